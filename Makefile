@@ -1,0 +1,71 @@
+# Two commands do everything: `make demo` and `make test`. Each makes .venv first, once.
+# No rule names a folder outside this one, so the tree may lie under a path with spaces.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+PY := .venv/bin/python
+UV := .venv/bin/uv
+READY := .venv/.ready
+# SYSTEM=1: over the torch that is on this machine. PYTHON=...: this interpreter and no other.
+SYSTEM ?=
+PYTHON ?=
+# More processes than this only wait for each other's memory; every test runs torch on one thread.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 8 ? n : 8)))
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PY) -m pytest -q --durations=10
+
+# A .venv holds absolute paths: in a tree that was moved or copied it is not ready.
+$(shell [ "$$(cat $(READY) 2>/dev/null)" = "$$PWD" ] || rm -f $(READY))
+
+.PHONY: help setup demo test test-slow test-lowest lint types notebooks bench lock lock-check wheel-test clean
+
+help: ## list the targets (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  make setup SYSTEM=1 uses the torch that is installed on this machine; PYTHON=python3.12 names the interpreter."
+
+setup: $(READY) ## make .venv: the pinned packages and this package, editable
+
+demo: $(READY) ## train the streams, the fusions and print the table (about three minutes)
+	@$(PY) -m fusionlab.sweep experiment=demo
+
+test: $(READY) ## the fast tests
+	@$(PYTEST) -n $(WORKERS) -m "not slow and not notebook"
+
+test-slow: $(READY) ## the slow tests: whole commands, kills and continuations, the README
+	@$(PYTEST) -n $(WORKERS) -m slow
+
+test-lowest: $(READY) ## the fast tests with the lowest versions that pyproject.toml allows (downloads them)
+	@WORKERS=$(WORKERS) .ci/lowest
+
+lint: $(READY) ## ruff: the rules and the format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: $(READY) ## mypy --strict
+	@$(PY) -m mypy
+
+notebooks: $(READY) ## execute every notebook (after make demo, whose records they read)
+	@$(PYTEST) -p no:xdist tests/house/test_notebooks.py -m notebook
+
+bench: $(READY) ## measure what the project promises to reach
+	@$(PY) -m fusionlab.bench
+
+lock: $(READY) ## resolve requirements.lock anew, with the newest versions
+	@.ci/lock --upgrade
+
+lock-check: $(READY) ## is requirements.lock what pyproject.toml asks for?
+	@.ci/lock --check
+
+wheel-test: $(READY) ## build the wheel, install it elsewhere, run a small sweep there
+	@.ci/wheel
+
+clean: ## remove .venv, caches and what was built (never runs/ or data/)
+	rm -rf .venv .venv-lowest build dist .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml requirements.lock requirements-uv.txt
+	@SYSTEM="$(SYSTEM)" PYTHON="$(PYTHON)" .ci/setup
+	@pwd > $@

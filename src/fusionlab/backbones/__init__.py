@@ -1,0 +1,1 @@
+"""Towers: one stream's network, cut open at named places (taps)."""

@@ -1,0 +1,1 @@
+"""From the lists of a data set to batches for two streams."""

@@ -1,0 +1,166 @@
+"""The embedded data set: real encoded videos, made from a seed, in UCF101's folder layout.
+
+    <root>/<signature>/classInd.txt, trainlist0N.txt, testlist0N.txt, <class>/v_<class>_gXX_cXX.avi, made.json
+
+The folder is named by the signature of what determines the files and appears by one rename, so a half-made set is never used and another
+recipe never mistaken for this one. What was asked, and what can be known, stands in `labels`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+from fusionlab.data.brush.labels import KINDS, LABELS, ceilings
+from fusionlab.data.brush.render import render
+from fusionlab.data.brush.scene import compose
+from fusionlab.data.dataset import Entry
+from fusionlab.data.processes import in_processes
+from fusionlab.data.ucf101 import UCF101
+from fusionlab.errors import UserError
+from fusionlab.records.files import disk_errors, publish, read_json, write_json, write_text
+from fusionlab.records.lock import alone
+from fusionlab.records.signature import signature
+
+VERSION = 1  # of the drawing: a change of any pixel is a new version, and so another folder
+GROUPS = 24  # a third of them is each split's test list
+CHUNK = 60  # clips a task of one process
+MADE = "made.json"
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What may be turned. Lengths in pixels and frames, noise in levels of luma."""
+
+    seed: int = 0
+    frames: int = 17
+    what: int = 18  # clips per class and group
+    binding: int = 8
+    noise: float = 2.0
+    clutter: int = 3
+    shake: float = 0.0
+    hue_distance: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("frames", 2, 1000), ("what", 1, 99), ("binding", 1, 99), ("noise", 0, 40), ("clutter", 0, 100),
+            ("shake", 0, 1), ("hue_distance", 0.1, 1),
+        ):  # fmt: skip
+            if not low <= getattr(self, name) <= high:
+                raise UserError(
+                    f"brush cannot be made with this {name}", got=getattr(self, name), allowed=[f"{low} … {high}"],
+                    hint=f"data.dataset.{name}={getattr(Knobs, name)}",
+                )  # fmt: skip
+
+    def recipe(self) -> dict[str, object]:
+        """All that determines the files, as plain data."""
+        return {"data set": "brush", "version": VERSION, "groups": GROUPS, **vars(self)}
+
+
+class Brush:
+    """Brush as a data set; `make` (idempotent) comes before anything that reads a file."""
+
+    def __init__(self, **knobs: float) -> None:
+        self.knobs = Knobs(**knobs)  # type: ignore[arg-type]
+        self.classes = [label.name for label in LABELS]
+        self._files: UCF101 | None = None
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        return {label.name: label.kind for label in LABELS}
+
+    def ceilings(self, system: str) -> Mapping[str, Fraction]:
+        return ceilings(system)
+
+    @property
+    def files(self) -> UCF101:
+        """The made folder, read by UCF101's own reader."""
+        assert self._files is not None, "make() comes first"
+        return self._files
+
+    @property
+    def root(self) -> Path:
+        return self.files.root
+
+    def lists(self, split: int) -> tuple[list[Entry], list[Entry]]:
+        return self.files.lists(split)
+
+    def videos(self) -> list[Entry]:
+        return self.files.videos()
+
+    def path(self, name: str) -> Path:
+        return self.files.path(name)
+
+    def group(self, name: str) -> str:
+        """Of all classes together: they share the grounds, so a ground is never on both sides of a cut."""
+        return self.files.group(name).rpartition("/")[2]
+
+    def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
+        """Draw and encode the videos below `root`, unless they are there."""
+        final = Path(root) / signature(self.knobs.recipe())
+        if not _whole(final):
+            with alone(final.with_name(f".{final.name}.lock"), say, "brush"):
+                if not _whole(final):
+                    self._make(final, processes, say)
+        self._files = UCF101(final)
+
+    def _make(self, final: Path, processes: int, say: Callable[[str], None]) -> None:
+        if final.exists():
+            raise UserError("this folder is not the set that it was", got=final, hint=f"remove it: rm -r '{final}'")
+        attempt = final.with_name(f".{final.name}.making")
+        with disk_errors(attempt):
+            shutil.rmtree(attempt, ignore_errors=True)  # of one that was killed
+            attempt.mkdir(parents=True)
+        names = [(name, group, label) for label in range(len(LABELS)) for name, group in self._names(label)]
+        chunks = [names[at : at + CHUNK] for at in range(0, len(names), CHUNK)]
+        say(f"brush: drawing {len(names)} clips in {final.parent}")
+        for _ in in_processes(partial(_draw, attempt, self.knobs), chunks, processes):
+            pass
+        write_text(attempt / "classInd.txt", "".join(f"{n} {name}\n" for n, name in enumerate(self.classes, 1)))
+        for split in (1, 2, 3):
+            test = range((split - 1) * GROUPS // 3 + 1, split * GROUPS // 3 + 1)
+            write_text(attempt / f"testlist{split:02d}.txt", "".join(f"{n}\n" for n, g, _ in names if g in test))
+            write_text(
+                attempt / f"trainlist{split:02d}.txt",
+                "".join(f"{n} {label + 1}\n" for n, g, label in names if g not in test),
+            )
+        write_json(attempt / MADE, {"recipe": self.knobs.recipe(), "sizes": _sizes(attempt)})
+        publish(attempt, final)
+
+    def _names(self, label: int) -> list[tuple[str, int]]:
+        """(name, group) of each clip of a class."""
+        name, clips = LABELS[label].name, getattr(self.knobs, LABELS[label].kind)
+        return [
+            (f"{name}/v_{name}_g{group:02d}_c{clip:02d}.avi", group)
+            for group in range(1, GROUPS + 1)
+            for clip in range(1, clips + 1)
+        ]
+
+
+def _draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None:
+    """One task: draw and encode some clips."""
+    from fusionlab.video.encode import write
+
+    for name, group, label in clips:
+        scene = compose(knobs.seed, name, group, LABELS[label], knobs.frames, knobs.shake)
+        write(folder / name, render(scene, knobs.noise, knobs.clutter, knobs.hue_distance))
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {
+        str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.name != MADE and file.is_file()
+    }
+
+
+def _whole(folder: Path) -> bool:
+    """Is every file there, in its size? (What is in a video is checked when it is read.)"""
+    if not (folder / MADE).is_file():
+        return False
+    return bool(read_json(folder / MADE)["sizes"] == _sizes(folder))
+
+
+assert set(KINDS) <= set(vars(Knobs())), "each kind has its number of clips among the knobs"

@@ -1,0 +1,54 @@
+"""The four ways in which a hand moves, and why no single frame tells them apart.
+
+Every motion runs on one circle of radius RADIUS about its place. The angle at frame t is
+
+    steady    θ(t) = θ₀ + s ω t
+    rocking   θ(t) = θ₀ + s ω tri(t + φ),      tri = triangle wave of slope ±1 that turns every TURN frames
+
+with θ₀ uniform on the circle, the sense s = ±1 and the phase φ uniform. θ₀ is independent of all else, so at *every* frame the
+position relative to the place is uniform on the same circle for every motion: one frame tells nothing of the motion. A
+mirrored clip is the same motion in the other sense, so the set is closed under the mirrored views that the papers draw.
+SLOW and FAST differ by a factor of 3, and a rocking hand turns at least once within any TURN + 1 fields.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+RADIUS = 6.0  # pixels
+SLOW, FAST = 0.14, 0.45  # radians a frame: 0.84 and 2.52 pixels a frame
+TURN = 2  # fields between two turns of a rocking hand: any window of TURN + 1 fields or more holds a turn
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One way to move: an angular speed, and whether it keeps its sense."""
+
+    name: str
+    speed: float
+    rocking: bool
+
+    def angles(self, frames: int, draw: np.random.Generator) -> NDArray[np.float64]:
+        """Angle at each frame; draws θ₀, the sense and the phase, always in this order and always all three."""
+        start = draw.uniform(0, 2 * np.pi)
+        sense = draw.choice((-1.0, 1.0))
+        phase = int(draw.integers(2 * TURN))
+        t = np.arange(frames)
+        if self.rocking:
+            place = (t + phase) % (2 * TURN)
+            t = np.minimum(place, 2 * TURN - place)
+        return start + sense * self.speed * t
+
+    def path(self, frames: int, draw: np.random.Generator) -> NDArray[np.float64]:
+        """Offsets (frames, 2) from the place: x, y."""
+        angle = self.angles(frames, draw)
+        return RADIUS * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+MOTIONS = (
+    Motion("Stroke", SLOW, rocking=False),
+    Motion("Whirl", FAST, rocking=False),
+    Motion("Rub", SLOW, rocking=True),
+    Motion("Scrub", FAST, rocking=True),
+)

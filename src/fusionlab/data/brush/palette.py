@@ -1,0 +1,54 @@
+"""Hues at equal luma: colours that differ for the eye and are one grey for optical flow.
+
+`palette(n)[h, y]` is the RGB triple of hue h at luma y. Every triple satisfies
+
+    gray(palette[h, y]) == y      for all hues h and LOW ≤ y ≤ HIGH
+
+*exactly*, in the integer arithmetic of the conversion that flow reads (OpenCV's BT.601 weights, 14 bits). So exchanging two hues
+in a picture leaves its luma equal bit for bit, and nothing that reads luma can tell one hue from another.
+Row 0 is grey (no hue); hues 1 … n stand at equal angles on a circle of chroma.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOW, HIGH = 76, 176  # inside these luma values each hue below is within 0 … 255 in all three channels
+CHROMA = 42.0  # radius of the circle of hues in the Cb, Cr plane: the largest round number that stays in gamut at LOW and HIGH
+
+
+def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Integer BT.601 luma as OpenCV's RGB→GRAY computes it: (4899 R + 9617 G + 1868 B + 8192) >> 14."""
+    weights = np.array([4899, 9617, 1868], dtype=np.int64)
+    return ((rgb.astype(np.int64) @ weights + 8192) >> 14).astype(np.uint8)
+
+
+@lru_cache(maxsize=8)
+def palette(hues: int, distance: float = 1.0) -> NDArray[np.uint8]:
+    """Table (hues + 1, 256, 3): grey and `hues` hues, a colour for each luma; `distance` < 1 brings the hues nearer to grey."""
+    table = np.zeros((hues + 1, 256, 3), dtype=np.uint8)
+    levels = np.clip(np.arange(256), LOW, HIGH)
+    table[0] = levels[:, None]
+    for hue in range(1, hues + 1):
+        angle = 2 * np.pi * (hue - 0.5) / hues
+        cb, cr = CHROMA * distance * np.cos(angle), CHROMA * distance * np.sin(angle)
+        for y in range(256):
+            table[hue, y] = _nearest_exact(int(levels[y]), cb, cr)
+    return table
+
+
+def _nearest_exact(y: int, cb: float, cr: float) -> NDArray[np.uint8]:
+    """The integer RGB nearest to (y, cb, cr) whose integer luma is y: green is moved by whole steps until it is."""
+    red, blue = y + 1.402 * cr, y + 1.772 * cb
+    green = (y - 0.299 * red - 0.114 * blue) / 0.587
+    best: tuple[float, tuple[int, int, int]] | None = None
+    for r in (int(red), int(red) + 1):
+        for g in (int(green) - 1, int(green), int(green) + 1, int(green) + 2):
+            for b in (int(blue), int(blue) + 1):
+                if (4899 * r + 9617 * g + 1868 * b + 8192) >> 14 == y and min(r, g, b) >= 0 and max(r, g, b) <= 255:
+                    miss = (r - red) ** 2 + (g - green) ** 2 + (b - blue) ** 2
+                    if best is None or miss < best[0]:
+                        best = (miss, (r, g, b))
+    assert best is not None, f"no integer colour of luma {y} near Cb {cb:.1f}, Cr {cr:.1f}"
+    return np.array(best[1], dtype=np.uint8)

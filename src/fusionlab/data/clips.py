@@ -1,0 +1,82 @@
+"""When to look: centres of snippets in a video, and the window of flow around a centre.
+
+Video frames are 0 … F − 1; field k leads from frame k to frame k + 1, so there are F − 1. The window of L
+fields around frame t has the offsets −L/2 … L/2 − 1:  fields t − L/2 … t + L/2 − 1. It lies in the video for
+
+    t = L/2 … F − 1 − L/2                (1-based, L = 10: t from 6 to F − 5, as released)
+
+A clip is T snippets at centres t₀, t₀ + τ, …. All functions here are pure: of lengths, and of a generator
+where something is drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Times = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Window:
+    """`count` fields from `start` on, the first `front` times more before, the last `back` times after."""
+
+    start: int
+    count: int
+    front: int = 0
+    back: int = 0
+
+
+def valid_centres(frames: int, fields: int) -> tuple[int, int]:
+    """First and last frame whose window lies within the video; the middle frame where there is none."""
+    first, last = fields // 2, frames - 1 - (fields - fields // 2)
+    return (first, last) if first <= last else ((frames - 1) // 2, (frames - 1) // 2)
+
+
+def window(centre: int, frames: int, fields: int) -> Window:
+    """The fields around a centre; what lies outside the video is its first or last field again."""
+    assert frames >= 2 and 0 <= centre < frames
+    first, end = centre - fields // 2, centre + fields - fields // 2
+    start, stop = max(first, 0), min(end, frames - 1)
+    if start >= stop:  # all of it lies outside: one field at the end that is nearer
+        start = min(max(first, 0), frames - 2)
+        stop = start + 1
+    # Before and after are counted so that they always add up to `fields`.
+    front = min(max(start - first, 0), fields - (stop - start))
+    return Window(start, stop - start, front, fields - (stop - start) - front)
+
+
+def at_stride(frames: int, snippets: int, fields: int, stride: int, start: float) -> Times:
+    """T centres τ apart; `start` in 0 … 1 says where in the room that is left.
+
+    In a short video τ shrinks until the centres fit, and where even τ = 1 is too long, the first and the last
+    are repeated, front and back.
+    """
+    first, last = valid_centres(frames, fields)
+    places = last - first + 1
+    if places < snippets:
+        return first + np.clip(np.arange(snippets) - (snippets - places) // 2, 0, places - 1)
+    if snippets > 1:
+        stride = max(1, min(stride, (places - 1) // (snippets - 1)))
+    room = places - (snippets - 1) * stride
+    return first + min(int(start * room), room - 1) + stride * np.arange(snippets)
+
+
+def drawn(
+    frames: int, snippets: int, fields: int, stride: tuple[int, int], draw: np.random.Generator
+) -> Times:
+    """Training: τ uniform over low … high, then the start uniform over the room. Always two draws."""
+    low, high = stride
+    tau = int(draw.integers(low, high + 1))
+    return at_stride(frames, snippets, fields, tau, draw.random())
+
+
+def even(frames: int, snippets: int, fields: int) -> Times:
+    """Testing: T centres spread evenly from the first valid one to the last; one alone in the middle."""
+    first, last = valid_centres(frames, fields)
+    if snippets == 1:
+        return np.array([(first + last) // 2])
+    steps = np.arange(snippets) * (last - first)
+    return first + steps // (snippets - 1)

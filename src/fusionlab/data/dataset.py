@@ -1,0 +1,59 @@
+"""What a data set is to the rest of the house: classes, lists, groups and files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+# A video's name (its path below the root, with "/"), and its label: the position of its class.
+Entry = tuple[str, int]
+
+
+class Dataset(Protocol):
+    """A labelled set of video files with train and test lists."""
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The classes' names; a label is a position in it."""
+        ...
+
+    @property
+    def kinds(self) -> Mapping[str, str]:
+        """Class -> kind of question, by which results are told apart; there may be one kind for all."""
+        ...
+
+    @property
+    def root(self) -> Path:
+        """The folder below which the video files lie."""
+        ...
+
+    def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
+        """Make the files if this set is a generated one and they are not there yet; else do nothing."""
+        ...
+
+    def lists(self, split: int) -> tuple[list[Entry], list[Entry]]:
+        """Training and test list of a split, counted from 1."""
+        ...
+
+    def videos(self) -> list[Entry]:
+        """Every video of any list, once."""
+        ...
+
+    def path(self, name: str) -> Path:
+        """The file of a video."""
+        ...
+
+    def group(self, name: str) -> str:
+        """What a video was cut from: videos of one group are never on both sides of a cut."""
+        ...
+
+    def ceilings(self, system: str) -> Mapping[str, Fraction]:
+        """The best accuracy per kind of appearance, motion, late or fused; empty where unknown."""
+        ...
+
+
+def united(lists: Sequence[Sequence[Entry]]) -> list[Entry]:
+    """Every entry of the lists once, sorted by name."""
+    return sorted({entry for entries in lists for entry in entries})

@@ -1,0 +1,128 @@
+"""A function mapped over tasks in fresh processes that cost little to start and die with their parent.
+
+A worker is `python -c` with a pipe at each end, not a `multiprocessing` process: that one imports the
+parent's main module again (hydra, torch) and, when the parent is killed, waits for ever on a queue of which
+it holds both ends. This one reads the end of its pipe and goes. Function and tasks are pickled; the worker
+imports what they need and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from fusionlab.errors import UserError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_WORKER = """
+import os, pickle, sys
+answers = os.fdopen(os.dup(1), "wb")
+os.dup2(2, 1)  # what a library prints goes to the error stream, not between the answers
+sys.path[:] = pickle.load(sys.stdin.buffer)
+from fusionlab.data.processes import serve
+serve(sys.stdin.buffer, answers)
+"""
+
+
+def serve(questions: Any, answers: Any) -> None:
+    """The worker's loop: (function, task) in, (result, error) out, until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            function, task = pickle.load(questions)
+            answer: tuple[Any, Exception | None]
+            try:
+                answer = (function(task), None)
+            except Exception as error:
+                plain = isinstance(error, UserError)  # other errors may not pickle
+                answer = (None, error if plain else RuntimeError(f"{type(error).__name__}: {error}"))
+            pickle.dump(answer, answers)
+            answers.flush()
+    os._exit(0)  # a broken pipe must not be flushed again on the way out
+
+
+def in_processes(
+    function: Callable[[Task], Result], tasks: Sequence[Task], processes: int
+) -> Iterator[Result]:
+    """The results as they come, in no particular order. The first error stops all and is raised here.
+
+    With one process it is this one: nothing is started.
+    """
+    count = min(processes, len(tasks))
+    if count <= 1:
+        for task in tasks:
+            yield function(task)
+        return
+    waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
+    for task in tasks:
+        waiting.put(task)
+    done: queue.SimpleQueue[tuple[Result | None, BaseException | None]] = queue.SimpleQueue()
+    workers = [_start() for _ in range(count)]
+    threads = [
+        threading.Thread(target=_drive, args=(w, function, waiting, done), daemon=True) for w in workers
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        for _ in tasks:
+            result, error = done.get()
+            if error is not None:
+                raise error
+            yield result  # type: ignore[misc]
+    finally:
+        for worker in workers:
+            worker.kill()  # by its own pid; what it had not published is made again
+            worker.wait()
+        for thread in threads:
+            thread.join()
+
+
+def _start() -> subprocess.Popen[bytes]:
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    worker = subprocess.Popen(
+        [sys.executable, "-c", _WORKER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **threads},
+    )
+    assert worker.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        pickle.dump(sys.path, worker.stdin)
+    return worker
+
+
+def _drive(worker: subprocess.Popen[bytes], function: Any, waiting: Any, done: Any) -> None:
+    """A thread beside each worker: gives it the next task when it has answered."""
+    assert worker.stdin is not None and worker.stdout is not None
+    with worker.stdin, worker.stdout:
+        while True:
+            try:
+                task = waiting.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                pickle.dump((function, task), worker.stdin)
+                worker.stdin.flush()
+                done.put(pickle.load(worker.stdout))
+            except (EOFError, OSError, pickle.UnpicklingError):
+                done.put((None, _died(worker.wait())))
+                return
+            except Exception as error:  # what cannot be pickled
+                done.put((None, error))
+                return
+
+
+def _died(status: int) -> UserError:
+    how = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
+    hint = "the same command: it goes on where it was (is memory short? then with fewer processes)"
+    return UserError("a worker process died", got=how, hint=hint)

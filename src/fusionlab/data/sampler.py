@@ -1,0 +1,65 @@
+"""Which videos when: batches as a function of (seed, epoch, step).
+
+    order(epoch) = permutation of 0 … n − 1, drawn from key("order", seed, epoch)
+    batch(step)  = b videos of order(step div S), from place b (step mod S) on;  S = n div b steps an epoch
+
+The place follows from the step alone, so that after an interruption the batches go on as if there had been
+none; how many were fetched ahead does not count. What an epoch leaves over (n mod b) is drawn anew in the
+next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from fusionlab.records.draws import key
+
+Key = tuple[int, int]  # (epoch, index) of a training sample; (view, index) of a test sample
+
+
+def order(n: int, seed: int, epoch: int) -> list[int]:
+    """The order of an epoch."""
+    drawn = np.random.Generator(np.random.Philox(key=key("order", seed, epoch)))
+    return [int(index) for index in drawn.permutation(n)]
+
+
+class StepSampler:
+    """The batches that remain of the epoch in which step `start_step` lies, as lists of (epoch, index)."""
+
+    def __init__(self, n: int, batch_size: int, seed: int, start_step: int = 0) -> None:
+        assert n >= 0 and batch_size > 0 and start_step >= 0
+        self.n, self.batch_size, self.seed, self.start_step = n, min(batch_size, max(n, 1)), seed, start_step
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return self.n // self.batch_size
+
+    def __len__(self) -> int:
+        steps = self.steps_per_epoch
+        return steps - self.start_step % steps if steps else 0
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        if not self.n:
+            return
+        epoch, first = divmod(self.start_step, self.steps_per_epoch)
+        indices = order(self.n, self.seed, epoch)
+        for step in range(first, self.steps_per_epoch):
+            batch = indices[step * self.batch_size : (step + 1) * self.batch_size]
+            yield [(epoch, index) for index in batch]
+
+
+class ViewSampler:
+    """Every view of every video once, a video's views side by side, as lists of (view, index)."""
+
+    def __init__(self, n: int, views: int, batch_size: int) -> None:
+        self.keys = [(view, index) for index in range(n) for view in range(views)]
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.keys) // self.batch_size)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        for first in range(0, len(self.keys), self.batch_size):
+            yield self.keys[first : first + self.batch_size]

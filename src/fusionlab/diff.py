@@ -1,0 +1,29 @@
+"""name what differs between two runs: leaves of their configs, then of their results
+
+    python -m fusionlab.diff runs/a/jobs/…/published/<arm> runs/b/jobs/…/published/<arm>
+
+Exit code 0: nothing differs; 1: something does. What only says where and when a run was made is not compared.
+"""
+
+from fusionlab.door.verb import run
+from fusionlab.errors import UserError
+
+
+def main(words: list[str]) -> int:
+    """Two run.json, or folders that hold one."""
+    from fusionlab.records.record import read_record
+    from fusionlab.records.signature import differing
+
+    if len(words) != 2:
+        raise UserError("diff takes two runs", got=" ".join(words) or "nothing", hint="python -m fusionlab.diff a/run.json b/run.json")
+    first, second = (read_record(word) for word in words)
+    found = [("config." + leaf, a, b) for leaf, a, b in differing(first["config"], second["config"])]
+    parts = ("signature", "status", "reason", "result")
+    found += differing({part: first[part] for part in parts}, {part: second[part] for part in parts})
+    for leaf, a, b in found:
+        print(f"{leaf}: {a} → {b}")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    run(main, __doc__)

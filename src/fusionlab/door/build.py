@@ -1,0 +1,105 @@
+"""From plain configs to towers and nets, and the same on paper: what cannot be built is said before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+
+from fusionlab.backbones.taps import resolve
+from fusionlab.backbones.tower import Tower
+from fusionlab.data.dataset import Dataset
+from fusionlab.door.parts import part
+from fusionlab.errors import UserError
+from fusionlab.two_stream.describe import Description, check, describe
+from fusionlab.two_stream.fused import FusedNet
+from fusionlab.two_stream.late import LateNet
+from fusionlab.two_stream.net import Net, Stream
+
+LAYER_OF_LATE = "softmax"
+
+
+@contextmanager
+def _told(config: Mapping[str, Any]) -> Iterator[None]:
+    """A part's constructor refuses numbers that it does not know with a TypeError: that is the user's to know."""
+    try:
+        yield
+    except TypeError as error:
+        raise UserError("a part does not take these numbers", got=f"{config.get('_target_')}: {error}") from error
+
+
+def dataset(config: Mapping[str, Any]) -> Dataset:
+    return cast(Dataset, part(config["data"]["dataset"]))
+
+
+def tower(recipe: Mapping[str, Any], stream: Stream, data: Mapping[str, Any], classes: int) -> Tower:
+    """A stream's tower: 3 channels of colour, or 2 L of flow."""
+    sampling = data["sampling"]
+    channels = 3 if stream == "appearance" else 2 * sampling["fields"]
+    make: Callable[..., Tower] = part(recipe)
+    with _told(recipe):
+        return make(in_channels=channels, classes=classes, size=sampling["crop"])
+
+
+def towers(config: Mapping[str, Any], classes: int) -> tuple[Tower, Tower]:
+    """Both streams' towers, not yet drawn."""
+    backbone = config["backbone"]
+    return (
+        tower(backbone["appearance"], "appearance", config["data"], classes),
+        tower(backbone["motion"], "motion", config["data"], classes),
+    )
+
+
+def is_late(config: Mapping[str, Any]) -> bool:
+    return str(config["fusion"].get("_target_")).endswith(".Late")
+
+
+def net(config: Mapping[str, Any], appearance: Tower, motion: Tower) -> Net:
+    """The arm's own part, above the two towers."""
+    if is_late(config):
+        return LateNet()
+    with _told(config["fusion"]):
+        return FusedNet(
+            appearance, motion, part(config["fusion"]), part(config["temporal"]), config["layer"],
+            above=config["above"], seed=config["seed"]["init"],
+        )  # fmt: skip
+
+
+class Blueprint:
+    """Arms on the meta device: what is wrong with one is said before anything is made, in milliseconds."""
+
+    def __init__(self) -> None:
+        self._towers: dict[str, tuple[Tower, Tower]] = {}
+
+    def towers(self, config: Mapping[str, Any]) -> tuple[Tower, Tower]:
+        label = repr((config["backbone"], config["data"]))
+        if label not in self._towers:
+            with torch.device("meta"):
+                self._towers[label] = towers(config, len(dataset(config).classes))
+        return self._towers[label]
+
+    def layer(self, config: Mapping[str, Any]) -> str:
+        """The tap that is meant by the config's `layer`."""
+        return resolve(str(config["layer"]), self.towers(config)[0].taps)
+
+    def describe(self, config: Mapping[str, Any]) -> Description:
+        appearance, motion = self.towers(config)
+        with torch.device("meta"):
+            if is_late(config):
+                return describe(LateNet(), appearance, motion)
+            with _told(config["fusion"]):
+                return check(
+                    appearance, motion, part(config["fusion"]), part(config["temporal"]), config["layer"], above=config["above"]
+                )  # fmt: skip
+
+
+def device(run: Mapping[str, Any]) -> str:
+    """`auto` is CUDA where there is one."""
+    asked = str(run["device"])
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError("there is no CUDA device here", got=f"run.device={asked}", hint="run.device=auto")
+    return asked

@@ -1,0 +1,104 @@
+"""Hydra as a library: overrides in, a composed tree out. Never `hydra.main`: the sweep sees its whole grid before anything runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fusionlab.door import conf
+from fusionlab.errors import UserError, unknown
+from fusionlab.records.signature import flatten
+
+
+class OwnConfFirst(SearchPathPlugin):
+    """`./conf` is searched before the packaged folder, so that a user of the wheel can add a part or change one."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        mine = conf.own()
+        if mine is not None:
+            search_path.prepend(provider="working directory", path=f"file://{mine}")
+
+
+class Tree:
+    """A composed config, still with its interpolations, on which leaves can be set."""
+
+    def __init__(self, content: DictConfig, choices: Mapping[str, str | None]) -> None:
+        self.content, self.choices = content, dict(choices)
+
+    def get(self, path: str) -> Any:
+        """A leaf or subtree as plain data."""
+        found = OmegaConf.select(self.content, path)
+        return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
+
+    def with_leaves(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
+        """Plain and resolved, with these leaves set. `seed` stands for all leaves below it."""
+        content = self.content.copy()
+        for path, value in leaves.items():
+            there = OmegaConf.select(content, path, throw_on_missing=False)
+            if path == "seed" and not isinstance(value, Mapping):
+                value = dict.fromkeys(there, value)
+            _fits(path, there, value, self)
+            OmegaConf.update(content, path, value, merge=False)
+        try:
+            plain: dict[str, Any] = OmegaConf.to_container(content, resolve=True)  # type: ignore[assignment]
+        except OmegaConfBaseException as error:
+            raise UserError("the config cannot be resolved", got=str(error).splitlines()[0]) from error
+        return plain
+
+
+def tree(group_choices: Mapping[str, str]) -> Tree:
+    """Composed once per distinct set of group choices."""
+    return _composed(tuple(sorted(group_choices.items())))
+
+
+@lru_cache(maxsize=256)
+def _composed(group_choices: tuple[tuple[str, str], ...]) -> Tree:
+    logging.getLogger("hydra").setLevel(logging.ERROR)
+    if OwnConfFirst not in Plugins.instance().discover(SearchPathPlugin):
+        Plugins.instance().register(OwnConfFirst)
+    overrides = [f"{group}={name}" for group, name in group_choices]
+    try:
+        with initialize_config_dir(str(conf.packaged()), version_base="1.3"):
+            content = hydra_compose("config", overrides, return_hydra_config=True)
+    except HydraException as error:
+        raise UserError("the config cannot be composed", got=str(error).strip().splitlines()[0]) from error
+    except OmegaConfBaseException as error:
+        raise UserError("the config cannot be read", got=str(error).strip().splitlines()[0]) from error
+    choices = OmegaConf.to_container(content.hydra.runtime.choices)
+    OmegaConf.set_struct(content, False)
+    content.pop("hydra")
+    OmegaConf.set_struct(content, True)
+    return Tree(content, {group: name for group, name in choices.items() if "/" not in group})  # type: ignore[arg-type, union-attr]
+
+
+def _fits(path: str, there: Any, value: Any, tree: Tree) -> None:
+    """Is there such a leaf, and is the value of its kind?"""
+    if there is None and not _known(tree.content, path):
+        leaves = sorted({*flatten(OmegaConf.to_container(tree.content)), *tree.content})
+        raise unknown("option", path, [str(leaf) for leaf in leaves], form="{}=…")
+    if OmegaConf.is_dict(there) and not isinstance(value, Mapping):
+        raise UserError(
+            f"{path} is a group of options, not one", got=f"{path}={value}", allowed=[f"{path}.{leaf}=…" for leaf in there]
+        )
+    number = isinstance(there, int | float) and not isinstance(there, bool)
+    if number and (isinstance(value, bool) or not isinstance(value, int | float | list)):
+        raise UserError(f"{path} is a number", got=f"{path}={value}", hint=f"{path}={there}")
+    if isinstance(there, bool) and not isinstance(value, bool):
+        raise UserError(f"{path} is true or false", got=f"{path}={value}", hint=f"{path}={str(there).lower()}")
+
+
+def _known(content: DictConfig, path: str) -> bool:
+    above, _, leaf = path.rpartition(".")
+    parent = OmegaConf.select(content, above) if above else content
+    return OmegaConf.is_dict(parent) and leaf in parent

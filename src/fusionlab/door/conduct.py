@@ -1,0 +1,82 @@
+"""A study from its plan to its table: workers are started, watched and ended; then the report is printed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from fusionlab.door.grid import Study
+from fusionlab.door.reporting import make_report, stages
+from fusionlab.errors import UserError
+from fusionlab.study.launchers.local import Local
+from fusionlab.study.ledger import Ledger
+from fusionlab.study.progress import Progress
+from fusionlab.study.status import Status, Summary
+
+POLL = 0.3  # seconds between two looks at the ledger
+
+
+def conduct(study: Study) -> int:
+    """Work on the study until nothing more can be done here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
+    new = study.plan.write(study.folder)
+    print(f"{'new' if new else 'continued'} study: {study.folder} ({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)", flush=True)
+    session, launcher = uuid.uuid4().hex, Local()
+    threads = study.threads
+    status = Status(study.folder, session=session, retries=study.run["retries"])
+    try:
+        if any(row.state != "published" for row in status.summary().jobs):
+            launcher.start(study.folder, workers(study.run, threads), threads=threads, session=session, retries=study.run["retries"])
+            _watch(status, launcher)
+    except KeyboardInterrupt:
+        launcher.cancel(study.folder)
+        print(f"interrupted; this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
+        return 130
+    return _close(study, status.summary())
+
+
+def workers(run: Mapping[str, Any], threads: int) -> int:
+    """Jobs at a time: as asked for; else one per core and thread, on a GPU one."""
+    asked = run["workers"]
+    if asked != "auto":
+        if not isinstance(asked, int) or asked < 1:
+            raise UserError("run.workers is a number of processes", got=asked, hint="run.workers=2")
+        return asked
+    if str(run["device"]).startswith("cuda") or (run["device"] == "auto" and _has_gpu()):
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // max(1, threads))
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _watch(status: Status, launcher: Local) -> None:
+    with Progress() as progress:
+        while launcher.alive():
+            progress.show(status.summary())
+            time.sleep(POLL)
+        progress.show(status.summary())
+
+
+def _close(study: Study, summary: Summary) -> int:
+    """One line per failure, the table, the time of each stage, and where the report lies."""
+    bad = [row for row in summary.arms if row.state != "done"]
+    if len(bad) < len(summary.arms):
+        print("\n" + make_report(str(study.folder)))
+        print(f"\nseconds by stage: {stages(study.folder)}")
+        print(f"report: {study.folder / 'report' / 'index.html'}")
+    for row in bad:
+        print(f"{row.state}: {row.name}: {' '.join((row.reason or 'not begun').split())} (log: {row.log})", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def states(study: Study) -> dict[str, str]:
+    """Job -> its state if the study were begun now: what is published already would not run again."""
+    ledger = Ledger(study.folder, study.plan)
+    return {job.id: ("published" if (job.path(study.folder) / "published").is_dir() else "to do") for job in ledger.plan.jobs}

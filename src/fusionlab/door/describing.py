@@ -1,0 +1,29 @@
+"""An arm on paper: what `summary` prints."""
+
+from __future__ import annotations
+
+from fusionlab.door.build import Blueprint
+from fusionlab.door.grid import plan_study
+
+
+def describe_arms(words: list[str]) -> str:
+    """The towers' taps, then each fused arm with its size."""
+    plan = plan_study(words).plan
+    blueprint = Blueprint()
+    arms = [arm for arm in plan.arms if arm.kind != "stream"]
+    config = arms[0].config
+    lines = []
+    for stream, tower in zip(("appearance", "motion"), blueprint.towers(config), strict=True):
+        lines.append(f"{stream}: {type(tower).__name__}, {sum(p.numel() for p in tower.parameters()):,} parameters")
+        lines.append(f"  {'tap':<8} {'channels':>8} {'side':>5} {'stride':>6} {'field':>6}")
+        for name, tap in tower.taps.items():
+            lines.append(f"  {name:<8} {tap.channels:>8} {tap.side:>5} {tap.stride:>6} {tap.field:>6}")
+    sampling = config["data"]["sampling"]
+    t, length = sampling["snippets"], sampling["fields"]
+    lines.append(f"time: T = {t} snippets, τ = {sampling['stride']}, L = {length} fields: each sees {length} of the video's fields")
+    for arm in arms:
+        size = blueprint.describe(arm.config)
+        lines.append(
+            f"{arm.name}: {size.layers} weighted layers, {size.parameters:,} parameters, {size.trained_parameters:,} of them trained"
+        )
+    return "\n".join(lines)

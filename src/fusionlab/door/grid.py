@@ -1,0 +1,194 @@
+"""From a command's words to a study's plan: axes → points → arms, with the baselines that every study has → jobs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusionlab.door import conf
+from fusionlab.door.build import LAYER_OF_LATE, Blueprint
+from fusionlab.door.compose import tree
+from fusionlab.door.overrides import Words, excluded, parse, value
+from fusionlab.errors import UserError
+from fusionlab.records.signature import signature
+from fusionlab.study.grid import expand
+from fusionlab.study.plan import Arm, Job, Plan
+from fusionlab.study.recipes import ARM, STREAMS, arm_recipe, cohort_recipe, data_recipe, stream_recipe
+
+LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
+
+
+@dataclass(frozen=True)
+class Study:
+    """A planned study and where it goes."""
+
+    plan: Plan
+    folder: Path
+    run: Mapping[str, Any]
+    threads: int  # of each job's process
+
+
+@dataclass(frozen=True)
+class Point:
+    """One composed config, with the choices and axes that made it."""
+
+    config: dict[str, Any]
+    choices: Mapping[str, str | None]
+    axes: Mapping[str, Any]
+
+
+def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
+    """Parse, compose, check and plan; nothing is written."""
+    words = parse(typed)
+    axes, exclude = _axes(words)
+    blueprint = Blueprint()
+    points = [_point(words, point, blueprint) for point in expand(axes, exclude)]
+    arms = _arms(points, list(axes), words, blueprint)
+    run = points[0].config["run"]
+    jobs, planned = _jobs(arms, Path(run["root"]))
+    plan = Plan.of(" ".join(["python -m fusionlab." + verb, *map(_quoted, typed)]), jobs, planned)
+    return Study(plan, _folder(run, words, axes, plan), run, points[0].config["trainer"]["threads"])
+
+
+def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
+    """The experiment's axes and exclusions, and those that were typed, which win."""
+    run = tree(words.groups).with_leaves(words.leaves)["run"]
+    known, axes = conf.groups(), {}
+    for axis, values in (run["grid"] or {}).items():
+        if axis not in words.groups and axis not in words.leaves:
+            axes[axis] = [value(axis, one, known) for one in (values if isinstance(values, list) else [values])]
+    axes.update(words.axes)
+    late = [one for one in axes.get("fusion", []) if one == "late"]
+    if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
+        axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
+    return axes, words.exclude or excluded(run["exclude"] or [], known)
+
+
+def _point(words: Words, point: Mapping[str, Any], blueprint: Blueprint) -> Point:
+    groups = conf.groups()
+    made = tree({**words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}})
+    leaves = {**words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}}
+    config = made.with_leaves(leaves)
+    if made.choices["fusion"] == "late":
+        config["layer"] = LAYER_OF_LATE
+    config["layer"] = blueprint.layer(config)
+    axes = {axis: config["layer"] if axis == "layer" else one for axis, one in point.items()}
+    return Point(config, made.choices, axes)
+
+
+def _arms(points: Sequence[Point], varying: Sequence[str], words: Words, blueprint: Blueprint) -> list[tuple[str, Point]]:
+    """(kind, point) of every arm, each once: the baselines of each cohort's data and seed, then the fusions."""
+    arms: dict[str, tuple[str, Point]] = {}
+    for point in points:
+        baseline = _late(point, words)
+        for stream in STREAMS:
+            arms.setdefault(signature(stream_recipe(point.config, stream)), (stream, baseline))
+        if point.config["streams"] == "both":
+            arms.setdefault(signature(arm_recipe(baseline.config)), ("late", baseline))
+    for point in points:
+        if point.config["streams"] not in ("both", *STREAMS):
+            raise UserError("no such streams", got=f"streams={point.config['streams']}", allowed=["both", *STREAMS])
+        if point.config["streams"] == "both" and point.choices["fusion"] != "late":
+            try:
+                blueprint.describe(point.config)
+            except UserError as error:
+                raise _in_grid(error, point, varying) from None
+            arms.setdefault(signature(arm_recipe(point.config)), ("fused", point))
+    return list(arms.values())
+
+
+def _in_grid(error: UserError, point: Point, varying: Sequence[str]) -> UserError:
+    """The same message; in a grid of several axes with the exclusion that leaves this point out."""
+    own = {axis: one for axis, one in point.axes.items() if axis in ARM}
+    if len([axis for axis in varying if axis in ARM]) < 2:
+        return error
+    text = ",".join(f"{axis}:{one}" for axis, one in own.items())
+    return UserError(error.what, got=error.got, allowed=error.allowed, hint=f"{error.hint}; or 'exclude=[{{{text}}}]'")
+
+
+def _late(point: Point, words: Words) -> Point:
+    """The late fusion of a point's streams: the same config but for what is an arm's own."""
+    choices = {group: name for group, name in point.choices.items() if name is not None}
+    made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
+    leaves = {path: one for path, one in {**words.leaves, **point.axes}.items() if path.split(".")[0] not in ARM}
+    config = made.with_leaves({path: one for path, one in leaves.items() if path not in made.choices} | {"layer": LAYER_OF_LATE})
+    config["streams"] = "both"
+    return Point(config, made.choices, {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM})
+
+
+def _jobs(arms: Sequence[tuple[str, Point]], root: Path) -> tuple[list[Job], list[Arm]]:
+    """One job a store, one a stream, one a cohort; in the order in which they can run."""
+    jobs: dict[str, Job] = {}
+    planned: list[Arm] = []
+    cohorts: dict[str, list[tuple[Arm, Point]]] = {}
+    for kind, point in arms:
+        run = {"run": point.config["run"]}
+        store = f"prepare-{signature(data_recipe(point.config))}"
+        jobs.setdefault(store, Job(store, "prepare", f"jobs/{store}", (), {**data_recipe(point.config), **run}))
+        streams = {}
+        for stream in STREAMS:
+            recipe = stream_recipe(point.config, stream)
+            streams[stream] = f"{stream}-{signature(recipe)}"
+        if kind in STREAMS:
+            recipe = stream_recipe(point.config, kind)
+            arm = Arm(
+                _name({"streams": kind, **_shown(point, kind)}), "stream", {"streams": kind, **_shown(point, kind)},
+                signature(recipe), recipe, streams[kind],
+            )  # fmt: skip
+            folder = os.path.abspath(root / "streams" / signature(recipe))
+            jobs[streams[kind]] = Job(streams[kind], "stream", folder, (store,), {**recipe, **run}, (arm.name,))
+            planned.append(arm)
+            continue
+        axes = {"streams": "both", **_shown(point, kind)}
+        recipe = arm_recipe(point.config)
+        job = f"cohort-{signature(cohort_recipe(point.config))}"
+        arm = Arm(_name({a: v for a, v in axes.items() if a != "streams"}), kind, axes, signature(recipe), recipe, job)
+        cohorts.setdefault(job, []).append((arm, point))
+        planned.append(arm)
+    for job, members in cohorts.items():
+        config = members[0][1].config
+        needs = tuple(f"{stream}-{signature(stream_recipe(config, stream))}" for stream in STREAMS)
+        content = {"arms": [arm.config for arm, _ in members], "run": config["run"]}
+        jobs[job] = Job(job, "cohort", f"jobs/{job}", needs, content, tuple(arm.name for arm, _ in members))
+    return list(jobs.values()), planned
+
+
+def _shown(point: Point, kind: str) -> dict[str, Any]:
+    """The axes that an arm is known by: what it is, its seed, and whatever else varies."""
+    what: dict[str, Any] = {}
+    if kind == "late":
+        what = {"fusion": "late", "layer": LAYER_OF_LATE}
+    elif kind == "fused":
+        what = {"fusion": point.choices["fusion"], "layer": point.config["layer"], "temporal": point.choices["temporal"]}
+    seeds = point.config["seed"]
+    alike = len(set(seeds.values())) == 1
+    seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
+    other = {axis: _scalar(one) for axis, one in point.axes.items() if axis not in what and axis.split(".")[0] != "seed"}
+    other = {axis: one for axis, one in other.items() if kind == "fused" or axis.split(".")[0] not in ARM}
+    return {**what, **{axis: one for axis, one in other.items() if axis not in ("streams", *ARM)}, **seed}
+
+
+def _scalar(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) or value is None else str(value).replace(" ", "")
+
+
+def _name(axes: Mapping[str, Any]) -> str:
+    return ",".join(f"{axis}={value}" for axis, value in axes.items()).replace("/", "|")
+
+
+def _folder(run: Mapping[str, Any], words: Words, axes: Mapping[str, Sequence[Any]], plan: Plan) -> Path:
+    """As asked for; else named readably after what varies, and by the plan's signature: the same command, the same folder."""
+    if run["folder"]:
+        return Path(run["folder"])
+    said = [words.groups["experiment"]] if "experiment" in words.groups else []
+    said += [f"{axis}={'+'.join(map(str, values))}" for axis, values in axes.items() if not said]
+    said += [f"{name}={one}" for name, one in words.leaves.items() if not name.startswith("run.")]
+    readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(said) or "default")[:80]
+    return Path(run["root"]) / f"{readable}-{plan.signature[:8]}"
+
+
+def _quoted(word: str) -> str:
+    return f"'{word}'" if any(c in word for c in " []{}*?$&;()<>|\"") else word

@@ -1,0 +1,95 @@
+"""The words of a command line -> what is fixed, what is an axis, what is left out.
+
+Hydra's own grammar reads them: `fusion=conv,sum`, `seed=range(5)`, `layer=relu5`, `exclude=[{fusion:sum,layer:fc8}]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
+
+from fusionlab.door import conf
+from fusionlab.errors import UserError, unknown
+
+
+@dataclass(frozen=True)
+class Words:
+    """`groups` and `leaves` are fixed; `axes` take several values each, in the order in which they were typed."""
+
+    groups: Mapping[str, str] = field(default_factory=dict)
+    leaves: Mapping[str, Any] = field(default_factory=dict)
+    axes: Mapping[str, list[Any]] = field(default_factory=dict)
+    exclude: Sequence[Mapping[str, Any]] = ()
+
+
+def parse(words: Sequence[str]) -> Words:
+    """Sort the words; every name of a group's choice is spelled right afterwards."""
+    known = conf.groups()
+    groups: dict[str, str] = {}
+    leaves: dict[str, Any] = {}
+    axes: dict[str, list[Any]] = {}
+    exclude: list[Mapping[str, Any]] = []
+    for word in words:
+        override = _override(word)
+        name = override.key_or_group
+        if name in groups or name in leaves or name in axes:
+            raise UserError("an option is given twice", got=name, hint=f"{name}=a,b for an axis of two values")
+        if override.is_sweep_override():
+            axes[name] = [value(name, one, known) for one in override.sweep_iterator(_plain)]
+        elif name == "exclude":
+            exclude = excluded(plain(override.value()), known)
+        elif name in known:
+            groups[name] = str(value(name, plain(override.value()), known))
+        else:
+            leaves[name] = plain(override.value())
+    return Words(groups, leaves, axes, exclude)
+
+
+def excluded(entries: object, known: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
+    """A list of partial points, with choices spelled right."""
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
+        raise UserError("exclude is a list of points", got=entries, hint="'exclude=[{fusion:sum,layer:fc8}]'")
+    return [{axis: value(axis, one, known) for axis, one in entry.items()} for entry in entries]
+
+
+def value(name: str, typed: Any, known: Mapping[str, list[str]]) -> Any:
+    """One value of a group or leaf: a group's choice is spelled right, anything else stays."""
+    if name not in known:
+        return typed
+    if not isinstance(typed, str | int):
+        raise UserError(f"{name} takes a name", got=typed, allowed=known[name], hint=f"{name}={known[name][0]}")
+    return conf.choice(name, str(typed))
+
+
+def plain(found: Any) -> Any:
+    """Hydra's value as plain data."""
+    if isinstance(found, QuotedString):
+        return found.text
+    if isinstance(found, list):
+        return [plain(one) for one in found]
+    if isinstance(found, dict):
+        return {str(plain(key)): plain(one) for key, one in found.items()}
+    return found
+
+
+def _plain(found: Any) -> Any:
+    return plain(found)
+
+
+def _override(word: str) -> Override:
+    if "=" not in word:
+        raise UserError("an option is typed as name=value", got=word, hint="fusion=conv,sum layer=relu5")
+    if word[0] in "+~":
+        raise UserError("options are set, not added or removed", got=word, hint=word.lstrip("+~"))
+    try:
+        parsed = OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        raise UserError("this option cannot be read", got=word, hint="quote what the shell or the grammar eats: 'name=\"a b\"'") from error
+    if "@" in word.partition("=")[0]:
+        raise unknown("option", parsed.key_or_group, conf.groups(), form="{}=…")
+    return parsed

@@ -1,0 +1,94 @@
+"""From scores to published records: what an arm leaves behind, and nothing that it does not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fusionlab.door import logger
+from fusionlab.door.data import Data
+from fusionlab.records.circumstances import circumstances
+from fusionlab.records.predictions import Predictions
+from fusionlab.records.record import new_record, write_record
+from fusionlab.study.attempt import Attempt
+from fusionlab.study.plan import Arm
+from fusionlab.training.evaluate import Scores, accuracy
+from fusionlab.training.fit import Outcome
+from fusionlab.training.weights import State, write_weights
+from fusionlab.two_stream.describe import Description
+
+WEIGHTS = "weights.pt"
+
+
+@dataclass
+class Recorder:
+    """Writes the records of one job's arms into its attempt."""
+
+    attempt: Attempt
+    data: Data
+    run: Mapping[str, Any]
+    started: float = field(default_factory=time.monotonic)
+
+    def done(self, arm: Arm, outcome: Outcome, scores: Scores, videos: list[str], size: Description, state: State) -> None:
+        """The record of an arm that came to its end, with its predictions and weights."""
+        folder = self.attempt.result / arm.name
+        predictions = Predictions.of(
+            self.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[arm.name].tolist()
+        )
+        counts = accuracy(list(predictions.predicted), scores.label, self.data.kinds)
+        every = counts.pop("all")
+        store = self.data.store
+        result = {
+            "accuracy": every["correct"] / every["total"],
+            **every,
+            "kinds": counts,
+            "classes": dict(zip(self.data.dataset.classes, self.data.kinds, strict=True)),
+            "val_loss": outcome.val_loss,
+            "best_step": outcome.best_step,
+            "steps": outcome.steps,
+            "parameters": size.parameters,
+            "trained_parameters": size.trained_parameters,
+            "svm_parameters": size.svm_parameters,
+            "layers": size.layers,
+            "weights": write_weights(folder / WEIGHTS, state),
+            "data": store.hash,
+            "decoder": store.made["decoder"],
+            "flow": store.made["flow"],
+        }
+        self._write(arm, predictions, result=result)
+
+    def failed(self, arm: Arm, reason: str) -> None:
+        """The record of an arm that diverged or could not be built: a result too."""
+        self._write(arm, None, status="failed", reason=reason, log=str(self.attempt.log))
+
+    def _write(self, arm: Arm, predictions: Predictions | None, **content: Any) -> None:
+        around = {**circumstances(), "seconds": round(time.monotonic() - self.started, 1), "run": dict(self.run)}
+        record = new_record(
+            name=arm.name,
+            kind=arm.kind,
+            axes=arm.axes,
+            signature=arm.signature,
+            config=arm.config,
+            stage_one=arm.config.get("stage_one", {}),
+            ceilings=self.data.dataset.ceilings(system(arm)),
+            circumstances=around,
+            **content,
+        )
+        folder = self.attempt.result / arm.name
+        logger.send(write_record(folder, record, predictions), self.run["logger"], self.attempt.folder)
+
+
+def system(arm: Arm) -> str:
+    """Which system's ceilings hold for an arm: what is fused at fc8 or softmax is a function of the streams' scores, as late is."""
+    if arm.kind == "stream":
+        return str(arm.axes["streams"])
+    return "late" if arm.kind == "late" or arm.config["layer"] in ("fc8", "softmax") else "fused"
+
+
+def published_weights(job: Path) -> Path:
+    """The weights of a job of one arm."""
+    (place,) = (job / "published").glob(f"*/{WEIGHTS}")
+    return place

@@ -1,0 +1,125 @@
+"""The two stages of training, each as a job: a stream, then a cohort above two frozen streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fusionlab.backbones.tower import Tower
+from fusionlab.door import build
+from fusionlab.door.data import open_data
+from fusionlab.door.recording import Recorder, published_weights
+from fusionlab.errors import UserError
+from fusionlab.records.record import read_records
+from fusionlab.study.attempt import Attempt
+from fusionlab.study.plan import Arm, Job, Plan
+from fusionlab.study.recipes import STREAMS, data_recipe
+from fusionlab.training.cohort import Cohort
+from fusionlab.training.evaluate import evaluate_cohort
+from fusionlab.training.fit import fit
+from fusionlab.training.recipe import recipe
+from fusionlab.training.weights import fingerprint, read_weights
+from fusionlab.two_stream.describe import describe
+from fusionlab.two_stream.net import Net
+from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.trunk import Trunk
+
+
+def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
+    """Stage one: a whole tower on its own stream, then its scores on the test list."""
+    run, stream, optim = config["run"], config["stream"], config["optim"]
+    torch.set_num_threads(config["trainer"]["threads"])
+    data = open_data(data_recipe(config), run, _say)
+    recorder = Recorder(attempt, data, run)
+    tower = build.tower(config["tower"], stream, config["data"], len(data.dataset.classes))
+    net = StreamNet(tower, stream, seed=config["seed"]["init"])
+    sampling = config["data"]["sampling"]
+
+    def loaders(snippets: int) -> Any:
+        return data.module(config, streams=stream, snippets=snippets, batch_size=optim["batch_size"])
+
+    cohort = Cohort(Trunk(), {arm.name: net}, recipe(optim), seed=config["seed"]["dropout"])
+    outcome = _fit(cohort, loaders(sampling["stream_snippets"]), config, attempt, "stream")[arm.name]
+    if outcome.status == "failed":
+        # Nothing can stand on this stream, so the job fails with its arm; the study shows the reason on all that needed it.
+        raise UserError(f"the {stream} stream has failed", got=outcome.reason, hint="a lower optim.streams.lr")
+    test = loaders(sampling["snippets"])
+    scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
+    assert outcome.state is not None
+    recorder.done(arm, outcome, scores, [name for name, _ in test.entries["test"]], describe(net), outcome.state)
+
+
+def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
+    """Stage two: all arms above the frozen streams, in one pass over the data; then all their scores."""
+    config, run = job.config["arms"][0], job.config["run"]
+    arms = [plan.arm(name) for name in job.arms]
+    torch.set_num_threads(config["trainer"]["threads"])
+    data = open_data(data_recipe(config), run, _say)
+    recorder = Recorder(attempt, data, run)
+    appearance, motion = _streams(plan, study, job, config, len(data.dataset.classes), data.store.hash)
+    nets: dict[str, Net] = {}
+    for arm in arms:
+        try:
+            nets[arm.name] = build.net(arm.config, appearance, motion)
+        except UserError as error:  # known parts are checked when a study is planned; a user's own may still fail here
+            recorder.failed(arm, str(error))
+    if not nets:
+        return
+    optim = config["optim"]["fusion"]
+    loaders = data.module(
+        config, streams="both", snippets=config["data"]["sampling"]["snippets"], batch_size=optim["batch_size"]
+    )
+    cohort = Cohort(Trunk(appearance, motion), nets, recipe(optim), seed=config["seed"]["dropout"])
+    outcomes = _fit(cohort, loaders, {**config, "run": run}, attempt, "cohort")
+    scores = evaluate_cohort(cohort, loaders.test_dataloader(), device=build.device(run))
+    videos = [name for name, _ in loaders.entries["test"]]
+    for arm in arms:
+        if arm.name not in outcomes:
+            continue
+        outcome = outcomes[arm.name]
+        if outcome.status == "failed":
+            recorder.failed(arm, str(outcome.reason))
+        else:
+            size = describe(nets[arm.name], appearance, motion)
+            recorder.done(arm, outcome, scores, videos, size, outcome.state or {})
+
+
+def _fit(cohort: Cohort, data: Any, config: dict[str, Any], attempt: Attempt, job: Any) -> Any:
+    run = config["run"]
+    return fit(
+        cohort,
+        data,
+        folder=attempt.folder,
+        device=build.device(run),
+        precision=config["trainer"]["precision"],
+        resume_from=attempt.earlier(),
+        checkpoint_every=run["checkpoint_every"],
+        progress=_say,
+        job=job,
+    )
+
+
+def _streams(
+    plan: Plan, study: Path, job: Job, config: dict[str, Any], classes: int, store: str
+) -> tuple[Tower, Tower]:
+    """Both towers with the weights of stage one, which must be those of its record, from the data at hand."""
+    towers = build.towers(config, classes)
+    for stream, tower in zip(STREAMS, towers, strict=True):
+        place = next(plan.job(need).path(study) for need in job.needs if need.startswith(stream))
+        (record,) = read_records(place / "published")
+        weights = read_weights(published_weights(place))
+        if fingerprint(weights) != record["result"]["weights"]:
+            raise UserError(f"the weights of the {stream} stream are not those of its record", got=place)
+        if record["result"]["data"] != store:
+            raise UserError(
+                f"the {stream} stream was trained on other data than what is there now", got=record["result"]["data"],
+                allowed=[store], hint=f"rm -r '{place}', then the same command",
+            )  # fmt: skip
+        tower.load_state_dict({name.removeprefix("tower."): one for name, one in weights.items()})
+    return towers
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

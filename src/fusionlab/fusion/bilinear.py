@@ -1,0 +1,43 @@
+"""Bilinear: y_de = Σ_ij a_d(i, j) · b_e(i, j) at every t, then signed square root and L2 normalisation."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusionlab.fusion.fusion import Fusion
+
+# Keeps the root's slope finite at zero, where a rectified map often is; moves no value by more than 1e-5.
+SMALL = 1e-10
+
+
+def fuse(x_a: Tensor, x_b: Tensor) -> Tensor:
+    """y_de = Σ_ij a_d(i, j) · b_e(i, j)"""
+    return torch.einsum("ndthw,nethw->ndet", x_a, x_b).flatten(1, 2)[..., None, None]
+
+
+def rooted(y: Tensor) -> Tensor:
+    """sign(y) √|y|"""
+    return y * torch.rsqrt(y.abs() + SMALL)
+
+
+def normalised(y: Tensor) -> Tensor:
+    """y / ‖y‖₂ over the channels."""
+    return F.normalize(y, dim=1)
+
+
+class Bilinear(Fusion):
+    """Every channel with every channel, summed over places: D² numbers a frame that know which channels met
+    in one place, and not where. What stands above the fusion is dropped, and a classifier follows at once.
+    """
+
+    symmetric = False
+    spatial = False
+    equal_channels = False
+
+    def __init__(self, channels_a: int, channels_b: int) -> None:
+        super().__init__(channels_a, channels_b)
+        self.out_channels = channels_a * channels_b
+
+    def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:
+        self.alike(x_a, x_b)
+        return normalised(rooted(fuse(x_a, x_b)))

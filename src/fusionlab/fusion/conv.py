@@ -1,0 +1,40 @@
+"""Conv: y_d = Σ_c f_dc · [a, b]_c + bias_d at every (t, i, j), with 1×1 filters f (D×2D)."""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusionlab import errors
+from fusionlab.backbones.frames import folded, unfolded
+from fusionlab.backbones.initialise import GeneratorFor
+from fusionlab.fusion import cat, filters
+from fusionlab.fusion.fusion import Fusion
+
+
+def fuse(x_a: Tensor, x_b: Tensor, f: Tensor, bias: Tensor | None) -> Tensor:
+    """y = f · [a, b] + bias"""
+    return unfolded(F.conv2d(folded(cat.fuse(x_a, x_b)), f, bias), clips=x_a.shape[0])
+
+
+class Conv(Fusion):
+    """Learns which channels correspond, and how to weigh them: D filters of 1×1×2D.
+
+    Starts as f = [I, I], bias = 0, which is the sum; other starts by name (`init`).
+    """
+
+    symmetric = False
+
+    def __init__(self, channels_a: int, channels_b: int, *, init: str = "identity") -> None:
+        super().__init__(channels_a, channels_b)
+        if init not in filters.INITS:
+            raise errors.unknown("initialisation of conv fusion", init, filters.INITS, form="fusion.init={}")
+        self.init = init
+        self.filters = nn.Conv2d(channels_a + channels_b, channels_a, kernel_size=1)
+
+    def initialise_own(self, generator_for: GeneratorFor) -> None:
+        filters.INITS[self.init](self.filters.weight, generator_for("filters.weight"))
+        if self.filters.bias is not None:
+            nn.init.zeros_(self.filters.bias)
+
+    def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:
+        self.alike(x_a, x_b)
+        return fuse(x_a, x_b, self.filters.weight, self.filters.bias)

@@ -1,0 +1,27 @@
+"""show what a sweep would do: its arms and jobs, and which of them are done; nothing is started
+
+    python -m fusionlab.plan fusion=conv,sum layer=relu3,relu5 seed=0,1
+"""
+
+from fusionlab.door.verb import run
+
+
+def main(words: list[str]) -> int:
+    """Compose and check the whole grid, as `sweep` does before it starts."""
+    from fusionlab.door.conduct import states
+    from fusionlab.door.grid import plan_study
+
+    study = plan_study(words)
+    found = states(study)
+    print(f"study  {study.folder}")
+    print(f"\n{len(study.plan.jobs)} jobs")
+    for job in study.plan.jobs:
+        print(f"  {found[job.id]:<10} {job.kind:<8} {job.id}" + (f"  ({len(job.arms)} arms)" if len(job.arms) > 1 else ""))
+    print(f"\n{len(study.plan.arms)} arms")
+    for arm in study.plan.arms:
+        print(f"  {arm.signature}  {arm.kind:<6}  {arm.name}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main, __doc__, choices=True)

@@ -1,0 +1,29 @@
+"""decode a data set once, estimate its flow, and pack what training needs
+
+    python -m fusionlab.prepare data=brush
+
+A sweep does this by itself. A finished store is recognised and not made again; an interrupted one is continued.
+"""
+
+from fusionlab.door.verb import run
+
+
+def main(words: list[str]) -> int:
+    """Make the store of one composed config."""
+    from fusionlab.door.compose import tree
+    from fusionlab.door.data import open_data
+    from fusionlab.door.overrides import parse
+    from fusionlab.errors import UserError
+    from fusionlab.study.recipes import data_recipe
+
+    typed = parse(words)
+    if typed.axes:
+        raise UserError("prepare makes one store", got=", ".join(typed.axes), hint="one value for each option")
+    config = tree(typed.groups).with_leaves(typed.leaves)
+    data = open_data(data_recipe(config), config["run"])
+    print(f"{len(data.store.videos)} videos in {data.folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main, __doc__, choices=True)

@@ -1,0 +1,1 @@
+"""What runs leave behind, and the laws that make it comparable (standard library only)."""

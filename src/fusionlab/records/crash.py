@@ -1,0 +1,51 @@
+"""Injected deaths, to show that nothing is lost: `FUSIONLAB_CRASH_AT=name`, or `name:k` for the k-th time.
+
+stream.step            after a training step of a stream
+stream.before_publish  a stream is trained and written, not yet published
+cohort.step            after a training step of a cohort
+cohort.before_publish  a cohort is trained and written, not yet published
+prepare.video          after a video was read and packed
+prepare.before_publish the store is written, not yet published
+ledger.after_claim     a worker has claimed a job and not yet begun it
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+
+from fusionlab.errors import UserError, unknown
+
+VARIABLE = "FUSIONLAB_CRASH_AT"
+
+POINTS = (
+    "stream.step",
+    "stream.before_publish",
+    "cohort.step",
+    "cohort.before_publish",
+    "prepare.video",
+    "prepare.before_publish",
+    "ledger.after_claim",
+)
+
+_reached: Counter[str] = Counter()
+
+
+def crash_point(name: str) -> None:
+    """Die here as by `kill -9`, with no cleaning up, if the environment says so."""
+    assert name in POINTS, f"list the crash point {name!r} in fusionlab/records/crash.py"
+    wanted = os.environ.get(VARIABLE)
+    if not wanted:
+        return
+    point, _, count = wanted.partition(":")
+    if point not in POINTS:  # a misspelt point would never be reached, and its test would pass for no reason
+        raise unknown("crash point", point, POINTS, form=VARIABLE + "={}")
+    if count and not (count.isdecimal() and int(count) > 0):
+        raise UserError(
+            "a crash point counts from 1", got=f"{VARIABLE}={wanted}", hint=f"{VARIABLE}={point}:1"
+        )
+    if point == name:
+        _reached[name] += 1
+        if _reached[name] == int(count or 1):
+            os.kill(os.getpid(), signal.SIGKILL)

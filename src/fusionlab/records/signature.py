@@ -1,0 +1,101 @@
+"""The law of identity: what determines a result lies in the config, outside the one subtree `run`.
+
+Place decides, no list: what lies under `run:` (device, workers, logger, launcher, paths) is not hashed,
+everything else is. A new knob names its neutral value in `NEUTRAL` and is left out of the hash there, so that
+the signatures of the records made before it was born stay true (a test holds golden ones).
+
+    signature = first 16 hex digits of sha256(canonical JSON of {leaf: value}, leaves sorted)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fusionlab.errors import UserError
+
+Leaf = Any  # str | int | float | bool | None, or an empty list or dict, which is a leaf too
+
+RUN = "run"
+ABSENT = "(absent)"
+
+# leaf -> the value at which the knob does nothing. A knob that is born after the first records adds its line.
+NEUTRAL: dict[str, Leaf] = {}
+
+_PLAIN = re.compile(r"[^.\[\]\"]+")
+_GONE = object()  # what is left of a node that lost all it had
+
+
+def canonical(value: object) -> str:
+    """One text per value, types kept apart (1, 1.0, true and "1" are four texts), keys sorted."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+def flatten(tree: Mapping[str, Any]) -> dict[str, Leaf]:
+    """{"a": {"b": 1}, "c": [2, 3]} -> {"a.b": 1, "c[0]": 2, "c[1]": 3}.
+
+    Two different trees never flatten alike.
+    """
+    leaves: dict[str, Leaf] = {}
+    _collect(tree, "", leaves)
+    return leaves
+
+
+def _collect(node: Any, at: str, leaves: dict[str, Leaf]) -> None:
+    if isinstance(node, Mapping) and (node or not at):
+        for name, child in node.items():
+            if not isinstance(name, str):
+                raise UserError(
+                    "the keys of a config are text", got=f"{at or 'config'}: {name!r}", hint="quote the key"
+                )
+            word = name if _PLAIN.fullmatch(name) else json.dumps(name)
+            _collect(child, f"{at}.{word}" if at else word, leaves)
+    elif isinstance(node, (list, tuple)) and node:
+        for index, child in enumerate(node):
+            _collect(child, f"{at}[{index}]", leaves)
+    elif node is None or isinstance(node, (str, int, float, bool)):
+        leaves[at] = node
+    elif isinstance(node, (Mapping, list, tuple)):
+        leaves[at] = {} if isinstance(node, Mapping) else []
+    else:
+        raise UserError("a config holds plain values only", got=f"{at}: {type(node).__name__}")
+
+
+def identity(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = None) -> dict[str, Any]:
+    """The part of a config that determines a result: without `run`, without leaves at their neutral value."""
+    kept = {name: child for name, child in config.items() if name != RUN}
+    left = _without_neutral(kept, "", NEUTRAL if neutral is None else neutral)
+    return left if isinstance(left, dict) else {}
+
+
+def _without_neutral(node: Any, at: str, neutral: Mapping[str, Leaf]) -> Any:
+    """The node without its neutral leaves, or `_GONE`."""
+    if not isinstance(node, Mapping):
+        return _GONE if at in neutral and canonical(node) == canonical(neutral[at]) else node
+    left: dict[str, Any] = {}
+    for name, child in node.items():
+        word = name if _PLAIN.fullmatch(str(name)) else json.dumps(name)
+        rest = _without_neutral(child, f"{at}.{word}" if at else word, neutral)
+        if rest is not _GONE:
+            left[name] = rest
+    # A group that held nothing but neutral knobs is as if it had never been written; one written empty stays.
+    return _GONE if node and not left and at else left
+
+
+def signature(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = None) -> str:
+    """16 hex digits for what determines the result."""
+    return hashlib.sha256(canonical(flatten(identity(config, neutral))).encode("ascii")).hexdigest()[:16]
+
+
+def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Leaf, Leaf]]:
+    """The leaves that differ, sorted by name, with both values; `ABSENT` where a side has none."""
+    leaves_a, leaves_b = flatten(a), flatten(b)
+    found: list[tuple[str, Leaf, Leaf]] = []
+    for name in sorted({**leaves_a, **leaves_b}):
+        one, other = leaves_a.get(name, ABSENT), leaves_b.get(name, ABSENT)
+        if (name in leaves_a) != (name in leaves_b) or canonical(one) != canonical(other):
+            found.append((name, one, other))
+    return found

@@ -1,0 +1,28 @@
+"""make the table, the plot and the page of a study from its records
+
+    python -m fusionlab.report runs/my-study
+    python -m fusionlab.report experiments/how table=how
+
+Writes report/table.md, table.csv, table.tex, plot.svg and index.html into the folder, and prints the table.
+"""
+
+from fusionlab.door.verb import run
+from fusionlab.errors import UserError
+
+
+def main(words: list[str]) -> int:
+    """Records in, report out."""
+    from fusionlab.door.reporting import make_report
+
+    folders = [word for word in words if "=" not in word]
+    tables = [word.partition("=") for word in words if "=" in word]
+    if len(folders) != 1:
+        raise UserError("report takes one folder", got=" ".join(folders) or "nothing", hint="python -m fusionlab.report runs/my-study")
+    if any(name != "table" for name, _, _ in tables):
+        raise UserError("report knows one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
+    print(make_report(folders[0], tables[-1][2] if tables else None))
+    return 0
+
+
+if __name__ == "__main__":
+    run(main, __doc__)

@@ -1,0 +1,59 @@
+"""How a number or a name is written: one way in every format."""
+
+from __future__ import annotations
+
+import unicodedata
+from fractions import Fraction
+
+NONE = "–"
+_MINUS = "\N{MINUS SIGN}"
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """0.8596 -> "86.0" (or "85.96" with two decimals); never "-0.0"."""
+    text = f"{100 * share:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def points(difference: float, decimals: int = 1) -> str:
+    """A difference of shares in percentage points, always with its sign: 0.25 -> "+25.0"."""
+    text = percent(difference, decimals)
+    return text if text.startswith(_MINUS) or float(text) == 0 else "+" + text
+
+
+def between(low: float, high: float, decimals: int = 1) -> str:
+    return f"({percent(low, decimals)}–{percent(high, decimals)})"
+
+
+def points_between(low: float, high: float, decimals: int = 1) -> str:
+    return f"({points(low, decimals)} … {points(high, decimals)})"
+
+
+def millions(count: int) -> str:
+    """As the paper prints parameters: 97578533 -> "97.58M"; what would round to nothing stays an integer."""
+    return str(count) if abs(count) < 10_000 else f"{count / 1e6:.2f}M"
+
+
+def ceiling(most: Fraction | None) -> str:
+    """An exact ceiling stays exact: "1/4", "1"."""
+    return NONE if most is None else str(most)
+
+
+def listed(items: list[str], most: int = 6) -> str:
+    """a, b, c … and how many more, where there are many."""
+    return (
+        ", ".join(items) if len(items) <= most else ", ".join(items[:most]) + f" and {len(items) - most} more"
+    )
+
+
+def plain(text: object) -> str:
+    """One line without control, bidirectional or invisible signs: names and reasons come from anywhere."""
+    kept = []
+    for sign in str(text):
+        if sign in "\n\r\t" or unicodedata.category(sign) in ("Zl", "Zp"):
+            kept.append(" ")
+        elif unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co"):
+            kept.append("\N{REPLACEMENT CHARACTER}")
+        else:
+            kept.append(sign)
+    return " ".join("".join(kept).split())

@@ -1,0 +1,160 @@
+"""The protocol's guard: what must be said where the rows of a table were not made alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fusionlab.errors import UserError
+from fusionlab.records.signature import canonical, differing
+from fusionlab.results.figures import ceiling, listed, percent
+from fusionlab.results.load import TOGETHER, Entry, is_seed, of_seed
+from fusionlab.results.rows import RECIPE, Row, counted, shown_axes, varies
+from fusionlab.results.spec import Spec
+
+
+def title(row: Row, axes: Sequence[str]) -> str:
+    """A row's name in a sentence, with the axes that tell it from others: Conv relu5 pool2d."""
+    return " ".join([row.method, *(str(row.axes[axis]) for axis in axes if row.axes.get(axis) is not None)])
+
+
+def telling(rows: Sequence[Row]) -> list[str]:
+    """The axes that a title needs: shown ones that vary among the rows."""
+    return [axis for axis in shown_axes(rows, Spec("")) if varies(axis, rows)]
+
+
+def seed_text(seed: Sequence[Any]) -> str:
+    return "/".join(str(value) for value in seed) or "without a seed"
+
+
+def guards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """(what to know, the rows it is about), most weighty first; a sentence about all rows names none."""
+    axes = telling(rows)
+    done = [row for row in rows if row.done]
+    return [
+        *_above_ceiling(done),
+        *_seeds(done),
+        *_apart(done, axes, "prepared data", lambda entry: str(entry.result.get("data") or "")[:12]),
+        *_apart(done, axes, "decoder", lambda entry: entry.result.get("decoder")),
+        *_apart(done, axes, "numbers of test videos", _totals),
+        *_apart(done, axes, "code", _commit),
+        *_apart(done, axes, "torch", lambda entry: _around(entry).get("packages", {}).get("torch")),
+        *_recipes(done),
+        *_predictions(done),
+        *_no_gain(done),
+    ]
+
+
+def _above_ceiling(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    found = []
+    for row in rows:
+        for kind, share in row.shares.items():
+            if kind != TOGETHER and share.ceiling is not None and share.low > share.ceiling:
+                text = (
+                    f"above its ceiling by more than chance: {percent(share.mean)} on {kind}, where at most "
+                    f"{ceiling(share.ceiling)} can be known; the data tell what they should not"
+                )
+                found.append((text, [row]))
+    return found
+
+
+def _seeds(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows over other seeds than most rows are."""
+    sets = [row.seeds for row in rows]
+    if len(set(sets)) < 2:
+        return []
+    usual = max(dict.fromkeys(sets), key=lambda one: (sets.count(one), len(one)))
+    notes = []
+    for seeds in dict.fromkeys(sets):
+        if seeds != usual:
+            ours, theirs = (listed([seed_text(seed) for seed in one]) for one in (seeds, usual))
+            text = f"over other seeds ({ours}) than most rows ({theirs})"
+            mine = [row for row in rows if row.seeds == seeds]
+            if any(row.undone for row in mine):
+                text += "; a mean over the seeds that did not fail may flatter"
+            notes.append((text, mine))
+    return notes
+
+
+def _apart(
+    rows: Sequence[Row], axes: Sequence[str], what: str, of: Callable[[Entry], Any]
+) -> list[tuple[str, list[Row]]]:
+    """A sentence where the rows' arms do not share a circumstance that they should."""
+    holders: dict[str, list[str]] = {}
+    for row in rows:
+        for entry in row.done:
+            value = of(entry)
+            if value not in (None, "", {}):
+                told = value if isinstance(value, str) else canonical(value)
+                holders.setdefault(told, []).append(title(row, axes))
+    if len(holders) < 2:
+        return []
+    usual = max(holders, key=lambda value: len(holders[value]))
+    others = [
+        f"{value}: {listed(list(dict.fromkeys(names)))}" for value, names in holders.items() if value != usual
+    ]
+    return [(f"the rows were not made with the same {what} — most with {usual}, but {'; '.join(others)}", [])]
+
+
+def _around(entry: Entry) -> Mapping[str, Any]:
+    around: Mapping[str, Any] = entry.record.get("circumstances", {})
+    return around
+
+
+def _commit(entry: Entry) -> str | None:
+    commit = _around(entry).get("commit")
+    return None if not commit else str(commit)[:10] + (" with changes" if _around(entry).get("dirty") else "")
+
+
+def _totals(entry: Entry) -> str:
+    return ", ".join(f"{total} {kind}" for kind, (_, total) in sorted(counted(entry).items()))
+
+
+def _recipes(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Seeds of a row, or rows told apart by a recipe only, whose configs differ in more than seeds."""
+    notes = []
+    for row in rows:
+        leaves = {leaf for entry in row.done[1:] for leaf in _other_leaves(row.done[0], entry)}
+        if leaves:
+            notes.append((f"its seeds differ in more than the seed: {listed(sorted(leaves))}", [row]))
+    apart: dict[str, list[Row]] = {}
+    for row in rows:
+        if RECIPE in row.axes:
+            rest = {axis: value for axis, value in row.axes.items() if axis != RECIPE}
+            apart.setdefault(canonical([row.kind, rest]), []).append(row)
+    for alike in apart.values():
+        leaves = {leaf for row in alike[1:] for leaf in _other_leaves(alike[0].done[0], row.done[0])}
+        if leaves:
+            notes.append((f"alike in their axes, not in their recipe: {listed(sorted(leaves))}", alike))
+    return notes
+
+
+def _other_leaves(one: Entry, other: Entry) -> list[str]:
+    config, against = one.record.get("config", {}), other.record.get("config", {})
+    axes = {axis for axis in (*one.axes, *other.axes) if not is_seed(axis)}
+    return [leaf for leaf, *_ in differing(config, against) if not of_seed(leaf) and leaf not in axes]
+
+
+def _predictions(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Predictions that do not give the record's own number again."""
+    notes = []
+    for row in rows:
+        for entry in row.done:
+            try:
+                right = sum(answer.right for answer in entry.answers.values())
+            except UserError as error:
+                notes.append((f"{error.what} (seed {seed_text(entry.seed)})", [row]))
+                continue
+            if "correct" in entry.result and right != entry.result["correct"]:
+                text = f"its predictions are right {right} times, its record says {entry.result['correct']}"
+                notes.append((f"{text} (seed {seed_text(entry.seed)})", [row]))
+    return notes
+
+
+def _no_gain(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    reasons = dict.fromkeys(row.no_gain for row in rows if row.no_gain)
+    told = [reason for reason in reasons if reason and not reason.startswith("no predictions")]
+    return [
+        (f"no gain over late fusion is shown: {reason}", [row for row in rows if row.no_gain == reason])
+        for reason in told
+    ]

@@ -1,0 +1,85 @@
+"""A table as LaTeX with booktabs, notes in a minipage under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fusionlab.results.tables import Line, Table
+
+_SIGNS = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "#": r"\#",
+    "$": r"\$",
+    "%": r"\%",
+    "&": r"\&",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
+    "'": r"\textquotesingle{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "≤": r"$\le$",
+    "√": r"$\surd$",
+    "–": r"\textendash{}",
+    "—": r"\textemdash{}",
+    "…": r"\ldots{}",
+    "·": r"\textperiodcentered{}",
+}
+_TABLE = str.maketrans(_SIGNS)
+
+
+def render(table: Table) -> str:
+    """One `table*` of the paper's layout, notes under it; its first line names the packages that it needs."""
+    layout = "".join("r" if column.right else "l" for column in table.columns)
+    body: list[str] = []
+    last = None
+    for line in table.lines:
+        if last is not None and last != (line.row.kind == "fused"):
+            body.append(r"\midrule")
+        last = line.row.kind == "fused"
+        body.append(_line(line, len(table.columns)))
+    notes = [rf"\textsuperscript{{{number}}}~{escape(note)}" for number, note in enumerate(table.marked, 1)]
+    notes += [escape(note) for note in table.notes]
+    lines = [
+        r"% \usepackage[T1]{fontenc} \usepackage{textcomp} \usepackage{booktabs} \usepackage{graphicx}",
+        r"\begin{table*}",
+        r"\centering",
+        rf"\caption{{{escape(table.caption)} {escape(table.headline)}}}",
+        r"\resizebox{\linewidth}{!}{%",
+        rf"\begin{{tabular}}{{{layout}}}",
+        r"\toprule",
+        " & ".join(escape(column.head) for column in table.columns) + r" \\",
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}}",
+        r"\par\smallskip",
+        r"\begin{minipage}{\linewidth}\footnotesize",
+        *(note + r"\par" for note in notes),
+        r"\end{minipage}",
+        r"\end{table*}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def escape(text: str) -> str:
+    return text.translate(_TABLE)
+
+
+def _line(line: Line, columns: int) -> str:
+    cells: Sequence[str] = [escape(cell) for cell in line.cells]
+    marks = ",".join(str(mark) for mark in line.marks)
+    if marks:
+        cells = [rf"{cells[0]}\textsuperscript{{{marks}}}", *cells[1:]]
+    if line.span is not None:
+        rest = columns - len(cells)
+        cells = [*cells, rf"\multicolumn{{{rest}}}{{l}}{{\emph{{{escape(line.span)}}}}}"] if rest else cells
+    return " & ".join(cells) + r" \\"

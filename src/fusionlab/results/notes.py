@@ -1,0 +1,197 @@
+"""What a table says in sentences: the answer at its head, and how to read its numbers at its foot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fusionlab.results.figures import ceiling, listed, percent, points, points_between
+from fusionlab.results.gains import differences
+from fusionlab.results.guards import telling, title
+from fusionlab.results.load import TOGETHER
+from fusionlab.results.rows import Row, constant_axes
+from fusionlab.results.spec import Paper, Spec
+from fusionlab.results.statistics import CONFIDENCE, Difference, sign_flip, smallest_p
+
+_PERCENT = f"{100 * CONFIDENCE:.0f} %"
+
+
+def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
+    """The table's answer: the fusion with the largest gain over late, or what is missing for one."""
+    gained = [row for row in rows if kind in row.gains]
+    if not gained:
+        wanted = ", ".join(f"{axis}={value}" for axis, value in spec.where.items())
+        if not any(row.kind == "fused" for row in rows):
+            return (
+                "No fusion in this table"
+                + (f" (it is about {wanted})" if wanted else "")
+                + ": only the baselines."
+            )
+        return "No fusion could be held against late fusion; the notes say why."
+    best = max(gained, key=lambda row: row.gains[kind].mean)
+    gain, share = best.gains[kind], best.shares[kind]
+    on = "" if kind == TOGETHER else f" on {kind}"
+    text = f"Most over late fusion{on}: {title(best, telling(rows))}, {percent(share.mean, spec.decimals)} %"
+    return f"{text}, {points(gain.mean, spec.decimals)} points {_interval(gain, spec.decimals)}.".replace(
+        " .", "."
+    )
+
+
+def _interval(gain: Difference, decimals: int) -> str:
+    return "" if gain.low is None or gain.high is None else points_between(gain.low, gain.high, decimals)
+
+
+def general(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
+    """The notes about the whole table."""
+    done = [row for row in rows if row.done]
+    notes = []
+    constant = {axis: value for axis, value in constant_axes(rows, spec).items() if value is not None}
+    if constant:
+        notes.append("In all rows: " + ", ".join(f"{axis} {value}" for axis, value in constant.items()) + ".")
+    notes += _accuracy(done)
+    notes += _kinds(done)
+    gained = [row for row in done if kind in row.gains]
+    if gained:
+        notes += _gains(gained, spec, kind)
+        notes += _spread(gained, spec, kind)
+    return notes + (_paper(rows, spec.paper) if spec.paper else [])
+
+
+def _accuracy(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return ["No arm is done yet."]
+    numbers = sorted({len(row.done) for row in rows})
+    if numbers == [1]:
+        return ["Accuracy: one seed, so nothing is said about the spread between trainings."]
+    seeds = "–".join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))
+    one = "; a row of one seed has no ±" if numbers[0] == 1 else ""
+    return [f"Accuracy: mean ± standard deviation (n − 1) over {seeds} seeds{one}."]
+
+
+def _kinds(rows: Sequence[Row]) -> list[str]:
+    videos = {kind: share.videos for row in rows for kind, share in row.shares.items() if kind != TOGETHER}
+    if not videos:
+        return []
+    counts = ", ".join(f"{count} of {kind}" for kind, count in videos.items())
+    text = (
+        f"Per kind of question: the mean over seeds and, in brackets, Wilson's {_PERCENT} interval for that "
+        f"many test videos ({counts}), not videos times seeds, since the seeds see the same videos."
+    )
+    notes = [text]
+    known = [
+        f"{row.method}: {ceilings}" for row in rows if row.kind != "fused" and (ceilings := _ceilings(row))
+    ]
+    if known:
+        systems = "; ".join(known)
+        notes.append(
+            f"of: the exact share that such a system can reach at best, whatever it learns ({systems})."
+        )
+    return notes
+
+
+def _ceilings(row: Row) -> str:
+    known = {
+        kind: share.ceiling
+        for kind, share in row.shares.items()
+        if kind != TOGETHER and share.ceiling is not None
+    }
+    return ", ".join(f"{kind} {ceiling(most)}" for kind, most in known.items())
+
+
+def _gains(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
+    numbers = sorted({len(row.gains[kind].per_seed) for row in rows})
+    one = numbers == [1]
+    over = "videos (one seed: other trainings may differ by more)" if one else "videos and seeds"
+    text = (
+        "Over late: points gained over late fusion of the same seed, the same streams and the same videos, "
+        f"with its {_PERCENT} interval over {over}."
+    )
+    notes = [text]
+    if one:
+        return notes
+    tested = [(row, sign_flip(row.gains[kind].per_seed)) for row in rows]
+    told = [f"{title(row, telling(rows))} {p:.3g}" for row, p in tested if p is not None]
+    if told:
+        notes.append(f"Sign-flip test over seeds, two-sided p: {', '.join(told)}.")
+    else:
+        seeds = numbers[-1]
+        least = f"2/2^{seeds} = {smallest_p(seeds):.3g}"
+        notes.append(f"No p-value: with {seeds} paired seeds a sign-flip test cannot go below {least}.")
+    return notes
+
+
+def _spread(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
+    """How far the best and the worst fusion are apart, paired as the gains are.
+
+    They were picked among n(n−1)/2 pairs after looking, so the interval is as wide as it must be for all of
+    them to hold at once (Bonferroni).
+    """
+    if len(rows) < 2:
+        return []
+    ranked = sorted(rows, key=lambda row: row.gains[kind].mean)
+    worst, best = ranked[0], ranked[-1]
+    axes = telling(rows)
+    by_seed = {entry.seed: entry for entry in worst.done}
+    pairs = [(entry, by_seed[entry.seed]) for entry in best.done if entry.seed in by_seed]
+    on = "" if kind == TOGETHER else f" on {kind}"
+    count = len(rows) * (len(rows) - 1) // 2
+    span = f"from {points(worst.gains[kind].mean, spec.decimals)} ({title(worst, axes)})"
+    span += f" to {points(best.gains[kind].mean, spec.decimals)} ({title(best, axes)})"
+    text = f"Spread of the {len(rows)} fusions over late{on}: {span}"
+    if not pairs:
+        return [text + "."]
+    apart = differences(pairs, 1 - (1 - CONFIDENCE) / count)[kind]
+    interval = _interval(apart, spec.decimals)
+    picked = (
+        f"; picked after looking, so the interval holds for all {count} pairs at once" if count > 1 else ""
+    )
+    between = f", {interval} with {_PERCENT} confidence{picked}" if interval else ""
+    return [f"{text}; {points(apart.mean, spec.decimals)} points apart{between}."]
+
+
+def _paper(rows: Sequence[Row], paper: Paper) -> list[str]:
+    ours = _our_data(rows)
+    if not any(row.paper for row in rows):
+        return [f"{paper.source} has no row like these."] if rows else []
+    other = (
+        ""
+        if ours == paper.data
+        else " Other videos and other nets: compare the order of rows, not the numbers."
+    )
+    held = f"Ours are of {ours}" if ours else "Ours are of this study's data"
+    notes = [f"The paper's numbers: {paper.source}. {paper.setting} {held}.{other}".replace("  ", " ")]
+    certainty: dict[str, list[str]] = {}
+    for row in rows:
+        if row.paper:
+            certainty.setdefault(row.paper.certainty, []).append(row.method)
+    notes.append(
+        "How certain the paper's numbers are: "
+        + "; ".join(f"{how} ({listed(list(dict.fromkeys(names)), 12)})" for how, names in certainty.items())
+        + "."
+    )
+    here = [row.paper for row in rows if row.paper]
+    absent = [row for row in paper.rows if row not in here]
+    first = next(iter(paper.figures), None)
+    told = [
+        " ".join([*filter(None, map(_told, row.key.values())), row.figures.get(first or "", "")])
+        for row in absent
+    ]
+    return notes + ([f"In the paper, but not run here: {listed(told, 12)}."] if told else [])
+
+
+def _told(value: object) -> str:
+    """A key's value in words; of a list its first, which is the usual one."""
+    first = value[0] if isinstance(value, (list, tuple)) and value else value
+    return "" if first is None else str(first)
+
+
+def _our_data(rows: Sequence[Row]) -> str:
+    """The data set's name, where the axes or the config tell."""
+    names: dict[str, None] = {}
+    for row in rows:
+        for entry in row.done:
+            for leaf in ("data", "data.name", "data._target_"):
+                value = entry.value(leaf)
+                if isinstance(value, str):
+                    names[value.rpartition(".")[2].casefold()] = None
+                    break
+    return ", ".join(names)

@@ -1,0 +1,182 @@
+"""The report's page: one HTML file that needs nothing else, with the way from each number to its record."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from urllib.parse import quote
+
+from fusionlab.records.record import FILE
+from fusionlab.results import figures
+from fusionlab.results.guards import seed_text
+from fusionlab.results.load import Entry
+from fusionlab.results.plots import picture
+from fusionlab.results.rows import Share
+from fusionlab.results.tables import GUARD, REMARK, Column, Line, Table, is_name
+
+STYLE = files("fusionlab.results").joinpath("page.css").read_text(encoding="utf-8")
+FOOTER = """<footer>The same table: <a href="table.md">Markdown</a> · <a href="table.csv">CSV</a> ·
+<a href="table.tex">LaTeX</a> · <a href="plot.svg">picture</a></footer>"""
+
+
+def render(table: Table, entries: Sequence[Entry], *, name: str, out: Path) -> str:
+    """`name` is the study's; links to records are relative to `out`, the folder that the page will lie in."""
+    return (
+        "\n".join(
+            [
+                "<!doctype html>",
+                '<html lang="en"><head><meta charset="utf-8">',
+                '<meta name="viewport" content="width=device-width, initial-scale=1">',
+                f"<title>{_text(name)} – fusionlab</title>",
+                f"<style>{STYLE}</style></head><body><main>",
+                f'<header><p class="over">fusionlab · {_text(name)}</p>',
+                f"<h1>{_text(table.caption)}</h1>",
+                f'<p class="lead">{_text(table.headline)}</p>',
+                _facts(entries),
+                "</header>",
+                _table(table),
+                f'<section class="card scroll">{picture(table)}</section>',
+                _notes(table),
+                _evidence(entries, out),
+                FOOTER,
+                "</main></body></html>",
+            ]
+        )
+        + "\n"
+    )
+
+
+def _text(value: object) -> str:
+    return escape(figures.plain(value))
+
+
+def _facts(entries: Sequence[Entry]) -> str:
+    """What all arms share, in a line: seeds, videos, decoder, code."""
+    done = [entry for entry in entries if entry.status == "done"]
+
+    def shared(values: Mapping[str, None]) -> str:
+        return figures.listed(list(values), 3)
+
+    around = [entry.record.get("circumstances", {}) for entry in done]
+    packages = [one.get("packages", {}) for one in around]
+    facts = {
+        "arms": f"{len(done)} of {len(entries)} done",
+        "seeds": shared({seed_text(entry.seed): None for entry in entries if entry.seed}),
+        "test videos": shared(
+            {str(entry.result["total"]): None for entry in done if "total" in entry.result}
+        ),
+        "decoder": shared(
+            {str(entry.result["decoder"]): None for entry in done if entry.result.get("decoder")}
+        ),
+        "data": shared({str(entry.result["data"])[:10]: None for entry in done if entry.result.get("data")}),
+        "code": shared({str(one["commit"])[:10]: None for one in around if one.get("commit")}),
+        "torch": shared({str(one["torch"]): None for one in packages if one.get("torch")}),
+    }
+    items = [
+        f"<div><dt>{_text(what)}</dt><dd>{_text(value)}</dd></div>" for what, value in facts.items() if value
+    ]
+    return f'<dl class="facts">{"".join(items)}</dl>'
+
+
+def _table(table: Table) -> str:
+    heads = "".join(
+        f'<th scope="col" class="{"num" if column.right else "name"}{_own(column)}">{_text(column.head)}</th>'
+        for column in table.columns
+    )
+    body: list[str] = []
+    last = None
+    for line in table.lines:
+        fused = line.row.kind == "fused"
+        first = " first" if last is not None and last != fused else ""
+        last = fused
+        body.append(f'<tr class="{"fused" if fused else "base"}{first}">{_line(line, table.columns)}</tr>')
+    rows = "\n".join(body)
+    whole = f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>"
+    return f'<section class="card scroll">{whole}</section>'
+
+
+def _own(column: Column) -> str:
+    return {"kind": " share", "ceiling": " ceiling", "gain": " gain"}.get(
+        column.key, " paper" if "paper:" in column.key else ""
+    )
+
+
+def _line(line: Line, columns: Sequence[Column]) -> str:
+    cells = []
+    for column, text in zip(columns, line.cells, strict=False):
+        inside = _text(text)
+        if column.key == "method" and line.marks:
+            inside += f"<sup>{','.join(str(mark) for mark in line.marks)}</sup>"
+        if column.key == "kind" and (share := line.row.shares.get(column.kind or "")):
+            inside = _share(text, share)
+        elif column.key == "gain" or column.key == "accuracy":
+            number, _, rest = text.partition(" ")
+            inside = f"<b>{_text(number)}</b>" + (f" <small>{_text(rest)}</small>" if rest else "")
+        tag = "th scope=row" if column.key == "method" else "td"
+        style = "num" if column.right and not is_name(column) else "name"
+        cells.append(f'<{tag} class="{style}{_own(column)}">{inside}</{tag.split()[0]}>')
+    if line.span is not None:
+        cells.append(
+            f'<td class="failed" colspan="{max(1, len(columns) - len(line.cells))}">{_text(line.span)}</td>'
+        )
+    return "".join(cells)
+
+
+def _share(text: str, share: Share) -> str:
+    """The number, its interval, and a bar from 0 to 100 with the interval on it and the ceiling as a mark."""
+    number, _, rest = text.partition(" ")
+    ceiling = "" if share.ceiling is None else f'<u style="left:{100 * float(share.ceiling):.1f}%"></u>'
+    band = f'<s style="left:{100 * share.low:.1f}%;width:{100 * (share.high - share.low):.1f}%"></s>'
+    bar = f'<i class="bar"><i style="width:{100 * share.mean:.1f}%"></i>{band}{ceiling}</i>'
+    return f"<b>{_text(number)}</b> <small>{_text(rest)}</small>{bar}"
+
+
+def _notes(table: Table) -> str:
+    """Warnings in a box of their own, what explains the numbers below."""
+    marked = [(f"<li><sup>{at}</sup> {_text(note)}</li>", note) for at, note in enumerate(table.marked, 1)]
+    told = [(f"<li>{_text(note)}</li>", note) for note in table.notes]
+    warned = "".join(item for item, note in [*marked, *told] if _warns(note, table))
+    others = "".join(item for item, note in [*told, *marked] if not _warns(note, table))
+    box = f'<ul class="warn">{warned}</ul>' if warned else ""
+    return f'<section class="notes"><h2>How to read it</h2>{box}<ul>{others}</ul></section>'
+
+
+def _warns(note: str, table: Table) -> bool:
+    return note.startswith(GUARD) or (note in table.marked and not note.startswith(REMARK))
+
+
+def _evidence(entries: Sequence[Entry], out: Path) -> str:
+    """One line per arm with a link to its record: what every cell above was made from."""
+    lines = []
+    for entry in entries:
+        seconds = entry.record.get("circumstances", {}).get("seconds")
+        best = entry.result.get("best_step")
+        steps = figures.NONE if best is None else f"{best} of {entry.result.get('steps')}"
+        right = figures.percent(entry.result["accuracy"], 2) if "accuracy" in entry.result else figures.NONE
+        cells = [
+            _linked(entry, out),
+            f'<td class="{"failed" if entry.status == "failed" else "name"}">{_text(entry.status)}</td>',
+            f'<td class="num">{right}</td>',
+            f'<td class="num">{steps}</td>',
+            f'<td class="num">{figures.NONE if seconds is None else f"{seconds:.1f}"}</td>',
+            f"<td><code>{_text(entry.record.get('signature', ''))}</code></td>",
+            f"<td>{_text(entry.log or '')}</td>",
+        ]
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    heads = "".join(
+        f"<th>{head}</th>" for head in ("arm", "status", "accuracy %", "best step", "s", "signature", "log")
+    )
+    return (
+        f'<details class="card scroll"><summary>The evidence: {len(entries)} arms and their records</summary>'
+        f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></details>"
+    )
+
+
+def _linked(entry: Entry, out: Path) -> str:
+    if entry.folder is None:
+        return f"<td>{_text(entry.name)}</td>"
+    way = os.path.relpath((entry.folder / FILE).absolute(), out.absolute())
+    return f'<td><a href="{escape(quote(Path(way).as_posix()))}">{_text(entry.name)}</a></td>'

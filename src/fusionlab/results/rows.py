@@ -1,0 +1,194 @@
+"""Entries -> rows: the seeds of one place in the grid gathered, with nothing else averaged away."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from fusionlab.records.signature import canonical
+from fusionlab.results.gains import gains
+from fusionlab.results.load import TOGETHER, Entry, of_seed
+from fusionlab.results.spec import NAMES, PaperRow, Spec, matches
+from fusionlab.results.statistics import Difference, mean, sd, wilson
+
+RECIPE = "recipe"
+_BY_METHOD = ("streams", "fusion")  # what the method's name already says
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of right answers over seeds; `low` and `high` are Wilson's at its mean, for `videos`."""
+
+    mean: float
+    sd: float | None
+    low: float
+    high: float
+    videos: int
+    ceiling: Fraction | None
+    per_seed: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One place in the grid. `done` in the order of seeds; `undone` are the failed and the missing."""
+
+    kind: str
+    axes: Mapping[str, Any]
+    done: tuple[Entry, ...]
+    undone: tuple[Entry, ...]
+    shares: Mapping[str, Share]  # kind of question (and `all`) -> share
+    gains: Mapping[str, Difference]  # over late fusion; {} for the baselines
+    no_gain: str | None  # why there is none
+    paper: PaperRow | None
+
+    @property
+    def method(self) -> str:
+        if self.kind == "stream":
+            stream = str(self.axes.get("streams", "stream"))
+            return f"{stream[:1].upper()}{stream[1:]} alone"
+        fusion = self.axes.get("fusion")
+        if self.kind == "late":
+            return NAMES["late"]
+        return NAMES.get(str(fusion), str(fusion))
+
+    @property
+    def accuracy(self) -> Share | None:
+        return self.shares.get(TOGETHER)
+
+    @property
+    def seeds(self) -> tuple[tuple[Any, ...], ...]:
+        return tuple(entry.seed for entry in self.done)
+
+    def number(self, name: str) -> int | None:
+        """A whole number of the result, such as layers, which all seeds share."""
+        found = {entry.result[name] for entry in self.done if entry.result.get(name) is not None}
+        return int(max(found)) if found else None
+
+
+def make_rows(entries: Sequence[Entry], spec: Spec) -> list[Row]:
+    """The rows of a table in its order: appearance, motion, late, then the fusions."""
+    kept = [entry for entry in entries if entry.kind != "fused" or matches(entry, spec.where)]
+    split = _clashing(kept)
+    places: dict[tuple[str, str], list[Entry]] = {}
+    axes: dict[tuple[str, str], dict[str, Any]] = {}
+    for entry in kept:
+        place = dict(entry.place)
+        if _where(entry) in split:
+            place[RECIPE] = recipe(entry)[:6]
+        key = (entry.kind, canonical(place))
+        places.setdefault(key, []).append(entry)
+        axes[key] = place
+    late = [entry for entry in entries if entry.kind == "late" and entry.status == "done"]
+    rows = [_row(key[0], axes[key], group, late, spec) for key, group in places.items()]
+    return sorted(rows, key=lambda row: _order(row, spec))
+
+
+def _where(entry: Entry) -> tuple[str, str]:
+    return entry.kind, canonical(entry.place)
+
+
+def recipe(entry: Entry) -> str:
+    """A hash of the config without its seeds: the seeds of one row share it."""
+    leaves = {name: value for name, value in entry.leaves.items() if not of_seed(name)}
+    return hashlib.sha256(canonical(leaves).encode()).hexdigest()
+
+
+def _clashing(entries: Sequence[Entry]) -> set[tuple[str, str]]:
+    """Places where one seed was trained by several recipes; their rows are kept apart by its hash."""
+    seen: dict[tuple[Any, ...], set[str]] = {}
+    for entry in entries:
+        seen.setdefault((*_where(entry), entry.seed), set()).add(recipe(entry))
+    return {(key[0], key[1]) for key, recipes in seen.items() if len(recipes) > 1}
+
+
+def _row(
+    kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Sequence[Entry], spec: Spec
+) -> Row:
+    done: dict[tuple[Any, ...], Entry] = {}
+    for entry in sorted(group, key=lambda one: tuple(str(value).zfill(12) for value in one.seed)):
+        if entry.status == "done":
+            done.setdefault(entry.seed, entry)  # found twice, e.g. in two studies below one folder
+    undone = tuple(entry for entry in group if entry.status != "done" and entry.seed not in done)
+    found, reason = gains(tuple(done.values()), late) if kind == "fused" and done else ({}, None)
+    rows = spec.paper.rows if spec.paper else ()
+    return Row(
+        kind=kind,
+        axes=axes,
+        done=tuple(done.values()),
+        undone=undone,
+        shares=_shares(tuple(done.values())),
+        gains=found,
+        no_gain=reason,
+        paper=next((row for row in rows if matches(group[0], row.key)), None),
+    )
+
+
+def _shares(done: Sequence[Entry]) -> dict[str, Share]:
+    """Per kind of question, and together. A kind that only some seeds have is no kind of the row."""
+    counts = [counted(entry) for entry in done]
+    kinds = [kind for kind in counts[0] if all(kind in one for one in counts)] if counts else []
+    ceilings = done[0].record.get("ceilings", {}) if done else {}
+    shares = {}
+    for kind in kinds:
+        per_seed = tuple(right / total for right, total in (one[kind] for one in counts))
+        videos = min(one[kind][1] for one in counts)
+        most = Fraction(ceilings[kind]) if kind in ceilings else None
+        if kind == TOGETHER:
+            most = _ceiling_of_all(counts[0], ceilings)
+        centre = mean(per_seed)
+        shares[kind] = Share(centre, sd(per_seed), *wilson(centre, videos), videos, most, per_seed)
+    return shares
+
+
+def counted(entry: Entry) -> dict[str, tuple[int, int]]:
+    """kind -> (right, of how many), and the same for `all`."""
+    kinds = entry.result.get("kinds", {})
+    counts = {
+        kind: (one["correct"], one["total"])
+        for kind, one in kinds.items()
+        if kind != TOGETHER and one["total"]
+    }
+    if entry.result.get("total"):
+        counts[TOGETHER] = (entry.result["correct"], entry.result["total"])
+    return counts
+
+
+def _ceiling_of_all(counts: Mapping[str, tuple[int, int]], ceilings: Mapping[str, str]) -> Fraction | None:
+    """The kinds' ceilings, weighed by how many videos ask each."""
+    kinds = [kind for kind in counts if kind != TOGETHER]
+    if not kinds or any(kind not in ceilings for kind in kinds):
+        return None
+    total = sum(counts[kind][1] for kind in kinds)
+    return sum((Fraction(ceilings[kind]) * counts[kind][1] / total for kind in kinds), Fraction(0))
+
+
+def _order(row: Row, spec: Spec) -> tuple[Any, ...]:
+    system = {"stream": 0, "late": 1, "fused": 2}[row.kind]
+    axes = [
+        *spec.rows,
+        *(axis for axis in ("streams", "fusion", "layer", "temporal") if axis not in spec.rows),
+    ]
+    axes += sorted(axis for axis in row.axes if axis not in axes)
+    return (system, *((axis not in row.axes, spec.place(axis, row.axes.get(axis))) for axis in axes))
+
+
+def shown_axes(rows: Sequence[Row], spec: Spec) -> list[str]:
+    """The spec's axes that some row has, then all others that vary: what tells rows apart is seen."""
+    shown = [axis for axis in spec.rows if axis not in _BY_METHOD and any(axis in row.axes for row in rows)]
+    every = dict.fromkeys(axis for row in rows for axis in row.axes)
+    return shown + [
+        axis for axis in every if axis not in shown and axis not in _BY_METHOD and varies(axis, rows)
+    ]
+
+
+def varies(axis: str, rows: Sequence[Row]) -> bool:
+    return len({canonical(row.axes[axis]) for row in rows if axis in row.axes}) > 1
+
+
+def constant_axes(rows: Sequence[Row], spec: Spec) -> dict[str, Any]:
+    """Axes that all rows that have them share, and that no column shows."""
+    shown = {*shown_axes(rows, spec), *_BY_METHOD}
+    return {axis: value for row in rows for axis, value in row.axes.items() if axis not in shown}

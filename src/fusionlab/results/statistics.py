@@ -1,0 +1,136 @@
+"""The statistics of a table: few, exact, and none that the data cannot carry.
+
+Two things vary: the seeds (another training) and the videos (another draw of the test list). The seeds see
+the *same* videos, so k seeds on n videos are never n·k independent answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+CONFIDENCE = 0.95
+_MOST_FLIPPED = 16  # 2^16 sign patterns are listed one by one; more seeds than that need no exact test
+
+
+def mean(values: Sequence[float]) -> float:
+    """m = Σ x / n"""
+    return math.fsum(values) / len(values)
+
+
+def sd(values: Sequence[float]) -> float | None:
+    """s = sqrt(Σ (x − m)² / (n − 1)); one value has no spread, and none is invented."""
+    if len(values) < 2:
+        return None
+    return math.sqrt(variance(values))
+
+
+def variance(values: Sequence[float]) -> float:
+    centre = mean(values)
+    return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
+
+
+def wilson(share: float, videos: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Wilson's score interval: (p + z²/2n ± z sqrt(p(1−p)/n + z²/4n²)) / (1 + z²/n)
+
+    `share` may be the mean over seeds; `videos` is still the number of videos, since the seeds see the same
+    ones.
+    """
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    n = float(videos)
+    centre = share + z * z / (2 * n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
+    return max(0.0, low), min(1.0, high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference of shares, its interval (None where nothing varied), and what it rests on."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    per_seed: tuple[float, ...]
+    videos: int
+
+
+def paired(differences: Sequence[Sequence[float]], confidence: float = CONFIDENCE) -> Difference:
+    """The mean of d[seed][video] = one's answer (1 right, 0 wrong) − the other's, with its interval.
+
+        se² = var_v(d̄_v) / V  +  var_s(d̄_s) / S        interval = d̄ ± t(df) se
+        df  = se⁴ / ( (var_v/V)² / (V−1) + (var_s/S)² / (S−1) )       (Welch, Satterthwaite)
+
+    Both the videos and the seeds are a sample, and are crossed; their common residual is counted in both
+    terms, so the interval errs on the wide side. With few seeds that disagree df falls towards S−1 and the
+    interval says how little is known. With one seed it speaks of the videos only. Where no answer differs in
+    a way that varies there is no variance to build on, and no interval.
+    """
+    seeds, videos = len(differences), len(differences[0])
+    assert all(len(row) == videos for row in differences), "each seed has the same videos"
+    per_seed = tuple(mean(row) for row in differences)
+    centre = mean(per_seed)
+    parts: list[tuple[float, int]] = []
+    if videos > 1:
+        per_video = [mean(column) for column in zip(*differences, strict=True)]
+        parts.append((variance(per_video) / videos, videos - 1))
+    if seeds > 1:
+        parts.append((variance(per_seed) / seeds, seeds - 1))
+    total = sum(part for part, _ in parts)
+    if total <= 0:
+        return Difference(centre, None, None, per_seed, videos)
+    freedom = total**2 / sum(part**2 / df for part, df in parts)
+    half = student(0.5 + confidence / 2, freedom) * math.sqrt(total)
+    return Difference(centre, max(-1.0, centre - half), min(1.0, centre + half), per_seed, videos)
+
+
+def student(probability: float, freedom: float) -> float:
+    """The quantile of Student's t at `probability` ≥ ½, for any real df ≥ 1.
+
+    With t = √df tan θ the density is proportional to cos^(df−1) θ on (−π/2, π/2): smooth and bounded, so
+    Simpson's rule integrates it and bisection inverts it.
+    """
+    assert 0.5 <= probability < 1 and freedom >= 1 - 1e-9
+    # All of it: ∫ cos^(df−1) = B(1/2, df/2)
+    whole = math.exp(math.lgamma(0.5) + math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2))
+    wanted = (probability - 0.5) * whole
+    low, high = 0.0, math.pi / 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _under_cosine(middle, freedom - 1) < wanted else (low, middle)
+    return math.sqrt(freedom) * math.tan((low + high) / 2)
+
+
+def _under_cosine(angle: float, power: float, steps: int = 512) -> float:
+    """∫_0^angle cos^power by Simpson's rule; of a high power all lies within 12/√power of 0."""
+    end = min(angle, 12 / math.sqrt(power)) if power > 60 else angle
+    width = end / steps
+    inner = math.fsum((4 if k % 2 else 2) * math.cos(k * width) ** power for k in range(1, steps))
+    return width / 3 * (1 + inner + max(0.0, math.cos(end)) ** power)
+
+
+def smallest_p(seeds: int) -> float:
+    """A two-sided sign-flip test over k paired seeds cannot go below 2 / 2^k, whatever the numbers."""
+    return 2.0 / 2**seeds if seeds else 1.0
+
+
+def sign_flip(per_seed: Sequence[float]) -> float | None:
+    """p = share of the 2^k sign patterns under which |Σ ± d_s| is at least as large as it was.
+
+    None where the test could not reach 5 % at all (fewer than six seeds): such a p says nothing and is not
+    printed.
+    """
+    seeds = len(per_seed)
+    if smallest_p(seeds) > 1 - CONFIDENCE or seeds > _MOST_FLIPPED:
+        return None
+    seen = abs(math.fsum(per_seed))
+    patterns = itertools.product((1, -1), repeat=seeds)
+    as_large = sum(
+        abs(math.fsum(sign * value for sign, value in zip(signs, per_seed, strict=True)))
+        >= seen * (1 - 1e-12)
+        for signs in patterns
+    )
+    return as_large / 2**seeds

@@ -1,0 +1,58 @@
+"""the signature of a config: equal signatures, equal results; --why names the leaves that make two differ
+
+    python -m fusionlab.signature fusion=conv layer=relu5
+    python -m fusionlab.signature --why fusion=conv,layer=relu5 fusion=sum,layer=relu5
+    python -m fusionlab.signature --why runs/a/…/run.json runs/b/…/run.json
+
+With --why each side is a run.json or its folder, or options joined by commas.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from fusionlab.door.verb import flags, run
+from fusionlab.errors import UserError
+
+
+def main(words: list[str]) -> int:
+    """Print one signature, or the differing leaves of two."""
+    from fusionlab.records.signature import differing
+    from fusionlab.records.signature import signature as signature_of
+
+    given, rest = flags(words, {"--why": False})
+    if "--why" not in given:
+        recipe = _composed(rest)
+        print(signature_of(recipe))
+        return 0
+    if len(rest) != 2:
+        raise UserError("--why takes two sides", got=" ".join(rest) or "nothing", hint="--why fusion=conv fusion=sum")
+    a, b = (_side(word) for word in rest)
+    for leaf, one, other in differing(a, b):
+        print(f"{leaf}: {one} → {other}")
+    print(f"{signature_of(a)} → {signature_of(b)}")
+    return 0
+
+
+def _side(word: str) -> dict[str, Any]:
+    from fusionlab.records.record import read_record
+    from fusionlab.records.signature import identity
+
+    if Path(word).exists():
+        config: dict[str, Any] = read_record(word)["config"]
+        return config
+    made: dict[str, Any] = identity(_composed(word.split(",")))
+    return made
+
+
+def _composed(words: list[str]) -> dict[str, Any]:
+    from fusionlab.door.grid import plan_study
+
+    plan = plan_study(words).plan
+    fused = [arm for arm in plan.arms if arm.kind == "fused"] or list(plan.arms[-1:])
+    if len(fused) > 1:
+        raise UserError("a signature is of one arm", got=", ".join(arm.name for arm in fused[:4]), hint="one value for each option")
+    return fused[0].config
+
+
+if __name__ == "__main__":
+    run(main, __doc__, choices=True)

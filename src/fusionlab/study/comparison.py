@@ -1,0 +1,51 @@
+"""What two results of one job differ in: nothing, says the law of equality, so any difference is news."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fusionlab.records.record import UNREPRODUCED
+from fusionlab.records.signature import differing
+
+
+def differences(first: Path, second: Path) -> list[str]:
+    """One line per difference between two result folders: names of files, leaves of JSON, lines of CSV.
+
+    Other files (weights, packed frames) are compared by name only: their hashes are in the records.
+    """
+    names_first, names_second = _files(first), _files(second)
+    found = [f"{name}: only in the published result" for name in sorted(names_first - names_second)]
+    found += [f"{name}: only in the later result" for name in sorted(names_second - names_first)]
+    for name in sorted(names_first & names_second):
+        if name.endswith(".json"):
+            found += [f"{name}: {line}" for line in _json(first / name, second / name)]
+        elif name.endswith(".csv"):
+            found += [f"{name}: {line}" for line in _lines(first / name, second / name)]
+    return found
+
+
+def _files(folder: Path) -> set[str]:
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def _json(first: Path, second: Path) -> list[str]:
+    sides: list[Mapping[str, Any]] = []
+    for path in (first, second):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        whole = content if isinstance(content, dict) else {"": content}
+        sides.append({key: value for key, value in whole.items() if key not in UNREPRODUCED})
+    return [f"{leaf}: {one!r} published, {other!r} later" for leaf, one, other in differing(*sides)]
+
+
+def _lines(first: Path, second: Path) -> list[str]:
+    both = (path.read_text(encoding="utf-8").splitlines() for path in (first, second))
+    different = [number for number, (a, b) in enumerate(itertools.zip_longest(*both), start=1) if a != b]
+    return [f"{len(different)} lines differ, the first is line {different[0]}"] if different else []

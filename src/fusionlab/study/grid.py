@@ -1,0 +1,65 @@
+"""The grid: every combination of the axes' values, less the excluded ones."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fusionlab.errors import UserError, unknown
+from fusionlab.records.signature import canonical, flatten
+
+Point = dict[str, Any]
+
+
+def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Point]:
+    """The points in row-major order: the last axis runs fastest.
+
+    An entry of `exclude` takes away the points that match it in all its leaves. One that takes nothing away
+    is an error: it is a typo, or the grid is not what its author thinks.
+
+    >>> expand({"fusion": ["sum", "conv"], "seed": [0, 1]}, [{"fusion": "sum", "seed": 1}])
+    [{'fusion': 'sum', 'seed': 0}, {'fusion': 'conv', 'seed': 0}, {'fusion': 'conv', 'seed': 1}]
+    """
+    for axis, values in axes.items():
+        if not values:
+            raise UserError("an axis without values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
+        seen = [canonical(value) for value in values]
+        twice = [value for place, value in enumerate(values) if seen[place] in seen[:place]]
+        if twice:
+            raise UserError(
+                "an axis names a value twice", got=f"{axis}: {twice[0]}", hint="leave one of them out"
+            )
+    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    kept = points
+    for entry in exclude:
+        leaves = flatten(entry) if entry else {}
+        for axis in leaves:
+            if axis not in axes:
+                raise unknown("axis in exclude", axis, axes)
+        hits = [point for point in points if leaves and _matches(point, leaves)]
+        if not hits:
+            raise UserError(
+                "an exclude that matches no point of the grid",
+                got=_spell(entry),
+                allowed=[f"{axis}={value}" for axis in leaves or axes for value in axes[axis]],
+                hint="correct it, or leave it out",
+            )
+        kept = [point for point in kept if not _matches(point, leaves)]
+    if not kept:
+        raise UserError(
+            "the excludes leave nothing of the grid", got=", ".join(_spell(entry) for entry in exclude)
+        )
+    return kept
+
+
+def _matches(point: Mapping[str, Any], leaves: Mapping[str, Any]) -> bool:
+    return all(_same(point[axis], value) for axis, value in leaves.items())
+
+
+def _same(a: object, b: object) -> bool:
+    return a == b and isinstance(a, bool) == isinstance(b, bool)  # 1 is 1.0, but not True
+
+
+def _spell(entry: Mapping[str, Any]) -> str:
+    return "{" + ",".join(f"{axis}:{value}" for axis, value in entry.items()) + "}"

@@ -1,0 +1,1 @@
+"""What starts, lists and cancels workers; what they do is the ledger's business."""

@@ -1,0 +1,130 @@
+"""How far a study is: one state per job and arm, with reason and log; failures are shown, never left out."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusionlab.errors import UserError
+from fusionlab.records.record import find_records, read_record
+from fusionlab.study.ledger import LEASE, Ledger, State
+from fusionlab.study.plan import Arm, read
+
+ARM_STATES = ("done", "failed", "blocked", "running", "waiting")
+
+
+@dataclass(frozen=True)
+class JobRow:
+    id: str
+    kind: str
+    state: str  # published | running | failed | ready | waiting | blocked
+    reason: str | None
+    log: str | None
+    by: str | None
+    attempts: int
+    arms: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    name: str
+    kind: str
+    state: str  # one of ARM_STATES
+    reason: str | None
+    log: str | None
+    job: str
+
+
+@dataclass(frozen=True)
+class Summary:
+    jobs: tuple[JobRow, ...]
+    arms: tuple[ArmRow, ...]
+
+    @property
+    def job_counts(self) -> dict[str, int]:
+        return dict(Counter(row.state for row in self.jobs))
+
+    @property
+    def arm_counts(self) -> dict[str, int]:
+        return dict(Counter(row.state for row in self.arms))
+
+    @property
+    def settled(self) -> int:
+        """How many arms are done, failed or blocked: nothing more will come of them in this session."""
+        return sum(row.state in ("done", "failed", "blocked") for row in self.arms)
+
+
+class Status:
+    """Looks at a study again and again, reading each published record once."""
+
+    def __init__(
+        self,
+        study: str | os.PathLike[str],
+        *,
+        session: str | None = None,
+        retries: int = 0,
+        lease_s: float = LEASE,
+    ) -> None:
+        self.study = Path(study).absolute()
+        self.plan = read(self.study)
+        self.ledger = Ledger(self.study, self.plan, session=session, retries=retries, lease_s=lease_s)
+        self._records: dict[str, list[dict[str, Any]]] = {}
+
+    def summary(self) -> Summary:
+        states = self.ledger.states()
+        jobs = tuple(
+            JobRow(
+                job.id,
+                job.kind,
+                state.name,
+                state.reason or ("waits for " + ", ".join(state.needs) if state.needs else None),
+                None if state.log is None else str(state.log),
+                None if state.by is None else str(state.by),
+                state.attempts,
+                job.arms,
+            )
+            for job, state in zip(self.plan.jobs, states.values(), strict=True)
+        )
+        return Summary(jobs, tuple(self._arm(arm, states[arm.job]) for arm in self.plan.arms))
+
+    def _arm(self, arm: Arm, job: State) -> ArmRow:
+        log = None if job.log is None else str(job.log)
+        if job.name != "published":
+            state = {"ready": "waiting"}.get(job.name, job.name)
+            reason = job.reason
+            if job.through:
+                reason = f"{job.through} failed: {job.reason}"
+            return ArmRow(arm.name, arm.kind, state, reason, log, arm.job)
+        record = find_record(arm, self._published(arm.job))
+        if record is None:
+            return ArmRow(
+                arm.name, arm.kind, "failed", "its job was published without a record of it", log, arm.job
+            )
+        return ArmRow(arm.name, arm.kind, record["status"], record["reason"], record["log"], arm.job)
+
+    def _published(self, job_id: str) -> list[dict[str, Any]]:
+        if job_id not in self._records:
+            found: list[dict[str, Any]] = []
+            for path in find_records(self.ledger.folder(job_id) / "published"):
+                try:
+                    found.append(read_record(path))
+                except UserError:
+                    continue  # shown as missing; `report` says what is wrong with it
+            self._records[job_id] = found
+        return self._records[job_id]
+
+
+def find_record(arm: Arm, records: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """An arm's record among its job's, by signature: a stream that studies share may have two names."""
+    for record in records:
+        if record["signature"] == arm.signature and record["kind"] == arm.kind:
+            return record
+    return None
+
+
+def summary(study: str | os.PathLike[str]) -> Summary:
+    """The state of a study now."""
+    return Status(study).summary()

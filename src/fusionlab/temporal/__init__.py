@@ -1,0 +1,1 @@
+"""When to fuse: what happens to time above the fusion."""

@@ -1,0 +1,64 @@
+"""Conv3d: y_d(t, i, j) = Σ_c Σ_δ f_dc(δ) · x_c((t, i, j) + δ) + bias_d with δ in {-1, 0, 1}³, then pool3d."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusionlab import errors
+from fusionlab.backbones.initialise import GeneratorFor
+from fusionlab.fusion.filters import stacked
+from fusionlab.temporal.pool3d import Pool3d
+
+
+def convolve(x: Tensor, f: Tensor, bias: Tensor | None) -> Tensor:
+    """y_d(p) = Σ_c Σ_δ f_dc(δ) · x_c(p + δ) + bias_d, with zeros outside the map"""
+    return F.conv3d(x, f, bias, padding=1)
+
+
+def bell() -> Tensor:
+    """g(δ) = exp(-|δ|² / 2) / Σ exp(-|δ'|² / 2) on {-1, 0, 1}³: how an identity is spread."""
+    one = torch.exp(-torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64).square() / 2)
+    box = one[:, None, None] * one[:, None] * one
+    return (box / box.sum()).float()
+
+
+class Conv3d(Pool3d):
+    """Filters that weigh the fused channels over 3×3×3 neighbours in time and space, then the pooling of
+    pool3d.
+
+    After cat it is the paper's final fusion (3×3×3×2D×D): two stacked identities spread by a bell, the
+    motion's `weight_b` three times the appearance's `weight_a`, since its activations are about three times
+    smaller. After a fusion that leaves D channels, it starts as one identity spread by the bell.
+    """
+
+    def __init__(
+        self,
+        channels_in: int,
+        channels_out: int,
+        pool: nn.MaxPool2d | None,
+        *,
+        extent: int | str = "all",
+        stride: int = 2,
+        weight_a: float = 0.25,
+        weight_b: float = 0.75,
+    ) -> None:
+        super().__init__(channels_in, channels_out, pool, extent=extent, stride=stride)
+        if channels_in not in (channels_out, 2 * channels_out):
+            raise errors.UserError(
+                "conv3d starts from identities, so it takes D or 2D channels to D",
+                got=f"{channels_in} to {channels_out}",
+                hint="fusion=cat, or a fusion that leaves D channels",
+            )
+        self.weights = (1.0,) if channels_in == channels_out else (weight_a, weight_b)
+        self.filters = nn.Conv3d(channels_in, channels_out, kernel_size=3, padding=1)
+        self.out_channels = channels_out
+
+    def initialise_own(self, generator_for: GeneratorFor) -> None:
+        identity = stacked(self.filters.in_channels, self.filters.out_channels, self.weights)
+        with torch.no_grad():
+            self.filters.weight.copy_(identity[:, :, None, None, None] * bell())
+        if self.filters.bias is not None:
+            nn.init.zeros_(self.filters.bias)
+
+    def at_fusion(self, x: Tensor) -> Tensor:
+        return convolve(x, self.filters.weight, self.filters.bias)

@@ -1,0 +1,24 @@
+"""Pool2d: y_d(t, i, j) = max of x_d(t, ·, ·) over the spatial box at (i, j). Time stays; predictions are
+averaged.
+"""
+
+from torch import Tensor, nn
+
+from fusionlab.backbones.frames import folded, unfolded
+from fusionlab.temporal.temporal import Temporal
+
+
+def pool(x: Tensor, spatial: nn.MaxPool2d) -> Tensor:
+    """y_d(t, i, j) = max x_d(t, i', j') over i', j' in the box at (i, j)"""
+    return unfolded(spatial(folded(x)), clips=x.shape[0])
+
+
+class Pool2d(Temporal):
+    """Each frame by itself, as if there were no time: the tower's own pooling, and an average of the
+    predictions.
+    """
+
+    needs_map = False
+
+    def at_pool(self, x: Tensor) -> Tensor:
+        return x if self.pool is None else pool(x, self.pool)

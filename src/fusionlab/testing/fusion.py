@@ -1,0 +1,91 @@
+"""What every fusion must do: `check(factory)` raises an AssertionError that says what does not hold."""
+
+import torch
+from torch import Tensor
+
+from fusionlab.backbones.initialise import initialise
+from fusionlab.errors import UserError
+from fusionlab.fusion.fusion import Fusion, FusionFactory
+
+D, T, H, W = 4, 3, 5, 6
+
+
+def check(factory: FusionFactory) -> None:
+    """All of it."""
+    for one in (shapes, refuses_unlike_maps, swap, gradients, same_draws):
+        one(factory)
+
+
+def maps(channels: int = D, *, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Two different maps in float64, nowhere near zero or each other, as gradcheck wants them."""
+    draw = torch.Generator().manual_seed(seed)
+    x = 0.5 + torch.rand(2, 2, channels, T, H, W, generator=draw, dtype=torch.float64)
+    return x[0], x[1]
+
+
+def random(factory: FusionFactory, *, seed: int = 1) -> Fusion:
+    """The fusion with random weights, in float64."""
+    fusion = factory(D, D).double().eval()
+    draw = torch.Generator().manual_seed(seed)
+    for parameter in fusion.parameters():
+        parameter.data.normal_(generator=draw)
+    return fusion
+
+
+def shapes(factory: FusionFactory) -> None:
+    """One rank: (N, D, T, H, W) in and out, with as many channels as announced, and time as it was."""
+    x_a, x_b = maps()
+    fusion = random(factory)
+    y = fusion(x_a, x_b)
+    places = (H, W) if fusion.spatial else (1, 1)
+    assert y.shape == (2, fusion.out_channels, T, *places), f"left {tuple(y.shape)}"
+
+
+def refuses_unlike_maps(factory: FusionFactory) -> None:
+    """Shapes that differ are a UserError that names both, and nothing broadcasts."""
+    x_a, x_b = maps()
+    fusion = random(factory)
+    for other in (x_b[:1], x_b[:, :, :1], x_b[..., :1, :], x_b[..., :1], x_b[:, :, 0]):
+        said = refusal(fusion, x_a, other)
+        assert said, f"{tuple(x_a.shape)} and {tuple(other.shape)} were fused without a word"
+        assert str(tuple(x_a.shape)) in said and str(tuple(other.shape)) in said, said
+
+
+def refusal(fusion: Fusion, x_a: Tensor, x_b: Tensor) -> str:
+    """What the fusion says against these maps; nothing, if it takes them."""
+    try:
+        fusion(x_a, x_b)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def swap(factory: FusionFactory) -> None:
+    """Exchanging the streams changes the result if, and only if, the fusion says that it is not symmetric."""
+    x_a, x_b = maps()
+    fusion = random(factory)
+    same = torch.allclose(fusion(x_a, x_b), fusion(x_b, x_a))
+    assert same == fusion.symmetric, f"symmetric is {fusion.symmetric}, but swapping changes {not same}"
+
+
+def gradients(factory: FusionFactory) -> None:
+    """Gradients are right, in float64, and reach both streams."""
+    x_a, x_b = (x[:1, :, :2, :2, :2].clone().requires_grad_() for x in maps())
+    fusion = random(factory)
+    torch.autograd.gradcheck(fusion, (x_a, x_b))
+    y = fusion(x_a, x_b)
+    weights = torch.rand(y.shape, generator=torch.Generator().manual_seed(2), dtype=y.dtype)
+    for x, stream in zip(
+        torch.autograd.grad((y * weights).sum(), (x_a, x_b)), ("appearance", "motion"), strict=True
+    ):
+        assert x.abs().max() > 0, f"no gradient reaches {stream}"
+
+
+def same_draws(factory: FusionFactory) -> None:
+    """Fresh weights depend on the seed alone."""
+    first, second = factory(D, D), factory(D, D)
+    initialise(first, seed=3, prefix="fusion.")
+    torch.rand(1)
+    initialise(second, seed=3, prefix="fusion.")
+    for one, other in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(one, other), "two drawings with one seed differ"

@@ -1,0 +1,75 @@
+"""What every temporal head must do: `check(factory)` raises an AssertionError that says what does not."""
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.backbones.initialise import initialise
+from fusionlab.temporal.pool2d import pool
+from fusionlab.temporal.temporal import NeedsMap, Temporal, TemporalFactory
+
+D, T, H, W = 3, 4, 7, 8
+
+
+def check(factory: TemporalFactory) -> None:
+    """All of it."""
+    for one in (shapes, one_frame, channels_apart, gradients, says_what_it_needs):
+        one(factory)
+
+
+def clip(frames: int = T, channels: int = D) -> Tensor:
+    draw = torch.Generator().manual_seed(frames)
+    return torch.randn(2, channels, frames, H, W, generator=draw, dtype=torch.float64)
+
+
+def spatial() -> nn.MaxPool2d:
+    return nn.MaxPool2d(3, 2, ceil_mode=True)
+
+
+def head(factory: TemporalFactory) -> Temporal:
+    made = factory(D, D, spatial())
+    initialise(made, seed=0, prefix="temporal.")
+    return made.double()
+
+
+def shapes(factory: TemporalFactory) -> None:
+    """At the fusion time and places stay; at the pool places become those of the pooling it stands for."""
+    temporal, x = head(factory), clip()
+    y = temporal.at_fusion(x)
+    assert y.shape == (2, temporal.out_channels, T, H, W), f"at_fusion left {tuple(y.shape)}"
+    z = temporal.at_pool(y)
+    side = spatial()(x[:, :, 0]).shape[2:]
+    assert z.shape[3:] == side and 1 <= z.shape[2] <= T, f"at_pool left {tuple(z.shape)}"
+    assert torch.equal(temporal(x), z), "forward is not at_pool behind at_fusion"
+
+
+def one_frame(factory: TemporalFactory) -> None:
+    """With T = 1 the pooling is that of pool2d."""
+    x = clip(frames=1)
+    assert torch.equal(head(factory).at_pool(x), pool(x, spatial())), (
+        "with one frame it is not the spatial pooling"
+    )
+
+
+def channels_apart(factory: TemporalFactory) -> None:
+    """The pooling never mixes channels."""
+    temporal, x = head(factory), clip()
+    changed = x.clone()
+    changed[:, 0] += 10
+    moved = (temporal.at_pool(changed) != temporal.at_pool(x)).flatten(2).any(dim=2).any(dim=0)
+    assert moved.tolist() == [True, *[False] * (D - 1)], "a channel's pooling depends on another channel"
+
+
+def gradients(factory: TemporalFactory) -> None:
+    """Gradients are right, in float64."""
+    x = clip()[:1, :, :2, :4, :4].clone().requires_grad_()
+    torch.autograd.gradcheck(head(factory), (x,))
+
+
+def says_what_it_needs(factory: TemporalFactory) -> None:
+    """Without a pooling layer to stand for: either the frames pass, or NeedsMap."""
+    try:
+        temporal = factory(D, D, None)
+    except NeedsMap:
+        return
+    assert not temporal.needs_map
+    assert torch.equal(temporal(clip()), clip()), "nothing to pool, yet the map changed"

@@ -1,0 +1,25 @@
+"""train one arm, with the baselines that it is held against
+
+    python -m fusionlab.train fusion=conv layer=relu5 temporal=pool3d seed=1
+
+A sweep of one point: the same jobs, records and table. Streams that were trained before are found again.
+"""
+
+from fusionlab.door.verb import run
+from fusionlab.errors import UserError
+
+
+def main(words: list[str]) -> int:
+    """As `sweep`, of exactly one fused arm."""
+    from fusionlab.door.conduct import conduct
+    from fusionlab.door.grid import plan_study
+
+    study = plan_study(words, verb="train")
+    fused = [arm.name for arm in study.plan.arms if arm.kind == "fused"]
+    if len(fused) > 1:
+        raise UserError("train is for one arm", got=f"{len(fused)} arms: {', '.join(fused[:4])} …", hint="python -m fusionlab.sweep …")
+    return conduct(study)
+
+
+if __name__ == "__main__":
+    run(main, __doc__, choices=True)

@@ -1,0 +1,1 @@
+"""Nets made of two towers and a fusion: what an arm trains."""

@@ -1,0 +1,45 @@
+"""What a net is: the maps it needs from each stream, and logits made of them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, get_args
+
+from torch import Tensor, nn
+
+from fusionlab.two_stream.svm import Svm
+
+Stream = Literal["appearance", "motion"]
+STREAMS: tuple[Stream, ...] = get_args(Stream)
+Needs = Mapping[Stream, tuple[str, ...]]  # stream -> the layers whose maps are wanted
+Features = Mapping[Stream, Mapping[str, Tensor]]  # stream -> layer -> its map (N, D, T, H, W)
+
+
+class Net(nn.Module):
+    """forward(features) -> logits (N, C, T'). A clip's scores are their softmax over C, averaged over T'.
+
+    T' counts predictions: time steps that are left, and places where frames are larger than the towers
+    expect.
+    """
+
+    needs: Needs
+
+    def __init__(self) -> None:
+        super().__init__()
+        # A linear classifier in the place of the paper's SVM, which the paper does not count.
+        self.svm: Svm | None = None
+
+    def forward(self, features: Features) -> Tensor:
+        raise NotImplementedError
+
+
+def scores(logits: Tensor) -> Tensor:
+    """Logits (N, C, T') -> class scores (N, C) that sum to 1."""
+    return logits.softmax(dim=1).mean(dim=2)
+
+
+def union(needs: Iterable[Needs]) -> dict[Stream, tuple[str, ...]]:
+    """What several nets need together, each layer once, in the order of their first mention."""
+    together: dict[Stream, dict[str, None]] = {}
+    for one in needs:
+        for stream, layers in one.items():
+            together.setdefault(stream, {}).update(dict.fromkeys(layers))
+    return {stream: tuple(together[stream]) for stream in STREAMS if stream in together}

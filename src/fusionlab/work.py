@@ -1,0 +1,56 @@
+"""work on a study: claim a ready job, run it as a fresh process, go on until nothing is ready
+
+    python -m fusionlab.work runs/my-study
+
+`sweep` starts workers by itself. Typed on another machine with the same file system, this adds one.
+Flags: --session NAME (failures of other sessions are tried again), --retries N, --threads N.
+"""
+
+from pathlib import Path
+
+from fusionlab.door.verb import flags, run
+from fusionlab.errors import UserError
+
+
+def main(words: list[str]) -> int:
+    """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
+    from fusionlab.study.plan import read
+    from fusionlab.study.worker import work
+
+    known = dict.fromkeys(("--session", "--retries", "--threads", "--job", "--attempt"), True)
+    given, rest = flags(words, known)
+    if len(rest) != 1:
+        raise UserError("work takes one study's folder", got=" ".join(rest) or "nothing", hint="python -m fusionlab.work runs/my-study")
+    study = Path(rest[0])
+    if "--job" in given:
+        return _job(study, given["--job"], _number("--attempt", given.get("--attempt", "")))
+    threads = _number("--threads", given["--threads"]) if "--threads" in given else None
+    if threads is None:
+        threads = max((job.config["trainer"]["threads"] for job in read(study).jobs if job.kind == "stream"), default=1)
+    return work(study, threads=threads, session=given.get("--session"), retries=_number("--retries", given.get("--retries", "0")))
+
+
+def _job(study: Path, job_id: str, number: int) -> int:
+    from fusionlab.door.jobs import run_job
+    from fusionlab.study.attempt import Attempt
+    from fusionlab.study.plan import read
+
+    plan = read(study)
+    job = plan.job(job_id)
+    attempt = Attempt(job.path(study), number)
+    try:
+        run_job(plan, study, job, attempt)
+    except UserError as error:
+        attempt.explain(str(error))
+        raise
+    return 0
+
+
+def _number(flag: str, text: str) -> int:
+    if not text.isdecimal():
+        raise UserError(f"{flag} takes a number", got=text or "nothing", hint=f"{flag} 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    run(main, __doc__)

@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from fusionlab.data import clips
+
+
+def generator(seed: int = 0) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=seed))
+
+
+def offsets(centre: int, frames: int, fields: int) -> list[int]:
+    """The fields of a window, as numbers."""
+    window = clips.window(centre, frames, fields)
+    inside = list(range(window.start, window.start + window.count))
+    return [inside[0]] * window.front + inside + [inside[-1]] * window.back
+
+
+@pytest.mark.parametrize("fields", [2, 6, 10])
+def test_the_window_has_offsets_from_minus_half_to_half_minus_one(fields: int) -> None:
+    first, last = clips.valid_centres(40, fields)
+    for centre in range(first, last + 1):
+        expected = [centre + offset for offset in range(-fields // 2, fields // 2)]
+        assert offsets(centre, 40, fields) == expected
+
+
+def test_valid_centres_are_the_released_ones() -> None:
+    for frames in (11, 12, 50, 251):  # 1-based: t from 6 to nFrames − 5
+        assert clips.valid_centres(frames, 10) == (6 - 1, frames - 5 - 1)
+
+
+@pytest.mark.parametrize("fields", [1, 2, 3, 5, 6, 10])
+def test_valid_centres_are_exactly_those_that_need_no_padding(fields: int) -> None:
+    for frames in range(fields + 1, 30):
+        first, last = clips.valid_centres(frames, fields)
+        for centre in range(frames):
+            wanted = [centre + offset for offset in range(-(fields // 2), fields - fields // 2)]
+            assert (offsets(centre, frames, fields) == wanted) == (first <= centre <= last)
+
+
+@pytest.mark.parametrize("fields", [1, 2, 3, 6, 10])
+def test_a_window_always_has_its_fields_and_never_leaves_the_video(fields: int) -> None:
+    for frames in range(2, 16):
+        for centre in range(frames):
+            found = offsets(centre, frames, fields)
+            nearest = [
+                min(max(centre + o, 0), frames - 2) for o in range(-(fields // 2), fields - fields // 2)
+            ]
+            assert found == nearest
+
+
+def test_training_centres_are_a_stride_apart_and_cover_all_starts() -> None:
+    draw, starts, strides = generator(), set(), set()
+    for _ in range(600):
+        centres = clips.drawn(30, 3, 6, (2, 5), draw)
+        steps = np.diff(centres)
+        assert steps[0] == steps[1] and 2 <= steps[0] <= 5
+        assert centres[0] >= 3 and centres[-1] <= 26
+        strides.add(int(steps[0]))
+        if steps[0] == 5:
+            starts.add(int(centres[0]))
+    assert strides == {2, 3, 4, 5}
+    assert starts == set(range(3, 26 - 2 * 5 + 1))
+
+
+def test_short_videos_shrink_the_stride_then_repeat_samples() -> None:
+    draw = generator()
+    for _ in range(50):
+        assert set(np.diff(clips.drawn(15, 5, 6, (4, 4), draw))) == {2}  # 9 places: (9 − 1) div 4
+    np.testing.assert_array_equal(clips.drawn(9, 5, 6, (4, 4), draw), [3, 3, 4, 5, 5])  # 3 places
+    np.testing.assert_array_equal(clips.drawn(7, 3, 6, (4, 4), draw), [3, 3, 3])  # 1 place
+    np.testing.assert_array_equal(clips.drawn(2, 3, 6, (4, 4), draw), [0, 0, 0])  # no place
+
+
+def test_a_draw_takes_as_much_of_the_generator_in_any_video() -> None:
+    after = set()
+    for frames in (2, 9, 20, 300):
+        draw = generator()
+        clips.drawn(frames, 3, 6, (2, 5), draw)
+        after.add(draw.random())
+    assert len(after) == 1
+
+
+def test_test_centres_are_spread_evenly() -> None:
+    np.testing.assert_array_equal(clips.even(18, 3, 6), [3, 8, 14])
+    np.testing.assert_array_equal(clips.even(251, 5, 10), [5, 65, 125, 185, 245])
+    np.testing.assert_array_equal(clips.even(18, 1, 6), [8])
+    np.testing.assert_array_equal(clips.even(4, 3, 6), [1, 1, 1])

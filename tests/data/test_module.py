@@ -1,0 +1,193 @@
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from data_fakes import Drifting
+from torch.utils.data import DataLoader
+
+from fusionlab.data import clips
+from fusionlab.data.batches import Clips, as_it_is
+from fusionlab.data.module import TwoStreamData
+from fusionlab.data.sampler import StepSampler
+from fusionlab.errors import UserError
+from fusionlab.video.quantise import mirror
+from fusionlab.video.store import Store
+
+SIZES = {"snippets": 3, "fields": 4, "stride": (1, 3), "crop": 16, "batch_size": 4, "validation": 0.25}
+
+
+def data(drifting: Drifting, store: Store, **changed: Any) -> TwoStreamData:
+    made = TwoStreamData(drifting, store.folder, **{**SIZES, **changed})
+    made.setup()
+    return made
+
+
+def epochs(of: TwoStreamData, steps: int, first: int = 0) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches from a step on, over the ends of epochs, as training asks for them."""
+    step = first
+    while step < steps:
+        of.start_step = step
+        for batch in of.train_dataloader():
+            if step < steps:
+                yield batch
+            step += 1
+
+
+def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_shapes_and_types(drifting: Drifting, store: Store) -> None:
+    batch = next(iter(data(drifting, store).train_dataloader()))
+    assert batch["appearance"].shape == (4, 3, 3, 16, 16) and batch["appearance"].dtype == torch.uint8
+    assert batch["motion"].shape == (4, 8, 3, 16, 16) and batch["motion"].dtype == torch.uint8
+    assert batch["label"].shape == batch["index"].shape == (4,)
+    assert batch["label"].dtype == batch["index"].dtype == torch.int64
+
+
+def test_each_sample_is_what_the_store_holds_at_its_view(drifting: Drifting, store: Store) -> None:
+    of = data(drifting, store).clips("train")
+    keys = [(epoch, index) for epoch in range(2) for index in range(len(of))]
+    batch = of.__getitems__(keys)
+    flips = set()
+    for row, key in enumerate(keys):
+        name, label = of.entries[key[1]]
+        view, frames = of.view(key), store.video(name).frames
+        assert [int(batch["label"][row]), int(batch["index"][row])] == [label, key[1]]
+        y, x, flip = view.crop.y, view.crop.x, view.crop.flip
+        flips.add(flip)
+        for snippet, centre in enumerate(view.centres):
+            picture = store.all_frames(name)[centre][y : y + 16, x : x + 16]
+            picture = picture[:, ::-1] if flip else picture
+            np.testing.assert_array_equal(
+                batch["appearance"][row, :, snippet].numpy(), np.moveaxis(picture, 2, 0)
+            )
+            for field, offset in enumerate((-2, -1, 0, 1)):  # L = 4
+                at = int(np.clip(centre + offset, 0, frames - 2))
+                flow = store.flow(name, at, 1)[0][:, y : y + 16, x : x + 16]
+                flow = mirror(flow) if flip else flow
+                np.testing.assert_array_equal(batch["motion"][row, 2 * field, snippet].numpy(), flow[0])
+                np.testing.assert_array_equal(batch["motion"][row, 2 * field + 1, snippet].numpy(), flow[1])
+    assert flips == {True, False}
+
+
+def test_a_sample_does_not_depend_on_its_batch(drifting: Drifting, store: Store) -> None:
+    of = data(drifting, store).clips("train")
+    keys = [(1, index) for index in range(8)]
+    whole, other = of.__getitems__(keys), of.__getitems__(keys[::-1])
+    for row, key in enumerate(keys):
+        alone = of[key]
+        for name in whole:
+            assert torch.equal(whole[name][row], alone[name][0])
+            assert torch.equal(whole[name][row], other[name][7 - row])
+
+
+def test_a_stream_alone_is_the_same_as_in_company(drifting: Drifting, store: Store) -> None:
+    both = list(epochs(data(drifting, store), 8))
+    for stream, absent in (("appearance", "motion"), ("motion", "appearance")):
+        alone = list(epochs(data(drifting, store, streams=stream), 8))
+        for a, b in zip(alone, both, strict=True):
+            assert absent not in a
+            assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_resuming_equals_the_tail_at_every_step(drifting: Drifting, store: Store) -> None:
+    of = data(drifting, store)
+    steps = 2 * len(of.train_dataloader()) + 1
+    whole = list(epochs(of, steps))
+    for first in range(steps):
+        rest = list(epochs(data(drifting, store), steps, first))
+        assert len(rest) == steps - first
+        assert all(same(a, b) for a, b in zip(rest, whole[first:], strict=True))
+
+
+def test_views_change_with_epoch_and_seed(drifting: Drifting, store: Store) -> None:
+    of, other = data(drifting, store).clips("train"), data(drifting, store, seed=1).clips("train")
+    other.entries = of.entries
+    keys = [(0, index) for index in range(10)]
+    assert not same(of.__getitems__(keys), of.__getitems__([(1, index) for _, index in keys]))
+    assert not same(of.__getitems__(keys), other.__getitems__(keys))
+
+
+def test_test_batches_hold_each_view_of_each_video_once(drifting: Drifting, store: Store) -> None:
+    of = data(drifting, store)
+    for which, loader in (("validation", of.val_dataloader()), ("test", of.test_dataloader())):
+        batches = list(loader)
+        index = torch.cat([batch["index"] for batch in batches]).tolist()
+        entries = of.entries[which]  # type: ignore[index]
+        assert index == [i for i in range(len(entries)) for _ in range(2)]
+        assert torch.cat([b["label"] for b in batches]).tolist() == [entries[i][1] for i in index]
+        appearance = torch.cat([batch["appearance"] for batch in batches])
+        motion = torch.cat([batch["motion"] for batch in batches])
+        assert torch.equal(appearance[1::2], appearance[0::2].flip(-1))
+        assert torch.equal(motion[1::2, 1::2], motion[0::2, 1::2].flip(-1))  # v
+        assert torch.equal(motion[1::2, 0::2], 255 - motion[0::2, 0::2].flip(-1))  # u
+
+
+def test_lists_do_not_share_groups_and_the_test_list_is_untouched(drifting: Drifting, store: Store) -> None:
+    of = data(drifting, store)
+    groups = [{drifting.group(name) for name, _ in of.entries[w]} for w in ("train", "validation", "test")]
+    assert all(groups) and not groups[0] & groups[1] and not (groups[0] | groups[1]) & groups[2]
+    assert of.entries["test"] == drifting.lists(1)[1]
+
+
+def test_videos_shorter_than_a_window_are_padded(drifting: Drifting, store: Store) -> None:
+    of = data(drifting, store, fields=20, snippets=4).clips("train")
+    batch = of.__getitems__([(0, index) for index in range(4)])
+    assert batch["motion"].shape == (4, 40, 4, 16, 16)
+    name, view = of.entries[0][0], of.view((0, 0))
+    window = clips.window(int(view.centres[0]), store.video(name).frames, 20)
+    assert window.front > 0 and window.back > 0
+    assert torch.equal(batch["motion"][0, 0], batch["motion"][0, 2 * window.front])
+    assert torch.equal(batch["motion"][0, -1], batch["motion"][0, -1 - 2 * window.back])
+
+
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_workers_give_identical_batches(drifting: Drifting, store: Store, context: str) -> None:
+    of = data(drifting, store)
+    here = list(of.train_dataloader())  # maps are open before the fork
+    again: Clips = pickle.loads(pickle.dumps(of.clips("train")))
+    loader = DataLoader(
+        again,
+        batch_sampler=StepSampler(len(again), 4, 0),
+        num_workers=2,
+        collate_fn=as_it_is,
+        multiprocessing_context=context,
+    )
+    assert all(same(a, b) for a, b in zip(loader, here, strict=True))
+
+
+def test_the_modules_own_workers_give_identical_batches(drifting: Drifting, store: Store) -> None:
+    here = list(data(drifting, store).test_dataloader())
+    there = list(data(drifting, store, workers=1).test_dataloader())
+    assert all(same(a, b) for a, b in zip(there, here, strict=True))
+
+
+@pytest.mark.parametrize(
+    "changed, what",
+    [
+        ({"streams": "motoin"}, "did you mean streams=motion"),
+        ({"snippets": 0}, "snippets is at least 1"),
+        ({"stride": (5, 2)}, "from low to high"),
+        ({"batch_size": 0}, "at least one clip"),
+    ],
+)
+def test_bad_numbers_are_told(drifting: Drifting, store: Store, changed: dict[str, Any], what: str) -> None:
+    with pytest.raises(UserError) as error:
+        data(drifting, store, **changed)
+    assert what in str(error.value)
+
+
+def test_a_crop_that_is_too_large_is_told(drifting: Drifting, store: Store) -> None:
+    with pytest.raises(UserError, match="larger than the video"):
+        next(iter(data(drifting, store, crop=64).train_dataloader()))
+
+
+def test_videos_that_are_not_in_the_store_are_told(drifting: Drifting, store: Store) -> None:
+    more = Drifting(drifting.root, groups=7)
+    with pytest.raises(UserError, match="not in the store"):
+        data(more, store)

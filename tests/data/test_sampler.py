@@ -1,0 +1,46 @@
+import pytest
+
+from fusionlab.data.sampler import StepSampler, ViewSampler, order
+
+
+def uninterrupted(n: int, size: int, seed: int, epochs: int) -> list[list[tuple[int, int]]]:
+    steps = StepSampler(n, size, seed).steps_per_epoch
+    return [batch for epoch in range(epochs) for batch in StepSampler(n, size, seed, epoch * steps)]
+
+
+@pytest.mark.parametrize("n, size", [(20, 4), (23, 4), (3, 8), (1, 1)])
+def test_a_resumed_order_is_the_tail_of_the_uninterrupted_one_at_every_step(n: int, size: int) -> None:
+    whole = uninterrupted(n, size, 5, 3)
+    steps = len(whole) // 3
+    for start in range(len(whole)):
+        rest: list[list[tuple[int, int]]] = []
+        while start + len(rest) < len(whole):
+            sampler = StepSampler(n, size, 5, start + len(rest))
+            batches = list(sampler)
+            assert len(batches) == len(sampler) == steps - (start + len(rest)) % steps
+            rest += batches
+        assert rest == whole[start:]
+
+
+def test_an_epoch_holds_each_video_once_and_all_batches_are_full() -> None:
+    for epoch in range(3):
+        keys = [k for batch in StepSampler(24, 4, 0, epoch * 6) for k in batch]
+        assert sorted(keys) == [(epoch, index) for index in range(24)]
+    assert [len(batch) for batch in StepSampler(23, 4, 0)] == [4] * 5
+    assert [len(batch) for batch in StepSampler(3, 8, 0)] == [3]
+
+
+def test_orders_differ_by_epoch_and_seed_and_never_change() -> None:
+    assert order(20, 0, 0) != order(20, 0, 1)
+    assert order(20, 0, 0) != order(20, 1, 0)
+    assert order(8, 0, 0) == [7, 0, 2, 5, 1, 4, 6, 3]
+
+
+def test_an_empty_list_has_no_batches() -> None:
+    assert len(StepSampler(0, 4, 0)) == 0 and list(StepSampler(0, 4, 0)) == []
+
+
+def test_views_lie_side_by_side_and_each_comes_once() -> None:
+    batches = list(ViewSampler(5, 2, 4))
+    assert [k for batch in batches for k in batch] == [(view, index) for index in range(5) for view in (0, 1)]
+    assert [len(batch) for batch in batches] == [4, 4, 2] and len(ViewSampler(5, 2, 4)) == 3

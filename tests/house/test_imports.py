@@ -1,0 +1,60 @@
+"""What is loaded, by sys.modules of a fresh process: a list says the same everywhere, a timer does not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from floors import BY_NAME, OF_VERBS, room_of
+from tree import MODULES_SCRIPT, PACKAGE, modules
+
+HEAVY = {
+    "torch",
+    "torchvision",
+    "pytorch_lightning",
+    "lightning",
+    "torchmetrics",
+    "pandas",
+    "matplotlib",
+    "cv2",
+    "av",
+    "decord",
+    "scipy",
+    "wandb",
+}
+DOOR = {"hydra", "omegaconf", "yaml"}
+VERBS = sorted({file.stem for file in PACKAGE.glob("*.py")} - set(BY_NAME) - {"__init__"})
+
+
+def loaded(*names: str) -> set[str]:
+    """The top-level modules that importing these adds to a bare interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", MODULES_SCRIPT, *names], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_the_package_imports_nothing() -> None:
+    assert loaded("fusionlab") == {"fusionlab"}
+
+
+@pytest.mark.parametrize("name", ["errors", "records", "study", "results"])
+def test_the_light_rooms_never_load_torch(name: str) -> None:
+    inside = [
+        module for module, file in modules().items() if module != "fusionlab" and room_of(file).name == name
+    ]
+    assert inside
+    allowed = {"pandas", "matplotlib"} if name == "results" else set()
+    assert not loaded(*inside) & ((HEAVY | DOOR) - allowed)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_is_light_until_it_works(name: str) -> None:
+    """So that --help answers at once."""
+    assert not loaded(f"fusionlab.{name}") & HEAVY
+
+
+def test_the_list_of_verbs_imports_none_of_them() -> None:
+    assert loaded(f"fusionlab.{OF_VERBS}") & (HEAVY | DOOR | {"numpy"}) == set()

@@ -1,0 +1,48 @@
+"""`python -m fusionlab` lists what can be typed."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from floors import BY_NAME, OF_VERBS
+from tree import PACKAGE
+
+from fusionlab import __main__ as listing
+
+FILES = [file for file in sorted(PACKAGE.glob("*.py")) if file.stem not in {*BY_NAME, "__init__", OF_VERBS}]
+
+
+def test_the_list_and_the_floors_mean_the_same_verbs() -> None:
+    assert list(listing.verbs()) == [file.stem for file in FILES]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_verb_says_in_one_line_what_it_does(file: Path) -> None:
+    first = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+    assert first and len(first) <= 110
+    assert f"python -m fusionlab.{file.stem}" in listing.page()
+
+
+def test_the_list_reads_and_does_not_import(tmp_path: Path) -> None:
+    (tmp_path / "bang.py").write_text(
+        '"""What it does.\n\nMore."""\nraise SystemExit("imported")\n', encoding="utf-8"
+    )
+    assert listing.verbs(tmp_path) == {"bang": "What it does."}
+
+
+def test_a_wrong_verb_is_answered_with_the_nearest(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listing, "verbs", lambda: {"sweep": "", "train": ""})
+    assert listing.main(["sweap"]) == 2
+    assert "python -m fusionlab.sweep" in capsys.readouterr().err
+    assert listing.main(["train", "fusion=sum"]) == 2
+    assert "python -m fusionlab.train fusion=sum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["--help"]])
+def test_no_words_or_help_print_the_list(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert listing.main(words) == 0
+    assert capsys.readouterr().out.startswith("fusionlab ")

@@ -1,0 +1,40 @@
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from fusionlab.errors import UserError
+from fusionlab.records.crash import POINTS, VARIABLE, crash_point
+
+CHILD = """
+from fusionlab.records.crash import crash_point
+for step in range(4):
+    crash_point("stream.step"); print(step, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("at", "printed"),
+    [("stream.step", []), ("stream.step:3", ["0", "1"]), ("cohort.step", ["0", "1", "2", "3"])],
+)
+def test_dies_at_the_kth_time_and_nowhere_else(at, printed, monkeypatch):
+    monkeypatch.setenv(VARIABLE, at)
+    done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == printed
+    assert done.returncode == (0 if len(printed) == 4 else -signal.SIGKILL)
+
+
+@pytest.mark.parametrize("at", ["stream.stp", "stream.step:0", "stream.step:x"])
+def test_a_point_that_would_never_be_reached_is_told(at, monkeypatch):
+    monkeypatch.setenv(VARIABLE, at)
+    with pytest.raises(UserError):
+        crash_point("cohort.step")
+
+
+def test_every_point_is_told_in_the_docstring():
+    import fusionlab.records.crash as module
+
+    assert all(point in module.__doc__ for point in POINTS)
+    with pytest.raises(AssertionError):
+        crash_point("never listed")

@@ -1,0 +1,154 @@
+import json
+import math
+
+import pytest
+
+from fusionlab.errors import UserError
+from fusionlab.records import record as module
+from fusionlab.records.circumstances import circumstances
+from fusionlab.records.predictions import Predictions, float32, read_predictions, write_predictions
+from fusionlab.records.record import check, new_record, read_record, read_records, upgrade, write_record
+
+
+def make(**changes):
+    content = {
+        "name": "fusion=conv,layer=relu5,seed=0",
+        "kind": "fused",
+        "axes": {"streams": "both", "fusion": "conv", "layer": "relu5", "seed": 0},
+        "signature": "0123456789abcdef",
+        "config": {"layer": "relu5", "run": {"device": "cpu"}},
+        "stage_one": {"appearance": "a" * 16, "motion": "b" * 16},
+        "result": {"accuracy": 0.5, "kinds": {"what": {"correct": 1, "total": 2}}, "val_loss": 1.5},
+        "ceilings": {"what": "1", "binding": "1/4"},
+    }
+    return new_record(**{**content, **changes})
+
+
+def predictions():
+    return Predictions.of(["a,b", "c"], ["v1", 'v"2'], [0, 1], [[0.1, 0.9], [1 / 3, 1 / 3]])
+
+
+def test_a_record_goes_out_and_in(tmp_path):
+    record = make()
+    assert record["schema"] == 1
+    assert record["config"] == {"layer": "relu5"}
+    assert record["circumstances"] == {"run": {"device": "cpu"}}
+    written = write_record(tmp_path / "x", record, predictions())
+    assert read_record(tmp_path / "x") == written == read_record(tmp_path / "x" / "run.json")
+    assert len(written["result"]["predictions"]) == 64
+    assert sorted(one.name for one in (tmp_path / "x").iterdir()) == ["predictions.csv", "run.json"]
+
+
+def test_the_same_record_is_the_same_bytes(tmp_path):
+    for name in "ab":
+        write_record(tmp_path / name, make(), predictions())
+    for file in ("run.json", "predictions.csv"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_a_failed_arm_has_a_reason_and_infinite_numbers_become_null():
+    record = make(
+        status="failed", reason="diverged at step 7: loss nan", result={"val_loss": math.nan, "x": [math.inf]}
+    )
+    assert record["result"] == {"val_loss": None, "x": [None]}
+    json.dumps(record, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"kind": "fusion"}, "kind"),
+        ({"status": "ok"}, "status"),
+        ({"status": "failed"}, "reason"),
+        ({"reason": "why"}, "reason"),
+        ({"axes": {"seeds": [0, 1]}}, "axes"),
+        ({"ceilings": {"what": "one"}}, "ceiling"),
+        ({"ceilings": {"what": "5/4"}}, "ceiling"),
+        ({"result": {"kinds": {"what": {"correct": 3, "total": 2}}}}, "kind"),
+    ],
+)
+def test_what_is_wrong_is_named(changes, word):
+    with pytest.raises(UserError, match=word):
+        make(**changes)
+
+
+def test_missing_surplus_and_mistyped_keys_are_named():
+    for wrong in ({"name": 3}, {"surplus": 1}, {"schema": True}, {"config": {"run": {}}}):
+        with pytest.raises(UserError, match="not a valid record"):
+            check({**make(), **wrong})
+    less = make()
+    del less["signature"]
+    with pytest.raises(UserError, match="signature"):
+        check(less)
+
+
+def test_old_records_load_and_newer_ones_are_refused_with_a_hint(tmp_path, monkeypatch):
+    monkeypatch.setitem(module.UPGRADES, -1, lambda old: {**old, "schema": 0, "kind": old["type"]})
+    monkeypatch.setitem(
+        module.UPGRADES,
+        0,
+        lambda old: {name: value for name, value in {**old, "schema": 1}.items() if name != "type"},
+    )
+    old = {**make(), "schema": -1, "type": "late"}
+    del old["kind"]
+    (tmp_path / "run.json").write_text(json.dumps(old))
+    assert read_record(tmp_path)["kind"] == "late"
+    with pytest.raises(UserError, match="newer"):
+        upgrade({"schema": 99})
+    with pytest.raises(UserError, match="schema"):
+        check(upgrade({**make(), "schema": -7}))
+
+
+def test_records_are_found_below_a_folder_but_never_an_unpublished_attempt(tmp_path):
+    for place in ("b/published/x", "a/published/y", "a/attempts/002/result/y", "a/.hidden/z"):
+        write_record(tmp_path / place, make(name=place))
+    assert [record["name"] for record in read_records(tmp_path)] == ["a/published/y", "b/published/x"]
+    with pytest.raises(UserError, match="no such folder"):
+        read_records(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"schema": 1}', "\x00"])
+def test_a_damaged_record_is_named_with_its_path(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(UserError, match=r"run\.json"):
+        read_record(tmp_path)
+
+
+def test_predictions_give_the_same_float32_back(tmp_path):
+    values = [0.1, 1 / 3, 1e-38, 3.4e38, 1.17549435e-38, 1e-45, 0.999999940395, -7.0, 16777217.0]
+    made = Predictions.of([f"c{k}" for k in range(9)], ["v"], [4], [values])
+    write_predictions(tmp_path / "p.csv", made)
+    again = read_predictions(tmp_path / "p.csv")
+    assert again == made
+    assert again.scores[0] == tuple(float32(value) for value in values)
+    assert again.to_csv() == made.to_csv()
+
+
+def test_predictions_read_as_a_person_would(tmp_path):
+    made = predictions()
+    write_predictions(tmp_path / "p.csv", made)
+    lines = (tmp_path / "p.csv").read_text().splitlines()
+    assert lines[0] == 'video,label,predicted,"score_a,b",score_c'
+    assert lines[1] == 'v1,"a,b",c,0.100000001,0.899999976'
+    assert lines[2] == '"v""2",c,"a,b",0.333333343,0.333333343'
+    assert read_predictions(tmp_path / "p.csv") == made
+    assert made.predicted == (1, 0)
+    assert made.correct == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "a,b\n", "video,label,predicted,score_a\nv,b,a,1\n", "video,label,predicted,score_a\nv,a,a,x\n"],
+)
+def test_damaged_predictions_are_named(tmp_path, text):
+    (tmp_path / "p.csv").write_text(text)
+    with pytest.raises(UserError, match=r"p\.csv"):
+        read_predictions(tmp_path / "p.csv")
+
+
+def test_circumstances_are_plain_and_name_the_versions():
+    found = circumstances()
+    json.dumps(found, allow_nan=False)
+    assert {"python", "packages", "commit", "dirty", "machine", "platform", "started"} == set(found)
+    assert "fusionlab" in found["packages"]
+    assert found["machine"]["cores"] >= 1

@@ -1,0 +1,234 @@
+"""Every format is read back by another hand and holds the same cells; hostile names stay text."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import xml.etree.ElementTree as ElementTree
+from html.parser import HTMLParser
+
+import pytest
+
+from fusionlab.results import figures, latex, markdown, page, plots, separated, terminal
+from fusionlab.results.load import load
+from fusionlab.results.spec import Spec
+from fusionlab.results.superscript import raised
+from fusionlab.results.tables import make_table
+
+HOSTILE = (
+    "<script>alert('x')</script> & \"a|b\" \\input{/etc/passwd} $x_1^2$ 100% #1 ~ `c` *d* [e](f) "
+    "\x1b[31mred\u202eend"
+)
+
+
+@pytest.fixture
+def table(study, spec):
+    return make_table(load(study), Spec.of(spec))
+
+
+@pytest.fixture
+def hostile(study, fakes):
+    axes = {"streams": "both", "fusion": HOSTILE, "layer": "relu5", "temporal": "pool2d"}
+    fakes["arm"](study, kind="fused", axes={**axes, "seed": 0}, shares={"what": 0.5, "binding": 0.5})
+    fakes["arm"](study, kind="fused", axes={**axes, "seed": 1}, reason=f"line one\nline two {HOSTILE}")
+    return make_table(load(study), Spec.of({"caption": HOSTILE}))
+
+
+def cells_of(table):
+    """The cells as the table has them: marks behind the first cell, a span in the next."""
+    for line in table.lines:
+        cells = list(line.cells)
+        cells[0] += f" {raised(line.marks)}" if line.marks else ""
+        yield cells + ([] if line.span is None else [line.span])
+
+
+def read_markdown(text):
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    for row in rows[:1] + rows[2:]:
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)(?:\\\\)*\|", row)[1:-1]]
+        yield [re.sub(r"\\([\\`*|<>\[\]~&_])", r"\1", cell) for cell in cells]
+
+
+@pytest.mark.parametrize("which", ["table", "hostile"])
+def test_markdown_reads_back(which, request):
+    table = request.getfixturevalue(which)
+    head, *rows = read_markdown(markdown.render(table))
+    assert head == [column.head for column in table.columns]
+    assert len(rows) == len(table.lines)
+    for row, expected in zip(rows, cells_of(table), strict=True):
+        assert len(row) == len(table.columns)
+        assert row[: len(expected)] == expected
+
+
+def read_latex(text):
+    body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
+    plain = {written: sign for sign, written in latex._SIGNS.items()}
+    ways = "|".join(re.escape(written) for written in sorted(plain, key=len, reverse=True))
+    for row in body.replace(r"\midrule", "").split(r" \\")[:-1]:
+        cells = []
+        for cell in re.split(r"(?<!\\)&", row):
+            inside = re.sub(
+                r"\\textsuperscript\{([\d,]+)\}",
+                lambda found: f" {raised(found[1].split(','))}",
+                cell.strip(),
+            )
+            inside = re.sub(r"^\\multicolumn\{\d+\}\{l\}\{\\emph\{(.*)\}\}$", r"\1", inside)
+            cells.append(re.sub(ways, lambda found: plain[found[0]], inside))
+        yield cells
+
+
+@pytest.mark.parametrize("which", ["table", "hostile"])
+def test_latex_reads_back(which, request):
+    table = request.getfixturevalue(which)
+    head, *rows = read_latex(latex.render(table))
+    assert head == [column.head for column in table.columns]
+    assert rows == list(cells_of(table))
+
+
+def test_latex_commands_are_ours_only(hostile):
+    text = latex.render(hostile)
+    assert r"\input" not in text
+    assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+def test_csv_is_plain_numbers(table):
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(separated.render(table)))}
+    conv, late = rows["Conv"], rows["Late fusion"]
+    assert float(conv["binding"]) == pytest.approx(95.0)
+    assert float(conv["binding_gain"]) == pytest.approx(46.0)
+    assert float(conv["binding_low"]) < 95 < float(conv["binding_high"])
+    assert float(conv["accuracy"]) == pytest.approx(100 * 155 / 160, abs=1e-4)
+    assert conv["parameters"] == "212345"
+    assert conv["layers"] == "14"
+    assert conv["seeds"] == "0 1"
+    assert conv["binding_gain_p"] == ""  # two seeds cannot have one
+    assert (conv["paper_accuracy"], conv["paper_parameters"]) == ("85.96", "97.58M")
+    assert late["binding_ceiling"] == "1/2"
+    assert late["binding_gain"] == ""
+
+
+def test_csv_keeps_hostile_text_and_the_failed_arm(hostile):
+    rows = list(csv.DictReader(io.StringIO(separated.render(hostile))))
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert [row["fusion"] for row in failed] == [HOSTILE]
+    assert "line one\nline two" in failed[0]["reason"]
+    assert failed[0]["log"] == "log.txt"
+
+
+def test_a_terminal_gets_no_control_characters(hostile):
+    text = terminal.render(hostile)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "failed, seed 1: line one line two" in text
+
+
+def test_terminal_columns_stand_under_each_other(table):
+    text = terminal.render(table).splitlines()
+    rows = [line for line in text if line.startswith(("Max", "Sum", "Conv", "Motion"))]
+    assert len({len(line.rstrip()) for line in rows}) == 1
+
+
+class Reader(HTMLParser):
+    """Tags must nest; the texts of table cells are kept."""
+
+    VOID = ("meta",)
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.rows, self.tags, self.links = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name == "href"]
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.rows and self.open and ("td" in self.open or "th" in self.open):
+            self.rows[-1][-1] += data
+
+
+def read_page(table, study):
+    reader = Reader()
+    reader.feed(page.render(table, load(study), name=study.name, out=study / "report"))
+    assert reader.open == []
+    return reader
+
+
+def test_the_page_holds_every_cell(table, study):
+    reader = read_page(table, study)
+    rows = reader.rows[1 : 1 + len(table.lines)]
+    for row, line in zip(rows, table.lines, strict=True):
+        cells = list(line.cells)
+        cells[0] += ",".join(str(mark) for mark in line.marks)
+        assert row == cells + ([] if line.span is None else [line.span])
+
+
+def test_the_page_links_each_arm_to_its_record(table, study):
+    links = [link for link in read_page(table, study).links if "run.json" in link]
+    assert len(links) == len(load(study))
+    for link in links:
+        assert (study / "report" / link).resolve().is_file()
+
+
+def test_the_page_runs_nothing(hostile, study):
+    reader = read_page(hostile, study)
+    assert "script" not in reader.tags
+    assert not [link for link in reader.links if ":" in link]
+
+
+@pytest.mark.parametrize("which", ["table", "hostile"])
+def test_the_picture_is_whole_xml(which, request):
+    table = request.getfixturevalue(which)
+    root = ElementTree.fromstring(plots.picture(table))
+    assert root.tag.endswith("svg")
+    assert not [node for node in root.iter() if node.tag.endswith("script")]
+
+
+def test_the_picture_puts_shares_where_they_belong(table):
+    """x = left + width · share: read the dots back and find the shares, per panel."""
+    root = ElementTree.fromstring(plots.picture(table))
+    means = [node for node in root.iter() if "fl-mean" in node.get("class", "")][: 3 * len(table.rows)]
+    left = plots._LABEL
+    found = [(float(node.get("cx")) - left) / plots._PANEL for node in means[: len(table.rows)]]
+    assert found == pytest.approx([row.shares["what"].mean for row in table.rows], abs=1e-3)
+    left += plots._PANEL + plots._GAP
+    found = [
+        (float(node.get("cx")) - left) / plots._PANEL for node in means[len(table.rows) : 2 * len(table.rows)]
+    ]
+    assert found == pytest.approx([row.shares["binding"].mean for row in table.rows], abs=1e-3)
+    marks = [node for node in root.iter() if node.get("class") == "fl-ceiling" and len(node)]
+    ceilings = [(float(node.get("x1")) - left) / plots._PANEL for node in marks[len(table.rows) :]]
+    assert ceilings == pytest.approx([float(row.shares["binding"].ceiling) for row in table.rows], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "found, expected",
+    [
+        (figures.percent(0.8596, 2), "85.96"),
+        (figures.percent(0.8596), "86.0"),
+        (figures.percent(-1e-9), "0.0"),
+        (figures.points(0.25), "+25.0"),
+        (figures.points(-0.25), "−25.0"),
+        (figures.points(0.0), "0.0"),
+        (figures.points(-0.0001), "0.0"),
+        (figures.millions(97_578_533), "97.58M"),
+        (figures.millions(212_345), "0.21M"),
+        (figures.millions(999), "999"),
+        (figures.between(0.5, 1.0), "(50.0–100.0)"),
+        (figures.plain("a\n b\x00"), "a b\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_numbers_are_written_one_way(found, expected):
+    assert found == expected

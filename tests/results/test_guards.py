@@ -1,0 +1,162 @@
+"""What must be said beside a table is said, and nothing that need not be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from fusionlab.results.load import load
+from fusionlab.results.spec import Spec
+from fusionlab.results.tables import GUARD, make_table
+
+AXES = {"streams": "both", "fusion": "gated", "layer": "relu5", "temporal": "pool2d"}
+
+
+@pytest.fixture
+def made(fakes):
+    def make(study, **spec):
+        return make_table(load(study), Spec.of({"caption": "c", **spec}))
+
+    return make
+
+
+def line_of(table, method):
+    return next(line for line in table.lines if line.row.method == method)
+
+
+def notes_of(table, method):
+    return [table.marked[mark - 1] for mark in line_of(table, method).marks]
+
+
+def test_nothing_to_say_of_a_clean_study(study, made):
+    table = made(study)
+    assert table.marked == ()
+    assert not [note for note in table.notes if note.startswith(GUARD)]
+
+
+def test_other_seeds(study, made, fakes):
+    fakes["arm"](study, kind="fused", axes={**AXES, "seed": 0})
+    table = made(study)
+    assert notes_of(table, "gated") == ["over other seeds (0) than most rows (0, 1)"]
+    assert notes_of(table, "Conv") == []
+    assert "±" not in line_of(table, "gated").cells[1]
+    assert "±" in line_of(table, "Conv").cells[1]
+
+
+@pytest.mark.parametrize(
+    "leaf, value, said", [("data", "e" * 64, "prepared data"), ("decoder", "av 14.2.0", "decoder")]
+)
+def test_other_data_or_decoder(study, made, fakes, leaf, value, said):
+    for seed in (0, 1):
+        fakes["arm"](study, kind="fused", axes={**AXES, "seed": seed}, **{leaf: value})
+    (note,) = [note for note in made(study).notes if note.startswith(GUARD)]
+    assert said in note
+    assert "gated" in note
+    assert value[:12] in note
+
+
+def edit(study, name, change):
+    for path in study.rglob("run.json"):
+        record = json.loads(path.read_text())
+        if name in record["name"]:
+            change(record, path.parent)
+            path.write_text(json.dumps(record))
+
+
+def test_other_code(study, made):
+    edit(study, "fusion=conv", lambda record, _: record["circumstances"].update(commit="b" * 40, dirty=True))
+    (note,) = [note for note in made(study).notes if note.startswith(GUARD)]
+    assert "bbbbbbbbbb with changes: Conv" in note
+
+
+def test_above_a_ceiling_by_more_than_chance(study, made):
+    edit(study, "streams=motion", lambda record, _: record["result"]["kinds"]["binding"].update(correct=60))
+    (note, *_) = notes_of(made(study), "Motion alone")
+    assert "above its ceiling" in note
+    assert "1/6" in note
+
+
+def test_a_little_above_a_ceiling_is_chance(study, made):
+    edit(study, "streams=motion", lambda record, _: record["result"]["kinds"]["binding"].update(correct=20))
+    assert not [note for note in notes_of(made(study), "Motion alone") if "above" in note]
+
+
+def test_predictions_of_another_record(study, made):
+    edit(
+        study,
+        "fusion=conv",
+        lambda _, folder: (folder / "predictions.csv").write_text("video,label,predicted\n"),
+    )
+    table = made(study)
+    assert any("not those that the record was made from" in note for note in notes_of(table, "Conv"))
+    assert line_of(table, "Conv").row.gains == {}
+
+
+def test_predictions_that_say_another_number(study, made):
+    edit(study, "fusion=conv,", lambda record, _: record["result"].update(correct=3, accuracy=3 / 160))
+    assert any("its record says 3" in note for note in notes_of(made(study), "Conv"))
+
+
+def test_no_predictions(study, made):
+    edit(study, "fusion=", lambda _, folder: (folder / "predictions.csv").unlink())
+    table = made(study)
+    assert "over late" not in " ".join(column.head for column in table.columns)
+    assert any("no predictions" in note for note in notes_of(table, "Conv"))
+
+
+def test_other_videos(study, made, fakes):
+    def rename(record, folder):
+        place = folder / "predictions.csv"
+        place.write_text(place.read_text().replace("v_what_000", "v_other"))
+        record["result"].pop("predictions")
+
+    edit(study, "fusion=conv", rename)
+    assert any("other test videos" in note for note in notes_of(made(study), "Conv"))
+
+
+def test_seeds_of_a_row_by_other_recipes(study, made, fakes):
+    for seed in (0, 1):
+        config = {"optim": {"lr": 0.1 + seed}, "seed": seed}
+        fakes["arm"](study, kind="fused", axes={**AXES, "seed": seed}, config=config)
+    assert notes_of(made(study), "gated") == ["its seeds differ in more than the seed: optim.lr"]
+
+
+def test_a_failed_arm_is_a_row_with_its_reason_and_log(study, made, fakes):
+    fakes["arm"](study, kind="fused", axes={**AXES, "seed": 0})
+    fakes["arm"](study, kind="fused", axes={**AXES, "seed": 1}, reason="diverged at step 3: loss nan")
+    other = {**AXES, "fusion": "never"}
+    for seed in (0, 1):
+        fakes["arm"](study, kind="fused", axes={**other, "seed": seed}, reason="no memory")
+    table = made(study)
+    lines = [line for line in table.lines if line.row.method in ("gated", "never")]
+    assert [line.span for line in lines] == [
+        None,
+        "failed, seed 1: diverged at step 3: loss nan (log: log.txt)",
+        "failed, seeds 0, 1: no memory (log: log.txt)",
+    ]
+    assert any("may flatter" in note for note in notes_of(table, "gated"))
+
+
+def test_one_seed_says_that_it_is_one(tmp_path, made, fakes):
+    table = made(fakes["fill"](tmp_path / "s", seeds=(3,)))
+    assert "±" not in "".join(cell for line in table.lines for cell in line.cells)
+    assert any("one seed, so nothing is said" in note for note in table.notes)
+    assert not any("p-value" in note or "two-sided p" in note for note in table.notes)
+
+
+def test_no_p_that_cannot_be(study, made):
+    (note,) = [note for note in made(study).notes if "p-value" in note]
+    assert "2/2^2 = 0.5" in note
+
+
+def test_six_seeds_have_a_p(tmp_path, made, fakes):
+    table = made(fakes["fill"](tmp_path / "s", seeds=tuple(range(6))))
+    (note,) = [note for note in table.notes if "two-sided p" in note]
+    assert "Conv 0.0312" in note
+
+
+def test_the_spread_of_the_fusions_is_said_with_its_interval(study, made):
+    (note,) = [note for note in made(study).notes if note.startswith("Spread")]
+    assert "from +24.0 (Max) to +46.0 (Conv); +22.0 points apart, (+" in note
+    assert "all 3 pairs" in note

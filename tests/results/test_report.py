@@ -1,0 +1,127 @@
+"""A folder in, a report out; and the ways in which a folder can be wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fusionlab.errors import UserError
+from fusionlab.results.frame import frame
+from fusionlab.results.load import load
+from fusionlab.results.report import report
+
+FILES = {"table.md", "table.csv", "table.tex", "plot.svg", "index.html"}
+
+
+def test_it_writes_all_and_returns_the_text(study, spec, tmp_path):
+    text = report(study, spec, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == FILES
+    assert text.startswith(spec["caption"])
+    assert "Conv" in text
+    assert "85.96" in text
+    assert "Ours are of brush" in text
+
+
+def test_the_same_records_give_the_same_bytes(study, spec, tmp_path):
+    report(study, spec, tmp_path / "one")
+    moved = tmp_path / "moved" / study.name
+    shutil.copytree(study, moved)
+    report(moved, spec, tmp_path / "moved" / "one")
+    for name in FILES - {"index.html"}:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "moved" / "one" / name).read_bytes()
+
+
+def planned(study: Path, fakes, extra=()):
+    """A plan over the records of a study: jobs in folders of their own, streams beside the study."""
+    jobs, arms = [], []
+    for number, path in enumerate(sorted(study.rglob("run.json"))):
+        record = json.loads(path.read_text())
+        shared = record["kind"] == "stream"
+        folder = f"../streams/{number}" if shared else f"jobs/{number}"
+        (study / folder).mkdir(parents=True)
+        shutil.move(path.parent, study / folder / "published")
+        jobs.append({"id": f"j{number}", "folder": folder})
+        keys = ("name", "kind", "axes", "signature", "config")
+        arms.append({**{key: record[key] for key in keys}, "job": f"j{number}"})
+    for name, axes in extra:
+        jobs.append({"id": name, "folder": f"jobs/{name}"})
+        arms.append(
+            {"name": name, "kind": "fused", "axes": axes, "signature": "0" * 16, "config": {}, "job": name}
+        )
+    fakes["write_json"](study / "plan.json", {"jobs": jobs, "arms": arms})
+    return study
+
+
+AXES = {"streams": "both", "fusion": "bilinear", "layer": "relu5", "temporal": "pool2d"}
+
+
+def test_a_plan_says_what_there_was_to_be(study, spec, tmp_path, fakes):
+    extra = [("first", {**AXES, "seed": 0}), ("second", {**AXES, "seed": 1})]
+    planned(study, fakes, extra)
+    text = report(
+        study, spec, tmp_path / "out", unfinished={"first": ("killed (signal 9)", "jobs/first/log.txt")}
+    )
+    assert "Appearance alone" in text  # whose record lies beside the study
+    assert "failed, seed 0: killed (signal 9) (log: jobs/first/log.txt)" in text
+    assert "not there, seed 1: no record of it (yet)" in text
+
+
+def test_a_shared_stream_goes_by_the_plans_name(study, spec, tmp_path, fakes):
+    planned(study, fakes)
+    plan = json.loads((study / "plan.json").read_text())
+    arm = next(arm for arm in plan["arms"] if arm["kind"] == "stream")
+    arm["name"] = "as this study calls it"
+    (study / "plan.json").write_text(json.dumps(plan))
+    assert "as this study calls it" in {entry.name for entry in load(study)}
+
+
+def test_a_damaged_record_costs_its_own_row_only(study, spec, tmp_path, fakes):
+    planned(study, fakes)
+    plan = json.loads((study / "plan.json").read_text())
+    arm = next(arm for arm in plan["arms"] if arm["axes"].get("fusion") == "conv")
+    folder = next(job["folder"] for job in plan["jobs"] if job["id"] == arm["job"])
+    (study / folder / "published" / "run.json").write_text('{"schema": 1')
+    text = report(study, spec, tmp_path / "out")
+    assert "its record cannot be read" in text
+    assert "Sum" in text
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_a_folder_without_records_is_one_clear_message(tmp_path, spec, made):
+    if made:
+        (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"no records|no such"):
+        report(tmp_path / "empty", spec, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_damaged_plan_is_one_clear_message(study, spec, tmp_path):
+    (study / "plan.json").write_text("{}")
+    with pytest.raises(UserError, match="damaged plan"):
+        report(study, spec, tmp_path / "out")
+
+
+def test_the_frame_has_a_line_per_arm(study):
+    lines = frame(load(study))
+    assert len(lines) == 12
+    conv = lines[lines["fusion"] == "conv"].sort_values("seed")
+    assert conv["binding"].tolist() == [0.96, 0.94]
+    assert lines[lines["kind"] == "late"]["binding_ceiling"].tolist() == ["1/2", "1/2"]
+
+
+def test_no_torch_no_hydra_and_no_pandas_for_a_report():
+    code = "import sys, fusionlab.results.report as r; print(sorted(sys.modules))"
+    source = str(Path(__file__).parents[2] / "src")
+    around = {**os.environ, "PYTHONPATH": source}
+    out = subprocess.run(
+        [sys.executable, "-c", code], env=around, capture_output=True, text=True, check=True
+    ).stdout
+    assert "'fusionlab.results.report'" in out
+    for heavy in ("torch", "hydra", "omegaconf", "pandas", "numpy"):
+        assert f"'{heavy}'" not in out

@@ -1,0 +1,34 @@
+"""Small studies of real child processes: what a job does is written in its config."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from fusionlab.study.plan import Arm, Job, Plan
+
+CHILD = Path(__file__).with_name("child_job.py")
+
+
+def child_argv(study, job_id, number):
+    return [sys.executable, str(CHILD), str(study), job_id, str(number)]
+
+
+@pytest.fixture
+def argv():
+    return child_argv
+
+
+@pytest.fixture
+def make_plan():
+    """make_plan({"job id": (needs, [what its attempts do])}, command) with one arm for each job."""
+
+    def make(jobs, command="sweep fusion=conv", folder="jobs/{}"):
+        made, arms = [], []
+        for name, (needs, deeds) in jobs.items():
+            arm = f"arm-{name}"
+            made.append(Job(name, "cohort", folder.format(name), tuple(needs), {"do": deeds}, (arm,)))
+            arms.append(Arm(arm, "fused", {"fusion": name}, f"sig-{name}", {"fusion": name}, name))
+        return Plan.of(command, made, arms)
+
+    return make

@@ -1,0 +1,101 @@
+import io
+
+import pytest
+
+from fusionlab.study.ledger import Ledger
+from fusionlab.study.plan import read
+from fusionlab.study.progress import Progress
+from fusionlab.study.status import Status, find_record, summary
+from fusionlab.study.worker import work
+
+JOBS = {
+    "a": ([], ["publish"]),
+    "b": ([], ["fail"]),
+    "c": (["b"], ["publish"]),
+    "d": ([], ["publish a failed arm"]),
+}
+
+
+@pytest.fixture
+def study(tmp_path, make_plan):
+    make_plan(JOBS).write(tmp_path)
+    return tmp_path
+
+
+def quiet(_line):
+    pass
+
+
+def test_before_while_and_after(study, argv):
+    seen = Status(study)
+    before = seen.summary()
+    assert before.job_counts == {"ready": 3, "waiting": 1}
+    assert before.arm_counts == {"waiting": 4}
+    assert before.jobs[2].reason == "waits for b"
+    attempt = Ledger(study, read(study)).claim("a")
+    assert seen.summary().jobs[0].state == "running"
+    assert "pid" in seen.summary().jobs[0].by
+    attempt.end("interrupted")
+    work(study, argv, poll=0.02, say=quiet)
+    after = summary(study)
+    assert after.arm_counts == {"done": 1, "failed": 2, "blocked": 1}
+    assert after.job_counts == {"published": 2, "failed": 1, "blocked": 1}
+    rows = {row.name: row for row in after.arms}
+    assert rows["arm-b"].reason == "ValueError: it does not work"
+    assert rows["arm-b"].log.endswith("jobs/b/attempts/001/log.txt")
+    assert rows["arm-c"].reason == "b failed: ValueError: it does not work"
+    assert rows["arm-d"].reason == "diverged at step 3: loss nan"
+    assert after.settled == 4
+
+
+def test_a_record_that_is_missing_or_damaged_is_shown_never_left_out(study, argv):
+    work(study, argv, poll=0.02, say=quiet)
+    place = study / "jobs" / "a" / "published" / "arm-a" / "run.json"
+    place.write_text("{")
+    assert summary(study).arms[0].state == "failed"
+    assert "without a record" in summary(study).arms[0].reason
+
+
+def test_a_stream_that_studies_share_is_known_by_its_signature(study):
+    arm = read(study).arm("arm-a")
+    other = {"signature": "x", "kind": "fused", "name": "arm-a"}
+    mine = {"signature": "sig-a", "kind": "fused", "name": "under another name"}
+    assert find_record(arm, [other, mine]) is mine
+    assert find_record(arm, [other]) is None
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_plain_lines_one_for_each_change(study, argv):
+    stream = io.StringIO()
+    with Progress(stream) as progress:
+        progress.show(summary(study))
+        assert stream.getvalue() == ""
+        work(study, argv, poll=0.02, say=quiet)
+        progress.show(summary(study))
+        progress.show(summary(study))
+    assert stream.getvalue().splitlines() == [
+        "[4/4 arms] job a: published",
+        "[4/4 arms] job b: failed",
+        "[4/4 arms] job d: published",
+        "[4/4 arms] arm arm-a: done",
+        "[4/4 arms] arm arm-b: failed: ValueError: it does not work",
+        "[4/4 arms] arm arm-c: blocked: b failed: ValueError: it does not work",
+        "[4/4 arms] arm arm-d: failed: diverged at step 3: loss nan",
+    ]
+
+
+def test_one_bar_on_a_terminal(study, argv):
+    stream = Terminal()
+    with Progress(stream) as progress:
+        progress.show(summary(study))
+        assert "0/4" in stream.getvalue()
+        work(study, argv, poll=0.02, say=quiet)
+        progress.show(summary(study))
+    last = stream.getvalue().rstrip().split("\r")[-1]
+    assert "4/4" in last
+    assert "2 failed, 1 blocked" in last
+    assert stream.getvalue().count("\n") == 1

@@ -1,0 +1,292 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from fusionlab.errors import UserError
+from fusionlab.records.record import read_records
+from fusionlab.study.attempt import Attempt
+from fusionlab.study.holder import process_started
+from fusionlab.study.ledger import Ledger
+from fusionlab.study.plan import read
+from fusionlab.study.worker import child_argv, work
+
+# A worker as a process of its own, with the tests' children: python -c WORKER <study> [seconds of grace]
+WORKER = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from conftest import child_argv
+from fusionlab.study.worker import work
+sys.exit(work(sys.argv[1], child_argv, poll=0.05, beat_s=0.1, grace_s=float(sys.argv[2])))
+"""
+
+
+@pytest.fixture
+def make(tmp_path, make_plan):
+    def made(jobs):
+        make_plan(jobs).write(tmp_path)
+        return tmp_path
+
+    return made
+
+
+def run(study, argv, **words):
+    lines = []
+    status = work(study, argv, poll=0.02, say=lines.append, **words)
+    return status, lines
+
+
+def ends(study, job):
+    folder = study / "jobs" / job / "claims"
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.end.json"))]
+
+
+def outcomes(study, job):
+    return [end["outcome"] for end in ends(study, job)]
+
+
+def start(study, grace=10.0, **environment):
+    environment = {**os.environ, **environment}
+    return subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(study), str(grace)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(condition, seconds=20.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.01)
+
+
+def child_pid(study, job, number=1):
+    place = Attempt(study / "jobs" / job, number).folder / "pid"
+    wait_for(lambda: place.is_file() and place.read_text())
+    return int(place.read_text())
+
+
+def test_jobs_run_in_the_order_of_their_needs_each_in_a_fresh_process(make, argv):
+    study = make({"c": (["b"], ["publish"]), "b": (["a"], ["publish"]), "a": ([], ["publish"])})
+    status, lines = run(study, argv, threads=3)
+    assert status == 0
+    assert [line.split(":")[0] for line in lines if "begins" in line] == ["a", "b", "c"]
+    assert sorted(record["name"] for record in read_records(study)) == ["arm-a", "arm-b", "arm-c"]
+    attempt = Attempt(study / "jobs" / "a", 1)
+    assert attempt.log.read_text().startswith("publish, threads 3\n")
+    assert not attempt.result.exists()  # moved, not copied
+    assert run(study, argv) == (0, [])  # the same again finds nothing to do
+
+
+def test_a_failure_is_a_result_and_stops_nothing_else(make, argv):
+    study = make(
+        {"a": ([], ["fail"]), "b": (["a"], ["publish"]), "c": ([], ["publish"]), "d": ([], ["explain"])}
+    )
+    status, lines = run(study, argv)
+    assert status == 1
+    books = Ledger(study, read(study))
+    assert {job: state.name for job, state in books.states().items()} == {
+        "a": "failed",
+        "b": "blocked",
+        "c": "published",
+        "d": "failed",
+    }
+    assert books.state("a").reason == "ValueError: it does not work"
+    assert books.state("d").reason == "no such layer\n  got:      relu9"
+    assert any(line.startswith("b: blocked through a: ValueError: it does not work (log: ") for line in lines)
+
+
+def test_the_same_command_again_tries_a_failed_job_again(make, argv):
+    study = make({"a": ([], ["fail", "publish"])})
+    assert run(study, argv)[0] == 1
+    assert run(study, argv)[0] == 0
+    assert outcomes(study, "a") == ["failed", "done"]
+
+
+def test_retries_within_a_session(make, argv):
+    study = make({"a": ([], ["fail", "fail", "publish"])})
+    assert run(study, argv, retries=1)[0] == 1
+    assert outcomes(study, "a") == ["failed", "failed"]
+
+
+def test_a_child_that_dies_of_a_signal_is_tried_twice_again_then_failed_with_that_reason(make, argv):
+    study = make({"a": ([], ["die"]), "b": ([], ["die", "die", "publish"])})
+    assert run(study, argv)[0] == 1
+    assert outcomes(study, "a") == ["died", "died", "failed"]
+    assert ends(study, "a")[-1]["reason"] == "killed by SIGKILL (often: out of memory), 3 times"
+    assert outcomes(study, "b") == ["died", "died", "done"]
+
+
+def test_ending_without_publishing_is_a_failure(make, argv):
+    study = make({"a": ([], ["nothing"])})
+    assert run(study, argv)[0] == 1
+    assert ends(study, "a")[0]["reason"] == "the job ended without publishing a result"
+
+
+def test_a_child_killed_after_publishing_is_done(make, argv):
+    study = make({"a": ([], ["publish and die"])})
+    assert run(study, argv)[0] == 0
+    assert outcomes(study, "a") == ["done"]
+
+
+def test_kill_9_of_the_child_its_next_attempt_finds_the_first_ones_folder(make, argv):
+    study = make({"a": ([], ["sleep 60", "publish"])})
+    worker = start(study)
+    os.kill(child_pid(study, "a"), signal.SIGKILL)
+    assert worker.wait(20) == 0
+    worker.stdout.close()
+    assert outcomes(study, "a") == ["died", "done"]
+    assert [folder.name for folder in Attempt(study / "jobs" / "a", 2).earlier()] == ["001"]
+
+
+def test_kill_9_of_the_worker_takes_the_child_along_and_another_goes_on(make, argv):
+    study = make({"a": ([], ["sleep 60", "publish"]), "b": (["a"], ["publish"])})
+    worker = start(study)
+    child = child_pid(study, "a")
+    worker.kill()
+    wait_for(lambda: process_started(child) is None)
+    assert Ledger(study, read(study)).state("a").name == "ready"  # while the worker is still a zombie
+    worker.communicate()
+    assert run(study, argv)[0] == 0
+    assert outcomes(study, "a") == ["done"]  # the first attempt never got an end
+    assert Attempt(study / "jobs" / "a", 2).end_file.is_file()
+
+
+def test_an_idle_worker_waits_for_a_running_one_and_takes_over_when_it_dies(make, argv):
+    study = make({"a": ([], ["sleep 60", "publish"]), "b": (["a"], ["publish"])})
+    first = start(study)
+    child_pid(study, "a")
+    second = start(study)
+    time.sleep(0.3)
+    assert second.poll() is None
+    first.kill()
+    assert second.wait(20) == 0
+    first.communicate()
+    assert second.communicate()[0].count("begins") == 2
+
+
+def test_two_workers_share_the_jobs_and_each_is_done_once(make, argv):
+    study = make({f"j{number}": ([], ["publish"]) for number in range(12)})
+    workers = [start(study), start(study)]
+    outputs = [worker.communicate(timeout=60)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0, 0]
+    assert sum(output.count("begins") for output in outputs) == 12
+    assert all(outcomes(study, f"j{number}") == ["done"] for number in range(12))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_told_to_stop_ends_its_child_and_the_same_command_goes_on(make, argv, number):
+    study = make({"a": ([], ["sleep 60", "publish"]), "b": (["a"], ["publish"])})
+    worker = start(study)
+    child = child_pid(study, "a")
+    worker.send_signal(number)
+    assert worker.wait(20) == 130
+    worker.stdout.close()
+    assert process_started(child) is None
+    assert outcomes(study, "a") == ["interrupted"]
+    assert run(study, argv)[0] == 0
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_stubborn_child_is_killed_after_the_grace_or_at_the_second_signal(make, argv, twice):
+    study = make({"a": ([], ["stubborn"])})
+    worker = start(study, grace=60 if twice else 0.3)
+    child = child_pid(study, "a")
+    worker.terminate()
+    if twice:
+        time.sleep(0.3)
+        worker.terminate()
+    assert worker.wait(20) == 130
+    worker.stdout.close()
+    assert process_started(child) is None
+    assert outcomes(study, "a") == ["interrupted"]
+
+
+def test_a_lease_is_renewed_while_the_child_works(make, argv):
+    study = make({"a": ([], ["sleep 0.6"])})
+    beat = Attempt(study / "jobs" / "a", 1).beat_file
+    stamps = set()
+
+    def look():
+        while thread.is_alive():
+            if beat.is_file():
+                stamps.add(beat.stat().st_mtime_ns)
+            time.sleep(0.02)
+
+    # A thread that is not the main one cannot listen to signals, and works nevertheless.
+    thread = threading.Thread(target=lambda: run(study, argv, beat_s=0.1))
+    thread.start()
+    look()
+    assert len(stamps) >= 4
+    assert outcomes(study, "a") == ["done"]
+
+
+def test_a_worker_that_lost_its_lease_publishes_nothing_and_reports_the_difference(make, argv, tmp_path):
+    study = make({"a": ([], ["publish something else", "publish"])})
+    books = Ledger(study, read(study), session="gone")
+    first = books.claim("a")  # its holder is taken for dead while it is not
+    claim = json.loads(first.claim_file.read_text())
+    first.claim_file.write_text(json.dumps({**claim, "pid": 2**22 + 1}))
+    assert run(study, argv)[0] == 0
+    subprocess.run(argv(study, "a", 1), check=True, stdout=subprocess.DEVNULL)
+    assert first.end("done")["differences"] == [
+        "arm-a/run.json: result.accuracy: 0.5 published, 0.75 later",
+    ]
+    assert [record["result"]["accuracy"] for record in read_records(study)] == [0.5]
+
+
+def test_killed_just_after_a_claim_the_next_worker_takes_it(make, argv):
+    study = make({"a": ([], ["publish"])})
+    worker = start(study, FUSIONLAB_CRASH_AT="ledger.after_claim")
+    worker.communicate(timeout=20)
+    assert worker.returncode == -signal.SIGKILL
+    assert run(study, argv)[0] == 0
+    assert Attempt(study / "jobs" / "a", 2).end_file.is_file()
+
+
+def test_a_worker_that_cannot_start_its_child_says_so_and_leaves_the_job_ready(make):
+    study = make({"a": ([], ["publish"])})
+    with pytest.raises(FileNotFoundError):
+        run(study, lambda *_: ["/no/such/program"])
+    assert outcomes(study, "a") == ["interrupted"]
+    with pytest.raises(UserError, match="no study"):
+        work(study / "elsewhere")
+
+
+def test_a_full_disk_is_one_clear_error_and_the_study_goes_on_when_there_is_space(make, argv, monkeypatch):
+    study = make({"a": ([], ["publish"])})
+    before = set(study.rglob("*"))
+
+    def full(_handle):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        run(study, argv)
+    assert [path for path in set(study.rglob("*")) - before if path.is_file()] == []
+    monkeypatch.undo()
+    assert run(study, argv)[0] == 0
+
+
+def test_the_command_line_of_a_job():
+    words = child_argv(Path("/runs/x y"), "cohort-1", 3)
+    assert words == [
+        sys.executable,
+        "-m",
+        "fusionlab.work",
+        "/runs/x y",
+        "--job",
+        "cohort-1",
+        "--attempt",
+        "3",
+    ]

@@ -1,0 +1,136 @@
+"""An arm by itself, without a Trainer."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax
+from training_fakes import block
+
+from fusionlab.training.arm import Arm
+from fusionlab.training.dropout import drawn_by
+from fusionlab.training.recipe import recipe
+from fusionlab.training.weights import fingerprint
+
+
+class Bias(nn.Module):
+    """Two numbers, added to the features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.needs = {"appearance": ("x",)}
+        self.bias = nn.Parameter(torch.zeros(2))
+
+    def forward(self, features: dict[str, dict[str, Tensor]]) -> Tensor:
+        return features["appearance"]["x"] + self.bias[None, :, None]
+
+
+def arm(**changes: object) -> Arm:
+    return Arm("bias", Bias(), recipe(block(**changes)))
+
+
+def test_the_loss_is_the_mean_over_clips_and_time_steps() -> None:
+    x, label = torch.randn(3, 2, 4), torch.tensor([0, 1, 1])
+    loop = 0.0
+    for n in range(3):
+        for t in range(4):
+            loop -= log_softmax(x[n, :, t], 0)[label[n]].item() / 12
+    assert arm().loss({"appearance": {"x": x}}, label).item() == pytest.approx(loop)
+
+
+def test_clip_scales_to_the_limit_and_leaves_the_small_alone() -> None:
+    one = arm(clip=1.0)
+    one.net.bias.grad = torch.tensor([3.0, 4.0])
+    norm = one.gradient_norm().item()
+    assert norm == 5.0
+    one.clip(norm)
+    assert one.net.bias.grad.tolist() == pytest.approx([0.6, 0.8])
+    one.net.bias.grad = torch.tensor([0.3, 0.4])
+    one.clip(one.gradient_norm().item())
+    assert one.net.bias.grad.tolist() == pytest.approx([0.3, 0.4])
+    without = arm(clip=0.0)
+    without.net.bias.grad = torch.tensor([3.0, 4.0])
+    without.clip(5.0)
+    assert without.net.bias.grad.tolist() == [3.0, 4.0]
+
+
+def test_the_norm_of_a_sick_gradient_is_not_finite() -> None:
+    one = arm()
+    one.net.bias.grad = torch.tensor([math.inf, 0.0])
+    assert not math.isfinite(one.gradient_norm().item())
+    one.fail("diverged")
+    assert one.net.bias.grad is None and not one.active and one.reason == "diverged"
+
+
+def test_the_lowest_loss_is_the_best_and_of_equals_the_first() -> None:
+    one = arm(epochs=9, patience=3)
+    for step, loss in enumerate([1.0, 0.5, 0.5, 0.6, 0.5], start=1):
+        assert one.active
+        one.steps = 10 * step
+        with torch.no_grad():
+            one.net.bias.fill_(step)
+        one.validated(loss)
+    assert one.status == "done" and (one.best_step, one.best_loss) == (20, 0.5)
+    assert one.best is not None and one.best["bias"].tolist() == [2.0, 2.0]
+
+
+def test_epochs_end_an_arm() -> None:
+    one = arm(epochs=2)
+    one.validated(1.0)
+    assert one.active
+    one.validated(0.9)
+    assert one.status == "done"
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_validation_loss_that_is_not_finite_is_a_failure(loss: float) -> None:
+    one = arm(epochs=5)
+    one.steps = 7
+    one.validated(1.0)
+    one.validated(loss)
+    assert (
+        one.status == "failed"
+        and one.reason == f"diverged by step 7: validation loss {loss}"
+        and one.best is None
+    )
+
+
+def test_state_and_restore_are_inverse() -> None:
+    one, other = arm(epochs=5), arm(epochs=5)
+    one.steps = 3
+    one.validated(0.7)
+    with torch.no_grad():
+        one.net.bias.fill_(9.0)
+    other.restore(one.state())
+    assert (
+        other.net.bias.tolist() == [9.0, 9.0]
+        and other.best is not None
+        and other.best["bias"].tolist() == [0.0, 0.0]
+    )
+    assert (other.steps, other.losses, other.best_loss, other.best_step) == (3, [0.7], 0.7, 3)
+
+
+def test_draws_are_the_keys_and_the_process_keeps_its_own() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    with drawn_by(5, torch.device("cpu")):
+        first = torch.rand(3)
+    assert torch.equal(torch.rand(3), expected)
+    with drawn_by(5, torch.device("cpu")):
+        assert torch.equal(torch.rand(3), first)
+
+
+def test_fingerprint_sees_names_types_shapes_and_values() -> None:
+    a = {"x": torch.arange(4.0), "y": torch.tensor(1)}
+    assert fingerprint(a) == fingerprint(dict(reversed(a.items())))
+    for other in (
+        {**a, "x": torch.arange(4.0).reshape(2, 2)},
+        {**a, "x": torch.arange(4)},
+        {**a, "y": torch.tensor(2)},
+        {"z": a["x"], "y": a["y"]},
+    ):
+        assert fingerprint(other) != fingerprint(a)

@@ -1,0 +1,143 @@
+"""Killed in mid-epoch and continued, an arm is the arm that was never interrupted, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from training_fakes import Data, Fused, Late, Sick, block, cohort
+
+from fusionlab.errors import UserError
+from fusionlab.training import checkpoint
+from fusionlab.training import fit as fitting
+from fusionlab.training.fit import Outcome, fit
+from fusionlab.training.recipe import recipe
+
+CHILD = Path(__file__).with_name("interrupted_child.py")
+
+
+class Interrupted(Exception):
+    pass
+
+
+def nets() -> dict[str, Any]:
+    return {"sum": Fused("sum"), "max": Fused("max"), "late": Late()}
+
+
+@pytest.fixture(scope="module")
+def whole() -> dict[str, Outcome]:
+    torch.set_num_threads(1)
+    return fit(cohort(nets()), Data())
+
+
+def assert_whole(
+    whole: dict[str, Outcome], name: str, state: dict[str, torch.Tensor] | None, *numbers: Any
+) -> None:
+    one = whole[name]
+    assert (one.steps, one.best_step, one.val_loss) == numbers
+    assert one.state is not None and state is not None
+    assert all(torch.equal(state[key], value) for key, value in one.state.items()), name
+
+
+def child(crash: str, *folders: Path) -> subprocess.CompletedProcess[str]:
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    environment = {**os.environ, "FUSIONLAB_CRASH_AT": crash, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, str(CHILD), *map(str, folders)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_killed_and_continued_in_a_fresh_process(whole: dict[str, Outcome], tmp_path: Path) -> None:
+    first, second = tmp_path / "1", tmp_path / "2"
+    died = child("cohort.step:7", first)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert os.listdir(first) == [checkpoint.FILE]
+    assert checkpoint.read(first / checkpoint.FILE)["step"] == 4  # in mid-epoch: an epoch has six
+    went_on = child("", second, first)
+    assert went_on.returncode == 0, went_on.stderr
+    assert went_on.stdout.splitlines()[0] == "continuing at step 4"
+    assert not went_on.stderr
+    ended = torch.load(second / "ended.pt", weights_only=True)
+    for name, one in ended.items():
+        assert_whole(whole, name, one["state"], one["steps"], one["best"], one["val"])
+
+
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize("at", [1, 5, 6, 7, 12, 18])
+def test_interrupted_anywhere(
+    whole: dict[str, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, every: int
+) -> None:
+    reached = 0
+
+    def stop(name: str) -> None:
+        nonlocal reached
+        reached += 1
+        if reached == at:
+            raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "crash_point", stop)
+        with pytest.raises(Interrupted):
+            fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=every)
+    ended = fit(cohort(nets()), Data(), resume_from=[tmp_path / "never was", tmp_path])
+    for name, one in ended.items():
+        assert_whole(whole, name, one.state, one.steps, one.best_step, one.val_loss)
+
+
+def test_continuing_keeps_the_ends_of_arms(tmp_path: Path) -> None:
+    recipes = {"short": recipe(block(epochs=1)), "sick": recipe(block()), "sum": recipe(block())}
+
+    def made() -> Any:
+        return cohort({"short": Fused("max"), "sick": Sick(2), "sum": Fused("sum")}, recipes)
+
+    whole = fit(
+        made(), Data(), folder=tmp_path, checkpoint_every=8
+    )  # the last checkpoint is of step 16 of 18
+    again = fit(made(), Data(), resume_from=[tmp_path])
+    assert {name: (one.status, one.reason, one.steps, one.weights) for name, one in whole.items()} == {
+        name: (one.status, one.reason, one.steps, one.weights) for name, one in again.items()
+    }
+
+
+def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
+    whole = fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=18)
+    again = cohort(nets())
+    ended = fit(again, Data(), resume_from=[tmp_path])
+    assert again.step == 18
+    assert {n: one.weights for n, one in ended.items()} == {n: one.weights for n, one in whole.items()}
+
+
+def test_a_checkpoint_is_data_without_the_trunk(tmp_path: Path) -> None:
+    fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=5)
+    content = torch.load(tmp_path / checkpoint.FILE, weights_only=True)
+    assert set(content) == {"format", "step", "steps_per_epoch", "arms", "optimiser"}
+    assert set(content["arms"]["sum"]["net"]) == set(Fused("sum").state_dict())
+    assert not [name for name in os.listdir(tmp_path) if name != checkpoint.FILE]
+
+
+def test_a_checkpoint_of_another_cohort_is_refused(tmp_path: Path) -> None:
+    fit(cohort({"sum": Fused("sum")}), Data(), folder=tmp_path, checkpoint_every=6)
+    with pytest.raises(UserError, match="another cohort"):
+        fit(cohort({"max": Fused("max")}), Data(), resume_from=[tmp_path])
+    with pytest.raises(UserError, match="another cohort"):
+        fit(cohort({"sum": Fused("sum")}), Data(count=80), resume_from=[tmp_path])
+
+
+def test_a_termination_is_no_success(tmp_path: Path) -> None:
+    def terminate(line: str) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as ended:
+        fit(cohort(nets()), Data(), progress=terminate)
+    assert ended.value.code == 143

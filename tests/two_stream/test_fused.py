@@ -1,0 +1,236 @@
+"""Fused nets: every layer × fusion × temporal head, what they start from, and where their gradients go."""
+
+from copy import deepcopy
+from itertools import product as combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fusionlab.backbones.tiny import Tiny
+from fusionlab.errors import UserError
+from fusionlab.fusion.cat import Cat
+from fusionlab.fusion.conv import Conv
+from fusionlab.fusion.late import Late
+from fusionlab.fusion.sum import Sum
+from fusionlab.temporal.conv3d import Conv3d
+from fusionlab.temporal.pool2d import Pool2d
+from fusionlab.temporal.pool3d import Pool3d
+from fusionlab.testing.parts import catalogue
+from fusionlab.two_stream.fused import FusedNet
+from fusionlab.two_stream.late import LateNet
+from fusionlab.two_stream.net import Features, scores
+from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.trunk import Trunk
+
+CONF = Path(__file__).parents[2] / "conf"
+FUSIONS, HEADS = catalogue(CONF / "fusion"), catalogue(CONF / "temporal")
+N, T, C = 2, 3, 5
+
+
+def trunk() -> Trunk:
+    appearance, motion = Tiny(3, C, size=32, width=8), Tiny(4, C, size=32, width=8)
+    for tower, stream in ((appearance, "appearance"), (motion, "motion")):
+        StreamNet(tower, stream, seed=0)  # type: ignore[arg-type]
+        torch.nn.init.normal_(tower.fc8.weight, generator=torch.Generator().manual_seed(len(stream)))
+    return Trunk(appearance, motion)
+
+
+TRUNK = trunk()
+A, B = TRUNK.appearance, TRUNK.motion
+assert A is not None and B is not None
+LAYERS = list(A.taps)
+
+
+def batch() -> dict[str, Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    shapes = {"appearance": (N, 3, T, 32, 32), "motion": (N, 4, T, 32, 32)}
+    return {k: torch.randint(0, 256, shape, generator=draw, dtype=torch.uint8) for k, shape in shapes.items()}
+
+
+def features(*layers: str) -> Features:
+    return TRUNK.features(batch(), {"appearance": layers, "motion": layers})
+
+
+def fused(fusion: Any, temporal: Any = Pool2d, layer: str = "relu5", **options: Any) -> FusedNet:
+    return FusedNet(A, B, fusion, temporal, layer, **options)
+
+
+@pytest.mark.parametrize("layer, fusion, temporal", list(combinations(LAYERS, FUSIONS, HEADS)))
+def test_builds_and_learns_or_says_why_not(layer: str, fusion: str, temporal: str) -> None:
+    try:
+        net = fused(FUSIONS[fusion], HEADS[temporal], layer)
+    except UserError as error:
+        refused = str(error)
+    else:
+        learns(net, layer)
+        return
+    assert "\n  got: " in refused
+    assert "\n  try: " in refused
+    assert layer not in ("relu3", "relu4", "relu5") or fusion in ("late", "bilinear")
+
+
+def learns(net: FusedNet, layer: str) -> None:
+    logits = net.train()(features(layer))
+    steps = 1 if net.temporal.needs_map else T
+    assert logits.shape == (N, C, steps)
+    torch.testing.assert_close(scores(logits).sum(dim=1), torch.ones(N))
+    trained = dict(net.named_parameters())
+    if trained:
+        torch.nn.functional.cross_entropy(logits, torch.zeros(N, steps, dtype=torch.int64)).backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in trained.values())
+        assert any(p.grad.any() for p in trained.values() if p.grad is not None)
+
+
+@pytest.mark.parametrize(
+    "fusion, temporal, layer, message",
+    [
+        (Sum, Pool3d, "fc7", "pool3d needs a layer with a map: relu1 … relu5"),
+        (Sum, Conv3d, "fc6", "conv3d needs a layer with a map: relu1 … relu5"),
+        (FUSIONS["bilinear"], Pool3d, "relu5", "bilinear fusion leaves none"),
+        (Cat, Pool2d, "fc8", "cat fusion leaves 10 channels"),
+        (Late, Pool2d, "relu5", "layer=fc8"),
+        (Sum, Pool2d, "rleu5", "layer=relu5"),
+    ],
+)
+def test_refusals_teach(fusion: Any, temporal: Any, layer: str, message: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        fused(fusion, temporal, layer)
+    assert message in str(refusal.value)
+
+
+def test_maps_of_unequal_size_are_refused() -> None:
+    with pytest.raises(UserError, match=r"8×8 \(stride 4\) of appearance, 16×16 \(stride 4\) of motion"):
+        FusedNet(Tiny(3, C, size=32), Tiny(4, C, size=64), Sum, Pool2d, "relu5")
+
+
+def test_a_wrong_start_is_refused() -> None:
+    with pytest.raises(UserError, match="above=motion"):
+        fused(Sum, above="motoin")
+
+
+def test_conv_starts_as_sum() -> None:
+    maps = features("relu5", "conv5", "fc8")
+    for layer in ("relu5", "conv5", "fc8"):
+        torch.testing.assert_close(
+            fused(Conv, layer=layer).eval()(maps), fused(Sum, layer=layer).eval()(maps)
+        )
+
+
+def test_rectified_only_where_the_tap_is() -> None:
+    for layer, rectified in (("relu5", True), ("conv5", False), ("fc6", True), ("fc8", False)):
+        net = fused(Conv, layer=layer)
+        with torch.no_grad():
+            net.fusion.filters.weight.neg_()  # so that everything comes out below zero
+        below = net._rectify(
+            net.fusion(*(features(layer)[s][layer].abs() for s in ("appearance", "motion"))), net.fusion
+        )
+        assert (below.min() >= 0) == rectified
+
+
+def test_stack_starts_from_both_towers() -> None:
+    net = fused(Cat).eval()
+    assert torch.equal(net.above["fc6"].weight, torch.cat((A.fc6.weight, B.fc6.weight), dim=1))
+    assert torch.equal(net.above["fc6"].bias, A.fc6.bias)
+    maps = features("relu5")
+    stacked = net.above["fc6"](net.temporal.pool(torch.cat([maps[s]["relu5"][:, :, 0] for s in maps], dim=1)))
+    apart = [
+        tower.fc6(tower.pool5(maps[s]["relu5"][:, :, 0])) for s, tower in (("appearance", A), ("motion", B))
+    ]
+    torch.testing.assert_close(stacked, apart[0] + apart[1])
+
+
+@pytest.mark.parametrize("above", ["appearance", "motion", "fresh"])
+def test_what_stands_above(above: str) -> None:
+    sources = {"appearance": A, "motion": B}
+    net = fused(Sum, layer="relu3", above=above)
+    for name in ("conv4", "conv5", "fc6", "fc7", "fc8"):
+        for other, tower in sources.items():
+            copied = torch.equal(net.above[name].weight, tower.get_submodule(name).weight)
+            assert copied == (other == above), f"{name} from {other}"
+    again = fused(Sum, layer="relu3", above=above)
+    assert all(torch.equal(p, q) for p, q in zip(net.parameters(), again.parameters(), strict=True))
+
+
+def test_arms_of_a_seed_share_their_draws() -> None:
+    nets = [fused(fusion, above="fresh", seed=seed) for fusion, seed in ((Sum, 3), (Conv, 3), (Sum, 4))]
+    assert torch.equal(nets[0].above["fc6"].weight, nets[1].above["fc6"].weight)
+    assert not torch.equal(nets[0].above["fc6"].weight, nets[2].above["fc6"].weight)
+
+
+def test_training_a_net_leaves_the_towers_alone() -> None:
+    before = deepcopy(TRUNK.state_dict())
+    net = fused(Sum)
+    net(features("relu5")).sum().backward()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(1)
+    assert all(torch.equal(value, before[name]) for name, value in TRUNK.state_dict().items())
+    assert all(p.grad is None and not p.requires_grad for p in TRUNK.parameters())
+
+
+def test_swapped_streams_change_the_net() -> None:
+    for fusion in (Sum, Cat):
+        net, maps = fused(fusion).eval(), features("relu5")
+        swapped = {"appearance": maps["motion"], "motion": maps["appearance"]}
+        assert torch.allclose(net(maps), net(swapped)) == (fusion is Sum)
+
+
+def test_late_is_the_average_of_both_streams_scores() -> None:
+    maps = features("fc8", "softmax")
+    late = scores(LateNet()(maps))
+    apart = [scores(maps[stream]["fc8"].flatten(2)) for stream in ("appearance", "motion")]
+    torch.testing.assert_close(late, (apart[0] + apart[1]) / 2)
+    torch.testing.assert_close(scores(fused(Late, layer="fc8")(maps)), late)
+    for fusion in (Sum, Conv):  # conv starts as sum
+        torch.testing.assert_close(scores(fused(fusion, layer="softmax")(maps)), late)
+
+
+def test_the_head_stands_for_the_next_pooling_only() -> None:
+    """At relu1 that is pool1: behind it time is gone, and pool5 is the tower's own."""
+    net = fused(Sum, Pool3d, "relu1").eval()
+    assert net.replaced == "pool1" and "pool5" in net.above
+    assert fused(Sum, Pool3d, "relu2").replaced == "pool5"
+
+
+def test_one_frame_needs_no_temporal_head() -> None:
+    maps = {s: {"relu5": m["relu5"][:, :, :1]} for s, m in features("relu5").items()}
+    torch.testing.assert_close(fused(Sum, Pool3d).eval()(maps), fused(Sum, Pool2d).eval()(maps))
+
+
+def test_larger_frames_give_more_predictions() -> None:
+    maps = {s: {"relu5": torch.rand(N, 8, T, 16, 16)} for s in ("appearance", "motion")}
+    assert fused(Sum).eval()(maps).shape == (N, C, T * 5 * 5)
+
+
+def test_a_net_travels_as_a_state_dict() -> None:
+    net, other = fused(Conv, Conv3d).eval(), fused(Conv, Conv3d, above="fresh", seed=9).eval()
+    other.load_state_dict(net.state_dict())
+    maps = features("relu5")
+    assert torch.equal(net(maps), other(maps))
+
+
+def test_a_fusion_that_leaves_other_channels_gets_a_fresh_layer() -> None:
+    class Twice(Cat):
+        def __init__(self, channels_a: int, channels_b: int) -> None:
+            super().__init__(channels_a, channels_b)
+            self.out_channels = 4 * channels_a
+
+        def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:
+            return torch.cat((x_a, x_b, x_a, x_b), dim=1)
+
+    net = fused(Twice)
+    assert net.above["fc6"].in_channels == 32
+    assert net.above["fc6"].weight.std().item() == pytest.approx((2 / (32 * 16)) ** 0.5, rel=0.1)
+    assert torch.equal(net.above["fc7"].weight, A.fc7.weight)
+    assert net(features("relu5")).shape == (N, C, T)
+
+
+def test_towers_that_differ_above_can_only_start_fresh() -> None:
+    wider = Tiny(4, C, size=32, width=8)
+    wider.fc6 = torch.nn.Conv2d(8, 40, 4)
+    with pytest.raises(UserError, match="above=fresh"):
+        FusedNet(A, wider, Cat, Pool2d, "relu5")
+    assert FusedNet(A, wider, Cat, Pool2d, "relu5", above="fresh").above["fc6"].in_channels == 16
