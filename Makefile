@@ -18,6 +18,13 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PY) -m pytest -q --durations=10
 
 # A .venv holds absolute paths: in a tree that was moved or copied it is not ready.
 $(shell [ "$$(cat $(READY) 2>/dev/null)" = "$$PWD" ] || rm -f $(READY))
+# Asked for another kind than the one that is there: .ci/setup answers.
+ifneq ($(PYTHON),)
+$(shell rm -f $(READY))
+endif
+ifneq ($(SYSTEM),)
+$(shell grep -qs '^include-system-site-packages = true' .venv/pyvenv.cfg || rm -f $(READY))
+endif
 
 .PHONY: help setup demo test test-slow test-lowest lint types notebooks bench lock lock-check wheel-test clean
 
@@ -47,7 +54,7 @@ lint: $(READY) ## ruff: the rules and the format
 types: $(READY) ## mypy --strict
 	@$(PY) -m mypy
 
-notebooks: $(READY) ## execute every notebook (after make demo, whose records they read)
+notebooks: demo ## execute every notebook, on the records of the demo (which is only made once)
 	@$(PYTEST) -p no:xdist tests/house/test_notebooks.py -m notebook
 
 bench: $(READY) ## measure what the project promises to reach

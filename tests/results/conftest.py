@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,9 @@ CEILINGS = {
     "late": {"what": "1", "binding": "1/2"},
     "fused": {"what": "1", "binding": "1"},
 }
+
+
+CONFIG = {"data": {"dataset": {"_target_": "fusionlab.data.brush.brush.Brush", "seed": 0}}}
 
 
 def predictions(shares: dict[str, float], draw: random.Random) -> Predictions:
@@ -89,7 +93,7 @@ def arm(
         kind=kind,
         axes=axes,
         signature=signature,
-        config=config if config is not None else {"data": {"name": "brush"}, "seed": axes["seed"]},
+        config={**(config or {}), **CONFIG, "seed": {"init": axes["seed"]}, "stage_one": streams},
         result=result if not reason else None,
         status="failed" if reason else "done",
         reason=reason,
@@ -138,9 +142,15 @@ def fill(
     return folder
 
 
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fill(tmp_path_factory.mktemp("filled") / "study one")
+
+
 @pytest.fixture
-def study(tmp_path: Path) -> Path:
-    return fill(tmp_path / "study one")
+def study(tmp_path: Path, filled: Path) -> Path:
+    """A copy of its own for each test: two seeds of three baselines and three fusions."""
+    return Path(shutil.copytree(filled, tmp_path / filled.name))
 
 
 @pytest.fixture

@@ -158,5 +158,5 @@ def test_six_seeds_have_a_p(tmp_path, made, fakes):
 
 def test_the_spread_of_the_fusions_is_said_with_its_interval(study, made):
     (note,) = [note for note in made(study).notes if note.startswith("Spread")]
-    assert "from +24.0 (Max) to +46.0 (Conv); +22.0 points apart, (+" in note
-    assert "all 3 pairs" in note
+    assert "from +24.0 (Max) to +46.0 (Conv); the two are +22.0 points apart (+" in note
+    assert "which flatters" in note

@@ -39,22 +39,24 @@ def test_the_same_records_give_the_same_bytes(study, spec, tmp_path):
 
 def planned(study: Path, fakes, extra=()):
     """A plan over the records of a study: jobs in folders of their own, streams beside the study."""
-    jobs, arms = [], []
+    jobs, arms = {}, []
     for number, path in enumerate(sorted(study.rglob("run.json"))):
         record = json.loads(path.read_text())
-        shared = record["kind"] == "stream"
-        folder = f"../streams/{number}" if shared else f"jobs/{number}"
-        (study / folder).mkdir(parents=True)
-        shutil.move(path.parent, study / folder / "published")
-        jobs.append({"id": f"j{number}", "folder": folder})
+        if record["kind"] == "stream":
+            job, folder = f"stream {number}", f"../streams/{number}"
+        else:
+            job, folder = f"cohort {record['axes']['seed']}", f"jobs/{record['axes']['seed']}"
+        jobs[job] = {"id": job, "folder": folder}
+        (study / folder / "published").mkdir(parents=True, exist_ok=True)
+        shutil.move(path.parent, study / folder / "published" / str(number))
         keys = ("name", "kind", "axes", "signature", "config")
-        arms.append({**{key: record[key] for key in keys}, "job": f"j{number}"})
+        arms.append({**{key: record[key] for key in keys}, "job": job})
     for name, axes in extra:
-        jobs.append({"id": name, "folder": f"jobs/{name}"})
+        jobs[name] = {"id": name, "folder": f"jobs/{name}"}
         arms.append(
             {"name": name, "kind": "fused", "axes": axes, "signature": "0" * 16, "config": {}, "job": name}
         )
-    fakes["write_json"](study / "plan.json", {"jobs": jobs, "arms": arms})
+    fakes["write_json"](study / "plan.json", {"jobs": list(jobs.values()), "arms": arms})
     return study
 
 
@@ -85,11 +87,17 @@ def test_a_damaged_record_costs_its_own_row_only(study, spec, tmp_path, fakes):
     planned(study, fakes)
     plan = json.loads((study / "plan.json").read_text())
     arm = next(arm for arm in plan["arms"] if arm["axes"].get("fusion") == "conv")
-    folder = next(job["folder"] for job in plan["jobs"] if job["id"] == arm["job"])
-    (study / folder / "published" / "run.json").write_text('{"schema": 1')
+    mine = [path for path in study.rglob("run.json") if arm["signature"] in path.read_text()]
+    mine[0].write_text('{"schema": 1')
     text = report(study, spec, tmp_path / "out")
     assert "its record cannot be read" in text
-    assert "Sum" in text
+    assert text.count("failed, seed") == 1
+
+
+def test_a_cohorts_records_go_to_their_own_arms(study, tmp_path, fakes):
+    before = {entry.name: entry.record["signature"] for entry in load(study)}
+    planned(study, fakes)
+    assert {entry.name: entry.record["signature"] for entry in load(study)} == before
 
 
 @pytest.mark.parametrize("made", [True, False])

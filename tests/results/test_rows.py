@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
+from scipy import stats
 
+from fusionlab.results.gains import partner
 from fusionlab.results.load import load
 from fusionlab.results.rows import make_rows
 from fusionlab.results.spec import Spec
@@ -56,21 +59,33 @@ def test_a_gain_is_fusion_minus_late_per_video_and_seed(study):
     assert row.gains["all"].mean == pytest.approx((90 - 50) / 160)
 
 
-def test_a_gain_pairs_the_videos_not_the_numbers(study, fakes):
-    """The same two shares of right answers: the interval depends on which videos they are."""
+def test_a_gain_pairs_the_videos(study):
+    """Against a loop over the videos, and a t interval over them; unpaired it would be another one."""
     entries = load(study)
     fused = next(entry for entry in entries if entry.axes.get("fusion") == "conv")
     late = next(entry for entry in entries if entry.kind == "late" and entry.seed == fused.seed)
-    expected = [
-        fused.answers[video].right - late.answers[video].right
-        for video, answer in fused.answers.items()
-        if answer.kind == "binding"
-    ]
-    rows = make_rows([fused, late], ALL)
-    assert rows[1].gains["binding"].mean == pytest.approx(sum(expected) / len(expected))
-    assert {-1, 0, 1} == set(expected) | {
-        -1
-    }  # the draw does hold videos that late alone gets right, or equal ones
+    d = []
+    for video, answer in fused.answers.items():
+        if answer.kind == "binding":
+            d.append(int(answer.right) - int(late.answers[video].right))
+    gain = make_rows([fused, late], ALL)[1].gains["binding"]
+    interval = stats.ttest_1samp(d, 0).confidence_interval(0.95)
+    assert (gain.mean, gain.low, gain.high) == pytest.approx((sum(d) / len(d), interval.low, interval.high))
+
+
+def test_a_partner_shares_seed_and_streams_and_all_axes_that_both_have(study):
+    entries = load(study)
+    fused = next(entry for entry in entries if entry.axes.get("fusion") == "conv" and entry.seed == (1,))
+    late = [entry for entry in entries if entry.kind == "late"]
+    right = next(entry for entry in late if entry.seed == (1,))
+    assert partner(fused, late) is right
+    assert partner(fused, [entry for entry in late if entry is not right]) is None
+    other_seed = replace(right, axes={**right.axes, "seed": 0})
+    other_streams = replace(right, record={**right.record, "stage_one": {"appearance": "x", "motion": "y"}})
+    here = replace(fused, axes={**fused.axes, "split": 1})
+    other_split = replace(right, axes={**right.axes, "split": 2})
+    assert partner(here, [other_seed, other_streams, other_split]) is None
+    assert partner(here, [other_seed, other_streams, other_split, right]) is right
 
 
 def test_only_late_of_the_same_seed_and_streams_is_a_partner(tmp_path, fakes):
@@ -103,6 +118,20 @@ def test_one_seed_by_two_recipes_is_two_rows(tmp_path, fakes):
     assert len(table.rows) == 2
     assert "recipe" in [column.head for column in table.columns]
     assert any("optim.lr" in note for note in table.marked)
+
+
+def test_one_seed_on_two_pairs_of_streams_is_said(study):
+    entries = load(study)
+    fused = next(entry for entry in entries if entry.axes.get("fusion") == "conv")
+    streams = {"appearance": "x", "motion": "y"}
+    record = {
+        **fused.record,
+        "signature": "f" * 16,
+        "config": {**fused.record["config"], "stage_one": streams},
+    }
+    table = make_table([*entries, replace(fused, record=record)], ALL)
+    assert len(table.rows[-1].done) == 2
+    assert any("another record" in note and "stage_one.appearance" in note for note in table.marked)
 
 
 def test_one_arm_found_twice_counts_once(study, tmp_path, fakes):

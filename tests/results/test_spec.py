@@ -103,6 +103,15 @@ def test_it_says_whose_numbers_they_are(study, spec):
     assert "not the numbers" in note
 
 
+def test_nothing_done_is_said_too(tmp_path, fakes, spec):
+    axes = {"streams": "both", "fusion": "conv", "layer": "relu5", "temporal": "pool2d", "seed": 0}
+    fakes["arm"](tmp_path, kind="fused", axes=axes, reason="no memory")
+    table = make_table(load(tmp_path), Spec.of(spec))
+    assert table.headline == "No fusion is done yet."
+    assert "No arm is done yet." in table.notes
+    assert table.lines[0].span == "failed, seed 0: no memory (log: log.txt)"
+
+
 @pytest.mark.parametrize(
     "change, said",
     [

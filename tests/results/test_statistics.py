@@ -29,8 +29,8 @@ def test_one_value_has_no_sd():
     assert sd([0.5]) is None
 
 
-@pytest.mark.parametrize("freedom", [1, 1.07, 1.5, 2, 3.7, 10, 61, 62, 447, 1e4, 1e7])
-@pytest.mark.parametrize("probability", [0.5, 0.6, 0.975, 0.9983, 0.99999])
+@pytest.mark.parametrize("freedom", [1, 2, 3, 5, 9, 61, 62, 447, 3782, 19_000])
+@pytest.mark.parametrize("probability", [0.5, 0.6, 0.975, 0.995, 0.9999])
 def test_student_is_scipys(probability, freedom):
     assert student(probability, freedom) == pytest.approx(
         stats.t.ppf(probability, freedom), rel=1e-6, abs=1e-9
@@ -47,7 +47,7 @@ def test_one_seed_is_the_paired_t_interval_over_videos():
     )
 
 
-def test_two_seeds_as_written_in_loops():
+def test_three_seeds_as_written_in_loops():
     draw = random.Random(4)
     seeds, videos = 3, 40
     d = [[draw.choice([-1.0, 0.0, 1.0, 1.0]) + 0.1 * s for _ in range(videos)] for s in range(seeds)]
@@ -62,8 +62,7 @@ def test_two_seeds_as_written_in_loops():
     for s in range(seeds):
         var_s += (sum(d[s][v] for v in range(videos)) / videos - centre) ** 2 / (seeds - 1)
     a, b = var_v / videos, var_s / seeds
-    freedom = (a + b) ** 2 / (a**2 / (videos - 1) + b**2 / (seeds - 1))
-    half = stats.t.ppf(0.975, freedom) * math.sqrt(a + b)
+    half = math.sqrt(stats.t.ppf(0.975, videos - 1) ** 2 * a + stats.t.ppf(0.975, seeds - 1) ** 2 * b)
     found = paired(d)
     assert (found.mean, found.low, found.high) == pytest.approx(
         (centre, centre - half, centre + half), abs=1e-6
@@ -90,7 +89,7 @@ def test_the_interval_covers_as_often_as_it_says():
         found = paired((0.2 + seed + video + draw.normal(0, 0.3, size=(2, 60))).tolist())
         assert found.low is not None
         hits += found.low <= 0.2 <= found.high
-    assert hits / rounds >= 0.93
+    assert hits / rounds >= 0.95
 
 
 def test_few_seeds_get_no_p():

@@ -31,7 +31,7 @@ class Tiny(Tower):
         if size < 16:
             raise errors.UserError("frames are too small for this tower", got=size, hint="size=16 or more")
         convolutions: dict[str, nn.Module] = {
-            "conv1": nn.Conv2d(in_channels, width // 2, 5, stride=2, padding=2),
+            "conv1": nn.Conv2d(in_channels, width // 2, 3, stride=2, padding=1),
             "relu1": nn.ReLU(),
             "pool1": nn.MaxPool2d(3, 2, ceil_mode=True),
             "conv2": nn.Conv2d(width // 2, width, 3, padding=1),
@@ -51,5 +51,5 @@ class Tiny(Tower):
             "fc8": Classifier(2 * width, classes, 1),
             "softmax": nn.Softmax(dim=1),
         }
-        # Bytes carry a contrast of about ±64 around 128 (flow's zero is 128 exactly).
-        super().__init__(convolutions | connected, TAPS, in_channels, size, mean=128.0, scale=64.0)
+        # Bytes carry a contrast of a few times ±32 around 128 (flow's zero is 128 exactly).
+        super().__init__(convolutions | connected, TAPS, in_channels, size, mean=128.0, scale=32.0)

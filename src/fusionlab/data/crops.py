@@ -63,5 +63,5 @@ def _fits(height: int, width: int, size: int) -> None:
         raise UserError(
             "the crop is larger than the video",
             got=f"crop {size}, video {width}×{height}",
-            hint="data.crop=…",
+            hint=f"data.sampling.crop={min(height, width)}",
         )

@@ -55,7 +55,7 @@ class TwoStreamData(pl.LightningDataModule):
         if streams not in STREAMS:
             raise unknown("streams", streams, STREAMS, form="streams={}")
         if batch_size < 1:
-            raise UserError("a batch holds at least one clip", got=batch_size, hint="data.batch_size=64")
+            raise UserError("a batch holds at least one clip", got=batch_size, hint="optim.….batch_size=64")
         self.dataset, self.folder, self.split = dataset, Path(store), split
         self.streams = STREAMS[streams]
         self.sampling = Sampling(snippets, fields, stride, crop)

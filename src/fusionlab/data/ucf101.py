@@ -102,7 +102,7 @@ class UCF101:
                 "no such split",
                 got=split,
                 allowed=[str(s) for s in range(1, SPLITS + 1)],
-                hint="data.split=1",
+                hint="split=1",
             )
         train = read_list(self.folder / f"trainlist{split:02d}.txt", self.classes)
         test = read_list(self.folder / f"testlist{split:02d}.txt", self.classes)

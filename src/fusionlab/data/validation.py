@@ -27,7 +27,7 @@ def cut(
     """(what remains for training, validation), both in the order of the list; neither is empty."""
     if not 0 < fraction < 0.5:
         raise UserError(
-            "the validation set is a part below one half", got=fraction, hint=f"data.validation={FRACTION}"
+            "the validation set is a part below one half", got=fraction, hint=f"data.sampling.validation={FRACTION}"
         )
     labels: dict[str, Counter[int]] = {}
     for name, label in train:

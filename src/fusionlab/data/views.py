@@ -36,9 +36,9 @@ class Sampling:
         numbers = {"snippets": self.snippets, "fields": self.fields, "crop": self.crop, "stride": low}
         for name, number in numbers.items():
             if number < 1:
-                raise UserError(f"{name} is at least 1", got=number, hint=f"data.{name}=…")
+                raise UserError(f"{name} is at least 1", got=number, hint=f"data.sampling.{name}=…")
         if high < low:
-            hint = f"data.stride=[{high},{low}]"
+            hint = f"data.sampling.stride=[{high},{low}]"
             raise UserError("the stride goes from low to high", got=f"{low}, {high}", hint=hint)
 
     @property

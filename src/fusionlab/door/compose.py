@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
@@ -17,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fusionlab.door import conf
+from fusionlab.door.kinds import fits
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.signature import flatten
 
@@ -45,10 +47,14 @@ class Tree:
         """Plain and resolved, with these leaves set. `seed` stands for all leaves below it."""
         content = self.content.copy()
         for path, value in leaves.items():
-            there = OmegaConf.select(content, path, throw_on_missing=False)
+            if not _known(content, path):
+                raise _unknown(content, path, value)
+            there = OmegaConf.select(content, path)
             if path == "seed" and not isinstance(value, Mapping):
+                for seed in there:
+                    fits(path, there[seed], value)
                 value = dict.fromkeys(there, value)
-            _fits(path, there, value, self)
+            fits(path, there, value)
             OmegaConf.update(content, path, value, merge=False)
         try:
             plain: dict[str, Any] = OmegaConf.to_container(content, resolve=True)  # type: ignore[assignment]
@@ -59,11 +65,11 @@ class Tree:
 
 def tree(group_choices: Mapping[str, str]) -> Tree:
     """Composed once per distinct set of group choices."""
-    return _composed(tuple(sorted(group_choices.items())))
+    return _composed(tuple(sorted(group_choices.items())), conf.own())
 
 
 @lru_cache(maxsize=256)
-def _composed(group_choices: tuple[tuple[str, str], ...]) -> Tree:
+def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) -> Tree:
     logging.getLogger("hydra").setLevel(logging.ERROR)
     if OwnConfFirst not in Plugins.instance().discover(SearchPathPlugin):
         Plugins.instance().register(OwnConfFirst)
@@ -82,23 +88,22 @@ def _composed(group_choices: tuple[tuple[str, str], ...]) -> Tree:
     return Tree(content, {group: name for group, name in choices.items() if "/" not in group})  # type: ignore[arg-type, union-attr]
 
 
-def _fits(path: str, there: Any, value: Any, tree: Tree) -> None:
-    """Is there such a leaf, and is the value of its kind?"""
-    if there is None and not _known(tree.content, path):
-        leaves = sorted({*flatten(OmegaConf.to_container(tree.content)), *tree.content})
-        raise unknown("option", path, [str(leaf) for leaf in leaves], form="{}=…")
-    if OmegaConf.is_dict(there) and not isinstance(value, Mapping):
-        raise UserError(
-            f"{path} is a group of options, not one", got=f"{path}={value}", allowed=[f"{path}.{leaf}=…" for leaf in there]
-        )
-    number = isinstance(there, int | float) and not isinstance(there, bool)
-    if number and (isinstance(value, bool) or not isinstance(value, int | float | list)):
-        raise UserError(f"{path} is a number", got=f"{path}={value}", hint=f"{path}={there}")
-    if isinstance(there, bool) and not isinstance(value, bool):
-        raise UserError(f"{path} is true or false", got=f"{path}={value}", hint=f"{path}={str(there).lower()}")
-
-
 def _known(content: DictConfig, path: str) -> bool:
     above, _, leaf = path.rpartition(".")
     parent = OmegaConf.select(content, above) if above else content
     return OmegaConf.is_dict(parent) and leaf in parent
+
+
+def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
+    """What there is beside it, as deep as the path is right; or an option of this name that lies elsewhere."""
+    above, _, leaf = path.rpartition(".")
+    while above and not OmegaConf.is_dict(OmegaConf.select(content, above)):
+        above = above.rpartition(".")[0]
+    there = OmegaConf.select(content, above) if above else content
+    beside = [f"{above}.{name}" for name in there] if above else sorted({*there, *conf.groups(), "exclude"})
+    error = unknown("option", path, beside, form=f"{{}}={value}")
+    plain = flatten(OmegaConf.to_container(content))  # type: ignore[arg-type]
+    elsewhere = [name for name in plain if name.rpartition(".")[2] == leaf]
+    if error.hint is None and elsewhere:
+        error = UserError(error.what, got=path, allowed=beside, hint=" or ".join(f"{name}={value}" for name in elsewhere[:4]))
+    return error

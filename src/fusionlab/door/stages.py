@@ -58,7 +58,7 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     torch.set_num_threads(config["trainer"]["threads"])
     data = open_data(data_recipe(config), run, _say)
     recorder = Recorder(attempt, data, run)
-    appearance, motion = _streams(plan, study, job, config, len(data.dataset.classes), data.store.hash)
+    appearance, motion = trained_streams(plan, study, job, config, len(data.dataset.classes), data.store.hash)
     nets: dict[str, Net] = {}
     for arm in arms:
         try:
@@ -101,7 +101,7 @@ def _fit(cohort: Cohort, data: Any, config: dict[str, Any], attempt: Attempt, jo
     )
 
 
-def _streams(
+def trained_streams(
     plan: Plan, study: Path, job: Job, config: dict[str, Any], classes: int, store: str
 ) -> tuple[Tower, Tower]:
     """Both towers with the weights of stage one, which must be those of its record, from the data at hand."""

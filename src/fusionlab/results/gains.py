@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from fusionlab.errors import UserError
 from fusionlab.results.load import TOGETHER, Entry
-from fusionlab.results.statistics import CONFIDENCE, Difference, paired
+from fusionlab.results.statistics import Difference, paired
 
 _OWN = ("fusion", "layer", "temporal", "streams")  # in these a fused arm and its late baseline may differ
 
@@ -30,19 +30,14 @@ def partner(entry: Entry, late: Sequence[Entry]) -> Entry | None:
     """The late fusion of the same seed and stage one, and alike in every other axis that both have."""
     for other in late:
         same_streams = other.record["stage_one"] == entry.record["stage_one"]
-        shared = (set(entry.axes) & set(other.axes)) - set(_OWN)
-        if (
-            same_streams
-            and entry.seed == other.seed
-            and all(entry.axes[axis] == other.axes[axis] for axis in shared)
-        ):
+        shared = (set(entry.place) & set(other.place)) - set(_OWN)
+        alike = all(entry.axes[axis] == other.axes[axis] for axis in shared)
+        if same_streams and alike and entry.seed == other.seed:
             return other
     return None
 
 
-def differences(
-    pairs: Sequence[tuple[Entry, Entry]], confidence: float = CONFIDENCE
-) -> dict[str, Difference]:
+def differences(pairs: Sequence[tuple[Entry, Entry]]) -> dict[str, Difference]:
     """The first of each pair minus the second, a pair per seed."""
     first, _ = pairs[0]
     answers = first.answers
@@ -60,7 +55,6 @@ def differences(
     return {
         kind: paired(
             [[one.answers[v].right - float(other.answers[v].right) for v in chosen] for one, other in pairs],
-            confidence,
         )
         for kind, chosen in videos.items()
     }

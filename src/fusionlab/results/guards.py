@@ -19,8 +19,9 @@ def title(row: Row, axes: Sequence[str]) -> str:
 
 
 def telling(rows: Sequence[Row]) -> list[str]:
-    """The axes that a title needs: shown ones that vary among the rows."""
-    return [axis for axis in shown_axes(rows, Spec("")) if varies(axis, rows)]
+    """The axes that a title needs: shown ones that vary among the fusions."""
+    fused = [row for row in rows if row.kind == "fused"]
+    return [axis for axis in shown_axes(rows, Spec("")) if varies(axis, fused)]
 
 
 def seed_text(seed: Sequence[Any]) -> str:
@@ -39,6 +40,7 @@ def guards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         *_apart(done, axes, "numbers of test videos", _totals),
         *_apart(done, axes, "code", _commit),
         *_apart(done, axes, "torch", lambda entry: _around(entry).get("packages", {}).get("torch")),
+        *_surplus(done),
         *_recipes(done),
         *_predictions(done),
         *_no_gain(done),
@@ -108,6 +110,18 @@ def _commit(entry: Entry) -> str | None:
 
 def _totals(entry: Entry) -> str:
     return ", ".join(f"{total} {kind}" for kind, (_, total) in sorted(counted(entry).items()))
+
+
+def _surplus(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    notes = []
+    for row in rows:
+        for entry in row.surplus:
+            shown = next(one for one in row.done if one.seed == entry.seed)
+            config, other = shown.record["config"], entry.record["config"]
+            leaves = listed([leaf for leaf, *_ in differing(config, other)]) or "their stage one"
+            text = f"another record of seed {seed_text(entry.seed)} is not shown; they differ in {leaves}"
+            notes.append((text, [row]))
+    return notes
 
 
 def _recipes(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

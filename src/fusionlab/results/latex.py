@@ -52,7 +52,7 @@ def render(table: Table) -> str:
         r"% \usepackage[T1]{fontenc} \usepackage{textcomp} \usepackage{booktabs} \usepackage{graphicx}",
         r"\begin{table*}",
         r"\centering",
-        rf"\caption{{{escape(table.caption)} {escape(table.headline)}}}",
+        rf"\caption{{{escape(table.caption.rstrip('.'))}. {escape(table.headline)}}}",
         r"\resizebox{\linewidth}{!}{%",
         rf"\begin{{tabular}}{{{layout}}}",
         r"\toprule",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -97,8 +96,8 @@ def is_seed(axis: str) -> bool:
 
 
 def of_seed(leaf: str) -> bool:
-    """Whether a leaf of a config is or lies in a seed, wherever that stands."""
-    return any(is_seed(word) for word in re.split(r"[.\[]", leaf))
+    """Whether a leaf of a config changes with the seed: the seeds, and the streams trained with them."""
+    return is_seed(leaf) or leaf.startswith("stage_one.")
 
 
 def load(

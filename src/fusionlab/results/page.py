@@ -112,7 +112,7 @@ def _line(line: Line, columns: Sequence[Column]) -> str:
             inside += f"<sup>{','.join(str(mark) for mark in line.marks)}</sup>"
         if column.key == "kind" and (share := line.row.shares.get(column.kind or "")):
             inside = _share(text, share)
-        elif column.key == "gain" or column.key == "accuracy":
+        elif column.key in ("accuracy", "gain") and text != figures.NONE:
             number, _, rest = text.partition(" ")
             inside = f"<b>{_text(number)}</b>" + (f" <small>{_text(rest)}</small>" if rest else "")
         tag = "th scope=row" if column.key == "method" else "td"

@@ -16,7 +16,7 @@ from fusionlab.results.load import TOGETHER
 from fusionlab.results.rows import Row
 from fusionlab.results.tables import Table, kinds_of
 
-_LABEL, _PANEL, _GAP, _ROW, _TOP, _BOTTOM = 190, 300, 34, 27, 46, 62
+_LABEL, _PANEL, _GAP, _ROW, _TOP, _BOTTOM = 190, 292, 46, 27, 46, 62
 _STYLE = """
 .fl-text{font:12.5px system-ui,-apple-system,"Segoe UI",sans-serif;fill:var(--ink,#1d2430)}
 .fl-head{font-weight:600}

@@ -42,6 +42,7 @@ class Row:
     shares: Mapping[str, Share]  # kind of question (and `all`) -> share
     gains: Mapping[str, Difference]  # over late fusion; {} for the baselines
     no_gain: str | None  # why there is none
+    surplus: tuple[Entry, ...]  # done like another of the same seed, but under another signature; not shown
     paper: PaperRow | None
 
     @property
@@ -108,9 +109,14 @@ def _row(
     kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Sequence[Entry], spec: Spec
 ) -> Row:
     done: dict[tuple[Any, ...], Entry] = {}
+    surplus: list[Entry] = []
     for entry in sorted(group, key=lambda one: tuple(str(value).zfill(12) for value in one.seed)):
         if entry.status == "done":
-            done.setdefault(entry.seed, entry)  # found twice, e.g. in two studies below one folder
+            first = done.setdefault(entry.seed, entry)
+            if first.record["signature"] != entry.record["signature"]:
+                surplus.append(
+                    entry
+                )  # the same signature: one arm found twice, in two studies below one folder
     undone = tuple(entry for entry in group if entry.status != "done" and entry.seed not in done)
     found, reason = gains(tuple(done.values()), late) if kind == "fused" and done else ({}, None)
     rows = spec.paper.rows if spec.paper else ()
@@ -122,6 +128,7 @@ def _row(
         shares=_shares(tuple(done.values())),
         gains=found,
         no_gain=reason,
+        surplus=tuple(surplus),
         paper=next((row for row in rows if matches(group[0], row.key)), None),
     )
 

@@ -10,6 +10,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import NormalDist
 
 CONFIDENCE = 0.95
@@ -61,39 +62,36 @@ class Difference:
 def paired(differences: Sequence[Sequence[float]], confidence: float = CONFIDENCE) -> Difference:
     """The mean of d[seed][video] = one's answer (1 right, 0 wrong) − the other's, with its interval.
 
-        se² = var_v(d̄_v) / V  +  var_s(d̄_s) / S        interval = d̄ ± t(df) se
-        df  = se⁴ / ( (var_v/V)² / (V−1) + (var_s/S)² / (S−1) )       (Welch, Satterthwaite)
+        d̄ ± sqrt( t(V−1)² var_v(d̄_v) / V  +  t(S−1)² var_s(d̄_s) / S )
 
-    Both the videos and the seeds are a sample, and are crossed; their common residual is counted in both
-    terms, so the interval errs on the wide side. With few seeds that disagree df falls towards S−1 and the
-    interval says how little is known. With one seed it speaks of the videos only. Where no answer differs in
-    a way that varies there is no variance to build on, and no interval.
+    The videos and the seeds are two crossed samples, and each part of the variance gets the t of its own
+    degrees of freedom: two seeds that disagree make a wide interval, because two seeds say little, and many
+    videos do not hide it. What both parts hold in common is counted twice, so the interval errs on the wide
+    side. With one seed it speaks of the videos only. Where nothing varies there is no interval.
     """
-    seeds, videos = len(differences), len(differences[0])
+    videos = len(differences[0])
     assert all(len(row) == videos for row in differences), "each seed has the same videos"
     per_seed = tuple(mean(row) for row in differences)
     centre = mean(per_seed)
-    parts: list[tuple[float, int]] = []
-    if videos > 1:
-        per_video = [mean(column) for column in zip(*differences, strict=True)]
-        parts.append((variance(per_video) / videos, videos - 1))
-    if seeds > 1:
-        parts.append((variance(per_seed) / seeds, seeds - 1))
-    total = sum(part for part, _ in parts)
-    if total <= 0:
+    squared = 0.0
+    for means in ([mean(column) for column in zip(*differences, strict=True)], per_seed):
+        if len(means) > 1:
+            t = student(0.5 + confidence / 2, len(means) - 1)
+            squared += t**2 * variance(means) / len(means)
+    if squared <= 0:
         return Difference(centre, None, None, per_seed, videos)
-    freedom = total**2 / sum(part**2 / df for part, df in parts)
-    half = student(0.5 + confidence / 2, freedom) * math.sqrt(total)
+    half = math.sqrt(squared)
     return Difference(centre, max(-1.0, centre - half), min(1.0, centre + half), per_seed, videos)
 
 
-def student(probability: float, freedom: float) -> float:
-    """The quantile of Student's t at `probability` ≥ ½, for any real df ≥ 1.
+@cache
+def student(probability: float, freedom: int) -> float:
+    """The quantile of Student's t at `probability` ≥ ½ for df = 1, 2 …
 
     With t = √df tan θ the density is proportional to cos^(df−1) θ on (−π/2, π/2): smooth and bounded, so
     Simpson's rule integrates it and bisection inverts it.
     """
-    assert 0.5 <= probability < 1 and freedom >= 1 - 1e-9
+    assert 0.5 <= probability < 1, "the upper half only"
     # All of it: ∫ cos^(df−1) = B(1/2, df/2)
     whole = math.exp(math.lgamma(0.5) + math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2))
     wanted = (probability - 0.5) * whole
@@ -104,7 +102,7 @@ def student(probability: float, freedom: float) -> float:
     return math.sqrt(freedom) * math.tan((low + high) / 2)
 
 
-def _under_cosine(angle: float, power: float, steps: int = 512) -> float:
+def _under_cosine(angle: float, power: int, steps: int = 512) -> float:
     """∫_0^angle cos^power by Simpson's rule; of a high power all lies within 12/√power of 0."""
     end = min(angle, 12 / math.sqrt(power)) if power > 60 else angle
     width = end / steps

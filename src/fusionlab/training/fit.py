@@ -22,9 +22,8 @@ from fusionlab.records.crash import crash_point
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.quiet import quiet
+from fusionlab.training.recipe import PRECISIONS
 from fusionlab.training.weights import State, fingerprint
-
-PRECISIONS = ("32-true", "bf16-mixed")  # float16 would need one loss scale for all arms, which couples them
 
 
 class Placed(Protocol):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RADIUS = 6.0  # pixels
-SLOW, FAST = 0.14, 0.45  # radians a frame: 0.84 and 2.52 pixels a frame
+SLOW, FAST = 0.14, 0.42  # radians a frame: 0.84 and 2.52 pixels a frame
 TURN = 2  # fields between two turns of a rocking hand: any window of TURN + 1 fields or more holds a turn
 
 

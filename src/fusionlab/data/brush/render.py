@@ -36,7 +36,7 @@ def planes(scene: Scene, noise: float = 0.0, clutter: int = 0) -> tuple[NDArray[
         dx, dy = x - path[:, 0, None, None], y - path[:, 1, None, None]
         apart = np.sqrt(dx**2 + dy**2)
         cover = np.clip(DISC + 0.5 - apart, 0, 1)  # soft edge: motion of less than a pixel shows in luma
-        pattern = MIDDLE + 25 * (np.cos(1.3 * dx) + np.cos(1.3 * dy))
+        pattern = MIDDLE + 25 * (np.cos(dx) + np.cos(dy))
         luma = luma * (1 - cover) + pattern * cover
         hues[apart < DISC] = mover
     if noise:

@@ -1,0 +1,101 @@
+"""What can be known to be wrong with a composed config before anything starts; the rest is said by the job that meets it.
+
+Each room checks its own numbers where it takes them. Here they are only handed over early, so that a typo in the
+learning rate does not come to light behind an hour of decoding.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from fusionlab.data.views import Sampling
+from fusionlab.door.logger import LOGGERS
+from fusionlab.door.parts import part
+from fusionlab.errors import UserError, unknown
+from fusionlab.training.optimiser import optimiser
+from fusionlab.training.recipe import PRECISIONS, recipe
+
+
+def examine(config: Mapping[str, Any]) -> None:
+    """Raise a `UserError` for the first thing that no job could work with."""
+    for stage, block in config["optim"].items():
+        _optim(f"optim.{stage}", block)
+    _data(config["data"])
+    trainer = config["trainer"]
+    if trainer["precision"] not in PRECISIONS:
+        raise UserError(
+            "a cohort cannot be trained in this precision", got=f"trainer.precision={trainer['precision']}",
+            allowed=PRECISIONS, hint="trainer=float32",
+        )  # fmt: skip
+    _at_least(1, "trainer.threads", trainer["threads"])
+    _at_least(1, "split", config["split"])
+    _run(config["run"])
+
+
+def _optim(path: str, block: Mapping[str, Any]) -> None:
+    made = recipe(block)
+    _at_least(1, f"{path}.batch_size", block["batch_size"])
+    numbers = {"params": [torch.zeros(1)], "lr": made.lr, "weight_decay": made.weight_decay, **made.own}
+    _handed_over(path, lambda: optimiser(made.name, [numbers]))
+
+
+def _data(data: Mapping[str, Any]) -> None:
+    sampling, store = data["sampling"], data["store"]
+    stride = sampling["stride"]
+    if not isinstance(stride, int) and not (isinstance(stride, list) and list(map(type, stride)) == [int, int]):
+        raise UserError(
+            "τ is a number of frames, or the least and the most of them", got=f"data.sampling.stride={stride}",
+            hint="data.sampling.stride=4, or data.sampling.stride=[2,6]",
+        )  # fmt: skip
+    stride = stride if isinstance(stride, int) else tuple(stride)
+    for snippets in ("snippets", "stream_snippets"):
+        _at_least(1, f"data.sampling.{snippets}", sampling[snippets])
+        Sampling(sampling[snippets], sampling["fields"], stride, sampling["crop"])
+    if not 0 < sampling["validation"] < 0.5:
+        raise UserError(
+            "the validation set is a part below one half", got=f"data.sampling.validation={sampling['validation']}",
+            hint="data.sampling.validation=0.1",
+        )  # fmt: skip
+    if store["bound"] <= 0:
+        raise UserError("flow is packed up to a bound in pixels", got=f"data.store.bound={store['bound']}", hint="data.store.bound=4")
+    if store["size"] is not None:
+        _at_least(1, "data.store.size", store["size"])
+    flow = part(store["flow"])
+    if not (callable(flow) and hasattr(flow, "describe")):
+        raise UserError("this is no estimator of flow", got=store["flow"]["_target_"], allowed=["fusionlab.video.flow.Dis", "…Farneback"])
+
+
+def _run(run: Mapping[str, Any]) -> None:
+    for path in ("root", "data"):
+        if not isinstance(run[path], str) or not run[path]:
+            raise UserError(f"run.{path} is a folder", got=f"run.{path}={run[path]}", hint=f"run.{path}='…'")
+    if run["folder"] is not None and not isinstance(run["folder"], str):
+        raise UserError("run.folder is a folder", got=f"run.folder={run['folder']}", hint=f"run.folder=runs/{run['folder']}")
+    if run["workers"] != "auto":
+        _at_least(1, "run.workers", run["workers"], "auto")
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(run["device"])):
+        raise UserError("no such device", got=f"run.device={run['device']}", allowed=["auto", "cpu", "cuda", "cuda:1 …"])
+    for leaf in ("checkpoint_every", "retries"):
+        _at_least(0, f"run.{leaf}", run[leaf])
+    if run["logger"]["name"] not in LOGGERS:
+        raise unknown("logger", str(run["logger"]["name"]), LOGGERS, form="logger={}")
+
+
+def _at_least(least: int, path: str, value: Any, *other: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UserError(
+            f"{path} is a whole number", got=f"{path}={value}", allowed=[*other, f"{least}, {least + 1}, …"],
+            hint=f"{path}={max(least, 1)}",
+        )  # fmt: skip
+
+
+def _handed_over(path: str, make: Callable[[], object]) -> None:
+    """What torch itself refuses is the user's to know."""
+    try:
+        make()
+    except (TypeError, ValueError) as error:
+        raise UserError("the optimiser does not take these numbers", got=f"{path}: {error}") from error
