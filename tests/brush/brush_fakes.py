@@ -36,12 +36,12 @@ PlanesLeak = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Planes]
 
 
 def scenes(count: int, frames: int, seed: int = 0, shake: float = 0.0) -> Iterator[tuple[Label, Scene]]:
-    """Scenes as the generator draws them, half of each kind, the classes of a kind in turn."""
+    """Scenes as the generator draws them: half of each kind, the classes of a kind in turn, groups at random."""
+    groups = np.random.default_rng(seed).integers(1, GROUPS + 1, count)
     what = [label for label in LABELS if label.kind == "what"]
     binding = [label for label in LABELS if label.kind == "binding"]
-    for n in range(count):
+    for n, group in enumerate(groups.tolist()):
         label = (what, binding)[n % 2][n // 2 % len((what, binding)[n % 2])]
-        group = 1 + n % GROUPS
         yield label, compose(seed, f"{label.name}/v_{label.name}_g{group:02d}_c{n}.avi", group, label, frames, shake)
 
 

@@ -22,12 +22,13 @@ LAYER_OF_LATE = "softmax"
 
 
 @contextmanager
-def _told(config: Mapping[str, Any]) -> Iterator[None]:
-    """A part's constructor refuses numbers that it does not know with a TypeError: that is the user's to know."""
+def _told(*configs: Mapping[str, Any]) -> Iterator[None]:
+    """What a part's constructor has against its numbers is the user's to know; the part may be the user's own."""
     try:
         yield
-    except TypeError as error:
-        raise UserError("a part does not take these numbers", got=f"{config.get('_target_')}: {error}") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        names = " with ".join(str(config.get("_target_")) for config in configs)
+        raise UserError("a part cannot be built from these numbers", got=f"{names}: {error}") from error
 
 
 def dataset(config: Mapping[str, Any]) -> Dataset:
@@ -60,7 +61,7 @@ def net(config: Mapping[str, Any], appearance: Tower, motion: Tower) -> Net:
     """The arm's own part, above the two towers."""
     if is_late(config):
         return LateNet()
-    with _told(config["fusion"]):
+    with _told(config["fusion"], config["temporal"]):
         return FusedNet(
             appearance, motion, part(config["fusion"]), part(config["temporal"]), config["layer"],
             above=config["above"], seed=config["seed"]["init"],
@@ -89,7 +90,7 @@ class Blueprint:
         with torch.device("meta"):
             if is_late(config):
                 return describe(LateNet(), appearance, motion)
-            with _told(config["fusion"]):
+            with _told(config["fusion"], config["temporal"]):
                 return check(
                     appearance, motion, part(config["fusion"]), part(config["temporal"]), config["layer"], above=config["above"]
                 )  # fmt: skip

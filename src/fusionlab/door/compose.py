@@ -104,6 +104,6 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
     error = unknown("option", path, beside, form=f"{{}}={value}")
     plain = flatten(OmegaConf.to_container(content))  # type: ignore[arg-type]
     elsewhere = [name for name in plain if name.rpartition(".")[2] == leaf]
-    if error.hint is None and elsewhere:
+    if error.hint is None and elsewhere and "." not in path:
         error = UserError(error.what, got=path, allowed=beside, hint=" or ".join(f"{name}={value}" for name in elsewhere[:4]))
     return error

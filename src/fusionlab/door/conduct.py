@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from fusionlab.door.build import device
 from fusionlab.door.grid import Study
 from fusionlab.door.reporting import make_report, stages
-from fusionlab.errors import UserError
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.progress import Progress
@@ -22,6 +22,7 @@ POLL = 0.3  # seconds between two looks at the ledger
 
 def conduct(study: Study) -> int:
     """Work on the study until nothing more can be done here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
+    device(study.run)
     new = study.plan.write(study.folder)
     print(f"{'new' if new else 'continued'} study: {study.folder} ({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)", flush=True)
     session, launcher = uuid.uuid4().hex, Local()
@@ -32,19 +33,20 @@ def conduct(study: Study) -> int:
             launcher.start(study.folder, workers(study.run, threads), threads=threads, session=session, retries=study.run["retries"])
             _watch(status, launcher)
     except KeyboardInterrupt:
-        launcher.cancel(study.folder)
+        launcher.end()
         print(f"interrupted; this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
         return 130
-    return _close(study, status.summary())
+    except BaseException:  # a full disk, say: nobody would look after the workers
+        launcher.end()
+        raise
+    return _close(study, status.summary(), launcher)
 
 
 def workers(run: Mapping[str, Any], threads: int) -> int:
     """Jobs at a time: as asked for; else one per core and thread, on a GPU one."""
     asked = run["workers"]
     if asked != "auto":
-        if not isinstance(asked, int) or asked < 1:
-            raise UserError("run.workers is a number of processes", got=asked, hint="run.workers=2")
-        return asked
+        return int(asked)
     if str(run["device"]).startswith("cuda") or (run["device"] == "auto" and _has_gpu()):
         return 1
     return max(1, len(os.sched_getaffinity(0)) // max(1, threads))
@@ -64,7 +66,7 @@ def _watch(status: Status, launcher: Local) -> None:
         progress.show(status.summary())
 
 
-def _close(study: Study, summary: Summary) -> int:
+def _close(study: Study, summary: Summary, launcher: Local) -> int:
     """One line per failure, the table, the time of each stage, and where the report lies."""
     bad = [row for row in summary.arms if row.state != "done"]
     if len(bad) < len(summary.arms):
@@ -72,7 +74,12 @@ def _close(study: Study, summary: Summary) -> int:
         print(f"\nseconds by stage: {stages(study.folder)}")
         print(f"report: {study.folder / 'report' / 'index.html'}")
     for row in bad:
-        print(f"{row.state}: {row.name}: {' '.join((row.reason or 'not begun').split())} (log: {row.log})", file=sys.stderr)
+        log = f" (log: {row.log})" if row.log else ""
+        print(f"{row.state}: {row.name}: {' '.join((row.reason or 'not begun').split())}{log}", file=sys.stderr)
+    for worker, status in launcher.strayed().items():
+        print(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
+    if any(row.state in ("waiting", "running") for row in bad):
+        print(f"this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
     return 1 if bad else 0
 
 

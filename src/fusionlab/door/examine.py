@@ -7,16 +7,13 @@ learning rate does not come to light behind an hour of decoding.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import torch
 
 from fusionlab.data.views import Sampling
 from fusionlab.door.logger import LOGGERS
 from fusionlab.door.parts import part
 from fusionlab.errors import UserError, unknown
-from fusionlab.training.optimiser import optimiser
 from fusionlab.training.recipe import PRECISIONS, recipe
 
 
@@ -37,10 +34,11 @@ def examine(config: Mapping[str, Any]) -> None:
 
 
 def _optim(path: str, block: Mapping[str, Any]) -> None:
-    made = recipe(block)
+    try:
+        recipe(block)
+    except UserError as error:
+        raise UserError(f"{path}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint) from None
     _at_least(1, f"{path}.batch_size", block["batch_size"])
-    numbers = {"params": [torch.zeros(1)], "lr": made.lr, "weight_decay": made.weight_decay, **made.own}
-    _handed_over(path, lambda: optimiser(made.name, [numbers]))
 
 
 def _data(data: Mapping[str, Any]) -> None:
@@ -91,11 +89,3 @@ def _at_least(least: int, path: str, value: Any, *other: str) -> None:
             f"{path} is a whole number", got=f"{path}={value}", allowed=[*other, f"{least}, {least + 1}, …"],
             hint=f"{path}={max(least, 1)}",
         )  # fmt: skip
-
-
-def _handed_over(path: str, make: Callable[[], object]) -> None:
-    """What torch itself refuses is the user's to know."""
-    try:
-        make()
-    except (TypeError, ValueError) as error:
-        raise UserError("the optimiser does not take these numbers", got=f"{path}: {error}") from error

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fusionlab.door import conf
 from fusionlab.door.build import LAYER_OF_LATE, Blueprint
-from fusionlab.door.compose import tree
+from fusionlab.door.compose import Tree, tree
+from fusionlab.door.examine import examine
 from fusionlab.door.overrides import Words, excluded, parse, value
 from fusionlab.errors import UserError
 from fusionlab.records.signature import signature
@@ -18,6 +19,7 @@ from fusionlab.study.grid import expand
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import ARM, STREAMS, arm_recipe, cohort_recipe, data_recipe, stream_recipe
 
+UNNAMED = ("logger", "table")  # groups that change nothing in a study
 LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
 
 
@@ -42,9 +44,8 @@ class Point:
 
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     """Parse, compose, check and plan; nothing is written."""
-    words = parse(typed)
-    axes, exclude = _axes(words)
     blueprint = Blueprint()
+    words, axes, exclude = _spelled(*_axes(parse(typed)), blueprint)
     points = [_point(words, point, blueprint) for point in expand(axes, exclude)]
     arms = _arms(points, list(axes), words, blueprint)
     run = points[0].config["run"]
@@ -53,7 +54,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     return Study(plan, _folder(run, words, axes, plan), run, points[0].config["trainer"]["threads"])
 
 
-def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
+def _axes(words: Words) -> tuple[Words, dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
     """The experiment's axes and exclusions, and those that were typed, which win."""
     run = tree(words.groups).with_leaves(words.leaves)["run"]
     known, axes = conf.groups(), {}
@@ -64,19 +65,47 @@ def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any
     late = [one for one in axes.get("fusion", []) if one == "late"]
     if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
         axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
-    return axes, words.exclude or excluded(run["exclude"] or [], known)
+    return words, axes, words.exclude or excluded(run["exclude"] or [], known)
+
+
+def _spelled(
+    words: Words, axes: Mapping[str, list[Any]], exclude: Sequence[Mapping[str, Any]], blueprint: Blueprint
+) -> tuple[Words, Mapping[str, list[Any]], Sequence[Mapping[str, Any]]]:
+    """Layers in the tower's own spelling wherever one is named, so that one study has one name."""
+    first = {axis: values[0] for axis, values in axes.items() if values}
+    config = _composed(words, {axis: one for axis, one in first.items() if axis != "layer"})
+
+    def right(name: str, typed: Any) -> Any:
+        return blueprint.layer({**config, "layer": typed}) if name == "layer" else typed
+
+    leaves = {name: right(name, one) for name, one in words.leaves.items()}
+    spelled = {axis: [right(axis, one) for one in values] for axis, values in axes.items()}
+    return replace(words, leaves=leaves), spelled, [{axis: right(axis, one) for axis, one in entry.items()} for entry in exclude]
 
 
 def _point(words: Words, point: Mapping[str, Any], blueprint: Blueprint) -> Point:
-    groups = conf.groups()
-    made = tree({**words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}})
-    leaves = {**words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}}
-    config = made.with_leaves(leaves)
+    made, config = _tree(words, point), _composed(words, point)
+    examine(config)
     if made.choices["fusion"] == "late":
         config["layer"] = LAYER_OF_LATE
     config["layer"] = blueprint.layer(config)
     axes = {axis: config["layer"] if axis == "layer" else one for axis, one in point.items()}
-    return Point(config, made.choices, axes)
+    return Point(_placed(config), made.choices, axes)
+
+
+def _tree(words: Words, point: Mapping[str, Any]) -> Tree:
+    groups = conf.groups()
+    return tree({**words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}})
+
+
+def _composed(words: Words, point: Mapping[str, Any]) -> dict[str, Any]:
+    groups = conf.groups()
+    return _tree(words, point).with_leaves({**words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}})
+
+
+def _placed(config: dict[str, Any]) -> dict[str, Any]:
+    """The data's folder as seen from everywhere: a worker may be started in another one."""
+    return {**config, "run": {**config["run"], "data": os.path.abspath(config["run"]["data"])}}
 
 
 def _arms(points: Sequence[Point], varying: Sequence[str], words: Words, blueprint: Blueprint) -> list[tuple[str, Point]]:
@@ -116,7 +145,7 @@ def _late(point: Point, words: Words) -> Point:
     leaves = {path: one for path, one in {**words.leaves, **point.axes}.items() if path.split(".")[0] not in ARM}
     config = made.with_leaves({path: one for path, one in leaves.items() if path not in made.choices} | {"layer": LAYER_OF_LATE})
     config["streams"] = "both"
-    return Point(config, made.choices, {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM})
+    return Point(_placed(config), made.choices, {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM})
 
 
 def _jobs(arms: Sequence[tuple[str, Point]], root: Path) -> tuple[list[Job], list[Arm]]:
@@ -185,6 +214,7 @@ def _folder(run: Mapping[str, Any], words: Words, axes: Mapping[str, Sequence[An
         return Path(run["folder"])
     said = [words.groups["experiment"]] if "experiment" in words.groups else []
     said += [f"{axis}={'+'.join(map(str, values))}" for axis, values in axes.items() if not said]
+    said += [f"{group}={name}" for group, name in words.groups.items() if group not in (*UNNAMED, "experiment")]
     said += [f"{name}={one}" for name, one in words.leaves.items() if not name.startswith("run.")]
     readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(said) or "default")[:80]
     return Path(run["root"]) / f"{readable}-{plan.signature[:8]}"

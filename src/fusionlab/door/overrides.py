@@ -34,13 +34,16 @@ def parse(words: Sequence[str]) -> Words:
     leaves: dict[str, Any] = {}
     axes: dict[str, list[Any]] = {}
     exclude: list[Mapping[str, Any]] = []
+    seen: set[str] = set()
     for word in words:
         override = _override(word)
         name = override.key_or_group
-        if name in groups or name in leaves or name in axes:
-            raise UserError("an option is given twice", got=name, hint=f"{name}=a,b for an axis of two values")
+        if name in seen:
+            hint = "one list: 'exclude=[{…},{…}]'" if name == "exclude" else f"{name}=a,b for an axis of two values"
+            raise UserError("an option is given twice", got=name, hint=hint)
+        seen.add(name)
         if override.is_sweep_override():
-            axes[name] = [value(name, one, known) for one in override.sweep_iterator(_plain)]
+            axes[name] = [value(name, one, known) for one in _swept(override, word)]
         elif name == "exclude":
             exclude = excluded(plain(override.value()), known)
         elif name in known:
@@ -62,7 +65,9 @@ def value(name: str, typed: Any, known: Mapping[str, list[str]]) -> Any:
     if name not in known:
         return typed
     if not isinstance(typed, str | int):
-        raise UserError(f"{name} takes a name", got=typed, allowed=known[name], hint=f"{name}={known[name][0]}")
+        several = isinstance(typed, list) and typed
+        hint = f"{name}={','.join(map(str, typed))}" if several else f"{name}={known[name][0]}"
+        raise UserError(f"{name} takes a name", got=f"{name}={typed}", allowed=known[name], hint=hint)
     return conf.choice(name, str(typed))
 
 
@@ -77,8 +82,11 @@ def plain(found: Any) -> Any:
     return found
 
 
-def _plain(found: Any) -> Any:
-    return plain(found)
+def _swept(override: Override, word: str) -> list[Any]:
+    try:
+        return list(override.sweep_iterator(plain))
+    except HydraException as error:  # glob(…), which needs hydra's own loader
+        raise UserError("this axis cannot be read", got=word, hint=f"{override.key_or_group}=a,b") from error
 
 
 def _override(word: str) -> Override:
@@ -89,7 +97,8 @@ def _override(word: str) -> Override:
     try:
         parsed = OverridesParser.create().parse_override(word)
     except HydraException as error:
-        raise UserError("this option cannot be read", got=word, hint="quote what the shell or the grammar eats: 'name=\"a b\"'") from error
+        hint = "'exclude=[{fusion:sum,layer:fc8}]'" if word.startswith("exclude=") else f"fusion=conv,sum; or quoted: '{word.partition('=')[0]}=\"a b\"'"
+        raise UserError("this option cannot be read", got=word, hint=hint) from error
     if "@" in word.partition("=")[0]:
         raise unknown("option", parsed.key_or_group, conf.groups(), form="{}=…")
     return parsed

@@ -111,8 +111,8 @@ def _gains(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     if one:
         return notes
     if numbers[-1] < 4:
-        told = f"{numbers[-1]} seeds say little of how trainings differ"
-        notes[0] += f" Where it is wide, that is because {told}: a few more narrow it fast."
+        few = f"{numbers[-1]} seeds say little of how trainings differ"
+        notes[0] += f" Where it is wide, that is because {few}: a few more narrow it fast."
     tested = [(row, sign_flip(row.gains[kind].per_seed)) for row in rows]
     told = [f"{title(row, telling(rows))} {p:.3g}" for row, p in tested if p is not None]
     if told:

@@ -66,4 +66,8 @@ def recipe(block: Mapping[str, Any]) -> Recipe:
             },
             hint="lr > 0, epochs ≥ 1, the others ≥ 0",
         )
+    for leaf, numbers_of in made.own.items():  # betas, momentum: how much of the past is kept
+        several = numbers_of if isinstance(numbers_of, list | tuple) else [numbers_of]
+        if not all(isinstance(one, int | float) and 0 <= one < 1 for one in several):
+            raise UserError(f"{leaf} lies between 0 and 1", got=f"{leaf}={numbers_of}", hint="0 ≤ … < 1")
     return made

@@ -39,8 +39,8 @@ class Knobs:
     version: int = VERSION
     seed: int = 0
     frames: int = 16
-    what: int = 17  # clips per class and group
-    binding: int = 6
+    what: int = 18  # clips per class and group
+    binding: int = 8
     noise: float = 2.0
     clutter: int = 3
     shake: float = 0.0
@@ -53,11 +53,17 @@ class Knobs:
             ("frames", 2, 1000), ("what", 1, 99), ("binding", 1, 99), ("noise", 0, 40), ("clutter", 0, 100),
             ("shake", 0, 1), ("hue_distance", 0.1, 1),
         ):  # fmt: skip
-            if not low <= getattr(self, name) <= high:
+            got, usual = getattr(self, name), getattr(Knobs, name)
+            whole = isinstance(usual, int)
+            number = isinstance(got, int) or (isinstance(got, float) and not whole)
+            if isinstance(got, bool) or not number or not low <= got <= high:
                 raise UserError(
-                    f"brush cannot be made with this {name}", got=getattr(self, name), allowed=[f"{low} … {high}"],
-                    hint=f"data.dataset.{name}={getattr(Knobs, name)}",
-                )  # fmt: skip
+                    f"brush cannot be made with this {name}",
+                    got=got,
+                    allowed=[f"{low} … {high}" + ", a whole number" * whole],
+                    hint=f"data.dataset.{name}={usual}",
+                )
+            object.__setattr__(self, name, type(usual)(got))  # 2 is 2.0: one set, one signature
 
     def recipe(self) -> dict[str, object]:
         """All that determines the files, as plain data."""
@@ -105,9 +111,9 @@ class Brush:
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
         """Draw and encode the videos below `root`, unless they are there."""
         final = Path(root) / signature(self.knobs.recipe())
-        if not _whole(final):
+        if not _whole(final, self.knobs.recipe()):
             with alone(final.with_name(f".{final.name}.lock"), say, "brush"):
-                if not _whole(final):
+                if not _whole(final, self.knobs.recipe()):
                     self._make(final, processes, say)
         self._files = UCF101(final)
 
@@ -159,11 +165,13 @@ def _sizes(folder: Path) -> dict[str, int]:
     }
 
 
-def _whole(folder: Path) -> bool:
-    """Is every file there, in its size? (What is in a video is checked when it is read.)"""
-    if not (folder / MADE).is_file():
+def _whole(folder: Path, recipe: dict[str, object]) -> bool:
+    """Is it this set, every file there, in its size? (What is in a video is checked when it is read.)"""
+    try:
+        made = read_json(folder / MADE)
+    except UserError:
         return False
-    return bool(read_json(folder / MADE)["sizes"] == _sizes(folder))
+    return bool(made == {"recipe": recipe, "sizes": _sizes(folder)})
 
 
 assert set(KINDS) <= set(vars(Knobs())), "each kind has its number of clips among the knobs"

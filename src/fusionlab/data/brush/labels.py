@@ -15,8 +15,9 @@ flow alone: only the motion stream knows it, and it knows the two motions, not w
     late         what 1       binding 1/2         (the place and the pair of motions; not which of the two is the hand's)
     fusion       what 1       binding 1           (whoever sees hue and flow *at one pixel* knows both)
 
-Late is the ceiling of every function of the two streams' scores: scores hold the place p and the pair {m, m'}, and the hand's motion is
-either of the two with probability 1/2. Nothing in this table depends on what the networks learn.
+Late is the ceiling of every function of the two streams' scores, where scores are what they are trained to be, the
+probabilities of the classes given what a stream sees: these hold the place p and the pair {m, m'}, and the hand's
+motion is either of the two with probability 1/2. The average of the scores reaches it.
 """
 
 from dataclasses import dataclass

@@ -4,8 +4,9 @@
 
     gray(palette[h, y]) == y      for all hues h and LOW ≤ y ≤ HIGH
 
-*exactly*, in the integer arithmetic of the conversion that flow reads (OpenCV's BT.601 weights, 14 bits). So exchanging two hues
-in a picture leaves its luma equal bit for bit, and nothing that reads luma can tell one hue from another.
+*exactly*, in the integer arithmetic of the conversion that flow reads (OpenCV's BT.601 weights, 15 bits). So
+exchanging two hues in a picture leaves its luma equal bit for bit, and nothing that reads luma can tell one hue from
+another.
 Row 0 is grey (no hue); hues 1 … n stand at equal angles on a circle of chroma.
 """
 
@@ -15,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 LOW, HIGH = 76, 176  # inside these luma values each hue below is within 0 … 255 in all three channels
-CHROMA = 42.0  # radius of the circle of hues in the Cb, Cr plane: the largest round number that stays in gamut at LOW and HIGH
+CHROMA = 42.0  # radius of the circle of hues in the Cb, Cr plane: the largest whole number in gamut at LOW and HIGH
+WEIGHTS = (9798, 19235, 3735)  # of R, G, B in 2⁻¹⁵
 
 
 def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Integer BT.601 luma as OpenCV's RGB→GRAY computes it: (4899 R + 9617 G + 1868 B + 8192) >> 14."""
-    weights = np.array([4899, 9617, 1868], dtype=np.int64)
-    return ((rgb.astype(np.int64) @ weights + 8192) >> 14).astype(np.uint8)
+    """Integer BT.601 luma as OpenCV's RGB→GRAY computes it: (9798 R + 19235 G + 3735 B + 16384) >> 15."""
+    return ((rgb.astype(np.int64) @ np.array(WEIGHTS) + 16384) >> 15).astype(np.uint8)
 
 
 @lru_cache(maxsize=8)
@@ -46,7 +47,8 @@ def _nearest_exact(y: int, cb: float, cr: float) -> NDArray[np.uint8]:
     for r in (int(red), int(red) + 1):
         for g in (int(green) - 1, int(green), int(green) + 1, int(green) + 2):
             for b in (int(blue), int(blue) + 1):
-                if (4899 * r + 9617 * g + 1868 * b + 8192) >> 14 == y and min(r, g, b) >= 0 and max(r, g, b) <= 255:
+                grey = (WEIGHTS[0] * r + WEIGHTS[1] * g + WEIGHTS[2] * b + 16384) >> 15
+                if grey == y and min(r, g, b) >= 0 and max(r, g, b) <= 255:
                     miss = (r - red) ** 2 + (g - green) ** 2 + (b - blue) ** 2
                     if best is None or miss < best[0]:
                         best = (miss, (r, g, b))

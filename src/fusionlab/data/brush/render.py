@@ -14,7 +14,7 @@ from fusionlab.data.brush.palette import HIGH, LOW, palette
 from fusionlab.data.brush.scene import GROUND, SHAKE_MOST, SIZE, Scene
 
 DISC = 4.0  # radius of hand and decoy
-MIDDLE = (LOW + HIGH) / 2  # luma around which ground and pattern vary; neither reaches LOW or HIGH by itself
+MIDDLE = (LOW + HIGH) / 2  # luma around which ground and pattern vary; the pattern just fills LOW … HIGH
 HAND, DECOY = len(PLACES) + 1, len(PLACES) + 2  # rows of the palette; places are rows 1 … P, row 0 is grey
 PAD = SHAKE_MOST  # canvas around the picture: a shaken frame is cut from it, so that no edge shows
 

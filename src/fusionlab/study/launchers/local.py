@@ -91,6 +91,11 @@ class Local:
         """Name -> exit status of those that this launcher started; None for one that lives."""
         return {worker.name: process.poll() for process, worker in self._started}
 
+    def strayed(self) -> dict[LocalWorker, int]:
+        """Those that ended otherwise than a worker does (0: all published, 1: some failed): killed, a full disk."""
+        ends = {worker: process.poll() for process, worker in self._started}
+        return {worker: status for worker, status in ends.items() if status not in (None, 0, 1)}
+
     def list(self, study: Path) -> tuple[LocalWorker, ...]:
         folder = Path(study).absolute() / FOLDER
         found = []
@@ -101,7 +106,13 @@ class Local:
         return tuple(found)
 
     def cancel(self, study: Path) -> tuple[LocalWorker, ...]:
-        ended = self.list(study)
+        return self._end(self.list(study))
+
+    def end(self) -> tuple[LocalWorker, ...]:
+        """End the workers that this launcher started, and no other: a second command may work here too."""
+        return self._end(self.alive())
+
+    def _end(self, ended: tuple[LocalWorker, ...]) -> tuple[LocalWorker, ...]:
         for worker in ended:
             _tell(worker, signal.SIGTERM)
         until = time.monotonic() + self.grace_s
