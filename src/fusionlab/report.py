@@ -6,6 +6,8 @@
 Writes report/table.md, table.csv, table.tex, plot.svg and index.html into the folder, and prints the table.
 """
 
+from pathlib import Path
+
 from fusionlab.door.verb import run
 from fusionlab.errors import UserError
 
@@ -14,12 +16,19 @@ def main(words: list[str]) -> int:
     """Records in, report out."""
     from fusionlab.door.reporting import make_report
 
-    folders = [word for word in words if "=" not in word]
-    tables = [word.partition("=") for word in words if "=" in word]
+    # The name of a study holds = too: runs/fusion=conv+sum-….
+    folders = [word for word in words if "=" not in word or "/" in word or Path(word).is_dir()]
+    tables = [word.partition("=") for word in words if word not in folders]
     if len(folders) != 1:
-        raise UserError("report takes one folder", got=" ".join(folders) or "nothing", hint="python -m fusionlab.report runs/my-study")
+        raise UserError(
+            "report takes one folder",
+            got=" ".join(folders) or "nothing",
+            hint="python -m fusionlab.report runs/my-study",
+        )
     if any(name != "table" for name, _, _ in tables):
-        raise UserError("report knows one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
+        raise UserError(
+            "report knows one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how"
+        )
     print(make_report(folders[0], tables[-1][2] if tables else None))
     return 0
 

@@ -20,14 +20,21 @@ def main(words: list[str]) -> int:
     known = dict.fromkeys(("--session", "--retries", "--threads", "--job", "--attempt"), True)
     given, rest = flags(words, known)
     if len(rest) != 1:
-        raise UserError("work takes one study's folder", got=" ".join(rest) or "nothing", hint="python -m fusionlab.work runs/my-study")
+        raise UserError(
+            "work takes one study's folder",
+            got=" ".join(rest) or "nothing",
+            hint="python -m fusionlab.work runs/my-study",
+        )
     study = Path(rest[0])
     if "--job" in given:
         return _job(study, given["--job"], _number("--attempt", given.get("--attempt", "")))
     threads = _number("--threads", given["--threads"]) if "--threads" in given else None
+    retries = _number("--retries", given.get("--retries", "0"))
     if threads is None:
-        threads = max((job.config["trainer"]["threads"] for job in read(study).jobs if job.kind == "stream"), default=1)
-    return work(study, threads=threads, session=given.get("--session"), retries=_number("--retries", given.get("--retries", "0")))
+        threads = max(
+            (job.config["trainer"]["threads"] for job in read(study).jobs if job.kind == "stream"), default=1
+        )
+    return work(study, threads=threads, session=given.get("--session"), retries=retries)
 
 
 def _job(study: Path, job_id: str, number: int) -> int:

@@ -43,7 +43,7 @@ def test_geometry() -> None:
         "softmax",
     ]
     assert [taps[f"relu{n}"].side for n in range(1, 6)] == [24, 12, 12, 12, 12]
-    assert (taps["relu5"].stride, taps["relu5"].field, taps["relu5"].channels) == (4, 41, 32)
+    assert (taps["relu5"].stride, taps["relu5"].field, taps["relu5"].channels) == (4, 39, 32)
     assert [name for name, tap in taps.items() if not tap.spatial] == ["fc6", "fc7", "fc8", "softmax"]
     assert taps["fc6"].after == "relu6"
 
@@ -113,7 +113,7 @@ def test_wrong_input_is_refused() -> None:
 
 def test_bytes_are_centred() -> None:
     x = torch.tensor([0, 64, 128, 192], dtype=torch.uint8).reshape(1, 1, 1, 2, 2)
-    assert Tiny(1, classes=2).normalise(x).flatten().tolist() == [-2, -1, 0, 1]
+    assert Tiny(1, classes=2).normalise(x).flatten().tolist() == [-4, -2, 0, 2]
 
 
 def test_weights_follow_from_seed_and_name() -> None:
@@ -137,5 +137,5 @@ def test_first_weights_never_change() -> None:
     tower = Tiny(3, classes=4)
     initialise(tower, seed=0, prefix="appearance.")
     assert tower.conv1.weight.flatten()[:3].tolist() == pytest.approx(
-        [0.0735759437, -0.0239209905, 0.0100215059], abs=1e-7
+        [0.1226265729, -0.0398683175, 0.0167025086], abs=1e-7
     )

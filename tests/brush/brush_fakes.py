@@ -1,4 +1,4 @@
-"""Clips of brush as a network meets them: drawn, encoded, decoded, their flow estimated and quantised. And leaks to plant."""
+"""Clips of brush as a network meets them: written, read, flow estimated and quantised. And leaks to plant."""
 
 from __future__ import annotations
 
@@ -36,13 +36,16 @@ PlanesLeak = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Planes]
 
 
 def scenes(count: int, frames: int, seed: int = 0, shake: float = 0.0) -> Iterator[tuple[Label, Scene]]:
-    """Scenes as the generator draws them: half of each kind, the classes of a kind in turn, groups at random."""
+    """Scenes as the generator draws them: half of each kind, its classes in turn, groups at random."""
     groups = np.random.default_rng(seed).integers(1, GROUPS + 1, count)
     what = [label for label in LABELS if label.kind == "what"]
     binding = [label for label in LABELS if label.kind == "binding"]
     for n, group in enumerate(groups.tolist()):
         label = (what, binding)[n % 2][n // 2 % len((what, binding)[n % 2])]
-        yield label, compose(seed, f"{label.name}/v_{label.name}_g{group:02d}_c{n}.avi", group, label, frames, shake)
+        yield (
+            label,
+            compose(seed, f"{label.name}/v_{label.name}_g{group:02d}_c{n}.avi", group, label, frames, shake),
+        )
 
 
 def motion_of(offsets: NDArray[np.float64]) -> int:
@@ -84,7 +87,7 @@ def drawn(scene: Scene, leak: PlanesLeak | None = None) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class Film:
-    """n clips: quantised flow (n, 2L, 50, 50), the frame in the middle of the window (n, 3, 50, 50), and the truth."""
+    """n clips: quantised flow (n, 2L, H, W), the frame amid the window (n, 3, H, W), and the truth."""
 
     flow: NDArray[np.uint8]
     frame: NDArray[np.uint8]
@@ -146,6 +149,12 @@ def brighter_hand(lumas: NDArray[np.uint8], hues: NDArray[np.uint8]) -> Planes:
     """A leak: the hand shines."""
     bright = np.where(hues == render.HAND, np.clip(lumas.astype(int) + 30, 0, render.HIGH), lumas)
     return bright.astype(np.uint8), hues
+
+
+def dull_hand(lumas: NDArray[np.uint8], hues: NDArray[np.uint8]) -> Planes:
+    """A leak: the hand has less contrast than the decoy."""
+    dull = render.MIDDLE + 0.15 * (lumas - render.MIDDLE)
+    return np.where(hues == render.HAND, np.rint(dull), lumas).astype(np.uint8), hues
 
 
 def place_fixes_position(scene: Scene) -> Scene:

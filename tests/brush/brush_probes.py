@@ -1,7 +1,7 @@
 """Two probes that try to read an answer from pictures: a linear one and a small convolutional one.
 
-Both are tried on what they were not fitted to: the clips are cut in two halves, each is tested by the probe of the other, so every
-clip counts once and the accuracy has the interval of all of them.
+Both are tried on what they were not fitted to: the clips are cut in two halves, each is tested by the probe
+of the other, so every clip counts once and the accuracy has the interval of all of them.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ class Accuracy:
         return f"{100 * self.value:.1f} % [{100 * low:.1f}, {100 * high:.1f}] of {self.n}"
 
     def at_chance(self, chance: float) -> bool:
-        """Within 5 points of chance, and chance not far outside the interval (which is 95 %, of several probes)."""
+        """Within 5 points of chance, and chance in or near the interval (95 %, of one of several)."""
         low, high = self.interval
         return abs(self.value - chance) <= 0.05 and low - 0.02 <= chance <= high + 0.02
 
 
 def linear(train: Tensor, targets: dict[str, Tensor], test: Tensor) -> dict[str, Tensor]:
-    """Ridge regression on the classes as ±1, in its dual form; mean and size of what is seen are features, pooled 2×2."""
+    """Ridge regression on one-hot classes, dual form; values and sizes, pooled 2×2, are the features."""
 
     def features(x: Tensor) -> Tensor:
         both = torch.cat([x, x.abs()], dim=1)
@@ -64,7 +64,9 @@ def linear(train: Tensor, targets: dict[str, Tensor], test: Tensor) -> dict[str,
     return {name: (cross @ weights[name] + solved[name].mean(0)).argmax(1) for name in targets}
 
 
-def convolutional(train: Tensor, targets: dict[str, Tensor], test: Tensor, epochs: int = 10) -> dict[str, Tensor]:
+def convolutional(
+    train: Tensor, targets: dict[str, Tensor], test: Tensor, epochs: int = 10
+) -> dict[str, Tensor]:
     """Two convolutions and a layer for each question, trained together with Adam."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -95,7 +97,9 @@ def convolutional(train: Tensor, targets: dict[str, Tensor], test: Tensor, epoch
 PROBES: dict[str, Guess] = {"linear": linear, "convolutional": convolutional}
 
 
-def probe(how: str, pictures: NDArray[np.uint8], targets: Targets, clip: NDArray[np.int64]) -> dict[str, Accuracy]:
+def probe(
+    how: str, pictures: NDArray[np.uint8], targets: Targets, clip: NDArray[np.int64]
+) -> dict[str, Accuracy]:
     """How often each target is told from the pictures (n, C, H, W); pictures of one clip stay in one half."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

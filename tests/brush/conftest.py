@@ -19,8 +19,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def filmed(shared: Path) -> Film:
-    """1000 clips of the data set, seen once for all tests."""
-    return _once(shared / "film.npz", lambda: film(shared, 1000))
+    """800 clips of the data set, seen once for all tests."""
+    return _once(shared / "film.npz", lambda: film(shared, 800))
 
 
 def _once(path: Path, make: Callable[[], Film]) -> Film:

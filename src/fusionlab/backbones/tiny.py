@@ -17,11 +17,12 @@ TAPS = {  # fc6 and fc7 are read behind their ReLU and before dropout: where the
 
 
 class Tiny(Tower):
-    """Five convolutions and three fully connected layers; 5.5 million multiply-adds for a 48×48 RGB frame.
+    """Five convolutions and three fully connected layers; 2.9 million multiply-adds for a 48×48 RGB frame at
+    a width of 24.
 
-        48 -conv1 5/2-> 24 -pool1 3/2-> 12 -conv2 … conv5 3/1-> 12 -pool5 3/2-> 6 -fc6-> 1 -fc7-> 1 -fc8-> 1
+        48 -conv1 3/2-> 24 -pool1 3/2-> 12 -conv2 … conv5 3/1-> 12 -pool5 3/2-> 6 -fc6-> 1 -fc7-> 1 -fc8-> 1
 
-    Pools round up (24 -> 12 -> 6). relu5 has stride 4 and a receptive field of 41: fine enough to tell places
+    Pools round up (24 -> 12 -> 6). relu5 has stride 4 and a receptive field of 39: fine enough to tell places
     apart.
     """
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,13 +86,13 @@ def _training(folder: Path) -> list[Row]:
     trunk = Trunk(appearance, motion)
     nets = [build.net({**config, "seed": {**config["seed"], "init": seed}}, appearance, motion) for seed in range(ARMS)]
 
-    def step(some: list[torch.nn.Module]) -> None:
+    def step(some: Sequence[torch.nn.Module]) -> None:
         batch = batches[0]
         features = trunk.features(batch, nets[0].needs)
         loss = sum(torch.nn.functional.cross_entropy(net(features).mean(2), batch["label"]) for net in some)
         loss.backward()  # type: ignore[union-attr]
 
-    alone, together = _median(lambda: step(nets[:1]), 9), _median(lambda: step(list(nets)), 9)
+    alone, together = _median(lambda: step(nets[:1]), 9), _median(lambda: step(nets), 9)
     cores = len(os.sched_getaffinity(0))
     videos = len(data.store.videos)
     return [

@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from fusionlab.door import conf
 from fusionlab.door.kinds import fits
@@ -79,13 +80,16 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
             content = hydra_compose("config", overrides, return_hydra_config=True)
     except HydraException as error:
         raise UserError("the config cannot be composed", got=str(error).strip().splitlines()[0]) from error
-    except OmegaConfBaseException as error:
-        raise UserError("the config cannot be read", got=str(error).strip().splitlines()[0]) from error
-    choices = OmegaConf.to_container(content.hydra.runtime.choices)
+    except (OmegaConfBaseException, YAMLError) as error:
+        told = " ".join(str(error).split())
+        raise UserError(
+            "a file of the config cannot be read", got=told, hint="correct it; see conf/ for how they look"
+        ) from error
+    choices = {str(group): name for group, name in content.hydra.runtime.choices.items()}
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
     OmegaConf.set_struct(content, True)
-    return Tree(content, {group: name for group, name in choices.items() if "/" not in group})  # type: ignore[arg-type, union-attr]
+    return Tree(content, {group: name for group, name in choices.items() if "/" not in group})
 
 
 def _known(content: DictConfig, path: str) -> bool:
@@ -100,10 +104,19 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
     while above and not OmegaConf.is_dict(OmegaConf.select(content, above)):
         above = above.rpartition(".")[0]
     there = OmegaConf.select(content, above) if above else content
-    beside = [f"{above}.{name}" for name in there] if above else sorted({*there, *conf.groups(), "exclude"})
+    beside = (
+        [f"{above}.{name!s}" for name in there]
+        if above
+        else sorted({*map(str, there), *conf.groups(), "exclude"})
+    )
     error = unknown("option", path, beside, form=f"{{}}={value}")
     plain = flatten(OmegaConf.to_container(content))  # type: ignore[arg-type]
     elsewhere = [name for name in plain if name.rpartition(".")[2] == leaf]
     if error.hint is None and elsewhere and "." not in path:
-        error = UserError(error.what, got=path, allowed=beside, hint=" or ".join(f"{name}={value}" for name in elsewhere[:4]))
+        error = UserError(
+            error.what,
+            got=path,
+            allowed=beside,
+            hint=" or ".join(f"{name}={value}" for name in elsewhere[:4]),
+        )
     return error

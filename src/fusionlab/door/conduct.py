@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import uuid
@@ -22,15 +23,26 @@ POLL = 0.3  # seconds between two looks at the ledger
 
 def conduct(study: Study) -> int:
     """Work on the study until nothing more can be done here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
+    begun = time.monotonic()
     device(study.run)
     new = study.plan.write(study.folder)
-    print(f"{'new' if new else 'continued'} study: {study.folder} ({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)", flush=True)
+    print(
+        f"{'new' if new else 'continued'} study: {study.folder} ({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)",
+        flush=True,
+    )
     session, launcher = uuid.uuid4().hex, Local()
     threads = study.threads
     status = Status(study.folder, session=session, retries=study.run["retries"])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler, or of `timeout`: as Ctrl-C
     try:
         if any(row.state != "published" for row in status.summary().jobs):
-            launcher.start(study.folder, workers(study.run, threads), threads=threads, session=session, retries=study.run["retries"])
+            launcher.start(
+                study.folder,
+                workers(study.run, threads),
+                threads=threads,
+                session=session,
+                retries=study.run["retries"],
+            )
             _watch(status, launcher)
     except KeyboardInterrupt:
         launcher.end()
@@ -39,7 +51,7 @@ def conduct(study: Study) -> int:
     except BaseException:  # a full disk, say: nobody would look after the workers
         launcher.end()
         raise
-    return _close(study, status.summary(), launcher)
+    return _close(study, status.summary(), launcher, time.monotonic() - begun)
 
 
 def workers(run: Mapping[str, Any], threads: int) -> int:
@@ -66,16 +78,18 @@ def _watch(status: Status, launcher: Local) -> None:
         progress.show(status.summary())
 
 
-def _close(study: Study, summary: Summary, launcher: Local) -> int:
+def _close(study: Study, summary: Summary, launcher: Local, seconds: float) -> int:
     """One line per failure, the table, the time of each stage, and where the report lies."""
     bad = [row for row in summary.arms if row.state != "done"]
     if len(bad) < len(summary.arms):
         print("\n" + make_report(str(study.folder)))
-        print(f"\nseconds by stage: {stages(study.folder)}")
+        print(f"\ntime: {stages(study.folder)}; this command {seconds:.0f} s")
         print(f"report: {study.folder / 'report' / 'index.html'}")
     for row in bad:
         log = f" (log: {row.log})" if row.log else ""
-        print(f"{row.state}: {row.name}: {' '.join((row.reason or 'not begun').split())}{log}", file=sys.stderr)
+        print(
+            f"{row.state}: {row.name}: {' '.join((row.reason or 'not begun').split())}{log}", file=sys.stderr
+        )
     for worker, status in launcher.strayed().items():
         print(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
     if any(row.state in ("waiting", "running") for row in bad):
@@ -86,4 +100,7 @@ def _close(study: Study, summary: Summary, launcher: Local) -> int:
 def states(study: Study) -> dict[str, str]:
     """Job -> its state if the study were begun now: what is published already would not run again."""
     ledger = Ledger(study.folder, study.plan)
-    return {job.id: ("published" if (job.path(study.folder) / "published").is_dir() else "to do") for job in ledger.plan.jobs}
+    return {
+        job.id: ("published" if (job.path(study.folder) / "published").is_dir() else "to do")
+        for job in ledger.plan.jobs
+    }

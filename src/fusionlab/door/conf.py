@@ -28,7 +28,14 @@ def packaged() -> Path:
 def own() -> Path | None:
     """The user's own `./conf`, if there is one and it is not the packaged one."""
     folder = Path.cwd() / "conf"
-    return folder if folder.is_dir() and folder.resolve() != packaged().resolve() else None
+    if not folder.is_dir() or folder.resolve() == packaged().resolve():
+        return None
+    if (folder / "config.yaml").exists():
+        raise UserError(
+            "the conf folder here is another program's: it has a config.yaml, which would replace all of fusionlab's",
+            got=folder, hint="run from another folder, or keep only conf/<group>/<name>.yaml in it",
+        )  # fmt: skip
+    return folder
 
 
 def folders() -> list[Path]:

@@ -14,6 +14,7 @@ from fusionlab.data.views import Sampling
 from fusionlab.door.logger import LOGGERS
 from fusionlab.door.parts import part
 from fusionlab.errors import UserError, unknown
+from fusionlab.results.spec import Spec
 from fusionlab.training.recipe import PRECISIONS, recipe
 
 
@@ -37,14 +38,18 @@ def _optim(path: str, block: Mapping[str, Any]) -> None:
     try:
         recipe(block)
     except UserError as error:
-        raise UserError(f"{path}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint) from None
+        raise UserError(
+            f"{path}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint
+        ) from None
     _at_least(1, f"{path}.batch_size", block["batch_size"])
 
 
 def _data(data: Mapping[str, Any]) -> None:
     sampling, store = data["sampling"], data["store"]
     stride = sampling["stride"]
-    if not isinstance(stride, int) and not (isinstance(stride, list) and list(map(type, stride)) == [int, int]):
+    if not isinstance(stride, int) and not (
+        isinstance(stride, list) and list(map(type, stride)) == [int, int]
+    ):
         raise UserError(
             "τ is a number of frames, or the least and the most of them", got=f"data.sampling.stride={stride}",
             hint="data.sampling.stride=4, or data.sampling.stride=[2,6]",
@@ -59,12 +64,20 @@ def _data(data: Mapping[str, Any]) -> None:
             hint="data.sampling.validation=0.1",
         )  # fmt: skip
     if store["bound"] <= 0:
-        raise UserError("flow is packed up to a bound in pixels", got=f"data.store.bound={store['bound']}", hint="data.store.bound=4")
+        raise UserError(
+            "flow is packed up to a bound in pixels",
+            got=f"data.store.bound={store['bound']}",
+            hint="data.store.bound=4",
+        )
     if store["size"] is not None:
         _at_least(1, "data.store.size", store["size"])
     flow = part(store["flow"])
     if not (callable(flow) and hasattr(flow, "describe")):
-        raise UserError("this is no estimator of flow", got=store["flow"]["_target_"], allowed=["fusionlab.video.flow.Dis", "…Farneback"])
+        raise UserError(
+            "this is no estimator of flow",
+            got=store["flow"]["_target_"],
+            allowed=["fusionlab.video.flow.Dis", "…Farneback"],
+        )
 
 
 def _run(run: Mapping[str, Any]) -> None:
@@ -72,13 +85,20 @@ def _run(run: Mapping[str, Any]) -> None:
         if not isinstance(run[path], str) or not run[path]:
             raise UserError(f"run.{path} is a folder", got=f"run.{path}={run[path]}", hint=f"run.{path}='…'")
     if run["folder"] is not None and not isinstance(run["folder"], str):
-        raise UserError("run.folder is a folder", got=f"run.folder={run['folder']}", hint=f"run.folder=runs/{run['folder']}")
+        raise UserError(
+            "run.folder is a folder",
+            got=f"run.folder={run['folder']}",
+            hint=f"run.folder=runs/{run['folder']}",
+        )
     if run["workers"] != "auto":
         _at_least(1, "run.workers", run["workers"], "auto")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(run["device"])):
-        raise UserError("no such device", got=f"run.device={run['device']}", allowed=["auto", "cpu", "cuda", "cuda:1 …"])
+        raise UserError(
+            "no such device", got=f"run.device={run['device']}", allowed=["auto", "cpu", "cuda", "cuda:1 …"]
+        )
     for leaf in ("checkpoint_every", "retries"):
         _at_least(0, f"run.{leaf}", run[leaf])
+    Spec.of(run["table"])
     if run["logger"]["name"] not in LOGGERS:
         raise unknown("logger", str(run["logger"]["name"]), LOGGERS, form="logger={}")
 

@@ -49,9 +49,11 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     points = [_point(words, point, blueprint) for point in expand(axes, exclude)]
     arms = _arms(points, list(axes), words, blueprint)
     run = points[0].config["run"]
-    jobs, planned = _jobs(arms, Path(run["root"]))
-    plan = Plan.of(" ".join(["python -m fusionlab." + verb, *map(_quoted, typed)]), jobs, planned)
-    return Study(plan, _folder(run, words, axes, plan), run, points[0].config["trainer"]["threads"])
+    command = " ".join(["python -m fusionlab." + verb, *map(_quoted, typed)])
+    folder = _folder(run, words, points, Plan.of(command, *_jobs(arms, "../streams")))
+    # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
+    streams = os.path.relpath(Path(run["root"]) / "streams", folder)
+    return Study(Plan.of(command, *_jobs(arms, streams)), folder, run, points[0].config["trainer"]["threads"])
 
 
 def _axes(words: Words) -> tuple[Words, dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
@@ -60,7 +62,9 @@ def _axes(words: Words) -> tuple[Words, dict[str, list[Any]], Sequence[Mapping[s
     known, axes = conf.groups(), {}
     for axis, values in (run["grid"] or {}).items():
         if axis not in words.groups and axis not in words.leaves:
-            axes[axis] = [value(axis, one, known) for one in (values if isinstance(values, list) else [values])]
+            axes[axis] = [
+                value(axis, one, known) for one in (values if isinstance(values, list) else [values])
+            ]
     axes.update(words.axes)
     late = [one for one in axes.get("fusion", []) if one == "late"]
     if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
@@ -80,7 +84,11 @@ def _spelled(
 
     leaves = {name: right(name, one) for name, one in words.leaves.items()}
     spelled = {axis: [right(axis, one) for one in values] for axis, values in axes.items()}
-    return replace(words, leaves=leaves), spelled, [{axis: right(axis, one) for axis, one in entry.items()} for entry in exclude]
+    return (
+        replace(words, leaves=leaves),
+        spelled,
+        [{axis: right(axis, one) for axis, one in entry.items()} for entry in exclude],
+    )
 
 
 def _point(words: Words, point: Mapping[str, Any], blueprint: Blueprint) -> Point:
@@ -100,7 +108,9 @@ def _tree(words: Words, point: Mapping[str, Any]) -> Tree:
 
 def _composed(words: Words, point: Mapping[str, Any]) -> dict[str, Any]:
     groups = conf.groups()
-    return _tree(words, point).with_leaves({**words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}})
+    return _tree(words, point).with_leaves(
+        {**words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}}
+    )
 
 
 def _placed(config: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +118,9 @@ def _placed(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "run": {**config["run"], "data": os.path.abspath(config["run"]["data"])}}
 
 
-def _arms(points: Sequence[Point], varying: Sequence[str], words: Words, blueprint: Blueprint) -> list[tuple[str, Point]]:
+def _arms(
+    points: Sequence[Point], varying: Sequence[str], words: Words, blueprint: Blueprint
+) -> list[tuple[str, Point]]:
     """(kind, point) of every arm, each once: the baselines of each cohort's data and seed, then the fusions."""
     arms: dict[str, tuple[str, Point]] = {}
     for point in points:
@@ -119,7 +131,9 @@ def _arms(points: Sequence[Point], varying: Sequence[str], words: Words, bluepri
             arms.setdefault(signature(arm_recipe(baseline.config)), ("late", baseline))
     for point in points:
         if point.config["streams"] not in ("both", *STREAMS):
-            raise UserError("no such streams", got=f"streams={point.config['streams']}", allowed=["both", *STREAMS])
+            raise UserError(
+                "no such streams", got=f"streams={point.config['streams']}", allowed=["both", *STREAMS]
+            )
         if point.config["streams"] == "both" and point.choices["fusion"] != "late":
             try:
                 blueprint.describe(point.config)
@@ -135,20 +149,30 @@ def _in_grid(error: UserError, point: Point, varying: Sequence[str]) -> UserErro
     if len([axis for axis in varying if axis in ARM]) < 2:
         return error
     text = ",".join(f"{axis}:{one}" for axis, one in own.items())
-    return UserError(error.what, got=error.got, allowed=error.allowed, hint=f"{error.hint}; or 'exclude=[{{{text}}}]'")
+    return UserError(
+        error.what, got=error.got, allowed=error.allowed, hint=f"{error.hint}; or 'exclude=[{{{text}}}]'"
+    )
 
 
 def _late(point: Point, words: Words) -> Point:
     """The late fusion of a point's streams: the same config but for what is an arm's own."""
     choices = {group: name for group, name in point.choices.items() if name is not None}
     made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
-    leaves = {path: one for path, one in {**words.leaves, **point.axes}.items() if path.split(".")[0] not in ARM}
-    config = made.with_leaves({path: one for path, one in leaves.items() if path not in made.choices} | {"layer": LAYER_OF_LATE})
+    leaves = {
+        path: one for path, one in {**words.leaves, **point.axes}.items() if path.split(".")[0] not in ARM
+    }
+    config = made.with_leaves(
+        {path: one for path, one in leaves.items() if path not in made.choices} | {"layer": LAYER_OF_LATE}
+    )
     config["streams"] = "both"
-    return Point(_placed(config), made.choices, {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM})
+    return Point(
+        _placed(config),
+        made.choices,
+        {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM},
+    )
 
 
-def _jobs(arms: Sequence[tuple[str, Point]], root: Path) -> tuple[list[Job], list[Arm]]:
+def _jobs(arms: Sequence[tuple[str, Point]], shared: str) -> tuple[list[Job], list[Arm]]:
     """One job a store, one a stream, one a cohort; in the order in which they can run."""
     jobs: dict[str, Job] = {}
     planned: list[Arm] = []
@@ -156,7 +180,9 @@ def _jobs(arms: Sequence[tuple[str, Point]], root: Path) -> tuple[list[Job], lis
     for kind, point in arms:
         run = {"run": point.config["run"]}
         store = f"prepare-{signature(data_recipe(point.config))}"
-        jobs.setdefault(store, Job(store, "prepare", f"jobs/{store}", (), {**data_recipe(point.config), **run}))
+        jobs.setdefault(
+            store, Job(store, "prepare", f"jobs/{store}", (), {**data_recipe(point.config), **run})
+        )
         streams = {}
         for stream in STREAMS:
             recipe = stream_recipe(point.config, stream)
@@ -167,14 +193,23 @@ def _jobs(arms: Sequence[tuple[str, Point]], root: Path) -> tuple[list[Job], lis
                 _name({"streams": kind, **_shown(point, kind)}), "stream", {"streams": kind, **_shown(point, kind)},
                 signature(recipe), recipe, streams[kind],
             )  # fmt: skip
-            folder = os.path.abspath(root / "streams" / signature(recipe))
-            jobs[streams[kind]] = Job(streams[kind], "stream", folder, (store,), {**recipe, **run}, (arm.name,))
+            folder = os.path.join(shared, signature(recipe))
+            jobs[streams[kind]] = Job(
+                streams[kind], "stream", folder, (store,), {**recipe, **run}, (arm.name,)
+            )
             planned.append(arm)
             continue
         axes = {"streams": "both", **_shown(point, kind)}
         recipe = arm_recipe(point.config)
         job = f"cohort-{signature(cohort_recipe(point.config))}"
-        arm = Arm(_name({a: v for a, v in axes.items() if a != "streams"}), kind, axes, signature(recipe), recipe, job)
+        arm = Arm(
+            _name({a: v for a, v in axes.items() if a != "streams"}),
+            kind,
+            axes,
+            signature(recipe),
+            recipe,
+            job,
+        )
         cohorts.setdefault(job, []).append((arm, point))
         planned.append(arm)
     for job, members in cohorts.items():
@@ -191,11 +226,19 @@ def _shown(point: Point, kind: str) -> dict[str, Any]:
     if kind == "late":
         what = {"fusion": "late", "layer": LAYER_OF_LATE}
     elif kind == "fused":
-        what = {"fusion": point.choices["fusion"], "layer": point.config["layer"], "temporal": point.choices["temporal"]}
+        what = {
+            "fusion": point.choices["fusion"],
+            "layer": point.config["layer"],
+            "temporal": point.choices["temporal"],
+        }
     seeds = point.config["seed"]
     alike = len(set(seeds.values())) == 1
     seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
-    other = {axis: _scalar(one) for axis, one in point.axes.items() if axis not in what and axis.split(".")[0] != "seed"}
+    other = {
+        axis: _scalar(one)
+        for axis, one in point.axes.items()
+        if axis not in what and axis.split(".")[0] != "seed"
+    }
     other = {axis: one for axis, one in other.items() if kind == "fused" or axis.split(".")[0] not in ARM}
     return {**what, **{axis: one for axis, one in other.items() if axis not in ("streams", *ARM)}, **seed}
 
@@ -208,17 +251,27 @@ def _name(axes: Mapping[str, Any]) -> str:
     return ",".join(f"{axis}={value}" for axis, value in axes.items()).replace("/", "|")
 
 
-def _folder(run: Mapping[str, Any], words: Words, axes: Mapping[str, Sequence[Any]], plan: Plan) -> Path:
-    """As asked for; else named readably after what varies, and by the plan's signature: the same command, the same folder."""
+def _folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], plan: Plan) -> Path:
+    """As asked for; else named readably after what was said, and by the plan's signature: the same command, the same folder."""
     if run["folder"]:
         return Path(run["folder"])
-    said = [words.groups["experiment"]] if "experiment" in words.groups else []
-    said += [f"{axis}={'+'.join(map(str, values))}" for axis, values in axes.items() if not said]
-    said += [f"{group}={name}" for group, name in words.groups.items() if group not in (*UNNAMED, "experiment")]
-    said += [f"{name}={one}" for name, one in words.leaves.items() if not name.startswith("run.")]
-    readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(said) or "default")[:80]
+    said = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
+    for axis in points[0].axes:
+        values = dict.fromkeys(str(point.axes[axis]) for point in points)  # spelled right, each once
+        said += [f"{axis}={'+'.join(values)}"] if axis in words.axes or not said else []
+    fixed = {
+        **words.groups,
+        **words.leaves,
+        **({"layer": points[0].config["layer"]} if "layer" in words.leaves else {}),
+    }
+    said += [
+        f"{name}={one}"
+        for name, one in fixed.items()
+        if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
+    ]
+    readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(said) or "one-arm")[:80]
     return Path(run["root"]) / f"{readable}-{plan.signature[:8]}"
 
 
 def _quoted(word: str) -> str:
-    return f"'{word}'" if any(c in word for c in " []{}*?$&;()<>|\"") else word
+    return f"'{word}'" if any(c in word for c in ' []{}*?$&;()<>|"') else word

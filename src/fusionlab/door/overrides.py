@@ -39,7 +39,11 @@ def parse(words: Sequence[str]) -> Words:
         override = _override(word)
         name = override.key_or_group
         if name in seen:
-            hint = "one list: 'exclude=[{…},{…}]'" if name == "exclude" else f"{name}=a,b for an axis of two values"
+            hint = (
+                "one list: 'exclude=[{…},{…}]'"
+                if name == "exclude"
+                else f"{name}=a,b for an axis of two values"
+            )
             raise UserError("an option is given twice", got=name, hint=hint)
         seen.add(name)
         if override.is_sweep_override():
@@ -97,7 +101,11 @@ def _override(word: str) -> Override:
     try:
         parsed = OverridesParser.create().parse_override(word)
     except HydraException as error:
-        hint = "'exclude=[{fusion:sum,layer:fc8}]'" if word.startswith("exclude=") else f"fusion=conv,sum; or quoted: '{word.partition('=')[0]}=\"a b\"'"
+        hint = (
+            "'exclude=[{fusion:sum,layer:fc8}]'"
+            if word.startswith("exclude=")
+            else f"fusion=conv,sum; or quoted: '{word.partition('=')[0]}=\"a b\"'"
+        )
         raise UserError("this option cannot be read", got=word, hint=hint) from error
     if "@" in word.partition("=")[0]:
         raise unknown("option", parsed.key_or_group, conf.groups(), form="{}=…")

@@ -13,10 +13,10 @@ from fusionlab.records.files import disk_errors
 @contextlib.contextmanager
 def alone(path: Path, say: Callable[[str], None], what: str) -> Iterator[None]:
     """Hold the lock; the kernel lets go of it when its process ends, however it ends."""
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = open(path, "a")
-    with lock:
+    with contextlib.ExitStack() as held:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = held.enter_context(open(path, "a"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

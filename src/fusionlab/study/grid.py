@@ -36,7 +36,11 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
         leaves = flatten(entry) if entry else {}
         for axis in leaves:
             if not axes:
-                raise UserError("exclude needs a grid, and this is one point", got=_spell(entry), hint=f"{axis}=a,b makes an axis")
+                raise UserError(
+                    "exclude needs a grid, and this is one point",
+                    got=_spell(entry),
+                    hint=f"{axis}=a,b makes an axis",
+                )
             if axis not in axes:
                 raise unknown("axis in exclude", axis, axes)
         hits = [point for point in points if leaves and _matches(point, leaves)]

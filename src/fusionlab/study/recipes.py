@@ -4,8 +4,9 @@
     stream   stage one:          one tower, the data, how streams are trained, the seeds
     cohort   stage two:          all but what is the arm's own
 
-Arms with equal cohort recipes share frozen streams and one pass over the data. A stream's recipe holds nothing of the fusion, so that it is
-trained once and found again by every study; stage two names its streams by the signatures of their recipes.
+Arms with equal cohort recipes share frozen streams and one pass over the data. A stream's recipe holds nothing of the
+fusion, so that it is trained once and found again by every study; stage two names its streams by the signatures of
+their recipes.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     <root>/<signature>/classInd.txt, trainlist0N.txt, testlist0N.txt, <class>/v_<class>_gXX_cXX.avi, made.json
 
-The folder is named by the signature of what determines the files and appears by one rename, so a half-made set is never used and another
-recipe never mistaken for this one. What was asked, and what can be known, stands in `labels`.
+The folder is named by the signature of what determines the files and appears by one rename, so a half-made set is never
+used and another recipe never mistaken for this one. What was asked, and what can be known, stands in `labels`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Knobs:
 
     def __post_init__(self) -> None:
         if self.version != VERSION:
-            raise UserError("brush is drawn otherwise since", got=f"version {self.version}", allowed=[f"version {VERSION}"])
+            raise UserError(
+                "brush is drawn otherwise since", got=f"version {self.version}", allowed=[f"version {VERSION}"]
+            )
         for name, low, high in (
             ("frames", 2, 1000), ("what", 1, 99), ("binding", 1, 99), ("noise", 0, 40), ("clutter", 0, 100),
             ("shake", 0, 1), ("hue_distance", 0.1, 1),
@@ -161,7 +163,9 @@ def _draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None
 
 def _sizes(folder: Path) -> dict[str, int]:
     return {
-        str(file.relative_to(folder)): file.stat().st_size for file in sorted(folder.rglob("*")) if file.name != MADE and file.is_file()
+        str(file.relative_to(folder)): file.stat().st_size
+        for file in sorted(folder.rglob("*"))
+        if file.name != MADE and file.is_file()
     }
 
 

@@ -1,18 +1,20 @@
 """The label space of brush: two kinds of question, their classes, and what each system can know.
 
-A clip shows two places out of PLACES. A *hand* moves in one way at one of them, a *decoy* moves in another way at the other.
+A clip shows two places out of PLACES. A *hand* moves in one way at one of them, a *decoy* moves in another way at the
+other.
 
 | kind    | question                        | recognised by              | classes         |
 |---------|---------------------------------|----------------------------|-----------------|
 | what    | at which place is the hand?     | the places lie side by side | P (places)      |
 | binding | which place and which motion?   | one place above the other  | P × M (M motions) |
 
-Both streams see the layout, so both know the kind. Place and hand-or-decoy are hue alone: only appearance knows them. Motion is in the
-flow alone: only the motion stream knows it, and it knows the two motions, not whose they are. So, with everything else uniform,
+Both streams see the layout, so both know the kind. Place and hand-or-decoy are hue alone: only appearance knows them.
+Motion is in the flow alone: only the motion stream knows it, and it knows the two motions, not whose they are. So, with
+everything else uniform,
 
     appearance   what 1       binding 1/M         (the place; any of the M motions)
     motion       what 1/P     binding 1/(2P)      (one of the two motions, any place)
-    late         what 1       binding 1/2         (the place and the pair of motions; not which of the two is the hand's)
+    late         what 1       binding 1/2         (the place and the pair of motions; not whose is which)
     fusion       what 1       binding 1           (whoever sees hue and flow *at one pixel* knows both)
 
 Late is the ceiling of every function of the two streams' scores, where scores are what they are trained to be, the

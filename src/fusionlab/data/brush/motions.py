@@ -5,10 +5,10 @@ Every motion runs on one circle of radius RADIUS about its place. The angle at f
     steady    θ(t) = θ₀ + s ω t
     rocking   θ(t) = θ₀ + s ω tri(t + φ),      tri = triangle wave of slope ±1 that turns every TURN frames
 
-with θ₀ uniform on the circle, the sense s = ±1 and the phase φ uniform. θ₀ is independent of all else, so at *every* frame the
-position relative to the place is uniform on the same circle for every motion: one frame tells nothing of the motion. A
-mirrored clip is the same motion in the other sense, so the set is closed under the mirrored views that the papers draw.
-SLOW and FAST differ by a factor of 3, and a rocking hand turns at least once within any TURN + 1 fields.
+with θ₀ uniform on the circle, the sense s = ±1 and the phase φ uniform. θ₀ is independent of all else, so at *every*
+frame the position relative to the place is uniform on the same circle for every motion: one frame tells nothing of the
+motion. A mirrored clip is the same motion in the other sense, so the set is closed under the mirrored views that the
+papers draw. SLOW and FAST differ by a factor of 3, and a rocking hand turns at least once within any TURN + 1 fields.
 """
 
 from dataclasses import dataclass

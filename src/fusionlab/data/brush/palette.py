@@ -27,7 +27,9 @@ def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=8)
 def palette(hues: int, distance: float = 1.0) -> NDArray[np.uint8]:
-    """Table (hues + 1, 256, 3): grey and `hues` hues, a colour for each luma; `distance` < 1 brings the hues nearer to grey."""
+    """Table (hues + 1, 256, 3): grey and `hues` hues, a colour for each luma; `distance` < 1 brings the hues nearer to
+    grey.
+    """
     table = np.zeros((hues + 1, 256, 3), dtype=np.uint8)
     levels = np.clip(np.arange(256), LOW, HIGH)
     table[0] = levels[:, None]

@@ -2,8 +2,9 @@
 
     frame = palette[hue(x, y), luma(x, y)]
 
-`luma` is drawn first, from positions and texture alone: a still ground, and on it two equal discs with one moving pattern. `hue` is drawn from the
-same positions and never changes luma. The places are painted in hue only: they have no luma at all, so flow cannot see them.
+`luma` is drawn first, from positions and texture alone: a still ground, and on it two equal discs with one moving
+pattern. `hue` is drawn from the same positions and never changes luma. The places are painted in hue only: they have no
+luma at all, so flow cannot see them.
 """
 
 import numpy as np

@@ -1,8 +1,9 @@
 """What happens in one clip: a pure function of the seed and the clip's name.
 
-Everything is drawn from (seed, name) and drawn in one order, whatever the label, so that nothing but the label differs between classes:
-which place lies where, which of the two the hand is at, the decoy's place and motion, phases, senses, noise, shake. Clips of one group share their ground, as
-UCF101's share a scene; all classes have the same groups, so the ground tells nothing of the class.
+Everything is drawn from (seed, name) and drawn in one order, whatever the label, so that nothing but the label differs
+between classes: which place lies where, which of the two the hand is at, the decoy's place and motion, phases, senses,
+noise, shake. Clips of one group share their ground, as UCF101's share a scene; all classes have the same groups, so the
+ground tells nothing of the class.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ CROP = 48  # side of what a protocol cuts out of it, at any offset
 REACH = 10  # a place's centre lies REACH to each side of the middle
 JITTER = 1  # and both together up to JITTER off it
 GROUND = 10.0  # radius of a place: the circle and the disc on it fit in, and two places do not overlap
-SHAKE_MOST = 1  # largest shift of a frame: SIZE/2 − (REACH + JITTER + GROUND + SHAKE_MOST) ≥ SIZE − CROP, so no crop loses a place
+# Largest shift of a frame. SIZE/2 − (REACH + JITTER + GROUND + SHAKE_MOST) ≥ SIZE − CROP: so no crop loses a place.
+SHAKE_MOST = 1
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Scene:
 def compose(seed: int, name: str, group: int, label: Label, frames: int, shake: float) -> Scene:
     """The scene of clip `name` in `group`."""
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
-    # Drawn as distances around a ring of places and of motions, so that a class that fixes one leaves the other uniform.
+    # As distances around a ring of places and of motions: a class that fixes one leaves the other uniform.
     decoy_place = (label.place + 1 + int(draw.integers(len(PLACES) - 1))) % len(PLACES)
     any_motion, apart = int(draw.integers(len(MOTIONS))), 1 + int(draw.integers(len(MOTIONS) - 1))
     hand_motion = any_motion if label.motion is None else label.motion

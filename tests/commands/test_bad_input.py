@@ -1,0 +1,184 @@
+"""What is typed wrong: one clear message, exit code 2, no traceback, and nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from terminal import Done
+
+Say = Callable[..., Done]
+
+# what is typed -> what must stand in the message: what, got, allowed, what to type
+WRONG: list[tuple[str, list[str]]] = [
+    ("fusoin=conv", ["unknown option", "fusoin", "fusion, layer", "did you mean fusion=conv ?"]),
+    ("lr=0.1", ["unknown option", "optim.streams.lr=0.1 or optim.fusion.lr=0.1"]),
+    ("optim.streams.lrr=1", ["unknown option", "optim.streams.epochs", "did you mean optim.streams.lr=1 ?"]),
+    ("hydra.job.name=x", ["unknown option", "hydra.job.name"]),
+    ("+fusion=conv", ["set, not added", "try:      fusion=conv"]),
+    ("conv", ["name=value", "fusion=conv,sum"]),
+    ("--cfg", ["name=value"]),
+    ("fusion=sun", ["unknown fusion", "got:      sun", "bilinear, cat, conv", "did you mean fusion=sum ?"]),
+    ("fusion=conv,sun", ["unknown fusion", "did you mean fusion=sum ?"]),
+    ("fusion=", ["unknown fusion", "bilinear, cat, conv"]),
+    ("fusion=[conv,sum]", ["fusion takes a name", "try:      fusion=conv,sum"]),
+    ("fusion=conv,conv", ["twice", "fusion: conv"]),
+    ("fusion=glob(*)", ["cannot be read", "fusion=a,b"]),
+    ("layer=relu9", ["unknown layer", "relu1, conv2", "did you mean layer=relu"]),
+    ("layer=relu5,ReLU5", ["twice", "layer: relu5"]),
+    ("layer=,", ["cannot be read"]),
+    ("layer=[relu5]", ["layer is a name", "layer=relu5"]),
+    ("data=bruhs", ["unknown data", "did you mean data=brush ?"]),
+    ("data=ucf102", ["unknown data", "brush"]),
+    ("temporal=pool4d", ["unknown temporal", "conv3d, pool2d, pool3d", "did you mean temporal=pool"]),
+    ("table=hwo", ["unknown table", "how, when, where", "did you mean table=how ?"]),
+    ("experiment=demmo", ["unknown experiment", "did you mean experiment=demo ?"]),
+    ("expriment=demo", ["unknown option", "did you mean experiment=demo ?"]),
+    ("optim=adma", ["unknown optim", "did you mean optim=adam ?"]),
+    ("debug=quick", ["unknown debug", "fast"]),
+    ("logger=tensorboard", ["unknown logger", "none, wandb"]),
+    ("run.logger.name=x", ["unknown logger", "none, wandb"]),
+    ("streams=rgb", ["no such streams", "both, appearance, motion"]),
+    ("above=nothing", ["unknown start of the layers above", "appearance, motion, fresh"]),
+    ("temporal=pool3d layer=fc7", ["pool3d needs a layer with a map", "layer=fc7", "temporal=pool2d"]),
+    ("temporal=pool3d,pool2d layer=relu5,fc7", ["needs a layer with a map", "'exclude=[{temporal:pool3d,layer:fc7}]'"]),
+    ("temporal=pool3d fusion=bilinear", ["bilinear fusion leaves none", "temporal=pool2d"]),
+    ("fusion=cat layer=fc8", ["no layer above takes them", "fusion=conv"]),
+    ("fusion.init=zero", ["unknown initialisation", "identity, gaussian, he"]),
+    ("fusion=sum fusion.init=he", ["unknown option", "fusion.init"]),
+    ("optim.streams.lr=fast", ["optim.streams.lr is a number", "got:      optim.streams.lr=fast"]),
+    ("optim.streams.lr=0", ["optim.streams", "lr > 0"]),
+    ("optim.streams.lr=null", ["optim.streams.lr is a number", "=null"]),
+    ("optim.fusion.epochs=1.5", ["a whole number", "optim.fusion.epochs=1.5"]),
+    ("optim.fusion.epochs=0", ["optim.fusion", "epochs ≥ 1"]),
+    ("optim.fusion.batch_size=0", ["optim.fusion.batch_size=0", "1, 2, …"]),
+    ("optim.fusion.betas=0.9", ["a list of 2 numbers", "optim.fusion.betas=[0.9,0.999]"]),
+    ("optim.fusion.betas=[0.9,1.5]", ["betas", "between 0 and 1"]),
+    ("optim.fusion.schedule.name=step", ["unknown schedule", "constant, cosine, plateau"]),
+    ("optim.fusion=3", ["a group of options", "optim.fusion.lr"]),
+    ("seed=one", ["seed is a whole number", "seed=0"]),
+    ("seed=0.5", ["seed is a whole number"]),
+    ("split=0", ["split is a whole number", "split=1"]),
+    ("trainer.precision=16-mixed", ["precision", "32-true, bf16-mixed"]),
+    ("trainer.threads=0", ["trainer.threads", "1, 2, …"]),
+    ("data.dataset.what=0", ["what", "1 … 99"]),
+    ("data.dataset.frames=many", ["data.dataset.frames is a whole number"]),
+    ("data.sampling.snippets=0", ["data.sampling.snippets"]),
+    ("data.sampling.stride=[8,4]", ["data.sampling.stride=[4,8]"]),
+    ("data.sampling.stride=[1,2,3]", ["data.sampling.stride=[2,6]"]),
+    ("data.sampling.validation=0.7", ["below one half", "data.sampling.validation=0.1"]),
+    ("data.sampling.crop=4", ["too small"]),
+    ("data.store.bound=0", ["data.store.bound"]),
+    ("data.store.size=small", ["data.store.size is a whole number"]),
+    ("data.store.flow._target_=nowhere.Flow", ["cannot be built", "nowhere.Flow"]),
+    ("backbone.motion.dropout=7", ["cannot be built", "dropout"]),
+    ("fusion=conv fusion=sum", ["given twice", "fusion=a,b"]),
+    ("layer=relu5 layer=relu4", ["given twice", "layer=a,b"]),
+    ("exclude=[] exclude=[]", ["given twice"]),
+    ("exclude=[{fusion:max}] fusion=conv,sum", ["matches no point", "{fusion:max}", "fusion=conv, fusion=sum"]),
+    ("exclude=[{fusion:sun}] fusion=conv,sum", ["unknown fusion", "fusion=sum"]),
+    ("exclude=[{fusoin:sum}] fusion=conv,sum", ["unknown axis in exclude", "fusion"]),
+    ("exclude=[{fusion:sum}]", ["one point", "fusion=a,b"]),
+    ("exclude=[fusion=sum] fusion=conv,sum", ["cannot be read", "'exclude=[{fusion:sum,layer:fc8}]'"]),
+    ("exclude=3 fusion=conv,sum", ["a list of points", "'exclude=[{fusion:sum,layer:fc8}]'"]),
+    ("exclude=[{fusion:conv},{fusion:sum}] fusion=conv,sum", ["leave nothing"]),
+    ("run.workers=0", ["run.workers", "auto, 1, 2, …", "run.workers=1"]),
+    ("run.workers=two", ["run.workers"]),
+    ("run.retries=-1", ["run.retries", "0, 1, …"]),
+    ("run.checkpoint_every=-1", ["run.checkpoint_every"]),
+    ("run.device=tpu", ["no such device", "auto, cpu, cuda"]),
+    ("run.folder=3", ["run.folder=runs/3"]),
+    ("run.root=null", ["run.root", "run.root=runs"]),
+    ("run.grid=3", ["'run.grid={fusion:[conv,sum]}'"]),
+    ("run.table.columns=[speed]", ["unknown column", "accuracy"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "parts"), WRONG, ids=[line for line, _ in WRONG])
+def test_a_wrong_line_is_answered_and_nothing_is_written(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, parts: list[str]
+) -> None:
+    monkeypatch.setattr("fusionlab.door.conduct.conduct", lambda study: pytest.fail(f"begun: {study.folder}"))
+    done = say("sweep", *line.split())
+    assert (done.status, done.out) == (2, "")
+    assert not [part for part in parts if part not in done.err], done.err
+    what, *others = done.err.rstrip("\n").split("\n")
+    assert what and not what.startswith(" ") and len(what) < 120
+    assert "  got:      " in done.err
+    assert "Traceback" not in done.err and "Error" not in what
+    assert not [line for line in others if len(line) > 600], "a list that nobody reads"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("verb", "words", "parts"),
+    [
+        ("train", ["fusion=conv,sum"], ["train is for one arm", "python -m fusionlab.sweep"]),
+        ("prepare", ["seed=0,1"], ["one store"]),
+        ("signature", ["fusion=conv,sum"], ["one arm"]),
+        ("signature", ["--why", "fusion=conv"], ["two sides"]),
+        ("signature", ["--wy", "a", "b"], ["unknown flag", "--why"]),
+        ("diff", ["one"], ["two runs"]),
+        ("diff", ["no/a", "no/b"], ["no such file", "no/a"]),
+        ("status", [], ["one study's folder"]),
+        ("status", ["nowhere"], ["no study in this folder", "nowhere"]),
+        ("cancel", ["nowhere"], ["no study in this folder"]),
+        ("test", [], ["a study's folder"]),
+        ("test", ["nowhere"], ["no study in this folder"]),
+        ("work", ["nowhere"], ["no study in this folder"]),
+        ("work", ["nowhere", "--retries", "x"], ["--retries takes a number"]),
+        ("report", [], ["one folder"]),
+        ("report", ["nowhere"], ["no such study folder", "nowhere"]),
+        ("report", [".", "tabel=how"], ["one option", "table=how"]),
+        ("report", [".", "table=hwo"], ["unknown table", "did you mean table=how ?"]),
+        ("report", ["."], ["no record"]),
+        ("summary", ["fusion=sun"], ["unknown fusion"]),
+    ],
+)  # fmt: skip
+def test_each_verb_says_what_it_takes(
+    say: Say, tmp_path: Path, verb: str, words: list[str], parts: list[str]
+) -> None:
+    done = say(verb, *words)
+    assert (done.status, done.out) == (2, "")
+    assert not [part for part in parts if part not in done.err], done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_device_that_is_not_there(say: Say, tmp_path: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    done = say("sweep", "run.device=cuda")
+    assert done.status == 2
+    assert "no CUDA device" in done.err and "run.device=auto" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_holds_another_study(say: Say, tmp_path: Path) -> None:
+    from fusionlab.door.grid import plan_study
+
+    plan_study(["fusion=sum"]).plan.write(tmp_path / "mine")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    done = say("sweep", "fusion=conv", "run.folder=mine")
+    assert (done.status, done.out) == (2, "")
+    for part in (
+        "holds another study: mine",
+        "fusion=conv run.folder=mine",
+        "python -m fusionlab.sweep fusion=sum",
+        "another folder",
+    ):
+        assert part in done.err
+    assert before == {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+
+
+def test_a_group_of_the_user_s_that_cannot_be_read(say: Say, tmp_path: Path) -> None:
+    own = tmp_path / "conf" / "fusion"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text("_target_: [unfinished\n", encoding="utf-8")
+    done = say("plan", "fusion=mine")
+    assert done.status == 2
+    assert "config" in done.err and "Traceback" not in done.err
+    (own / "mine.yaml").write_text("_target_: my_module.Mine\n_partial_: true\n", encoding="utf-8")
+    assert "my_module.Mine" in say("plan", "fusion=mine,sum").err

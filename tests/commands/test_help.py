@@ -1,0 +1,55 @@
+"""Every verb explains itself at once: no torch, no lightning, nothing to wait for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import fusionlab
+from fusionlab.__main__ import verbs
+
+HEAVY = ("torch", "pytorch_lightning", "pandas", "matplotlib", "cv2", "decord", "av", "hydra", "omegaconf")
+VERBS = list(verbs())
+
+
+@pytest.fixture(scope="module")
+def helps() -> dict[str, subprocess.CompletedProcess[str]]:
+    """All at once: each is a process of a few tenths of a second."""
+
+    def ask(verb: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-X", "importtime", "-m", f"fusionlab.{verb}", "--help"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(VERBS, pool.map(ask, VERBS), strict=True))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_is_quick_and_holds_an_example(
+    verb: str, helps: dict[str, subprocess.CompletedProcess[str]]
+) -> None:
+    done = helps[verb]
+    assert done.returncode == 0
+    assert f"\n    python -m fusionlab.{verb}" in done.stdout
+    assert done.stdout.startswith(verbs()[verb])
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert not loaded & set(HEAVY)
+
+
+@pytest.mark.parametrize("verb", ["sweep", "train", "plan", "prepare", "summary", "signature"])
+def test_help_lists_the_groups(verb: str, helps: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    for line in (
+        "fusion      bilinear, cat, conv, late, max, product, sum",
+        "temporal    conv3d, pool2d, pool3d",
+    ):
+        assert f"  {line}\n" in helps[verb].stdout
+
+
+def test_the_package_alone_is_its_version() -> None:
+    """What is loaded with it says more than a timer; that is tests/house/test_imports.py."""
+    lines = (Path(fusionlab.__file__)).read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 10 and not [line for line in lines if "import" in line]

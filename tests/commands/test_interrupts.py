@@ -1,0 +1,94 @@
+"""Ctrl-C in mid-sweep, and two commands on one folder."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+
+import pytest
+from conftest import FAST, LINE
+from terminal import WAIT, Lab, ended, processes_of
+
+pytestmark = pytest.mark.slow
+
+COMMAND = ("sweep", *LINE, FAST, "run.checkpoint_every=2")
+
+
+def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + WAIT
+    while not happened():
+        assert process.poll() is None and time.monotonic() < until, "it did not happen"
+        time.sleep(0.05)
+
+
+def job_log(lab: Lab, kind: str) -> str:
+    return "".join(
+        place.read_text(encoding="utf-8") for place in lab.home.rglob(f"jobs/{kind}-*/attempts/*/log.txt")
+    )
+
+
+def test_ctrl_c_ends_everything_and_the_same_command_goes_on(study: Lab, fresh: Lab) -> None:
+    # So many epochs that it is certainly interrupted in the middle of them.
+    long = (*COMMAND, "optim.fusion.epochs=400")
+    sweep = fresh.start(*long)
+    wait_until(lambda: "epoch 2," in job_log(fresh, "cohort"), sweep)
+    assert len(processes_of(fresh.home)) >= 2, "a worker and its child"
+    sweep.send_signal(signal.SIGINT)
+    begun = time.monotonic()
+    done = ended(sweep)
+    assert time.monotonic() - begun < 30
+    assert done.status == 130
+    assert "Traceback" not in done.err
+    told = done.err.rstrip().splitlines()[-2:]
+    assert told[0] == "interrupted; this goes on where it was:"
+    assert told[1].split()[:3] == ["python", "-m", "fusionlab.sweep"] and told[1].endswith(
+        "optim.fusion.epochs=400"
+    )
+    assert processes_of(fresh.home) == []
+    assert {record["kind"] for record, _ in fresh.records().values()} == {"stream"}, "nothing half published"
+
+    again = fresh.start(*long)
+    wait_until(lambda: "continuing at step" in job_log(fresh, "cohort"), again)
+    again.send_signal(signal.SIGINT)
+    assert ended(again).status == 130
+    assert processes_of(fresh.home) == []
+
+
+def test_term_is_ctrl_c(study: Lab, fresh: Lab) -> None:
+    """What a scheduler or `timeout` sends; nobody would look after the workers."""
+    sweep = fresh.start(*COMMAND)
+    wait_until(lambda: bool(list(fresh.home.rglob("jobs/cohort-*/claims/001.json"))), sweep)
+    sweep.send_signal(signal.SIGTERM)
+    assert ended(sweep).status == 130
+    assert processes_of(fresh.home) == []
+    done = fresh.run(*COMMAND)
+    assert done.status == 0, done.err
+    assert fresh.records() == study.records()
+
+
+def test_two_commands_on_one_folder_share_the_work(study: Lab, fresh: Lab) -> None:
+    first, second = fresh.start(*COMMAND), fresh.start(*COMMAND)
+    done = [ended(first), ended(second)]
+    assert [one.status for one in done] == [0, 0], [one.err for one in done]
+    assert done[0].table == done[1].table
+    assert sorted(one.out.split()[0] for one in done) == ["continued", "new"]
+    assert fresh.records() == study.records()
+    for job in (fresh.study / "jobs").iterdir():
+        assert [place.name for place in (job / "claims").glob("*[0-9].json")] == ["001.json"], "run once"
+
+
+def test_ctrl_c_of_one_leaves_the_other_s_workers_alone(fresh: Lab) -> None:
+    long = (*COMMAND, "optim.fusion.epochs=400", "run.workers=1")
+    first = fresh.start(*long)
+    wait_until(lambda: "epoch 1," in job_log(fresh, "cohort"), first)
+    second = fresh.start(*long)
+    wait_until(lambda: len(list(fresh.home.rglob("workers/[!.]*.json"))) == 2, second)
+    second.send_signal(signal.SIGINT)
+    assert ended(second).status == 130
+    lines = len(job_log(fresh, "cohort").splitlines())
+    wait_until(lambda: len(job_log(fresh, "cohort").splitlines()) > lines + 2, first)
+    first.send_signal(signal.SIGINT)
+    assert ended(first).status == 130
+    assert processes_of(fresh.home) == []

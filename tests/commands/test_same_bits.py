@@ -1,0 +1,114 @@
+"""Records bit for bit: alone, in company, beside an arm that diverges, killed anywhere and continued."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import FAST
+from terminal import Lab
+
+from fusionlab.records.crash import VARIABLE
+
+pytestmark = pytest.mark.slow
+
+CONV = "fusion=conv,layer=relu5,temporal=pool2d,seed=0"
+LATE = "fusion=late,layer=softmax,seed=0"
+STREAMS = ("streams=appearance,seed=0", "streams=motion,seed=0")
+ALONE = ("sweep", "fusion=conv", FAST, "run.checkpoint_every=2")  # steps; an epoch has seven
+
+BAD = '''
+import torch
+from torch import nn
+
+from fusionlab.fusion.fusion import Fusion
+
+
+class Bad(Fusion):
+    """A sum that is not a number from the fourth step on."""
+
+    def __init__(self, channels_a: int, channels_b: int) -> None:
+        super().__init__(channels_a, channels_b)
+        self.weight = nn.Parameter(torch.ones(1))
+        self.register_buffer("steps", torch.zeros(()))
+
+    def forward(self, x_a, x_b):
+        if self.training:
+            self.steps += 1
+        return self.weight * (x_a + x_b) * torch.where(self.steps > 3, torch.nan, 1.0)
+'''
+
+
+def test_alone_equals_in_company(study: Lab, fresh: Lab) -> None:
+    done = fresh.run(*ALONE)
+    assert done.status == 0, done.err
+    company, alone = study.records(), fresh.records()
+    assert set(alone) == {CONV, LATE, *STREAMS}
+    assert alone == {name: company[name] for name in alone}
+
+
+def test_beside_an_arm_that_diverges_which_is_a_user_s_own(study: Lab, fresh: Lab) -> None:
+    """Two files in the working directory are a new fusion, and ./conf is searched before the packaged one."""
+    own = fresh.home / "conf" / "fusion"
+    own.mkdir(parents=True)
+    (own / "bad.yaml").write_text("_target_: own_fusion.Bad\n_partial_: true\n", encoding="utf-8")
+    (fresh.home / "own_fusion.py").write_text(BAD, encoding="utf-8")
+
+    done = fresh.run("sweep", "fusion=conv,bad,bilinear", FAST)
+    assert done.status == 1
+    assert "Traceback" not in done.err
+    bad = "fusion=bad,layer=relu5,temporal=pool2d,seed=0"
+    line = next(line for line in done.err.splitlines() if line.startswith("failed: "))
+    assert line.startswith(f"failed: {bad}: diverged at step ")
+    assert Path(line.partition("(log: ")[2].rstrip(")")).is_file()
+    assert "diverged" in done.table, "a failed arm is shown with its reason, never a hole"
+
+    company, beside = study.records(), fresh.records()
+    record, predictions = beside[bad]
+    assert (record["status"], record["result"], predictions) == ("failed", {}, None)
+    assert beside["fusion=bilinear,layer=relu5,temporal=pool2d,seed=0"][0]["status"] == "done"
+    shared = {CONV, LATE, *STREAMS}
+    assert {name: beside[name] for name in shared} == {name: company[name] for name in shared}
+
+
+@pytest.mark.parametrize("point", ["cohort.step:3", "cohort.before_publish", "ledger.after_claim"])
+def test_killed_above_the_streams_and_continued(study: Lab, fresh: Lab, point: str) -> None:
+    killed_and_continued(study, fresh, point)
+
+
+def test_killed_in_a_stream_and_continued(study: Lab, tmp_path: Path) -> None:
+    killed_and_continued(study, Lab(tmp_path, study.data), "stream.step:5")
+
+
+def test_killed_before_the_store_is_published_and_continued(study: Lab, fresh: Lab, tmp_path: Path) -> None:
+    """The videos are there, the store is made again; it has the same hash, or the streams would be refused."""
+    shutil.copytree(study.data / "videos", tmp_path / "data" / "videos")
+    killed_and_continued(study, Lab(fresh.home, tmp_path / "data"), "prepare.before_publish")
+    assert len(list((tmp_path / "data" / "stores").glob("[!.]*"))) == 1
+
+
+def killed_and_continued(study: Lab, lab: Lab, point: str) -> None:
+    killed = lab.run(*ALONE, **{VARIABLE: point})
+    assert killed.status == 1
+    assert CONV not in lab.records()
+    assert "Traceback" not in killed.err
+    told = "ended with status -9" if point == "ledger.after_claim" else "killed by SIGKILL"
+    assert told in killed.err
+
+    done = lab.run(*ALONE)
+    assert done.status == 0, done.err
+    assert done.out.startswith("continued study: ")
+    if ".step" in point:
+        kind = "cohort" if point.startswith("cohort") else "appearance"
+        job = (
+            next(lab.home.rglob(f"jobs/{kind}-*"))
+            if kind == "cohort"
+            else next((lab.home / "runs/streams").iterdir())
+        )
+        assert "continuing at step" in sorted((job / "attempts").iterdir())[-1].joinpath("log.txt").read_text(
+            encoding="utf-8"
+        )
+    whole, continued = study.records(), lab.records()
+    assert set(continued) == {CONV, LATE, *STREAMS}
+    assert continued == {name: whole[name] for name in continued}

@@ -1,0 +1,105 @@
+"""The line that everything begins with, on paper (fast) and for real (slow)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from conftest import FAST, LINE
+from terminal import Done, Lab
+
+BASELINES = ["streams=appearance,seed=0", "streams=motion,seed=0", "fusion=late,layer=softmax,seed=0"]
+FUSED = [f"fusion={fusion},layer=relu5,temporal=pool2d,seed=0" for fusion in ("conv", "sum")]
+Say = Callable[..., Done]
+
+
+def arms(done: Done) -> list[str]:
+    return [line.split()[-1] for line in done.out.partition(" arms\n")[2].splitlines()]
+
+
+@pytest.mark.parametrize("flag", [[], ["-m"], ["--multirun"]], ids=["plain", "-m", "--multirun"])
+def test_the_line_is_planned_with_its_baselines(say: Say, flag: list[str]) -> None:
+    done = say("plan", *flag, *LINE)
+    assert (done.status, done.err) == (0, "")
+    assert arms(done) == [*BASELINES, *FUSED]
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        (["fusion=conv,sum", "layer=ReLU5"], list(LINE)),
+        (["fusion=Conv,ADD", "layer=relu_5"], list(LINE)),
+        (["fusion=concat", "layer=relu5_3"], ["fusion=cat", "layer=relu5"]),
+        (["layer=ReLU5,RELU4", "fusion=maximum"], ["layer=relu5,relu4", "fusion=max"]),
+        (
+            ["fusion=sum,conv", "layer=relu5,fc8", "exclude=[{fusion:add,layer:FC8}]"],
+            ["fusion=sum,conv", "layer=relu5,fc8", "exclude=[{fusion:sum,layer:fc8}]"],
+        ),
+        (["fusion=late,sum"], ["fusion=sum"]),
+        (["seed=3"], ["seed.init=3", "seed.data=3", "seed.dropout=3"]),
+    ],
+)  # fmt: skip
+def test_spellings_of_one_study_are_one_study(say: Say, other: list[str], same: list[str]) -> None:
+    first, second = say("plan", *other), say("plan", *same)
+    assert first.status == second.status == 0
+    if not other[0].startswith(("fusion=late", "seed")):  # the same arms, but what varies was said otherwise
+        assert first.out == second.out
+    assert arms(first) == arms(second)
+    assert [line.split()[0] for line in first.out.splitlines()[-len(arms(first)) :]] == [
+        line.split()[0] for line in second.out.splitlines()[-len(arms(second)) :]
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", [["fusion=sum"], ["fusion=late"], ["streams=motion"], ["seed=0,1"], ["experiment=demo"]]
+)
+def test_the_baselines_are_in_every_grid(say: Say, words: list[str]) -> None:
+    planned = arms(say("plan", *words))
+    wanted = BASELINES[:2] if words == ["streams=motion"] else BASELINES
+    assert set(wanted) <= set(planned)
+
+
+def test_a_study_of_seeds_holds_each_seed_s_own_baselines(say: Say) -> None:
+    planned = arms(say("plan", "fusion=sum", "seed=0,1"))
+    assert [name for name in planned if "seed=1" in name] == [
+        "streams=appearance,seed=1", "streams=motion,seed=1", "fusion=late,layer=softmax,seed=1",
+        "fusion=sum,layer=relu5,temporal=pool2d,seed=1",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_line_for_real(study: Lab, first_run: Done) -> None:
+    assert first_run.status == 0, first_run.err
+    assert first_run.out.startswith("new study: runs/fusion=conv+sum,")
+    records = study.records()
+    assert sorted(records) == sorted([*BASELINES, *FUSED])
+    assert all(record["status"] == "done" for record, _ in records.values())
+    assert {file.name for file in (study.study / "report").iterdir()} == {
+        "index.html", "plot.svg", "table.csv", "table.md", "table.tex",
+    }  # fmt: skip
+    for method in ("Appearance alone", "Motion alone", "Late fusion", "Conv", "Sum"):
+        assert method in first_run.table
+    assert "report: " in first_run.out
+    assert "[5/5 arms]" in first_run.err, "plain lines where there is no terminal"
+    assert "Traceback" not in first_run.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("flag", [[], ["-m"]], ids=["plain", "-m"])
+def test_the_same_line_again_does_nothing_and_prints_the_same(
+    study: Lab, first_run: Done, flag: list[str]
+) -> None:
+    before = {place: place.stat().st_mtime_ns for place in study.study.rglob("published/*/*")}
+    again = study.run("sweep", *flag, *LINE, FAST, "run.checkpoint_every=2")
+    assert again.status == 0, again.err
+    assert again.out.startswith("continued study: ")
+    assert again.table == first_run.table
+    assert again.err == "", "nothing was started"
+    assert before == {place: place.stat().st_mtime_ns for place in study.study.rglob("published/*/*")}
+
+
+@pytest.mark.slow
+def test_a_spelling_is_no_other_study(study: Lab, first_run: Done) -> None:
+    again = study.run("sweep", "fusion=CONV,add", "layer=ReLU5", FAST)
+    assert (again.status, again.err, again.table) == (0, "", first_run.table)
+    assert study.study.is_dir(), "still the only one"

@@ -1,0 +1,163 @@
+"""Every verb on one finished study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import FAST, LINE
+from terminal import Done, Lab
+
+pytestmark = pytest.mark.slow
+
+Say = Callable[..., Done]
+
+
+@pytest.fixture
+def runs(study: Lab) -> dict[str, Path]:
+    """Arm -> the folder of its record."""
+    places = (study.home / "runs").rglob("published/*/run.json")
+    return {
+        json.loads(place.read_text(encoding="utf-8"))["axes"].get("fusion", place.parent.name): place.parent
+        for place in places
+    }
+
+
+def test_status(say: Say, study: Lab) -> None:
+    done = say("status", str(study.study))
+    assert (done.status, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0] == "4 jobs" and lines[5] == "5 arms"
+    assert all(line.split()[0] in ("published", "done") for line in lines[1:5] + lines[6:])
+
+
+def test_status_of_what_has_not_begun(say: Say, tmp_path: Path) -> None:
+    from fusionlab.door.grid import plan_study
+
+    plan_study(["fusion=sum"]).plan.write(tmp_path / "new")
+    done = say("status", str(tmp_path / "new"))
+    assert done.status == 1
+    assert "  waiting    fusion=sum,layer=relu5" in done.out
+
+
+def test_plan_of_what_is_done(say: Say, study: Lab) -> None:
+    done = say("plan", *LINE, FAST, home=study.home)
+    assert done.status == 0
+    assert done.out.splitlines()[0] == f"study  runs/{study.study.name}"
+    assert done.out.count("published") == 4 and "to do" not in done.out
+
+
+def test_diff(say: Say, runs: dict[str, Path]) -> None:
+    same = say("diff", str(runs["conv"]), str(runs["conv"] / "run.json"))
+    assert (same.status, same.out) == (0, "")
+    other = say("diff", str(runs["conv"]), str(runs["sum"]))
+    assert other.status == 1
+    found = dict(line.split(": ", 1) for line in other.out.splitlines())
+    assert found["config.fusion._target_"] == "fusionlab.fusion.conv.Conv → fusionlab.fusion.sum.Sum"
+    assert found["config.fusion.init"] == "identity → (absent)"
+    assert {"signature", "result.weights", "result.layers"} <= set(found)
+    assert not [leaf for leaf in found if "circumstances" in leaf or "seconds" in leaf]
+
+
+def test_signature(say: Say, study: Lab, runs: dict[str, Path]) -> None:
+    record = json.loads((runs["conv"] / "run.json").read_text(encoding="utf-8"))
+    assert say("signature", "fusion=conv", "layer=ReLU5", FAST).out == record["signature"] + "\n"
+    why = say("signature", "--why", str(runs["conv"]), str(runs["sum"]))
+    assert why.status == 0
+    assert "fusion._target_: fusionlab.fusion.conv.Conv → fusionlab.fusion.sum.Sum\n" in why.out
+    assert why.out.splitlines()[-1].startswith(f"{record['signature']} → ")
+    # A run on one side, options on the other.
+    mixed = say("signature", "--why", str(runs["conv"]), f"fusion=conv,{FAST},seed.dropout=1")
+    assert [line for line in mixed.out.splitlines() if not line.startswith("stage_one")][
+        0
+    ] == "seed.dropout: 0 → 1"
+    typed = say("signature", "--why", "fusion=conv,layer=relu5", "fusion=conv,layer=relu4")
+    assert typed.out.splitlines()[0] == "layer: relu5 → relu4"
+
+
+def test_summary(say: Say, runs: dict[str, Path]) -> None:
+    done = say("summary", "fusion=conv,sum", "layer=relu5", FAST)
+    assert done.status == 0
+    for fusion in ("conv", "sum", "late"):
+        result = json.loads((runs[fusion] / "run.json").read_text(encoding="utf-8"))["result"]
+        line = next(line for line in done.out.splitlines() if line.startswith(f"fusion={fusion},"))
+        assert f"{result['layers']} weighted layers, {result['parameters']:,} parameters" in line
+        assert f"{result['trained_parameters']:,} of them trained" in line
+    assert "T = " in done.out and "L = " in done.out
+
+
+def test_test_evaluates_every_arm_again(say: Say, study: Lab) -> None:
+    done = say("test", str(study.study), home=study.home)
+    assert (done.status, done.err) == (0, "")
+    assert len(done.out.splitlines()) == 5
+    assert all(": the same " in line for line in done.out.splitlines())
+
+
+def test_test_of_one_arm_from_another_folder(say: Say, study: Lab, tmp_path: Path) -> None:
+    conv = "fusion=conv,layer=relu5,temporal=pool2d,seed=0"
+    done = say("test", str(study.study), conv)
+    assert done.status == 0
+    assert done.out.startswith(f"{conv}: the same ") and done.out.count("\n") == 1
+    assert not list(tmp_path.iterdir()), "the data are found where they are"
+    wrong = say("test", str(study.study), "fusion=cnv")
+    assert wrong.status == 2 and "unknown arm" in wrong.err
+
+
+def test_test_finds_weights_that_are_not_the_record_s(say: Say, study: Lab, fresh: Lab) -> None:
+    import shutil
+
+    shutil.copytree(study.study, fresh.home / "runs" / study.study.name)
+    (conv,), (late,) = (
+        list(fresh.study.rglob(f"published/fusion={f},*/predictions.csv")) for f in ("conv", "late")
+    )
+    record = json.loads(conv.with_name("run.json").read_text(encoding="utf-8"))
+    record["result"]["predictions"] = "0" * 64
+    conv.with_name("run.json").write_text(json.dumps(record), encoding="utf-8")
+    done = say("test", str(fresh.study), conv.parent.name, late.parent.name)
+    assert done.status == 1
+    assert [line.split(": ")[1].split()[0] for line in done.out.splitlines()] == ["the", "other"]
+
+
+def test_prepare_recognises_what_is_there(say: Say, study: Lab) -> None:
+    done = say("prepare", FAST, f"run.data={study.data}")
+    assert (done.status, done.err) == (0, "")
+    (store,) = (study.data / "stores").glob("[!.]*")
+    assert done.out.splitlines()[-1].endswith(f"videos in {store}")
+    assert len(done.out.splitlines()) == 1, "nothing was made"
+
+
+def test_cancel_where_nothing_runs(say: Say, study: Lab) -> None:
+    assert say("cancel", str(study.study)).out == "no workers are running here\n"
+
+
+@pytest.mark.parametrize("table", ["how", "where", "when", "all"])
+def test_report(say: Say, study: Lab, tmp_path: Path, table: str) -> None:
+    import shutil
+
+    shutil.copytree(study.home / "runs", tmp_path / "runs")
+    folder = tmp_path / "runs" / study.study.name
+    shutil.rmtree(folder / "report")
+    done = say("report", str(folder), f"table={table}")
+    assert (done.status, done.err) == (0, "")
+    assert "Late fusion" in done.out and "Conv" in done.out
+    names = {"index.html", "plot.svg", "table.csv", "table.md", "table.tex"}
+    assert {file.name for file in (folder / "report").iterdir()} == names
+    assert ("paper" in done.out) == (table != "all")
+    assert "\\toprule" in (folder / "report" / "table.tex").read_text(encoding="utf-8")
+
+
+def test_work_where_everything_is_done(say: Say, study: Lab) -> None:
+    assert say("work", str(study.study)) == Done(0, "", "")
+
+
+def test_train_is_a_sweep_of_one(say: Say, study: Lab) -> None:
+    """The streams and the store of the shared study are found again: only the fusion is to do."""
+    from fusionlab.door.conduct import states
+    from fusionlab.door.grid import plan_study
+
+    planned = plan_study(["fusion=product", FAST, f"run.root={study.home / 'runs'}"], verb="train")
+    found = states(planned)
+    assert sorted(found.values()) == ["published", "published", "to do", "to do"]
+    assert planned.plan.command.startswith("python -m fusionlab.train fusion=product")
