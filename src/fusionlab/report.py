@@ -26,9 +26,7 @@ def main(words: list[str]) -> int:
             hint="python -m fusionlab.report runs/my-study",
         )
     if any(name != "table" for name, _, _ in tables):
-        raise UserError(
-            "report knows one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how"
-        )
+        raise UserError("report knows one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
     print(make_report(folders[0], tables[-1][2] if tables else None))
     return 0
 

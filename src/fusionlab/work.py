@@ -31,9 +31,7 @@ def main(words: list[str]) -> int:
     threads = _number("--threads", given["--threads"]) if "--threads" in given else None
     retries = _number("--retries", given.get("--retries", "0"))
     if threads is None:
-        threads = max(
-            (job.config["trainer"]["threads"] for job in read(study).jobs if job.kind == "stream"), default=1
-        )
+        threads = max((job.config["trainer"]["threads"] for job in read(study).jobs if job.kind == "stream"), default=1)
     return work(study, threads=threads, session=given.get("--session"), retries=retries)
 
 

@@ -1,4 +1,4 @@
-"""Commands as people type them. What several tests look at is made once, also where xdist runs them in several processes."""
+"""Commands as people type them. What several tests look at is made once, also under xdist."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def study(together: Path) -> Lab:
-    """The line, swept for real in a folder of its own: its study, its streams and the data set that all others use."""
+    """The line, swept for real in a folder of its own; its streams and its data are what all others use."""
     lab = Lab(together / "lab", together / "data")
     with alone(together / "lab.lock", print, "the shared study"):
         if not (together / "finished").is_file():
@@ -60,9 +60,7 @@ def fresh(study: Lab, tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Done]:
+def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     """Type a command without starting a process; in an empty folder, unless another is named."""
 
     def type_it(verb: str, *words: str, home: Path | None = None) -> Done:

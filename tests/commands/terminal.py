@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,7 @@ class Lab:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_interruptible,
         )
         self.started.append(process)
         return process
@@ -90,6 +92,11 @@ class Lab:
             text = predictions.read_text(encoding="utf-8") if predictions.is_file() else None
             assert found.setdefault(record["name"], (kept, text)) == (kept, text), "one arm, one result"
         return found
+
+
+def _interruptible() -> None:
+    """As in a terminal. What a script starts in the background ignores Ctrl-C, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def ended(process: subprocess.Popen[str]) -> Done:

@@ -1,4 +1,4 @@
-"""A disk that is full or cannot be written: one message, exit code not 0, nothing half written, nothing lost."""
+"""A disk that is full or read-only: one message, exit code not 0, nothing half written, nothing lost."""
 
 from __future__ import annotations
 

@@ -29,9 +29,7 @@ def helps() -> dict[str, subprocess.CompletedProcess[str]]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_help_is_quick_and_holds_an_example(
-    verb: str, helps: dict[str, subprocess.CompletedProcess[str]]
-) -> None:
+def test_help_is_quick_and_holds_an_example(verb: str, helps: dict[str, subprocess.CompletedProcess[str]]) -> None:
     done = helps[verb]
     assert done.returncode == 0
     assert f"\n    python -m fusionlab.{verb}" in done.stdout

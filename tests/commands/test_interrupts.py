@@ -24,9 +24,7 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
 
 
 def job_log(lab: Lab, kind: str) -> str:
-    return "".join(
-        place.read_text(encoding="utf-8") for place in lab.home.rglob(f"jobs/{kind}-*/attempts/*/log.txt")
-    )
+    return "".join(place.read_text(encoding="utf-8") for place in lab.home.rglob(f"jobs/{kind}-*/attempts/*/log.txt"))
 
 
 def test_ctrl_c_ends_everything_and_the_same_command_goes_on(study: Lab, fresh: Lab) -> None:
@@ -43,9 +41,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(study: Lab, fresh: 
     assert "Traceback" not in done.err
     told = done.err.rstrip().splitlines()[-2:]
     assert told[0] == "interrupted; this goes on where it was:"
-    assert told[1].split()[:3] == ["python", "-m", "fusionlab.sweep"] and told[1].endswith(
-        "optim.fusion.epochs=400"
-    )
+    assert told[1].split()[:3] == ["python", "-m", "fusionlab.sweep"] and told[1].endswith("optim.fusion.epochs=400")
     assert processes_of(fresh.home) == []
     assert {record["kind"] for record, _ in fresh.records().values()} == {"stream"}, "nothing half published"
 

@@ -1,4 +1,4 @@
-"""Every knob turns something: outside `run` it changes what an arm is, and somebody reads it; inside it changes nothing."""
+"""Every knob turns something: outside `run` it changes what an arm is; and somebody reads each."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ TURNED += ["optim.streams.betas", "optim.fusion.betas"]
 OTHER: dict[str, Any] = {
     "streams": "motion", "layer": "relu4", "above": "fresh", "fusion.init": "gaussian", "temporal.extent": 2,
     "optim.streams.betas": "[0.8,0.99]", "optim.fusion.betas": "[0.8,0.99]", "data.store.size": 40,
-    "optim.streams.schedule.name": "constant", "optim.fusion.schedule.name": "constant", "trainer.precision": "bf16-mixed",
-    "data.dataset.shake": 0.5, "data.sampling.crop": 40,
+    "optim.streams.schedule.name": "constant", "optim.fusion.schedule.name": "constant",
+    "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
 }  # fmt: skip
 # Conv fusion needs equal widths: turned together.
 WITH = {
@@ -85,7 +85,8 @@ def test_another_optimiser_is_another_arm(plain: Plan) -> None:
     "word",
     [
         "run.root=elsewhere", "run.folder=elsewhere", "run.data=elsewhere", "run.device=cpu", "run.workers=3",
-        "run.checkpoint_every=7", "run.retries=2", "run.table.caption=other", "run.logger.name=wandb", "table=how", "logger=wandb",
+        "run.checkpoint_every=7", "run.retries=2", "run.table.caption=other", "run.logger.name=wandb",
+        "table=how", "logger=wandb",
     ],
 )  # fmt: skip
 def test_a_leaf_of_run_changes_no_signature(plain: Plan, word: str) -> None:
@@ -104,7 +105,8 @@ def test_the_leaves_of_run_are_all_tried_above() -> None:
 
 # Handed over whole to what refuses a leaf that it does not know; each is tried with one below.
 WHOLE = ("fusion", "temporal", "backbone.appearance", "backbone.motion", "data.dataset", "data.store.flow",
-         "optim.streams", "optim.fusion", "optim.streams.schedule", "optim.fusion.schedule", "run.table")  # fmt: skip
+         "optim.streams", "optim.fusion", "optim.streams.schedule", "optim.fusion.schedule",
+         "run.table")  # fmt: skip
 
 
 @pytest.mark.parametrize("part", WHOLE)
@@ -114,9 +116,14 @@ def test_a_part_refuses_a_leaf_that_it_does_not_read(part: str) -> None:
     for word in part.split("."):
         place = place[word]
     place["nobody_reads_this"] = 1
-    with pytest.raises(UserError, match=r"(?s)nobody_reads_this"):
+
+    def build() -> None:
         examine(config)
         Blueprint().describe(config)
+
+    with pytest.raises(UserError) as refused:
+        build()
+    assert "nobody_reads_this" in str(refused.value)
 
 
 def constants(node: ast.AST) -> Iterator[str]:
@@ -124,9 +131,7 @@ def constants(node: ast.AST) -> Iterator[str]:
     for one in ast.walk(node):
         if isinstance(one, ast.Subscript | ast.Call | ast.For | ast.comprehension):
             yield from (
-                part.value
-                for part in ast.walk(one)
-                if isinstance(part, ast.Constant) and isinstance(part.value, str)
+                part.value for part in ast.walk(one) if isinstance(part, ast.Constant) and isinstance(part.value, str)
             )
 
 
@@ -140,7 +145,8 @@ def test_every_other_leaf_is_looked_up_by_name() -> None:
     names = looked_up()
     unread = [
         leaf for leaf in LEAVES
-        if not leaf.startswith(tuple(f"{part}." for part in WHOLE)) and leaf.partition("[")[0].rpartition(".")[2] not in names
+        if not leaf.startswith(tuple(f"{part}." for part in WHOLE))
+        and leaf.partition("[")[0].rpartition(".")[2] not in names
     ]  # fmt: skip
     assert not unread
     assert "nobody_reads_this" not in names
@@ -169,10 +175,8 @@ class Read(Mapping[str, Any]):
         return len(self._content)
 
 
-def test_the_recording_config_finds_a_leaf_that_nobody_reads(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The data, the loaders and the nets are asked for as the jobs ask, from a config with one leaf too many."""
+def test_the_recording_config_finds_a_leaf_that_nobody_reads(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Data, loaders and nets are asked for as the jobs ask, from a config with some leaves too many."""
     from fusionlab.data.brush.brush import Brush
     from fusionlab.door import build, data
     from fusionlab.training.recipe import recipe
@@ -187,9 +191,7 @@ def test_the_recording_config_finds_a_leaf_that_nobody_reads(
     monkeypatch.setattr(Brush, "make", lambda *_, **__: None)
     monkeypatch.setattr(data, "prepare", lambda *_, **__: tmp_path)
 
-    opened = data.open_data(
-        {"dataset": whole["data"]["dataset"], "store": whole["data"]["store"]}, whole["run"]
-    )
+    opened = data.open_data({"dataset": whole["data"]["dataset"], "store": whole["data"]["store"]}, whole["run"])
     seen -= {leaf for leaf in seen if leaf.startswith("data.store.nobody")}  # hashed, as all of the store is
     opened.module(whole, streams="both", snippets=whole["data"]["sampling"]["snippets"], batch_size=1)
     towers = build.towers(whole, 24)
@@ -203,12 +205,10 @@ def test_the_recording_config_finds_a_leaf_that_nobody_reads(
         if leaf.partition("[")[0] not in seen
     }
     assert {leaf for leaf in unread if leaf.endswith("nobody_reads_this")} == {
-        "data.sampling.nobody_reads_this", "data.store.nobody_reads_this", "trainer.nobody_reads_this", "seed.nobody_reads_this",
+        f"{room}.nobody_reads_this" for room in ("data.sampling", "data.store", "trainer", "seed")
     }  # fmt: skip
     # The rest is read outside: by the planner, by the job's own process, in the cohort.
-    rest = {
-        leaf for leaf in unread if not leaf.endswith("nobody_reads_this") and not leaf.startswith("optim.")
-    }
+    rest = {leaf for leaf in unread if not leaf.endswith("nobody_reads_this") and not leaf.startswith("optim.")}
     assert rest == {
         "streams",
         "trainer.precision",

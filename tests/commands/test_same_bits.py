@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -82,33 +83,35 @@ def test_killed_in_a_stream_and_continued(study: Lab, tmp_path: Path) -> None:
 
 
 def test_killed_before_the_store_is_published_and_continued(study: Lab, fresh: Lab, tmp_path: Path) -> None:
-    """The videos are there, the store is made again; it has the same hash, or the streams would be refused."""
+    """The store is made again; it has the same hash, or the streams would be refused."""
     shutil.copytree(study.data / "videos", tmp_path / "data" / "videos")
     killed_and_continued(study, Lab(fresh.home, tmp_path / "data"), "prepare.before_publish")
     assert len(list((tmp_path / "data" / "stores").glob("[!.]*"))) == 1
 
 
 def killed_and_continued(study: Lab, lab: Lab, point: str) -> None:
+    """A worker tries a job that was killed again, from its checkpoint; after the third death it is the user's turn."""
     killed = lab.run(*ALONE, **{VARIABLE: point})
-    assert killed.status == 1
-    assert CONV not in lab.records()
     assert "Traceback" not in killed.err
-    told = "ended with status -9" if point == "ledger.after_claim" else "killed by SIGKILL"
-    assert told in killed.err
+    if point == "ledger.after_claim":
+        assert "ended with status -9" in killed.err
+    else:
+        outcomes = [
+            json.loads(end.read_text(encoding="utf-8"))["outcome"] for end in lab.home.rglob("claims/*.end.json")
+        ]
+        assert "died" in outcomes
+    if not point.startswith("stream"):  # a stream is so short here that it may come to its end by itself
+        assert killed.status == 1
+        assert CONV not in lab.records()
+        assert "this goes on where it was" in killed.err or "killed by SIGKILL" in killed.err
 
     done = lab.run(*ALONE)
     assert done.status == 0, done.err
     assert done.out.startswith("continued study: ")
     if ".step" in point:
-        kind = "cohort" if point.startswith("cohort") else "appearance"
-        job = (
-            next(lab.home.rglob(f"jobs/{kind}-*"))
-            if kind == "cohort"
-            else next((lab.home / "runs/streams").iterdir())
-        )
-        assert "continuing at step" in sorted((job / "attempts").iterdir())[-1].joinpath("log.txt").read_text(
-            encoding="utf-8"
-        )
+        folder = "streams/*" if point.startswith("stream") else "*/jobs/cohort-*"
+        logs = sorted((lab.home / "runs").glob(f"{folder}/attempts/*/log.txt"))
+        assert "continuing at step" in "".join(log.read_text(encoding="utf-8") for log in logs)
     whole, continued = study.records(), lab.records()
     assert set(continued) == {CONV, LATE, *STREAMS}
     assert continued == {name: whole[name] for name in continued}

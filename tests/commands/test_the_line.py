@@ -86,9 +86,7 @@ def test_the_line_for_real(study: Lab, first_run: Done) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", [[], ["-m"]], ids=["plain", "-m"])
-def test_the_same_line_again_does_nothing_and_prints_the_same(
-    study: Lab, first_run: Done, flag: list[str]
-) -> None:
+def test_the_same_line_again_does_nothing_and_prints_the_same(study: Lab, first_run: Done, flag: list[str]) -> None:
     before = {place: place.stat().st_mtime_ns for place in study.study.rglob("published/*/*")}
     again = study.run("sweep", *flag, *LINE, FAST, "run.checkpoint_every=2")
     assert again.status == 0, again.err

@@ -1,4 +1,4 @@
-"""From plain configs to towers and nets, and the same on paper: what cannot be built is said before anything starts."""
+"""From plain configs to towers and nets, and the same on paper: what cannot be built is said beforehand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LAYER_OF_LATE = "softmax"
 
 @contextmanager
 def _told(*configs: Mapping[str, Any]) -> Iterator[None]:
-    """What a part's constructor has against its numbers is the user's to know; the part may be the user's own."""
+    """What a constructor has against its numbers is the user's to know; the part may be the user's own."""
     try:
         yield
     except (TypeError, ValueError, RuntimeError) as error:
@@ -92,7 +92,8 @@ class Blueprint:
                 return describe(LateNet(), appearance, motion)
             with _told(config["fusion"], config["temporal"]):
                 return check(
-                    appearance, motion, part(config["fusion"]), part(config["temporal"]), config["layer"], above=config["above"]
+                    appearance, motion, part(config["fusion"]), part(config["temporal"]), config["layer"],
+                    above=config["above"],
                 )  # fmt: skip
 
 

@@ -1,4 +1,7 @@
-"""Hydra as a library: overrides in, a composed tree out. Never `hydra.main`: the sweep sees its whole grid before anything runs."""
+"""Hydra as a library: overrides in, a composed tree out.
+
+Never `hydra.main`: the sweep sees its whole grid before anything runs.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ from fusionlab.records.signature import flatten
 
 
 class OwnConfFirst(SearchPathPlugin):
-    """`./conf` is searched before the packaged folder, so that a user of the wheel can add a part or change one."""
+    """`./conf` is searched before the packaged folder: a user of the wheel can add a part or change one."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         mine = conf.own()
@@ -99,16 +102,12 @@ def _known(content: DictConfig, path: str) -> bool:
 
 
 def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
-    """What there is beside it, as deep as the path is right; or an option of this name that lies elsewhere."""
+    """What there is beside it, as deep as the path is right; or options of this name that lie elsewhere."""
     above, _, leaf = path.rpartition(".")
     while above and not OmegaConf.is_dict(OmegaConf.select(content, above)):
         above = above.rpartition(".")[0]
     there = OmegaConf.select(content, above) if above else content
-    beside = (
-        [f"{above}.{name!s}" for name in there]
-        if above
-        else sorted({*map(str, there), *conf.groups(), "exclude"})
-    )
+    beside = [f"{above}.{name!s}" for name in there] if above else sorted({*map(str, there), *conf.groups(), "exclude"})
     error = unknown("option", path, beside, form=f"{{}}={value}")
     plain = flatten(OmegaConf.to_container(content))  # type: ignore[arg-type]
     elsewhere = [name for name in plain if name.rpartition(".")[2] == leaf]

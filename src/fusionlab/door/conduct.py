@@ -22,12 +22,13 @@ POLL = 0.3  # seconds between two looks at the ledger
 
 
 def conduct(study: Study) -> int:
-    """Work on the study until nothing more can be done here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
+    """Work on the study until nothing is left to do here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
     begun = time.monotonic()
     device(study.run)
     new = study.plan.write(study.folder)
     print(
-        f"{'new' if new else 'continued'} study: {study.folder} ({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)",
+        f"{'new' if new else 'continued'} study: {study.folder} "
+        f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)",
         flush=True,
     )
     session, launcher = uuid.uuid4().hex, Local()
@@ -87,9 +88,7 @@ def _close(study: Study, summary: Summary, launcher: Local, seconds: float) -> i
         print(f"report: {study.folder / 'report' / 'index.html'}")
     for row in bad:
         log = f" (log: {row.log})" if row.log else ""
-        print(
-            f"{row.state}: {row.name}: {' '.join((row.reason or 'not begun').split())}{log}", file=sys.stderr
-        )
+        print(f"{row.state}: {row.name}: {' '.join((row.reason or 'not begun').split())}{log}", file=sys.stderr)
     for worker, status in launcher.strayed().items():
         print(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
     if any(row.state in ("waiting", "running") for row in bad):

@@ -1,7 +1,7 @@
-"""What can be known to be wrong with a composed config before anything starts; the rest is said by the job that meets it.
+"""What is known to be wrong with a composed config before anything starts; the rest is said by its job.
 
-Each room checks its own numbers where it takes them. Here they are only handed over early, so that a typo in the
-learning rate does not come to light behind an hour of decoding.
+Each room checks its own numbers where it takes them. Here they are only handed over early, so that a typo in
+the learning rate does not come to light behind an hour of decoding.
 """
 
 from __future__ import annotations
@@ -38,20 +38,17 @@ def _optim(path: str, block: Mapping[str, Any]) -> None:
     try:
         recipe(block)
     except UserError as error:
-        raise UserError(
-            f"{path}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint
-        ) from None
+        raise UserError(f"{path}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint) from None
     _at_least(1, f"{path}.batch_size", block["batch_size"])
 
 
 def _data(data: Mapping[str, Any]) -> None:
     sampling, store = data["sampling"], data["store"]
     stride = sampling["stride"]
-    if not isinstance(stride, int) and not (
-        isinstance(stride, list) and list(map(type, stride)) == [int, int]
-    ):
+    if not isinstance(stride, int) and not (isinstance(stride, list) and list(map(type, stride)) == [int, int]):
         raise UserError(
-            "τ is a number of frames, or the least and the most of them", got=f"data.sampling.stride={stride}",
+            "τ is a number of frames, or the least and the most of them",
+            got=f"data.sampling.stride={stride}",
             hint="data.sampling.stride=4, or data.sampling.stride=[2,6]",
         )  # fmt: skip
     stride = stride if isinstance(stride, int) else tuple(stride)
@@ -60,7 +57,8 @@ def _data(data: Mapping[str, Any]) -> None:
         Sampling(sampling[snippets], sampling["fields"], stride, sampling["crop"])
     if not 0 < sampling["validation"] < 0.5:
         raise UserError(
-            "the validation set is a part below one half", got=f"data.sampling.validation={sampling['validation']}",
+            "the validation set is a part below one half",
+            got=f"data.sampling.validation={sampling['validation']}",
             hint="data.sampling.validation=0.1",
         )  # fmt: skip
     if store["bound"] <= 0:

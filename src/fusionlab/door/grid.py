@@ -1,4 +1,4 @@
-"""From a command's words to a study's plan: axes → points → arms, with the baselines that every study has → jobs."""
+"""From words to a study's plan: axes → points → arms, with the baselines that every study has → jobs."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def _axes(words: Words) -> tuple[Words, dict[str, list[Any]], Sequence[Mapping[s
     known, axes = conf.groups(), {}
     for axis, values in (run["grid"] or {}).items():
         if axis not in words.groups and axis not in words.leaves:
-            axes[axis] = [
-                value(axis, one, known) for one in (values if isinstance(values, list) else [values])
-            ]
+            axes[axis] = [value(axis, one, known) for one in (values if isinstance(values, list) else [values])]
     axes.update(words.axes)
     late = [one for one in axes.get("fusion", []) if one == "late"]
     if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
@@ -121,7 +119,7 @@ def _placed(config: dict[str, Any]) -> dict[str, Any]:
 def _arms(
     points: Sequence[Point], varying: Sequence[str], words: Words, blueprint: Blueprint
 ) -> list[tuple[str, Point]]:
-    """(kind, point) of every arm, each once: the baselines of each cohort's data and seed, then the fusions."""
+    """(kind, point) of every arm, once: the baselines of each cohort's data and seed, then the fusions."""
     arms: dict[str, tuple[str, Point]] = {}
     for point in points:
         baseline = _late(point, words)
@@ -131,9 +129,7 @@ def _arms(
             arms.setdefault(signature(arm_recipe(baseline.config)), ("late", baseline))
     for point in points:
         if point.config["streams"] not in ("both", *STREAMS):
-            raise UserError(
-                "no such streams", got=f"streams={point.config['streams']}", allowed=["both", *STREAMS]
-            )
+            raise UserError("no such streams", got=f"streams={point.config['streams']}", allowed=["both", *STREAMS])
         if point.config["streams"] == "both" and point.choices["fusion"] != "late":
             try:
                 blueprint.describe(point.config)
@@ -149,18 +145,14 @@ def _in_grid(error: UserError, point: Point, varying: Sequence[str]) -> UserErro
     if len([axis for axis in varying if axis in ARM]) < 2:
         return error
     text = ",".join(f"{axis}:{one}" for axis, one in own.items())
-    return UserError(
-        error.what, got=error.got, allowed=error.allowed, hint=f"{error.hint}; or 'exclude=[{{{text}}}]'"
-    )
+    return UserError(error.what, got=error.got, allowed=error.allowed, hint=f"{error.hint}; or 'exclude=[{{{text}}}]'")
 
 
 def _late(point: Point, words: Words) -> Point:
     """The late fusion of a point's streams: the same config but for what is an arm's own."""
     choices = {group: name for group, name in point.choices.items() if name is not None}
     made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
-    leaves = {
-        path: one for path, one in {**words.leaves, **point.axes}.items() if path.split(".")[0] not in ARM
-    }
+    leaves = {path: one for path, one in {**words.leaves, **point.axes}.items() if path.split(".")[0] not in ARM}
     config = made.with_leaves(
         {path: one for path, one in leaves.items() if path not in made.choices} | {"layer": LAYER_OF_LATE}
     )
@@ -180,9 +172,7 @@ def _jobs(arms: Sequence[tuple[str, Point]], shared: str) -> tuple[list[Job], li
     for kind, point in arms:
         run = {"run": point.config["run"]}
         store = f"prepare-{signature(data_recipe(point.config))}"
-        jobs.setdefault(
-            store, Job(store, "prepare", f"jobs/{store}", (), {**data_recipe(point.config), **run})
-        )
+        jobs.setdefault(store, Job(store, "prepare", f"jobs/{store}", (), {**data_recipe(point.config), **run}))
         streams = {}
         for stream in STREAMS:
             recipe = stream_recipe(point.config, stream)
@@ -190,13 +180,11 @@ def _jobs(arms: Sequence[tuple[str, Point]], shared: str) -> tuple[list[Job], li
         if kind in STREAMS:
             recipe = stream_recipe(point.config, kind)
             arm = Arm(
-                _name({"streams": kind, **_shown(point, kind)}), "stream", {"streams": kind, **_shown(point, kind)},
-                signature(recipe), recipe, streams[kind],
+                _name({"streams": kind, **_shown(point, kind)}), "stream",
+                {"streams": kind, **_shown(point, kind)}, signature(recipe), recipe, streams[kind],
             )  # fmt: skip
             folder = os.path.join(shared, signature(recipe))
-            jobs[streams[kind]] = Job(
-                streams[kind], "stream", folder, (store,), {**recipe, **run}, (arm.name,)
-            )
+            jobs[streams[kind]] = Job(streams[kind], "stream", folder, (store,), {**recipe, **run}, (arm.name,))
             planned.append(arm)
             continue
         axes = {"streams": "both", **_shown(point, kind)}
@@ -235,9 +223,7 @@ def _shown(point: Point, kind: str) -> dict[str, Any]:
     alike = len(set(seeds.values())) == 1
     seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
     other = {
-        axis: _scalar(one)
-        for axis, one in point.axes.items()
-        if axis not in what and axis.split(".")[0] != "seed"
+        axis: _scalar(one) for axis, one in point.axes.items() if axis not in what and axis.split(".")[0] != "seed"
     }
     other = {axis: one for axis, one in other.items() if kind == "fused" or axis.split(".")[0] not in ARM}
     return {**what, **{axis: one for axis, one in other.items() if axis not in ("streams", *ARM)}, **seed}
@@ -252,7 +238,7 @@ def _name(axes: Mapping[str, Any]) -> str:
 
 
 def _folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], plan: Plan) -> Path:
-    """As asked for; else named readably after what was said, and by the plan's signature: the same command, the same folder."""
+    """As asked for; else named after what was said and by the plan's signature: same command, same folder."""
     if run["folder"]:
         return Path(run["folder"])
     said = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []

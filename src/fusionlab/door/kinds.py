@@ -28,9 +28,7 @@ def _group(path: str, there: Mapping[str, Any], value: Any) -> None:
     if isinstance(value, Mapping):
         return
     if not there:  # run.grid
-        raise UserError(
-            f"{path} holds options by name", got=f"{path}={value}", hint=f"'{path}={{fusion:[conv,sum]}}'"
-        )
+        raise UserError(f"{path} holds options by name", got=f"{path}={value}", hint=f"'{path}={{fusion:[conv,sum]}}'")
     below = [f"{path}.{leaf}" for leaf in there]
     hint = f"{below[0]}=…" if len(below) > 1 else f"{below[0]}={value}"
     raise UserError(f"{path} is a group of options, not one", got=f"{path}={value}", allowed=below, hint=hint)

@@ -1,6 +1,6 @@
 """The words of a command line -> what is fixed, what is an axis, what is left out.
 
-Hydra's own grammar reads them: `fusion=conv,sum`, `seed=range(5)`, `layer=relu5`, `exclude=[{fusion:sum,layer:fc8}]`.
+Hydra's own grammar reads them: `fusion=conv,sum`, `seed=range(5)`, `exclude=[{fusion:sum,layer:fc8}]`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fusionlab.errors import UserError, unknown
 
 @dataclass(frozen=True)
 class Words:
-    """`groups` and `leaves` are fixed; `axes` take several values each, in the order in which they were typed."""
+    """`groups` and `leaves` are fixed; `axes` take several values each, in the order as typed."""
 
     groups: Mapping[str, str] = field(default_factory=dict)
     leaves: Mapping[str, Any] = field(default_factory=dict)
@@ -39,11 +39,7 @@ def parse(words: Sequence[str]) -> Words:
         override = _override(word)
         name = override.key_or_group
         if name in seen:
-            hint = (
-                "one list: 'exclude=[{…},{…}]'"
-                if name == "exclude"
-                else f"{name}=a,b for an axis of two values"
-            )
+            hint = "one list: 'exclude=[{…},{…}]'" if name == "exclude" else f"{name}=a,b for an axis of two values"
             raise UserError("an option is given twice", got=name, hint=hint)
         seen.add(name)
         if override.is_sweep_override():

@@ -30,9 +30,7 @@ def differences(first: Path, second: Path) -> list[str]:
 
 def _files(folder: Path) -> set[str]:
     return {
-        str(path.relative_to(folder))
-        for path in folder.rglob("*")
-        if path.is_file() and not path.name.startswith(".")
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
     }
 
 

@@ -27,9 +27,7 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
         seen = [canonical(value) for value in values]
         twice = [value for place, value in enumerate(values) if seen[place] in seen[:place]]
         if twice:
-            raise UserError(
-                "an axis names a value twice", got=f"{axis}: {twice[0]}", hint="leave one of them out"
-            )
+            raise UserError("an axis names a value twice", got=f"{axis}: {twice[0]}", hint="leave one of them out")
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     kept = points
     for entry in exclude:
@@ -53,9 +51,7 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
             )
         kept = [point for point in kept if not _matches(point, leaves)]
     if not kept:
-        raise UserError(
-            "the excludes leave nothing of the grid", got=", ".join(_spell(entry) for entry in exclude)
-        )
+        raise UserError("the excludes leave nothing of the grid", got=", ".join(_spell(entry) for entry in exclude))
     return kept
 
 

@@ -126,13 +126,9 @@ class Ledger:
             return State("published")
         if living:
             return State("running", by=self.holder(living), attempts=len(attempts), log=living.log)
-        failures = (
-            self.count(attempts, "failed") if self.session else int(bool(end and end["outcome"] == "failed"))
-        )
+        failures = self.count(attempts, "failed") if self.session else int(bool(end and end["outcome"] == "failed"))
         if failures > (self.retries if self.session else 0):
-            reasons = [
-                (one, ended) for one in attempts if (ended := self._end(one)) and ended["outcome"] == "failed"
-            ]
+            reasons = [(one, ended) for one in attempts if (ended := self._end(one)) and ended["outcome"] == "failed"]
             failed, why = reasons[-1]
             return State("failed", reason=why["reason"], log=failed.log, attempts=len(attempts))
         return State("ready", attempts=len(attempts))

@@ -76,9 +76,7 @@ class Plan:
         order = [[job.id, job.kind, sorted(job.needs), list(job.arms)] for job in jobs]
         made = cls(
             SCHEMA,
-            signature(
-                {"arms": [[arm.name, arm.kind, arm.signature, arm.job] for arm in arms], "jobs": order}
-            ),
+            signature({"arms": [[arm.name, arm.kind, arm.signature, arm.job] for arm in arms], "jobs": order}),
             command,
             jobs,
             arms,
@@ -176,18 +174,14 @@ def check(plan: Plan) -> None:
             raise UserError(f"a plan names a {what} twice", got=twice[0])
     for name in [job.id for job in plan.jobs] + [arm.name for arm in plan.arms]:
         if not name or name.startswith(".") or "/" in name or "\0" in name or len(name.encode()) > 200:
-            raise UserError(
-                "a name that cannot be a folder's", got=repr(name), hint="fewer axes, and plain values"
-            )
+            raise UserError("a name that cannot be a folder's", got=repr(name), hint="fewer axes, and plain values")
     jobs = {job.id: job for job in plan.jobs}
     for job in plan.jobs:
         if job.kind not in JOB_KINDS:
             raise UserError("a job of an unknown kind", got=f"{job.id}: {job.kind}", allowed=JOB_KINDS)
         for need in job.needs:
             if need not in jobs:
-                raise UserError(
-                    "a job needs one that is not in the plan", got=f"{job.id} needs {need}", allowed=jobs
-                )
+                raise UserError("a job needs one that is not in the plan", got=f"{job.id} needs {need}", allowed=jobs)
     circle = _circle(plan.jobs)
     if circle:
         raise UserError("jobs that wait for each other in a circle", got=" needs ".join(circle))

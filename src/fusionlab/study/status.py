@@ -100,9 +100,7 @@ class Status:
             return ArmRow(arm.name, arm.kind, state, reason, log, arm.job)
         record = find_record(arm, self._published(arm.job))
         if record is None:
-            return ArmRow(
-                arm.name, arm.kind, "failed", "its job was published without a record of it", log, arm.job
-            )
+            return ArmRow(arm.name, arm.kind, "failed", "its job was published without a record of it", log, arm.job)
         return ArmRow(arm.name, arm.kind, record["status"], record["reason"], record["log"], arm.job)
 
     def _published(self, job_id: str) -> list[dict[str, Any]]:

@@ -77,9 +77,7 @@ def work(
     another worker is running is waited for, since that worker may die.
     """
     folder = Path(study).absolute()
-    ledger = Ledger(
-        folder, read(folder), session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s
-    )
+    ledger = Ledger(folder, read(folder), session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s)
     worker = _Worker(ledger, folder, argv, threads, poll, beat_s, grace_s, say)
     with worker.listening():
         return worker.run()

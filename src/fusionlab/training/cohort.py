@@ -140,9 +140,7 @@ class Cohort(pl.LightningModule):
         if not arms:
             return
         features = self.trunk_features(batch, arms)
-        for arm, loss in zip(
-            arms, numbers([arm.loss(features, batch["label"]) for arm in arms]), strict=True
-        ):
+        for arm, loss in zip(arms, numbers([arm.loss(features, batch["label"]) for arm in arms]), strict=True):
             self._sums[arm.name] += loss * len(batch["label"])
         self._count += len(batch["label"])
 

@@ -71,9 +71,7 @@ def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "c
     return evaluate(cohort.trunk, {name: arm.net for name, arm in done.items()}, loader, device=device)
 
 
-def accuracy(
-    predicted: Sequence[int], label: Sequence[int], kinds: Sequence[str] = ()
-) -> dict[str, dict[str, int]]:
+def accuracy(predicted: Sequence[int], label: Sequence[int], kinds: Sequence[str] = ()) -> dict[str, dict[str, int]]:
     """{kind: {correct, total}} with `kinds` the kind of each class, and all of them together under "all"."""
     counts = {kind: {"correct": 0, "total": 0} for kind in ("all", *dict.fromkeys(kinds))}
     for guess, truth in zip(predicted, label, strict=True):

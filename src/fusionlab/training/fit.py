@@ -139,9 +139,7 @@ def fit(
         if cohort.active() and epochs > 0:
             conduct = Conduct(folder, checkpoint_every, job, progress)
             try:
-                trainer(device, precision, epochs, conduct).fit(
-                    cohort, Onwards(data, cohort), data.val_dataloader()
-                )
+                trainer(device, precision, epochs, conduct).fit(cohort, Onwards(data, cohort), data.val_dataloader())
             except SIGTERMException:  # would leave the process with status 0, as if all were done
                 raise SystemExit(128 + signal.SIGTERM) from None
         if cohort.unmeasured():  # no arm has come to a validation, or none is trained at all

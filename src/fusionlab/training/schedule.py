@@ -87,7 +87,5 @@ def schedule(block: Mapping[str, Any]) -> Schedule:
             raise unknown(f"number of the schedule {name}", leaf, own, form="schedule.{}")
     made = SCHEDULES[name](**numbers)
     if made.warmup < 0 or (isinstance(made, Plateau) and made.wait < 1):
-        raise UserError(
-            f"a schedule of {name} cannot have these numbers", got=dict(block), hint="warmup ≥ 0, wait ≥ 1"
-        )
+        raise UserError(f"a schedule of {name} cannot have these numbers", got=dict(block), hint="warmup ≥ 0, wait ≥ 1")
     return made

@@ -92,7 +92,7 @@ class Local:
         return {worker.name: process.poll() for process, worker in self._started}
 
     def strayed(self) -> dict[LocalWorker, int]:
-        """Those that ended otherwise than a worker does (0: all published, 1: some failed): killed, a full disk."""
+        """Those that ended otherwise than by 0 (all published) or 1 (some failed): killed, a full disk."""
         ends = {worker: process.poll() for process, worker in self._started}
         return {worker: status for worker, status in ends.items() if status not in (None, 0, 1)}
 
