@@ -13,12 +13,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from terminal import Done, Lab, typed
+from terminal import FAST, LINE, Done, Lab, typed
 
 from fusionlab.records.lock import alone
-
-LINE = ("fusion=conv,sum", "layer=relu5")  # the line that the README begins with
-FAST = "debug=fast"
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,8 @@ from typing import Any
 
 from fusionlab.door.verb import run
 
+LINE = ("fusion=conv,sum", "layer=relu5")  # the line that the README begins with
+FAST = "debug=fast"
 WAIT = 300  # seconds; a command here takes less than a minute, also on a machine that does other things
 NOT_REPRODUCED = ("circumstances", "log")
 

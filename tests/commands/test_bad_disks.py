@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FAST
-from terminal import Lab, processes_of
+from terminal import FAST, Lab, processes_of
 
 pytestmark = pytest.mark.slow
 

@@ -32,7 +32,7 @@ def helps() -> dict[str, subprocess.CompletedProcess[str]]:
 def test_help_is_quick_and_holds_an_example(verb: str, helps: dict[str, subprocess.CompletedProcess[str]]) -> None:
     done = helps[verb]
     assert done.returncode == 0
-    assert f"\n    python -m fusionlab.{verb}" in done.stdout
+    assert f"python -m fusionlab.{verb} " in done.stdout
     assert done.stdout.startswith(verbs()[verb])
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert not loaded & set(HEAVY)

@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from conftest import FAST, LINE
-from terminal import WAIT, Lab, ended, processes_of
+from terminal import FAST, LINE, WAIT, Lab, ended, processes_of
 
 pytestmark = pytest.mark.slow
 

@@ -7,8 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import FAST
-from terminal import Lab
+from terminal import FAST, Lab
 
 from fusionlab.records.crash import VARIABLE
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from conftest import FAST, LINE
-from terminal import Done, Lab
+from terminal import FAST, LINE, Done, Lab
 
 BASELINES = ["streams=appearance,seed=0", "streams=motion,seed=0", "fusion=late,layer=softmax,seed=0"]
 FUSED = [f"fusion={fusion},layer=relu5,temporal=pool2d,seed=0" for fusion in ("conv", "sum")]

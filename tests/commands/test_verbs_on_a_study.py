@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FAST, LINE
-from terminal import Done, Lab
+from terminal import FAST, LINE, Done, Lab
 
 pytestmark = pytest.mark.slow
 

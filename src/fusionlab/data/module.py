@@ -72,9 +72,7 @@ class TwoStreamData(pl.LightningDataModule):
         missing = [name for name, _ in (*train, *test) if name not in self.store.videos]
         if missing:
             told = f"{len(missing)} of {len(train) + len(test)}: {', '.join(missing[:5])}"
-            raise UserError(
-                "videos of the lists are not in the store", got=told, hint="python -m fusionlab.prepare"
-            )
+            raise UserError("videos of the lists are not in the store", got=told, hint="python -m fusionlab.prepare")
         train, held_out = validation_list.cut(train, self.dataset.group, self.seed, self.validation)
         self.entries = {"train": train, "validation": held_out, "test": test}
 

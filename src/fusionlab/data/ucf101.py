@@ -49,9 +49,7 @@ def read_list(path: Path, classes: Sequence[str]) -> list[Entry]:
         if folder not in labels:
             near = nearest(folder, labels)
             hint = f"is it {near} ?" if near else f"one of the {len(labels)} folders of the class index"
-            raise UserError(
-                "a list names a class that the class index has not", got=f"{place}: {line}", hint=hint
-            )
+            raise UserError("a list names a class that the class index has not", got=f"{place}: {line}", hint=hint)
         if number and number.strip() != str(labels[folder] + 1):
             raise UserError(
                 "a label disagrees with the class index",
@@ -108,15 +106,11 @@ class UCF101:
         test = read_list(self.folder / f"testlist{split:02d}.txt", self.classes)
         shared = {group_of(name) for name, _ in train} & {group_of(name) for name, _ in test}
         if shared:
-            raise UserError(
-                "groups are in both the training and the test list", got=", ".join(sorted(shared)[:5])
-            )
+            raise UserError("groups are in both the training and the test list", got=", ".join(sorted(shared)[:5]))
         return train, test
 
     def videos(self) -> list[Entry]:
-        present = [
-            split for split in range(1, SPLITS + 1) if (self.folder / f"trainlist{split:02d}.txt").exists()
-        ]
+        present = [split for split in range(1, SPLITS + 1) if (self.folder / f"trainlist{split:02d}.txt").exists()]
         return united([entries for split in present or [1] for entries in self.lists(split)])
 
     def path(self, name: str) -> Path:

@@ -33,9 +33,7 @@ def cut(
     for name, label in train:
         labels.setdefault(group(name), Counter())[label] += 1
     if len(labels) < 2:
-        raise UserError(
-            "a validation set needs at least two groups", got=f"{len(labels)} in the training list"
-        )
+        raise UserError("a validation set needs at least two groups", got=f"{len(labels)} in the training list")
     wanted = {label: fraction * count for label, count in Counter(label for _, label in train).items()}
     taken: Counter[int] = Counter()
     chosen: set[str] = set()

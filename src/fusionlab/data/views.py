@@ -57,9 +57,7 @@ class View:
     crop: crops.Crop
 
 
-def training_view(
-    frames: int, height: int, width: int, how: Sampling, seed: int, epoch: int, index: int
-) -> View:
+def training_view(frames: int, height: int, width: int, how: Sampling, seed: int, epoch: int, index: int) -> View:
     """The view of a training sample in an epoch."""
     draw = np.random.Generator(np.random.Philox(key=key("sample", seed, epoch, index)))
     centres = clips.drawn(frames, how.snippets, how.fields, how.strides, draw)

@@ -29,21 +29,29 @@ def render(scene: Scene, noise: float = 0.0, clutter: int = 0, hue_distance: flo
 def planes(scene: Scene, noise: float = 0.0, clutter: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Luma and hue number of each pixel, both (F, SIZE, SIZE)."""
     ground, hue = _still(scene, clutter)
-    frames, side = scene.paths.shape[1], SIZE + 2 * PAD
-    y, x = np.mgrid[0:side, 0:side].astype(np.float64) - PAD
+    frames = scene.paths.shape[1]
     luma = np.repeat(ground[None], frames, axis=0)
     hues = np.repeat(hue[None], frames, axis=0)
-    for mover, path in zip((HAND, DECOY), scene.paths, strict=True):
+    for mover, centre, path in zip((HAND, DECOY), scene.centres, scene.paths, strict=True):
+        near = _window(centre)  # a mover stays within its place, so only that is drawn
+        y, x = (axis - PAD for axis in np.mgrid[near])
         dx, dy = x - path[:, 0, None, None], y - path[:, 1, None, None]
         apart = np.sqrt(dx**2 + dy**2)
         cover = np.clip(DISC + 0.5 - apart, 0, 1)  # soft edge: motion of less than a pixel shows in luma
         pattern = MIDDLE + 25 * (np.cos(dx) + np.cos(dy))
-        luma = luma * (1 - cover) + pattern * cover
-        hues[apart < DISC] = mover
+        luma[:, *near] = luma[:, *near] * (1 - cover) + pattern * cover
+        hues[:, *near][apart < DISC] = mover
     if noise:
         luma = luma + np.random.Generator(np.random.Philox(key=scene.noise_seed)).normal(0, noise, luma.shape)
     whole = np.clip(np.rint(luma), LOW, HIGH).astype(np.uint8)
     return _shaken(whole, scene.shake), _shaken(hues, scene.shake)
+
+
+def _window(centre: NDArray[np.float64]) -> tuple[slice, slice]:
+    """Rows and columns of the canvas that hold a place and all that moves on it."""
+    x, y = centre + PAD
+    reach = GROUND + 1
+    return slice(int(y - reach), int(y + reach) + 2), slice(int(x - reach), int(x + reach) + 2)
 
 
 def _still(scene: Scene, clutter: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
