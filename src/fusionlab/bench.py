@@ -3,8 +3,8 @@
     python -m fusionlab.bench
     python -m fusionlab.bench out=experiments/bench/2026-11-21.md
 
-Takes a minute on two cores. Each row names what was measured, the figure, and what it should be; a figure beyond it is marked, not
-hidden. Exit code 0: all within; 1: some beyond.
+Takes a minute on two cores. Each row names what was measured, the figure, and what it should be; a figure
+beyond it is marked, not hidden. Exit code 0: all within; 1: some beyond.
 """
 
 from fusionlab.door.verb import run

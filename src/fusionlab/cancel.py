@@ -1,6 +1,8 @@
 """end the workers of a study on this machine; the same sweep continues it
 
     python -m fusionlab.cancel runs/my-study
+
+Each worker ends its job in order; what was published stays, and what was trained so far is continued.
 """
 
 from pathlib import Path
@@ -15,7 +17,11 @@ def main(words: list[str]) -> int:
     from fusionlab.study.plan import read
 
     if len(words) != 1:
-        raise UserError("cancel takes one study's folder", got=" ".join(words) or "nothing", hint="python -m fusionlab.cancel runs/my-study")
+        raise UserError(
+            "cancel takes one study's folder",
+            got=" ".join(words) or "nothing",
+            hint="python -m fusionlab.cancel runs/my-study",
+        )
     read(words[0])
     ended = Local().cancel(Path(words[0]))
     print("\n".join(f"ended worker {worker.name}" for worker in ended) or "no workers are running here")

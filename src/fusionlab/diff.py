@@ -15,7 +15,11 @@ def main(words: list[str]) -> int:
     from fusionlab.records.signature import differing
 
     if len(words) != 2:
-        raise UserError("diff takes two runs", got=" ".join(words) or "nothing", hint="python -m fusionlab.diff a/run.json b/run.json")
+        raise UserError(
+            "diff takes two runs",
+            got=" ".join(words) or "nothing",
+            hint="python -m fusionlab.diff a/run.json b/run.json",
+        )
     first, second = (read_record(word) for word in words)
     found = [("config." + leaf, a, b) for leaf, a, b in differing(first["config"], second["config"])]
     parts = ("signature", "status", "reason", "result")

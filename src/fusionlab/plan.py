@@ -1,6 +1,8 @@
 """show what a sweep would do: its arms and jobs, and which of them are done; nothing is started
 
     python -m fusionlab.plan fusion=conv,sum layer=relu3,relu5 seed=0,1
+
+The same words typed after `fusionlab.sweep` do it.
 """
 
 from fusionlab.door.verb import run
@@ -16,7 +18,9 @@ def main(words: list[str]) -> int:
     print(f"study  {study.folder}")
     print(f"\n{len(study.plan.jobs)} jobs")
     for job in study.plan.jobs:
-        print(f"  {found[job.id]:<10} {job.kind:<8} {job.id}" + (f"  ({len(job.arms)} arms)" if len(job.arms) > 1 else ""))
+        print(
+            f"  {found[job.id]:<10} {job.kind:<8} {job.id}" + (f"  ({len(job.arms)} arms)" if len(job.arms) > 1 else "")
+        )
     print(f"\n{len(study.plan.arms)} arms")
     for arm in study.plan.arms:
         print(f"  {arm.signature}  {arm.kind:<6}  {arm.name}")

@@ -50,7 +50,9 @@ def _composed(words: list[str]) -> dict[str, Any]:
     plan = plan_study(words).plan
     fused = [arm for arm in plan.arms if arm.kind == "fused"] or list(plan.arms[-1:])
     if len(fused) > 1:
-        raise UserError("a signature is of one arm", got=", ".join(arm.name for arm in fused[:4]), hint="one value for each option")
+        raise UserError(
+            "a signature is of one arm", got=", ".join(arm.name for arm in fused[:4]), hint="one value for each option"
+        )
     return fused[0].config
 
 

@@ -14,13 +14,23 @@ def main(words: list[str]) -> int:
     from fusionlab.study.status import summary
 
     if len(words) != 1:
-        raise UserError("status takes one study's folder", got=" ".join(words) or "nothing", hint="python -m fusionlab.status runs/my-study")
+        raise UserError(
+            "status takes one study's folder",
+            got=" ".join(words) or "nothing",
+            hint="python -m fusionlab.status runs/my-study",
+        )
     now = summary(words[0])
-    for title, rows in (("jobs", [(r.state, r.id, r) for r in now.jobs]), ("arms", [(r.state, r.name, r) for r in now.arms])):
+    for title, rows in (
+        ("jobs", [(r.state, r.id, r) for r in now.jobs]),
+        ("arms", [(r.state, r.name, r) for r in now.arms]),
+    ):
         print(f"{len(rows)} {title}")
         for state, name, row in rows:
             trouble = state in ("failed", "blocked")
-            print(f"  {state:<10} {name}" + (f": {' '.join((row.reason or '').split())} (log: {row.log})" if trouble else ""))
+            print(
+                f"  {state:<10} {name}"
+                + (f": {' '.join((row.reason or '').split())} (log: {row.log})" if trouble else "")
+            )
     return 0 if all(row.state == "done" for row in now.arms) else 1
 
 

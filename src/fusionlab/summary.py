@@ -1,6 +1,8 @@
 """describe an arm without data or training: its layers, taps, parameters, and where the streams meet
 
     python -m fusionlab.summary backbone=tiny fusion=conv layer=relu5
+
+Nothing is read and no weights are allocated.
 """
 
 from fusionlab.door.verb import run

@@ -5,9 +5,9 @@
     python -m fusionlab.sweep fusion=sum,conv layer=relu5,fc8 'exclude=[{fusion:sum,layer:fc8}]'
     python -m fusionlab.sweep experiment=demo
 
-Values with commas are axes; every point of the grid is an arm. The baselines (each stream alone, late fusion) are always there. The same
-command continues what an interrupted one began (Ctrl-C is safe), and tries again what had failed. Exit code 0: all arms are done;
-1: some failed, after the others have run.
+Values with commas are axes; every point of the grid is an arm. The baselines (each stream alone, late fusion)
+are always there. The same command continues what an interrupted one began (Ctrl-C is safe), and tries again
+what had failed. Exit code 0: all arms are done; 1: some failed, after the others have run.
 """
 
 from fusionlab.door.verb import run

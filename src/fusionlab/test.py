@@ -13,7 +13,9 @@ from fusionlab.errors import UserError
 def main(words: list[str]) -> int:
     """One line per arm."""
     if not words:
-        raise UserError("test takes a study's folder, and arms of it", got="nothing", hint="python -m fusionlab.test runs/my-study")
+        raise UserError(
+            "test takes a study's folder, and arms of it", got="nothing", hint="python -m fusionlab.test runs/my-study"
+        )
     from fusionlab.door.retest import retest
 
     return retest(words[0], words[1:])

@@ -17,7 +17,11 @@ def main(words: list[str]) -> int:
     study = plan_study(words, verb="train")
     fused = [arm.name for arm in study.plan.arms if arm.kind == "fused"]
     if len(fused) > 1:
-        raise UserError("train is for one arm", got=f"{len(fused)} arms: {', '.join(fused[:4])} …", hint="python -m fusionlab.sweep …")
+        raise UserError(
+            "train is for one arm",
+            got=f"{len(fused)} arms: {', '.join(fused[:4])} …",
+            hint="python -m fusionlab.sweep …",
+        )
     return conduct(study)
 
 

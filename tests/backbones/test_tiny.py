@@ -53,9 +53,7 @@ def test_receptive_field_is_what_one_place_sees() -> None:
     tower = Tiny(1, classes=2, size=96)
     for name, parameter in tower.named_parameters():
         parameter.fill_(0.0 if name.endswith("bias") else 1.0)  # then any light within the field shows
-    columns = torch.eye(96)[:, None, None, None, :].expand(
-        -1, 1, 1, 96, -1
-    )  # clip c is lit in column c alone
+    columns = torch.eye(96)[:, None, None, None, :].expand(-1, 1, 1, 96, -1)  # clip c is lit in column c alone
     for name, at in tower.collect(columns, ("relu1", "relu2", "relu5")).items():
         middle = at.shape[-1] // 2
         assert int((at[:, 0, 0, middle, middle] > 0).sum()) == tower.taps[name].field
@@ -87,15 +85,11 @@ def test_spellings_where_a_layer_has_parts() -> None:
     assert resolve("relu52", parts) == "relu5_2"
 
 
-@pytest.mark.parametrize(
-    "typo, near", [("rleu5", "relu5"), ("relu6", "relu"), ("fc9", "fc"), ("sofmax", "softmax")]
-)
+@pytest.mark.parametrize("typo, near", [("rleu5", "relu5"), ("relu6", "relu"), ("fc9", "fc"), ("sofmax", "softmax")])
 def test_a_typo_is_answered_with_the_nearest(typo: str, near: str) -> None:
     with torch.device("meta"):
         taps = Tiny(3, classes=2).taps
-    with pytest.raises(
-        UserError, match=f"unknown layer(.|\n)*allowed:.*relu5(.|\n)*did you mean layer={near}"
-    ):
+    with pytest.raises(UserError, match=f"unknown layer(.|\n)*allowed:.*relu5(.|\n)*did you mean layer={near}"):
         resolve(typo, taps)
 
 

@@ -64,9 +64,7 @@ def linear(train: Tensor, targets: dict[str, Tensor], test: Tensor) -> dict[str,
     return {name: (cross @ weights[name] + solved[name].mean(0)).argmax(1) for name in targets}
 
 
-def convolutional(
-    train: Tensor, targets: dict[str, Tensor], test: Tensor, epochs: int = 10
-) -> dict[str, Tensor]:
+def convolutional(train: Tensor, targets: dict[str, Tensor], test: Tensor, epochs: int = 10) -> dict[str, Tensor]:
     """Two convolutions and a layer for each question, trained together with Adam."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -83,9 +81,7 @@ def convolutional(
         for _ in range(epochs):
             for batch in torch.randperm(len(train)).split(50):
                 inner = trunk((train[batch] - mean) / scale)
-                loss = torch.stack(
-                    [F.cross_entropy(heads[name](inner), t[batch]) for name, t in targets.items()]
-                ).sum()
+                loss = torch.stack([F.cross_entropy(heads[name](inner), t[batch]) for name, t in targets.items()]).sum()
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
@@ -97,9 +93,7 @@ def convolutional(
 PROBES: dict[str, Guess] = {"linear": linear, "convolutional": convolutional}
 
 
-def probe(
-    how: str, pictures: NDArray[np.uint8], targets: Targets, clip: NDArray[np.int64]
-) -> dict[str, Accuracy]:
+def probe(how: str, pictures: NDArray[np.uint8], targets: Targets, clip: NDArray[np.int64]) -> dict[str, Accuracy]:
     """How often each target is told from the pictures (n, C, H, W); pictures of one clip stay in one half."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

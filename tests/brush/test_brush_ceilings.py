@@ -85,8 +85,7 @@ def scripts(run: Callable[[Scripted], None]) -> Iterator[Fraction]:
 def outcomes(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
     """The joint distribution of all that `compose` draws; a motion's path is a constant that names it."""
     named = [
-        SimpleNamespace(path=lambda frames, draw, n=n: np.full((frames, 2), float(n)))
-        for n in range(len(MOTIONS))
+        SimpleNamespace(path=lambda frames, draw, n=n: np.full((frames, 2), float(n))) for n in range(len(MOTIONS))
     ]
     monkeypatch.setattr(module, "MOTIONS", named)
     found: list[Outcome] = []
@@ -105,9 +104,7 @@ def outcomes(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
             scene = drawn[-1]
             hand, decoy = (tuple(centre) for centre in scene.centres.tolist())
             hand_motion, decoy_motion = (round(m) for m in (scene.paths[:, 0] - scene.centres)[:, 0].tolist())
-            found.append(
-                Outcome(label, hand, decoy, scene.place_hues, (hand_motion, decoy_motion), p / classes)
-            )
+            found.append(Outcome(label, hand, decoy, scene.place_hues, (hand_motion, decoy_motion), p / classes))
     return found
 
 

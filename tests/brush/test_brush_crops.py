@@ -98,9 +98,7 @@ def test_a_shaken_frame_is_cut_from_a_larger_picture() -> None:
         assert (canvas >= 0).all()
     luma = planes(scene)[0].astype(float)
     border = np.concatenate([luma[:, 0], luma[:, -1], luma[:, :, 0], luma[:, :, -1]], axis=1)
-    assert (
-        np.abs(border.mean(axis=1) - luma.mean()).max() < 12 and border.std(axis=1).min() > 4
-    )  # no flat edge
+    assert np.abs(border.mean(axis=1) - luma.mean()).max() < 12 and border.std(axis=1).min() > 4  # no flat edge
 
 
 def test_shake_and_noise_do_not_change_what_happens() -> None:

@@ -128,9 +128,7 @@ def ground(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 def test_the_ground_depends_on_seed_and_group_alone() -> None:
     def of(seed: int, label: Label, group: int, clip: int) -> Scene:
-        return compose(
-            seed, f"{label.name}/v_{label.name}_g{group:02d}_c{clip:02d}.avi", group, label, 2, 0.0
-        )
+        return compose(seed, f"{label.name}/v_{label.name}_g{group:02d}_c{clip:02d}.avi", group, label, 2, 0.0)
 
     for group in (1, 2, GROUPS):
         first = ground(of(0, LABELS[0], group, 1))

@@ -69,9 +69,7 @@ def test_ucf101s_own_reader_reads_it(made: Brush) -> None:
     on_disk = {str(file.relative_to(made.root)) for file in made.root.rglob("*.avi")}
     assert on_disk == {name for name, _ in videos}
     for name, label in videos:
-        assert (
-            name.startswith(f"{made.classes[label]}/v_{made.classes[label]}_g") and made.path(name).is_file()
-        )
+        assert name.startswith(f"{made.classes[label]}/v_{made.classes[label]}_g") and made.path(name).is_file()
 
 
 def test_three_splits_and_no_group_on_both_sides(made: Brush) -> None:
@@ -130,9 +128,7 @@ def test_every_packet_is_a_key_frame_of_a_lossless_codec(made: Brush) -> None:
 
 
 def test_made_twice_is_equal_bit_for_bit_and_another_seed_is_not(few: None, tmp_path: Path) -> None:
-    first, again, other = (
-        make(tmp_path / name, seed=seed).root for name, seed in (("a", 0), ("b", 0), ("c", 1))
-    )
+    first, again, other = (make(tmp_path / name, seed=seed).root for name, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert contents(again) == contents(first) and again.name == first.name != other.name
     one, differing = contents(first), contents(other)
     assert all(one[name] != differing[name] for name in one if name.endswith(".avi"))
@@ -241,9 +237,7 @@ brush.Brush(**{SMALL}).make(Path({str(tmp_path)!r}) / "here", say=lambda _: None
     assert not attempt.exists()
 
 
-def test_what_fails_while_it_is_made_leaves_no_set(
-    few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_fails_while_it_is_made_leaves_no_set(few: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also at the last step: only the rename makes it a set."""
     for step in ("publish", "write_json"):
         with monkeypatch.context() as patch:

@@ -41,10 +41,7 @@ def test_what_is_decoded_has_equal_luma(by: str, exchange: Exchange, tmp_path: P
 @pytest.mark.parametrize("estimator", [Dis(), Farneback()], ids=["dis", "farneback"])
 def test_estimated_flow_is_equal_too(exchange: Exchange, estimator: Dis | Farneback, tmp_path: Path) -> None:
     for scene in SCENES[:8]:
-        flows = [
-            np.stack(list(fields(estimator, as_read(tmp_path, drawn(one)))))
-            for one in (scene, exchange(scene))
-        ]
+        flows = [np.stack(list(fields(estimator, as_read(tmp_path, drawn(one))))) for one in (scene, exchange(scene))]
         np.testing.assert_array_equal(*flows)
         assert np.abs(flows[0]).max() > 0.3, "and there is flow"
 

@@ -121,9 +121,7 @@ def test_speeds_are_well_apart_and_within_the_bound_of_stored_flow() -> None:
     assert FAST / SLOW >= 2.5
     assert {motion.speed for motion in MOTIONS} == {SLOW, FAST}
     assert len(set(MOTIONS)) == len({motion.name for motion in MOTIONS}) == 4
-    assert {(motion.speed, motion.rocking) for motion in MOTIONS} == set(
-        itertools.product((SLOW, FAST), (False, True))
-    )
+    assert {(motion.speed, motion.rocking) for motion in MOTIONS} == set(itertools.product((SLOW, FAST), (False, True)))
     assert CONF["store"]["bound"] > RADIUS * FAST
 
 

@@ -23,9 +23,7 @@ class Drifting:
     classes = CLASSES
     kinds: Mapping[str, str] = dict.fromkeys(CLASSES, "action")
 
-    def __init__(
-        self, root: Path, groups: int = 6, per_group: int = 2, side: tuple[int, int] = (20, 24)
-    ) -> None:
+    def __init__(self, root: Path, groups: int = 6, per_group: int = 2, side: tuple[int, int] = (20, 24)) -> None:
         self.root, self.groups, self.per_group, self.side = root, groups, per_group, side
 
     def videos(self) -> list[Entry]:

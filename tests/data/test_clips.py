@@ -42,9 +42,7 @@ def test_a_window_always_has_its_fields_and_never_leaves_the_video(fields: int) 
     for frames in range(2, 16):
         for centre in range(frames):
             found = offsets(centre, frames, fields)
-            nearest = [
-                min(max(centre + o, 0), frames - 2) for o in range(-(fields // 2), fields - fields // 2)
-            ]
+            nearest = [min(max(centre + o, 0), frames - 2) for o in range(-(fields // 2), fields - fields // 2)]
             assert found == nearest
 
 

@@ -43,9 +43,7 @@ def test_a_pixel_planted_in_frames_and_flow_stays_together() -> None:
 def test_every_place_and_both_mirrors_are_drawn() -> None:
     draw = np.random.default_rng(0)
     drawn = {crops.drawn(10, 9, 8, draw) for _ in range(300)}
-    assert {(c.y, c.x, c.flip) for c in drawn} == {
-        (y, x, f) for y in range(3) for x in range(2) for f in (True, False)
-    }
+    assert {(c.y, c.x, c.flip) for c in drawn} == {(y, x, f) for y in range(3) for x in range(2) for f in (True, False)}
 
 
 def test_the_centre_and_its_mirror() -> None:

@@ -62,9 +62,7 @@ def test_each_sample_is_what_the_store_holds_at_its_view(drifting: Drifting, sto
         for snippet, centre in enumerate(view.centres):
             picture = store.all_frames(name)[centre][y : y + 16, x : x + 16]
             picture = picture[:, ::-1] if flip else picture
-            np.testing.assert_array_equal(
-                batch["appearance"][row, :, snippet].numpy(), np.moveaxis(picture, 2, 0)
-            )
+            np.testing.assert_array_equal(batch["appearance"][row, :, snippet].numpy(), np.moveaxis(picture, 2, 0))
             for field, offset in enumerate((-2, -1, 0, 1)):  # L = 4
                 at = int(np.clip(centre + offset, 0, frames - 2))
                 flow = store.flow(name, at, 1)[0][:, y : y + 16, x : x + 16]

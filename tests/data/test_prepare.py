@@ -31,9 +31,7 @@ def quiet(_: str) -> None:
     """Says nothing."""
 
 
-def child(
-    root: Path, folder: Path, processes: int = 1, crash: str | None = None
-) -> subprocess.CompletedProcess[str]:
+def child(root: Path, folder: Path, processes: int = 1, crash: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     environment.pop(VARIABLE, None)
     if crash:
@@ -73,9 +71,7 @@ def test_a_finished_store_is_recognised(drifting: Drifting, store: Store) -> Non
 def test_processes_and_parts_do_not_change_the_hash(
     drifting: Drifting, store: Store, tmp_path: Path, processes: int, chunk: int
 ) -> None:
-    folder = prepare(
-        drifting, tmp_path, Dis(), recipe=RECIPE, bound=8, processes=processes, chunk=chunk, say=quiet
-    )
+    folder = prepare(drifting, tmp_path, Dis(), recipe=RECIPE, bound=8, processes=processes, chunk=chunk, say=quiet)
     assert Store.open(folder).hash == store.hash
 
 
@@ -123,9 +119,7 @@ def test_a_part_that_is_cut_is_made_again(drifting: Drifting, store: Store, tmp_
 def test_parts_of_another_decoder_are_not_mixed_in(drifting: Drifting, tmp_path: Path) -> None:
     child(drifting.root, tmp_path, 1, "prepare.before_publish")
     assert len(parts(tmp_path)) == 6
-    folder = prepare(
-        drifting, tmp_path, Dis(), recipe=RECIPE, bound=8, with_reader=PyAV(), chunk=7, say=quiet
-    )
+    folder = prepare(drifting, tmp_path, Dis(), recipe=RECIPE, bound=8, with_reader=PyAV(), chunk=7, say=quiet)
     assert Store.open(folder).made["decoder"] == PyAV().info
 
 
@@ -198,9 +192,7 @@ def test_workers_end_with_their_parent() -> None:
         "for pid in in_processes(t.pid_after, [0.0, 0.0, 0.3, 0.3, 2.0], 2): print(pid, flush=True)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *(p for p in sys.path if p)])}
-    parent = subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True
-    )
+    parent = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     with parent.stdout:
         pids = {int(parent.stdout.readline()) for _ in range(4)}

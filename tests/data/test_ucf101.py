@@ -15,9 +15,7 @@ TRAIN = ["Archery/v_Archery_g08_c01.avi 1", "Bowling/v_Bowling_g08_c02.avi 2"]
 TEST = ["Archery/v_Archery_g01_c01.avi", "Bowling/v_Bowling_g01_c01.avi"]
 
 
-def write(
-    folder: Path, end: str = "\n", train: list[str] | None = None, test: list[str] | None = None
-) -> UCF101:
+def write(folder: Path, end: str = "\n", train: list[str] | None = None, test: list[str] | None = None) -> UCF101:
     folder.mkdir(parents=True, exist_ok=True)
     lists = {
         "classInd": ["1 Archery", "2 Bowling"],

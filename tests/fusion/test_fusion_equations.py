@@ -32,9 +32,7 @@ def loop(channels: int, value: Callable[..., float]) -> Tensor:
 
 def test_sum() -> None:
     a, b = maps()
-    assert torch.equal(
-        sum.fuse(a, b), loop(D, lambda n, d, t, i, j: float(a[n, d, t, i, j] + b[n, d, t, i, j]))
-    )
+    assert torch.equal(sum.fuse(a, b), loop(D, lambda n, d, t, i, j: float(a[n, d, t, i, j] + b[n, d, t, i, j])))
 
 
 def test_max() -> None:
@@ -48,9 +46,7 @@ def test_max() -> None:
 
 def test_product() -> None:
     a, b = maps()
-    assert torch.equal(
-        product.fuse(a, b), loop(D, lambda n, d, t, i, j: float(a[n, d, t, i, j] * b[n, d, t, i, j]))
-    )
+    assert torch.equal(product.fuse(a, b), loop(D, lambda n, d, t, i, j: float(a[n, d, t, i, j] * b[n, d, t, i, j])))
 
 
 def test_cat() -> None:

@@ -25,9 +25,7 @@ class Room:
     holds: str
     third: tuple[str, ...] = ()
     beside: tuple[str, ...] = ()
-    reach: int | None = (
-        None  # the highest floor below that it may import, where that is not simply all of them
-    )
+    reach: int | None = None  # the highest floor below that it may import, where that is not simply all of them
 
     @property
     def lower(self) -> int:
@@ -53,9 +51,7 @@ ROOMS = (
     Room(3, "results", "records → statistics, tables, page", ("numpy", "pandas"), reach=0),
     Room(3, "testing", "the contract of a part: fusion, temporal head, tower", (*TORCH, "pytest", "yaml")),
     Room(2, "two_stream", "networks made of towers, fusions and heads", TORCH),
-    Room(
-        2, "data", "data sets, splits, sampling, crops, the data module", (*TORCH, "cv2", "pytorch_lightning")
-    ),
+    Room(2, "data", "data sets, splits, sampling, crops, the data module", (*TORCH, "cv2", "pytorch_lightning")),
     Room(1, "temporal", "temporal heads", TORCH, beside=("backbones", "fusion")),
     Room(1, "fusion", "fusions", TORCH, beside=("backbones",)),
     Room(1, "backbones", "towers, their taps, their first weights", TORCH),
@@ -128,7 +124,5 @@ def drawn() -> str:
     for room in ROOMS:
         below = "none" if room.floor == 0 else "floor 0" if room.lower == 0 else f"floors 0–{room.lower}"
         house = ", ".join([*([below] if below != "none" or not room.beside else []), *room.beside])
-        lines.append(
-            f"| {room.floor} | {room.name} | {room.holds} | {house} | {', '.join(room.third) or '—'} |"
-        )
+        lines.append(f"| {room.floor} | {room.name} | {room.holds} | {house} | {', '.join(room.third) or '—'} |")
     return "\n".join(lines)

@@ -29,11 +29,7 @@ def name(file: Path) -> str:
 
 def written_in(file: Path) -> set[str]:
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    return {
-        node.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    }
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -45,9 +41,7 @@ def test_each_test_that_a_page_names_exists(page: Path) -> None:
 
 def test_each_promise_has_its_test() -> None:
     rows = [
-        line
-        for line in (ROOT / "DETERMINISM.md").read_text(encoding="utf-8").splitlines()
-        if line.startswith("| ")
+        line for line in (ROOT / "DETERMINISM.md").read_text(encoding="utf-8").splitlines() if line.startswith("| ")
     ]
     promises = [row for row in rows if not row.startswith(("| promise", "| ---"))]
     assert len(promises) >= 10

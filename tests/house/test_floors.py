@@ -89,6 +89,4 @@ def test_contributing_shows_the_floors() -> None:
     assert found and found_end, f"CONTRIBUTING.md lost its markers {BEGIN} … {END}"
     if shown.strip() != drawn():
         page.write_text(f"{before}{BEGIN}\n{drawn()}\n{END}{after}", encoding="utf-8")
-        pytest.fail(
-            "the floors in CONTRIBUTING.md were out of date and were drawn anew: look at them and commit"
-        )
+        pytest.fail("the floors in CONTRIBUTING.md were out of date and were drawn anew: look at them and commit")

@@ -29,9 +29,7 @@ VERBS = sorted({file.stem for file in PACKAGE.glob("*.py")} - set(BY_NAME) - {"_
 
 def loaded(*names: str) -> set[str]:
     """The top-level modules that importing these adds to a bare interpreter."""
-    done = subprocess.run(
-        [sys.executable, "-c", MODULES_SCRIPT, *names], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", MODULES_SCRIPT, *names], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return set(done.stdout.split())
 
@@ -42,9 +40,7 @@ def test_the_package_imports_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["errors", "records", "study", "results"])
 def test_the_light_rooms_never_load_torch(name: str) -> None:
-    inside = [
-        module for module, file in modules().items() if module != "fusionlab" and room_of(file).name == name
-    ]
+    inside = [module for module, file in modules().items() if module != "fusionlab" and room_of(file).name == name]
     assert inside
     allowed = {"pandas", "matplotlib"} if name == "results" else set()
     assert not loaded(*inside) & ((HEAVY | DOOR) - allowed)

@@ -26,9 +26,7 @@ def test_a_notebook_is_kept_without_its_output(file: Path) -> None:
     import nbformat
 
     for cell in nbformat.read(file, as_version=4).cells:
-        assert not cell.get("outputs") and cell.get("execution_count") is None, (
-            "clear the outputs before you commit"
-        )
+        assert not cell.get("outputs") and cell.get("execution_count") is None, "clear the outputs before you commit"
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.name)

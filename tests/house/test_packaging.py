@@ -98,8 +98,7 @@ def test_every_import_of_the_package_is_declared() -> None:
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
                 needed.add(node.module.partition(".")[0])
     third = {
-        spelled.get(name, name.replace("_", "-"))
-        for name in needed - set(sys.stdlib_module_names) - {"fusionlab"}
+        spelled.get(name, name.replace("_", "-")) for name in needed - set(sys.stdlib_module_names) - {"fusionlab"}
     }
     assert third <= declared(PROJECT["project"]["dependencies"]) | {"wandb"}
 

@@ -16,8 +16,7 @@ from tree import ROOT
 
 BLOCK = re.compile(r"(?:<!-- (?P<mark>slow|elsewhere: [^>]+) -->\n)?```bash\n(?P<lines>.*?)```", re.DOTALL)
 BLOCKS = [
-    (found["lines"].strip(), found["mark"] or "")
-    for found in BLOCK.finditer((ROOT / "README.md").read_text("utf-8"))
+    (found["lines"].strip(), found["mark"] or "") for found in BLOCK.finditer((ROOT / "README.md").read_text("utf-8"))
 ]
 
 
@@ -45,9 +44,7 @@ def test_the_readme_has_commands() -> None:
         assert re.search(rf"^{re.escape(needed)}$", text, re.MULTILINE), f"{needed} is not in the README"
 
 
-@pytest.mark.parametrize(
-    "lines", [marked(lines, mark) for lines, mark in BLOCKS if not mark.startswith("elsewhere")]
-)
+@pytest.mark.parametrize("lines", [marked(lines, mark) for lines, mark in BLOCKS if not mark.startswith("elsewhere")])
 def test_a_command_of_the_readme_runs(lines: str, tmp_path: Path) -> None:
     done = run(lines, tmp_path)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

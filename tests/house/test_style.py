@@ -56,9 +56,7 @@ def name(file: Path) -> str:
 
 
 def test_the_tree_was_found() -> None:
-    assert {"pyproject.toml", "src/fusionlab/errors.py", "conf/fusion/sum.yaml"} <= {
-        name(file) for file in FILES
-    }
+    assert {"pyproject.toml", "src/fusionlab/errors.py", "conf/fusion/sum.yaml"} <= {name(file) for file in FILES}
 
 
 def test_files_are_small() -> None:

@@ -26,9 +26,7 @@ def test_a_verb_says_in_one_line_what_it_does(file: Path) -> None:
 
 
 def test_the_list_reads_and_does_not_import(tmp_path: Path) -> None:
-    (tmp_path / "bang.py").write_text(
-        '"""What it does.\n\nMore."""\nraise SystemExit("imported")\n', encoding="utf-8"
-    )
+    (tmp_path / "bang.py").write_text('"""What it does.\n\nMore."""\nraise SystemExit("imported")\n', encoding="utf-8")
     assert listing.verbs(tmp_path) == {"bang": "What it does."}
 
 

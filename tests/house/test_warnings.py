@@ -10,9 +10,7 @@ from tree import ROOT
 TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 FILTERS = tomllib.loads(TEXT)["tool"]["pytest"]["ini_options"]["filterwarnings"]
 LOCKED = dict(
-    re.findall(
-        r"^([a-z0-9.-]+)==([^\s;\\]+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE
-    )
+    re.findall(r"^([a-z0-9.-]+)==([^\s;\\]+)", (ROOT / "requirements.lock").read_text(encoding="utf-8"), re.MULTILINE)
 )
 
 

@@ -25,9 +25,7 @@ def files() -> tuple[Path, ...]:
 
 
 def _git(*words: str) -> str:
-    return subprocess.run(
-        ["git", *words], cwd=ROOT, capture_output=True, check=True, timeout=30, text=True
-    ).stdout
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, check=True, timeout=30, text=True).stdout
 
 
 def _made(file: Path) -> bool:

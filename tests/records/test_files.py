@@ -170,9 +170,7 @@ def test_safe_names(tmp_path):
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
 @pytest.mark.parametrize("act", [write_text, create_exclusive])
-def test_a_disk_that_refuses_is_one_clear_error_and_nothing_is_half_written(
-    tmp_path, monkeypatch, number, act
-):
+def test_a_disk_that_refuses_is_one_clear_error_and_nothing_is_half_written(tmp_path, monkeypatch, number, act):
     write_text(tmp_path / "a.txt", "old")
 
     def refuses(_):

@@ -116,9 +116,7 @@ SHARES = {  # what a good run looks like: streams and late at their ceilings, fu
 }
 
 
-def fill(
-    folder: Path, seeds: tuple[int, ...] = (0, 1), fusions: tuple[str, ...] = ("max", "sum", "conv")
-) -> Path:
+def fill(folder: Path, seeds: tuple[int, ...] = (0, 1), fusions: tuple[str, ...] = ("max", "sum", "conv")) -> Path:
     """A whole study of a few arms; each seed answers two videos of binding fewer than the one before."""
     for seed in seeds:
         for name in ("appearance", "motion", "late", *fusions):

@@ -17,8 +17,7 @@ from fusionlab.results.superscript import raised
 from fusionlab.results.tables import make_table
 
 HOSTILE = (
-    "<script>alert('x')</script> & \"a|b\" \\input{/etc/passwd} $x_1^2$ 100% #1 ~ `c` *d* [e](f) "
-    "\x1b[31mred\u202eend"
+    "<script>alert('x')</script> & \"a|b\" \\input{/etc/passwd} $x_1^2$ 100% #1 ~ `c` *d* [e](f) \x1b[31mred\u202eend"
 )
 
 
@@ -204,9 +203,7 @@ def test_the_picture_puts_shares_where_they_belong(table):
     found = [(float(node.get("cx")) - left) / plots._PANEL for node in means[: len(table.rows)]]
     assert found == pytest.approx([row.shares["what"].mean for row in table.rows], abs=1e-3)
     left += plots._PANEL + plots._GAP
-    found = [
-        (float(node.get("cx")) - left) / plots._PANEL for node in means[len(table.rows) : 2 * len(table.rows)]
-    ]
+    found = [(float(node.get("cx")) - left) / plots._PANEL for node in means[len(table.rows) : 2 * len(table.rows)]]
     assert found == pytest.approx([row.shares["binding"].mean for row in table.rows], abs=1e-3)
     marks = [node for node in root.iter() if node.get("class") == "fl-ceiling" and len(node)]
     ceilings = [(float(node.get("x1")) - left) / plots._PANEL for node in marks[len(table.rows) :]]

@@ -53,9 +53,7 @@ def planned(study: Path, fakes, extra=()):
         arms.append({**{key: record[key] for key in keys}, "job": job})
     for name, axes in extra:
         jobs[name] = {"id": name, "folder": f"jobs/{name}"}
-        arms.append(
-            {"name": name, "kind": "fused", "axes": axes, "signature": "0" * 16, "config": {}, "job": name}
-        )
+        arms.append({"name": name, "kind": "fused", "axes": axes, "signature": "0" * 16, "config": {}, "job": name})
     fakes["write_json"](study / "plan.json", {"jobs": list(jobs.values()), "arms": arms})
     return study
 
@@ -66,9 +64,7 @@ AXES = {"streams": "both", "fusion": "bilinear", "layer": "relu5", "temporal": "
 def test_a_plan_says_what_there_was_to_be(study, spec, tmp_path, fakes):
     extra = [("first", {**AXES, "seed": 0}), ("second", {**AXES, "seed": 1})]
     planned(study, fakes, extra)
-    text = report(
-        study, spec, tmp_path / "out", unfinished={"first": ("killed (signal 9)", "jobs/first/log.txt")}
-    )
+    text = report(study, spec, tmp_path / "out", unfinished={"first": ("killed (signal 9)", "jobs/first/log.txt")})
     assert "Appearance alone" in text  # whose record lies beside the study
     assert "failed, seed 0: killed (signal 9) (log: jobs/first/log.txt)" in text
     assert "not there, seed 1: no record of it (yet)" in text
@@ -127,9 +123,7 @@ def test_no_torch_no_hydra_and_no_pandas_for_a_report():
     code = "import sys, fusionlab.results.report as r; print(sorted(sys.modules))"
     source = str(Path(__file__).parents[2] / "src")
     around = {**os.environ, "PYTHONPATH": source}
-    out = subprocess.run(
-        [sys.executable, "-c", code], env=around, capture_output=True, text=True, check=True
-    ).stdout
+    out = subprocess.run([sys.executable, "-c", code], env=around, capture_output=True, text=True, check=True).stdout
     assert "'fusionlab.results.report'" in out
     for heavy in ("torch", "hydra", "omegaconf", "pandas", "numpy"):
         assert f"'{heavy}'" not in out

@@ -149,9 +149,7 @@ def test_where_keeps_the_baselines(study, fakes):
 
 
 def test_where_takes_lists_and_null(study):
-    kept = make_rows(
-        load(study), Spec.of({"caption": "c", "where": {"fusion": ["Sum", "max"], "init": None}})
-    )
+    kept = make_rows(load(study), Spec.of({"caption": "c", "where": {"fusion": ["Sum", "max"], "init": None}}))
     assert [row.method for row in kept][3:] == ["Max", "Sum"]
 
 

@@ -93,11 +93,7 @@ def test_the_paper_stands_beside_its_own_rows_only(study, spec, fakes):
 
 
 def test_it_says_whose_numbers_they_are(study, spec):
-    (note,) = [
-        note
-        for note in make_table(load(study), Spec.of(spec)).notes
-        if note.startswith("The paper's numbers")
-    ]
+    (note,) = [note for note in make_table(load(study), Spec.of(spec)).notes if note.startswith("The paper's numbers")]
     assert "UCF101" in note
     assert "Ours are of brush" in note
     assert "not the numbers" in note

@@ -32,9 +32,7 @@ def test_one_value_has_no_sd():
 @pytest.mark.parametrize("freedom", [1, 2, 3, 5, 9, 61, 62, 447, 3782, 19_000])
 @pytest.mark.parametrize("probability", [0.5, 0.6, 0.975, 0.995, 0.9999])
 def test_student_is_scipys(probability, freedom):
-    assert student(probability, freedom) == pytest.approx(
-        stats.t.ppf(probability, freedom), rel=1e-6, abs=1e-9
-    )
+    assert student(probability, freedom) == pytest.approx(stats.t.ppf(probability, freedom), rel=1e-6, abs=1e-9)
 
 
 def test_one_seed_is_the_paired_t_interval_over_videos():
@@ -42,9 +40,7 @@ def test_one_seed_is_the_paired_t_interval_over_videos():
     differences = [draw.choice([-1.0, 0.0, 0.0, 1.0, 1.0]) for _ in range(50)]
     found = paired([differences])
     test = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    assert (found.mean, found.low, found.high) == pytest.approx(
-        (np.mean(differences), test.low, test.high), abs=1e-6
-    )
+    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(differences), test.low, test.high), abs=1e-6)
 
 
 def test_three_seeds_as_written_in_loops():
@@ -64,9 +60,7 @@ def test_three_seeds_as_written_in_loops():
     a, b = var_v / videos, var_s / seeds
     half = math.sqrt(stats.t.ppf(0.975, videos - 1) ** 2 * a + stats.t.ppf(0.975, seeds - 1) ** 2 * b)
     found = paired(d)
-    assert (found.mean, found.low, found.high) == pytest.approx(
-        (centre, centre - half, centre + half), abs=1e-6
-    )
+    assert (found.mean, found.low, found.high) == pytest.approx((centre, centre - half, centre + half), abs=1e-6)
 
 
 def test_the_sign_is_the_firsts():

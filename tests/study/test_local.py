@@ -24,9 +24,7 @@ sys.exit(work(sys.argv[1], child_argv, session=sys.argv[2], poll=0.05))
 
 @pytest.fixture
 def launcher():
-    made: Launcher = Local(
-        lambda study, threads, session, retries: [sys.executable, "-c", WORKER, str(study), session]
-    )
+    made: Launcher = Local(lambda study, threads, session, retries: [sys.executable, "-c", WORKER, str(study), session])
     return made
 
 

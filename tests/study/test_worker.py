@@ -89,9 +89,7 @@ def test_jobs_run_in_the_order_of_their_needs_each_in_a_fresh_process(make, argv
 
 
 def test_a_failure_is_a_result_and_stops_nothing_else(make, argv):
-    study = make(
-        {"a": ([], ["fail"]), "b": (["a"], ["publish"]), "c": ([], ["publish"]), "d": ([], ["explain"])}
-    )
+    study = make({"a": ([], ["fail"]), "b": (["a"], ["publish"]), "c": ([], ["publish"]), "d": ([], ["explain"])})
     status, lines = run(study, argv)
     assert status == 1
     books = Ledger(study, read(study))

@@ -91,11 +91,7 @@ def test_a_validation_loss_that_is_not_finite_is_a_failure(loss: float) -> None:
     one.steps = 7
     one.validated(1.0)
     one.validated(loss)
-    assert (
-        one.status == "failed"
-        and one.reason == f"diverged by step 7: validation loss {loss}"
-        and one.best is None
-    )
+    assert one.status == "failed" and one.reason == f"diverged by step 7: validation loss {loss}" and one.best is None
 
 
 def test_state_and_restore_are_inverse() -> None:
@@ -106,9 +102,7 @@ def test_state_and_restore_are_inverse() -> None:
         one.net.bias.fill_(9.0)
     other.restore(one.state())
     assert (
-        other.net.bias.tolist() == [9.0, 9.0]
-        and other.best is not None
-        and other.best["bias"].tolist() == [0.0, 0.0]
+        other.net.bias.tolist() == [9.0, 9.0] and other.best is not None and other.best["bias"].tolist() == [0.0, 0.0]
     )
     assert (other.steps, other.losses, other.best_loss, other.best_step) == (3, [0.7], 0.7, 3)
 

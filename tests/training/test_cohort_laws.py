@@ -14,9 +14,7 @@ from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import Recipe, recipe
 
 
-def trained(
-    nets: Mapping[str, nn.Module], recipes: Recipe | Mapping[str, Recipe] | None = None
-) -> dict[str, Outcome]:
+def trained(nets: Mapping[str, nn.Module], recipes: Recipe | Mapping[str, Recipe] | None = None) -> dict[str, Outcome]:
     return fit(cohort(nets, recipes), Data())
 
 
@@ -49,9 +47,7 @@ def test_it_really_trains(alone: dict[str, Outcome]) -> None:
 
 def test_in_company_and_in_any_order(alone: dict[str, Outcome]) -> None:
     for order in (("sum", "max"), ("max", "sum")):
-        together = trained(
-            {"late": Late(), **{how: Fused(how) for how in order}, "wide": Fused("sum", width=16)}
-        )
+        together = trained({"late": Late(), **{how: Fused(how) for how in order}, "wide": Fused("sum", width=16)})
         assert_same(together["sum"], alone["sum"])
         assert_same(together["max"], alone["max"])
 
@@ -95,9 +91,7 @@ def test_an_arm_that_stops_early_changes_nobody(alone: dict[str, Outcome]) -> No
 
 def test_patience_stops_an_arm_that_does_not_improve() -> None:
     hopeless = recipe(block(lr=5.0, epochs=8, patience=1, clip=0.0, schedule={"name": "constant"}))
-    ended = trained(
-        {"worse": Fused("sum"), "sum": Fused("sum")}, {"worse": hopeless, "sum": recipe(block(epochs=8))}
-    )
+    ended = trained({"worse": Fused("sum"), "sum": Fused("sum")}, {"worse": hopeless, "sum": recipe(block(epochs=8))})
     worse = ended["worse"]
     assert worse.status == "done" and worse.best_step is not None
     assert worse.steps == worse.best_step + 6 < 48 == ended["sum"].steps

@@ -36,9 +36,7 @@ def whole() -> dict[str, Outcome]:
     return fit(cohort(nets()), Data())
 
 
-def assert_whole(
-    whole: dict[str, Outcome], name: str, state: dict[str, torch.Tensor] | None, *numbers: Any
-) -> None:
+def assert_whole(whole: dict[str, Outcome], name: str, state: dict[str, torch.Tensor] | None, *numbers: Any) -> None:
     one = whole[name]
     assert (one.steps, one.best_step, one.val_loss) == numbers
     assert one.state is not None and state is not None
@@ -101,9 +99,7 @@ def test_continuing_keeps_the_ends_of_arms(tmp_path: Path) -> None:
     def made() -> Any:
         return cohort({"short": Fused("max"), "sick": Sick(2), "sum": Fused("sum")}, recipes)
 
-    whole = fit(
-        made(), Data(), folder=tmp_path, checkpoint_every=8
-    )  # the last checkpoint is of step 16 of 18
+    whole = fit(made(), Data(), folder=tmp_path, checkpoint_every=8)  # the last checkpoint is of step 16 of 18
     again = fit(made(), Data(), resume_from=[tmp_path])
     assert {name: (one.status, one.reason, one.steps, one.weights) for name, one in whole.items()} == {
         name: (one.status, one.reason, one.steps, one.weights) for name, one in again.items()

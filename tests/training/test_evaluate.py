@@ -14,9 +14,7 @@ def test_a_score_is_the_mean_over_views_and_time_steps() -> None:
     made = cohort({"sum": Fused("sum"), "late": Late()})
     nets = {name: arm.net for name, arm in made.arms.items()}
     clips = Clips("test", 6, 0, views=2)
-    seen = evaluate(
-        made.trunk, nets, DataLoader(clips, batch_size=4)
-    )  # a video's views lie in different batches
+    seen = evaluate(made.trunk, nets, DataLoader(clips, batch_size=4))  # a video's views lie in different batches
     assert seen.index == list(range(6)) and seen.label == [i % CLASSES for i in range(6)]
     for net in nets.values():
         assert net.training  # as it was
@@ -27,9 +25,7 @@ def test_a_score_is_the_mean_over_views_and_time_steps() -> None:
             for view in range(2):
                 item = clips[view * 6 + video]
                 with torch.no_grad():
-                    logits = net(
-                        made.trunk.features({s: item[s][None] for s in ("appearance", "motion")}, net.needs)
-                    )
+                    logits = net(made.trunk.features({s: item[s][None] for s in ("appearance", "motion")}, net.needs))
                 assert logits.shape[2] == (2 if name == "sum" else 1)
                 for t in range(logits.shape[2]):
                     total += logits[0, :, t].softmax(0).double() / (2 * logits.shape[2])

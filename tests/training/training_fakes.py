@@ -75,8 +75,7 @@ class Trunk(nn.Module):
         self.asked.append(dict(needs))
         return {
             stream: {
-                layer: self.towers[stream](batch[stream]) if layer == "relu" else batch[stream]
-                for layer in layers
+                layer: self.towers[stream](batch[stream]) if layer == "relu" else batch[stream] for layer in layers
             }
             for stream, layers in needs.items()
         }
@@ -136,9 +135,7 @@ class Sick(Fused):
         logits = super().forward(features)
         self.calls += self.training
         if self.training and self.calls == self.at:
-            return (
-                logits * float("nan") if self.where == "loss" else logits + (self.top.bias.sum() * 0).sqrt()
-            )
+            return logits * float("nan") if self.where == "loss" else logits + (self.top.bias.sum() * 0).sqrt()
         return logits
 
 
@@ -150,10 +147,7 @@ class Late(nn.Module):
         self.needs = dict(Both)
 
     def forward(self, features: Mapping[str, Mapping[str, Tensor]]) -> Tensor:
-        p = sum(
-            features[s]["relu"].mean((3, 4)).softmax(1).mean(2, keepdim=True)
-            for s in ("appearance", "motion")
-        )
+        p = sum(features[s]["relu"].mean((3, 4)).softmax(1).mean(2, keepdim=True) for s in ("appearance", "motion"))
         return (p / 2).log()
 
 
@@ -170,9 +164,7 @@ class Clips(Dataset[dict[str, Any]]):
     def __getitem__(self, item: int | tuple[int, int]) -> dict[str, Any]:
         epoch, index = item if isinstance(item, tuple) else (0, item)
         view, index = divmod(index, self.count)
-        draws = np.random.Generator(
-            np.random.Philox(key(self.purpose, self.seed, epoch, index + 1000 * view))
-        )
+        draws = np.random.Generator(np.random.Philox(key(self.purpose, self.seed, epoch, index + 1000 * view)))
         label = index % CLASSES
         a = draws.integers(0, 120, (3, FRAMES, SIZE, SIZE)) + 120 * (label // 2)
         b = draws.integers(0, 120, (2 * FLOWS, FRAMES, SIZE, SIZE)) + 120 * (label % 2)
@@ -195,9 +187,7 @@ class Steps:
         return -(-self.count // self.batch_size) - self.first
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        order = np.random.Generator(np.random.Philox(key("order", self.seed, self.epoch))).permutation(
-            self.count
-        )
+        order = np.random.Generator(np.random.Philox(key("order", self.seed, self.epoch))).permutation(self.count)
         for start in range(self.first * self.batch_size, self.count, self.batch_size):
             yield [(self.epoch, int(index)) for index in order[start : start + self.batch_size]]
 

@@ -144,9 +144,7 @@ def test_the_papers_final_net_with_one_tower_above() -> None:
             layers[f"pool{block}"] = nn.MaxPool2d(2, 2)
         layers |= fully_connected(512, 7, 4096)
         taps = {name: name for name in layers if name.startswith("relu") and "_" in name}
-        return Tower(
-            layers, taps | {"fc8": "fc8", "softmax": "softmax"}, channels, 224, mean=128.0, scale=1.0
-        )
+        return Tower(layers, taps | {"fc8": "fc8", "softmax": "softmax"}, channels, 224, mean=128.0, scale=1.0)
 
     with torch.device("meta"):
         found = check(tower(3), tower(20), Cat, partial(Conv3d, extent=3), "relu5")

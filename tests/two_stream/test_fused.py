@@ -114,9 +114,7 @@ def test_a_wrong_start_is_refused() -> None:
 def test_conv_starts_as_sum() -> None:
     maps = features("relu5", "conv5", "fc8")
     for layer in ("relu5", "conv5", "fc8"):
-        torch.testing.assert_close(
-            fused(Conv, layer=layer).eval()(maps), fused(Sum, layer=layer).eval()(maps)
-        )
+        torch.testing.assert_close(fused(Conv, layer=layer).eval()(maps), fused(Sum, layer=layer).eval()(maps))
 
 
 def test_rectified_only_where_the_tap_is() -> None:
@@ -136,9 +134,7 @@ def test_stack_starts_from_both_towers() -> None:
     assert torch.equal(net.above["fc6"].bias, A.fc6.bias)
     maps = features("relu5")
     stacked = net.above["fc6"](net.temporal.pool(torch.cat([maps[s]["relu5"][:, :, 0] for s in maps], dim=1)))
-    apart = [
-        tower.fc6(tower.pool5(maps[s]["relu5"][:, :, 0])) for s, tower in (("appearance", A), ("motion", B))
-    ]
+    apart = [tower.fc6(tower.pool5(maps[s]["relu5"][:, :, 0])) for s, tower in (("appearance", A), ("motion", B))]
     torch.testing.assert_close(stacked, apart[0] + apart[1])
 
 

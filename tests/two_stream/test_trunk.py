@@ -13,9 +13,7 @@ BATCH = {
     "appearance": torch.randint(
         0, 256, (2, 3, 2, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8
     ),
-    "motion": torch.randint(
-        0, 256, (2, 4, 2, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8
-    ),
+    "motion": torch.randint(0, 256, (2, 4, 2, 32, 32), generator=torch.Generator().manual_seed(1), dtype=torch.uint8),
 }
 
 

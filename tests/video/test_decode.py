@@ -115,9 +115,7 @@ def test_both_readers_show_the_same_pictures_of_real_clips(row: dict[str, str]) 
     assert CLIPS is not None
     path = Path(CLIPS) / row["file"]
     for one, other in zip(Decord().frames(path), PyAV().frames(path), strict=True):
-        assert (
-            np.abs(one.astype(int) - other).max() <= 2
-        )  # two conversions from YUV; a wrong frame is far off
+        assert np.abs(one.astype(int) - other).max() <= 2  # two conversions from YUV; a wrong frame is far off
 
 
 @real

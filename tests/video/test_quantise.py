@@ -4,9 +4,7 @@ import pytest
 from fusionlab.video.quantise import dequantise, mirror, quantise
 
 
-@pytest.mark.parametrize(
-    "pixels, level", [(-25, 0), (-20, 0), (-1, 121), (0, 128), (1, 134), (20, 255), (25, 255)]
-)
+@pytest.mark.parametrize("pixels, level", [(-25, 0), (-20, 0), (-1, 121), (0, 128), (1, 134), (20, 255), (25, 255)])
 def test_golden_values_of_the_released_quantiser(pixels: float, level: int) -> None:
     assert quantise(np.array([pixels], dtype=np.float32), 20.0) == level
 

@@ -40,9 +40,7 @@ class Classifier(nn.Conv2d):
 
 def gaussian(parameter: Tensor, deviation: float, generator: torch.Generator) -> None:
     """N(0, deviation²), drawn in float32 on the CPU wherever the parameter lives."""
-    draw = torch.empty(parameter.shape, dtype=torch.float32, device="cpu").normal_(
-        0.0, deviation, generator=generator
-    )
+    draw = torch.empty(parameter.shape, dtype=torch.float32, device="cpu").normal_(0.0, deviation, generator=generator)
     with torch.no_grad():
         parameter.copy_(draw)
 

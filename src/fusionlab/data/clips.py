@@ -64,9 +64,7 @@ def at_stride(frames: int, snippets: int, fields: int, stride: int, start: float
     return first + min(int(start * room), room - 1) + stride * np.arange(snippets)
 
 
-def drawn(
-    frames: int, snippets: int, fields: int, stride: tuple[int, int], draw: np.random.Generator
-) -> Times:
+def drawn(frames: int, snippets: int, fields: int, stride: tuple[int, int], draw: np.random.Generator) -> Times:
     """Training: τ uniform over low … high, then the start uniform over the room. Always two draws."""
     low, high = stride
     tau = int(draw.integers(low, high + 1))

@@ -118,9 +118,7 @@ def _make(
     write_index(attempt, ordered, final.name, recipe, making.describe())
     crash_point("prepare.before_publish")
     if not publish(attempt, final):
-        raise UserError(
-            "another command has made this store in the meantime", got=final, hint="the same command again"
-        )
+        raise UserError("another command has made this store in the meantime", got=final, hint="the same command again")
 
 
 def _checked(dataset: Videos) -> list[tuple[str, int, Path]]:
@@ -140,9 +138,7 @@ def _checked(dataset: Videos) -> list[tuple[str, int, Path]]:
 
 def _parts(videos: Sequence[tuple[str, int, Path]], attempt: Path, making: Making, chunk: int) -> list[Part]:
     firsts = range(0, len(videos), chunk)
-    return [
-        Part(attempt, f"part-{n:05d}", tuple(videos[f : f + chunk]), making) for n, f in enumerate(firsts)
-    ]
+    return [Part(attempt, f"part-{n:05d}", tuple(videos[f : f + chunk]), making) for n, f in enumerate(firsts)]
 
 
 def _twice(names: list[str]) -> str:

@@ -51,9 +51,7 @@ def serve(questions: Any, answers: Any) -> None:
     os._exit(0)  # a broken pipe must not be flushed again on the way out
 
 
-def in_processes(
-    function: Callable[[Task], Result], tasks: Sequence[Task], processes: int
-) -> Iterator[Result]:
+def in_processes(function: Callable[[Task], Result], tasks: Sequence[Task], processes: int) -> Iterator[Result]:
     """The results as they come, in no particular order. The first error stops all and is raised here.
 
     With one process it is this one: nothing is started.
@@ -68,9 +66,7 @@ def in_processes(
         waiting.put(task)
     done: queue.SimpleQueue[tuple[Result | None, BaseException | None]] = queue.SimpleQueue()
     workers = [_start() for _ in range(count)]
-    threads = [
-        threading.Thread(target=_drive, args=(w, function, waiting, done), daemon=True) for w in workers
-    ]
+    threads = [threading.Thread(target=_drive, args=(w, function, waiting, done), daemon=True) for w in workers]
     try:
         for thread in threads:
             thread.start()

@@ -15,7 +15,21 @@ from pathlib import Path
 
 from fusionlab.records.circumstances import circumstances
 
-VERBS = ("sweep", "train", "test", "plan", "work", "status", "report", "prepare", "diff", "signature", "summary", "cancel", "bench")
+VERBS = (
+    "sweep",
+    "train",
+    "test",
+    "plan",
+    "work",
+    "status",
+    "report",
+    "prepare",
+    "diff",
+    "signature",
+    "summary",
+    "cancel",
+    "bench",
+)
 ARMS = 6
 
 
@@ -38,7 +52,9 @@ def bench() -> list[Row]:
     bare = _command("-c", "pass")
     rows = [Row("`import fusionlab`, beyond a bare interpreter", _command("-c", "import fusionlab") - bare, "s", 0.2)]
     slowest = max(VERBS, key=lambda verb: _command("-m", f"fusionlab.{verb}", "--help", times=1))
-    rows.append(Row(f"`--help` of the slowest verb ({slowest})", _command("-m", f"fusionlab.{slowest}", "--help"), "s", 1.5))
+    rows.append(
+        Row(f"`--help` of the slowest verb ({slowest})", _command("-m", f"fusionlab.{slowest}", "--help"), "s", 1.5)
+    )
     with tempfile.TemporaryDirectory() as folder:
         return rows + _training(Path(folder))
 
@@ -106,9 +122,9 @@ def page(rows: list[Row], command: str) -> str:
     """The rows as Markdown, with the command, the class of machine and the day."""
     here = circumstances()
     machine = here["machine"]
+    where = f"{machine['cores']} cores of {machine['cpu']}, torch {here['packages'].get('torch')}"
     lines = [
-        f"`{command}`, {datetime.datetime.now(datetime.UTC).date()}, {machine['cores']} cores of {machine['cpu']}, "
-        f"torch {here['packages'].get('torch')}",
+        f"`{command}`, {datetime.datetime.now(datetime.UTC).date()}, {where}",
         "",
         "| what | figure | at most | |",
         "|---|---:|---:|---|",

@@ -9,8 +9,8 @@ from fusionlab.errors import UserError, unknown
 # What people type for what is called otherwise here; any case is accepted besides.
 SPELLINGS = {
     "fusion": {
-        "concat": "cat", "concatenation": "cat", "convolution": "conv", "add": "sum", "addition": "sum", "maximum": "max",
-        "mul": "product", "multiply": "product", "average": "late", "softmax": "late",
+        "concat": "cat", "concatenation": "cat", "convolution": "conv", "add": "sum", "addition": "sum",
+        "maximum": "max", "mul": "product", "multiply": "product", "average": "late", "softmax": "late",
     },
     "temporal": {"2d": "pool2d", "3d": "pool3d", "2dpool": "pool2d", "3dpool": "pool3d", "3dconv": "conv3d"},
 }  # fmt: skip
@@ -22,7 +22,9 @@ def packaged() -> Path:
     for folder in (here.parents[1] / "conf", here.parents[3] / "conf"):
         if (folder / "config.yaml").is_file():
             return folder
-    raise UserError("fusionlab is installed without its conf folder", got=here.parents[1], hint="install the wheel anew")
+    raise UserError(
+        "fusionlab is installed without its conf folder", got=here.parents[1], hint="install the wheel anew"
+    )
 
 
 def own() -> Path | None:
@@ -56,7 +58,11 @@ def groups() -> dict[str, list[str]]:
 def choice(group: str, typed: str) -> str:
     """The choice that is meant by what was typed."""
     choices = groups()[group]
-    for name in (typed, typed.lower(), SPELLINGS.get(group, {}).get(typed.lower().replace("-", "").replace("_", ""), "")):
+    for name in (
+        typed,
+        typed.lower(),
+        SPELLINGS.get(group, {}).get(typed.lower().replace("-", "").replace("_", ""), ""),
+    ):
         if name in choices:
             return name
     raise unknown(group, typed, choices, form=f"{group}={{}}")

@@ -31,9 +31,7 @@ class Data:
     def store(self) -> Store:
         return Store.open(self.folder)
 
-    def module(
-        self, config: Mapping[str, Any], *, streams: str, snippets: int, batch_size: int
-    ) -> TwoStreamData:
+    def module(self, config: Mapping[str, Any], *, streams: str, snippets: int, batch_size: int) -> TwoStreamData:
         """Loaders for one stage; `config` is an arm's or a stream's recipe."""
         from fusionlab.data.module import TwoStreamData  # torch and lightning, which preparing does without
 

@@ -19,11 +19,11 @@ def describe_arms(words: list[str]) -> str:
         for name, tap in tower.taps.items():
             lines.append(f"  {name:<8} {tap.channels:>8} {tap.side:>5} {tap.stride:>6} {tap.field:>6}")
     sampling = config["data"]["sampling"]
-    t, length = sampling["snippets"], sampling["fields"]
-    lines.append(f"time: T = {t} snippets, τ = {sampling['stride']}, L = {length} fields: each sees {length} of the video's fields")
+    t, stride, length = sampling["snippets"], sampling["stride"], sampling["fields"]
+    most = (t - 1) * (stride if isinstance(stride, int) else max(stride)) + length
+    lines.append(f"time: T = {t} snippets, τ = {stride}, L = {length} fields: a clip sees {most} fields, (T − 1) τ + L")
     for arm in arms:
         size = blueprint.describe(arm.config)
-        lines.append(
-            f"{arm.name}: {size.layers} weighted layers, {size.parameters:,} parameters, {size.trained_parameters:,} of them trained"
-        )
+        counts = f"{size.parameters:,} parameters, {size.trained_parameters:,} of them trained"
+        lines.append(f"{arm.name}: {size.layers} weighted layers, {counts}")
     return "\n".join(lines)

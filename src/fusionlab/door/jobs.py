@@ -1,4 +1,6 @@
-"""A job in its own process: prepare a store, train a stream, train a cohort. Its last act is to publish what it leaves."""
+"""A job in its own process: prepare a store, train a stream, train a cohort. Its last act is to publish what it
+leaves.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Parts from their configs: the one place that instantiates. What it is given was composed from conf, never read from a record."""
+"""Parts from their configs: the one place that instantiates. What it is given was composed from conf, never read from a
+record.
+"""
 
 from __future__ import annotations
 
@@ -19,4 +21,6 @@ def part(config: Mapping[str, Any]) -> Any:
         cause = error.__cause__
         if isinstance(cause, UserError):
             raise cause from None
-        raise UserError("a part cannot be built from its config", got=f"{config.get('_target_')}: {cause or error}") from error
+        raise UserError(
+            "a part cannot be built from its config", got=f"{config.get('_target_')}: {cause or error}"
+        ) from error

@@ -32,7 +32,9 @@ class Recorder:
     run: Mapping[str, Any]
     started: float = field(default_factory=time.monotonic)
 
-    def done(self, arm: Arm, outcome: Outcome, scores: Scores, videos: list[str], size: Description, state: State) -> None:
+    def done(
+        self, arm: Arm, outcome: Outcome, scores: Scores, videos: list[str], size: Description, state: State
+    ) -> None:
         """The record of an arm that came to its end, with its predictions and weights."""
         folder = self.attempt.result / arm.name
         predictions = Predictions.of(
@@ -82,7 +84,9 @@ class Recorder:
 
 
 def system(arm: Arm) -> str:
-    """Which system's ceilings hold for an arm: what is fused at fc8 or softmax is a function of the streams' scores, as late is."""
+    """Which system's ceilings hold for an arm: what is fused at fc8 or softmax is a function of the streams' scores, as
+    late is.
+    """
     if arm.kind == "stream":
         return str(arm.axes["streams"])
     return "late" if arm.kind == "late" or arm.config["layer"] in ("fc8", "softmax") else "fused"

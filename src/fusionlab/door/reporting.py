@@ -32,7 +32,9 @@ def _unfinished(study: Path) -> dict[str, tuple[str, str | None]]:
 
 
 def stages(study: Path) -> str:
-    """How long the jobs of each stage took, from claim to publication: `prepare 17 s, stream 4 × 25 s, cohort 2 × 40 s`."""
+    """How long the jobs of each stage took, from claim to publication: `prepare 17 s, stream 4 × 25 s, cohort 2 × 40
+    s`.
+    """
     took: dict[str, list[float]] = {}
     for job in plans.read(study).jobs:
         place = job.path(study)

@@ -46,7 +46,11 @@ def retest(folder: str, names: Sequence[str]) -> int:
 def _one(plan: Plan, study: Path, arm: Arm) -> str:
     job = plan.job(arm.job)
     published = job.path(study) / "published"
-    places = [p for p in (find_records(published) if published.is_dir() else []) if read_record(p)["signature"] == arm.signature]
+    places = [
+        p
+        for p in (find_records(published) if published.is_dir() else [])
+        if read_record(p)["signature"] == arm.signature
+    ]
     if not places:
         return "no record of it (yet)"
     record = read_record(places[0])
@@ -71,7 +75,8 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
     digest = hashlib.sha256(found.to_csv().encode("utf-8")).hexdigest()
     if digest == record["result"]["predictions"]:
         return f"the same {len(found.videos)} predictions, accuracy {found.correct / len(found.videos):.4f}"
-    return f"other predictions: accuracy {found.correct / len(found.videos):.4f}, recorded {record['result']['accuracy']:.4f}"
+    recorded = record["result"]["accuracy"]
+    return f"other predictions: accuracy {found.correct / len(found.videos):.4f}, recorded {recorded:.4f}"
 
 
 def _built(plan: Plan, study: Path, arm: Arm, data: Data, place: Path) -> tuple[Trunk, Any]:

@@ -43,7 +43,7 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     cohort = Cohort(Trunk(), {arm.name: net}, recipe(optim), seed=config["seed"]["dropout"])
     outcome = _fit(cohort, loaders(sampling["stream_snippets"]), config, attempt, "stream")[arm.name]
     if outcome.status == "failed":
-        # Nothing can stand on this stream, so the job fails with its arm; the study shows the reason on all that needed it.
+        # Nothing can stand on this stream: the job fails with its arm, and its reason is shown on all that need it.
         raise UserError(f"the {stream} stream has failed", got=outcome.reason, hint="a lower optim.streams.lr")
     test = loaders(sampling["snippets"])
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))

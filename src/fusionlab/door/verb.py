@@ -41,7 +41,9 @@ def listing() -> str:
     from fusionlab.door.conf import groups
 
     lines = [f"  {group:<11} {', '.join(names)}" for group, names in groups().items()]
-    return "\n".join(["Groups (choose with group=name; `python -m fusionlab.plan` shows what a choice leads to):", *lines])
+    return "\n".join(
+        ["Groups (choose with group=name; `python -m fusionlab.plan` shows what a choice leads to):", *lines]
+    )
 
 
 def flags(words: Sequence[str], known: dict[str, bool]) -> tuple[dict[str, str], list[str]]:

@@ -42,9 +42,7 @@ def crash_point(name: str) -> None:
     if point not in POINTS:  # a misspelt point would never be reached, and its test would pass for no reason
         raise unknown("crash point", point, POINTS, form=VARIABLE + "={}")
     if count and not (count.isdecimal() and int(count) > 0):
-        raise UserError(
-            "a crash point counts from 1", got=f"{VARIABLE}={wanted}", hint=f"{VARIABLE}={point}:1"
-        )
+        raise UserError("a crash point counts from 1", got=f"{VARIABLE}={wanted}", hint=f"{VARIABLE}={point}:1")
     if point == name:
         _reached[name] += 1
         if _reached[name] == int(count or 1):

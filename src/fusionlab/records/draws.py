@@ -29,8 +29,6 @@ def key(*parts: Part) -> int:
     "1".
     """
     for part in parts:
-        assert part is None or type(part) in (str, int, float, bool), (
-            f"a part of a key is a plain scalar: {part!r}"
-        )
+        assert part is None or type(part) in (str, int, float, bool), f"a part of a key is a plain scalar: {part!r}"
     text = json.dumps(list(parts), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return int.from_bytes(hashlib.sha256(text.encode("ascii")).digest()[:8], "big") >> 1

@@ -48,13 +48,9 @@ class Predictions:
         """From lists, arrays or tensors' `.tolist()`; scores are rounded to float32."""
         rows = tuple(tuple(float32(float(score)) for score in row) for row in scores)
         made = cls(tuple(classes), tuple(videos), tuple(int(label) for label in labels), rows)
-        assert len(made.videos) == len(made.labels) == len(made.scores), (
-            "one label and one row of scores per video"
-        )
+        assert len(made.videos) == len(made.labels) == len(made.scores), "one label and one row of scores per video"
         assert all(len(row) == len(made.classes) for row in rows), "one score per class"
-        assert all(0 <= label < len(made.classes) for label in made.labels), (
-            "a label is an index into the classes"
-        )
+        assert all(0 <= label < len(made.classes) for label in made.labels), "a label is an index into the classes"
         return made
 
     @property
@@ -70,9 +66,7 @@ class Predictions:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["video", "label", "predicted", *(_SCORE + name for name in self.classes)])
-        for video, label, best, row in zip(
-            self.videos, self.labels, self.predicted, self.scores, strict=True
-        ):
+        for video, label, best, row in zip(self.videos, self.labels, self.predicted, self.scores, strict=True):
             scores = (format(score, ".9g") for score in row)
             writer.writerow([video, self.classes[label], self.classes[best], *scores])
         return text.getvalue()

@@ -41,9 +41,7 @@ def ceiling(most: Fraction | None) -> str:
 
 def listed(items: list[str], most: int = 6) -> str:
     """a, b, c … and how many more, where there are many."""
-    return (
-        ", ".join(items) if len(items) <= most else ", ".join(items[:most]) + f" and {len(items) - most} more"
-    )
+    return ", ".join(items) if len(items) <= most else ", ".join(items[:most]) + f" and {len(items) - most} more"
 
 
 def plain(text: object) -> str:

@@ -49,9 +49,7 @@ def differences(pairs: Sequence[tuple[Entry, Entry]]) -> dict[str, Difference]:
         for entry in (one, other):
             labels = {video: answer.label for video, answer in entry.answers.items()}
             if labels != {video: answer.label for video, answer in answers.items()}:
-                raise UserError(
-                    "other test videos or labels, so nothing to pair", got=f"{entry.name} and {first.name}"
-                )
+                raise UserError("other test videos or labels, so nothing to pair", got=f"{entry.name} and {first.name}")
     return {
         kind: paired(
             [[one.answers[v].right - float(other.answers[v].right) for v in chosen] for one, other in pairs],

@@ -92,9 +92,7 @@ def _apart(
     if len(holders) < 2:
         return []
     usual = max(holders, key=lambda value: len(holders[value]))
-    others = [
-        f"{value}: {listed(list(dict.fromkeys(names)))}" for value, names in holders.items() if value != usual
-    ]
+    others = [f"{value}: {listed(list(dict.fromkeys(names)))}" for value, names in holders.items() if value != usual]
     return [(f"the rows were not made with the same {what} — most with {usual}, but {'; '.join(others)}", [])]
 
 

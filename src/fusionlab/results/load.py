@@ -100,9 +100,7 @@ def of_seed(leaf: str) -> bool:
     return is_seed(leaf) or leaf.startswith("stage_one.")
 
 
-def load(
-    study: str | os.PathLike[str], unfinished: Mapping[str, tuple[str, str | None]] | None = None
-) -> list[Entry]:
+def load(study: str | os.PathLike[str], unfinished: Mapping[str, tuple[str, str | None]] | None = None) -> list[Entry]:
     """The entries of a study, in the plan's order, or else by name.
 
     `unfinished`: {arm's name: (reason, log or None)} for arms that have no record, from whoever knows why.
@@ -115,9 +113,7 @@ def load(
     else:
         entries = sorted((_entry(path) for path in find_records(folder)), key=lambda entry: entry.name)
     if not entries:
-        raise UserError(
-            "no records in this folder", got=folder, hint="python -m fusionlab.status says what was done"
-        )
+        raise UserError("no records in this folder", got=folder, hint="python -m fusionlab.status says what was done")
     return [replace(entry, log=_inside(entry.log, folder)) for entry in entries]
 
 
@@ -140,8 +136,7 @@ def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> l
     try:
         places = {job["id"]: Path(os.path.normpath(study.absolute() / job["folder"])) for job in plan["jobs"]}
         arms = [
-            (arm["name"], arm["kind"], arm["axes"], arm["signature"], arm["config"], arm["job"])
-            for arm in plan["arms"]
+            (arm["name"], arm["kind"], arm["axes"], arm["signature"], arm["config"], arm["job"]) for arm in plan["arms"]
         ]
     except (KeyError, TypeError) as error:
         raise UserError(f"a damaged plan ({error})", got=study / PLAN) from None

@@ -22,11 +22,7 @@ def render(table: Table) -> str:
     # there.
     fitting = [row for row, line in zip(rows, table.lines, strict=True) if line.span is None]
     widths = [max(3, *(wide(row[at]) for row in [heads, *fitting])) for at in range(len(heads))]
-    ruler = (
-        "|"
-        + "|".join(_rule(column, width) for column, width in zip(table.columns, widths, strict=True))
-        + "|"
-    )
+    ruler = "|" + "|".join(_rule(column, width) for column, width in zip(table.columns, widths, strict=True)) + "|"
     lines = [f"**{escape(table.caption)}**", "", escape(table.headline), ""]
     lines += [_line(heads, widths, table.columns), ruler]
     lines += [_line(row, widths, table.columns) for row in rows]

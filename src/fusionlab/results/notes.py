@@ -21,11 +21,7 @@ def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
     if not gained:
         wanted = ", ".join(f"{axis}={value}" for axis, value in spec.where.items())
         if not any(row.kind == "fused" for row in rows):
-            return (
-                "No fusion in this table"
-                + (f" (it is about {wanted})" if wanted else "")
-                + ": only the baselines."
-            )
+            return "No fusion in this table" + (f" (it is about {wanted})" if wanted else "") + ": only the baselines."
         if not any(row.kind == "fused" and row.done for row in rows):
             return "No fusion is done yet."
         return "No fusion could be held against late fusion; the notes say why."
@@ -33,9 +29,7 @@ def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
     gain, share = best.gains[kind], best.shares[kind]
     on = "" if kind == TOGETHER else f" on {kind}"
     text = f"Most over late fusion{on}: {title(best, telling(rows))}, {percent(share.mean, spec.decimals)} %"
-    return f"{text}, {points(gain.mean, spec.decimals)} points {_interval(gain, spec.decimals)}.".replace(
-        " .", "."
-    )
+    return f"{text}, {points(gain.mean, spec.decimals)} points {_interval(gain, spec.decimals)}.".replace(" .", ".")
 
 
 def _interval(gain: Difference, decimals: int) -> str:
@@ -79,22 +73,16 @@ def _kinds(rows: Sequence[Row]) -> list[str]:
         f"many test videos ({counts}), not videos times seeds, since the seeds see the same videos."
     )
     notes = [text]
-    known = [
-        f"{row.method}: {ceilings}" for row in rows if row.kind != "fused" and (ceilings := _ceilings(row))
-    ]
+    known = [f"{row.method}: {ceilings}" for row in rows if row.kind != "fused" and (ceilings := _ceilings(row))]
     if known:
         systems = "; ".join(known)
-        notes.append(
-            f"of: the exact share that such a system can reach at best, whatever it learns ({systems})."
-        )
+        notes.append(f"of: the exact share that such a system can reach at best, whatever it learns ({systems}).")
     return notes
 
 
 def _ceilings(row: Row) -> str:
     known = {
-        kind: share.ceiling
-        for kind, share in row.shares.items()
-        if kind != TOGETHER and share.ceiling is not None
+        kind: share.ceiling for kind, share in row.shares.items() if kind != TOGETHER and share.ceiling is not None
     }
     return ", ".join(f"{kind} {ceiling(most)}" for kind, most in known.items())
 
@@ -149,11 +137,7 @@ def _paper(rows: Sequence[Row], paper: Paper) -> list[str]:
     ours = _our_data(rows)
     if not any(row.paper for row in rows):
         return [f"{paper.source} has no row like these."] if rows else []
-    other = (
-        ""
-        if ours == paper.data
-        else " Other videos and other nets: compare the order of rows, not the numbers."
-    )
+    other = "" if ours == paper.data else " Other videos and other nets: compare the order of rows, not the numbers."
     held = f"Ours are of {ours}" if ours else "Ours are of this study's data"
     notes = [f"The paper's numbers: {paper.source}. {paper.setting} {held}.{other}".replace("  ", " ")]
     certainty: dict[str, list[str]] = {}
@@ -168,10 +152,7 @@ def _paper(rows: Sequence[Row], paper: Paper) -> list[str]:
     here = [row.paper for row in rows if row.paper]
     absent = [row for row in paper.rows if row not in here]
     first = next(iter(paper.figures), None)
-    told = [
-        " ".join([*filter(None, map(_told, row.key.values())), row.figures.get(first or "", "")])
-        for row in absent
-    ]
+    told = [" ".join([*filter(None, map(_told, row.key.values())), row.figures.get(first or "", "")]) for row in absent]
     return notes + ([f"In the paper, but not run here: {listed(told, 12)}."] if told else [])
 
 

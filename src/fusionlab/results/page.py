@@ -65,19 +65,13 @@ def _facts(entries: Sequence[Entry]) -> str:
     facts = {
         "arms": f"{len(done)} of {len(entries)} done",
         "seeds": shared({seed_text(entry.seed): None for entry in entries if entry.seed}),
-        "test videos": shared(
-            {str(entry.result["total"]): None for entry in done if "total" in entry.result}
-        ),
-        "decoder": shared(
-            {str(entry.result["decoder"]): None for entry in done if entry.result.get("decoder")}
-        ),
+        "test videos": shared({str(entry.result["total"]): None for entry in done if "total" in entry.result}),
+        "decoder": shared({str(entry.result["decoder"]): None for entry in done if entry.result.get("decoder")}),
         "data": shared({str(entry.result["data"])[:10]: None for entry in done if entry.result.get("data")}),
         "code": shared({str(one["commit"])[:10]: None for one in around if one.get("commit")}),
         "torch": shared({str(one["torch"]): None for one in packages if one.get("torch")}),
     }
-    items = [
-        f"<div><dt>{_text(what)}</dt><dd>{_text(value)}</dd></div>" for what, value in facts.items() if value
-    ]
+    items = [f"<div><dt>{_text(what)}</dt><dd>{_text(value)}</dd></div>" for what, value in facts.items() if value]
     return f'<dl class="facts">{"".join(items)}</dl>'
 
 
@@ -119,9 +113,7 @@ def _line(line: Line, columns: Sequence[Column]) -> str:
         style = "num" if column.right and not is_name(column) else "name"
         cells.append(f'<{tag} class="{style}{_own(column)}">{inside}</{tag.split()[0]}>')
     if line.span is not None:
-        cells.append(
-            f'<td class="failed" colspan="{max(1, len(columns) - len(line.cells))}">{_text(line.span)}</td>'
-        )
+        cells.append(f'<td class="failed" colspan="{max(1, len(columns) - len(line.cells))}">{_text(line.span)}</td>')
     return "".join(cells)
 
 

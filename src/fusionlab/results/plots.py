@@ -96,9 +96,7 @@ def _frame(left: int, head: str, ends: tuple[float, float], rows: int) -> list[s
     return parts
 
 
-def _whisker(
-    left: int, y: float, ends: tuple[float, float], low: float | None, high: float | None, style: str
-) -> str:
+def _whisker(left: int, y: float, ends: tuple[float, float], low: float | None, high: float | None, style: str) -> str:
     if low is None or high is None:
         return ""
     x1, x2 = (_x(left, min(max(value, ends[0]), ends[1]), ends) for value in (low, high))

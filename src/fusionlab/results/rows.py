@@ -105,18 +105,14 @@ def _clashing(entries: Sequence[Entry]) -> set[tuple[str, str]]:
     return {(key[0], key[1]) for key, recipes in seen.items() if len(recipes) > 1}
 
 
-def _row(
-    kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Sequence[Entry], spec: Spec
-) -> Row:
+def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Sequence[Entry], spec: Spec) -> Row:
     done: dict[tuple[Any, ...], Entry] = {}
     surplus: list[Entry] = []
     for entry in sorted(group, key=lambda one: tuple(str(value).zfill(12) for value in one.seed)):
         if entry.status == "done":
             first = done.setdefault(entry.seed, entry)
             if first.record["signature"] != entry.record["signature"]:
-                surplus.append(
-                    entry
-                )  # the same signature: one arm found twice, in two studies below one folder
+                surplus.append(entry)  # the same signature: one arm found twice, in two studies below one folder
     undone = tuple(entry for entry in group if entry.status != "done" and entry.seed not in done)
     found, reason = gains(tuple(done.values()), late) if kind == "fused" and done else ({}, None)
     rows = spec.paper.rows if spec.paper else ()
@@ -153,11 +149,7 @@ def _shares(done: Sequence[Entry]) -> dict[str, Share]:
 def counted(entry: Entry) -> dict[str, tuple[int, int]]:
     """kind -> (right, of how many), and the same for `all`."""
     kinds = entry.result.get("kinds", {})
-    counts = {
-        kind: (one["correct"], one["total"])
-        for kind, one in kinds.items()
-        if kind != TOGETHER and one["total"]
-    }
+    counts = {kind: (one["correct"], one["total"]) for kind, one in kinds.items() if kind != TOGETHER and one["total"]}
     if entry.result.get("total"):
         counts[TOGETHER] = (entry.result["correct"], entry.result["total"])
     return counts
@@ -186,9 +178,7 @@ def shown_axes(rows: Sequence[Row], spec: Spec) -> list[str]:
     """The spec's axes that some row has, then all others that vary: what tells rows apart is seen."""
     shown = [axis for axis in spec.rows if axis not in _BY_METHOD and any(axis in row.axes for row in rows)]
     every = dict.fromkeys(axis for row in rows for axis in row.axes)
-    return shown + [
-        axis for axis in every if axis not in shown and axis not in _BY_METHOD and varies(axis, rows)
-    ]
+    return shown + [axis for axis in every if axis not in shown and axis not in _BY_METHOD and varies(axis, rows)]
 
 
 def varies(axis: str, rows: Sequence[Row]) -> bool:

@@ -25,9 +25,7 @@ def render(table: Table) -> str:
     lines: list[dict[str, Any]] = []
     for row in table.rows:
         name = {"method": row.method, "kind": row.kind, **row.axes}
-        printed = {
-            f"paper_{figure}": text for figure, text in (row.paper.figures if row.paper else {}).items()
-        }
+        printed = {f"paper_{figure}": text for figure, text in (row.paper.figures if row.paper else {}).items()}
         if row.paper:
             printed["paper_certainty"] = row.paper.certainty
         if row.done:

@@ -83,14 +83,10 @@ class Spec:
         """From a yaml's plain dict; anything unknown in it is the writer's to know about."""
         _known("part of a table", content, _KEYS)
         if not isinstance(content.get("caption"), str):
-            raise UserError(
-                "a table needs a caption", got=content.get("caption"), hint="caption: one sentence"
-            )
+            raise UserError("a table needs a caption", got=content.get("caption"), hint="caption: one sentence")
         rows = content.get("rows") or VARYING
         if not (rows == VARYING or isinstance(rows, list)):
-            raise UserError(
-                "a table's rows are a list of axes", got=rows, allowed=[VARYING, "[fusion, layer]"]
-            )
+            raise UserError("a table's rows are a list of axes", got=rows, allowed=[VARYING, "[fusion, layer]"])
         columns = content.get("columns") or DEFAULT
         _known("column", columns, COLUMNS)
         decimals = content.get("decimals", 1)

@@ -127,8 +127,7 @@ def sign_flip(per_seed: Sequence[float]) -> float | None:
     seen = abs(math.fsum(per_seed))
     patterns = itertools.product((1, -1), repeat=seeds)
     as_large = sum(
-        abs(math.fsum(sign * value for sign, value in zip(signs, per_seed, strict=True)))
-        >= seen * (1 - 1e-12)
+        abs(math.fsum(sign * value for sign, value in zip(signs, per_seed, strict=True))) >= seen * (1 - 1e-12)
         for signs in patterns
     )
     return as_large / 2**seeds

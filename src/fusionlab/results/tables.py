@@ -126,9 +126,7 @@ def _lines(row: Row, columns: Sequence[Column], spec: Spec, marks: tuple[int, ..
         seeds = figures.listed([seed_text(entry.seed) for entry in entries])
         logs = figures.listed(list(dict.fromkeys(entry.log for entry in entries if entry.log)))
         word = "failed" if status == "failed" else "not there"
-        text = f"{word}, seed{'s' * (len(entries) > 1)} {seeds}: {reason}" + (
-            f" (log: {logs})" if logs else ""
-        )
+        text = f"{word}, seed{'s' * (len(entries) > 1)} {seeds}: {reason}" + (f" (log: {logs})" if logs else "")
         lines.append(Line(row, names, () if row.done else marks, figures.plain(text)))
     return lines
 

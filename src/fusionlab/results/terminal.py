@@ -37,11 +37,7 @@ def render(table: Table) -> str:
     head = _GAP.join(_pad(head, widths[at], table.columns[at]) for at, head in enumerate(heads)).rstrip()
     width = max(72, min(total, 120))
     top = [*_wrapped(table.caption, width), *_wrapped(table.headline, width), ""]
-    notes = [
-        line
-        for number, note in enumerate(table.marked, 1)
-        for line in _wrapped(note, width, raised([number]))
-    ]
+    notes = [line for number, note in enumerate(table.marked, 1) for line in _wrapped(note, width, raised([number]))]
     notes += [line for note in table.notes for line in _wrapped(note, width, "·")]
     return "\n".join([*top, head, rule, *body, rule, *notes]) + "\n"
 
@@ -61,8 +57,7 @@ def _pad(text: str, width: int, column: Column) -> str:
 def wide(text: str) -> int:
     """Columns that a terminal gives a text: two for a wide character, none for a combining one."""
     return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-        for sign in text
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )
 
 

@@ -75,9 +75,7 @@ def gradients(factory: FusionFactory) -> None:
     torch.autograd.gradcheck(fusion, (x_a, x_b))
     y = fusion(x_a, x_b)
     weights = torch.rand(y.shape, generator=torch.Generator().manual_seed(2), dtype=y.dtype)
-    for x, stream in zip(
-        torch.autograd.grad((y * weights).sum(), (x_a, x_b)), ("appearance", "motion"), strict=True
-    ):
+    for x, stream in zip(torch.autograd.grad((y * weights).sum(), (x_a, x_b)), ("appearance", "motion"), strict=True):
         assert x.abs().max() > 0, f"no gradient reaches {stream}"
 
 

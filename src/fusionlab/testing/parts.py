@@ -11,17 +11,12 @@ import yaml
 
 def catalogue(folder: Path) -> dict[str, Callable[..., Any]]:
     """name -> factory, for each yaml with a `_target_` in the folder; its numbers are bound."""
-    return {
-        file.stem: made(yaml.safe_load(file.read_text(encoding="utf-8")))
-        for file in sorted(folder.glob("*.yaml"))
-    }
+    return {file.stem: made(yaml.safe_load(file.read_text(encoding="utf-8"))) for file in sorted(folder.glob("*.yaml"))}
 
 
 def made(config: dict[str, Any]) -> Callable[..., Any]:
     """{_target_, _partial_: true, numbers} -> the target with its numbers bound."""
-    assert config["_partial_"] is True, (
-        "a part is given its channels later, so its yaml says `_partial_: true`"
-    )
+    assert config["_partial_"] is True, "a part is given its channels later, so its yaml says `_partial_: true`"
     module, _, name = config["_target_"].rpartition(".")
     numbers = {key: value for key, value in config.items() if not key.startswith("_")}
     return partial(getattr(import_module(module), name), **numbers)

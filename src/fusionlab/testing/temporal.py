@@ -45,9 +45,7 @@ def shapes(factory: TemporalFactory) -> None:
 def one_frame(factory: TemporalFactory) -> None:
     """With T = 1 the pooling is that of pool2d."""
     x = clip(frames=1)
-    assert torch.equal(head(factory).at_pool(x), pool(x, spatial())), (
-        "with one frame it is not the spatial pooling"
-    )
+    assert torch.equal(head(factory).at_pool(x), pool(x, spatial())), "with one frame it is not the spatial pooling"
 
 
 def channels_apart(factory: TemporalFactory) -> None:

@@ -42,9 +42,7 @@ def taps_are_as_announced(factory: TowerFactory) -> None:
     made = tower(factory)
     for name, x in made.collect(clips(made), made.taps).items():
         tap = made.taps[name]
-        assert x.shape == (2, tap.channels, FRAMES, tap.side, tap.side), (
-            f"{name} gave {tuple(x.shape)}, not {tap}"
-        )
+        assert x.shape == (2, tap.channels, FRAMES, tap.side, tap.side), f"{name} gave {tuple(x.shape)}, not {tap}"
         assert not tap.rectified or x.min() >= 0, f"{name} is announced as rectified"
         assert tap.spatial or tap.side == 1, f"{name} has places"
     logits = made(clips(made))
@@ -88,9 +86,7 @@ def goes_no_further(factory: TowerFactory) -> None:
 def takes_bytes(factory: TowerFactory) -> None:
     """Bytes are normalised by the tower itself, and floating point numbers pass."""
     made = tower(factory)
-    x = torch.randint(
-        0, 256, clips(made).shape, generator=torch.Generator().manual_seed(1), dtype=torch.uint8
-    )
+    x = torch.randint(0, 256, clips(made).shape, generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     assert made.normalise(x).is_floating_point()
     assert torch.allclose(made(x), made(made.normalise(x)))
 

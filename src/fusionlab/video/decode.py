@@ -106,9 +106,7 @@ class Decord:
             if true == shown:
                 return
             if true != shown + 1:
-                raise UserError(
-                    "decord and PyAV count frames differently", got=f"{path}: {shown + 1} and {true}"
-                )
+                raise UserError("decord and PyAV count frames differently", got=f"{path}: {shown + 1} and {true}")
         yield held
 
 

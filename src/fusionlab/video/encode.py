@@ -23,9 +23,7 @@ def write(path: str | os.PathLike[str], frames: NDArray[np.uint8], rate: int = 2
 
     final = Path(path)
     if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or 0 in frames.shape:
-        raise UserError(
-            "a video is written from uint8 RGB frames (T, H, W, 3)", got=f"{frames.dtype} {frames.shape}"
-        )
+        raise UserError("a video is written from uint8 RGB frames (T, H, W, 3)", got=f"{frames.dtype} {frames.shape}")
     beside = final.with_name(f".{final.stem[:40]}.{uuid.uuid4().hex}.avi")
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)

@@ -76,9 +76,7 @@ class PartWriter:
     def add(self, name: str, label: int, frames: Bytes, flow: Bytes) -> None:
         """One video: frames (T, H, W, 3) and quantised flow (T − 1, 2, H, W)."""
         count, height, width, _ = frames.shape
-        assert flow.shape == (count - 1, 2, height, width), (
-            f"{name}: frames {frames.shape}, flow {flow.shape}"
-        )
+        assert flow.shape == (count - 1, 2, height, width), f"{name}: frames {frames.shape}, flow {flow.shape}"
         assert name not in self.videos, f"{name} twice in one part"
         digest = hashlib.sha256()
         frames_at, flow_at = self._at
@@ -88,24 +86,19 @@ class PartWriter:
             with disk_errors(self.folder):
                 self._files[which].write(whole.data)
             self._at[which] += whole.nbytes
-        self.videos[name] = Video(
-            label, count, height, width, self.part, frames_at, flow_at, digest.hexdigest()
-        )
+        self.videos[name] = Video(label, count, height, width, self.part, frames_at, flow_at, digest.hexdigest())
 
 
 def content_hash(videos: dict[str, Video], made: dict[str, Any]) -> str:
     """sha256 of what the store holds and how it was made, whatever the parts it lies in."""
     content = {
-        name: [video.label, video.frames, video.height, video.width, video.sha256]
-        for name, video in videos.items()
+        name: [video.label, video.frames, video.height, video.width, video.sha256] for name, video in videos.items()
     }
     text = json.dumps({"schema": SCHEMA, "codec": CODEC, "made": made, "videos": content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_index(
-    folder: Path, videos: dict[str, Video], signature: str, recipe: Any, made: dict[str, Any]
-) -> None:
+def write_index(folder: Path, videos: dict[str, Video], signature: str, recipe: Any, made: dict[str, Any]) -> None:
     """Complete a folder of parts with its index; `made` says how: decoder, flow with its bound, size."""
     index = {
         "schema": SCHEMA,
@@ -126,9 +119,7 @@ class Store:
         self.folder = folder
         index = read_json(folder / INDEX)
         if not isinstance(index, dict) or index.get("schema") != SCHEMA or index.get("codec") != CODEC:
-            raise UserError(
-                "this store is of another version", got=folder, hint="python -m fusionlab.prepare"
-            )
+            raise UserError("this store is of another version", got=folder, hint="python -m fusionlab.prepare")
         self.made: dict[str, Any] = index["made"]
         self.recipe: Any = index["recipe"]
         self.signature: str = index["signature"]
@@ -159,9 +150,7 @@ class Store:
             digest = hashlib.sha256(self._frames(video).data)
             digest.update(self._flow(video).data)
             if digest.hexdigest() != video.sha256:
-                raise UserError(
-                    "the content of this store is damaged", got=f"{name} in {self.folder / video.part}"
-                )
+                raise UserError("the content of this store is damaged", got=f"{name} in {self.folder / video.part}")
 
     def video(self, name: str) -> Video:
         """Place and shape of a video."""
@@ -176,9 +165,7 @@ class Store:
     def flow(self, name: str, start: int, count: int) -> Bytes:
         """`count` fields from the one that leads from frame `start` on: (count, 2, H, W), not a copy."""
         video = self.video(name)
-        assert start >= 0 and count >= 0 and start + count < video.frames, (
-            f"{name}: {video.frames - 1} fields"
-        )
+        assert start >= 0 and count >= 0 and start + count < video.frames, f"{name}: {video.frames - 1} fields"
         return self._flow(video)[start : start + count]
 
     def all_frames(self, name: str) -> Bytes:

@@ -32,8 +32,8 @@ def planes(scene: Scene, noise: float = 0.0, clutter: int = 0) -> tuple[NDArray[
     frames = scene.paths.shape[1]
     luma = np.repeat(ground[None], frames, axis=0)
     hues = np.repeat(hue[None], frames, axis=0)
-    for mover, centre, path in zip((HAND, DECOY), scene.centres, scene.paths, strict=True):
-        near = _window(centre)  # a mover stays within its place, so only that is drawn
+    for mover, path in zip((HAND, DECOY), scene.paths, strict=True):
+        near = _window(path)  # nothing is drawn elsewhere
         y, x = (axis - PAD for axis in np.mgrid[near])
         dx, dy = x - path[:, 0, None, None], y - path[:, 1, None, None]
         apart = np.sqrt(dx**2 + dy**2)
@@ -47,11 +47,11 @@ def planes(scene: Scene, noise: float = 0.0, clutter: int = 0) -> tuple[NDArray[
     return _shaken(whole, scene.shake), _shaken(hues, scene.shake)
 
 
-def _window(centre: NDArray[np.float64]) -> tuple[slice, slice]:
-    """Rows and columns of the canvas that hold a place and all that moves on it."""
-    x, y = centre + PAD
-    reach = GROUND + 1
-    return slice(int(y - reach), int(y + reach) + 2), slice(int(x - reach), int(x + reach) + 2)
+def _window(path: NDArray[np.float64]) -> tuple[slice, slice]:
+    """Rows and columns of the canvas that a mover touches on its path (F, 2)."""
+    first = np.clip(path.min(0) + PAD - DISC - 1, 0, SIZE + 2 * PAD).astype(int)
+    last = np.clip(path.max(0) + PAD + DISC + 2, 0, SIZE + 2 * PAD).astype(int)
+    return slice(first[1], last[1]), slice(first[0], last[0])
 
 
 def _still(scene: Scene, clutter: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
