@@ -12,7 +12,8 @@ from torch import Tensor
 def folded(x: Tensor) -> Tensor:
     """(N, D, T, H, W) -> (N·T, D, H, W)."""
     n, d, t, h, w = x.shape
-    return x.transpose(1, 2).reshape(n * t, d, h, w).contiguous(memory_format=torch.channels_last)
+    frames = x.permute(0, 2, 3, 4, 1).reshape(n * t, h, w, d).permute(0, 3, 1, 2)  # one copy at most
+    return frames.contiguous(memory_format=torch.channels_last)
 
 
 def unfolded(x: Tensor, clips: int) -> Tensor:

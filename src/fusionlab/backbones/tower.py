@@ -53,10 +53,10 @@ class Tower(nn.Module):
         return self.taps[self.names[-1]].channels
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Bytes become numbers around zero; what is floating point already passes."""
+        """Bytes become numbers around zero; what is floating point already passes. Clips or frames."""
         if x.is_floating_point():
             return x
-        mean = self.get_buffer("mean")
+        mean = self.get_buffer("mean").reshape(1, -1, *[1] * (x.ndim - 2))
         return (x.to(next(self.parameters()).dtype) - mean) / self.scale
 
     def above(self, tap: str) -> tuple[str, ...]:
@@ -82,13 +82,14 @@ class Tower(nn.Module):
                 allowed=[f"D = {self.in_channels}"],
                 hint="a single frame is a clip of T = 1",
             )
-        x = self.normalise(x)
-        clips, found = x.shape[0], {"input": x}
+        clips, found = x.shape[0], {}
+        if "input" in wanted:
+            found["input"] = self.normalise(x)
         behind: dict[str, list[str]] = {}
         for tap in wanted:
             if tap != "input":
                 behind.setdefault(self.taps[tap].after, []).append(tap)
-        x = folded(x)
+        x = self.normalise(folded(x))  # bytes are folded: a quarter to move
         for name in self.below(wanted):
             x = self.get_submodule(name)(x)
             for tap in behind.get(name, ()):

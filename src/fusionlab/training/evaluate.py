@@ -42,7 +42,8 @@ def evaluate(
     needs = union(net.needs for net in nets.values())  # type: ignore[misc]
     labels: dict[int, int] = {}
     views: dict[int, int] = {}
-    sums: dict[str, dict[int, Tensor]] = {name: {} for name in nets}
+    # Plain floats: thousands of small tensors between a batch's large ones would split the memory that those free.
+    sums: dict[str, dict[int, list[float]]] = {name: {} for name in nets}
     with torch.no_grad():
         for batch in loader:
             moved = {name: value.to(where) for name, value in batch.items()}
@@ -52,16 +53,17 @@ def evaluate(
                 views[video] = views.get(video, 0) + 1
             features = cast(Trunk, trunk).features(moved, needs)
             for name, net in nets.items():
-                rows = scores(net(features).float()).double().cpu()
-                for video, score in zip(videos, rows, strict=True):
-                    sums[name][video] = sums[name][video] + score if video in sums[name] else score
+                rows: list[list[float]] = scores(net(features).float()).tolist()
+                for video, row in zip(videos, rows, strict=True):
+                    before = sums[name].get(video, [0.0] * len(row))
+                    sums[name][video] = [a + b for a, b in zip(before, row, strict=True)]
     for name, net in nets.items():
         net.train(modes[name])
     index = sorted(labels)
     return Scores(
         index=index,
         label=[labels[video] for video in index],
-        of={name: torch.stack([sums[name][v] / views[v] for v in index]).float() for name in nets},
+        of={name: torch.tensor([[one / views[v] for one in sums[name][v]] for v in index]) for name in nets},
     )
 
 
