@@ -1,0 +1,28 @@
+"""Each experiment's table is what its records give."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from tree import ROOT
+
+from fusionlab.results import markdown
+from fusionlab.results.load import load
+from fusionlab.results.spec import Spec
+from fusionlab.results.tables import make_table
+
+FOLDERS = sorted(place.parent for place in (ROOT / "experiments").glob("*/records"))
+
+
+def test_there_are_experiments() -> None:
+    assert FOLDERS
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_table_is_what_its_records_give(folder: Path) -> None:
+    said = re.search(r"fusionlab\.report records table=(\w+)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert said, "the README says which table is made of the records"
+    spec = yaml.safe_load((ROOT / "conf/table" / f"{said[1]}.yaml").read_text(encoding="utf-8"))
+    table = make_table(load(folder / "records"), Spec.of(spec))
+    assert markdown.render(table) == (folder / "table.md").read_text(encoding="utf-8")
