@@ -66,6 +66,16 @@ def test_a_study_of_seeds_holds_each_seed_s_own_baselines(say: Say) -> None:
     ]  # fmt: skip
 
 
+def test_an_arm_is_named_by_all_that_varies_and_the_baselines_are_not_multiplied(say: Say) -> None:
+    planned = arms(say("plan", "fusion=conv", "above=appearance,motion", "fusion.init=identity,gaussian"))
+    assert planned[:3] == BASELINES
+    assert planned[3:] == [
+        f"fusion=conv,layer=relu5,temporal=pool2d,above={above},fusion.init={init},seed=0"
+        for above in ("appearance", "motion")
+        for init in ("identity", "gaussian")
+    ]
+
+
 @pytest.mark.slow
 def test_the_line_for_real(study: Lab, first_run: Done) -> None:
     assert first_run.status == 0, first_run.err

@@ -1,4 +1,4 @@
-"""From words to a study's plan: axes → points → arms, with the baselines that every study has → jobs."""
+"""From words to a study's plan: axes → points → arms, with the baselines that every study has, → jobs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Any
 from fusionlab.door import conf
 from fusionlab.door.build import LAYER_OF_LATE, Blueprint
 from fusionlab.door.compose import Tree, tree
+from fusionlab.door.division import jobs_of
 from fusionlab.door.examine import examine
+from fusionlab.door.naming import quoted, study_folder
 from fusionlab.door.overrides import Words, excluded, parse, value
+from fusionlab.door.point import Point
 from fusionlab.errors import UserError
 from fusionlab.records.signature import signature
 from fusionlab.study.grid import expand
-from fusionlab.study.plan import Arm, Job, Plan
-from fusionlab.study.recipes import ARM, STREAMS, arm_recipe, cohort_recipe, data_recipe, stream_recipe
+from fusionlab.study.plan import Plan
+from fusionlab.study.recipes import ARM, STREAMS, arm_recipe, stream_recipe
 
-UNNAMED = ("logger", "table")  # groups that change nothing in a study
 LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
 
 
@@ -33,15 +35,6 @@ class Study:
     threads: int  # of each job's process
 
 
-@dataclass(frozen=True)
-class Point:
-    """One composed config, with the choices and axes that made it."""
-
-    config: dict[str, Any]
-    choices: Mapping[str, str | None]
-    axes: Mapping[str, Any]
-
-
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     """Parse, compose, check and plan; nothing is written."""
     blueprint = Blueprint()
@@ -49,11 +42,11 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     points = [_point(words, point, blueprint) for point in expand(axes, exclude)]
     arms = _arms(points, list(axes), words, blueprint)
     run = points[0].config["run"]
-    command = " ".join(["python -m fusionlab." + verb, *map(_quoted, typed)])
-    folder = _folder(run, words, points, Plan.of(command, *_jobs(arms, "../streams")))
+    command = " ".join(["python -m fusionlab." + verb, *map(quoted, typed)])
+    folder = study_folder(run, words, points, Plan.of(command, *jobs_of(arms, "../streams")))
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
     streams = os.path.relpath(Path(run["root"]) / "streams", folder)
-    return Study(Plan.of(command, *_jobs(arms, streams)), folder, run, points[0].config["trainer"]["threads"])
+    return Study(Plan.of(command, *jobs_of(arms, streams)), folder, run, points[0].config["trainer"]["threads"])
 
 
 def _axes(words: Words) -> tuple[Words, dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
@@ -162,102 +155,3 @@ def _late(point: Point, words: Words) -> Point:
         made.choices,
         {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM},
     )
-
-
-def _jobs(arms: Sequence[tuple[str, Point]], shared: str) -> tuple[list[Job], list[Arm]]:
-    """One job a store, one a stream, one a cohort; in the order in which they can run."""
-    jobs: dict[str, Job] = {}
-    planned: list[Arm] = []
-    cohorts: dict[str, list[tuple[Arm, Point]]] = {}
-    for kind, point in arms:
-        run = {"run": point.config["run"]}
-        store = f"prepare-{signature(data_recipe(point.config))}"
-        jobs.setdefault(store, Job(store, "prepare", f"jobs/{store}", (), {**data_recipe(point.config), **run}))
-        streams = {}
-        for stream in STREAMS:
-            recipe = stream_recipe(point.config, stream)
-            streams[stream] = f"{stream}-{signature(recipe)}"
-        if kind in STREAMS:
-            recipe = stream_recipe(point.config, kind)
-            arm = Arm(
-                _name({"streams": kind, **_shown(point, kind)}), "stream",
-                {"streams": kind, **_shown(point, kind)}, signature(recipe), recipe, streams[kind],
-            )  # fmt: skip
-            folder = os.path.join(shared, signature(recipe))
-            jobs[streams[kind]] = Job(streams[kind], "stream", folder, (store,), {**recipe, **run}, (arm.name,))
-            planned.append(arm)
-            continue
-        axes = {"streams": "both", **_shown(point, kind)}
-        recipe = arm_recipe(point.config)
-        job = f"cohort-{signature(cohort_recipe(point.config))}"
-        arm = Arm(
-            _name({a: v for a, v in axes.items() if a != "streams"}),
-            kind,
-            axes,
-            signature(recipe),
-            recipe,
-            job,
-        )
-        cohorts.setdefault(job, []).append((arm, point))
-        planned.append(arm)
-    for job, members in cohorts.items():
-        config = members[0][1].config
-        needs = tuple(f"{stream}-{signature(stream_recipe(config, stream))}" for stream in STREAMS)
-        content = {"arms": [arm.config for arm, _ in members], "run": config["run"]}
-        jobs[job] = Job(job, "cohort", f"jobs/{job}", needs, content, tuple(arm.name for arm, _ in members))
-    return list(jobs.values()), planned
-
-
-def _shown(point: Point, kind: str) -> dict[str, Any]:
-    """The axes that an arm is known by: what it is, its seed, and whatever else varies."""
-    what: dict[str, Any] = {}
-    if kind == "late":
-        what = {"fusion": "late", "layer": LAYER_OF_LATE}
-    elif kind == "fused":
-        what = {
-            "fusion": point.choices["fusion"],
-            "layer": point.config["layer"],
-            "temporal": point.choices["temporal"],
-        }
-    seeds = point.config["seed"]
-    alike = len(set(seeds.values())) == 1
-    seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
-    other = {
-        axis: _scalar(one) for axis, one in point.axes.items() if axis not in what and axis.split(".")[0] != "seed"
-    }
-    other = {axis: one for axis, one in other.items() if kind == "fused" or axis.split(".")[0] not in ARM}
-    return {**what, **{axis: one for axis, one in other.items() if axis not in ("streams", *ARM)}, **seed}
-
-
-def _scalar(value: Any) -> Any:
-    return value if isinstance(value, str | int | float) or value is None else str(value).replace(" ", "")
-
-
-def _name(axes: Mapping[str, Any]) -> str:
-    return ",".join(f"{axis}={value}" for axis, value in axes.items()).replace("/", "|")
-
-
-def _folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], plan: Plan) -> Path:
-    """As asked for; else named after what was said and by the plan's signature: same command, same folder."""
-    if run["folder"]:
-        return Path(run["folder"])
-    said = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
-    for axis in points[0].axes:
-        values = dict.fromkeys(str(point.axes[axis]) for point in points)  # spelled right, each once
-        said += [f"{axis}={'+'.join(values)}"] if axis in words.axes or not said else []
-    fixed = {
-        **words.groups,
-        **words.leaves,
-        **({"layer": points[0].config["layer"]} if "layer" in words.leaves else {}),
-    }
-    said += [
-        f"{name}={one}"
-        for name, one in fixed.items()
-        if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
-    ]
-    readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(said) or "one-arm")[:80]
-    return Path(run["root"]) / f"{readable}-{plan.signature[:8]}"
-
-
-def _quoted(word: str) -> str:
-    return f"'{word}'" if any(c in word for c in ' []{}*?$&;()<>|"') else word

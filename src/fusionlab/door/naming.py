@@ -1,0 +1,74 @@
+"""Names that can be read: of an arm by its axes, of a study's folder by what was typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fusionlab.door.build import LAYER_OF_LATE
+from fusionlab.door.overrides import Words
+from fusionlab.door.point import Point
+from fusionlab.study.plan import Plan
+from fusionlab.study.recipes import ARM
+
+UNNAMED = ("logger", "table")  # groups that change nothing in a study
+
+
+def shown(point: Point, kind: str) -> dict[str, Any]:
+    """The axes that an arm is known by: what it is, its seed, and whatever else varies."""
+    what: dict[str, Any] = {}
+    if kind == "late":
+        what = {"fusion": "late", "layer": LAYER_OF_LATE}
+    elif kind == "fused":
+        what = {
+            "fusion": point.choices["fusion"],
+            "layer": point.config["layer"],
+            "temporal": point.choices["temporal"],
+        }
+    seeds = point.config["seed"]
+    alike = len(set(seeds.values())) == 1
+    seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
+    own = ("fusion", "temporal", "layer") if kind == "fused" else ARM  # said already, or not the baselines' to say
+    other = {
+        axis: _scalar(one)
+        for axis, one in point.axes.items()
+        if axis not in ("streams", *own)
+        and axis.split(".")[0] != "seed"
+        and (kind == "fused" or axis.split(".")[0] not in ARM)
+    }
+    return {**what, **other, **seed}
+
+
+def _scalar(value: Any) -> Any:
+    return value if isinstance(value, str | int | float) or value is None else str(value).replace(" ", "")
+
+
+def arm_name(axes: Mapping[str, Any]) -> str:
+    return ",".join(f"{axis}={value}" for axis, value in axes.items()).replace("/", "|")
+
+
+def study_folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], plan: Plan) -> Path:
+    """As asked for; else named after what was said and by the plan's signature: same command, same folder."""
+    if run["folder"]:
+        return Path(run["folder"])
+    said = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
+    for axis in points[0].axes:
+        values = dict.fromkeys(str(point.axes[axis]) for point in points)  # spelled right, each once
+        said += [f"{axis}={'+'.join(values)}"] if axis in words.axes or not said else []
+    fixed = {
+        **words.groups,
+        **words.leaves,
+        **({"layer": points[0].config["layer"]} if "layer" in words.leaves else {}),
+    }
+    said += [
+        f"{name}={one}"
+        for name, one in fixed.items()
+        if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
+    ]
+    readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(said) or "one-arm")[:80]
+    return Path(run["root"]) / f"{readable}-{plan.signature[:8]}"
+
+
+def quoted(word: str) -> str:
+    return f"'{word}'" if any(c in word for c in ' []{}*?$&;()<>|"') else word
