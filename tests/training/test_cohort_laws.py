@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 import torch
 from torch import nn
-from training_fakes import Data, Frozen, Fused, Handing, Late, Sick, Stream, Trunk, block, cohort
+from training_fakes import Broken, Data, Frozen, Fused, Handing, Late, Sick, Stream, Trunk, block, cohort
 
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.fit import Outcome, fit
@@ -61,6 +61,31 @@ def test_beside_an_arm_that_diverges(alone: dict[str, Outcome], at: int, where: 
     assert sick.steps == at - 1 and sick.state is None and sick.weights is None
     assert sick.best_step == (6 if at == 8 else None)
     assert_same(together["sum"], alone["sum"])
+
+
+@pytest.mark.parametrize(("at", "while_training"), [(1, True), (8, True), (1, False)])
+def test_beside_an_arm_with_an_error_of_its_own(alone: dict[str, Outcome], at: int, while_training: bool) -> None:
+    together = trained({"broken": Broken(at, while_training), "sum": Fused("sum"), "max": Fused("max")})
+    broken = together.pop("broken")
+    assert broken.status == "failed" and broken.state is None
+    assert str(broken.reason).endswith(": RuntimeError: shapes do not fit")
+    for name, outcome in together.items():
+        assert_same(outcome, alone[name])
+
+
+def test_every_arm_with_an_error_ends_the_fit_quietly() -> None:
+    ended = fit(cohort({"a": Broken(2, True), "b": Broken(1, False)}), Data())
+    assert [one.status for one in ended.values()] == ["failed", "failed"]
+
+
+def test_memory_that_is_used_up_is_everybody_s_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    net = Fused("sum")
+    monkeypatch.setattr(net, "forward", full)
+    with pytest.raises(MemoryError):
+        fit(cohort({"a": net, "b": Fused("max")}), Data())
 
 
 def test_a_sick_arm_is_left_as_it_was_before_the_step() -> None:

@@ -139,6 +139,20 @@ class Sick(Fused):
         return logits
 
 
+class Broken(Fused):
+    """An error of its own in the call `at` (from 1) of one mode: while it is trained, or validated."""
+
+    def __init__(self, at: int, while_training: bool) -> None:
+        super().__init__("sum")
+        self.at, self.mode, self.calls = at, while_training, 0
+
+    def forward(self, features: Mapping[str, Mapping[str, Tensor]]) -> Tensor:
+        self.calls += self.training is self.mode
+        if self.training is self.mode and self.calls == self.at:
+            raise RuntimeError("shapes do not fit")
+        return super().forward(features)
+
+
 class Late(nn.Module):
     """No parameters: log of the mean of the two streams' mean colours, as if they were scores."""
 

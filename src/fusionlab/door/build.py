@@ -23,10 +23,12 @@ LAYER_OF_LATE = "softmax"
 
 @contextmanager
 def _told(*configs: Mapping[str, Any]) -> Iterator[None]:
-    """What a constructor has against its numbers is the user's to know; the part may be the user's own."""
+    """What goes wrong in a part's own constructor is the user's to know: the part may be theirs."""
     try:
         yield
-    except (TypeError, ValueError, RuntimeError) as error:
+    except UserError:
+        raise
+    except Exception as error:
         names = " with ".join(str(config.get("_target_")) for config in configs)
         raise UserError("a part cannot be built from these numbers", got=f"{names}: {error}") from error
 

@@ -12,6 +12,7 @@ after a resume an arm takes the same steps.
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, cast
 
@@ -92,12 +93,13 @@ class Cohort(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         arms = self.active()
         features = self.trunk_features(batch, arms)
-        losses = []
+        tried = []
         for arm in arms:
             with drawn_by(key("dropout", self.seed, self.step), self.device):
-                losses.append(arm.loss(features, batch["label"]))
+                tried.append((arm, attempted(arm, features, batch["label"])))
+        losses = [(arm, loss) for arm, loss in tried if loss is not None]
         kept = []
-        for arm, loss, value in zip(arms, losses, numbers(losses), strict=True):
+        for (arm, loss), value in zip(losses, numbers([loss for _, loss in losses]), strict=True):
             if math.isfinite(value):
                 kept.append(loss)
             else:
@@ -140,8 +142,13 @@ class Cohort(pl.LightningModule):
         if not arms:
             return
         features = self.trunk_features(batch, arms)
-        for arm, loss in zip(arms, numbers([arm.loss(features, batch["label"]) for arm in arms]), strict=True):
+        tried = [(arm, attempted(arm, features, batch["label"])) for arm in arms]
+        losses = [(arm, loss) for arm, loss in tried if loss is not None]
+        for (arm, _), loss in zip(losses, numbers([loss for _, loss in losses]), strict=True):
             self._sums[arm.name] += loss * len(batch["label"])
+        for arm in arms:
+            if arm.status == "failed":
+                del self._sums[arm.name]
         self._count += len(batch["label"])
 
     def on_validation_epoch_end(self) -> None:
@@ -154,6 +161,21 @@ class Cohort(pl.LightningModule):
         trunk = cast(Trunk, self.trunk)
         with torch.no_grad():
             return trunk.features(batch, union(arm.needs for arm in arms))
+
+
+def attempted(arm: Arm, features: Features, label: Tensor) -> Tensor | None:
+    """The arm's loss. An error in its own net is its own failure, not the cohort's: None.
+
+    Memory that is used up is everybody's matter: which arm meets it first says nothing of that arm.
+    """
+    try:
+        return arm.loss(features, label)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        arm.fail(f"error at step {arm.steps + 1}: {type(error).__name__}: {error}")
+        return None
 
 
 def numbers(values: list[Tensor]) -> list[float]:
