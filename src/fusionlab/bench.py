@@ -1,30 +1,62 @@
 """measure what the project promises to reach, as ratios side by side in one run
 
     python -m fusionlab.bench
+    python -m fusionlab.bench rows=networks
     python -m fusionlab.bench out=experiments/bench/2026-11-21.md
 
-Takes a minute on two cores. Each row names what was measured, the figure, and what it should be; a figure
-beyond it is marked, not hidden. Exit code 0: all within; 1: some beyond.
+Takes three minutes on two cores. Each row names what was measured, the figure, and what it should be; a figure
+beyond it is marked, not hidden. Where the figure has an interval, the interval decides. `rows=` chooses parts:
+start, training, networks. Exit code 0: all within; 1: some beyond.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
+
+from fusionlab import errors
 from fusionlab.door.verb import run
-from fusionlab.errors import UserError
+
+OPTIONS = {"rows": "networks", "out": "experiments/bench/today.md"}  # name -> an example
 
 
 def main(words: list[str]) -> int:
-    """Print the table; with `out=` write it too."""
-    given = dict(word.split("=", 1) for word in words if "=" in word)
-    if set(given) - {"out"} or len(given) != len(words):
-        raise UserError("bench knows one option", got=" ".join(words), hint="out=experiments/bench/today.md")
-    from fusionlab.door.benching import bench, page
+    """Print the table, line by line; with `out=` write it too."""
+    given = options(words)
+    from fusionlab.door.bench_row import Row
+    from fusionlab.door.benching import PARTS, bench, chosen, page
     from fusionlab.records.files import write_text
 
-    rows = bench()
-    text = page(rows, " ".join(["python -m fusionlab.bench", *words]))
-    print(text, end="")
+    parts = chosen(given["rows"]) if "rows" in given else PARTS
+    verdicts, lines = [], []
+
+    def measured() -> Iterator[Row]:
+        for row in bench(parts):
+            verdicts.append(row.within)
+            yield row
+
+    for line in page(measured(), " ".join(["python -m fusionlab.bench", *words])):
+        print(line, flush=True)
+        lines.append(line + "\n")
     if "out" in given:
-        write_text(given["out"], text)
-    return 0 if all(row.within for row in rows) else 1
+        write_text(given["out"], "".join(lines))
+    return 0 if all(verdicts) else 1
+
+
+def options(words: list[str]) -> dict[str, str]:
+    """`name=value`, each once."""
+    given: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in OPTIONS:
+            raise errors.unknown("option of bench", word, OPTIONS, form="{}=…")
+        if not equals or not value:
+            raise errors.UserError("this option needs a value", got=word, hint=f"{name}={OPTIONS[name]}")
+        if name in given:
+            raise errors.UserError("given twice", got=f"{name}={given[name]} {word}", hint=f"{name}={OPTIONS[name]}")
+        given[name] = value
+    if "out" in given and Path(given["out"]).is_dir():
+        hint = f"out={Path(given['out'], 'today.md')}"
+        raise errors.UserError("the table is written into a file, and this is a folder", got=given["out"], hint=hint)
+    return given
 
 
 if __name__ == "__main__":

@@ -1,15 +1,21 @@
-"""describe an arm without data or training: its layers, taps, parameters, and where the streams meet
+"""describe arms without data or training: layers, sizes, multiply-adds, memory, and a drawing of the network
 
-    python -m fusionlab.summary backbone=tiny fusion=conv layer=relu5
+    python -m fusionlab.summary backbone=vgg_m fusion=conv layer=relu5 data=ucf101
+    python -m fusionlab.summary fusion=conv,sum layer=relu3,relu5
 
-Nothing is read and no weights are allocated.
+The same words typed after `fusionlab.sweep` train it. Nothing is read, and no weights are allocated: only shapes run.
+Of several arms a table is printed, of one arm everything.
+
+    --layers  everything of every arm
+    --json    one JSON object with all numbers instead: {"towers": [...], "arms": [...]}
+              counts and bytes are integers, shapes are [D, T, H, W] of one clip
 """
 
 from fusionlab.door.verb import run
 
 
 def main(words: list[str]) -> int:
-    """Built on the meta device: nothing is allocated."""
+    """Built and run on the meta device: nothing is allocated."""
     from fusionlab.door.describing import describe_arms
 
     print(describe_arms(words))

@@ -1,30 +1,15 @@
-"""The tiny tower: contract, geometry, taps and how they are spelled, and where its weights come from."""
+"""The tiny tower: geometry, taps and how they are spelled, and where its weights come from."""
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.taps import resolve
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.errors import UserError
 from fusionlab.testing import tower as contract
-from fusionlab.testing.parts import made
-
-CONF = Path(__file__).parents[2] / "conf" / "backbone"
-TOWERS = {
-    f"{file.stem}.{stream}": made(yaml.safe_load(file.read_text(encoding="utf-8"))[stream])
-    for file in sorted(CONF.glob("*.yaml"))
-    for stream in ("appearance", "motion")
-}
-
-
-@pytest.mark.parametrize("name", list(TOWERS))
-def test_contract(name: str) -> None:
-    contract.check(TOWERS[name])
 
 
 @pytest.mark.parametrize("size", [32, 40, 56])
@@ -85,6 +70,14 @@ def test_spellings_where_a_layer_has_parts() -> None:
     assert resolve("relu52", parts) == "relu5_2"
 
 
+def test_fc8_is_the_classifier_of_a_tower_that_calls_it_fc() -> None:
+    assert resolve("FC_8", ["layer4", "fc", "softmax"]) == "fc"
+    assert resolve("fc8", ["fc", "fc8"]) == "fc8"
+    for other in ("fc7", "fc88", "relu5"):
+        with pytest.raises(UserError, match="unknown layer"):
+            resolve(other, ["layer4", "fc", "softmax"])
+
+
 @pytest.mark.parametrize("typo, near", [("rleu5", "relu5"), ("relu6", "relu"), ("fc9", "fc"), ("sofmax", "softmax")])
 def test_a_typo_is_answered_with_the_nearest(typo: str, near: str) -> None:
     with torch.device("meta"):
@@ -103,6 +96,9 @@ def test_wrong_input_is_refused() -> None:
         tower.collect(torch.zeros(1, 3, 1, 48, 48), ("pool1",))
     with pytest.raises(UserError, match="size=16"):
         Tiny(3, classes=2, size=8)
+    for width in (0, 1, -2):
+        with pytest.raises(UserError, match="two channels wide"):
+            Tiny(3, classes=2, width=width)
 
 
 def test_bytes_are_centred() -> None:

@@ -12,16 +12,16 @@ Say = Callable[..., Done]
 
 # what is typed -> what must stand in the message: what, got, allowed, what to type
 WRONG: list[tuple[str, list[str]]] = [
-    ("fusoin=conv", ["unknown option", "fusoin", "fusion, layer", "did you mean fusion=conv ?"]),
+    ("fusoin=conv", ["unknown option", "fusoin", "fusion, into, keep_motion, layer", "did you mean fusion=conv ?"]),
     ("lr=0.1", ["unknown option", "optim.streams.lr=0.1 or optim.fusion.lr=0.1"]),
     ("optim.streams.lrr=1", ["unknown option", "optim.streams.epochs", "did you mean optim.streams.lr=1 ?"]),
     ("hydra.job.name=x", ["unknown option", "hydra.job.name"]),
     ("+fusion=conv", ["set, not added", "try:      fusion=conv"]),
     ("conv", ["name=value", "fusion=conv,sum"]),
     ("--cfg", ["name=value"]),
-    ("fusion=sun", ["unknown fusion", "got:      sun", "bilinear, cat, conv", "did you mean fusion=sum ?"]),
+    ("fusion=sun", ["unknown fusion", "got:      sun", "bilinear, cat, compact, conv", "did you mean fusion=sum ?"]),
     ("fusion=conv,sun", ["unknown fusion", "did you mean fusion=sum ?"]),
-    ("fusion=", ["unknown fusion", "bilinear, cat, conv"]),
+    ("fusion=", ["unknown fusion", "bilinear, cat, compact, conv"]),
     ("fusion=[conv,sum]", ["fusion takes a name", "try:      fusion=conv,sum"]),
     ("fusion=conv,conv", ["twice", "fusion: conv"]),
     ("fusion=glob(*)", ["cannot be read", "fusion=a,b"]),
@@ -30,8 +30,28 @@ WRONG: list[tuple[str, list[str]]] = [
     ("layer=,", ["cannot be read"]),
     ("layer=[relu5]", ["layer is a name", "layer=relu5"]),
     ("data=bruhs", ["unknown data", "did you mean data=brush ?"]),
-    ("data=ucf102", ["unknown data", "brush"]),
-    ("temporal=pool4d", ["unknown temporal", "conv3d, pool2d, pool3d", "did you mean temporal=pool"]),
+    ("data=ucf102", ["unknown data", "brush, ucf101", "did you mean data=ucf101 ?"]),
+    ("backbone=vgg17", ["unknown backbone", "resnet18, resnet50, tiny, vgg16, vgg_m", "did you mean backbone=vgg16 ?"]),
+    ("appearance=vgg", ["unknown appearance", "tiny, vgg16, vgg_m", "did you mean appearance=vgg_m ?"]),
+    ("motion=resnet34", ["unknown motion", "did you mean motion=resnet"]),
+    ("backbone=[tiny,vgg_m]", ["backbone takes a name", "try:      backbone=tiny,vgg_m"]),
+    ("backbone=tiny appearance=vgg_m motion=vgg16", ["backbone says what appearance and motion leave open"]),
+    ("seed=1 seed.init=0 seed.data=0 seed.dropout=0", ["seed says what", "leave seed=… out"]),
+    ("backbone@backbone.motion=tiny", ["named without its place", "try:      motion=tiny"]),
+    ("backbone.width=16", ["unknown option", "backbone.appearance.width=16 or backbone.motion.width=16"]),
+    ("width=16", ["unknown option", "backbone.appearance.width=16 or backbone.motion.width=16"]),
+    ("motion.dropout=0", ["unknown option", "try:      backbone.motion.dropout=0"]),
+    ("backbone=vgg_m", ["too small for this tower", "data.sampling.crop=48", "data.sampling.crop=59 or more"]),
+    ("backbone=resnet18", ["unknown layer", "relu5", "layer1, layer2, layer3, layer4, fc, softmax"]),
+    ("motion=resnet18", ["the motion tower has no layer relu5", "layer1, layer2", "(appearance:motion)"]),
+    ("backbone=tiny,resnet18 layer=relu5", ["relu5", "'exclude=[{backbone:resnet18}]'"]),
+    ("data=ucf101 backbone=vgg_m layer=relu2:relu5", ["do not lie on each", "26×26 (stride 8)", "13×13 (stride 16)"]),
+    ("layer=relu5:relu9", ["unknown layer", "relu9"]),
+    ("layer=relu5+relu5", ["one above the other", "relu5"]),
+    ("layer=relu5+fc8+softmax", ["fused once", "layer=softmax"]),
+    ("layer=relu4+relu5,ReLU5+ReLU4", ["twice", "layer: relu4+relu5"]),
+    ("fusion=bilinear layer=relu4+relu5", ["nothing can be fused above it", "layer=relu4"]),
+    ("temporal=pool4d", ["unknown temporal", "conv3d, conv3d_paper, pool2d, pool3d", "did you mean temporal=pool"]),
     ("table=hwo", ["unknown table", "how, when, where", "did you mean table=how ?"]),
     ("experiment=demmo", ["unknown experiment", "did you mean experiment=demo ?"]),
     ("expriment=demo", ["unknown option", "did you mean experiment=demo ?"]),
@@ -41,11 +61,32 @@ WRONG: list[tuple[str, list[str]]] = [
     ("run.logger.name=x", ["unknown logger", "none, wandb"]),
     ("streams=rgb", ["no such streams", "both, appearance, motion"]),
     ("above=nothing", ["unknown start of the layers above", "appearance, motion, fresh"]),
+    ("into=x", ["unknown tower that goes on above the fusion", "appearance, motion"]),
+    ("into=motion layer=fc8", ["nothing stands above the fusion at fc8", "into=motion", "into=appearance"]),
+    ("into=motion,appearance layer=relu5,fc8", ["nothing stands above", "'exclude=[{into:motion,layer:fc8}]'"]),
+    ("fusion=bilinear into=motion", ["nothing stands above the fusion at relu5"]),
+    ("fusion=late into=motion", ["late fusion has both towers whole", "into=appearance"]),
+    ("fusion=late keep_motion=true", ["late fusion has both towers whole", "keep_motion=false"]),
+    ("fusion=late tower_weight=0.3", ["late fusion has both towers whole", "tower_weight=0.5"]),
+    ("layer=fc8 keep_motion=true", ["nothing of a tower is left to keep", "keep_motion=false"]),
+    ("layer=relu5+fc8 keep_motion=true", ["is kept already", "keep_motion=false, or layer=relu5"]),
+    ("keep_motion=1", ["keep_motion is true or false", "keep_motion=1"]),
+    ("tower_weight=0.3", ["nothing to be weighed against", "keep_motion=true, or tower_weight=0.5"]),
+    ("tower_weight=0.3,0.5 keep_motion=true,false", ["'exclude=[{tower_weight:0.3,keep_motion:false}]'"]),
+    ("tower_weight=1.5 keep_motion=true", ["tower_weight=1.5", "0 … 1"]),
+    ("tower_weight=half keep_motion=true", ["tower_weight is a number", "tower_weight=0.5"]),
+    ("weights=3", ["weights are named", "null, imagenet, a file"]),
+    ("weights.head=fresh", ["no weights are loaded", "weights=imagenet with it, or weights.head=keep"]),
+    ("weights.head=new weights=a.pt", ["classifier of loaded weights", "keep, fresh"]),
+    ("weights.tail=keep", ["unknown option", "weights.appearance, weights.motion, weights.head"]),
+    ("weights=a.pt weights.appearance=b.pt weights.motion=c.pt", ["weights says what", "leave weights=… out"]),
+    ("run.weights=null", ["run.weights is a name or a text", "run.weights=weights"]),
+    ("data=ucf101 data.dataset.name=/data/ucf101", ["a folder below run.data", "run.data="]),
     ("temporal=pool3d layer=fc7", ["pool3d needs a layer with a map", "layer=fc7", "temporal=pool2d"]),
     ("temporal=pool3d,pool2d layer=relu5,fc7", ["needs a layer", "'exclude=[{temporal:pool3d,layer:fc7}]'"]),
     ("temporal=pool3d fusion=bilinear", ["bilinear fusion leaves none", "temporal=pool2d"]),
     ("fusion=cat layer=fc8", ["no layer above takes them", "fusion=conv"]),
-    ("fusion.init=zero", ["unknown initialisation", "identity, gaussian, he"]),
+    ("fusion.init=zero", ["unknown initialisation", "identity, sumAB, 2sumAB", "gaussian"]),
     ("fusion=sum fusion.init=he", ["unknown option", "fusion.init"]),
     ("optim.streams.lr=fast", ["optim.streams.lr is a number", "got:      optim.streams.lr=fast"]),
     ("optim.streams.lr=0", ["optim.streams", "lr > 0"]),
@@ -116,6 +157,7 @@ def test_a_wrong_line_is_answered_and_nothing_is_written(
     [
         ("train", ["fusion=conv,sum"], ["train is for one arm", "python -m fusionlab.sweep"]),
         ("prepare", ["seed=0,1"], ["one store"]),
+        ("prepare", ["data=ucf101"], ["lists of this data set are not there", "data/videos/ucf101", "run.data=…"]),
         ("signature", ["fusion=conv,sum"], ["one arm"]),
         ("signature", ["--why", "fusion=conv"], ["two sides"]),
         ("signature", ["--wy", "a", "b"], ["unknown flag", "--why"]),
@@ -141,6 +183,60 @@ def test_each_verb_says_what_it_takes(say: Say, tmp_path: Path, verb: str, words
     assert (done.status, done.out) == (2, "")
     assert not [part for part in parts if part not in done.err], done.err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["weights=nowhere.pt"], ["no such weight file", "weights=nowhere.pt", "weights/nowhere.pt"]),
+        (["weights.motion=nowhere.mat", "run.weights=mine"], ["no such weight file", "mine/nowhere.mat"]),
+        (["weights=imagnet"], ["no weights that can be loaded", "did you mean weights=imagenet ?"]),
+        (["weights=imagenet"], ["imagenet"]),  # there are none for this tower
+        (
+            ["data=ucf101", "backbone=vgg_m"],
+            ["lists of this data set are not there", "data/videos/ucf101/classInd.txt", "RecognitionTask.zip"],
+        ),
+        (["data=ucf101", "backbone=vgg_m", "split=4"], ["no such split", "1, 2, 3"]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("verb", ["sweep", "train"])
+def test_a_file_that_is_not_there_is_said_before_anything_starts(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: str, words: list[str], parts: list[str]
+) -> None:
+    from fusionlab.study.launchers.local import Local
+
+    monkeypatch.setattr(Local, "start", lambda *_, **__: pytest.fail("workers were started"))
+    planned = say("plan", *words)
+    assert (planned.status, planned.err) == (0, ""), "on paper nothing is missed"
+    done = say(verb, *words)
+    assert (done.status, done.out) == (2, "")
+    assert not [part for part in parts if part not in done.err], done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_weight_file_of_a_stream_that_is_trained_already_is_not_missed(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fusionlab.door.ahead import look_ahead
+    from fusionlab.door.grid import plan_study
+    from fusionlab.errors import UserError
+
+    monkeypatch.chdir(tmp_path)
+    study = plan_study(["weights.motion=gone.pt"])
+    with pytest.raises(UserError, match="no such weight file"):
+        look_ahead(study)
+    (motion,) = (job for job in study.plan.jobs if job.id.startswith("motion"))
+    (motion.path(study.folder) / "published").mkdir(parents=True)
+    look_ahead(study)
+
+
+def test_a_tower_of_the_user_s_that_is_none(say: Say, tmp_path: Path) -> None:
+    own = tmp_path / "conf" / "backbone"
+    own.mkdir(parents=True)
+    (own / "pair.yaml").write_text("appearance: {_target_: fusionlab.backbones.tiny.Tiny}\n", encoding="utf-8")
+    done = say("plan", "backbone=pair")
+    assert done.status == 2
+    assert "is one tower: `_target_`, `_partial_: true`" in done.err and "Traceback" not in done.err
 
 
 def test_a_device_that_is_not_there(say: Say, tmp_path: Path) -> None:

@@ -41,10 +41,13 @@ def test_help_is_quick_and_holds_an_example(verb: str, helps: dict[str, subproce
 @pytest.mark.parametrize("verb", ["sweep", "train", "plan", "prepare", "summary", "signature"])
 def test_help_lists_the_groups(verb: str, helps: dict[str, subprocess.CompletedProcess[str]]) -> None:
     for line in (
-        "fusion      bilinear, cat, conv, late, max, product, sum",
-        "temporal    conv3d, pool2d, pool3d",
+        "backbone    resnet18, resnet50, tiny, vgg16, vgg_m",
+        "data        brush, ucf101",
+        "fusion      bilinear, cat,",
+        "temporal    conv3d, conv3d_paper, pool2d, pool3d, pool3d_paper",
     ):
-        assert f"  {line}\n" in helps[verb].stdout
+        assert f"  {line}" in helps[verb].stdout
+    assert "appearance= and motion= set one" in helps[verb].stdout
 
 
 def test_the_package_alone_is_its_version() -> None:

@@ -12,6 +12,7 @@ import pytest
 import fusionlab
 from fusionlab.door.build import Blueprint
 from fusionlab.door.compose import tree
+from fusionlab.door.conf import groups
 from fusionlab.door.examine import examine
 from fusionlab.door.grid import plan_study
 from fusionlab.errors import UserError
@@ -33,12 +34,16 @@ OTHER: dict[str, Any] = {
     "optim.streams.betas": "[0.8,0.99]", "optim.fusion.betas": "[0.8,0.99]", "data.store.size": 40,
     "optim.streams.schedule.name": "constant", "optim.fusion.schedule.name": "constant",
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
+    "into": "motion", "keep_motion": "true", "weights.appearance": "a.pt", "weights.motion": "imagenet",
+    "weights.head": "fresh", "temporal.side": 3,
 }  # fmt: skip
 # Conv fusion needs equal widths: turned together.
 WITH = {
     "backbone.appearance.width": ["backbone.motion.width"],
     "backbone.motion.width": ["backbone.appearance.width"],
 }
+# What turns something only beside another option: in both of the plans that are compared.
+BESIDE = {"tower_weight": "keep_motion=true", "weights.head": "weights.appearance=a.pt"}
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +71,12 @@ def signatures(plan: Plan, kind: str) -> list[str]:
 
 @pytest.mark.parametrize("leaf", TURNED)
 def test_a_leaf_outside_run_changes_the_arm_and_what_stands_on_it(plain: Plan, leaf: str) -> None:
-    turned = planned(*(f"{name}={other(leaf)}" for name in (leaf, *WITH.get(leaf, []))))
+    beside = [BESIDE[leaf]] if leaf in BESIDE else []
+    plain = planned(*beside) if beside else plain
+    turned = planned(*beside, *(f"{name}={other(leaf)}" for name in (leaf, *WITH.get(leaf, []))))
     assert signatures(turned, "fused") != signatures(plain, "fused")
     room, _, rest = leaf.partition(".")
-    below = room in ("data", "split", "trainer", "seed", "backbone") or leaf.startswith("optim.streams.")
+    below = room in ("data", "split", "trainer", "seed", "backbone", "weights") or leaf.startswith("optim.streams.")
     assert (signatures(turned, "stream") != signatures(plain, "stream")) == below, (
         "a stream is trained again only for its own knobs"
     )
@@ -84,7 +91,8 @@ def test_another_optimiser_is_another_arm(plain: Plan) -> None:
 @pytest.mark.parametrize(
     "word",
     [
-        "run.root=elsewhere", "run.folder=elsewhere", "run.data=elsewhere", "run.device=cpu", "run.workers=3",
+        "run.root=elsewhere", "run.folder=elsewhere", "run.data=elsewhere", "run.weights=elsewhere",
+        "run.device=cpu", "run.workers=3",
         "run.checkpoint_every=7", "run.retries=2", "run.table.caption=other", "run.logger.name=wandb",
         "table=how", "logger=wandb",
     ],
@@ -97,7 +105,9 @@ def test_a_leaf_of_run_changes_no_signature(plain: Plan, word: str) -> None:
 
 
 def test_the_leaves_of_run_are_all_tried_above() -> None:
-    tried = {"root", "folder", "data", "device", "workers", "checkpoint_every", "retries", "table", "logger"}
+    tried = {
+        "root", "folder", "data", "weights", "device", "workers", "checkpoint_every", "retries", "table", "logger"
+    }  # fmt: skip
     assert set(CONFIG["run"]) - tried == {"grid", "exclude"}, "which make a study, and are no part of an arm"
 
 
@@ -123,6 +133,24 @@ def test_a_part_refuses_a_leaf_that_it_does_not_read(part: str) -> None:
 
     with pytest.raises(UserError) as refused:
         build()
+    assert "nobody_reads_this" in str(refused.value)
+
+
+PARTS = [
+    (group, name) for group in ("backbone", "fusion", "temporal") for name in groups()[group] if name != "late"
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("group", "name"), PARTS, ids=[f"{group}={name}" for group, name in PARTS])
+def test_each_part_of_the_catalogue_refuses_a_leaf_that_it_does_not_read(group: str, name: str) -> None:
+    layer = "layer3" if name.startswith("resnet") else "relu5"
+    wide = {"data": "ucf101"} if group == "backbone" else {}
+    config = tree({**wide, group: name}).with_leaves({"layer": layer})
+    Blueprint().describe(config)
+    part = config[group]["motion"] if group == "backbone" else config[group]
+    part["nobody_reads_this"] = 1
+    with pytest.raises(UserError) as refused:
+        Blueprint().describe(config)
     assert "nobody_reads_this" in str(refused.value)
 
 
@@ -215,6 +243,9 @@ def test_the_recording_config_finds_a_leaf_that_nobody_reads(monkeypatch: pytest
         "trainer.threads",
         "seed.dropout",
         "data.sampling.stream_snippets",
+        "weights.appearance",
+        "weights.motion",
+        "weights.head",
     }
     assert rest <= {leaf for leaf in LEAVES if leaf.rpartition(".")[2] in looked_up()}
     assert data_recipe(config)["store"]["nobody_reads_this"] == 1

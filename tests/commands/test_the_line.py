@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from terminal import FAST, LINE, Done, Lab
@@ -74,6 +77,40 @@ def test_an_arm_is_named_by_all_that_varies_and_the_baselines_are_not_multiplied
         for above in ("appearance", "motion")
         for init in ("identity", "gaussian")
     ]
+
+
+def test_the_quick_way_is_there_for_every_data_set() -> None:
+    """debug=fast makes brush small; of a data set that is as large as it is only the training is short."""
+    from fusionlab.door.compose import tree
+
+    plain, brush, other = (tree(chosen) for chosen in ({}, {"debug": "fast"}, {"debug": "fast", "data": "ucf101"}))
+    assert brush.get("data.dataset") == {**plain.get("data.dataset"), "what": 1, "binding": 1}
+    assert other.get("data.dataset") == tree({"data": "ucf101"}).get("data.dataset")
+    assert {one.get(f"optim.{stage}.epochs") for one in (brush, other) for stage in ("streams", "fusion")} == {2}
+
+
+@pytest.mark.slow
+def test_the_layout_of_ucf101_for_real(study: Lab, tmp_path: Path) -> None:
+    """The same videos, found by a name: what the lists and the folders say is what comes out."""
+    (made,) = (place.parent for place in (study.data / "videos").glob("*/classInd.txt"))
+    fresh = Lab(tmp_path, study.data)
+    videos = tmp_path / "mine" / "videos" / "hands"
+    shutil.copytree(made, videos / "UCF-101")
+    (videos / "ucfTrainTestlist").mkdir()
+    for file in (videos / "UCF-101").glob("*.txt"):
+        file.rename(videos / "ucfTrainTestlist" / file.name)
+    numbers = ["data.sampling.crop=48", "data.sampling.fields=6", "data.sampling.snippets=3", "data.sampling.stride=4"]
+    store = ["data.store.size=56", "data.store.bound=4", "data.store.flow.finest_scale=0"]
+    words = ["data=ucf101", "data.dataset.name=hands", *numbers, *store, "run.data=mine", FAST, "fusion=sum"]
+    wrong = fresh.run("sweep", *words)
+    assert wrong.status == 2 and "data.dataset.classes=15" in wrong.err and not (tmp_path / "mine/stores").exists()
+    done = fresh.run("sweep", *words, "data.dataset.classes=15")
+    assert done.status == 0, done.err
+    records = fresh.records()
+    assert {record["result"]["total"] for record, _ in records.values()} == {120}
+    assert "action" in json.dumps([record["result"]["kinds"] for record, _ in records.values()])
+    shutil.rmtree(videos / "UCF-101")  # they are packed
+    assert fresh.run("sweep", *words, "data.dataset.classes=15", "seed=1").status == 0
 
 
 @pytest.mark.slow

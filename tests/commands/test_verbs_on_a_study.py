@@ -79,9 +79,9 @@ def test_summary(say: Say, runs: dict[str, Path]) -> None:
     assert done.status == 0
     for fusion in ("conv", "sum", "late"):
         result = json.loads((runs[fusion] / "run.json").read_text(encoding="utf-8"))["result"]
-        line = next(line for line in done.out.splitlines() if line.startswith(f"fusion={fusion},"))
-        assert f"{result['layers']} weighted layers, {result['parameters']:,} parameters" in line
-        assert f"{result['trained_parameters']:,} of them trained" in line
+        rows = [line.split() for line in done.out.splitlines() if line.strip()]
+        row = next(row for row in rows if row[-1].startswith(f"fusion={fusion},"))
+        assert row[:3] == [f"{result[what]:,}" for what in ("layers", "parameters", "trained_parameters")]
     assert "T = " in done.out and "L = " in done.out
 
 

@@ -21,6 +21,7 @@ class Drifting:
     """
 
     classes = CLASSES
+    class_count = len(CLASSES)
     kinds: Mapping[str, str] = dict.fromkeys(CLASSES, "action")
 
     def __init__(self, root: Path, groups: int = 6, per_group: int = 2, side: tuple[int, int] = (20, 24)) -> None:
@@ -48,6 +49,9 @@ class Drifting:
 
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
         return {}
+
+    def expect(self, root: Path, *, split: int, packed: bool) -> None:
+        """Nothing: all of it is made."""
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
         height, width = self.side

@@ -73,6 +73,71 @@ def test_absent_lists_and_splits_are_told(tmp_path: Path) -> None:
         write(tmp_path).lists(4)
 
 
+# --- known by its name, found below the folder of the data ---
+
+
+def unpacked(home: Path, *, videos: str = "", lists: str = "") -> None:
+    """The lists of `write`, and an empty file for each video, in the folders that the archives may bring along."""
+    write(home / lists)
+    for line in (*TRAIN, *TEST):
+        place = home / videos / line.partition(" ")[0]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+
+
+def test_how_many_classes_there_are_is_known_without_any_file() -> None:
+    named = UCF101(name="ucf101", classes=101)
+    assert named.class_count == 101
+    with pytest.raises(AssertionError):
+        named.lists(1)
+
+
+def test_another_number_of_classes_is_told_when_the_index_is_read(tmp_path: Path) -> None:
+    unpacked(tmp_path / "mine")
+    right, wrong = UCF101(name="mine", classes=2), UCF101(name="mine", classes=101)
+    right.expect(tmp_path, split=1, packed=False)
+    assert right.classes == CLASSES and right.class_count == 2
+    with pytest.raises(UserError, match="another number of classes") as error:
+        wrong.expect(tmp_path, split=1, packed=True)
+    assert "2 in" in str(error.value) and "101" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "videos, lists", [("", ""), ("UCF-101", "ucfTrainTestlist"), ("UCF-101", ""), ("", "ucfTrainTestlist")]
+)
+def test_the_archives_as_they_were_unpacked(tmp_path: Path, videos: str, lists: str) -> None:
+    unpacked(tmp_path / "ucf101", videos=videos, lists=lists)
+    data = UCF101()
+    data.expect(tmp_path, split=1, packed=False)
+    data.make(tmp_path)
+    assert len(data.videos()) == 4
+    assert all(data.path(name).is_file() for name, _ in data.videos())
+
+
+def test_what_is_not_there_is_told_with_its_place(tmp_path: Path) -> None:
+    data = UCF101()
+    with pytest.raises(UserError, match="lists of this data set are not there") as error:
+        data.expect(tmp_path, split=1, packed=True)
+    assert str(tmp_path / "ucf101" / "classInd.txt") in str(error.value)
+    unpacked(tmp_path / "ucf101")
+    (tmp_path / "ucf101" / TEST[1]).unlink()
+    with pytest.raises(UserError, match="videos of this data set are not there") as error:
+        UCF101().expect(tmp_path, split=1, packed=False)
+    assert f"1 of 4: {tmp_path / 'ucf101' / TEST[1]}" in str(error.value)
+    UCF101().expect(tmp_path, split=1, packed=True)  # the packed store holds what is read
+    with pytest.raises(UserError, match="lists") as error:
+        UCF101().expect(tmp_path, split=2, packed=True)
+    assert "trainlist02.txt" in str(error.value)
+    with pytest.raises(UserError, match="no such split"):
+        UCF101().expect(tmp_path, split=4, packed=True)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../ucf101", "/data/ucf101", ".hidden", ".."])
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(UserError, match=r"a folder below run\.data"):
+        UCF101(name=name)
+
+
 @official
 @pytest.mark.parametrize("spelling", ["ucf101_lf", "ucf101_crlf"])
 def test_the_official_lists(spelling: str) -> None:

@@ -54,7 +54,7 @@ ROOMS = (
     Room(2, "data", "data sets, splits, sampling, crops, the data module", (*TORCH, "cv2", "pytorch_lightning")),
     Room(1, "temporal", "temporal heads", TORCH, beside=("backbones", "fusion")),
     Room(1, "fusion", "fusions", TORCH, beside=("backbones",)),
-    Room(1, "backbones", "towers, their taps, their first weights", TORCH),
+    Room(1, "backbones", "towers, their taps, their first weights", (*TORCH, "safetensors", "torchvision")),
     Room(1, "video", "decoding, optical flow, the packed store", ("av", "cv2", "decord", "numpy")),
     Room(0, "records", "what an arm leaves behind; draws, signatures, atomic files", beside=("errors",)),
     Room(0, "errors", "errors that teach"),

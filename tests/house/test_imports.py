@@ -20,6 +20,7 @@ HEAVY = {
     "cv2",
     "av",
     "decord",
+    "safetensors",
     "scipy",
     "wandb",
 }

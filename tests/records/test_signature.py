@@ -33,6 +33,25 @@ def test_a_knob_born_later_leaves_the_old_signatures_true_at_its_neutral_value()
     assert signature(younger, neutral) != GOLDEN
 
 
+def test_an_older_config_has_a_younger_knob_at_its_neutral_value():
+    assert law.value({}, "into") == "appearance" and law.value({"into": "motion"}, "into") == "motion"
+    assert law.value({"weights": {"head": "fresh"}}, "weights.motion") is None
+    assert law.value({"weights": {"head": "fresh"}}, "weights.head") == "fresh"
+    with pytest.raises(KeyError):
+        law.value({}, "layer")  # every config has one
+
+
+def test_a_knob_at_its_neutral_value_is_nothing_and_turned_it_is_something():
+    for leaf, neutral in law.NEUTRAL.items():
+        above, _, name = leaf.rpartition(".")
+
+        def put(value, above=above, name=name):
+            return {**CONFIG, above: {**CONFIG.get(above, {}), name: value}} if above else {**CONFIG, name: value}
+
+        assert signature(put(neutral)) == GOLDEN, leaf
+        assert signature(put("turned")) != GOLDEN, leaf
+
+
 def test_the_neutral_values_of_the_house_are_those_that_signature_uses(monkeypatch):
     monkeypatch.setitem(law.NEUTRAL, "optim.ema", 0.0)
     assert signature({**CONFIG, "optim": {**CONFIG["optim"], "ema": 0.0}}) == GOLDEN

@@ -122,6 +122,16 @@ def test_seeds_of_a_row_by_other_recipes(study, made, fakes):
     assert notes_of(made(study), "gated") == ["its seeds differ in more than the seed: optim.lr"]
 
 
+def test_a_knob_that_is_born_later_is_no_difference_at_its_neutral_value(study, made, fakes):
+    young = {"keep_motion": False, "into": "appearance", "tower_weight": 0.5, "weights": {"head": "keep"}}
+    for seed, knobs in ((0, {}), (1, young)):
+        fakes["arm"](study, kind="fused", axes={**AXES, "seed": seed}, config={"optim": {"lr": 0.1}, **knobs})
+    assert notes_of(made(study), "gated") == []
+    turned = {"optim": {"lr": 0.1}, **young, "keep_motion": True}
+    fakes["arm"](study, kind="fused", axes={**AXES, "seed": 2}, config=turned)
+    assert [note for note in notes_of(made(study), "gated") if "in more than the seed: keep_motion" in note]
+
+
 def test_a_failed_arm_is_a_row_with_its_reason_and_log(study, made, fakes):
     fakes["arm"](study, kind="fused", axes={**AXES, "seed": 0})
     fakes["arm"](study, kind="fused", axes={**AXES, "seed": 1}, reason="diverged at step 3: loss nan")

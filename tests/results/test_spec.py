@@ -38,31 +38,31 @@ PRINTED = {
         ({"fusion": "cat"}, "83.53"),
         ({"fusion": "bilinear"}, "85.05"),
         ({"fusion": "sum"}, "85.20"),
-        ({"fusion": "conv", "fusion.init": ["identity", None]}, "85.96"),
+        ({"fusion": "conv", "fusion.init": ["identity", "sumAB", None]}, "85.96"),
         ({"fusion": "conv", "fusion.init": "gaussian"}, "85.59"),
     ],
     "where": [
         ({"kind": "late"}, "85.94"),
-        ({"layer": "relu2"}, "82.25"),
-        ({"layer": "relu3"}, "83.43"),
-        ({"layer": "relu4"}, "82.55"),
-        ({"layer": "relu5"}, "85.96"),
+        ({"layer": ["relu2", "relu2_2"]}, "82.25"),
+        ({"layer": ["relu3", "relu3_3"]}, "83.43"),
+        ({"layer": ["relu4", "relu4_3"]}, "82.55"),
+        ({"layer": ["relu5", "relu5_3"]}, "85.96"),
         ({"fusion": "conv", "layer": "fc8"}, "85.9"),
         ({"fusion": "sum", "layer": "fc8"}, "85.1"),
-        ({"layer": "relu5+fc8"}, "86.04"),
-        ({"layer": "relu3+relu5+fc6"}, "81.55"),
+        ({"layer": ["relu5+fc8", "relu5_3+fc8"]}, "86.04"),
+        ({"layer": ["relu3+relu5+fc6", "relu3_3+relu5_3+fc6"]}, "81.55"),
     ],
     "when": [
         ({"temporal": "pool2d"}, "89.35"),
-        ({"temporal": "pool3d"}, "89.64"),
-        ({"temporal": "conv3d"}, "90.40"),
+        ({"temporal": ["pool3d", "pool3d_paper"]}, "89.64"),
+        ({"temporal": ["conv3d", "conv3d_paper"]}, "90.40"),
     ],
 }
 
 
 @pytest.mark.parametrize("name", PRINTED)
 def test_the_papers_numbers(name, fakes):
-    rows = Spec.of(fakes["table_spec"](name)).paper.rows
+    rows = [row for row in Spec.of(fakes["table_spec"](name)).paper.rows if row.figures]
     assert len(rows) == len(PRINTED[name])
     for row, (key, accuracy) in zip(rows, PRINTED[name], strict=True):
         assert key.items() <= row.key.items()
@@ -90,6 +90,77 @@ def test_the_paper_stands_beside_its_own_rows_only(study, spec, fakes):
     assert found[("conv", "pool2d", "gaussian")] == "85.59"
     assert found[("conv", "pool3d", "identity")] == "–"
     assert found[("max", "pool2d", None)] == "82.70"
+
+
+def paper_cells(study, fakes, name, **axes):
+    """What stands in the paper's column beside a new arm, and the notes that its row is marked with."""
+    from_here = {"streams": "both", "fusion": "conv", "layer": "relu5", "temporal": "pool2d", **axes, "seed": 0}
+    fakes["arm"](study, kind="fused", axes=from_here)
+    table = make_table(load(study), Spec.of(fakes["table_spec"](name)))
+    at = [column.key for column in table.columns].index("paper:accuracy")
+    (line,) = [line for line in table.lines if line.row.axes.items() >= axes.items()]
+    return line.cells[at], [table.marked[mark - 1] for mark in line.marks]
+
+
+@pytest.mark.parametrize(
+    "name, axes, printed",
+    [
+        ("how", {"layer": "relu5_3"}, "85.96"),
+        ("how", {"fusion.init": "sumAB"}, "85.96"),
+        ("how", {"keep_motion": True}, "–"),
+        ("how", {"into": "motion"}, "–"),
+        ("where", {"layer": "relu3_3+relu5_3+fc6"}, "81.55"),
+        ("where", {"layer": "relu5_3+fc8"}, "86.04"),
+        ("where", {"layer": "relu5+relu4"}, "–"),
+        ("when", {"keep_motion": True}, "89.35"),
+        ("when", {"keep_motion": True, "layer": "relu5_3", "temporal": "pool3d_paper"}, "89.64"),
+        ("when", {"keep_motion": True, "into": "motion"}, "–"),
+        ("when", {"keep_motion": True, "tower_weight": 0.3}, "–"),
+        ("when", {"fusion.init": "gaussian"}, "–"),
+    ],
+)
+def test_the_paper_stands_beside_its_own_networks_only(study, fakes, name, axes, printed):
+    cell, _ = paper_cells(study, fakes, name, **axes)
+    assert cell == printed
+
+
+def test_a_switch_is_written_as_it_is_typed(study, fakes):
+    for kept in (True, False):
+        axes = {"streams": "both", "fusion": "conv", "layer": "relu5", "temporal": "pool3d", "keep_motion": kept}
+        fakes["arm"](study, kind="fused", axes={**axes, "seed": 0}, shares={"what": 1.0, "binding": 1.0})
+    table = make_table(load(study), Spec.of(fakes["table_spec"]("all")))
+    at = [column.key for column in table.columns].index("axis:keep_motion")
+    assert {line.cells[at] for line in table.lines} == {"–", "true", "false"}
+    said = " ".join((table.headline, *table.notes))
+    assert "pool3d keep_motion=false" in said and "pool3d keep_motion=true" in said
+    assert "True" not in said and "False" not in said
+
+
+def test_a_row_without_the_papers_figures_says_why(study, fakes):
+    _, marked = paper_cells(study, fakes, "when", temporal="pool3d")
+    assert [note for note in marked if "keep_motion=true" in note]
+    (certain,) = [
+        note
+        for note in make_table(load(study), Spec.of(fakes["table_spec"]("how"))).notes
+        if note.startswith("How certain")
+    ]
+    assert "Conv" in certain
+    notes = make_table(load(study), Spec.of(fakes["table_spec"]("when"))).notes
+    assert not [note for note in notes if note.startswith("How certain")], "no figure of the paper is shown"
+    (absent,) = [note for note in notes if note.startswith("In the paper, but not run here")]
+    assert absent.count("89.") == 2 and "False" not in absent and "fused" not in absent
+
+
+def test_the_two_deviations_of_the_parameters_are_stated(fakes):
+    rows = {
+        str(row.key.get("layer")) + row.key.get("fusion", ""): row.remark
+        for name in ("how", "where")
+        for row in Spec.of(fakes["table_spec"](name)).paper.rows
+    }
+    bilinear = next(text for key, text in rows.items() if key.endswith("bilinear"))
+    triple = next(text for key, text in rows.items() if "relu3+relu5+fc6" in key)
+    assert "13,137,248, 99 % more" in bilinear and round(13_137_248 / 6.61e6 - 1, 2) == 0.99
+    assert "207,346,117 parameters, 9.1 % more" in triple and round(207_346_117 / 190.06e6 - 1, 3) == 0.091
 
 
 def test_it_says_whose_numbers_they_are(study, spec):

@@ -1,27 +1,25 @@
 """Each yaml in conf/temporal is a head; pooling and filters against index loops from their equations."""
 
-from itertools import product as indices
 from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from temporal_oracles import D, clip, filtered, maxima, means_of_maxima
+from torch import nn
 
 from fusionlab.backbones.initialise import initialise
 from fusionlab.errors import UserError
 from fusionlab.fusion import cat
 from fusionlab.temporal import conv3d, pool2d, pool3d
 from fusionlab.temporal.conv3d import Conv3d
+from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
+from fusionlab.temporal.temporal import Temporal
+from fusionlab.temporal.window import Window
 from fusionlab.testing import temporal as contract
 from fusionlab.testing.parts import catalogue
 
 HEADS = catalogue(Path(__file__).parents[2] / "conf" / "temporal")
-N, D, T, H, W = 1, 2, 5, 4, 5
-
-
-def clip(channels: int = D) -> Tensor:
-    return torch.randn(N, channels, T, H, W, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
 @pytest.mark.parametrize("name", list(HEADS))
@@ -30,22 +28,14 @@ def test_contract(name: str) -> None:
 
 
 def test_the_papers_heads_are_there() -> None:
-    assert {"pool2d", "pool3d", "conv3d"} <= set(HEADS)
+    assert {"pool2d", "pool3d", "conv3d", "pool3d_paper", "conv3d_paper"} <= set(HEADS)
 
 
-@pytest.mark.parametrize("extent, stride, steps", [(1, 1, 5), (3, 2, 2), (5, 2, 1), (2, 1, 4)])
-def test_pooling(extent: int, stride: int, steps: int) -> None:
-    x, kernel, step = clip(), 2, 1
-    y = pool3d.pool(x, nn.MaxPool2d(kernel, step), extent, stride)
-    assert y.shape == (N, D, steps, H - 1, W - 1)
-    for n, d, t, i, j in indices(*map(range, y.shape)):
-        box = [
-            x[n, d, stride * t + k, step * i + p, step * j + q].item()
-            for k, p, q in indices(range(extent), range(kernel), range(kernel))
-        ]
-        assert y[n, d, t, i, j].item() == max(box)
-    if extent == stride == 1:
-        assert torch.equal(y, pool2d.pool(x, nn.MaxPool2d(kernel, step)))
+def test_pooling() -> None:
+    maxima(pool3d.pool)
+    means_of_maxima(pool3d.pool)
+    x, spatial = clip(), nn.MaxPool2d(2, 1)
+    assert torch.equal(pool3d.pool(x, spatial, 1, 1), pool2d.pool(x, spatial))
 
 
 def test_length_of_the_box() -> None:
@@ -54,7 +44,7 @@ def test_length_of_the_box() -> None:
 
     assert [steps("all", frames) for frames in (1, 3, 5)] == [1, 1, 1]
     assert [steps(3, frames) for frames in (1, 2, 3, 5)] == [1, 1, 1, 2]
-    for wrong in (0, "al", 2.5):
+    for wrong in (0, "al", 2.5, True):
         with pytest.raises(UserError, match=r"temporal\.extent=all"):
             Pool3d(D, D, nn.MaxPool2d(2), extent=wrong)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="move on"):
@@ -62,18 +52,7 @@ def test_length_of_the_box() -> None:
 
 
 def test_filters_in_time_and_space() -> None:
-    x = clip()
-    draw = torch.Generator().manual_seed(1)
-    f = torch.randn(3, D, 3, 3, 3, generator=draw, dtype=torch.float64)
-    bias = torch.randn(3, generator=draw, dtype=torch.float64)
-    y = conv3d.convolve(x, f, bias)
-    assert y.shape == (N, 3, T, H, W)
-    for n, d, t, i, j in indices(*map(range, y.shape)):
-        expected = bias[d].item()
-        for c, k, p, q in indices(range(D), (-1, 0, 1), (-1, 0, 1), (-1, 0, 1)):
-            if 0 <= t + k < T and 0 <= i + p < H and 0 <= j + q < W:
-                expected += (f[d, c, k + 1, p + 1, q + 1] * x[n, c, t + k, i + p, j + q]).item()
-        assert y[n, d, t, i, j].item() == pytest.approx(expected, abs=1e-12)
+    filtered(conv3d.convolve)
 
 
 def test_the_bell() -> None:
@@ -112,3 +91,87 @@ def test_filter_bank_of_the_papers_final_net() -> None:
         bank = Conv3d(1024, 512, nn.MaxPool2d(2)).filters
     assert bank.weight.shape == (512, 1024, 3, 3, 3)
     assert sum(p.numel() for p in bank.parameters()) == 14_156_288
+
+
+# --- the box of the paper and the one of the released code ---
+
+VGG16, VGG_M = nn.MaxPool2d(2, 2), nn.MaxPool2d(3, 2)  # their pool5
+
+
+@pytest.mark.parametrize("name", ["pool3d_paper", "conv3d_paper"])
+@pytest.mark.parametrize("own, places, left", [(VGG16, 14, 7), (VGG_M, 13, 6)])
+def test_the_papers_box(name: str, own: nn.MaxPool2d, places: int, left: int) -> None:
+    """3×3×3, two steps on: of five frames two boxes remain, and of the places as many as the tower expects."""
+    x = torch.randn(1, D, 5, places, places, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = HEADS[name](D, D, own).at_pool(x)
+    assert y.shape == (1, D, 2, left, left) == (1, D, 2, *own(x[:, :, 0]).shape[2:])
+    for t in range(2):
+        for i, j in ((0, 0), (1, 4), (left - 1, left - 1)):
+            box = x[0, :, 2 * t : 2 * t + 3, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]  # cut at the end of the map
+            assert torch.equal(y[0, :, t, i, j], box.amax(dim=(1, 2, 3)))
+
+
+@pytest.mark.parametrize("name", ["pool3d", "conv3d"])
+def test_the_released_box(name: str) -> None:
+    """As long as the clip, as wide as the tower's own pooling."""
+    x = torch.randn(1, D, 5, 14, 14, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    y = HEADS[name](D, D, VGG16).at_pool(x)
+    assert torch.equal(y, VGG16(x.amax(dim=2))[:, :, None])
+
+
+def test_a_shorter_clip_cuts_the_papers_box() -> None:
+    x = torch.randn(1, D, 2, 13, 13, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(HEADS["pool3d_paper"](D, D, VGG_M).at_pool(x), HEADS["pool3d"](D, D, VGG_M).at_pool(x))
+
+
+def test_places_are_counted_as_torch_counts_them() -> None:
+    for size, stride, padding in (
+        (1, 1, 0),
+        (2, 2, 0),
+        (2, 1, 1),
+        (3, 2, 0),
+        (3, 2, 1),
+        (3, 3, 0),
+        (5, 2, 2),
+        (2, 3, 1),
+    ):
+        for up in (False, True):
+            pool = nn.MaxPool2d(size, stride, padding, ceil_mode=up)
+            counted = [Window.of(pool).places(side) for side in range(size, 20)]
+            assert counted == [pool(torch.zeros(1, side, side)).shape[-1] for side in range(size, 20)]
+    assert Window.of(nn.MaxPool2d(5, 2)).places(2) == 0
+
+
+def test_a_side_that_does_not_fit_the_layers_above_is_refused() -> None:
+    wide = Pool3d(D, D, VGG16, side=5)
+    with pytest.raises(UserError, match=r"expect 7×7") as refused:
+        wide.fits(14)
+    assert "leaves 6×6" in str(refused.value) and "temporal.side=3" in str(refused.value)
+    with pytest.raises(UserError, match=r"expect 7×7"):
+        wide.at_pool(torch.zeros(1, D, 3, 14, 14))
+    for head in (Pool3d(D, D, VGG16, side=3), Pool3d(D, D, VGG_M, side=3), Pool3d(D, D, VGG_M), Pool2d(D, D, VGG16)):
+        for side in range(2, 30):
+            head.fits(side)
+    for wrong in (0, "all", 2.5, True):
+        with pytest.raises(UserError, match=r"temporal\.side=3"):
+            Pool3d(D, D, VGG16, side=wrong)  # type: ignore[arg-type]
+
+
+def test_above_a_mean_only_time_has_a_box() -> None:
+    """A residual tower: the largest of all frames, and the tower's mean of it."""
+    mean, x = nn.AvgPool2d(4, stride=1), clip()
+    y = HEADS["pool3d"](D, D, mean).at_pool(x)
+    torch.testing.assert_close(y, mean(x.amax(dim=2))[:, :, None])
+    torch.testing.assert_close(HEADS["pool2d"](D, D, mean).at_pool(x)[:, :, 3], mean(x[:, :, 3]))
+    with pytest.raises(UserError, match=r"temporal\.side=null"):
+        HEADS["pool3d_paper"](D, D, mean)
+
+
+def test_beside_a_fused_tower_the_box_stays_and_the_filters_go() -> None:
+    head = HEADS["conv3d_paper"](2 * D, D, VGG16)
+    beside = head.beside(3, VGG_M)
+    assert isinstance(beside, Pool3d) and not isinstance(beside, Conv3d)
+    assert (beside.extent, beside.stride, beside.side) == (3, 2, 3) and not list(beside.parameters())
+    assert beside.at_pool(torch.zeros(1, 3, 5, 13, 13)).shape == (1, 3, 2, 6, 6)
+    with pytest.raises(NotImplementedError):
+        Temporal(D, D, VGG16).beside(D, VGG16)

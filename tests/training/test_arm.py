@@ -14,9 +14,10 @@ from fusionlab.training.arm import Arm
 from fusionlab.training.dropout import drawn_by
 from fusionlab.training.recipe import recipe
 from fusionlab.training.weights import fingerprint
+from fusionlab.two_stream.net import Net
 
 
-class Bias(nn.Module):
+class Bias(Net):
     """Two numbers, added to the features."""
 
     def __init__(self) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import pytest
 import torch
-from torch import nn
 from training_fakes import Broken, Data, Frozen, Fused, Handing, Late, Sick, Stream, Trunk, block, cohort
 
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import Recipe, recipe
+from fusionlab.two_stream.net import Net
 
 
-def trained(nets: Mapping[str, nn.Module], recipes: Recipe | Mapping[str, Recipe] | None = None) -> dict[str, Outcome]:
+def trained(nets: Mapping[str, Net], recipes: Recipe | Mapping[str, Recipe] | None = None) -> dict[str, Outcome]:
     return fit(cohort(nets, recipes), Data())
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from fusionlab.records.draws import key
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.recipe import Recipe, recipe
+from fusionlab.two_stream.net import Net
 
 CLASSES, FRAMES, SIZE, FLOWS = 4, 2, 6, 2
 Both = {"appearance": ("relu",), "motion": ("relu",)}
@@ -90,7 +91,7 @@ class Handing(nn.Module):
         return {stream: {"input": batch[stream]} for stream in needs}
 
 
-class Stream(nn.Module):
+class Stream(Net):
     """A whole tower trained from its input."""
 
     def __init__(self, stream: str, seed: int = 0) -> None:
@@ -105,7 +106,7 @@ class Stream(nn.Module):
         return self.top(self.tower(features[self.stream]["input"])).flatten(2)
 
 
-class Fused(nn.Module):
+class Fused(Net):
     """x_a + x_b, or their maximum, dropout, and a classifier a time step; it has buffers too."""
 
     def __init__(self, how: str = "sum", seed: int = 0, width: int = 8) -> None:
@@ -153,7 +154,7 @@ class Broken(Fused):
         return super().forward(features)
 
 
-class Late(nn.Module):
+class Late(Net):
     """No parameters: log of the mean of the two streams' mean colours, as if they were scores."""
 
     def __init__(self) -> None:
@@ -231,7 +232,5 @@ class Data(pl.LightningDataModule):
         return DataLoader(Clips("test", 20, self.seed, views=2), batch_size=16)
 
 
-def cohort(
-    nets: Mapping[str, nn.Module], recipes: Recipe | Mapping[str, Recipe] | None = None, seed: int = 0
-) -> Cohort:
+def cohort(nets: Mapping[str, Net], recipes: Recipe | Mapping[str, Recipe] | None = None, seed: int = 0) -> Cohort:
     return Cohort(Trunk(), nets, recipes or recipe(block()), seed=seed)

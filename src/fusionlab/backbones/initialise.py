@@ -7,6 +7,7 @@ paired one.
     weights       N(0, 2 / fan in)      He et al. 2015, for layers followed by a ReLU
     biases        0
     classifier    N(0, 0.01²)           as in the released code
+    norm layers   scale 1, shift 0, and statistics as if nothing had been seen
 A part with a rule of its own has a method `initialise_own(generator_for)`.
 """
 
@@ -56,6 +57,8 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
         for own, parameter in part.named_parameters(recurse=False):
             if not parameter.is_meta:
                 _usual(own, parameter, _generator(seed, name + own))
+        if isinstance(part, nn.BatchNorm2d):
+            part.reset_running_stats()
         for own, child in part.named_children():
             visit(child, f"{name}{own}.")
 

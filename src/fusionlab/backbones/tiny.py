@@ -31,6 +31,8 @@ class Tiny(Tower):
     ) -> None:
         if size < 16:
             raise errors.UserError("frames are too small for this tower", got=size, hint="size=16 or more")
+        if width < 2:
+            raise errors.UserError("a tower is two channels wide or more", got=f"width={width}", hint="width=24")
         convolutions: dict[str, nn.Module] = {
             "conv1": nn.Conv2d(in_channels, width // 2, 3, stride=2, padding=1),
             "relu1": nn.ReLU(),
@@ -52,5 +54,5 @@ class Tiny(Tower):
             "fc8": Classifier(2 * width, classes, 1),
             "softmax": nn.Softmax(dim=1),
         }
-        # Bytes carry a contrast of a few times ±32 around 128 (flow's zero is 128 exactly).
+        # The bytes of drawn shapes carry a contrast of a few times ±32 around 128.
         super().__init__(convolutions | connected, TAPS, in_channels, size, mean=128.0, scale=32.0)

@@ -1,6 +1,7 @@
 """A tower: one stream's network as a chain of named layers, which can be entered and left at its taps."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,13 @@ class Tower(nn.Module):
     The layers are two-dimensional and see every frame alone. The last two are the classifier and its softmax;
     the fully connected layers are convolutions as large as the map that they expect, so that a larger frame
     gives a map of predictions instead of an error.
+
+    How pixels are normalised belongs to the weights, and is part of them: `mean` and `scale` of each channel are in the
+    state dict.
     """
+
+    mean: Tensor
+    scale: Tensor
 
     def __init__(
         self,
@@ -25,11 +32,13 @@ class Tower(nn.Module):
         in_channels: int,
         size: int,
         *,
-        mean: float | Sequence[float],
-        scale: float,
+        mean: float | Sequence[float] = 128.0,
+        scale: float | Sequence[float] = 58.0,
     ) -> None:
         """`taps`: tap -> the layer that it is read behind. `size`: the side of the frames that leave one
-        prediction. `mean` and `scale`: pixels enter as (x - mean) / scale.
+        prediction. `mean` and `scale`: see `set_pixels`. Where no weights came with others: 128, which is flow's
+        zero exactly, and 58, the contrast of photographs (0.226 of 255 over ImageNet), so that colour enters with the
+        variance of one that fresh weights keep; flow, weaker, enters with less.
         """
         super().__init__()
         self.names = tuple(layers)
@@ -39,9 +48,9 @@ class Tower(nn.Module):
         self.taps: dict[str, Tap] = {tap: geometry[layer] for tap, layer in taps.items()}
         self.in_channels = in_channels
         self.size = size
-        self.scale = scale
-        means = torch.tensor(mean, dtype=torch.float32).expand(in_channels).reshape(1, -1, 1, 1, 1).clone()
-        self.register_buffer("mean", means, persistent=False)
+        self.register_buffer("mean", torch.zeros(1, in_channels, 1, 1, 1, dtype=torch.float32))
+        self.register_buffer("scale", torch.ones(1, in_channels, 1, 1, 1, dtype=torch.float32))
+        self.set_pixels(mean, scale)
 
     @property
     def classifier(self) -> str:
@@ -52,12 +61,37 @@ class Tower(nn.Module):
     def classes(self) -> int:
         return self.taps[self.names[-1]].channels
 
+    @torch.no_grad()
+    def set_pixels(self, mean: float | Sequence[float], scale: float | Sequence[float]) -> None:
+        """Bytes enter as (x - mean) / scale: one number for all channels, or one for each."""
+        for name, numbers in (("mean", mean), ("scale", scale)):
+            given = torch.as_tensor(numbers, dtype=torch.float32, device="cpu").flatten()
+            if len(given) not in (1, self.in_channels):
+                raise errors.UserError(
+                    f"the pixels' {name} is one number, or one for each channel",
+                    got=f"{len(given)} numbers",
+                    allowed=["1", str(self.in_channels)],
+                )
+            if not given.isfinite().all() or (name == "scale" and not (given > 0).all()):
+                needed = "finite" if name == "mean" else "finite and above zero"
+                raise errors.UserError(f"the pixels' {name} has to be {needed}", got=numbers)
+            self.get_buffer(name).copy_(given.reshape(1, -1, 1, 1, 1))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Weights from before the pixels were part of them were trained with those that this tower is made with, and
+        keep them. Only where neither is there: one without the other is an error, as is anything else that is missing.
+        """
+        pixels = {f"{prefix}mean": self.mean, f"{prefix}scale": self.scale}
+        if not pixels.keys() & state_dict.keys():
+            state_dict.update(pixels)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def normalise(self, x: Tensor) -> Tensor:
         """Bytes become numbers around zero; what is floating point already passes. Clips or frames."""
         if x.is_floating_point():
             return x
-        mean = self.get_buffer("mean").reshape(1, -1, *[1] * (x.ndim - 2))
-        return (x.to(next(self.parameters()).dtype) - mean) / self.scale
+        mean, scale = (numbers.reshape(1, -1, *[1] * (x.ndim - 2)) for numbers in (self.mean, self.scale))
+        return (x.to(next(self.parameters()).dtype) - mean) / scale
 
     def above(self, tap: str) -> tuple[str, ...]:
         """The layers behind a tap, up to the logits, in order."""

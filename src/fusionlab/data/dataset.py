@@ -20,6 +20,11 @@ class Dataset(Protocol):
         ...
 
     @property
+    def class_count(self) -> int:
+        """How many classes there are; known before there is any file."""
+        ...
+
+    @property
     def kinds(self) -> Mapping[str, str]:
         """Class -> kind of question, by which results are told apart; there may be one kind for all."""
         ...
@@ -27,6 +32,12 @@ class Dataset(Protocol):
     @property
     def root(self) -> Path:
         """The folder below which the video files lie."""
+        ...
+
+    def expect(self, root: Path, *, split: int, packed: bool) -> None:
+        """Find the files below `root` that nobody can make, and raise a `UserError` that says which belong where if
+        they are not there. `packed`: the videos are in a store already, and only the lists are needed.
+        """
         ...
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:

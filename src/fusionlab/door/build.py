@@ -8,14 +8,15 @@ from typing import Any, cast
 
 import torch
 
-from fusionlab.backbones.taps import resolve
 from fusionlab.backbones.tower import Tower
 from fusionlab.data.dataset import Dataset
 from fusionlab.door.parts import part
 from fusionlab.errors import UserError
-from fusionlab.two_stream.describe import Description, check, describe
+from fusionlab.records.signature import value
+from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.late import LateNet
+from fusionlab.two_stream.meeting import spell
 from fusionlab.two_stream.net import Net, Stream
 
 LAYER_OF_LATE = "softmax"
@@ -41,9 +42,19 @@ def tower(recipe: Mapping[str, Any], stream: Stream, data: Mapping[str, Any], cl
     """A stream's tower: 3 channels of colour, or 2 L of flow."""
     sampling = data["sampling"]
     channels = 3 if stream == "appearance" else 2 * sampling["fields"]
+    if not recipe.get("_target_") or not recipe.get("_partial_"):
+        raise UserError(
+            "conf/backbone/x.yaml is one tower: `_target_`, `_partial_: true`, and its numbers",
+            got=", ".join(map(str, recipe)) or "nothing",
+            hint="one of conf/backbone as an example",
+        )
     make: Callable[..., Tower] = part(recipe)
-    with _told(recipe):
-        return make(in_channels=channels, classes=classes, size=sampling["crop"])
+    try:
+        with _told(recipe):
+            return make(in_channels=channels, classes=classes, size=sampling["crop"])
+    except UserError as error:  # what a tower calls its size is typed otherwise here
+        got, hint = (one and one.replace("size=", "data.sampling.crop=") for one in (error.got, error.hint))
+        raise UserError(error.what, got=got, allowed=error.allowed, hint=hint) from None
 
 
 def towers(config: Mapping[str, Any], classes: int) -> tuple[Tower, Tower]:
@@ -62,11 +73,12 @@ def is_late(config: Mapping[str, Any]) -> bool:
 def net(config: Mapping[str, Any], appearance: Tower, motion: Tower) -> Net:
     """The arm's own part, above the two towers."""
     if is_late(config):
-        return LateNet()
+        return LateNet(appearance.classifier, motion.classifier)
     with _told(config["fusion"], config["temporal"]):
         return FusedNet(
             appearance, motion, part(config["fusion"]), part(config["temporal"]), config["layer"],
-            above=config["above"], seed=config["seed"]["init"],
+            above=config["above"], into=value(config, "into"), keep=value(config, "keep_motion"),
+            tower_weight=value(config, "tower_weight"), seed=config["seed"]["init"],
         )  # fmt: skip
 
 
@@ -80,23 +92,19 @@ class Blueprint:
         label = repr((config["backbone"], config["data"]))
         if label not in self._towers:
             with torch.device("meta"):
-                self._towers[label] = towers(config, len(dataset(config).classes))
+                self._towers[label] = towers(config, dataset(config).class_count)
         return self._towers[label]
 
     def layer(self, config: Mapping[str, Any]) -> str:
-        """The tap that is meant by the config's `layer`."""
-        return resolve(str(config["layer"]), self.towers(config)[0].taps)
+        """The taps that are meant by the config's `layer`, as these towers spell them."""
+        return spell(str(config["layer"]), *self.towers(config))
+
+    def net(self, config: Mapping[str, Any]) -> Net:
+        with torch.device("meta"):
+            return net(config, *self.towers(config))
 
     def describe(self, config: Mapping[str, Any]) -> Description:
-        appearance, motion = self.towers(config)
-        with torch.device("meta"):
-            if is_late(config):
-                return describe(LateNet(), appearance, motion)
-            with _told(config["fusion"], config["temporal"]):
-                return check(
-                    appearance, motion, part(config["fusion"]), part(config["temporal"]), config["layer"],
-                    above=config["above"],
-                )  # fmt: skip
+        return describe(self.net(config), *self.towers(config))
 
 
 def device(run: Mapping[str, Any]) -> str:

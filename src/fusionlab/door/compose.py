@@ -23,6 +23,7 @@ from yaml import YAMLError
 
 from fusionlab.door import conf
 from fusionlab.door.kinds import fits
+from fusionlab.door.wide import spread
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.signature import flatten
 
@@ -48,18 +49,15 @@ class Tree:
         return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
 
     def with_leaves(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
-        """Plain and resolved, with these leaves set. `seed` stands for all leaves below it."""
+        """Plain and resolved, with these leaves set."""
         content = self.content.copy()
         for path, value in leaves.items():
-            if not _known(content, path):
-                raise _unknown(content, path, value)
-            there = OmegaConf.select(content, path)
-            if path == "seed" and not isinstance(value, Mapping):
-                for seed in there:
-                    fits(path, there[seed], value)
-                value = dict.fromkeys(there, value)
-            fits(path, there, value)
-            OmegaConf.update(content, path, value, merge=False)
+            for leaf, one in spread({path: value}).items():
+                if not _known(content, leaf):
+                    raise _unknown(content, leaf, one)
+                fits(leaf if isinstance(value, Mapping) else path, OmegaConf.select(content, leaf), one)
+        for leaf, value in spread(leaves).items():
+            OmegaConf.update(content, leaf, value, merge=False)
         try:
             plain: dict[str, Any] = OmegaConf.to_container(content, resolve=True)  # type: ignore[assignment]
         except OmegaConfBaseException as error:
@@ -69,7 +67,7 @@ class Tree:
 
 def tree(group_choices: Mapping[str, str]) -> Tree:
     """Composed once per distinct set of group choices."""
-    return _composed(tuple(sorted(group_choices.items())), conf.own())
+    return _composed(tuple(sorted(conf.placed(group_choices).items())), conf.own())
 
 
 @lru_cache(maxsize=256)
@@ -92,7 +90,7 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
     OmegaConf.set_struct(content, True)
-    return Tree(content, {group: name for group, name in choices.items() if "/" not in group})
+    return Tree(content, conf.words(choices))
 
 
 def _known(content: DictConfig, path: str) -> bool:
@@ -102,7 +100,7 @@ def _known(content: DictConfig, path: str) -> bool:
 
 
 def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
-    """What there is beside it, as deep as the path is right; or options of this name that lie elsewhere."""
+    """Leaves of this name that lie elsewhere; or what there is beside it, as deep as the path is right."""
     above, _, leaf = path.rpartition(".")
     while above and not OmegaConf.is_dict(OmegaConf.select(content, above)):
         above = above.rpartition(".")[0]
@@ -110,12 +108,12 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
     beside = [f"{above}.{name!s}" for name in there] if above else sorted({*map(str, there), *conf.groups(), "exclude"})
     error = unknown("option", path, beside, form=f"{{}}={value}")
     plain = flatten(OmegaConf.to_container(content))  # type: ignore[arg-type]
-    elsewhere = [name for name in plain if name.rpartition(".")[2] == leaf]
-    if error.hint is None and elsewhere and "." not in path:
-        error = UserError(
-            error.what,
-            got=path,
-            allowed=beside,
-            hint=" or ".join(f"{name}={value}" for name in elsewhere[:4]),
-        )
+    below = [name for name in plain if not above or name.startswith(f"{above}.")]
+    # appearance.width is that of one tower; width may be either's, and so may backbone.width.
+    elsewhere = [name for name in below if name.endswith(f".{path}")]
+    if not elsewhere and (above or "." not in path):
+        elsewhere = [name for name in below if name.rpartition(".")[2] == leaf]
+    if elsewhere and (error.hint is None or "." in path):
+        hint = " or ".join(f"{name}={value}" for name in elsewhere[:4])
+        error = UserError(error.what, got=path, allowed=beside, hint=hint)
     return error

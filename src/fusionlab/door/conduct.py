@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from fusionlab.door.ahead import look_ahead
 from fusionlab.door.build import device
 from fusionlab.door.grid import Study
 from fusionlab.door.reporting import make_report, stages
@@ -25,6 +26,7 @@ def conduct(study: Study) -> int:
     """Work on the study until nothing is left to do here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
     begun = time.monotonic()
     device(study.run)
+    look_ahead(study)
     new = study.plan.write(study.folder)
     print(
         f"{'new' if new else 'continued'} study: {study.folder} "

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from fusionlab.door.wide import spread
 from fusionlab.errors import UserError, unknown
+
+# Groups of which the tree holds a choice at several places, each with a word of its own.
+PLACES = {"appearance": "backbone@backbone.appearance", "motion": "backbone@backbone.motion"}
 
 # What people type for what is called otherwise here; any case is accepted besides.
 SPELLINGS = {
+    "backbone": {
+        "cnnm": "vgg_m", "cnnm2048": "vgg_m", "vggm2048": "vgg_m", "vggd": "vgg16", "vggverydeep16": "vgg16",
+    },
     "fusion": {
         "concat": "cat", "concatenation": "cat", "convolution": "conv", "add": "sum", "addition": "sum",
         "maximum": "max", "mul": "product", "multiply": "product", "average": "late", "softmax": "late",
@@ -47,22 +55,42 @@ def folders() -> list[Path]:
 
 
 def groups() -> dict[str, list[str]]:
-    """Group -> its choices."""
+    """Group -> its choices. `appearance` and `motion` choose from the folder of `backbone`."""
     found: dict[str, set[str]] = {}
     for folder in folders():
         for file in folder.glob("*/*.yaml"):
             found.setdefault(file.parent.name, set()).add(file.stem)
+    for word in PLACES:
+        found[word] = found.get(folder_of(word), set())
     return {group: sorted(found[group]) for group in sorted(found)}
+
+
+def folder_of(word: str) -> str:
+    """The folder that a word chooses from."""
+    return PLACES.get(word, word).partition("@")[0]
+
+
+def placed(choices: Mapping[str, str]) -> dict[str, str]:
+    """Choices by hydra's names for their places: {"backbone": x} -> {"backbone@backbone.appearance": x, …motion: x}."""
+    return {PLACES.get(word, word): name for word, name in spread(choices).items()}
+
+
+def words(choices: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The way back: choices by the words that set them alone."""
+    of = {place: word for word, place in PLACES.items()}
+    return {of.get(place, place): name for place, name in choices.items() if "/" not in place}
 
 
 def choice(group: str, typed: str) -> str:
     """The choice that is meant by what was typed."""
     choices = groups()[group]
-    for name in (
-        typed,
-        typed.lower(),
-        SPELLINGS.get(group, {}).get(typed.lower().replace("-", "").replace("_", ""), ""),
-    ):
+    flat = _flat(typed)
+    by_flat = {_flat(name): name for name in reversed(choices)}
+    for name in (typed, typed.lower(), SPELLINGS.get(folder_of(group), {}).get(flat, ""), by_flat.get(flat, "")):
         if name in choices:
             return name
     raise unknown(group, typed, choices, form=f"{group}={{}}")
+
+
+def _flat(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.prepare import prepare
+from fusionlab.data.prepare import prepare, prepared
 from fusionlab.door.parts import part
 from fusionlab.study.recipes import data_recipe
 from fusionlab.video.store import Store
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fusionlab.data.module import TwoStreamData
 
 Say = Callable[[str], None]
+VIDEOS, STORES = "videos", "stores"  # below run.data
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,11 @@ def open_data(recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = prin
     """Make and prepare whatever is not there yet. `recipe`: the parts `dataset` and `store` of the data."""
     root = Path(run["data"])
     dataset: Dataset = part(recipe["dataset"])
-    dataset.make(root / "videos", processes=processes(run), say=say)
+    dataset.make(root / VIDEOS, processes=processes(run), say=say)
     store = recipe["store"]
     folder = prepare(
         dataset,
-        root / "stores",
+        root / STORES,
         part(store["flow"]),
         recipe=data_recipe({"data": recipe}),
         bound=store["bound"],
@@ -73,6 +74,13 @@ def open_data(recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = prin
         say=say,
     )
     return Data(dataset, folder)
+
+
+def expect_data(recipe: Mapping[str, Any], run: Mapping[str, Any], split: int) -> None:
+    """A `UserError` for files that are not there and that nobody can make, in a moment and without making any."""
+    root = Path(run["data"])
+    packed = prepared(root / STORES, data_recipe({"data": recipe})) is not None
+    part(recipe["dataset"]).expect(root / VIDEOS, split=split, packed=packed)
 
 
 def processes(run: Mapping[str, Any]) -> int:

@@ -1,29 +1,247 @@
-"""An arm on paper: what `summary` prints."""
+"""Arms on paper: what `summary` prints."""
 
 from __future__ import annotations
 
-from fusionlab.door.build import Blueprint
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from fusionlab.backbones.taps import walk
 from fusionlab.door.grid import plan_study
+from fusionlab.door.numbers import distinct, numbers, time_seen
+from fusionlab.door.overrides import parse
+from fusionlab.door.printed import printed
+from fusionlab.door.sizing import Sized, Sizes
+from fusionlab.door.verb import flags
+from fusionlab.study.recipes import STREAMS
+from fusionlab.two_stream.costs import Layer, shaped
+from fusionlab.two_stream.drawing import draw
+from fusionlab.two_stream.fused import FusedNet
+
+FLAGS = {"--json": False, "--layers": False}
+NOTES = """\
+MACs are the multiply-adds of convolutions, linear layers and matrix products, and of Fourier transforms
+by formula (1.25 n log₂ n of n real numbers); pooling, norms, ReLU, sums and products are not counted.
+Memory is what the tensors of the way forward hold. kept is what autograd holds of them for the way back:
+inputs and outputs that a gradient needs, each once, and the place of every maximum. What the way back
+adds (gradients of maps), the workspace of convolutions and what an allocator rounds up come on top."""
+
+LEGEND = "  thin frames: frozen towers; thick: the arm's own; windows are kernel / stride, maps D×T×H×W of one clip"
+
+Lines = list[str]
 
 
-def describe_arms(words: list[str]) -> str:
-    """The towers' taps, then each fused arm with its size."""
-    plan = plan_study(words).plan
-    blueprint = Blueprint()
-    arms = [arm for arm in plan.arms if arm.kind != "stream"]
-    config = arms[0].config
-    lines = []
-    for stream, tower in zip(("appearance", "motion"), blueprint.towers(config), strict=True):
-        lines.append(f"{stream}: {type(tower).__name__}, {sum(p.numel() for p in tower.parameters()):,} parameters")
-        lines.append(f"  {'tap':<8} {'channels':>8} {'side':>5} {'stride':>6} {'field':>6}")
-        for name, tap in tower.taps.items():
-            lines.append(f"  {name:<8} {tap.channels:>8} {tap.side:>5} {tap.stride:>6} {tap.field:>6}")
-    sampling = config["data"]["sampling"]
-    t, stride, length = sampling["snippets"], sampling["stride"], sampling["fields"]
-    most = (t - 1) * (stride if isinstance(stride, int) else max(stride)) + length
-    lines.append(f"time: T = {t} snippets, τ = {stride}, L = {length} fields: a clip sees {most} fields, (T − 1) τ + L")
-    for arm in arms:
-        size = blueprint.describe(arm.config)
-        counts = f"{size.parameters:,} parameters, {size.trained_parameters:,} of them trained"
-        lines.append(f"{arm.name}: {size.layers} weighted layers, {counts}")
-    return "\n".join(lines)
+def describe_arms(typed: list[str]) -> str:
+    """The towers and all arms in a table; of the one that was asked for, or with --layers of each, everything."""
+    found, words = flags(typed, FLAGS)
+    sizes = Sizes()
+    arms = [sizes.of(arm) for arm in plan_study(words, verb="summary").plan.arms]
+    if "--json" in found:
+        return json.dumps(numbers(arms), indent=1, ensure_ascii=False)
+    asked = arms if "--layers" in found else _asked(arms, str(parse(words).leaves.get("streams", "both")))
+    told = asked if len(asked) == 1 or "--layers" in found else []
+    blocks = [*_towers(arms), *_times(arms), *(block for one in told for block in _arm(one)), _overview(arms)]
+    return "\n\n".join("\n".join(block) for block in [*blocks, NOTES.splitlines()])
+
+
+def _asked(arms: Sequence[Sized], streams: str) -> list[Sized]:
+    """Those that were typed: the fused ones; where there are none late fusion, or the stream."""
+    for kind in ("fused", "late"):
+        if found := [one for one in arms if one.arm.kind == kind]:
+            return found
+    return [one for one in arms if one.arm.axes["streams"] == streams]
+
+
+# -- what arms have in common
+
+
+def _towers(arms: Sequence[Sized]) -> list[Lines]:
+    """Each tower once, from its own stream's arm: its layers for one frame, and the taps behind them."""
+    alone = {id(tower): one for one in arms if one.arm.kind == "stream" for tower in one.towers.values()}
+    return [_tower(stream, alone[id(tower)]) for stream, tower in distinct(arms)]
+
+
+def _tower(stream: str, one: Sized) -> Lines:
+    tower, costs = one.towers[stream], one.costs
+    places = walk({name: tower.get_submodule(name) for name in tower.names}, tower.in_channels, tower.size)
+    taps: dict[str, Lines] = {}
+    for name, tap in tower.taps.items():
+        taps.setdefault(tap.after, []).append(name)
+    rows = []
+    for layers in _folded(costs.of("tower")):
+        place, first = places[layers[0].name], layers[0]
+        names = [tap for layer in layers for tap in taps.get(layer.name, ())]
+        rows.append(
+            (_names(layers), first.kind, shaped((place.channels, place.side, place.side)), str(place.stride),
+             str(place.field), f"{_parameters(layers):,}", f"{_macs(layers) // costs.snippets:,}", " ".join(names))
+        )  # fmt: skip
+    shape = shaped((tower.in_channels, tower.size, tower.size))
+    title = f"{stream}: {type(tower).__name__} for frames of {shape} and {tower.classes} classes: "
+    title += f"{one.size.parameters:,} parameters, {costs.macs // costs.snippets:,} MACs a frame"
+    heads = ("layer", "", "D×H×W", "stride", "field", "parameters", "MACs", "taps")
+    return [title, *_table(heads, rows, left=(0, 1, 7))]
+
+
+def _times(arms: Sequence[Sized]) -> list[Lines]:
+    """How clips are cut; once for all that are cut alike."""
+    found: dict[str, Lines] = {}
+    for one in arms:
+        if one.arm.kind == "stream":
+            continue
+        seen = time_seen(one)
+        t, length = seen["snippets"], seen["fields"]
+        tau, spans, reads = (_between(seen[name]) for name in ("stride", "span_fields", "read_fields"))
+        window = f"t − {length // 2} … t + {length - length // 2 - 1}"
+        found[repr(one.arm.config["data"]["sampling"])] = [
+            f"time: T = {t} snippets, τ = {tau} frames apart, L = {length} fields of flow for each: {window}",
+            f"  in training a clip spans (T − 1) τ + L = {spans} fields and reads {reads}; T · L = {t * length}",
+            "  in testing its snippets are spread evenly over the video; in a video that is too short τ shrinks",
+        ]
+    return list(found.values())
+
+
+def _overview(arms: Sequence[Sized]) -> Lines:
+    rows = [
+        (str(one.size.layers), f"{one.size.parameters:,}", f"{one.size.trained_parameters:,}", f"{one.costs.macs:,}",
+         _mebi(one.memory.together), one.arm.name)
+        for one in arms
+    ]  # fmt: skip
+    return _table(("layers", "parameters", "trained", "MACs a clip", "MiB", "arm"), rows, left=(5,))
+
+
+# -- one arm
+
+
+def _arm(one: Sized) -> list[Lines]:
+    towers = one.towers if one.arm.kind != "stream" else {}
+    drawing = draw(one.net, one.costs, **towers).splitlines()
+    return [[one.arm.name, *_sizes(one), *_seen(one)], [*drawing, "", LEGEND], _layers(one), _memory(one)]
+
+
+def _sizes(one: Sized) -> Iterator[str]:
+    size = one.size
+    apart = f" and {size.svm_parameters:,} of its classifier" if size.svm_parameters else ""
+    yield f"  {size.layers} weighted layers, {one.costs.macs:,} MACs a clip"
+    yield f"  {size.parameters:,} parameters{apart}, {size.trained_parameters:,} of them trained"
+    for row in printed(one):
+        yield f"  printed: {row.figure} in {' and '.join(row.places)}; ours is {row.deviation:+.2f} % off"
+        yield from (f"    {remark}" for remark in row.remarks)
+
+
+def _seen(one: Sized) -> Iterator[str]:
+    """How far a prediction of each head sees in time."""
+    heads = zip(one.costs.predictions, one.reach, time_seen(one)["reach_fields"], strict=True)
+    for place, (steps, snippets, fields) in enumerate(heads):
+        whose = "" if len(one.reach) == 1 else ("of the fused tower ", f"of the {_other(one)} tower ")[place]
+        many = (
+            f"each of its {steps} predictions {whose}(their scores are averaged)"
+            if steps > 1
+            else f"its prediction {whose}"
+        )
+        far = f"{snippets} snippets: {snippets - 1} τ + L =" if snippets > 1 else "1 snippet: L ="
+        yield f"  {many.rstrip()} sees {far} {_between(fields)} fields"
+
+
+def _layers(one: Sized) -> Lines:
+    """By parts, from below."""
+    rows: list[Sequence[str]] = []
+    for part in one.costs.parts:
+        layers, kept = one.costs.of(part), {layer.name: layer.kept for layer in one.trained.of(part)}
+        groups = _folded(layers)
+        shown = [
+            (_title(one, part), "", "", layers),
+            *((f"  {_names(g)}", g[0].kind, shaped(g[0].shape), g) for g in groups),
+        ]
+        for name, kind, shape, group in shown:
+            held = sum(kept[layer.name] for layer in group)
+            counts = (f"{_parameters(group):,}", f"{_macs(group):,}", "–" if part in STREAMS else _mebi(held))
+            rows.append((name, kind, shape, *counts))
+    total = (f"{one.costs.parameters:,}", f"{one.costs.macs:,}", _mebi(one.trained.kept))
+    heads = ("layer", "", "D×T×H×W", "parameters", "MACs a clip", "kept MiB")
+    return _table(heads, [*rows, ("together", "", "", *total)], left=(0, 1))
+
+
+def _title(one: Sized, part: str) -> str:
+    if part in STREAMS:
+        return f"{part} tower, frozen"
+    if part == "beside" and isinstance(one.net, FusedNet):
+        return f"{_other(one)} tower, " + ("kept" if one.net.two_losses else "up to the last fusion")
+    titles = {
+        "tower": f"{one.arm.config.get('stream')} tower",
+        "above": "above the fusion",
+        "temporal": "temporal head",
+        "svm": "classifier of the descriptor",
+    }
+    return titles.get(part, part)
+
+
+def _other(one: Sized) -> str:
+    """The tower that does not go on above the fusion, or that is kept beside."""
+    return "motion" if getattr(one.net, "into", "appearance") == "appearance" else "appearance"
+
+
+def _memory(one: Sized) -> Lines:
+    """Of a training step."""
+    memory, step = one.memory, "training" if one.size.trained_parameters else "validation"
+    bf16 = one.precision == "bf16-mixed"
+    rows = [
+        ("weights of the frozen towers", memory.frozen),
+        ("the net's own weights" + (", and copies in bfloat16" if bf16 else ""), memory.weights),
+        ("their gradients", memory.gradients),
+        (f"what {one.block['name']} keeps of them", memory.states),
+        ("pixels", memory.pixels),
+        ("maps that the towers hand over to the net", memory.maps),
+        ("the most while the towers run, the maps among it", memory.towers),
+        ("kept for the way back", memory.kept),
+        ("the most while the net runs forward, the maps and what is kept among it", memory.net),
+    ]
+    told = [("  " + name, _mebi(size)) for name, size in rows if size]
+    title = f"memory of a {step} step, in MiB: {one.batch} clips of T = {one.trained.snippets}, computed in "
+    together = ("  together, with the larger of what the towers and the net need", _mebi(memory.together))
+    return [title + ("bfloat16" if bf16 else "float32"), *_table((), [*told, together], left=(0,))]
+
+
+# -- rows and numbers
+
+
+def _folded(layers: Iterable[Layer]) -> list[list[Layer]]:
+    """Each layer with those behind it that change numbers and no shape."""
+    groups: list[list[Layer]] = []
+    for layer in layers:
+        if layer.elementwise and groups:
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+    return groups
+
+
+def _names(layers: Sequence[Layer]) -> str:
+    return " ".join(layer.name or layer.part for layer in layers)
+
+
+def _parameters(layers: Iterable[Layer]) -> int:
+    return sum(layer.parameters for layer in layers)
+
+
+def _macs(layers: Iterable[Layer]) -> int:
+    return sum(layer.macs for layer in layers)
+
+
+def _between(numbers: Sequence[int]) -> str:
+    """7, or 7 … 12."""
+    return " … ".join(str(number) for number in dict.fromkeys(numbers))
+
+
+def _mebi(size: int) -> str:
+    return f"{size / 2**20:,.1f}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> Lines:
+    """Columns two spaces apart; those in `left` begin where they begin, the others end where they end."""
+    lines = [heads, *rows] if heads else rows
+    widths = [max(len(row[n]) for row in lines) for n in range(len(lines[0]))]
+    return [
+        "  ".join(
+            f"{one:<{w}}" if n in left else f"{one:>{w}}" for n, (one, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in lines
+    ]

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from fusionlab.data.views import Sampling
 from fusionlab.door.logger import LOGGERS
 from fusionlab.door.parts import part
 from fusionlab.errors import UserError, unknown
 from fusionlab.results.spec import Spec
+from fusionlab.study.recipes import STREAMS
 from fusionlab.training.recipe import PRECISIONS, recipe
+from fusionlab.two_stream.fused import Above
+
+HEADS = ("keep", "fresh")
 
 
 def examine(config: Mapping[str, Any]) -> None:
@@ -31,6 +35,8 @@ def examine(config: Mapping[str, Any]) -> None:
         )  # fmt: skip
     _at_least(1, "trainer.threads", trainer["threads"])
     _at_least(1, "split", config["split"])
+    _towers(config)
+    _weights(config["weights"])
     _run(config["run"])
 
 
@@ -78,8 +84,41 @@ def _data(data: Mapping[str, Any]) -> None:
         )
 
 
+def _towers(config: Mapping[str, Any]) -> None:
+    """What stands above the fusion, and what is kept beside it."""
+    if config["into"] not in STREAMS:
+        raise unknown("tower that goes on above the fusion", str(config["into"]), STREAMS, form="into={}")
+    starts = get_args(Above)
+    if config["above"] not in starts:
+        raise unknown("start of the layers above", str(config["above"]), starts, form="above={}")
+    if not 0 <= config["tower_weight"] <= 1:
+        raise UserError(
+            "tower_weight is the fused tower's part of the scores", got=f"tower_weight={config['tower_weight']}",
+            allowed=["0 … 1"], hint="tower_weight=0.5",
+        )  # fmt: skip
+
+
+def _weights(weights: Mapping[str, Any]) -> None:
+    """What towers start from. Whether a file is there is looked at when the work begins."""
+    for stream in STREAMS:
+        source = weights[stream]
+        if source is not None and (not isinstance(source, str) or not source):
+            raise UserError(
+                "weights are named: a file's name, or torchvision's imagenet", got=f"weights.{stream}={source}",
+                allowed=["null", "imagenet", "a file"], hint="weights=imagenet",
+            )  # fmt: skip
+    if weights["head"] not in HEADS:
+        raise unknown("thing to do with the classifier of loaded weights", str(weights["head"]), HEADS,
+                      form="weights.head={}")  # fmt: skip
+    if weights["head"] != "keep" and not any(weights[stream] for stream in STREAMS):
+        raise UserError(
+            "no weights are loaded, and so no classifier with them", got=f"weights.head={weights['head']}",
+            hint="weights=imagenet with it, or weights.head=keep",
+        )  # fmt: skip
+
+
 def _run(run: Mapping[str, Any]) -> None:
-    for path in ("root", "data"):
+    for path in ("root", "data", "weights"):
         if not isinstance(run[path], str) or not run[path]:
             raise UserError(f"run.{path} is a folder", got=f"run.{path}={run[path]}", hint=f"run.{path}='…'")
     if run["folder"] is not None and not isinstance(run["folder"], str):

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fusionlab.door import conf
 from fusionlab.door.build import LAYER_OF_LATE, Blueprint
-from fusionlab.door.compose import Tree, tree
+from fusionlab.door.compose import tree
 from fusionlab.door.division import jobs_of
 from fusionlab.door.examine import examine
+from fusionlab.door.expansion import expanded, left_out
+from fusionlab.door.idle import refuse_idle
 from fusionlab.door.naming import quoted, study_folder
 from fusionlab.door.overrides import Words, excluded, parse, value
 from fusionlab.door.point import Point
+from fusionlab.door.wide import said
 from fusionlab.errors import UserError
-from fusionlab.records.signature import signature
-from fusionlab.study.grid import expand
+from fusionlab.records.signature import NEUTRAL, signature
 from fusionlab.study.plan import Plan
 from fusionlab.study.recipes import ARM, STREAMS, arm_recipe, stream_recipe
 
@@ -38,8 +40,9 @@ class Study:
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     """Parse, compose, check and plan; nothing is written."""
     blueprint = Blueprint()
-    words, axes, exclude = _spelled(*_axes(parse(typed)), blueprint)
-    points = [_point(words, point, blueprint) for point in expand(axes, exclude)]
+    words = parse(typed)
+    axes, exclude = _axes(words)
+    points = [_point(words, point, blueprint) for point in expanded(words, axes, exclude, blueprint)]
     arms = _arms(points, list(axes), words, blueprint)
     run = points[0].config["run"]
     command = " ".join(["python -m fusionlab." + verb, *map(quoted, typed)])
@@ -49,64 +52,47 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     return Study(Plan.of(command, *jobs_of(arms, streams)), folder, run, points[0].config["trainer"]["threads"])
 
 
-def _axes(words: Words) -> tuple[Words, dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
+def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
     """The experiment's axes and exclusions, and those that were typed, which win."""
-    run = tree(words.groups).with_leaves(words.leaves)["run"]
+    run = tree(words.groups).with_leaves({leaf: one for leaf, one in words.leaves.items() if _of_run(leaf)})["run"]
     known, axes = conf.groups(), {}
     for axis, values in (run["grid"] or {}).items():
-        if axis not in words.groups and axis not in words.leaves:
+        if axis in words.axes:
+            axes[axis] = words.axes[axis]
+        elif not said(axis, words.typed):
             axes[axis] = [value(axis, one, known) for one in (values if isinstance(values, list) else [values])]
     axes.update(words.axes)
     late = [one for one in axes.get("fusion", []) if one == "late"]
     if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
         axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
-    return words, axes, words.exclude or excluded(run["exclude"] or [], known)
+    return axes, words.exclude or excluded(run["exclude"] or [], known)
 
 
-def _spelled(
-    words: Words, axes: Mapping[str, list[Any]], exclude: Sequence[Mapping[str, Any]], blueprint: Blueprint
-) -> tuple[Words, Mapping[str, list[Any]], Sequence[Mapping[str, Any]]]:
-    """Layers in the tower's own spelling wherever one is named, so that one study has one name."""
-    first = {axis: values[0] for axis, values in axes.items() if values}
-    config = _composed(words, {axis: one for axis, one in first.items() if axis != "layer"})
-
-    def right(name: str, typed: Any) -> Any:
-        return blueprint.layer({**config, "layer": typed}) if name == "layer" else typed
-
-    leaves = {name: right(name, one) for name, one in words.leaves.items()}
-    spelled = {axis: [right(axis, one) for one in values] for axis, values in axes.items()}
-    return (
-        replace(words, leaves=leaves),
-        spelled,
-        [{axis: right(axis, one) for axis, one in entry.items()} for entry in exclude],
-    )
+def _of_run(leaf: str) -> bool:
+    return leaf.split(".")[0] == "run"
 
 
 def _point(words: Words, point: Mapping[str, Any], blueprint: Blueprint) -> Point:
-    made, config = _tree(words, point), _composed(words, point)
+    groups = conf.groups()
+    made = tree({**words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}})
+    config = made.with_leaves({**words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}})
     examine(config)
     if made.choices["fusion"] == "late":
         config["layer"] = LAYER_OF_LATE
-    config["layer"] = blueprint.layer(config)
+    elif config["streams"] == "both":  # one stream alone is fused nowhere
+        try:
+            config["layer"] = blueprint.layer(config)
+        except UserError as error:
+            raise left_out(error, point, list(point)) from None
+    config["tower_weight"] = float(config["tower_weight"])  # 1 is 1.0: one net, one signature
     axes = {axis: config["layer"] if axis == "layer" else one for axis, one in point.items()}
     return Point(_placed(config), made.choices, axes)
 
 
-def _tree(words: Words, point: Mapping[str, Any]) -> Tree:
-    groups = conf.groups()
-    return tree({**words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}})
-
-
-def _composed(words: Words, point: Mapping[str, Any]) -> dict[str, Any]:
-    groups = conf.groups()
-    return _tree(words, point).with_leaves(
-        {**words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}}
-    )
-
-
 def _placed(config: dict[str, Any]) -> dict[str, Any]:
-    """The data's folder as seen from everywhere: a worker may be started in another one."""
-    return {**config, "run": {**config["run"], "data": os.path.abspath(config["run"]["data"])}}
+    """Folders as seen from everywhere: a worker may be started in another one."""
+    run = config["run"]
+    return {**config, "run": {**run, **{name: os.path.abspath(run[name]) for name in ("data", "weights")}}}
 
 
 def _arms(
@@ -123,32 +109,28 @@ def _arms(
     for point in points:
         if point.config["streams"] not in ("both", *STREAMS):
             raise UserError("no such streams", got=f"streams={point.config['streams']}", allowed=["both", *STREAMS])
-        if point.config["streams"] == "both" and point.choices["fusion"] != "late":
-            try:
-                blueprint.describe(point.config)
-            except UserError as error:
-                raise _in_grid(error, point, varying) from None
+        if point.config["streams"] != "both":
+            continue
+        try:
+            refuse_idle(point.config, blueprint.net(point.config))
+        except UserError as error:
+            raise left_out(error, point.axes, varying) from None
+        if point.choices["fusion"] != "late":
             arms.setdefault(signature(arm_recipe(point.config)), ("fused", point))
     return list(arms.values())
-
-
-def _in_grid(error: UserError, point: Point, varying: Sequence[str]) -> UserError:
-    """The same message; in a grid of several axes with the exclusion that leaves this point out."""
-    own = {axis: one for axis, one in point.axes.items() if axis in ARM}
-    if len([axis for axis in varying if axis in ARM]) < 2:
-        return error
-    text = ",".join(f"{axis}:{one}" for axis, one in own.items())
-    return UserError(error.what, got=error.got, allowed=error.allowed, hint=f"{error.hint}; or 'exclude=[{{{text}}}]'")
 
 
 def _late(point: Point, words: Words) -> Point:
     """The late fusion of a point's streams: the same config but for what is an arm's own."""
     choices = {group: name for group, name in point.choices.items() if name is not None}
     made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
-    leaves = {path: one for path, one in {**words.leaves, **point.axes}.items() if path.split(".")[0] not in ARM}
-    config = made.with_leaves(
-        {path: one for path, one in leaves.items() if path not in made.choices} | {"layer": LAYER_OF_LATE}
-    )
+    leaves = {
+        path: one
+        for path, one in {**words.leaves, **point.axes}.items()
+        if path.split(".")[0] not in ARM and path not in conf.groups()
+    }
+    own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have turned them
+    config = made.with_leaves({**leaves, **own, "layer": LAYER_OF_LATE})
     config["streams"] = "both"
     return Point(
         _placed(config),

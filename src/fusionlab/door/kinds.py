@@ -37,16 +37,17 @@ def _group(path: str, there: Mapping[str, Any], value: Any) -> None:
 def _list(path: str, there: Sequence[Any], value: Any) -> None:
     numbers = len(there) > 0 and all(_number(one) for one in there)
     right = isinstance(value, list) and (not numbers or (_all(_number, value) and len(value) == len(there)))
+    right = right or (_all(_whole, list(there)) and _whole(value))  # both ends of a range are the same
     what = f"a list of {len(there)} numbers" if numbers else "a list"
     _must(right, path, "[" + ",".join(map(str, there)) + "]", value, what)
 
 
 def _must(right: bool, path: str, there: Any, value: Any, what: str) -> None:
     if not right:
-        raise UserError(f"{path} is {what}", got=f"{path}={_typed(value)}", hint=f"{path}={_typed(there)}")
+        raise UserError(f"{path} is {what}", got=f"{path}={as_typed(value)}", hint=f"{path}={as_typed(there)}")
 
 
-def _typed(value: Any) -> str:
+def as_typed(value: Any) -> str:
     """As it is written on a command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.door.build import LAYER_OF_LATE
+from fusionlab.door.kinds import as_typed
 from fusionlab.door.overrides import Words
 from fusionlab.door.point import Point
 from fusionlab.study.plan import Plan
@@ -45,7 +46,9 @@ def _scalar(value: Any) -> Any:
 
 
 def arm_name(axes: Mapping[str, Any]) -> str:
-    return ",".join(f"{axis}={value}" for axis, value in axes.items()).replace("/", "|")
+    """As it would be typed; but a folder's name, which a path of weights or a pair of layers is not."""
+    said = ",".join(f"{axis}={as_typed(value)}" for axis, value in axes.items())
+    return said.replace("/", "|").replace(":", "-")
 
 
 def study_folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], plan: Plan) -> Path:
@@ -54,7 +57,7 @@ def study_folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], 
         return Path(run["folder"])
     said = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
     for axis in points[0].axes:
-        values = dict.fromkeys(str(point.axes[axis]) for point in points)  # spelled right, each once
+        values = dict.fromkeys(as_typed(point.axes[axis]) for point in points)  # spelled right, each once
         said += [f"{axis}={'+'.join(values)}"] if axis in words.axes or not said else []
     fixed = {
         **words.groups,
@@ -62,7 +65,7 @@ def study_folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], 
         **({"layer": points[0].config["layer"]} if "layer" in words.leaves else {}),
     }
     said += [
-        f"{name}={one}"
+        f"{name}={as_typed(one)}"
         for name, one in fixed.items()
         if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
     ]

@@ -14,7 +14,8 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 
 from fusionlab.door import conf
-from fusionlab.errors import UserError, unknown
+from fusionlab.door.wide import refuse_overruled
+from fusionlab.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Words:
     leaves: Mapping[str, Any] = field(default_factory=dict)
     axes: Mapping[str, list[Any]] = field(default_factory=dict)
     exclude: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def typed(self) -> set[str]:
+        """Every option that was named."""
+        return {*self.groups, *self.leaves, *self.axes}
 
 
 def parse(words: Sequence[str]) -> Words:
@@ -50,6 +56,7 @@ def parse(words: Sequence[str]) -> Words:
             groups[name] = str(value(name, plain(override.value()), known))
         else:
             leaves[name] = plain(override.value())
+    refuse_overruled(seen)
     return Words(groups, leaves, axes, exclude)
 
 
@@ -104,5 +111,13 @@ def _override(word: str) -> Override:
         )
         raise UserError("this option cannot be read", got=word, hint=hint) from error
     if "@" in word.partition("=")[0]:
-        raise unknown("option", parsed.key_or_group, conf.groups(), form="{}=…")
+        raise _at_a_place(word)
     return parsed
+
+
+def _at_a_place(word: str) -> UserError:
+    """Hydra's own way to name a group and its place; here each place has a word."""
+    group, _, place = word.partition("=")[0].partition("@")
+    near = [known for known, where in conf.PLACES.items() if where.endswith(f"@{place}")] or [group]
+    choice = word.partition("=")[2]
+    return UserError("a group is named without its place", got=word, allowed=conf.groups(), hint=f"{near[0]}={choice}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fusionlab.backbones.pretrained import Loaded
 from fusionlab.door import logger
 from fusionlab.door.data import Data
 from fusionlab.records.circumstances import circumstances
@@ -33,9 +34,18 @@ class Recorder:
     started: float = field(default_factory=time.monotonic)
 
     def done(
-        self, arm: Arm, outcome: Outcome, scores: Scores, videos: list[str], size: Description, state: State
+        self,
+        arm: Arm,
+        outcome: Outcome,
+        scores: Scores,
+        videos: list[str],
+        size: Description,
+        state: State,
+        initial: Loaded | None = None,
     ) -> None:
-        """The record of an arm that came to its end, with its predictions and weights."""
+        """The record of an arm that came to its end, with its predictions and weights. `initial`: what it started from,
+        where that was a file.
+        """
         folder = self.attempt.result / arm.name
         predictions = Predictions.of(
             self.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[arm.name].tolist()
@@ -60,6 +70,8 @@ class Recorder:
             "decoder": store.made["decoder"],
             "flow": store.made["flow"],
         }
+        if initial is not None:
+            result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
         self._write(arm, predictions, result=result)
 
     def failed(self, arm: Arm, reason: str) -> None:

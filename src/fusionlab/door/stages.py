@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
 from fusionlab.door import build
 from fusionlab.door.data import open_data
@@ -35,6 +37,7 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     recorder = Recorder(attempt, data, run)
     tower = build.tower(config["tower"], stream, config["data"], len(data.dataset.classes))
     net = StreamNet(tower, stream, seed=config["seed"]["init"])
+    initial = first_weights(tower, config, run)
     sampling = config["data"]["sampling"]
 
     def loaders(snippets: int) -> Any:
@@ -48,7 +51,20 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     test = loaders(sampling["snippets"])
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
     assert outcome.state is not None
-    recorder.done(arm, outcome, scores, [name for name, _ in test.entries["test"]], describe(net), outcome.state)
+    videos = [name for name, _ in test.entries["test"]]
+    recorder.done(arm, outcome, scores, videos, describe(net), outcome.state, initial)
+
+
+def first_weights(tower: Tower, config: dict[str, Any], run: Mapping[str, Any]) -> Loaded | None:
+    """Load what the recipe says on top of the tower's draws; nothing where they are all there is."""
+    weights = config.get("weights") or {}  # not there in a recipe from before weights could be loaded
+    if weights.get("source") is None:
+        return None
+    loaded = load(tower, weights["source"], head=weights.get("head", "keep"), folder=run.get("weights"))
+    _say(f"starts from {loaded.origin} (sha256 {loaded.sha256[:10]}…)")
+    for note in loaded.notes:
+        _say(f"  {note}")
+    return loaded
 
 
 def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:

@@ -18,11 +18,12 @@ MULTIRUN = ("-m", "--multirun")  # hydra's flag for a sweep, which sweeps here w
 def run(main: Main, text: str, *, choices: bool = False, argv: Sequence[str] | None = None) -> None:
     """Call a verb's `main` and leave the process. `text`: its help; `choices`: list the config groups below it."""
     words = [word for word in (sys.argv[1:] if argv is None else argv) if word not in MULTIRUN]
-    if any(word in ("-h", "--help") for word in words):
-        print(text.strip() + ("\n\n" + listing() if choices else ""))
-        sys.exit(0)
     try:
-        status = main(words)
+        if any(word in ("-h", "--help") for word in words):
+            print(text.strip() + ("\n\n" + listing() if choices else ""))
+            status = 0
+        else:
+            status = main(words)
         sys.stdout.flush()
     except UserError as error:
         print(error, file=sys.stderr)
@@ -38,11 +39,16 @@ def run(main: Main, text: str, *, choices: bool = False, argv: Sequence[str] | N
 
 def listing() -> str:
     """The config groups and their choices, as `--help` shows them."""
-    from fusionlab.door.conf import groups
+    from fusionlab.door.conf import folder_of, groups
 
-    lines = [f"  {group:<11} {', '.join(names)}" for group, names in groups().items()]
+    own = {group: names for group, names in groups().items() if folder_of(group) == group}
+    lines = [f"  {group:<11} {', '.join(names)}" for group, names in own.items()]
     return "\n".join(
-        ["Groups (choose with group=name; `python -m fusionlab.plan` shows what a choice leads to):", *lines]
+        [
+            "Groups (choose with group=name; `python -m fusionlab.plan` shows what a choice leads to):",
+            *lines,
+            "backbone= sets the towers of both streams; appearance= and motion= set one.",
+        ]
     )
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusionlab.fusion.fusion import Fusion
+from fusionlab.fusion.fusion import Fusion, classifying
 
 # Keeps the root's slope finite at zero, where a rectified map often is; moves no value by more than 1e-5.
 SMALL = 1e-10
@@ -27,15 +27,17 @@ def normalised(y: Tensor) -> Tensor:
 
 class Bilinear(Fusion):
     """Every channel with every channel, summed over places: D² numbers a frame that know which channels met
-    in one place, and not where. What stands above the fusion is dropped, and a classifier follows at once.
+    in one place, and not where. What stands above the fusion is dropped, and a classifier follows at once: a
+    linear support vector machine as in the paper, or a softmax.
     """
 
     symmetric = False
     spatial = False
     equal_channels = False
 
-    def __init__(self, channels_a: int, channels_b: int) -> None:
+    def __init__(self, channels_a: int, channels_b: int, *, classifier: str = "softmax") -> None:
         super().__init__(channels_a, channels_b)
+        self.classifier = classifying(classifier)
         self.out_channels = channels_a * channels_b
 
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:

@@ -18,15 +18,25 @@ def fuse(x_a: Tensor, x_b: Tensor, f: Tensor, bias: Tensor | None) -> Tensor:
 class Conv(Fusion):
     """Learns which channels correspond, and how to weigh them: D filters of 1×1×2D.
 
-    Starts as f = [I, I], bias = 0, which is the sum; other starts by name (`init`).
+    Starts as f = [I, I], bias = 0, which is the sum; other starts by name (`init`, filters.INITS). From noise it takes
+    maps of unlike numbers of channels too, and leaves as many as appearance has.
+
+    With filters of 3×3×3×2D, over time and neighbours (the paper's 3D conv fusion), it is fusion=cat temporal=conv3d.
     """
 
     symmetric = False
+    equal_channels = False
 
     def __init__(self, channels_a: int, channels_b: int, *, init: str = "identity") -> None:
         super().__init__(channels_a, channels_b)
         if init not in filters.INITS:
             raise errors.unknown("initialisation of conv fusion", init, filters.INITS, form="fusion.init={}")
+        if init in filters.WEIGHTS and channels_a != channels_b:
+            raise errors.UserError(
+                f"conv fusion that starts from identities (fusion.init={init}) fuses channel by channel at first",
+                got=f"{channels_a} channels of appearance, {channels_b} of motion",
+                hint=f"fusion.init={next(iter(filters.VARIANCES))}, or fusion=cat",
+            )
         self.init = init
         self.filters = nn.Conv2d(channels_a + channels_b, channels_a, kernel_size=1)
 

@@ -1,10 +1,20 @@
 """What every fusion is: a module built from the two channel counts, called with the two maps."""
 
 from collections.abc import Callable
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
 from fusionlab import errors
+
+Classifying = Literal["svm", "softmax"]  # a linear support vector machine's hinge loss, or cross-entropy
+
+
+def classifying(name: str) -> Classifying:
+    """One of the two, or what to type instead."""
+    if name not in get_args(Classifying):
+        raise errors.unknown("classifier of a descriptor", name, get_args(Classifying), form="fusion.classifier={}")
+    return "svm" if name == "svm" else "softmax"
 
 
 class Fusion(nn.Module):
@@ -17,6 +27,7 @@ class Fusion(nn.Module):
     symmetric = True  # fusing (x_a, x_b) and (x_b, x_a) is the same
     spatial = True  # leaves a map with places; if not, a descriptor of norm 1, which is classified at once
     equal_channels = True  # fuses channel d with channel d, so both maps need as many
+    classifier: Classifying = "softmax"  # the loss of what classifies a descriptor
     layers: tuple[str, ...] | None = None  # the taps where it can stand; None: everywhere
 
     def __init__(self, channels_a: int, channels_b: int) -> None:

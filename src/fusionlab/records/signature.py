@@ -23,7 +23,17 @@ RUN = "run"
 ABSENT = "(absent)"
 
 # leaf -> the value at which the knob does nothing. A knob that is born after the first records adds its line.
-NEUTRAL: dict[str, Leaf] = {}
+NEUTRAL: dict[str, Leaf] = {
+    "into": "appearance",
+    "keep_motion": False,
+    "tower_weight": 0.5,
+    "weights.appearance": None,
+    "weights.motion": None,
+    "weights.source": None,  # in the recipe of one stream
+    "weights.head": "keep",
+    "temporal.side": None,
+    "fusion.classifier": "softmax",
+}
 
 _PLAIN = re.compile(r"[^.\[\]\"]+")
 _GONE = object()  # what is left of a node that lost all it had
@@ -83,6 +93,20 @@ def _without_neutral(node: Any, at: str, neutral: Mapping[str, Leaf]) -> Any:
             left[name] = rest
     # A group that held nothing but neutral knobs is as if it had never been written; one written empty stays.
     return _GONE if node and not left and at else left
+
+
+def value(config: Mapping[str, Any], leaf: str) -> Any:
+    """A younger knob's value; in a config from before it was born, its neutral one.
+
+    >>> value({"layer": "relu5"}, "keep_motion"), value({"keep_motion": True}, "keep_motion")
+    (False, True)
+    """
+    node: Any = config
+    for word in leaf.split("."):
+        if word not in node:
+            return NEUTRAL[leaf]
+        node = node[word]
+    return node
 
 
 def signature(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = None) -> str:

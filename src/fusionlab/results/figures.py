@@ -39,6 +39,11 @@ def ceiling(most: Fraction | None) -> str:
     return NONE if most is None else str(most)
 
 
+def typed(value: object) -> str:
+    """An axis' value as it is typed: true, not True."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def listed(items: list[str], most: int = 6) -> str:
     """a, b, c … and how many more, where there are many."""
     return ", ".join(items) if len(items) <= most else ", ".join(items[:most]) + f" and {len(items) - most} more"

@@ -7,7 +7,7 @@ from typing import Any
 
 from fusionlab.errors import UserError
 from fusionlab.records.signature import canonical, differing
-from fusionlab.results.figures import ceiling, listed, percent
+from fusionlab.results.figures import ceiling, listed, percent, typed
 from fusionlab.results.load import TOGETHER, Entry, is_seed, of_seed
 from fusionlab.results.rows import RECIPE, Row, counted, shown_axes, varies
 from fusionlab.results.spec import Spec
@@ -15,7 +15,9 @@ from fusionlab.results.spec import Spec
 
 def title(row: Row, axes: Sequence[str]) -> str:
     """A row's name in a sentence, with the axes that tell it from others: Conv relu5 pool2d."""
-    return " ".join([row.method, *(str(row.axes[axis]) for axis in axes if row.axes.get(axis) is not None)])
+    told = {axis: row.axes[axis] for axis in axes if row.axes.get(axis) is not None}
+    words = (f"{axis}={typed(one)}" if isinstance(one, bool) else str(one) for axis, one in told.items())
+    return " ".join([row.method, *words])
 
 
 def telling(rows: Sequence[Row]) -> list[str]:
@@ -115,8 +117,7 @@ def _surplus(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     for row in rows:
         for entry in row.surplus:
             shown = next(one for one in row.done if one.seed == entry.seed)
-            config, other = shown.record["config"], entry.record["config"]
-            leaves = listed([leaf for leaf, *_ in differing(config, other)]) or "their stage one"
+            leaves = listed([leaf for leaf, *_ in differing(shown.identity, entry.identity)]) or "their stage one"
             text = f"another record of seed {seed_text(entry.seed)} is not shown; they differ in {leaves}"
             notes.append((text, [row]))
     return notes
@@ -142,9 +143,8 @@ def _recipes(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _other_leaves(one: Entry, other: Entry) -> list[str]:
-    config, against = one.record.get("config", {}), other.record.get("config", {})
     axes = {axis for axis in (*one.axes, *other.axes) if not is_seed(axis)}
-    return [leaf for leaf, *_ in differing(config, against) if not of_seed(leaf) and leaf not in axes]
+    return [leaf for leaf, *_ in differing(one.identity, other.identity) if not of_seed(leaf) and leaf not in axes]
 
 
 def _predictions(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

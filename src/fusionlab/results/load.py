@@ -20,7 +20,7 @@ from fusionlab.records.files import read_json
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions
 from fusionlab.records.record import find_records, read_record
-from fusionlab.records.signature import flatten
+from fusionlab.records.signature import NEUTRAL, flatten, identity
 
 PLAN = "plan.json"
 PUBLISHED = "published"
@@ -56,14 +56,21 @@ class Entry:
         return {axis: value for axis, value in self.axes.items() if not is_seed(axis)}
 
     @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The config as far as it determines the result: alike for records from before and after a knob was born, as
+        long as it stands neutral.
+        """
+        return identity(self.record.get("config", {}))
+
+    @cached_property
     def leaves(self) -> dict[str, Any]:
-        return flatten(self.record.get("config", {}))
+        return flatten(self.identity)
 
     def value(self, name: str) -> Any:
         """Of an axis, of `kind`, or of a leaf of the config that was no axis; None where there is none."""
         if name == "kind":
             return self.kind
-        return self.axes[name] if name in self.axes else self.leaves.get(name)
+        return self.axes[name] if name in self.axes else self.leaves.get(name, NEUTRAL.get(name))
 
     @cached_property
     def answers(self) -> dict[str, Answer]:

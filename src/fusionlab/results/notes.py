@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fusionlab.results.figures import ceiling, listed, percent, points, points_between
+from fusionlab.results.figures import ceiling, listed, percent, points, points_between, typed
 from fusionlab.results.gains import differences
 from fusionlab.results.guards import telling, title
 from fusionlab.results.load import TOGETHER
@@ -19,7 +19,7 @@ def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
     """The table's answer: the fusion with the largest gain over late, or what is missing for one."""
     gained = [row for row in rows if kind in row.gains]
     if not gained:
-        wanted = ", ".join(f"{axis}={value}" for axis, value in spec.where.items())
+        wanted = ", ".join(f"{axis}={_either(value)}" for axis, value in spec.where.items())
         if not any(row.kind == "fused" for row in rows):
             return "No fusion in this table" + (f" (it is about {wanted})" if wanted else "") + ": only the baselines."
         if not any(row.kind == "fused" and row.done for row in rows):
@@ -32,6 +32,10 @@ def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
     return f"{text}, {points(gain.mean, spec.decimals)} points {_interval(gain, spec.decimals)}.".replace(" .", ".")
 
 
+def _either(value: object) -> str:
+    return " or ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
 def _interval(gain: Difference, decimals: int) -> str:
     return "" if gain.low is None or gain.high is None else points_between(gain.low, gain.high, decimals)
 
@@ -42,7 +46,7 @@ def general(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     notes = []
     constant = {axis: value for axis, value in constant_axes(rows, spec).items() if value is not None}
     if constant:
-        notes.append("In all rows: " + ", ".join(f"{axis} {value}" for axis, value in constant.items()) + ".")
+        notes.append("In all rows: " + ", ".join(f"{axis} {typed(value)}" for axis, value in constant.items()) + ".")
     notes += _accuracy(done)
     notes += _kinds(done)
     gained = [row for row in done if kind in row.gains]
@@ -142,15 +146,16 @@ def _paper(rows: Sequence[Row], paper: Paper) -> list[str]:
     notes = [f"The paper's numbers: {paper.source}. {paper.setting} {held}.{other}".replace("  ", " ")]
     certainty: dict[str, list[str]] = {}
     for row in rows:
-        if row.paper:
+        if row.paper and row.paper.figures:
             certainty.setdefault(row.paper.certainty, []).append(row.method)
-    notes.append(
-        "How certain the paper's numbers are: "
-        + "; ".join(f"{how} ({listed(list(dict.fromkeys(names)), 12)})" for how, names in certainty.items())
-        + "."
-    )
+    if certainty:
+        notes.append(
+            "How certain the paper's numbers are: "
+            + "; ".join(f"{how} ({listed(list(dict.fromkeys(names)), 12)})" for how, names in certainty.items())
+            + "."
+        )
     here = [row.paper for row in rows if row.paper]
-    absent = [row for row in paper.rows if row not in here]
+    absent = [row for row in paper.rows if row.figures and row not in here]
     first = next(iter(paper.figures), None)
     told = [" ".join([*filter(None, map(_told, row.key.values())), row.figures.get(first or "", "")]) for row in absent]
     return notes + ([f"In the paper, but not run here: {listed(told, 12)}."] if told else [])
@@ -159,7 +164,7 @@ def _paper(rows: Sequence[Row], paper: Paper) -> list[str]:
 def _told(value: object) -> str:
     """A key's value in words; of a list its first, which is the usual one."""
     first = value[0] if isinstance(value, (list, tuple)) and value else value
-    return "" if first is None else str(first)
+    return "" if first is None or isinstance(first, bool) else str(first)
 
 
 def _our_data(rows: Sequence[Row]) -> str:

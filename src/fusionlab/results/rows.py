@@ -125,7 +125,7 @@ def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Seque
         gains=found,
         no_gain=reason,
         surplus=tuple(surplus),
-        paper=next((row for row in rows if matches(group[0], row.key)), None),
+        paper=next((row for row in rows if matches(group[0], row.conditions)), None),
     )
 
 

@@ -26,7 +26,7 @@ def render(table: Table) -> str:
     for row in table.rows:
         name = {"method": row.method, "kind": row.kind, **row.axes}
         printed = {f"paper_{figure}": text for figure, text in (row.paper.figures if row.paper else {}).items()}
-        if row.paper:
+        if row.paper and row.paper.figures:
             printed["paper_certainty"] = row.paper.certainty
         if row.done:
             lines.append({**name, **_numbers(row, kinds), **printed})

@@ -13,7 +13,9 @@ paper     the paper's own numbers
     source, setting   what they are, and from which data and nets
     data              the data set's name here, e.g. ucf101: other data is said to be other
     figures           {figure: heading}: its columns; a heading of null: in the CSV only
-    rows              [{key: {axis: value | [values]}, certainty: ..., <figure>: "printed text", remark: ...}]
+    where             {axis: value | [values]}: what all its fused rows have in common, besides their keys
+    rows              [{key: {axis: value | [values]}, certainty: ..., <figure>: "printed text", remark: ...}];
+                      one without figures says, by its remark, why arms like these have none
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ COLUMNS = ("method", "axes", "seeds", "accuracy", "kinds", "gain", "layers", "pa
 DEFAULT = ("method", "axes", "accuracy", "kinds", "gain", "layers", "parameters", "paper")
 VARYING = "varying"
 _KEYS = ("caption", "rows", "where", "order", "columns", "decimals", "gain", "paper")
-_PAPER = ("source", "setting", "data", "figures", "rows")
+_PAPER = ("source", "setting", "data", "figures", "where", "rows")
 
 # The papers' order of methods and of depth, where a table names no other.
 ORDER: dict[str, Sequence[Any]] = {
@@ -52,10 +54,13 @@ NAMES = {
 
 @dataclass(frozen=True)
 class PaperRow:
+    """`key` tells it from the paper's other rows; `conditions` are all that an arm like it fulfils."""
+
     key: Mapping[str, Any]
     figures: Mapping[str, str]
     certainty: str
     remark: str | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -121,13 +126,16 @@ def _known(what: str, names: Iterable[Any], allowed: Sequence[str]) -> None:
 def _paper(content: Mapping[str, Any]) -> Paper:
     _known("part of a table's paper", content, _PAPER)
     figures = dict(content.get("figures") or {})
+    common = dict(content.get("where") or {})
     rows = []
     for row in content.get("rows") or ():
         _known("figure of the paper", row, ("key", "certainty", "remark", *figures))
         if not row.get("key") or not row.get("certainty"):
             raise UserError("a row of the paper has a key and says how certain it is", got=dict(row))
         numbers = {figure: str(row[figure]) for figure in figures if row.get(figure) is not None}
-        rows.append(PaperRow(dict(row["key"]), numbers, row["certainty"], row.get("remark")))
+        key = dict(row["key"])
+        conditions = {**common, **key} if "fusion" in key else key
+        rows.append(PaperRow(key, numbers, row["certainty"], row.get("remark"), conditions))
     return Paper(
         content.get("source", "the paper"),
         content.get("setting", ""),

@@ -141,7 +141,7 @@ def _cell(row: Row, column: Column, spec: Spec) -> str:
     if group == "method":
         return row.method
     if group == "axis":
-        return figures.NONE if row.axes.get(name) is None else str(row.axes[name])
+        return figures.NONE if row.axes.get(name) is None else figures.typed(row.axes[name])
     if group == "paper":
         return row.paper.figures.get(name, figures.NONE) if row.paper else figures.NONE
     if group == "seeds":

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fusionlab.records.signature import signature
+from fusionlab.records.signature import signature, value
 
 STREAMS = ("appearance", "motion")
-ARM = ("fusion", "layer", "temporal", "above")  # what arms of one cohort may differ in
+# What arms of one cohort may differ in.
+ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight")
 
 
 def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +29,11 @@ def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
 def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
     """What one trained stream follows from."""
     shared = {part: config[part] for part in ("data", "split", "trainer", "seed")}
-    return {"stream": stream, "tower": config["backbone"][stream], "optim": config["optim"]["streams"], **shared}
+    source = value(config, f"weights.{stream}")
+    # Where no weights are loaded nothing can become of their classifier.
+    weights = {"source": source, "head": "keep" if source is None else value(config, "weights.head")}
+    own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
+    return {**own, "optim": config["optim"]["streams"], **shared}
 
 
 def cohort_recipe(config: Mapping[str, Any]) -> dict[str, Any]:

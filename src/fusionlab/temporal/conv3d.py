@@ -8,6 +8,7 @@ from fusionlab import errors
 from fusionlab.backbones.initialise import GeneratorFor
 from fusionlab.fusion.filters import stacked
 from fusionlab.temporal.pool3d import Pool3d
+from fusionlab.temporal.temporal import Spatial
 
 
 def convolve(x: Tensor, f: Tensor, bias: Tensor | None) -> Tensor:
@@ -35,14 +36,15 @@ class Conv3d(Pool3d):
         self,
         channels_in: int,
         channels_out: int,
-        pool: nn.MaxPool2d | None,
+        pool: Spatial | None,
         *,
         extent: int | str = "all",
         stride: int = 2,
+        side: int | None = None,
         weight_a: float = 0.25,
         weight_b: float = 0.75,
     ) -> None:
-        super().__init__(channels_in, channels_out, pool, extent=extent, stride=stride)
+        super().__init__(channels_in, channels_out, pool, extent=extent, stride=stride, side=side)
         if channels_in not in (channels_out, 2 * channels_out):
             raise errors.UserError(
                 "conv3d starts from identities, so it takes D or 2D channels to D",

@@ -2,14 +2,14 @@
 averaged.
 """
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from fusionlab.backbones.frames import folded, unfolded
-from fusionlab.temporal.temporal import Temporal
+from fusionlab.temporal.temporal import Spatial, Temporal
 
 
-def pool(x: Tensor, spatial: nn.MaxPool2d) -> Tensor:
-    """y_d(t, i, j) = max x_d(t, i', j') over i', j' in the box at (i, j)"""
+def pool(x: Tensor, spatial: Spatial) -> Tensor:
+    """y_d(t, i, j) = max x_d(t, i', j') over i', j' in the box at (i, j); the mean where the tower takes means"""
     return unfolded(spatial(folded(x)), clips=x.shape[0])
 
 
@@ -22,3 +22,6 @@ class Pool2d(Temporal):
 
     def at_pool(self, x: Tensor) -> Tensor:
         return x if self.pool is None else pool(x, self.pool)
+
+    def beside(self, channels: int, pool: Spatial | None) -> "Pool2d":
+        return Pool2d(channels, channels, pool)

@@ -5,15 +5,17 @@ from torch.nn import functional as F
 
 from fusionlab import errors
 from fusionlab.temporal import pool2d
-from fusionlab.temporal.temporal import Temporal
+from fusionlab.temporal.temporal import Spatial, Temporal
+from fusionlab.temporal.window import Window
 
 
-def pool(x: Tensor, spatial: nn.MaxPool2d, extent: int, stride: int) -> Tensor:
+def pool(x: Tensor, spatial: Spatial, extent: int, stride: int) -> Tensor:
     """y_d(t, i, j) = max x_d(t', i', j') over t' in stride·t … stride·t + extent - 1 and i', j' in the box at
     (i, j)
 
     A maximum over a box is the maximum in time of the maxima in space, so the spatial pooling is the tower's
-    own (its padding and rounding too). Time goes first, as that leaves less to pool.
+    own (its padding and rounding too). Time goes first, as that leaves less to pool. Where the tower takes means
+    over places, they are means of the maxima in time.
     """
     return pool2d.pool(F.max_pool3d(x, (extent, 1, 1), (stride, 1, 1)), spatial)
 
@@ -25,33 +27,77 @@ class Pool3d(Temporal):
     `extent`: the box's length in frames. "all", the clip's length, is the released code's choice and leaves
     one time step; 3 is the paper's drawing and may leave several, whose predictions are averaged. A box
     longer than the clip is cut to it. `stride` is the step between two boxes.
+
+    `side`: the box's height and width. None is the tower's own pooling, as released: 2×2 in VGG-16, 3×3 in
+    VGG-M; in a residual tower its average over all places, so that only time has a maximum. A number, as the
+    paper's drawing has 3, moves on by 2 and rounds up: 14 places become 7, and 13 become 6.
     """
 
     def __init__(
         self,
         channels_in: int,
         channels_out: int,
-        pool: nn.MaxPool2d | None,
+        pool: Spatial | None,
         *,
         extent: int | str = "all",
         stride: int = 2,
+        side: int | None = None,
     ) -> None:
         super().__init__(channels_in, channels_out, pool)
-        whole = extent == "all"
-        if not whole and not (isinstance(extent, int) and extent >= 1):
+        if extent != "all" and not _counts(extent):
             raise errors.UserError(
                 "the box of pool3d has no such length",
                 got=extent,
                 allowed=["all", "1", "2", "3", "…"],
                 hint="temporal.extent=all",
             )
-        if stride < 1:
+        if not _counts(stride):
             raise errors.UserError("the boxes of pool3d must move on", got=stride, hint="temporal.stride=2")
         self.extent = extent
         self.stride = stride
+        self.side = side
+        self.own: Window | None = None  # of the tower's pooling, where the box has another side
+        if side is not None:
+            self._set_side(side)
+
+    def _set_side(self, side: int) -> None:
+        if not _counts(side):
+            raise errors.UserError(
+                "the box of pool3d has no such side", got=side, allowed=["null", "2", "3", "…"], hint="temporal.side=3"
+            )
+        if not isinstance(self.pool, nn.MaxPool2d):
+            raise errors.UserError(
+                "a box with a side of its own takes a maximum over places, where this tower takes its mean over all",
+                got=f"temporal.side={side}",
+                hint="temporal.side=null: the maximum over time, then the tower's mean",
+            )
+        self.own = Window.of(self.pool)
+        self.pool = nn.MaxPool2d(side, stride=2, ceil_mode=True)
 
     def at_pool(self, x: Tensor) -> Tensor:
         assert self.pool is not None
+        for side in x.shape[3:]:
+            self.fits(side)
         frames = x.shape[2]
         extent = frames if self.extent == "all" else min(int(self.extent), frames)
         return pool(x, self.pool, extent, self.stride)
+
+    def beside(self, channels: int, pool: Spatial | None) -> "Pool3d":
+        return Pool3d(channels, channels, pool, extent=self.extent, stride=self.stride, side=self.side)
+
+    def fits(self, side: int) -> None:
+        if self.own is None:
+            return
+        assert isinstance(self.pool, nn.MaxPool2d)
+        left, expected = Window.of(self.pool).places(side), self.own.places(side)
+        if left < expected:
+            raise errors.UserError(
+                f"the layers above a pooling of {side}×{side} places expect {expected}×{expected} of them",
+                got=f"temporal.side={self.side}, which leaves {left}×{left}",
+                hint="temporal.side=3, or null: the tower's own pooling",
+            )
+
+
+def _counts(number: object) -> bool:
+    """A whole number from 1 on."""
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 1

@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from fusionlab import errors
 
+# A tower's own pooling over places: a maximum, or the average that stands at the end of a residual tower.
+Spatial = nn.MaxPool2d | nn.AvgPool2d
+
 
 class NeedsMap(errors.UserError):
     """A head that pools over places stands where there are none; the net, which knows where, says more."""
@@ -21,7 +24,7 @@ class Temporal(nn.Module):
 
     needs_map = True  # pools over places and time, so it needs a map and a pooling layer above the fusion
 
-    def __init__(self, channels_in: int, channels_out: int, pool: nn.MaxPool2d | None) -> None:
+    def __init__(self, channels_in: int, channels_out: int, pool: Spatial | None) -> None:
         super().__init__()
         if self.needs_map and pool is None:
             raise NeedsMap(f"{type(self).__name__.lower()} needs a layer with a map", hint="temporal=pool2d")
@@ -36,9 +39,20 @@ class Temporal(nn.Module):
         """(N, D, T, H, W) -> (N, D, T', H', W'), in place of the pooling layer."""
         raise NotImplementedError
 
+    def beside(self, channels: int, pool: Spatial | None) -> "Temporal":
+        """The same box for a tower that is kept whole beside the fused one: no filters, since nothing is fused
+        there.
+        """
+        raise NotImplementedError
+
+    def fits(self, side: int) -> None:
+        """Raise a UserError where, on a map of this side, it leaves fewer places than the pooling that it stands
+        for, so that the layers above would not fit.
+        """
+
     def forward(self, x: Tensor) -> Tensor:
         """Both, as when the pooling follows the fusion directly."""
         return self.at_pool(self.at_fusion(x))
 
 
-TemporalFactory = Callable[[int, int, nn.MaxPool2d | None], Temporal]
+TemporalFactory = Callable[[int, int, Spatial | None], Temporal]

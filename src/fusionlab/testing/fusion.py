@@ -1,18 +1,20 @@
 """What every fusion must do: `check(factory)` raises an AssertionError that says what does not hold."""
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 
 from fusionlab.backbones.initialise import initialise
 from fusionlab.errors import UserError
-from fusionlab.fusion.fusion import Fusion, FusionFactory
+from fusionlab.fusion.fusion import Classifying, Fusion, FusionFactory
 
 D, T, H, W = 4, 3, 5, 6
 
 
 def check(factory: FusionFactory) -> None:
     """All of it."""
-    for one in (shapes, refuses_unlike_maps, swap, gradients, same_draws):
+    for one in (shapes, descriptors, refuses_unlike_maps, swap, gradients, same_draws, weights_say_all):
         one(factory)
 
 
@@ -24,8 +26,9 @@ def maps(channels: int = D, *, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def random(factory: FusionFactory, *, seed: int = 1) -> Fusion:
-    """The fusion with random weights, in float64."""
+    """The fusion with random weights, in float64; what it draws besides (hashes) as from that seed."""
     fusion = factory(D, D).double().eval()
+    initialise(fusion, seed)
     draw = torch.Generator().manual_seed(seed)
     for parameter in fusion.parameters():
         parameter.data.normal_(generator=draw)
@@ -39,6 +42,16 @@ def shapes(factory: FusionFactory) -> None:
     y = fusion(x_a, x_b)
     places = (H, W) if fusion.spatial else (1, 1)
     assert y.shape == (2, fusion.out_channels, T, *places), f"left {tuple(y.shape)}"
+
+
+def descriptors(factory: FusionFactory) -> None:
+    """What leaves no places leaves vectors of norm 1, and says how they are classified."""
+    x_a, x_b = maps()
+    fusion = random(factory)
+    if not fusion.spatial:
+        norm = fusion(x_a, x_b).norm(dim=1)
+        assert torch.allclose(norm, torch.ones_like(norm)), "the descriptor's norm is not 1"
+        assert fusion.classifier in get_args(Classifying), f"nothing classifies by {fusion.classifier}"
 
 
 def refuses_unlike_maps(factory: FusionFactory) -> None:
@@ -72,7 +85,8 @@ def gradients(factory: FusionFactory) -> None:
     """Gradients are right, in float64, and reach both streams."""
     x_a, x_b = (x[:1, :, :2, :2, :2].clone().requires_grad_() for x in maps())
     fusion = random(factory)
-    torch.autograd.gradcheck(fusion, (x_a, x_b))
+    # With thousands of numbers the two Jacobians are compared along random directions only.
+    torch.autograd.gradcheck(fusion, (x_a, x_b), fast_mode=fusion.out_channels > 100)
     y = fusion(x_a, x_b)
     weights = torch.rand(y.shape, generator=torch.Generator().manual_seed(2), dtype=y.dtype)
     for x, stream in zip(torch.autograd.grad((y * weights).sum(), (x_a, x_b)), ("appearance", "motion"), strict=True):
@@ -85,5 +99,15 @@ def same_draws(factory: FusionFactory) -> None:
     initialise(first, seed=3, prefix="fusion.")
     torch.rand(1)
     initialise(second, seed=3, prefix="fusion.")
-    for one, other in zip(first.parameters(), second.parameters(), strict=True):
-        assert torch.equal(one, other), "two drawings with one seed differ"
+    drawn, again = first.state_dict(), second.state_dict()
+    assert drawn.keys() == again.keys()
+    for name in drawn:
+        assert torch.equal(drawn[name], again[name]), f"two drawings of {name} with one seed differ"
+
+
+def weights_say_all(factory: FusionFactory) -> None:
+    """With the weights of another it does what the other does, whatever was drawn for itself."""
+    x_a, x_b = maps()
+    fusion, other = random(factory, seed=1), random(factory, seed=2)
+    fusion.load_state_dict(other.state_dict())
+    assert torch.equal(fusion(x_a, x_b), other(x_a, x_b)), "something that was drawn is not a part of the weights"

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.backbones.initialise import initialise
+from fusionlab.errors import UserError
 from fusionlab.temporal.pool2d import pool
 from fusionlab.temporal.temporal import NeedsMap, Temporal, TemporalFactory
 
@@ -12,7 +13,7 @@ D, T, H, W = 3, 4, 7, 8
 
 def check(factory: TemporalFactory) -> None:
     """All of it."""
-    for one in (shapes, one_frame, channels_apart, gradients, says_what_it_needs):
+    for one in (shapes, one_frame, channels_apart, gradients, means, beside, says_what_it_needs):
         one(factory)
 
 
@@ -61,6 +62,33 @@ def gradients(factory: TemporalFactory) -> None:
     """Gradients are right, in float64."""
     x = clip()[:1, :, :2, :4, :4].clone().requires_grad_()
     torch.autograd.gradcheck(head(factory), (x,))
+
+
+def means(factory: TemporalFactory) -> None:
+    """Above a tower that takes means over places: a mean is taken, of what time leaves; or a UserError says why not."""
+    x, mean = clip(), nn.AvgPool2d(3, 1)
+    try:
+        temporal = factory(D, D, mean)
+    except UserError:
+        return
+    z = temporal.at_pool(x)
+    assert z.shape[3:] == mean(x[:, :, 0]).shape[2:], f"at_pool left {tuple(z.shape)}"
+    still = clip(frames=1).expand(-1, -1, T, -1, -1)
+    expected = pool(still[:, :, :1], mean).expand_as(temporal.at_pool(still))
+    assert torch.allclose(temporal.at_pool(still), expected), "of frames that do not differ it is not the mean"
+
+
+def beside(factory: TemporalFactory) -> None:
+    """For a tower that is kept beside the fused one: the same box for other channels and another pooling, and no
+    weights.
+    """
+    own = head(factory).beside(D, spatial())
+    assert not any(True for _ in own.parameters()), "a tower that is not fused got filters"
+    assert torch.equal(own.at_pool(clip()), head(factory).at_pool(clip())), "beside the fused tower the box is another"
+    wider, other = clip(channels=D + 1), nn.MaxPool2d(2, 2)
+    z = head(factory).beside(D + 1, other).at_pool(wider)
+    expected = factory(D, D, other).at_pool(wider)
+    assert torch.equal(z, expected), "the box beside does not follow its own tower's pooling"
 
 
 def says_what_it_needs(factory: TemporalFactory) -> None:

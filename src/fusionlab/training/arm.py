@@ -13,17 +13,16 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from fusionlab.training.recipe import Recipe
 from fusionlab.training.weights import State, copied
-from fusionlab.two_stream.net import Features, Needs
+from fusionlab.two_stream.net import Features, Needs, Net
 
 Status = Literal["training", "done", "failed"]
 
 
 class Arm(nn.Module):
-    def __init__(self, name: str, net: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, name: str, net: Net, recipe: Recipe) -> None:
         super().__init__()
         self.name = name
         self.net = net
@@ -41,22 +40,16 @@ class Arm(nn.Module):
     @property
     def needs(self) -> Needs:
         """Which layers of which stream the net reads."""
-        return self.net.needs  # type: ignore[return-value]
+        return self.net.needs
 
     @property
     def active(self) -> bool:
         return self.status == "training"
 
-    def forward(self, features: Features) -> Tensor:
-        logits: Tensor = self.net(features)
-        assert logits.ndim == 3, f"{self.name}: logits are (N, C, T'), got {tuple(logits.shape)}"
-        return logits
-
     def loss(self, features: Features, label: Tensor) -> Tensor:
-        """Mean cross-entropy over clips and time steps: −1/(N T') Σ_n Σ_t log softmax(logits)[n, label_n,
-        t]."""
-        logits = self(features).float()
-        return cross_entropy(logits, label[:, None].expand(-1, logits.shape[2]))
+        """The net's own: of its one tower, or of its two."""
+        loss: Tensor = self.net.loss(features, label)
+        return loss
 
     # -- one step
 

@@ -25,7 +25,7 @@ from fusionlab.training.arm import Arm
 from fusionlab.training.dropout import drawn_by
 from fusionlab.training.optimiser import optimiser
 from fusionlab.training.recipe import Recipe
-from fusionlab.two_stream.net import Features, Needs, union
+from fusionlab.two_stream.net import Features, Needs, Net, union
 
 Batch = Mapping[str, Tensor]
 
@@ -47,7 +47,7 @@ class Cohort(pl.LightningModule):
     def __init__(
         self,
         trunk: nn.Module,
-        nets: Mapping[str, nn.Module],
+        nets: Mapping[str, Net],
         recipes: Recipe | Mapping[str, Recipe],
         *,
         seed: int,

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fusionlab.errors import UserError
+from fusionlab.backbones.pretrained.tensors import read_tensors
 from fusionlab.records.files import write_bytes
 
 State = dict[str, Tensor]
@@ -42,12 +42,4 @@ def write_weights(path: Path, state: Mapping[str, Tensor]) -> str:
 
 def read_weights(path: Path) -> State:
     """Tensors only: a weight file is data, and nothing in it is ever run."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError("there is no weight file", got=path) from None
-    except Exception as error:
-        raise UserError("this is not a weight file of plain tensors", got=path, hint=str(error)) from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError("this is not a weight file of plain tensors", got=path)
-    return state
+    return read_tensors(path)

@@ -61,6 +61,9 @@ def check(
     layer: str,
     *,
     above: Above = "appearance",
+    into: Stream = "appearance",
+    keep: bool = False,
+    tower_weight: float = 0.5,
 ) -> Description:
     """Build the fused net, so that whatever is wrong with it is said here, before a job starts.
 
@@ -74,4 +77,7 @@ def check(
     ...     check(Tiny(3, classes=24), Tiny(12, classes=24), Conv, Pool2d, "relu5").layers
     14
     """
-    return describe(FusedNet(appearance, motion, fusion, temporal, layer, above=above), appearance, motion)
+    net = FusedNet(
+        appearance, motion, fusion, temporal, layer, above=above, into=into, keep=keep, tower_weight=tower_weight
+    )
+    return describe(net, appearance, motion)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fusionlab.two_stream.svm import Svm
 
@@ -29,6 +30,21 @@ class Net(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         raise NotImplementedError
+
+    def heads(self, features: Features) -> tuple[Tensor, ...]:
+        """The logits that have a loss of their own, each (N, C, T'): one tower's, or two."""
+        return (self(features),)
+
+    def loss(self, features: Features, label: Tensor) -> Tensor:
+        """Σ over the heads of the mean cross-entropy over clips and predictions."""
+        first, *others = (cross_entropy(logits, label) for logits in self.heads(features))
+        return sum(others, start=first)
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """−1/(N T') Σ_n Σ_t log softmax(logits)[n, label_n, t]"""
+    assert logits.ndim == 3, f"logits are (N, C, T'), got {tuple(logits.shape)}"
+    return F.cross_entropy(logits.float(), label[:, None].expand(-1, logits.shape[2]))
 
 
 def scores(logits: Tensor) -> Tensor:

@@ -81,6 +81,10 @@ class Brush:
         self._files: UCF101 | None = None
 
     @property
+    def class_count(self) -> int:
+        return len(self.classes)
+
+    @property
     def kinds(self) -> Mapping[str, str]:
         return {label.name: label.kind for label in LABELS}
 
@@ -109,6 +113,9 @@ class Brush:
     def group(self, name: str) -> str:
         """Of all classes together: they share the grounds, so a ground is never on both sides of a cut."""
         return self.files.group(name).rpartition("/")[2]
+
+    def expect(self, root: Path, *, split: int, packed: bool) -> None:
+        """Nothing: all of it is made."""
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
         """Draw and encode the videos below `root`, unless they are there."""

@@ -1,0 +1,178 @@
+"""torchvision's ImageNet weights: which file is whose, where it lies, and what its names are in our towers.
+
+    tower      torchvision's choice                  top-1   file
+    vgg16      VGG16_Weights.IMAGENET1K_V1           71.59   vgg16-397923af.pth
+    resnet18   ResNet18_Weights.IMAGENET1K_V1        69.76   resnet18-f37072fd.pth
+    resnet50   ResNet50_Weights.IMAGENET1K_V1        76.13   resnet50-0676ba61.pth
+
+V1 for ResNet-50 too: it was trained as the papers train; V2 (80.86) comes from a longer recipe with other augmentation,
+and what is built on it cannot be compared with what the literature builds on V1.
+
+Pixels are those of torchvision's transforms: (x / 255 - mean) / std of each channel, here on bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from fusionlab.backbones.lrn import LocalResponseNorm
+from fusionlab.backbones.tower import Tower
+from fusionlab.errors import UserError
+from fusionlab.records.files import disk_errors
+
+NAME = "imagenet"
+CLASSES = 1000
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+SITE = "https://download.pytorch.org/models"
+PATIENCE = 30.0  # seconds without a byte: a network that swallows packets is no network
+
+
+@dataclass(frozen=True)
+class Published:
+    """A file of torchvision's; the first digits of its sha256 are part of its name."""
+
+    file: str
+    digits: str
+
+    @property
+    def url(self) -> str:
+        return f"{SITE}/{self.file}"
+
+
+FILES = {
+    "vgg16": Published("vgg16-397923af.pth", "397923af"),
+    "resnet18": Published("resnet18-f37072fd.pth", "f37072fd"),
+    "resnet50": Published("resnet50-0676ba61.pth", "0676ba61"),
+}
+# MatConvNet's page of models. Nobody else has VGG-M-2048 as it was trained.
+VGG_M = "imagenet-vgg-m-2048.mat"
+VGG_M_URL = f"https://www.vlfeat.org/matconvnet/models/{VGG_M}"
+
+
+def which(tower: Tower) -> str | None:
+    """The row of `FILES` for a tower, by its layers."""
+    parts = {name for name, _ in tower.named_modules()}
+    if {"conv5_3", "fc6", "fc8"} <= parts:
+        return "vgg16"
+    if {"layer3.5.conv3", "fc"} <= parts and "layer3.6" not in parts:
+        return "resnet50"
+    if {"layer4.1.conv2", "fc"} <= parts and not {"layer4.1.conv3", "layer4.2"} & parts:
+        return "resnet18"
+    return None
+
+
+def cache() -> Path:
+    """Where torch hub keeps such files: $TORCH_HOME/hub/checkpoints, or below ~/.cache/torch."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None) -> Path:
+    """The file for this tower in torch hub's cache, downloaded to it where it is not there yet."""
+    row = which(tower)
+    if row is None:
+        raise _none(tower, folder)
+    if head == "keep" and tower.classes != CLASSES:
+        raise UserError(
+            "ImageNet's classifier is for another number of classes",
+            got=f"{CLASSES} of ImageNet, {tower.classes} here",
+            hint=f"weights.head=fresh: {tower.classifier} is drawn, all below it loaded",
+        )
+    published = FILES[row]
+    path = cache() / published.file
+    if not path.is_file():
+        _download(published, path)
+    return path
+
+
+def _none(tower: Tower, folder: str | os.PathLike[str] | None) -> UserError:
+    """A tower that torchvision has no weights for."""
+    name = type(tower).__name__
+    if any(isinstance(layer, LocalResponseNorm) for layer in tower.modules()):
+        return UserError(
+            f"torchvision has no ImageNet weights of {name}; MatConvNet has",
+            got=f"weights={NAME}",
+            hint=f"get {VGG_M_URL}, put it into {folder or 'run.weights'}, then weights={VGG_M} weights.head=fresh",
+        )
+    return UserError(
+        f"there are no ImageNet weights of {name}",
+        got=f"weights={NAME}",
+        allowed=["null: drawn from the seed", "a file: the weights.pt of a trained stream"],
+        hint=f"weights=null, or a tower that has them: backbone={', '.join(FILES)}",
+    )
+
+
+def _download(published: Published, path: Path) -> None:
+    try:
+        with disk_errors(path), _patience():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(published.url, str(path), published.digits, progress=sys.stderr.isatty())
+    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: what came has another hash
+        raise UserError(
+            "these ImageNet weights are not here, and getting them failed",
+            got=f"{published.url}: {error}",
+            hint=f"get {published.file} from {published.url} where there is a network, and put it into {path.parent}",
+        ) from error
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """torch.hub waits for ever otherwise."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def check(path: Path, sha256: str) -> None:
+    """A file that bears the name of one of torchvision's must be that file."""
+    for published in FILES.values():
+        if path.name == published.file and not sha256.startswith(published.digits):
+            raise UserError(
+                "this is not the file that its name says, or not all of it",
+                got=f"{path}, sha256 {sha256[: len(published.digits)]}…",
+                allowed=[f"sha256 {published.digits}…"],
+                hint=f"rm '{path}', then the same command, or get it from {published.url}",
+            )
+
+
+def is_layout(state: Mapping[str, Tensor]) -> bool:
+    """Are these names and shapes torchvision's? Our towers have no linear layer."""
+    linear = "fc.weight" in state and state["fc.weight"].ndim == 2
+    return linear or any(name.startswith(("features.", "classifier.")) for name in state)
+
+
+def renamed(state: Mapping[str, Tensor], tower: Tower) -> dict[str, Tensor]:
+    """By the tower's names. ResNet's are the same. VGG-16's layers are numbered, in the order of our chain:
+
+    features.i    the i-th layer of the tower
+    classifier.i  the i-th layer from fc6 on
+    """
+    if which(tower) != "vgg16":
+        return dict(state)
+    starts = {"features": 0, "classifier": tower.names.index("fc6")}
+    found = {}
+    for name, value in state.items():
+        part, _, rest = name.partition(".")
+        number, _, own = rest.partition(".")
+        if part in starts and number.isdecimal() and starts[part] + int(number) < len(tower.names):
+            name = f"{tower.names[starts[part] + int(number)]}.{own}"
+        found[name] = value
+    return found
+
+
+def pixels() -> tuple[list[float], list[float]]:
+    """Mean and scale of the three colours, for bytes."""
+    return [255 * mean for mean in MEAN], [255 * std for std in STD]

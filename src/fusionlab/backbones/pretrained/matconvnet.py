@@ -1,0 +1,193 @@
+"""MatConvNet's networks as they lie in a .mat: VGG-M-2048, VGG-16, and any chain whose layers bear a tower's names.
+
+    SimpleNN   layers{l}.name .type .weights{1} .weights{2}      older: .filters .biases
+               meta.normalization.averageImage                   older: normalization.averageImage
+    DagNN      layers(l).name .type .params{…} .block            params(p).name .value, meta as above
+
+either at the top of the file, as in the models of MatConvNet's page, or inside `net`, as in what it trains. Filters are
+(H, W, I, O) and slide as torch's do (neither is flipped); fully connected layers are convolutions in both. MATLAB drops
+trailing ones of a shape. Colour is RGB, bytes of 0 to 255, less `averageImage`, not divided.
+
+The mean image is as large as the frames that the network was trained on. A tower sees other sizes too, and crops from
+anywhere in a frame; so its mean over the places is what is taken off, one number for each channel, as the released
+two-stream code does with whole frames. The image itself is handed on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from fusionlab.backbones.pretrained import geometry
+from fusionlab.backbones.pretrained.found import Found
+from fusionlab.backbones.pretrained.mat import listed, read_mat
+from fusionlab.backbones.tower import Tower
+from fusionlab.errors import UserError
+
+VARIABLES = ("net", "layers", "params", "meta", "normalization")
+KINDS = {"normalize": "lrn", "pooling": "pool"}  # older names, and DagNN's
+
+
+@dataclass(frozen=True)
+class Layer:
+    """`facts`: stride, pad, pool, method, param, as far as the file has them."""
+
+    name: str
+    kind: str
+    arrays: list[Any] = field(default_factory=list)  # filters, biases, if the file is right
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def weighted(self) -> bool:
+        return any(not isinstance(one, np.ndarray) or one.size > 0 for one in self.arrays)
+
+
+def read(path: Path, tower: Tower) -> Found:
+    """Filters and biases by the tower's names, the pixels' mean, and what else does not agree with the tower."""
+    content = read_mat(path, VARIABLES)
+    net = content.get("net", content)
+    if not isinstance(net, dict) or not isinstance(net.get("layers"), list | dict):
+        raise UserError(
+            "there is no MatConvNet network in this file",
+            got=f"{path}, which holds {', '.join(content) or 'nothing known'}",
+            hint="in MATLAB: net = net.saveobj(); save(file, '-struct', 'net', '-v7')",
+        )
+    dag = "params" in net
+    found = Found("MatConvNet DagNN" if dag else "MatConvNet SimpleNN", {})
+    layers = _dag(net, found) if dag else _simple(net["layers"], found)
+    layers = _with_classifier(layers, tower, found)
+    for layer in layers:
+        _take(layer, tower, found)
+    _set_mean(net, layers, found)
+    wrong, notes = geometry.compare(tower, {layer.name: (layer.kind, layer.facts) for layer in layers})
+    found.wrong += wrong
+    found.notes += notes
+    return found
+
+
+def _simple(layers: Any, found: Found) -> list[Layer]:
+    made = []
+    for number, layer in enumerate(listed(layers), 1):
+        if not isinstance(layer, dict):
+            found.wrong.append(f"layer {number} is no struct")
+            continue
+        older = [layer[name] for name in ("filters", "biases") if name in layer]
+        arrays = listed(layer["weights"]) if "weights" in layer else older
+        made.append(_layer(layer.get("name"), number, layer.get("type"), arrays, layer))
+    return made
+
+
+def _dag(net: dict[str, Any], found: Found) -> list[Layer]:
+    params = [one for one in listed(net["params"]) if isinstance(one, dict)]
+    values = {str(one.get("name")): one.get("value") for one in params}
+    made = []
+    for number, layer in enumerate(listed(net["layers"]), 1):
+        if not isinstance(layer, dict):
+            found.wrong.append(f"layer {number} is no struct")
+            continue
+        names = [str(name) for name in listed(layer.get("params", []))]
+        found.wrong += [f"missing: the parameter {name} of {layer.get('name')}" for name in names if name not in values]
+        block = layer.get("block")
+        facts = block if isinstance(block, dict) else {}
+        kind = str(layer.get("type")).removeprefix("dagnn.").lower()
+        made.append(_layer(layer.get("name"), number, kind, [values[name] for name in names if name in values], facts))
+    return made
+
+
+def _layer(name: Any, number: int, kind: Any, arrays: list[Any], facts: dict[str, Any]) -> Layer:
+    """A layer without a name is called by its number, as MatConvNet itself does (DagNN.fromSimpleNN)."""
+    renamed = {"poolSize": "pool"}
+    return Layer(
+        name if isinstance(name, str) and name else f"layer{number}",
+        KINDS.get(str(kind), str(kind)),
+        arrays,
+        {renamed.get(fact, fact): value for fact, value in facts.items()},
+    )
+
+
+def _with_classifier(layers: list[Layer], tower: Tower, found: Found) -> list[Layer]:
+    """The released code puts a classifier without a name in the place of the last layer, which is then called by its
+    number (layer37 in VGG-16): the last weighted layer, if the tower has no other use for it, is the classifier.
+    """
+    weighted = [at for at, layer in enumerate(layers) if layer.weighted]
+    if not weighted or tower.classifier in [layer.name for layer in layers]:
+        return layers
+    last = weighted[-1]
+    layer = layers[last]
+    if layer.name in tower.names or layer.kind != "conv":
+        return layers
+    found.notes.append(f"{layer.name}, the last layer of the file, is {tower.classifier}")
+    return [*layers[:last], Layer(tower.classifier, layer.kind, layer.arrays, layer.facts), *layers[last + 1 :]]
+
+
+def _take(layer: Layer, tower: Tower, found: Found) -> None:
+    """One layer's filters and biases, if it has any."""
+    if not layer.weighted:
+        return
+    if layer.kind != "conv" or len(layer.arrays) > 2:
+        found.wrong.append(f"unexpected: {layer.name}, of type {layer.kind}")
+        return
+    if f"{layer.name}.weight" in found.weights:
+        found.wrong.append(f"there are two layers {layer.name}")
+        return
+    if not all(isinstance(one, np.ndarray) and one.dtype.kind in "fiu" for one in layer.arrays):
+        found.wrong.append(f"{layer.name} holds no real numbers")
+        return
+    own = dict(tower.named_modules()).get(layer.name)
+    filters = _filters(layer.arrays[0], own)
+    found.weights[f"{layer.name}.weight"] = filters
+    biases = layer.arrays[1] if len(layer.arrays) == 2 else np.zeros(0)
+    if biases.size:
+        found.weights[f"{layer.name}.bias"] = _tensor(biases.ravel(order="F"))
+    elif isinstance(own, nn.Conv2d) and own.bias is not None:  # MatConvNet's way to say: none
+        found.weights[f"{layer.name}.bias"] = torch.zeros(len(filters))
+
+
+def _filters(array: NDArray[Any], own: nn.Module | None) -> Tensor:
+    """(H, W, I, O) -> (O, I, H, W). A matrix at a 1×1 convolution is (I, O), by a writer who drops leading ones too."""
+    if array.ndim == 2 and isinstance(own, nn.Conv2d) and own.kernel_size == (1, 1):
+        array = array[None, None]
+    array = array.reshape(*array.shape, *[1] * (4 - array.ndim))
+    return _tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite, and is refused for it
+        return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
+
+
+def _set_mean(net: dict[str, Any], layers: list[Layer], found: Found) -> None:
+    """The mean image, and its mean over the places for each channel that the first layer reads."""
+    first = next((found.weights[name] for layer in layers if (name := f"{layer.name}.weight") in found.weights), None)
+    image = _average_image(net)
+    if first is None:
+        return
+    if image is None:
+        found.wrong.append("missing: normalization.averageImage, how pixels enter")
+        return
+    channels = first.shape[1] if first.ndim == 4 else 0
+    if image.ndim == 3 and image.shape[2] == channels:
+        with np.errstate(all="ignore"):  # what is not finite is refused for it
+            mean = image.mean(axis=(0, 1), dtype=np.float64)
+    elif image.size in (1, channels):
+        mean = np.broadcast_to(image.ravel(), channels)
+    else:
+        found.wrong.append(f"shape: averageImage {tuple(image.shape)}, the first layer reads {channels} channels")
+        return
+    found.mean_image = image
+    found.mean, found.scale = [float(one) for one in mean], [1.0] * channels
+
+
+def _average_image(net: dict[str, Any]) -> NDArray[Any] | None:
+    for holder in (net.get("meta"), net):
+        normalization = holder.get("normalization") if isinstance(holder, dict) else None
+        image = normalization.get("averageImage") if isinstance(normalization, dict) else None
+        if isinstance(image, np.ndarray) and image.size and image.dtype.kind in "fiu":
+            return image
+    return None

@@ -1,0 +1,64 @@
+"""How many times as long one thing takes as another, measured so that a machine with other work does not decide.
+
+Two passes of the same work can differ by 40 % on a shared machine, and for minutes at a time. So the two are run in
+turns, A B B A A B …, each pair gives a ratio of its own, and the median of the ratios is told with an interval that
+assumes nothing about how they are spread.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import comb
+
+Action = Callable[[], object]
+PAIRS = (11, 101)  # at least, so that the interval leaves out the outermost pair on both sides; at most
+
+
+@dataclass(frozen=True)
+class Ratio:
+    median: float
+    interval: tuple[float, float]
+    pairs: int
+
+
+def side_by_side(one: Action, other: Action, seconds: float, *, untimed: int = 3) -> Ratio:
+    """The time of `one`, of `other`'s. Both are run some times before any is timed (the last of these rounds says how
+    many pairs fit into `seconds`); the number of pairs depends on nothing that is seen afterwards.
+    """
+    for _ in range(untimed - 1):
+        one(), other()
+    least, most = PAIRS
+    pairs = min(max(least, int(seconds / (_clock(one) + _clock(other)))), most)
+    ratios = []
+    for pair in range(pairs):
+        if pair % 2 == 0:
+            first = _clock(one)
+            ratios.append(first / _clock(other))
+        else:
+            first = _clock(other)
+            ratios.append(_clock(one) / first)
+    return Ratio(statistics.median(ratios), interval(ratios), pairs)
+
+
+def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
+    """Bounds on the median of what the values are drawn from: the k-th smallest and the k-th largest, with the largest
+    k for which
+
+        2 · P(fewer than k of n values lie below the median) = 2 · Σ_{i<k} C(n, i) / 2ⁿ ≤ 1 − confidence
+    """
+    n, k, outside = len(values), 0, 0.0
+    while 2 * (outside + comb(n, k) / 2**n) <= 1 - confidence:
+        outside += comb(n, k) / 2**n
+        k += 1
+    assert k > 0, f"{n} values are too few for an interval"
+    ordered = sorted(values)
+    return ordered[k - 1], ordered[n - k]
+
+
+def _clock(action: Action) -> float:
+    begun = time.perf_counter()
+    action()
+    return time.perf_counter() - begun

@@ -1,0 +1,121 @@
+"""Where two towers meet: how it is typed, what is meant, and what is answered to what cannot be."""
+
+import pytest
+import torch
+from torch import nn
+from two_stream_fakes import A, B
+
+from fusionlab.backbones.tiny import TAPS, Tiny
+from fusionlab.backbones.tower import Tower
+from fusionlab.errors import UserError
+from fusionlab.two_stream.meeting import fits, nearest, read, spell
+
+
+def deep(channels: int = 4) -> Tower:
+    """A tower whose last block has two convolutions, and one place more along each side than Tiny's at 32."""
+    layers: dict[str, nn.Module] = {
+        "conv1": nn.Conv2d(channels, 4, 3, stride=2, padding=1),
+        "relu1": nn.ReLU(),
+        "pool1": nn.MaxPool2d(2, 2, padding=1),
+        "conv5_1": nn.Conv2d(4, 8, 3, padding=1),
+        "relu5_1": nn.ReLU(),
+        "conv5_2": nn.Conv2d(8, 8, 3, padding=1),
+        "relu5_2": nn.ReLU(),
+        "pool5": nn.MaxPool2d(3, 2),
+        "fc6": nn.Conv2d(8, 16, 4),
+        "relu6": nn.ReLU(),
+        "fc8": nn.Conv2d(16, 5, 1),
+        "softmax": nn.Softmax(dim=1),
+    }
+    taps = {name: name for name in layers if name[:4] in ("conv", "relu") and name != "relu6"}
+    return Tower(layers, taps | {"fc6": "relu6", "fc8": "fc8", "softmax": "softmax"}, channels, 32, mean=0.0, scale=1.0)
+
+
+@pytest.mark.parametrize(
+    "typed, meant",
+    [
+        ("relu5", "relu5"),
+        ("ReLU_5", "relu5"),
+        ("relu5:relu5", "relu5"),
+        ("relu4:relu5", "relu4:relu5"),
+        ("relu5+fc8", "relu5+fc8"),
+        ("FC8+relu5", "relu5+fc8"),
+        ("fc6+relu3+relu5", "relu3+relu5+fc6"),
+        ("relu3:relu2+fc6", "relu3:relu2+fc6"),
+    ],
+)
+def test_one_spelling_of_all_that_mean_the_same(typed: str, meant: str) -> None:
+    assert spell(typed, A, B) == meant
+    assert spell(meant, A, B) == meant
+
+
+def test_one_name_for_the_last_of_several_layers_of_a_block() -> None:
+    assert spell("relu5", deep(3), B) == spell("relu5_2:relu5", deep(3), B) == "relu5_2"
+    assert spell("relu5", A, deep()) == "relu5"
+    (meeting,) = read("relu5", A, deep())
+    assert (meeting.a.layer, meeting.b.layer) == ("relu5", "relu5_2")
+    assert spell("relu5:relu5_1", A, deep()) == "relu5:relu5_1"
+
+
+@pytest.mark.parametrize(
+    "typed, message",
+    [
+        ("relu6", "relu5"),
+        ("relu5+relu5", "one above the other"),
+        ("relu3:relu5+relu5:relu3", "one above the other"),
+        ("relu5+", "unknown layer"),
+        ("relu5+fc8+softmax", "class scores can be fused once"),
+        ("", "unknown layer"),
+        ("relu5:", "unknown layer"),
+        ("a:b:c", "unknown layer"),
+    ],
+)
+def test_what_cannot_be_meant(typed: str, message: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        read(typed, A, B)
+    assert message in str(refusal.value)
+
+
+def test_a_layer_that_only_one_tower_has_is_answered_with_a_pair() -> None:
+    with pytest.raises(UserError) as refusal:
+        read("relu3", A, deep())
+    assert "the motion tower has no layer relu3" in str(refusal.value)
+    assert "layer=relu3:relu5_2 (appearance:motion)" in str(refusal.value)
+    with pytest.raises(UserError) as refusal:
+        read("relu3", deep(3), B)
+    assert "layer=relu5_2:relu3 (appearance:motion)" in str(refusal.value)
+
+
+def test_what_fits() -> None:
+    taps, other = A.taps, deep().taps
+    assert taps["relu5"].side + 1 == other["relu5_2"].side and taps["relu5"].stride == other["relu5_2"].stride
+    assert fits(taps["relu5"], other["relu5_2"]) and fits(other["relu5_2"], taps["relu5"])
+    assert fits(taps["fc6"], taps["fc8"])  # vectors
+    assert not fits(taps["relu1"], taps["relu5"])
+    assert not fits(taps["relu5"], taps["fc6"])
+
+
+def test_the_nearest_pair_lies_the_fewest_layers_away() -> None:
+    (meeting,) = read("relu1:relu5", A, B)
+    found = nearest(meeting)
+    assert found is not None
+    (pair,) = read(found, A, B)
+    assert fits(pair.a.tap, pair.b.tap) and pair.a.tap.rectified and pair.b.tap.rectified
+    away = abs(pair.a.depth - meeting.a.depth) + abs(pair.b.depth - meeting.b.depth)
+    for one in A.taps:
+        for two in B.taps:
+            a, b = A.taps[one], B.taps[two]
+            if fits(a, b) and a.spatial and a.rectified and b.rectified and a.channels == b.channels:
+                (other,) = read(f"{one}:{two}", A, B)
+                assert away <= abs(other.a.depth - meeting.a.depth) + abs(other.b.depth - meeting.b.depth)
+
+
+def test_no_pair_fits() -> None:
+    with torch.device("meta"):
+        (meeting,) = read("relu5", A, Tiny(4, 5, size=320))
+    assert meeting.unequal
+    assert nearest(meeting) is None
+
+
+def test_taps_of_tiny_are_spelled_as_they_are() -> None:
+    assert [spell(tap, A, B) for tap in TAPS] == list(TAPS)
