@@ -12,7 +12,7 @@ from fusionlab.errors import UserError
 def main(words: list[str]) -> int:
     """Two run.json, or folders that hold one."""
     from fusionlab.records.record import read_record
-    from fusionlab.records.signature import differing
+    from fusionlab.records.signature import differing, identity
 
     if len(words) != 2:
         raise UserError(
@@ -21,7 +21,9 @@ def main(words: list[str]) -> int:
             hint="python -m fusionlab.diff a/run.json b/run.json",
         )
     first, second = (read_record(word) for word in words)
-    found = [("config." + leaf, a, b) for leaf, a, b in differing(first["config"], second["config"])]
+    found = [
+        ("config." + leaf, a, b) for leaf, a, b in differing(*(identity(run["config"]) for run in (first, second)))
+    ]
     parts = ("signature", "status", "reason", "result")
     found += differing({part: first[part] for part in parts}, {part: second[part] for part in parts})
     for leaf, a, b in found:

@@ -38,10 +38,8 @@ def _side(word: str) -> dict[str, Any]:
     from fusionlab.records.signature import identity
 
     if Path(word).exists():
-        config: dict[str, Any] = read_record(word)["config"]
-        return config
-    made: dict[str, Any] = identity(_composed(word.split(",")))
-    return made
+        return identity(read_record(word)["config"])
+    return identity(_composed(word.split(",")))
 
 
 def _composed(words: list[str]) -> dict[str, Any]:

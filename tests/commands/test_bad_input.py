@@ -86,7 +86,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("temporal=pool3d,pool2d layer=relu5,fc7", ["needs a layer", "'exclude=[{temporal:pool3d,layer:fc7}]'"]),
     ("temporal=pool3d fusion=bilinear", ["bilinear fusion leaves none", "temporal=pool2d"]),
     ("fusion=cat layer=fc8", ["no layer above takes them", "fusion=conv"]),
-    ("fusion.init=zero", ["unknown initialisation", "identity, sumAB, 2sumAB", "gaussian"]),
+    ("fusion.init=zero", ["unknown initialisation", "identity, 2sumAB", "gaussian"]),
     ("fusion=sum fusion.init=he", ["unknown option", "fusion.init"]),
     ("optim.streams.lr=fast", ["optim.streams.lr is a number", "got:      optim.streams.lr=fast"]),
     ("optim.streams.lr=0", ["optim.streams", "lr > 0"]),

@@ -25,8 +25,10 @@ from fusionlab.two_stream.trunk import Trunk
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 SIZE = 32
-LOGITS = 0.03  # of the largest one
-GRADIENT = 0.9
+# bf16 keeps 8 bits of a number: each step is off by up to 0.4 %. Seen with the nets below on a CPU: 2.4 % with compact,
+# 1.3 % at most with all others; the least cosine 0.979.
+LOGITS = 0.05  # of the largest logit: how far one may be off
+GRADIENT = 0.9  # the cosine between the gradients
 Made = tuple[Trunk, FusedNet, dict[str, Tensor]]
 
 
@@ -99,7 +101,7 @@ NETS: dict[str, Callable[[], Made]] = {
     "residual": of_others(lambda channels: ResNet18(channels, C, SIZE), "layer3"),
 }
 VGG_M = of_others(lambda channels: VggM(channels, C, 112), "relu1", "sum", side=112)
-COMPILED = ("conv", "the paper's 3D fusion", "bilinear", "both towers kept", "behind a normalisation")
+COMPILED = ("conv", "fc6", "the paper's 3D fusion", "bilinear", "both towers kept", "behind a normalisation")
 each_net = pytest.mark.parametrize("net", NETS, indirect=True)
 
 
@@ -182,7 +184,7 @@ def test_bf16_is_close(net: Made) -> None:
     off = (rough_logits.float() - logits).abs().max()
     assert 0 < off <= LOGITS * logits.abs().max(), off / logits.abs().max()
     assert rough_loss.dtype == torch.float32
-    assert abs(rough_loss - loss) <= 4 * off  # two losses at most, each with a slope of 2 at most
+    assert abs(rough_loss - loss) <= 4 * off  # no loss here is steeper
     assert rough.keys() == exact.keys()
     assert all(grad.dtype == torch.float32 and grad.isfinite().all() for grad in rough.values())
     if exact:
@@ -193,29 +195,40 @@ def test_bf16_is_close(net: Made) -> None:
 # -- torch.compile
 
 
-def compiled_equals_eager(net: Made, rtol: float, atol: float, **how: Any) -> None:
-    """Logits, loss and gradients, and not one break in the graph."""
-    trunk, fused, data = net
-    expected = step(trunk, fused, data)
-    of_eager = gradients(fused, expected[1])
-    found = torch.compile(step, fullgraph=True, **how)(trunk, fused, data)
-    torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
-    torch.testing.assert_close(gradients(fused, found[1]), of_eager, rtol=rtol, atol=atol)
-
-
 @each_net
 def test_compiles_in_one_graph(net: Made) -> None:
     """Traced and differentiated as torch.compile does it, then run as it is: that needs no compiler."""
-    compiled_equals_eager(net, rtol=1e-4, atol=1e-5, backend="aot_eager")
+    trunk, fused, data = net
+    maps = trunk.features(data, fused.needs)
+    expected = fused(maps), gradients(fused, fused.loss(maps, data["label"]))
+
+    def both(maps: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+        return fused(maps), fused.loss(maps, label)
+
+    logits, loss = torch.compile(both, fullgraph=True, backend="aot_eager")(maps, data["label"])
+    torch.testing.assert_close((logits, gradients(fused, loss)), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("net", ["conv", "below a normalisation", "residual"], indirect=True)
+def test_a_trunk_compiles_in_one_graph(net: Made) -> None:
+    trunk, fused, data = net
+    compiled = torch.compile(trunk.features, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(data, fused.needs), trunk.features(data, fused.needs))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("net", COMPILED, indirect=True)
 def test_compiled_equals_eager(net: Made) -> None:
-    missing = why_not(net[2]["label"].device.type)
+    """The whole step, as the bench times it."""
+    trunk, fused, data = net
+    missing = why_not(data["label"].device.type)
     if missing is not None:
         pytest.skip(missing)
-    compiled_equals_eager(net, rtol=1e-3, atol=1e-4)
+    expected = step(trunk, fused, data)
+    of_eager = gradients(fused, expected[1])
+    found = torch.compile(step, fullgraph=True)(trunk, fused, data)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(gradients(fused, found[1]), of_eager, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.slow
@@ -225,3 +238,4 @@ def test_vgg_m(net: Made) -> None:
     test_memory_changes_nothing(net)
     test_bf16_is_close(net)
     test_compiles_in_one_graph(net)
+    test_a_trunk_compiles_in_one_graph(net)

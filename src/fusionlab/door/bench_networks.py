@@ -30,7 +30,7 @@ from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.trunk import Trunk
 
-SECONDS = 6.0  # a comparison
+SECONDS = 8.0  # a comparison
 CLASSES = 101
 FIELDS = 20  # channels of the motion tower: ten fields of flow
 MOST = 1.03  # a network may cost so much of its parts
@@ -47,7 +47,7 @@ class Case:
     frames: int
 
     def __str__(self) -> str:
-        return f"{self.name}, {self.clips} × {self.frames} frames of {self.size} px"
+        return f"{self.name} {self.size} px, {self.clips} × {self.frames} frames"
 
 
 # Large enough that layers are what takes the time, and small enough for the machine.
@@ -69,8 +69,7 @@ class Bench:
 
     def __init__(self, case: Case, device: str) -> None:
         self.case, self.device = case, device
-        name = torch.cuda.get_device_name() if device == "cuda" else device
-        self.where = f"{case}, on {name}"
+        self.where = f"{case}, {torch.cuda.get_device_name() if device == 'cuda' else device}"
         with torch.device(device):
             self.appearance, self.motion = (case.tower(channels, CLASSES, case.size) for channels in (3, FIELDS))
         for tower, stream in ((self.appearance, "appearance"), (self.motion, "motion")):
@@ -87,10 +86,10 @@ class Bench:
         self.batch["label"] = torch.arange(case.clips, device=device) % CLASSES
 
     def rows(self) -> Iterator[Row]:
-        yield self._row("forward and backward of a fused network, of its parts by hand", self.fused, self.by_hand, MOST)
+        yield self._row("fused network, forward + backward, of its parts by hand", self.fused, self.by_hand, MOST)
         yield self._above()
         contiguous = partial(self.by_hand, torch.contiguous_format)
-        yield self._row("the same by hand, channels-last frames, of contiguous ones", self.by_hand, contiguous)
+        yield self._row("channels-last frames, of contiguous ones (by hand)", self.by_hand, contiguous)
         yield self._row("autocast(bf16), of float32", self.autocast, self.fused)
         yield self._compiled()
 
@@ -116,7 +115,7 @@ class Bench:
             for tower, stream in ((self.appearance, "appearance"), (self.motion, "motion"))
         )
         return self._row(
-            "the arm alone, above maps at hand, of its parts by hand",
+            "its arm alone, above maps at hand, of its parts by hand",
             lambda: self.net.loss(maps, label),
             lambda: by_hand.above(self.net, x_a, x_b, label),
         )
@@ -125,19 +124,19 @@ class Bench:
         what = "torch.compile, of eager"
         missing = why_not(self.device)
         if missing is not None:
-            return Row(f"{what} ({self.where})", None, "×", missing=missing)
+            return Row(f"{what}: {self.where}", None, "×", missing=missing)
         with _empty_cache():
             compiled = torch.compile(self.fused, fullgraph=True)
             begun = time.perf_counter()
             self._step(compiled)
             took = time.perf_counter() - begun
-            row = self._row(f"{what}; {took:.0f} s of compiling apart", compiled, self.fused)
+            row = self._row(f"{what} (after {took:.0f} s of compiling)", compiled, self.fused)
         torch.compiler.reset()
         return row
 
     def _row(self, what: str, one: Callable[[], Tensor], other: Callable[[], Tensor], most: float | None = None) -> Row:
         found: Ratio = side_by_side(partial(self._step, one), partial(self._step, other), SECONDS)
-        what = f"{what} ({self.where}; {found.pairs} pairs)"
+        what = f"{what}: {self.where}, {found.pairs} pairs"
         return Row(what, found.median, "×", most, found.interval)
 
     def _step(self, loss: Callable[[], Tensor]) -> None:

@@ -49,5 +49,5 @@ def page(rows: Iterable[Row], command: str) -> Iterator[str]:
         between = between or row.interval is not None
     if between:
         yield ""
-        yield "Pairs are run in turns, A B B A …; the figure is the median of their ratios, which lies in the interval with"
-        yield "95 %. Beyond is what lies beyond with all of its interval."
+        yield "A ratio with an interval: the two are run in turns, A B B A …; the figure is the median over the pairs,"
+        yield "which the interval holds with 95 %. Beyond is what lies beyond with all of its interval."

@@ -96,12 +96,13 @@ class Recorder:
 
 
 def system(arm: Arm) -> str:
-    """Which system's ceilings hold for an arm: what is fused at fc8 or softmax is a function of the streams' scores, as
-    late is.
+    """Which system's ceilings hold for an arm: what is fused at the class scores (fc8; fc in residual towers) or behind
+    the softmax is a function of the streams' scores, as late is.
     """
     if arm.kind == "stream":
         return str(arm.axes["streams"])
-    return "late" if arm.kind == "late" or arm.config["layer"] in ("fc8", "softmax") else "fused"
+    at_scores = set(str(arm.config["layer"]).split(":")) <= {"fc8", "fc", "softmax"}
+    return "late" if arm.kind == "late" or at_scores else "fused"
 
 
 def published_weights(job: Path) -> Path:

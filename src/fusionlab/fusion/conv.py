@@ -29,6 +29,10 @@ class Conv(Fusion):
 
     def __init__(self, channels_a: int, channels_b: int, *, init: str = "identity") -> None:
         super().__init__(channels_a, channels_b)
+        if init == "sumAB":  # one net under two names would be two arms
+            raise errors.UserError(
+                "sumAB is the released code's name for identity", got="fusion.init=sumAB", hint="fusion.init=identity"
+            )
         if init not in filters.INITS:
             raise errors.unknown("initialisation of conv fusion", init, filters.INITS, form="fusion.init={}")
         if init in filters.WEIGHTS and channels_a != channels_b:

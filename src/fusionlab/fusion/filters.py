@@ -28,8 +28,7 @@ def _noise(filters: Tensor, generator: Generator, *, variance: Callable[[int, in
 
 # [w_a·I, w_b·I], by the names of the released code; the weights of appearance and motion.
 WEIGHTS: dict[str, tuple[float, float]] = {
-    "identity": (1.0, 1.0),  # equals sum
-    "sumAB": (1.0, 1.0),  # the authors' name for the same
+    "identity": (1.0, 1.0),  # equals sum; the authors' "sumAB"
     "2sumAB": (0.25, 0.75),  # motion three times as much, since its activations are about three times smaller
     "netA": (1.0, 0.0),
     "netB": (0.0, 1.0),
