@@ -23,7 +23,7 @@ from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.net import Features
 from fusionlab.two_stream.trunk import Trunk
 
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 SIZE = 32
 # bf16 keeps 8 bits of a number: each step is off by up to 0.4 %. Seen with the nets below on a CPU: 2.4 % with compact,
 # 1.3 % at most with all others; the least cosine 0.979.
@@ -32,7 +32,7 @@ GRADIENT = 0.9  # the cosine between the gradients
 Made = tuple[Trunk, FusedNet, dict[str, Tensor]]
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=GPU)])
+@pytest.fixture(params=DEVICES)
 def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -11,9 +11,7 @@ from torch import Tensor
 
 def folded(x: Tensor) -> Tensor:
     """(N, D, T, H, W) -> (N·T, D, H, W)."""
-    n, d, t, h, w = x.shape
-    frames = x.permute(0, 2, 3, 4, 1).reshape(n * t, h, w, d).permute(0, 3, 1, 2)  # one copy at most
-    return frames.contiguous(memory_format=torch.channels_last)
+    return x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
 
 def unfolded(x: Tensor, clips: int) -> Tensor:
