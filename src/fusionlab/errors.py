@@ -72,7 +72,7 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
 
 def unknown(kind: str, got: str, allowed: Iterable[str], form: str = "{}") -> UserError:
     """The error for a name that is not in a list; `form` is how the right name is typed, e.g. "fusion={}"."""
-    names = list(allowed)
+    names, got = list(allowed), str(got)
     near = nearest(got, names)
     hint = None if near is None else f"did you mean {form.format(near)} ?"
     return UserError(f"unknown {kind}", got=got, allowed=names, hint=hint)

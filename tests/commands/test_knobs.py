@@ -43,7 +43,13 @@ WITH = {
     "backbone.motion.width": ["backbone.appearance.width"],
 }
 # What turns something only beside another option: in both of the plans that are compared.
-BESIDE = {"tower_weight": "keep_motion=true", "weights.head": "weights.appearance=a.pt"}
+BESIDE = {
+    "tower_weight": "keep_motion=true",
+    "weights.head": "weights.appearance=a.pt",
+    "temporal.stride": "temporal.extent=3",
+    "temporal.weight_a": "fusion=cat",
+    "temporal.weight_b": "fusion=cat",
+}
 
 
 @pytest.fixture(scope="module")

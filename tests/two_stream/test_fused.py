@@ -1,5 +1,6 @@
 """Fused nets: every layer × fusion × temporal head, what they start from, and where their gradients go."""
 
+import math
 from copy import deepcopy
 from itertools import product as combinations
 from typing import Any
@@ -145,8 +146,21 @@ def test_late_is_the_average_of_both_streams_scores() -> None:
     apart = [scores(maps[stream]["fc8"].flatten(2)) for stream in ("appearance", "motion")]
     torch.testing.assert_close(late, (apart[0] + apart[1]) / 2)
     torch.testing.assert_close(scores(fused(Late, layer="fc8")(maps)), late)
-    for fusion in (Sum, Conv):  # conv starts as sum
-        torch.testing.assert_close(scores(fused(fusion, layer="softmax")(maps)), late)
+    torch.testing.assert_close(scores(fused(Sum, layer="softmax")(maps)), late)
+
+
+def test_filters_over_class_scores_keep_a_slope_at_zero() -> None:
+    """Conv starts as sum, but for scores below 0.1, which follow the logarithm's tangent: same order, no dead end."""
+    maps = features("softmax")
+    net = fused(Conv, layer="softmax").train()
+    y = sum(maps[stream]["softmax"] for stream in ("appearance", "motion")).flatten(2)
+    expected = torch.where(y > 0.1, y.log(), math.log(0.1) + (y - 0.1) / 0.1)
+    logits = net(maps)
+    torch.testing.assert_close(logits, expected)
+    with torch.no_grad():
+        net.fusion.filters.bias.sub_(1.0)  # everything below zero
+    net.loss(maps, torch.zeros(N, dtype=torch.int64)).backward()
+    assert net.fusion.filters.weight.grad.abs().max() > 0
 
 
 def test_the_head_stands_for_the_next_pooling_only() -> None:

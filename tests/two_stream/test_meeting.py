@@ -113,7 +113,7 @@ def test_the_nearest_pair_lies_the_fewest_layers_away() -> None:
 def test_no_pair_fits() -> None:
     with torch.device("meta"):
         (meeting,) = read("relu5", A, Tiny(4, 5, size=320))
-    assert meeting.unequal
+    assert meeting.a.tap.side != meeting.b.tap.side
     assert nearest(meeting) is None
 
 

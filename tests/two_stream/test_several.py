@@ -91,6 +91,12 @@ class _StackThenSum:
         return Cat(channels_a, channels_b) if self.calls == 1 else Sum(channels_a, channels_b)
 
 
+def test_a_stack_of_a_stack_starts_nowhere_and_is_not_drawn_in_silence() -> None:
+    with pytest.raises(UserError, match="above=fresh"):
+        fused(Cat, layer="conv5+relu5")
+    assert fused(Cat, layer="conv5+relu5", above="fresh").above["fc6"].in_channels == 24
+
+
 def test_time_is_pooled_in_both_columns() -> None:
     """At fc6, above the temporal head's box, one step of each is left."""
     net = fused(Sum, Pool3d, layer="relu5+fc6").eval()
@@ -148,15 +154,13 @@ def test_the_kept_tower_is_the_one_that_is_fused_from() -> None:
     torch.testing.assert_close(scores(net(features("relu5"))), appearance)
 
 
-def test_at_fc8_the_logits_are_averaged_and_at_softmax_the_scores() -> None:
+def test_at_fc8_the_logits_are_averaged() -> None:
     maps = features("relu5")
     fused_logits = fused(Sum).eval()(maps)
     motion_logits = clips(run(B, frames("relu5")[1], "relu5"))
     at_fc8 = fused(Sum, layer="relu5+fc8").eval()(maps)
     torch.testing.assert_close(at_fc8[..., 0], (fused_logits.mean(dim=2) + motion_logits.mean(dim=2)) / 2)
-    at_softmax = fused(Sum, layer="relu5+softmax").eval()(maps)
-    torch.testing.assert_close(at_softmax, fused(Sum, keep=True).eval()(maps))
-    assert not torch.allclose(scores(at_fc8), scores(at_softmax))
+    assert not torch.allclose(scores(at_fc8), scores(fused(Sum, keep=True).eval()(maps)))
 
 
 def test_two_losses_and_no_average_in_training() -> None:
@@ -210,6 +214,8 @@ def test_a_descriptor_beside_a_kept_tower() -> None:
     [
         ({"layer": "fc8", "keep": True}, "nothing of a tower is left to keep"),
         ({"layer": "relu5+fc8", "keep": True}, "is kept already"),
+        ({"layer": "relu5+softmax"}, "layer=relu5 keep_motion=true; or layer=relu5+fc8"),
+        ({"layer": "relu5+fc8:softmax"}, "class scores of the same kind"),
         ({"tower_weight": 1.5}, "tower_weight lies between 0 and 1"),
         ({"into": "motoin"}, "into=motion"),
     ],

@@ -1,9 +1,12 @@
 """Towers whose maps differ by a row and a column: zeros below and to the right of the smaller one."""
 
+from functools import partial
+
 import pytest
 import torch
 from test_meeting import deep
 from torch import Tensor
+from torch.nn import functional as F
 from two_stream_fakes import A, C, N, T, run
 
 from fusionlab.backbones.tiny import Tiny
@@ -101,6 +104,27 @@ def test_refused_pairs_name_both_shapes_both_strides_and_a_pair_that_fits() -> N
     assert "\n  try:      layer=" in told
     pair = told.rpartition("layer=")[2].strip()
     FusedNet(A, Tiny(4, C, size=32, width=8), Cat, Pool2d, pair, above="fresh")
+
+
+def test_unlike_towers_whose_maps_differ_on_larger_frames_only() -> None:
+    """Equal at the frames they are made for; a place apart at others."""
+    net = FusedNet(A, Tiny(4, C, size=32, width=8), Sum, Pool2d, "relu5").eval()
+    both = {
+        "appearance": {"relu5": maps(9)["appearance"]["relu5"]},
+        "motion": {"relu5": maps(8)["appearance"]["relu5"]},
+    }
+    wide = F.pad(both["motion"]["relu5"], (0, 1, 0, 1))
+    torch.testing.assert_close(net(both), net({**both, "motion": {"relu5": wide}}))
+
+
+def test_the_filters_leave_what_the_tower_expects_that_goes_on() -> None:
+    """From noise, conv fusion takes unlike numbers of channels; nothing above is drawn in silence."""
+    wider = Tiny(4, C, size=32, width=12)
+    StreamNet(wider, "motion", seed=2)
+    for into, tower, channels in (("appearance", A, 8), ("motion", wider, 12)):
+        net = FusedNet(A, wider, partial(Conv, init="he"), Pool2d, "relu5", into=into, above=into)
+        assert net.fusion.out_channels == channels and net.fusion.filters.weight.shape[:2] == (channels, 20)
+        assert torch.equal(net.above["fc6"].weight, tower.fc6.weight)
 
 
 def test_late_fusion_of_towers_that_leave_unlike_numbers_of_predictions() -> None:

@@ -36,7 +36,7 @@ def examine(config: Mapping[str, Any]) -> None:
     _at_least(1, "trainer.threads", trainer["threads"])
     _at_least(1, "split", config["split"])
     _towers(config)
-    _weights(config["weights"])
+    _weights(config["weights"], config["backbone"])
     _run(config["run"])
 
 
@@ -98,7 +98,7 @@ def _towers(config: Mapping[str, Any]) -> None:
         )  # fmt: skip
 
 
-def _weights(weights: Mapping[str, Any]) -> None:
+def _weights(weights: Mapping[str, Any], backbone: Mapping[str, Any]) -> None:
     """What towers start from. Whether a file is there is looked at when the work begins."""
     for stream in STREAMS:
         source = weights[stream]
@@ -106,6 +106,12 @@ def _weights(weights: Mapping[str, Any]) -> None:
             raise UserError(
                 "weights are named: a file's name, or torchvision's imagenet", got=f"weights.{stream}={source}",
                 allowed=["null", "imagenet", "a file"], hint="weights=imagenet",
+            )  # fmt: skip
+        if source is None and backbone[stream].get("partial_bn"):
+            raise UserError(
+                "partial batch normalisation keeps the statistics of loaded weights, and here none are loaded",
+                got=f"backbone.{stream}.partial_bn=true",
+                hint=f"weights.{stream}=imagenet with it, or backbone.{stream}.partial_bn=false",
             )  # fmt: skip
     if weights["head"] not in HEADS:
         raise unknown("thing to do with the classifier of loaded weights", str(weights["head"]), HEADS,

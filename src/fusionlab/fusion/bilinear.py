@@ -1,5 +1,7 @@
 """Bilinear: y_de = Σ_ij a_d(i, j) · b_e(i, j) at every t, then signed square root and L2 normalisation."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -25,6 +27,11 @@ def normalised(y: Tensor) -> Tensor:
     return F.normalize(y, dim=1)
 
 
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """Out of reach of autocast, which would take the matrix product in half precision."""
+    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
+
+
 class Bilinear(Fusion):
     """Every channel with every channel, summed over places: D² numbers a frame that know which channels met
     in one place, and not where. What stands above the fusion is dropped, and a classifier follows at once: a
@@ -42,4 +49,7 @@ class Bilinear(Fusion):
 
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:
         self.alike(x_a, x_b)
-        return normalised(rooted(fuse(x_a, x_b)))
+        given = x_a.dtype
+        with full_precision(x_a):
+            x_a, x_b = (x.float() if x.dtype.itemsize < 4 else x for x in (x_a, x_b))
+            return normalised(rooted(fuse(x_a, x_b))).to(given)

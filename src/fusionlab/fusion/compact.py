@@ -20,7 +20,6 @@ with four d's and four e's has a mean only if both fall into equal twos, 3 · 3 
 for products of q = 2 factors. The bound is one of the sums: the root that follows is taken of the sketch.
 """
 
-from contextlib import AbstractContextManager, nullcontext
 from math import log2
 from typing import NamedTuple
 
@@ -30,7 +29,7 @@ from torch import Tensor
 from fusionlab import errors
 from fusionlab.backbones.initialise import GeneratorFor
 from fusionlab.fusion import bilinear
-from fusionlab.fusion.bilinear import normalised, rooted
+from fusionlab.fusion.bilinear import full_precision, normalised, rooted
 from fusionlab.fusion.fusion import Fusion, classifying
 
 # A multiply-add of a transform takes as long as about eight of a matrix product. Measured forward and backward on a CPU
@@ -117,7 +116,7 @@ class Compact(Fusion):
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:
         self.alike(x_a, x_b)
         given, sketch = x_a.dtype, fuse if self.fourier else fuse_pairs
-        with _full_precision(x_a):
+        with full_precision(x_a):
             x_a, x_b = (x.float() if x.dtype.itemsize < 4 else x for x in (x_a, x_b))
             return normalised(rooted(sketch(x_a, x_b, *self.hashes(), self.out_channels))).to(given)
 
@@ -140,8 +139,3 @@ def _length(dimension: object) -> int:
     raise errors.UserError(
         "a sketch has two numbers or more", got=f"fusion.dimension={dimension}", hint="fusion.dimension=8192"
     )
-
-
-def _full_precision(x: Tensor) -> AbstractContextManager[object]:
-    """Out of reach of autocast, which would take the matrix product in half precision."""
-    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)

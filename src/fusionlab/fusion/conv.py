@@ -19,7 +19,7 @@ class Conv(Fusion):
     """Learns which channels correspond, and how to weigh them: D filters of 1×1×2D.
 
     Starts as f = [I, I], bias = 0, which is the sum; other starts by name (`init`, filters.INITS). From noise it takes
-    maps of unlike numbers of channels too, and leaves as many as appearance has.
+    maps of unlike numbers of channels too, and leaves as many as the tower has that goes on.
 
     With filters of 3×3×3×2D, over time and neighbours (the paper's 3D conv fusion), it is fusion=cat temporal=conv3d.
     """
@@ -43,6 +43,11 @@ class Conv(Fusion):
             )
         self.init = init
         self.filters = nn.Conv2d(channels_a + channels_b, channels_a, kernel_size=1)
+
+    def leave(self, channels: int) -> None:
+        if channels != self.out_channels:
+            self.filters = nn.Conv2d(self.filters.in_channels, channels, kernel_size=1)
+            self.out_channels = channels
 
     def initialise_own(self, generator_for: GeneratorFor) -> None:
         filters.INITS[self.init](self.filters.weight, generator_for("filters.weight"))

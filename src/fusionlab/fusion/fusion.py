@@ -40,6 +40,11 @@ class Fusion(nn.Module):
             )
         self.out_channels = channels_a
 
+    def leave(self, channels: int) -> None:
+        """Told once, before anything is drawn: how many channels the tower that goes on has here. For a fusion that is
+        free in what it leaves.
+        """
+
     def alike(self, x_a: Tensor, x_b: Tensor) -> None:
         """Nothing is broadcast in silence: maps that do not lie on each other are refused."""
         skip = 1 if self.equal_channels else 2

@@ -38,13 +38,13 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
 
 def cohort_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """What arms trained together have in common."""
-    shared = {part: value for part, value in config.items() if part not in ("run", *ARM)}
+    shared = {part: one for part, one in config.items() if part not in ("run", *ARM)}
     return {**shared, "stage_one": stage_one(config)}
 
 
 def arm_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """What one arm follows from: all of its config, and its streams by signature."""
-    return {**{part: value for part, value in config.items() if part != "run"}, "stage_one": stage_one(config)}
+    return {**{part: one for part, one in config.items() if part != "run"}, "stage_one": stage_one(config)}
 
 
 def stage_one(config: Mapping[str, Any]) -> dict[str, str]:

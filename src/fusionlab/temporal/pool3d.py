@@ -30,7 +30,8 @@ class Pool3d(Temporal):
 
     `side`: the box's height and width. None is the tower's own pooling, as released: 2×2 in VGG-16, 3×3 in
     VGG-M; in a residual tower its average over all places, so that only time has a maximum. A number, as the
-    paper's drawing has 3, moves on by 2 and rounds up: 14 places become 7, and 13 become 6.
+    paper's drawing has 3, moves on by 2 and rounds so that the layers above find what they expect: in VGG-16 14
+    places become 7, in VGG-M 13 become 6.
     """
 
     def __init__(
@@ -63,21 +64,19 @@ class Pool3d(Temporal):
     def _set_side(self, side: int) -> None:
         if not _counts(side):
             raise errors.UserError(
-                "the box of pool3d has no such side", got=side, allowed=["null", "2", "3", "…"], hint="temporal.side=3"
+                "the box of pool3d has no such side", got=side, allowed=["1", "2", "3", "…"], hint="temporal.side=3"
             )
         if not isinstance(self.pool, nn.MaxPool2d):
             raise errors.UserError(
                 "a box with a side of its own takes a maximum over places, where this tower takes its mean over all",
                 got=f"temporal.side={side}",
-                hint="temporal.side=null: the maximum over time, then the tower's mean",
+                hint="temporal=pool3d or conv3d: the maximum over time, then the tower's mean",
             )
         self.own = Window.of(self.pool)
         self.pool = nn.MaxPool2d(side, stride=2, ceil_mode=True)
 
     def at_pool(self, x: Tensor) -> Tensor:
         assert self.pool is not None
-        for side in x.shape[3:]:
-            self.fits(side)
         frames = x.shape[2]
         extent = frames if self.extent == "all" else min(int(self.extent), frames)
         return pool(x, self.pool, extent, self.stride)
@@ -85,17 +84,21 @@ class Pool3d(Temporal):
     def beside(self, channels: int, pool: Spatial | None) -> "Pool3d":
         return Pool3d(channels, channels, pool, extent=self.extent, stride=self.stride, side=self.side)
 
-    def fits(self, side: int) -> None:
+    def fits(self, side: int, own: int | None = None) -> None:
         if self.own is None:
             return
         assert isinstance(self.pool, nn.MaxPool2d)
-        left, expected = Window.of(self.pool).places(side), self.own.places(side)
-        if left < expected:
-            raise errors.UserError(
-                f"the layers above a pooling of {side}×{side} places expect {expected}×{expected} of them",
-                got=f"temporal.side={self.side}, which leaves {left}×{left}",
-                hint="temporal.side=3, or null: the tower's own pooling",
-            )
+        expected = self.own.places(side if own is None else own)
+        for up in (False, True):  # the drawing does not say how it rounds
+            self.pool.ceil_mode = up
+            left = Window.of(self.pool).places(side)
+            if left == expected:
+                return
+        raise errors.UserError(
+            f"the layers above this pooling of {side}×{side} places expect {expected}×{expected} of them",
+            got=f"temporal.side={self.side}, which leaves {left}×{left}",
+            hint="temporal.side=3; or temporal=pool3d or conv3d: the tower's own pooling",
+        )
 
 
 def _counts(number: object) -> bool:

@@ -45,9 +45,9 @@ class Temporal(nn.Module):
         """
         raise NotImplementedError
 
-    def fits(self, side: int) -> None:
-        """Raise a UserError where, on a map of this side, it leaves fewer places than the pooling that it stands
-        for, so that the layers above would not fit.
+    def fits(self, side: int, own: int | None = None) -> None:
+        """Raise a UserError where, on a map of this side, it cannot leave as many places as the pooling that it stands
+        for leaves of its own map (of side `own`, where that is another one), so that the layers above would not fit.
         """
 
     def forward(self, x: Tensor) -> Tensor:

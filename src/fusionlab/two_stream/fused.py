@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Literal, get_args
 
-import torch
 from torch import Tensor, nn
 
 from fusionlab import errors
@@ -19,9 +18,19 @@ from fusionlab.two_stream.column import Column
 from fusionlab.two_stream.cut import Cut
 from fusionlab.two_stream.hinge import hinge
 from fusionlab.two_stream.level import levelled
+from fusionlab.two_stream.logarithm import LEARNT_FLOOR, logarithm
 from fusionlab.two_stream.meeting import Meeting, read
 from fusionlab.two_stream.net import STREAMS, Features, Net, Stream, cross_entropy
-from fusionlab.two_stream.refuse import no_map, no_room, refuse, refuse_apart, refuse_keeping, refuse_several
+from fusionlab.two_stream.refuse import (
+    no_map,
+    no_room,
+    no_stack,
+    refuse,
+    refuse_apart,
+    refuse_keeping,
+    refuse_scores,
+    refuse_several,
+)
 from fusionlab.two_stream.svm import Svm
 from fusionlab.two_stream.widen import stack, widen
 
@@ -44,9 +53,8 @@ class FusedNet(Net):
 
         scores = tower_weight · the fused tower's + (1 − tower_weight) · the other's
 
-    So it is, too, where the last of several meetings is at the class scores (`relu5+fc8`): nothing weighted is
-    added there, and what the layer holds is averaged, logits at fc8, scores at softmax. In training there is
-    no such average: each tower has its loss.
+    So it is, too, where the last of several meetings is at fc8 (`relu5+fc8`): nothing weighted is added there, and
+    the logits are averaged instead of the scores. In training there is no such average: each tower has its loss.
     """
 
     def __init__(
@@ -69,7 +77,9 @@ class FusedNet(Net):
         if keep:
             refuse_keeping(met)
         at_scores = len(met) > 1 and met[-1].prediction
-        self.averages_logits = at_scores and not met[-1].a.probabilities
+        if at_scores:
+            refuse_scores(met)
+        self.averages_logits = at_scores
         self.two_losses = keep or at_scores
         self.into = into
         self.tower_weight = tower_weight
@@ -77,8 +87,8 @@ class FusedNet(Net):
         self.needs = {"appearance": (self.layer_a,), "motion": (self.layer_b,)}
         meetings = met[:-1] if at_scores else met
         self.names = [one.name for one in meetings]
-        self.rectified = [one.rectified for one in meetings]
-        self.unequal = any(one.unequal for one in meetings)
+        self.rectified = [one.tap.rectified for one in self._cuts(meetings)[0]]  # what the layers above expect
+        self.spatial = [one.spatial for one in meetings]
         self.probabilities = meetings[-1].a.probabilities
         # The temporal head's meeting: the last one with a map.
         self.headed = max((k for k, one in enumerate(meetings) if one.spatial), default=len(meetings) - 1)
@@ -122,6 +132,7 @@ class FusedNet(Net):
             refuse_apart(meeting)
             pair = (channels, other.tap.channels)
             made.append(fusion(*(pair if self.into == "appearance" else pair[::-1])))
+            made[k].leave(cut.tap.channels)
             refuse(made[k], meeting)
             refuse_several(made[k], meetings)
             drawn.append(("fusion" if k == 0 else f"further.{meeting.name}", made[k]))
@@ -137,6 +148,8 @@ class FusedNet(Net):
             elif channels == cut.tap.channels or cut.weighted in self.steps[k]:
                 if channels != cut.tap.channels:
                     wide += self._widen(made[k], channels, meeting, above)
+                    if wide and k > 0 and above != "fresh":
+                        raise no_stack(meeting, channels)
                 channels = cuts[k + 1].tap.channels if k + 1 < len(cuts) else 0
             elif k + 1 == len(cuts):
                 raise no_room(made[k], channels, cut)
@@ -151,7 +164,8 @@ class FusedNet(Net):
         except NeedsMap as need:
             raise no_map(need, fusion, meeting, cut) from None
         if fusion.spatial and cut.pooling is not None:
-            self.temporal.fits(cut.pooled)
+            zeros = max(cut.tap.side, other.tap.side) - cut.tap.side  # a row and a column more arrive there
+            self.temporal.fits(cut.pooled + zeros, cut.pooled)
         if self.beside is not None and self.beside.replaced is not None:
             self.beside_head = self.temporal.beside(other.tap.channels, _pool(other))
             self.beside_head.fits(other.pooled)
@@ -185,8 +199,8 @@ class FusedNet(Net):
                 y = self.beside.run(y, self.other_steps[k], self.beside_head)
         if self.svm is not None:
             x = unfolded(self.svm(folded(x)), clips)
-        elif self.probabilities:  # fused class scores; a filter may push one below zero
-            x = x.clamp_min(torch.finfo(x.dtype).tiny).log()
+        elif self.probabilities:
+            x = logarithm(x, floor=LEARNT_FLOOR if any(True for _ in self.fusion.parameters()) else None)
         return (x.flatten(2), y.flatten(2)) if self.two_losses else (x.flatten(2),)
 
     def forward(self, features: Features) -> Tensor:
@@ -207,7 +221,7 @@ class FusedNet(Net):
             assert self.further is not None
             fusion = self.further[self.names[k]]
         x_a, x_b = (x, y) if self.into == "appearance" else (y, x)
-        if self.unequal:
+        if self.spatial[k]:
             x_a, x_b = levelled(x_a, x_b)
         return self._rectify(fusion(x_a, x_b), k, behind=fusion)
 

@@ -30,21 +30,12 @@ class Meeting:
         return self.a.layer if _known(self.a.layer, self.b.tower) == self.b.layer else f"{self.a.layer}:{self.b.layer}"
 
     @property
-    def unequal(self) -> bool:
-        """Whether one of the maps is smaller than the other."""
-        return self.a.tap.side != self.b.tap.side
-
-    @property
     def spatial(self) -> bool:
         return self.a.tap.spatial and self.b.tap.spatial
 
     @property
     def prediction(self) -> bool:
         return self.a.prediction and self.b.prediction
-
-    @property
-    def rectified(self) -> bool:
-        return self.a.tap.rectified and self.b.tap.rectified
 
 
 def fits(a: Tap, b: Tap) -> bool:
@@ -112,6 +103,22 @@ def _absent(layer: str, word: str, stream: str, tower: Tower, other: Cut) -> err
     return errors.UserError(
         f"the {stream} tower has no layer {word}", got=f"layer={layer}", allowed=list(tower.taps), hint=hint
     )
+
+
+def highest(meeting: Meeting, into: Cut) -> str | None:
+    """The highest pair of taps with a pooling layer above them in the tower that goes on; rectified ones first."""
+    a, b = meeting.a.tower, meeting.b.tower
+    pairs = [Meeting(Cut(a, one), Cut(b, two)) for one in a.taps for two in b.taps]
+
+    def above(pair: Meeting) -> str | None:
+        return (pair.a if into.tower is a else pair.b).pooling
+
+    def height(pair: Meeting) -> tuple[bool, bool, int]:
+        rectified = pair.a.tap.rectified and pair.b.tap.rectified
+        return pair.a.tap.channels == pair.b.tap.channels, rectified, pair.a.depth + pair.b.depth
+
+    found = [pair for pair in pairs if fits(pair.a.tap, pair.b.tap) and pair.spatial and above(pair)]
+    return max(found, key=height).name if found else None
 
 
 def nearest(meeting: Meeting) -> str | None:

@@ -6,7 +6,7 @@ from fusionlab import errors
 from fusionlab.fusion.fusion import Fusion
 from fusionlab.temporal.temporal import NeedsMap
 from fusionlab.two_stream.cut import Cut, name_of
-from fusionlab.two_stream.meeting import Meeting, fits, nearest
+from fusionlab.two_stream.meeting import Meeting, fits, highest, nearest
 
 
 def refuse(fusion: Fusion, meeting: Meeting) -> None:
@@ -26,10 +26,11 @@ def refuse_apart(meeting: Meeting) -> None:
     """Maps that do not lie on each other."""
     a, b = meeting.a, meeting.b
     if a.prediction != b.prediction or a.probabilities != b.probabilities:
+        scores = Meeting(Cut(a.tower, a.tower.classifier), Cut(b.tower, b.tower.classifier))
         raise errors.UserError(
             "class scores can be fused with class scores of the same kind only",
             got=f"layer={meeting.name}",
-            hint=f"layer={a.tower.names[-1]}",
+            hint=f"layer={scores.name}",
         )
     if not fits(a.tap, b.tap):
         pair = nearest(meeting)
@@ -48,6 +49,18 @@ def refuse_several(fusion: Fusion, meetings: Sequence[Meeting]) -> None:
             f"{name_of(fusion)} fusion leaves a descriptor, and nothing can be fused above it",
             got="layer=" + "+".join(meeting.name for meeting in meetings),
             hint=f"layer={meetings[0].name}, or another fusion",
+        )
+
+
+def refuse_scores(meetings: Sequence[Meeting]) -> None:
+    """Above other meetings, class scores of unlike kinds, or an average that has another name already."""
+    last, below = meetings[-1], "+".join(one.name for one in meetings[:-1])
+    refuse_apart(last)
+    if last.a.probabilities:
+        raise errors.UserError(
+            "the scores of a fused tower and of one that is kept are averaged behind the softmax in any case",
+            got=f"layer={below}+{last.name}",
+            hint=f"layer={below} keep_motion=true; or layer={below}+{last.a.tower.classifier} for the logits' average",
         )
 
 
@@ -83,7 +96,7 @@ def no_map(need: NeedsMap, fusion: Fusion, meeting: Meeting, into: Cut) -> error
         f"{need.what}: {rectified[0]} … {rectified[-1]}",
         got=f"layer={meeting.name}",
         allowed=mapped,
-        hint=f"layer={rectified[-1]}, or temporal=pool2d",
+        hint=f"layer={highest(meeting, into) or rectified[-1]}, or temporal=pool2d",
     )
 
 
@@ -94,6 +107,15 @@ def no_room(fusion: Fusion, channels: int, cut: Cut) -> errors.UserError:
         got=f"layer={cut.layer}",
         allowed=[tap for tap in cut.tower.taps if Cut(cut.tower, tap).widens],
         hint=f"a layer further down, or fusion=conv instead of {name_of(fusion)}",
+    )
+
+
+def no_stack(meeting: Meeting, channels: int) -> errors.UserError:
+    """A stack of a stack: the layer above would have to be drawn in silence."""
+    return errors.UserError(
+        f"{channels} channels come up at {meeting.name}, more than a stack of two maps; no tower has filters for them",
+        got=f"layer=…+{meeting.name}",
+        hint=f"layer={meeting.name}, or above=fresh",
     )
 
 
