@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from terminal import Done
+
+from fusionlab.errors import UserError
 
 Say = Callable[..., Done]
 
@@ -230,7 +234,6 @@ def test_a_weight_file_of_a_stream_that_is_trained_already_is_not_missed(
 ) -> None:
     from fusionlab.door.ahead import look_ahead
     from fusionlab.door.grid import plan_study
-    from fusionlab.errors import UserError
 
     monkeypatch.chdir(tmp_path)
     study = plan_study(["weights.motion=gone.pt"])
@@ -239,6 +242,40 @@ def test_a_weight_file_of_a_stream_that_is_trained_already_is_not_missed(
     (motion,) = (job for job in study.plan.jobs if job.id.startswith("motion"))
     (motion.path(study.folder) / "published").mkdir(parents=True)
     look_ahead(study)
+
+
+def test_a_weight_file_that_no_tower_can_start_from_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fusionlab.door.ahead import look_ahead
+    from fusionlab.door.grid import plan_study
+
+    monkeypatch.chdir(tmp_path)
+    torch.save({"conv1.weight": torch.zeros(2, 2)}, "other.pt")
+    Path("half.pt").write_bytes(Path("other.pt").read_bytes()[:200])
+    for name, told in (("other.pt", "conv2.weight"), ("half.pt", "half.pt")):
+        with pytest.raises(UserError) as refused:
+            look_ahead(plan_study([f"weights.motion={name}"]))
+        assert told in str(refused.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["half.pt", "other.pt"]
+
+
+def test_a_weight_file_that_is_another_one_by_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signature knows its name; what a trained stream started from is in its record."""
+    from fusionlab.door import ahead
+    from fusionlab.door.grid import plan_study
+
+    monkeypatch.chdir(tmp_path)
+    Path("mine.pt").write_bytes(b"as it was")
+    study = plan_study(["weights.motion=mine.pt"])
+    (motion,) = (job for job in study.plan.jobs if job.id.startswith("motion"))
+    (motion.path(study.folder) / "published").mkdir(parents=True)
+    began = {"sha256": hashlib.sha256(b"as it was").hexdigest()}
+    monkeypatch.setattr(ahead, "read_records", lambda _: [{"status": "done", "result": {"initial_weights": began}}])
+    ahead.look_ahead(study)
+    Path("mine.pt").write_bytes(b"as it is now")
+    with pytest.raises(UserError, match=r"motion stream started from other weights than mine\.pt holds now"):
+        ahead.look_ahead(study)
 
 
 def test_a_tower_of_the_user_s_that_is_none(say: Say, tmp_path: Path) -> None:

@@ -77,6 +77,18 @@ def test_the_layers_above_start_from_the_tower_that_goes_on() -> None:
     assert fused(planned("above=motion"))[0].config["into"] == "appearance"
 
 
+def test_an_arm_s_name_says_what_is_not_as_usual_whether_it_varies_or_not() -> None:
+    (arm,) = fused(planned("keep_motion=true", "tower_weight=0.3", "into=motion", "above=fresh"))
+    assert arm.name == (
+        "fusion=conv,layer=relu5,temporal=pool2d,into=motion,keep_motion=true,tower_weight=0.3,above=fresh,seed=0"
+    )
+    names = [arm.name for arm in fused(planned("keep_motion=true,false"))]
+    assert names == [
+        "fusion=conv,layer=relu5,temporal=pool2d,keep_motion=true,seed=0",
+        "fusion=conv,layer=relu5,temporal=pool2d,keep_motion=false,seed=0",
+    ]
+
+
 def test_whole_numbers_of_a_weight_are_no_other_net() -> None:
     one, two = (fused(planned("keep_motion=true", f"tower_weight={weight}"))[0] for weight in ("1", "1.0"))
     assert one.signature == two.signature

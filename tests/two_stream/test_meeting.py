@@ -19,8 +19,8 @@ def deep(channels: int = 4) -> Tower:
         "pool1": nn.MaxPool2d(2, 2, padding=1),
         "conv5_1": nn.Conv2d(4, 8, 3, padding=1),
         "relu5_1": nn.ReLU(),
-        "conv5_2": nn.Conv2d(8, 8, 3, padding=1),
-        "relu5_2": nn.ReLU(),
+        "conv5_3": nn.Conv2d(8, 8, 3, padding=1),
+        "relu5_3": nn.ReLU(),
         "pool5": nn.MaxPool2d(3, 2),
         "fc6": nn.Conv2d(8, 16, 4),
         "relu6": nn.ReLU(),
@@ -50,10 +50,10 @@ def test_one_spelling_of_all_that_mean_the_same(typed: str, meant: str) -> None:
 
 
 def test_one_name_for_the_last_of_several_layers_of_a_block() -> None:
-    assert spell("relu5", deep(3), B) == spell("relu5_2:relu5", deep(3), B) == "relu5_2"
+    assert spell("relu5", deep(3), B) == spell("relu5_3:relu5", deep(3), B) == "relu5_3"
     assert spell("relu5", A, deep()) == "relu5"
     (meeting,) = read("relu5", A, deep())
-    assert (meeting.a.layer, meeting.b.layer) == ("relu5", "relu5_2")
+    assert (meeting.a.layer, meeting.b.layer) == ("relu5", "relu5_3")
     assert spell("relu5:relu5_1", A, deep()) == "relu5:relu5_1"
 
 
@@ -61,6 +61,9 @@ def test_one_name_for_the_last_of_several_layers_of_a_block() -> None:
     "typed, message",
     [
         ("relu6", "relu5"),
+        ("relu55", "unknown layer"),
+        ("relu5_9", "unknown layer"),
+        ("relu5_1", "unknown layer"),
         ("relu5+relu5", "one above the other"),
         ("relu3:relu5+relu5:relu3", "one above the other"),
         ("relu5+", "unknown layer"),
@@ -80,16 +83,16 @@ def test_a_layer_that_only_one_tower_has_is_answered_with_a_pair() -> None:
     with pytest.raises(UserError) as refusal:
         read("relu3", A, deep())
     assert "the motion tower has no layer relu3" in str(refusal.value)
-    assert "layer=relu3:relu5_2 (appearance:motion)" in str(refusal.value)
+    assert "layer=relu3:relu5_3 (appearance:motion)" in str(refusal.value)
     with pytest.raises(UserError) as refusal:
         read("relu3", deep(3), B)
-    assert "layer=relu5_2:relu3 (appearance:motion)" in str(refusal.value)
+    assert "layer=relu5_3:relu3 (appearance:motion)" in str(refusal.value)
 
 
 def test_what_fits() -> None:
     taps, other = A.taps, deep().taps
-    assert taps["relu5"].side + 1 == other["relu5_2"].side and taps["relu5"].stride == other["relu5_2"].stride
-    assert fits(taps["relu5"], other["relu5_2"]) and fits(other["relu5_2"], taps["relu5"])
+    assert taps["relu5"].side + 1 == other["relu5_3"].side and taps["relu5"].stride == other["relu5_3"].stride
+    assert fits(taps["relu5"], other["relu5_3"]) and fits(other["relu5_3"], taps["relu5"])
     assert fits(taps["fc6"], taps["fc8"])  # vectors
     assert not fits(taps["relu1"], taps["relu5"])
     assert not fits(taps["relu5"], taps["fc6"])

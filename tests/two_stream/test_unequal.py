@@ -36,7 +36,7 @@ def maps(side_a: int = 8, side_b: int = 9) -> dict[str, dict[str, Tensor]]:
     draw = torch.Generator().manual_seed(0)
     x_a = torch.rand(N, 8, T, side_a, side_a, generator=draw)
     x_b = torch.rand(N, 8, T, side_b, side_b, generator=draw)
-    return {"appearance": {"relu5": x_a}, "motion": {"relu5_2": x_b}}
+    return {"appearance": {"relu5": x_a}, "motion": {"relu5_3": x_b}}
 
 
 def test_zeros_below_and_to_the_right() -> None:
@@ -61,20 +61,20 @@ def test_maps_that_differ_by_more_are_left_for_the_fusion_to_refuse() -> None:
 def test_fused_with_zeros_written_out(into: str, tower: torch.nn.Module) -> None:
     net = FusedNet(A, B, Sum, Pool2d, "relu5", into=into, above=into).eval()
     both = maps()
-    x = both["motion"]["relu5_2"].clone()
+    x = both["motion"]["relu5_3"].clone()
     x[..., :8, :8] += both["appearance"]["relu5"]
-    x = run(tower, x.transpose(1, 2).flatten(0, 1), "relu5" if into == "appearance" else "relu5_2")
+    x = run(tower, x.transpose(1, 2).flatten(0, 1), "relu5" if into == "appearance" else "relu5_3")
     expected = x.unflatten(0, (N, T)).transpose(1, 2).flatten(2)
     torch.testing.assert_close(net(both), expected)
-    assert net.needs == {"appearance": ("relu5",), "motion": ("relu5_2",)}
+    assert net.needs == {"appearance": ("relu5",), "motion": ("relu5_3",)}
 
 
 def test_where_the_smaller_map_ends_the_sum_is_the_larger_one() -> None:
     net = FusedNet(A, B, Conv, Pool2d, "relu5").eval()
     both = maps()
-    x = net._fused(0, both["appearance"]["relu5"], both["motion"]["relu5_2"])
-    torch.testing.assert_close(x[..., 8, :], both["motion"]["relu5_2"][..., 8, :])
-    torch.testing.assert_close(x[..., 8], both["motion"]["relu5_2"][..., 8])
+    x = net._fused(0, both["appearance"]["relu5"], both["motion"]["relu5_3"])
+    torch.testing.assert_close(x[..., 8, :], both["motion"]["relu5_3"][..., 8, :])
+    torch.testing.assert_close(x[..., 8], both["motion"]["relu5_3"][..., 8])
 
 
 def test_the_papers_final_shape_of_net_learns() -> None:

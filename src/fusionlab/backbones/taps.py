@@ -113,6 +113,10 @@ def _smallest(layers: Mapping[str, nn.Module], channels: int, size: int) -> int:
     raise AssertionError
 
 
+# Of VGG-16's blocks: relu5_3 is what other towers call relu5.
+LAST = {"1": "2", "2": "2", "3": "3", "4": "3", "5": "3"}
+
+
 def resolve(name: str, taps: Iterable[str]) -> str:
     """The tap that is meant by `name`: any case, "relu_5", "relu5_3" where there is one relu5, "relu5" for
     the last of several, "fc8" for the classifier of a tower that calls it fc. A wrong name is answered with
@@ -123,7 +127,8 @@ def resolve(name: str, taps: Iterable[str]) -> str:
     asked = re.sub(r"[\s_\-]", "", name.lower())
     if asked in flat:
         return flat[asked]
-    if (whole := re.fullmatch(r"([a-z]+\d)\d", asked)) and whole[1] in flat:
+    whole = re.fullmatch(r"([a-z]+(\d))(\d)", asked)
+    if whole and whole[1] in flat and LAST.get(whole[2]) == whole[3]:
         return flat[whole[1]]
     if parts := sorted(tap for tap in known if re.fullmatch(rf"{re.escape(asked)}_\d+", tap.lower())):
         return parts[-1]

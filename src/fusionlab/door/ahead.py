@@ -1,39 +1,77 @@
-"""Files that the jobs of a study need and nobody can make: what is not there is said before anything starts, and
-torchvision's weights are downloaded once, here, and not by several jobs at a time.
+"""Files that the jobs of a study need and nobody can make: what is not there, or is not what a tower can start from, is
+said before anything starts, and torchvision's weights are downloaded once, here, and not by several jobs at a time.
 """
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fusionlab.backbones.tower import Tower
 from fusionlab.door import build
 from fusionlab.door.data import expect_data
 from fusionlab.door.grid import Study
+from fusionlab.errors import UserError
+from fusionlab.records.record import read_records
 from fusionlab.records.signature import value
 from fusionlab.study.recipes import data_recipe
 
 
 def look_ahead(study: Study) -> None:
-    """Raise a `UserError` for the first file that is not there. A stream that is trained already needs no weights."""
+    """Raise a `UserError` for the first file that cannot be worked with. A stream that is trained already needs no
+    weights; but a file that is there has to be the one that it started from.
+    """
     looked: set[str] = set()
     for arm in study.plan.arms:
         if repr((recipe := data_recipe(arm.config), arm.config["split"])) not in looked:
             looked.add(repr((recipe, arm.config["split"])))
             expect_data(recipe, study.run, arm.config["split"])
-        if arm.kind == "stream" and not (study.plan.job(arm.job).path(study.folder) / "published").is_dir():
-            _weights(arm.config, study.run)
+        if arm.kind == "stream" and value(arm.config, "weights.source") is not None:
+            published = study.plan.job(arm.job).path(study.folder) / "published"
+            if published.is_dir():
+                _unchanged(arm.config, study.run, published)
+            else:
+                _loads(arm.config, study.run)
 
 
-def _weights(recipe: dict[str, Any], run: Any) -> None:
-    source = value(recipe, "weights.source")
-    if source is None:
-        return
+def _loads(recipe: dict[str, Any], run: Any) -> None:
+    """Load the file as the job will, into a tower that is thrown away."""
+    from fusionlab.backbones.pretrained import load, locate
+
+    weights = recipe["weights"]
+    tower = _on_paper(recipe)
+    locate(weights["source"], tower, Path(run["weights"]), head=weights["head"])
+    load(tower.to_empty(device="cpu"), weights["source"], head=weights["head"], folder=run["weights"])
+
+
+def _unchanged(recipe: dict[str, Any], run: Any, published: Path) -> None:
+    """A file is known by its name in a run's signature, and by its content in the record."""
     from fusionlab.backbones.pretrained import locate
 
+    source = recipe["weights"]["source"]
+    if source == "imagenet":  # torchvision's are checked by the hash in their name
+        return
+    try:
+        path = locate(source, _on_paper(recipe), Path(run["weights"]))
+    except UserError:  # not there any more, and not needed
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    for record in read_records(published):
+        began = record["result"]["initial_weights"]["sha256"] if record["status"] == "done" else found
+        if began != found:
+            raise UserError(
+                f"the {recipe['stream']} stream started from other weights than {path.name} holds now",
+                got=f"sha256 {found[:16]}…",
+                allowed=[f"{began[:16]}…"],
+                hint=f"another name for the new file; or rm -r '{published.parent}', then the same command",
+            )
+
+
+def _on_paper(recipe: dict[str, Any]) -> Tower:
     with torch.device("meta"):
         classes = build.dataset(recipe).class_count
-        tower = build.tower(recipe["tower"], recipe["stream"], recipe["data"], classes)
-    locate(source, tower, Path(run["weights"]), head=recipe["weights"]["head"])
+        return build.tower(recipe["tower"], recipe["stream"], recipe["data"], classes)

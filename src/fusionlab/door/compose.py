@@ -105,7 +105,10 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
     while above and not OmegaConf.is_dict(OmegaConf.select(content, above)):
         above = above.rpartition(".")[0]
     there = OmegaConf.select(content, above) if above else content
-    beside = [f"{above}.{name!s}" for name in there] if above else sorted({*map(str, there), *conf.groups(), "exclude"})
+    if above:
+        beside = [f"{above}.{name!s}" for name in there if not str(name).startswith("_")]
+    else:
+        beside = sorted({*map(str, there), *conf.groups(), "exclude"})
     error = unknown("option", path, beside, form=f"{{}}={value}")
     plain = flatten(OmegaConf.to_container(content))  # type: ignore[arg-type]
     below = [name for name in plain if not above or name.startswith(f"{above}.")]

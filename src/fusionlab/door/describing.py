@@ -23,7 +23,8 @@ MACs are the multiply-adds of convolutions, linear layers and matrix products, a
 by formula (1.25 n log₂ n of n real numbers); pooling, norms, ReLU, sums and products are not counted.
 Memory is what the tensors of the way forward hold. kept is what autograd holds of them for the way back:
 inputs and outputs that a gradient needs, each once, and the place of every maximum. What the way back
-adds (gradients of maps), the workspace of convolutions and what an allocator rounds up come on top."""
+adds (gradients of maps), the workspace of convolutions and what an allocator rounds up come on top.
+trained counts the classifier on a descriptor too, which parameters, as in the papers, do not."""
 
 LEGEND = "  thin frames: frozen towers; thick: the arm's own; windows are kernel / stride, maps D×T×H×W of one clip"
 
@@ -128,7 +129,7 @@ def _sizes(one: Sized) -> Iterator[str]:
 
 
 def _seen(one: Sized) -> Iterator[str]:
-    """How far a prediction of each head sees in time."""
+    """How far a prediction of each head sees in time, and what none of them sees."""
     heads = zip(one.costs.predictions, one.reach, time_seen(one)["reach_fields"], strict=True)
     for place, (steps, snippets, fields) in enumerate(heads):
         whose = "" if len(one.reach) == 1 else ("of the fused tower ", f"of the {_other(one)} tower ")[place]
@@ -138,7 +139,10 @@ def _seen(one: Sized) -> Iterator[str]:
             else f"its prediction {whose}"
         )
         far = f"{snippets} snippets: {snippets - 1} τ + L =" if snippets > 1 else "1 snippet: L ="
-        yield f"  {many.rstrip()} sees {far} {_between(fields)} fields"
+        most = "at most " if steps > 1 and snippets > 1 else ""
+        yield f"  {many.rstrip()} sees {most}{far} {_between(fields)} fields"
+    if one.unseen:
+        yield f"  no prediction of the fused tower sees snippet {', '.join(map(str, one.unseen))}, counted from 1"
 
 
 def _layers(one: Sized) -> Lines:

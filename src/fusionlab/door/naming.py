@@ -10,9 +10,12 @@ from fusionlab.door.build import LAYER_OF_LATE
 from fusionlab.door.kinds import as_typed
 from fusionlab.door.overrides import Words
 from fusionlab.door.point import Point
+from fusionlab.records.signature import NEUTRAL, value
 from fusionlab.study.plan import Plan
 from fusionlab.study.recipes import ARM
 
+# What an arm's network is, too, wherever it is not as usual.
+TURNED = ("into", "keep_motion", "tower_weight")
 UNNAMED = ("logger", "table")  # groups that change nothing in a study
 
 
@@ -38,7 +41,11 @@ def shown(point: Point, kind: str) -> dict[str, Any]:
         and axis.split(".")[0] != "seed"
         and (kind == "fused" or axis.split(".")[0] not in ARM)
     }
-    return {**what, **other, **seed}
+    turned = {leaf: value(point.config, leaf) for leaf in TURNED} if kind == "fused" else {}
+    turned = {leaf: one for leaf, one in turned.items() if one != NEUTRAL[leaf]}
+    if kind == "fused" and point.config["above"] != value(point.config, "into"):
+        turned["above"] = point.config["above"]
+    return {**what, **turned, **other, **seed}
 
 
 def _scalar(value: Any) -> Any:

@@ -20,7 +20,7 @@ from fusionlab.training.recipe import recipe
 from fusionlab.two_stream.costs import Costs, measure
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.net import Net
-from fusionlab.two_stream.reach import reach
+from fusionlab.two_stream.reach import reach, unseen
 from fusionlab.two_stream.stream import StreamNet
 
 FLOAT = 4  # bytes: weights, gradients and the optimiser's numbers are float32 in either precision
@@ -61,6 +61,7 @@ class Sized:
     precision: str
     optimiser: str
     reach: tuple[int, ...]  # snippets that one prediction sees, of each head
+    unseen: list[int]  # snippets, from 1, that none of them sees
 
     @property
     def sampling(self) -> Mapping[str, Any]:
@@ -121,7 +122,7 @@ class Sizes:
                 costs = measure(net, *pair, snippets=sampling["snippets"], dtype=dtype)
         return Sized(
             arm, net, towers, describe(net, *pair), costs, trained, block["batch_size"], precision, block["name"],
-            reach(net, sampling["snippets"]),
+            reach(net, sampling["snippets"]), unseen(net, sampling["snippets"]),
         )  # fmt: skip
 
     def _tower(self, recipe: Mapping[str, Any], stream: Any, data: Mapping[str, Any]) -> Tower:

@@ -82,7 +82,14 @@ def _meeting(word: str, layer: str, appearance: Tower, motion: Tower) -> Meeting
             raise _absent(layer, first, "appearance", appearance, Cut.at(motion, first))
         if _known(first, appearance) is not None and _known(first, motion) is None:
             raise _absent(layer, first, "motion", motion, Cut.at(appearance, first))
-    return Meeting(Cut.at(appearance, first), Cut.at(motion, second))
+    try:
+        return Meeting(Cut.at(appearance, first), Cut.at(motion, second))
+    except errors.UserError as error:
+        if error.hint is not None:
+            raise
+        fitting = highest(appearance, motion, appearance)
+        hint = None if fitting is None else f"layer={fitting}"
+        raise errors.UserError(error.what, got=f"layer={layer}", allowed=error.allowed, hint=hint) from None
 
 
 def _known(layer: str, tower: Tower) -> str | None:
@@ -105,13 +112,12 @@ def _absent(layer: str, word: str, stream: str, tower: Tower, other: Cut) -> err
     )
 
 
-def highest(meeting: Meeting, into: Cut) -> str | None:
+def highest(a: Tower, b: Tower, into: Tower) -> str | None:
     """The highest pair of taps with a pooling layer above them in the tower that goes on; rectified ones first."""
-    a, b = meeting.a.tower, meeting.b.tower
     pairs = [Meeting(Cut(a, one), Cut(b, two)) for one in a.taps for two in b.taps]
 
     def above(pair: Meeting) -> str | None:
-        return (pair.a if into.tower is a else pair.b).pooling
+        return (pair.a if into is a else pair.b).pooling
 
     def height(pair: Meeting) -> tuple[bool, bool, int]:
         rectified = pair.a.tap.rectified and pair.b.tap.rectified

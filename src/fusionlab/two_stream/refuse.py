@@ -96,7 +96,7 @@ def no_map(need: NeedsMap, fusion: Fusion, meeting: Meeting, into: Cut) -> error
         f"{need.what}: {rectified[0]} … {rectified[-1]}",
         got=f"layer={meeting.name}",
         allowed=mapped,
-        hint=f"layer={highest(meeting, into) or rectified[-1]}, or temporal=pool2d",
+        hint=f"layer={highest(meeting.a.tower, meeting.b.tower, into.tower) or rectified[-1]}, or temporal=pool2d",
     )
 
 

@@ -53,8 +53,8 @@ def stack(wide: nn.Conv2d, inlet: str, meeting: Meeting, start: Cut) -> bool:
         return False
     if any(w is None for w in weights) or len({(w.shape[0], w.shape[2:]) for w in weights if w is not None}) != 1:
         raise errors.UserError(
-            "the layer above the stack cannot start from both towers' filters: they differ in shape",
-            got=" and ".join("nothing there" if w is None else str(tuple(w.shape)) for w in weights),
+            f"the layer above a stack at {meeting.name} starts from both towers' filters, and these differ in shape",
+            got=" and ".join("no such layer" if w is None else str(tuple(w.shape)) for w in weights),
             hint="above=fresh",
         )
     of_start = _reads(start, inlet)
