@@ -274,8 +274,9 @@ def test_a_weight_file_that_is_another_one_by_now(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(ahead, "read_records", lambda _: [{"status": "done", "result": {"initial_weights": began}}])
     ahead.look_ahead(study)
     Path("mine.pt").write_bytes(b"as it is now")
-    with pytest.raises(UserError, match=r"motion stream started from other weights than mine\.pt holds now"):
+    with pytest.raises(UserError, match=r"motion stream started from other weights than mine\.pt holds now") as refused:
         ahead.look_ahead(study)
+    assert "another name for the new file: weights.motion=" in str(refused.value)
 
 
 def test_a_tower_of_the_user_s_that_is_none(say: Say, tmp_path: Path) -> None:

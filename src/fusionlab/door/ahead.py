@@ -67,7 +67,7 @@ def _unchanged(recipe: dict[str, Any], run: Any, published: Path) -> None:
                 f"the {recipe['stream']} stream started from other weights than {path.name} holds now",
                 got=f"sha256 {found[:16]}…",
                 allowed=[f"{began[:16]}…"],
-                hint=f"another name for the new file; or rm -r '{published.parent}', then the same command",
+                hint=f"another name for the new file: weights.{recipe['stream']}=…",
             )
 
 
