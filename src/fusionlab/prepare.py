@@ -1,8 +1,13 @@
 """decode a data set once, estimate its flow, and pack what training needs
 
     python -m fusionlab.prepare data=brush
+    python -m fusionlab.prepare data=ucf101 flow=tvl1 run.data=/disk/of/videos
+    python -m fusionlab.prepare data=ucf101 flow=imported run.flow=/disk/of/flow data.store.codec.flow=jpeg
 
-A sweep does this by itself. A finished store is recognised and not made again; an interrupted one is continued.
+A sweep does this by itself. Each video is read once, in sequence, on all cores (run.workers). A finished store is recognised
+and not made again; an interrupted one is continued behind its last video. What cannot be used is listed at the end, and the
+rest is kept; data.quarantine=FILE leaves it out. flow=imported packs images of flow that lie in run.flow already, and says
+what it assumes of them.
 """
 
 from fusionlab.door.verb import run
@@ -20,7 +25,7 @@ def main(words: list[str]) -> int:
     if typed.axes:
         raise UserError("prepare makes one store", got=", ".join(typed.axes), hint="one value for each option")
     config = tree(typed.groups).with_leaves(typed.leaves)
-    data = open_data(data_recipe(config), config["run"])
+    data = open_data(data_recipe(config), config["run"], quarantine=config["data"]["quarantine"])
     print(f"{len(data.store.videos)} videos in {data.folder}")
     return 0
 

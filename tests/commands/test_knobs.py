@@ -36,6 +36,10 @@ OTHER: dict[str, Any] = {
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
     "into": "motion", "keep_motion": "true", "weights.appearance": "a.pt", "weights.motion": "imagenet",
     "weights.head": "fresh", "temporal.side": 3,
+    "data.store.backward": "true", "data.store.rule": "field", "data.store.reader": "pyav",
+    "data.store.codec.frames": "jpeg", "data.store.codec.flow": "lz4", "data.quarantine": "[a.avi]",
+    "data.sampling.crops": "jitter", "data.sampling.stacking": "trajectory", "data.sampling.subtract_mean": "true",
+    "data.sampling.test": "frame",
 }  # fmt: skip
 # Conv fusion needs equal widths: turned together.
 WITH = {
@@ -47,6 +51,7 @@ BESIDE = {
     "tower_weight": "keep_motion=true",
     "weights.head": "weights.appearance=a.pt",
     "temporal.stride": "temporal.extent=3",
+    "data.store.codec.quality": "data.store.codec.frames=jpeg",
     "temporal.weight_a": "fusion=cat",
     "temporal.weight_b": "fusion=cat",
 }
@@ -98,6 +103,7 @@ def test_another_optimiser_is_another_arm(plain: Plan) -> None:
     "word",
     [
         "run.root=elsewhere", "run.folder=elsewhere", "run.data=elsewhere", "run.weights=elsewhere",
+        "run.flow=elsewhere",
         "run.device=cpu", "run.workers=3",
         "run.checkpoint_every=7", "run.retries=2", "run.table.caption=other", "run.logger.name=wandb",
         "table=how", "logger=wandb",
@@ -112,7 +118,8 @@ def test_a_leaf_of_run_changes_no_signature(plain: Plan, word: str) -> None:
 
 def test_the_leaves_of_run_are_all_tried_above() -> None:
     tried = {
-        "root", "folder", "data", "weights", "device", "workers", "checkpoint_every", "retries", "table", "logger"
+        "root", "folder", "data", "weights", "flow", "device", "workers", "checkpoint_every", "retries", "table",
+        "logger",
     }  # fmt: skip
     assert set(CONFIG["run"]) - tried == {"grid", "exclude"}, "which make a study, and are no part of an arm"
 

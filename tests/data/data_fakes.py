@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -50,7 +50,9 @@ class Drifting:
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
         return {}
 
-    def expect(self, root: Path, *, split: int, packed: bool) -> None:
+    notes = ()
+
+    def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
         """Nothing: all of it is made."""
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:

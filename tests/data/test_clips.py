@@ -83,3 +83,38 @@ def test_test_centres_are_spread_evenly() -> None:
     np.testing.assert_array_equal(clips.even(251, 5, 10), [5, 65, 125, 185, 245])
     np.testing.assert_array_equal(clips.even(18, 1, 6), [8])
     np.testing.assert_array_equal(clips.even(4, 3, 6), [1, 1, 1])
+
+
+def test_a_window_names_its_fields_one_by_one() -> None:
+    for frames, fields, centre in ((40, 6, 9), (7, 10, 0), (7, 10, 6), (2, 3, 1)):
+        assert clips.window(centre, frames, fields).places == offsets(centre, frames, fields)
+    assert clips.between(-2, 1, 5).places == [0, 0, 0]
+    assert clips.between(4, 7, 5).places == [3, 3, 3]
+
+
+@pytest.mark.parametrize("frames", [11, 13, 30, 80, 251])
+@pytest.mark.parametrize(("snippets", "stride"), [(1, 1), (1, 15), (5, 1), (5, 15)])
+def test_clips_are_spread_evenly_over_the_room(frames: int, snippets: int, stride: int) -> None:
+    first, last = clips.valid_centres(frames, 10)
+    found = [clips.nth(frames, snippets, 10, stride, number, 10) for number in range(10)]
+    assert found[0][0] == first and found[-1][-1] == last
+    if last - first + 1 < snippets:
+        assert all((one == found[0]).all() for one in found)
+        return
+    tau = min(stride, (last - first) // (snippets - 1)) if snippets > 1 else 0
+    assert all((np.diff(one) == max(tau, 1)).all() for one in found)
+    steps = np.diff([one[0] for one in found])
+    assert steps.max() - steps.min() <= 1, "equally spaced, but for rounding"
+
+
+def test_a_video_of_13_frames_at_the_released_stride() -> None:
+    """L = 10 leaves three places, 5 … 7; five snippets at τ = 15 repeat the ends."""
+    for number in range(10):
+        np.testing.assert_array_equal(clips.nth(13, 5, 10, 15, number, 10), [5, 5, 6, 7, 7])
+    np.testing.assert_array_equal(clips.nth(15, 5, 10, 15, 9, 10), [5, 6, 7, 8, 9])  # τ shrinks to 1
+
+
+def test_the_25_frames_of_2014() -> None:
+    found = [int(clips.nth(251, 1, 10, 7, number, 25)[0]) for number in range(25)]
+    assert found == list(clips.even(251, 25, 10)) and len(set(found)) == 25
+    assert set(np.diff(found)) == {10}

@@ -1,11 +1,15 @@
 import fcntl
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +25,8 @@ from fusionlab.video.decode import PyAV, read, reader
 from fusionlab.video.flow import Dis, Farneback, fields
 from fusionlab.video.quantise import quantise
 from fusionlab.video.resize import resize
-from fusionlab.video.store import INDEX, Store
+from fusionlab.video.store import FLOW, FRAMES, INDEX, Coding, Store
+from fusionlab.video.writing import JOURNAL
 
 HERE = Path(__file__).parent
 RECIPE = {"data": "drifting"}
@@ -40,8 +45,13 @@ def child(root: Path, folder: Path, processes: int = 1, crash: str | None = None
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
-def parts(folder: Path) -> set[str]:
-    return {path.parent.name for path in folder.glob(".*.making/part-*/part.json")}
+def parts(folder: Path) -> dict[str, list[str]]:
+    """Part -> the videos that are in it, of a store that is being made."""
+    found = {}
+    for path in sorted(folder.glob(f".*.making/part-*/{JOURNAL}")):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        found[path.parent.name] = [line["name"] for line in lines if "name" in line]
+    return found
 
 
 def test_the_store_holds_what_is_in_the_files(drifting: Drifting, store: Store) -> None:
@@ -91,24 +101,33 @@ def test_after_a_kill_the_same_command_goes_on(
     if in_worker:
         assert "a worker process died" in killed.stderr and "SIGKILL" in killed.stderr
     assert prepared(tmp_path, RECIPE) is None
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.glob(".*.making/part-*/frames.bin")}
-    if crash == "prepare.before_publish":
-        assert len(kept) == 6
+    kept = parts(tmp_path)
+    done = sum(map(len, kept.values()))
+    assert done == 36 if crash == "prepare.before_publish" else done >= int(crash[-1])
+    held = {name: (path.stat().st_ino, path.stat().st_size) for name in kept for path in grown(tmp_path, name)}
     continued = child(drifting.root, tmp_path, processes)
     assert continued.returncode == 0, continued.stderr
     found = prepared(tmp_path, RECIPE)
     assert found is not None and found.hash == store.hash
     found.verify()
-    for path, written in kept.items():
-        assert (found.folder / path.parent.name / path.name).stat().st_mtime_ns == written
+    for name, names in kept.items():  # the same files, gone on with
+        journal = (found.folder / name / JOURNAL).read_text()
+        assert [json.loads(line).get("name") for line in journal.splitlines() if '"name"' in line][
+            : len(names)
+        ] == names
+        assert (found.folder / name / "frames.bin").stat().st_ino == held[name][0]
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {found.folder.name, f".{found.folder.name}.lock"}
 
 
+def grown(folder: Path, part: str) -> list[Path]:
+    return list(folder.glob(f".*.making/{part}/frames.bin"))
+
+
 def test_a_part_that_is_cut_is_made_again(drifting: Drifting, store: Store, tmp_path: Path) -> None:
     child(drifting.root, tmp_path, 1, "prepare.before_publish")
-    for file in ("frames.bin", "part.json"):
-        path = next(tmp_path.glob(f".*.making/part-0000{len(file) % 5}/{file}"))
+    for part, file in enumerate(("frames.bin", "flow.bin", JOURNAL)):
+        path = next(tmp_path.glob(f".*.making/part-0000{part}/{file}"))
         path.write_bytes(path.read_bytes()[:-5])
     assert child(drifting.root, tmp_path).returncode == 0
     found = prepared(tmp_path, RECIPE)
@@ -176,13 +195,93 @@ def test_a_video_that_cannot_be_read_is_named(tmp_path: Path, processes: int) ->
     small.make(small.root)
     name = small.videos()[3][0]
     small.path(name).write_text("no video " * 100)
+    other = small.videos()[0][0]
+    encode.write(small.path(other), np.zeros((1, 20, 24, 3), np.uint8))
     with pytest.raises(UserError) as error:
         prepare(small, tmp_path, Dis(), recipe=RECIPE, processes=processes, chunk=2, say=quiet)
-    assert Path(name).name in str(error.value)
-    encode.write(small.path(name), np.zeros((1, 20, 24, 3), np.uint8))
-    with pytest.raises(UserError, match="at least two frames"):
-        prepare(small, tmp_path, Dis(), recipe=RECIPE, processes=processes, chunk=2, say=quiet)
+    told = str(error.value)
+    assert f"{name}: " in told and f"{other}: flow needs at least two frames" in told and "2 of 6" in told
+    assert sum(map(len, parts(tmp_path).values())) == 4, "all others are packed"
     assert prepared(tmp_path, RECIPE) is None
+    listed = next(tmp_path.glob("*.unusable.txt"))
+    assert [line.split(" # ")[0] for line in listed.read_text().splitlines()] == sorted([name, other])
+    # Left out by name, the rest is a store; repaired and asked for again, the store is gone on with.
+    folder = prepare(small, tmp_path, Dis(), recipe=RECIPE, quarantine={name, other}, chunk=2, say=quiet)
+    part = Store.open(folder)
+    assert set(part.videos) == {n for n, _ in small.videos()} - {name, other} and not listed.exists()
+    small.make(small.root)
+    whole = Store.open(prepare(small, tmp_path, Dis(), recipe=RECIPE, processes=processes, chunk=2, say=quiet))
+    assert len(whole.videos) == 6 and whole.folder == part.folder
+    whole.verify()
+    for kept in part.videos:
+        assert whole.video(kept) == part.video(kept)
+    fresh = prepare(small, tmp_path / "fresh", Dis(), recipe=RECIPE, say=quiet)
+    assert Store.open(fresh).hash == whole.hash
+    assert prepare(small, tmp_path, Dis(), recipe=RECIPE, quarantine={name}, say=quiet) == whole.folder
+
+
+@pytest.mark.parametrize(
+    "coding", [Coding("jpeg", "lz4"), Coding("lz4", "jpeg"), Coding("raw", "lz4", rule="field")], ids=str
+)
+def test_by_any_codec_the_store_holds_what_is_in_the_files(drifting: Drifting, tmp_path: Path, coding: Coding) -> None:
+    folder = prepare(
+        drifting, tmp_path, Dis(), recipe=RECIPE, bound=8, coding=coding, backward=True, processes=2, chunk=9, say=quiet
+    )
+    store = Store.open(folder)
+    store.verify()
+    assert store.has_backward and store.made["flow"]["backward"] is True
+    assert store.made["flow"].get("rule", "bound") == coding.rule
+    for name, _ in drifting.videos()[::7]:
+        frames = read(drifting.path(name))
+        np.testing.assert_array_equal(store.all_frames(name), coded(coding, FRAMES, frames))
+        for back in (False, True):
+            flow = np.stack(list(fields(Dis(), frames, backward=back)))
+            found = np.stack(list(store.flow(name, 0, len(flow), backward=back)))
+            if coding.rule == "bound":
+                np.testing.assert_array_equal(found, coded(coding, FLOW, quantise(flow, 8)))
+            else:  # half a step of a field's own range, and half a level
+                step = (flow.max(axis=(2, 3)) - flow.min(axis=(2, 3))).max() / 255 * 255 / 16
+                assert np.abs(found.astype(int) - quantise(flow, 8)).max() <= 1 + step / 2
+
+
+def coded(coding: Coding, file: str, pictures: np.ndarray) -> np.ndarray:
+    """As the codec alone leaves them."""
+    codec = coding.codec(file)
+    return pictures if codec is None else np.stack([codec.decode(codec.encode(one), one.shape) for one in pictures])
+
+
+def test_what_determines_the_pixels_is_part_of_the_hash(drifting: Drifting, store: Store, tmp_path: Path) -> None:
+    hashes = {store.hash}
+    for number, (coding, back) in enumerate([(Coding("lz4"), False), (Coding(rule="field"), False), (Coding(), True)]):
+        folder = tmp_path / str(number)
+        made = prepare(drifting, folder, Dis(), recipe=RECIPE, bound=8, coding=coding, backward=back, say=quiet)
+        hashes.add(Store.open(made).hash)
+    assert len(hashes) == 4
+
+
+def test_memory_does_not_grow_with_a_video(tmp_path: Path) -> None:
+    """Pictures go to the disk one by one; of a long video no more is held than of a short one."""
+    held: list[int] = []
+
+    class Counting(PyAV):
+        def frames(self, path: Path) -> Iterator[np.ndarray]:
+            alive: list[weakref.ref[np.ndarray]] = []
+            for number in range(60):
+                frame = np.full((16, 18, 3), number, np.uint8)
+                alive = [ref for ref in alive if ref() is not None] + [weakref.ref(frame)]
+                held.append(len(alive))
+                yield frame
+
+    small = Drifting(tmp_path / "videos", groups=1, per_group=1)
+    small.make(small.root)
+    prepare(small, tmp_path, Dis(), recipe=RECIPE, with_reader=Counting(), say=quiet)
+    assert len(held) >= 180 and max(held) <= 4
+
+
+def test_a_preparation_says_how_far_it_is(drifting: Drifting, tmp_path: Path) -> None:
+    said: list[str] = []
+    prepare(drifting, tmp_path, Dis(), recipe=RECIPE, say=said.append)
+    assert re.fullmatch(r"prepare: 36 of 36 videos, \d+ s, 0 s left", said[-1])
 
 
 def test_workers_end_with_their_parent() -> None:

@@ -44,3 +44,17 @@ def test_views_lie_side_by_side_and_each_comes_once() -> None:
     batches = list(ViewSampler(5, 2, 4))
     assert [k for batch in batches for k in batch] == [(view, index) for index in range(5) for view in (0, 1)]
     assert [len(batch) for batch in batches] == [4, 4, 2] and len(ViewSampler(5, 2, 4)) == 3
+
+
+def test_a_batch_of_views_has_one_size() -> None:
+    small, large, tall = (10, 20), (30, 40), (40, 30)
+    sizes = [large, small, large, tall, small, large]
+    sampler = ViewSampler(6, 2, 3, sizes)
+    batches = list(sampler)
+    assert len(sampler) == len(batches) == 2 + 2 + 1
+    assert [{sizes[index] for _, index in batch} for batch in batches] == [{large}] * 2 + [{small}] * 2 + [{tall}]
+    keys = [key for batch in batches for key in batch]
+    assert keys == [(view, index) for index in (0, 2, 5, 1, 4, 3) for view in (0, 1)]
+    assert max(map(len, batches)) == 3, "the batch size counts views"
+    assert list(ViewSampler(6, 2, 3, [large] * 6)) == list(ViewSampler(6, 2, 3))
+    assert list(ViewSampler(0, 2, 3, [])) == []

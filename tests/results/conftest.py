@@ -85,6 +85,7 @@ def arm(
             "trained_parameters": 100_000,
             "data": "d" * 64,
             "decoder": "decord 0.6.0",
+            "flow": {"method": "dis", "bound": 4.0},
             **result,
         }
     streams = {} if kind == "stream" else {"appearance": f"a{axes['seed']}", "motion": f"m{axes['seed']}"}

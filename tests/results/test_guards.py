@@ -56,6 +56,32 @@ def test_other_data_or_decoder(study, made, fakes, leaf, value, said):
     assert value[:12] in note
 
 
+def test_other_flow(study, made, fakes):
+    for seed in (0, 1):
+        flow = {"method": "tvl1", "rule": "field", "bound": 20.0}
+        fakes["arm"](study, kind="fused", axes={**AXES, "seed": seed}, flow=flow)
+    notes = [note for note in made(study).notes if note.startswith(GUARD)]
+    assert any("optical flow" in note and "tvl1 by field, ±20.0 px: gated" in note for note in notes)
+
+
+def test_other_quarantine(study, made):
+    edit(study, "fusion=conv", leave_out)
+    notes = [note for note in made(study).notes if note.startswith(GUARD)]
+    assert any("the same quarantine" in note and "2 videos" in note and "Conv" in note for note in notes)
+
+
+def test_a_quarantine_of_all_rows_is_a_note(study, made):
+    edit(study, "", leave_out)
+    table = made(study)
+    assert not [note for note in table.notes if note.startswith(GUARD)]
+    assert any(note.startswith("Quarantined: 2 videos (1 of the train list, 1 of the test list)") for note in table.notes)
+
+
+def leave_out(record, _):
+    record["config"]["data"]["quarantine"] = ["a.avi", "b.avi"]
+    record["result"]["quarantined"] = {"train": 1, "test": 1}
+
+
 def edit(study, name, change):
     for path in study.rglob("run.json"):
         record = json.loads(path.read_text())

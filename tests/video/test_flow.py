@@ -6,10 +6,22 @@ import pytest
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
-from fusionlab.video.flow import Dis, Estimator, Farneback, fields, gray
+from fusionlab.video.flow import LUMA, RGB, Dis, Estimator, Farneback, fields, gray, seen
 from fusionlab.video.quantise import mirror, quantise
+from fusionlab.video.tvl1 import TvL1
 
-ESTIMATORS = [Dis(), Farneback()]
+# Each with its tolerance in pixels: of the mean of a component, and of the mean end-point error.
+MEDIUM, PYRAMID = Dis(1, 8, 3, 25, 5), Farneback(window=9, levels=3)
+ESTIMATORS = {
+    "dis": (Dis(), 0.05, 0.07),
+    "dis_stride_4": (Dis(patch_stride=4), 0.05, 0.07),
+    "dis_medium": (MEDIUM, 0.12, 0.16),
+    "farneback": (PYRAMID, 0.06, 0.08),
+    "farneback_of_one_scale": (Farneback(), 0.06, 0.08),
+    "tvl1": (TvL1(), 0.06, 0.10),
+}
+SMALL = {"dis": Dis(), "farneback": Farneback(), "tvl1": TvL1()}
+every = pytest.mark.parametrize("estimator", SMALL.values(), ids=SMALL)
 
 
 def texture(side: int, seed: int = 0) -> NDArray[np.float32]:
@@ -25,20 +37,30 @@ def shifted(picture: NDArray[np.float32], dx: float, dy: float, side: int) -> ND
     return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=["dis", "farneback"])
-@pytest.mark.parametrize("vector", [(1.0, 0.0), (0.0, 1.0), (-2.0, 1.0), (1.5, -2.5), (0.5, 0.25)])
-def test_a_translated_texture_gives_that_flow(estimator: Estimator, vector: tuple[float, float]) -> None:
-    picture = texture(96)
-    flow = estimator(shifted(picture, 0, 0, 56), shifted(picture, *vector, 56))
-    assert flow.shape == (2, 56, 56) and flow.dtype == np.float32
-    inside = flow[:, 8:-8, 8:-8]
-    assert np.abs(inside[0].mean() - vector[0]) < 0.1  # u is to the right
-    assert np.abs(inside[1].mean() - vector[1]) < 0.1  # v is downwards
-    assert np.hypot(inside[0] - vector[0], inside[1] - vector[1]).mean() < 0.25
+def coloured(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(luma[..., None], 3, axis=-1)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=["dis", "farneback"])
-def test_a_small_disc_is_seen_to_move(estimator: Estimator) -> None:
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize(
+    "vector", [(1.0, 0.0), (0.0, 1.0), (-2.0, 1.0), (1.5, -2.5), (0.5, 0.25), (0.3, -0.4), (5.0, -3.0)]
+)
+def test_a_translated_texture_gives_that_flow(name: str, vector: tuple[float, float]) -> None:
+    estimator, mean, end_point = ESTIMATORS[name]
+    if name == "farneback_of_one_scale" and max(map(abs, vector)) > 4:
+        pytest.skip("further than one scale reaches")
+    picture = texture(136)
+    flow = estimator(shifted(picture, 0, 0, 96), shifted(picture, *vector, 96))
+    assert flow.shape == (2, 96, 96) and flow.dtype == np.float32 and flow.flags.c_contiguous
+    inside = flow[:, 12:-12, 12:-12]
+    assert np.abs(inside[0].mean() - vector[0]) < mean  # u is to the right
+    assert np.abs(inside[1].mean() - vector[1]) < mean  # v is downwards
+    assert np.hypot(inside[0] - vector[0], inside[1] - vector[1]).mean() < end_point
+
+
+@every
+def test_flow_stands_at_the_pixels_of_the_first_frame(estimator: Estimator) -> None:
+    """A disc moves and the ground does not: where it was, there is its motion; where it will be, the ground's."""
     ground, disc = texture(96, 1), texture(96, 2)
     y, x = np.mgrid[0:56, 0:56]
 
@@ -49,9 +71,11 @@ def test_a_small_disc_is_seen_to_move(estimator: Estimator) -> None:
     flow = estimator(frame(27), frame(29))
     assert 1.3 < flow[0][np.hypot(x - 27, y - 28) < 4].mean() < 2.3
     assert np.abs(flow[:, np.hypot(x - 28, y - 28) > 15]).mean() < 0.1
+    behind, ahead = ((x - cx) ** 2 + (y - 28) ** 2 < 2**2 for cx in (24, 32))
+    assert flow[0][behind].mean() > flow[0][ahead].mean() + 0.5
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS, ids=["dis", "farneback"])
+@every
 def test_nothing_is_carried_from_call_to_call_nor_by_threads(estimator: Estimator) -> None:
     picture = texture(96)
     a, b, c = (shifted(picture, d, 0, 56) for d in (0.0, 1.0, 3.0))
@@ -66,20 +90,67 @@ def test_nothing_is_carried_from_call_to_call_nor_by_threads(estimator: Estimato
         cv2.setNumThreads(threads)
 
 
+@every
+def test_what_stands_still_has_no_flow(estimator: Estimator) -> None:
+    still = shifted(texture(96), 0, 0, 56)
+    assert np.abs(estimator(still, still)).max() < 1e-3
+    flat = np.full((48, 40), 77, dtype=np.uint8)
+    assert not estimator(flat, flat).any()
+
+
 def test_flow_reads_luma_only_and_field_k_leads_from_frame_k_to_the_next() -> None:
     picture = texture(96)
     frames = np.stack([shifted(picture, float(d), 0, 56) for d in (0, 1, 3)])
-    rgb = np.repeat(frames[..., None], 3, axis=3)
-    np.testing.assert_array_equal(gray(rgb), frames)
-    found = list(fields(Dis(), rgb))
+    np.testing.assert_array_equal(gray(coloured(frames)), frames)
+    found = list(fields(Dis(), coloured(frames)))
     assert [round(float(field[0, 8:-8, 8:-8].mean())) for field in found] == [1, 2]
 
 
-def test_flow_of_a_mirrored_video_is_the_mirrored_flow() -> None:
+@every
+def test_backward_flow_is_that_of_the_reversed_video_reversed(estimator: Estimator) -> None:
+    picture = texture(96)
+    frames = coloured(np.stack([shifted(picture, d, -d / 2, 56) for d in (0.0, 1.0, 3.0, 2.0)]))
+    back = list(fields(estimator, frames, backward=True))
+    oracle = list(fields(estimator, frames[::-1]))[::-1]
+    assert len(back) == len(oracle) == 3
+    for one, other in zip(back, oracle, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # And it leads from frame k + 1 to frame k.
+    inside = np.stack(back)[:, :, 8:-8, 8:-8].mean(axis=(2, 3))
+    np.testing.assert_allclose(inside, [[-1, 0.5], [-2, 1], [1, -0.5]], atol=0.1)
+
+
+class Colours:
+    """Shown what it is shown; not flow."""
+
+    reads = RGB
+
+    def __call__(self, previous: NDArray[np.uint8], following: NDArray[np.uint8], /) -> NDArray[np.float32]:
+        return np.stack([previous[..., 0], following[..., 2]]).astype(np.float32)
+
+    def describe(self) -> dict[str, str]:
+        return {"method": "colours"}
+
+
+def test_an_estimator_that_reads_colour_is_shown_colour() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(seen(Colours(), frames), frames)
+    np.testing.assert_array_equal(seen(Dis(), frames), gray(frames))
+    np.testing.assert_array_equal(seen(Dis(), frames[0]), gray(frames)[0])
+    first, second = fields(Colours(), frames)
+    np.testing.assert_array_equal(first, [frames[0, ..., 0], frames[1, ..., 2]])
+    np.testing.assert_array_equal(second, [frames[1, ..., 0], frames[2, ..., 2]])
+    first, second = fields(Colours(), frames, backward=True)
+    np.testing.assert_array_equal(first, [frames[1, ..., 0], frames[0, ..., 2]])
+    assert all(one.reads == LUMA for one in SMALL.values())
+
+
+@every
+def test_flow_of_a_mirrored_video_is_the_mirrored_flow(estimator: Estimator) -> None:
     picture = texture(96)
     a, b = shifted(picture, 0, 0, 56), shifted(picture, 2, 1, 56)
-    flow = quantise(Dis()(a, b), 8)
-    seen = quantise(Dis()(a[:, ::-1].copy(), b[:, ::-1].copy()), 8)
+    flow = quantise(estimator(a, b), 8)
+    seen = quantise(estimator(a[:, ::-1].copy(), b[:, ::-1].copy()), 8)
     assert np.abs(mirror(flow)[:, 8:-8, 8:-8].astype(int) - seen[:, 8:-8, 8:-8]).mean() < 2
 
 
@@ -92,3 +163,59 @@ def test_an_estimator_describes_itself() -> None:
     described = Dis(patch_size=8).describe()
     assert described["method"] == "dis" and described["patch_size"] == 8
     assert described["opencv"] == cv2.__version__
+    assert {one.describe()["method"] for one in SMALL.values()} == set(SMALL)
+
+
+def test_the_numbers_of_tvl1_are_opencv_s() -> None:
+    solver, ours = cv2.optflow.DualTVL1OpticalFlow.create(), TvL1()
+    theirs = {
+        "attachment": solver.getLambda(), "tightness": solver.getTheta(), "step": solver.getTau(),
+        "gamma": solver.getGamma(), "scales": solver.getScalesNumber(), "scale_step": solver.getScaleStep(),
+        "warps": solver.getWarpingsNumber(), "outer_iterations": solver.getOuterIterations(),
+        "inner_iterations": solver.getInnerIterations(), "median": solver.getMedianFiltering(),
+        "epsilon": solver.getEpsilon(),
+    }  # fmt: skip
+    described = ours.describe()
+    assert {name: described[name] for name in theirs} == theirs
+    picture = texture(96)
+    a, b = shifted(picture, 0, 0, 56), shifted(picture, 1.5, -1, 56)
+    plain = np.asarray(solver.calc(a, b, None)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(ours(a, b), plain)
+
+
+@pytest.mark.parametrize(
+    "turned",
+    [
+        {"attachment": 0.05}, {"tightness": 0.1}, {"step": 0.1}, {"gamma": 0.1}, {"scales": 1}, {"scale_step": 0.5},
+        {"warps": 1}, {"outer_iterations": 1}, {"inner_iterations": 2}, {"median": 1}, {"epsilon": 0.5},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_each_number_of_tvl1_turns_something(turned: dict[str, float]) -> None:
+    picture = texture(96)
+    a, b = shifted(picture, 0, 0, 56), shifted(picture, 3.5, -1, 56)
+    assert (TvL1(**turned)(a, b) != TvL1()(a, b)).any()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "kind, number, value",
+    [
+        (Dis, "finest_scale", -1), (Dis, "patch_size", 0), (Dis, "patch_stride", 0), (Dis, "iterations", 0),
+        (Dis, "refinements", -1), (Dis, "patch_size", 6.5), (Farneback, "window", 0), (Farneback, "levels", 0),
+        (Farneback, "iterations", True), (Farneback, "poly_n", 0), (Farneback, "poly_sigma", 0),
+        (TvL1, "attachment", 0), (TvL1, "tightness", float("nan")), (TvL1, "step", -0.25), (TvL1, "gamma", -0.1),
+        (TvL1, "scales", 0), (TvL1, "scale_step", 1.0), (TvL1, "warps", 0), (TvL1, "outer_iterations", 0),
+        (TvL1, "inner_iterations", 2.0), (TvL1, "median", 7), (TvL1, "epsilon", 0),
+    ],
+)  # fmt: skip
+def test_a_number_that_cannot_be_is_refused_at_once(kind: type, number: str, value: float) -> None:
+    with pytest.raises(UserError, match=f"{number} of {kind.__name__}") as refused:
+        kind(**{number: value})
+    assert f"data.store.flow.{number}={value}" in str(refused.value)
+
+
+def test_an_opencv_without_contributions_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(cv2, "optflow")
+    with pytest.raises(UserError, match="without its contributed modules") as told:
+        TvL1()(np.zeros((48, 48), np.uint8), np.zeros((48, 48), np.uint8))
+    assert "opencv-contrib-python-headless" in str(told.value)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fusionlab.errors import UserError
-from fusionlab.video.store import INDEX, PartWriter, Store, write_index
+from fusionlab.video.store import INDEX, Store, write_index
+from fusionlab.video.writing import PartWriter
 
 MADE = {"decoder": "drawn", "flow": {"method": "drawn", "bound": 8.0}, "size": None}
 
@@ -53,7 +54,7 @@ def test_what_went_in_comes_out(store: Store) -> None:
 def test_a_store_pickles_without_its_maps(store: Store) -> None:
     store.all_frames("a/v1.avi")
     again = pickle.loads(pickle.dumps(store))
-    assert not again._maps and store._maps
+    assert not again._files._opened and store._files._opened
     np.testing.assert_array_equal(again.flow("b/v2.avi", 2, 3), store.flow("b/v2.avi", 2, 3))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset as TorchDataset
@@ -23,7 +24,8 @@ Batch = dict[str, torch.Tensor]
 class Clips(TorchDataset[Batch]):
     """Batches by their keys: (epoch, index) in training, (view, index) in testing.
 
-    Each sample is a function of its key alone, whatever the batch that it is in.
+    Each sample is a function of its key alone, whatever the batch that it is in. Views of whole frames have the sizes
+    of their videos, and a batch has one (see `sampler`).
     """
 
     def __init__(
@@ -34,6 +36,13 @@ class Clips(TorchDataset[Batch]):
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    def sizes(self) -> list[tuple[int, int]] | None:
+        """Height and width of each video's views where they are its own; None: all are one square."""
+        if self.seed is not None or not self.how.whole:
+            return None
+        videos = [self.store.video(name) for name, _ in self.entries]
+        return [(video.height, video.width) for video in videos]
 
     def view(self, key: Key) -> View:
         """The view that a key stands for."""
@@ -46,16 +55,18 @@ class Clips(TorchDataset[Batch]):
 
     def __getitems__(self, keys: list[Key]) -> Batch:
         """The whole batch at once: each video's pixels go from the store to their place in the batch."""
-        how, n = self.how, len(keys)
-        square = (how.crop, how.crop)
+        how, views = self.how, [self.view(key) for key in keys]
+        (shape,) = {view.crop.shape for view in views}
         channels = {"appearance": 3, "motion": 2 * how.fields}
-        pixels = {s: np.empty((n, channels[s], how.snippets, *square), dtype=np.uint8) for s in self.streams}
-        for row, key in enumerate(keys):
-            name, view = self.entries[key[1]][0], self.view(key)
+        pixels = {
+            s: np.empty((len(keys), channels[s], how.snippets, *shape), dtype=np.uint8) for s in self.streams
+        }  # fmt: skip
+        for row, (key, view) in enumerate(zip(keys, views, strict=True)):
+            name = self.entries[key[1]][0]
             if "appearance" in pixels:
                 read_frames(self.store, name, view, pixels["appearance"][row])
             if "motion" in pixels:
-                read_flow(self.store, name, view, how.fields, pixels["motion"][row])
+                read_flow(self.store, name, view, how, pixels["motion"][row])
         batch = {stream: torch.from_numpy(values) for stream, values in pixels.items()}
         batch["label"] = torch.tensor([self.entries[index][1] for _, index in keys])
         batch["index"] = torch.tensor([index for _, index in keys])
@@ -63,6 +74,11 @@ class Clips(TorchDataset[Batch]):
 
     def __getitem__(self, key: Key) -> Batch:
         return self.__getitems__([key])
+
+
+def one_thread(worker: int) -> None:
+    """Loader workers are processes enough: OpenCV starts no threads of its own in them."""
+    cv2.setNumThreads(1)
 
 
 def as_it_is(batch: Any) -> Any:

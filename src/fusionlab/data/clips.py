@@ -28,6 +28,12 @@ class Window:
     front: int = 0
     back: int = 0
 
+    @property
+    def places(self) -> list[int]:
+        """All of them by their numbers, in order."""
+        last = self.start + self.count - 1
+        return [self.start] * self.front + list(range(self.start, last + 1)) + [last] * self.back
+
 
 def valid_centres(frames: int, fields: int) -> tuple[int, int]:
     """First and last frame whose window lies within the video; the middle frame where there is none."""
@@ -37,8 +43,14 @@ def valid_centres(frames: int, fields: int) -> tuple[int, int]:
 
 def window(centre: int, frames: int, fields: int) -> Window:
     """The fields around a centre; what lies outside the video is its first or last field again."""
-    assert frames >= 2 and 0 <= centre < frames
-    first, end = centre - fields // 2, centre + fields - fields // 2
+    assert 0 <= centre < frames
+    return between(centre - fields // 2, centre + fields - fields // 2, frames)
+
+
+def between(first: int, end: int, frames: int) -> Window:
+    """Fields `first` … `end` − 1; what lies outside the video is its first or last field again."""
+    assert frames >= 2
+    fields = end - first
     start, stop = max(first, 0), min(end, frames - 1)
     if start >= stop:  # all of it lies outside: one field at the end that is nearer
         start = min(max(first, 0), frames - 2)
@@ -54,14 +66,28 @@ def at_stride(frames: int, snippets: int, fields: int, stride: int, start: float
     In a short video τ shrinks until the centres fit, and where even τ = 1 is too long, the first and the last
     are repeated, front and back.
     """
+    earliest, room = _earliest(frames, snippets, fields, stride)
+    return earliest + min(int(start * room), room - 1)
+
+
+def nth(frames: int, snippets: int, fields: int, stride: int, number: int, of: int) -> Times:
+    """Testing: clip `number` of `of` ones τ apart, whose starts are spread evenly over the room, first and last place
+    included; where there is less room than clips, some are the same. A short video is treated as in `at_stride`.
+    """
+    assert 0 <= number < of and of > 1
+    earliest, room = _earliest(frames, snippets, fields, stride)
+    return earliest + number * (room - 1) // (of - 1)
+
+
+def _earliest(frames: int, snippets: int, fields: int, stride: int) -> tuple[Times, int]:
+    """The first clip that there is in a video, and how many there are, each a frame later."""
     first, last = valid_centres(frames, fields)
     places = last - first + 1
     if places < snippets:
-        return first + np.clip(np.arange(snippets) - (snippets - places) // 2, 0, places - 1)
+        return first + np.clip(np.arange(snippets) - (snippets - places) // 2, 0, places - 1), 1
     if snippets > 1:
         stride = max(1, min(stride, (places - 1) // (snippets - 1)))
-    room = places - (snippets - 1) * stride
-    return first + min(int(start * room), room - 1) + stride * np.arange(snippets)
+    return first + stride * np.arange(snippets), places - (snippets - 1) * stride
 
 
 def drawn(frames: int, snippets: int, fields: int, stride: tuple[int, int], draw: np.random.Generator) -> Times:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -34,9 +34,15 @@ class Dataset(Protocol):
         """The folder below which the video files lie."""
         ...
 
-    def expect(self, root: Path, *, split: int, packed: bool) -> None:
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know of this set, and need not do anything about."""
+        ...
+
+    def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
         """Find the files below `root` that nobody can make, and raise a `UserError` that says which belong where if
-        they are not there. `packed`: the videos are in a store already, and only the lists are needed.
+        they are not there. `packed`: the videos are in a store already, and only the lists are needed. Those in
+        `quarantine` are not needed.
         """
         ...
 

@@ -4,23 +4,28 @@
 
 Motion channels alternate u, v. `index` is the place in the list (training, validation or test). Validation
 and test batches carry each video once per view, with the same index. Only the streams asked for are read, and
-are the same alone as together.
+are the same alone as together. H and W are those of the square that towers expect; where a test looks at whole frames,
+they are the videos' own, one size a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
+from fusionlab.data import crops as rectangles
 from fusionlab.data import validation as validation_list
-from fusionlab.data.batches import Batch, Clips, as_it_is
+from fusionlab.data.batches import Batch, Clips, as_it_is, one_thread
 from fusionlab.data.dataset import Dataset, Entry
+from fusionlab.data.leak import some
+from fusionlab.data.left_out import left_in, refuse_lost, refuse_unknown
 from fusionlab.data.sampler import StepSampler, ViewSampler
-from fusionlab.data.views import TEST_VIEWS, Sampling
+from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
 from fusionlab.video.store import Store
 
@@ -46,9 +51,14 @@ class TwoStreamData(pl.LightningDataModule):
         fields: int = 6,
         stride: int | tuple[int, int] = 4,
         crop: int = 48,
+        crops: str = "square",
+        stacking: str = "plain",
+        subtract_mean: bool = False,
+        test: str = "middle",
         batch_size: int = 64,
         seed: int = 0,
         validation: float = validation_list.FRACTION,
+        quarantine: Sequence[str] = (),
         workers: int = 0,
     ) -> None:
         super().__init__()
@@ -58,8 +68,9 @@ class TwoStreamData(pl.LightningDataModule):
             raise UserError("a batch holds at least one clip", got=batch_size, hint="optim.….batch_size=64")
         self.dataset, self.folder, self.split = dataset, Path(store), split
         self.streams = STREAMS[streams]
-        self.sampling = Sampling(snippets, fields, stride, crop)
+        self.sampling = Sampling(snippets, fields, stride, crop, crops, stacking, subtract_mean, test)
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
+        self.quarantine = frozenset(quarantine)
         self.start_step = 0
         self.entries: Mapping[Which, list[Entry]] = {}
 
@@ -68,19 +79,42 @@ class TwoStreamData(pl.LightningDataModule):
         if self.entries:
             return
         self.store = Store.open(self.folder)
-        train, test = self.dataset.lists(self.split)
+        whole = self.dataset.lists(self.split)
+        refuse_unknown(self.quarantine, self.dataset)
+        train, test = (left_in(entries, self.quarantine) for entries in whole)
+        for which, before, after in (("training", whole[0], train), ("test", whole[1], test)):
+            refuse_lost(before, after, self.dataset.classes, which)
         missing = [name for name, _ in (*train, *test) if name not in self.store.videos]
         if missing:
-            told = f"{len(missing)} of {len(train) + len(test)}: {', '.join(missing[:5])}"
-            raise UserError("videos of the lists are not in the store", got=told, hint="python -m fusionlab.prepare")
+            told = f"{len(missing)} of {len(train) + len(test)}: {some(missing)}"
+            hint = "python -m fusionlab.prepare with the same words; data.quarantine=FILE leaves videos out by name"
+            raise UserError("videos of the lists are not in the store", got=told, hint=hint)
+        self._expect_views(test)
         train, held_out = validation_list.cut(train, self.dataset.group, self.seed, self.validation)
         self.entries = {"train": train, "validation": held_out, "test": test}
+
+    def _expect_views(self, test: Sequence[Entry]) -> None:
+        """What is asked of the store that it does not hold is said before training, not behind it."""
+        how = self.sampling
+        if how.bidirectional and "motion" in self.streams and not self.store.has_backward:
+            raise UserError(
+                "bidirectional stacking needs flow that leads back, and this store holds none",
+                got=self.folder,
+                hint="data.store.backward=true with it, or data.sampling.stacking=plain",
+            )
+        for video in (self.store.video(name) for name, _ in test if how.whole):
+            rectangles.whole(video.height, video.width, how.crop)
 
     def clips(self, which: Which) -> Clips:
         """One of the three lists as a torch data set."""
         self.setup()
         seed = self.seed if which == "train" else None
-        return Clips(self.store, self.entries[which], self.sampling, self.streams, seed)
+        how = self.sampling if which == "test" else replace(self.sampling, test="middle")
+        return Clips(self.store, self.entries[which], how, self.streams, seed)
+
+    def test_sizes(self) -> list[tuple[int, int]]:
+        """Heights and widths of the pictures that the test looks at, each once."""
+        return list(dict.fromkeys(self.clips("test").sizes() or [(self.sampling.crop, self.sampling.crop)]))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """What remains of the epoch in which `start_step` lies; at 0 its length is that of an epoch."""
@@ -95,7 +129,7 @@ class TwoStreamData(pl.LightningDataModule):
 
     def _views(self, which: Which) -> DataLoader[Batch]:
         clips = self.clips(which)
-        return self._loader(clips, ViewSampler(len(clips), TEST_VIEWS, self.batch_size))
+        return self._loader(clips, ViewSampler(len(clips), clips.how.views, self.batch_size, clips.sizes()))
 
     def _loader(self, clips: Clips, batches: StepSampler | ViewSampler) -> DataLoader[Batch]:
         context: Any = CONTEXT if self.workers else None
@@ -105,4 +139,5 @@ class TwoStreamData(pl.LightningDataModule):
             num_workers=self.workers,
             collate_fn=as_it_is,
             multiprocessing_context=context,
+            worker_init_fn=one_thread if self.workers else None,
         )

@@ -16,8 +16,9 @@ import signal
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from fusionlab.errors import UserError
 
@@ -35,46 +36,72 @@ serve(sys.stdin.buffer, answers)
 
 
 def serve(questions: Any, answers: Any) -> None:
-    """The worker's loop: (function, task) in, (result, error) out, until the pipe ends."""
+    """The worker's loop: (function, task) in, (result, error, is there more) out, until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             function, task = pickle.load(questions)
-            answer: tuple[Any, Exception | None]
-            try:
-                answer = (function(task), None)
-            except Exception as error:
-                plain = isinstance(error, UserError)  # other errors may not pickle
-                answer = (None, error if plain else RuntimeError(f"{type(error).__name__}: {error}"))
-            pickle.dump(answer, answers)
-            answers.flush()
+            for answer in _answers(function, task):
+                pickle.dump(answer, answers)
+                answers.flush()
     os._exit(0)  # a broken pipe must not be flushed again on the way out
 
 
-def in_processes(function: Callable[[Task], Result], tasks: Sequence[Task], processes: int) -> Iterator[Result]:
-    """The results as they come, in no particular order. The first error stops all and is raised here.
+def _answers(function: Any, task: Any) -> Iterator[tuple[Any, Exception | None, bool]]:
+    try:
+        for result in _results(function, task):
+            yield result, None, True
+    except Exception as error:
+        plain = isinstance(error, UserError)  # other errors may not pickle
+        yield None, error if plain else RuntimeError(f"{type(error).__name__}: {error}"), False
+    else:
+        yield None, None, False
+
+
+def _results(function: Callable[[Task], Any], task: Task) -> Iterator[Any]:
+    """One result, or, of a generator, each as soon as it is there."""
+    result = function(task)
+    if isinstance(result, types.GeneratorType):
+        yield from result
+    else:
+        yield result
+
+
+@overload
+def in_processes(
+    function: Callable[[Task], Iterator[Result]], tasks: Sequence[Task], processes: int
+) -> Iterator[Result]: ...
+@overload
+def in_processes(function: Callable[[Task], Result], tasks: Sequence[Task], processes: int) -> Iterator[Result]: ...
+def in_processes(function: Callable[[Task], Any], tasks: Sequence[Task], processes: int) -> Iterator[Any]:
+    """The results as they come, in no particular order; of a generator, each result as soon as it is there. The first
+    error stops all and is raised here.
 
     With one process it is this one: nothing is started.
     """
     count = min(processes, len(tasks))
     if count <= 1:
         for task in tasks:
-            yield function(task)
+            yield from _results(function, task)
         return
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     for task in tasks:
         waiting.put(task)
-    done: queue.SimpleQueue[tuple[Result | None, BaseException | None]] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[Any, BaseException | None, bool]] = queue.SimpleQueue()
     workers = [_start() for _ in range(count)]
     threads = [threading.Thread(target=_drive, args=(w, function, waiting, done), daemon=True) for w in workers]
     try:
         for thread in threads:
             thread.start()
-        for _ in tasks:
-            result, error = done.get()
+        left = len(tasks)
+        while left:
+            result, error, more = done.get()
             if error is not None:
                 raise error
-            yield result  # type: ignore[misc]
+            if more:
+                yield result
+            else:
+                left -= 1
     finally:
         for worker in workers:
             worker.kill()  # by its own pid; what it had not published is made again
@@ -109,12 +136,15 @@ def _drive(worker: subprocess.Popen[bytes], function: Any, waiting: Any, done: A
             try:
                 pickle.dump((function, task), worker.stdin)
                 worker.stdin.flush()
-                done.put(pickle.load(worker.stdout))
+                more = True
+                while more:
+                    result, error, more = pickle.load(worker.stdout)
+                    done.put((result, error, more))
             except (EOFError, OSError, pickle.UnpicklingError):
-                done.put((None, _died(worker.wait())))
+                done.put((None, _died(worker.wait()), False))
                 return
             except Exception as error:  # what cannot be pickled
-                done.put((None, error))
+                done.put((None, error, False))
                 return
 
 

@@ -10,7 +10,7 @@ next.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -51,15 +51,24 @@ class StepSampler:
 
 
 class ViewSampler:
-    """Every view of every video once, a video's views side by side, as lists of (view, index)."""
+    """Every view of every video once, a video's views side by side, as lists of (view, index).
 
-    def __init__(self, n: int, views: int, batch_size: int) -> None:
-        self.keys = [(view, index) for index in range(n) for view in range(views)]
-        self.batch_size = batch_size
+    `sizes`: of each video's pictures, where they are not all alike. A batch then holds one size, and no views of other
+    sizes: the sizes come in the order of the first video of each, a size's videos in the order of the list.
+    """
+
+    def __init__(self, n: int, views: int, batch_size: int, sizes: Sequence[tuple[int, int]] | None = None) -> None:
+        assert sizes is None or len(sizes) == n
+        alike: dict[tuple[int, int] | None, list[Key]] = {}
+        for index in range(n):
+            size = None if sizes is None else sizes[index]
+            alike.setdefault(size, []).extend((view, index) for view in range(views))
+        self.batches = [
+            keys[first : first + batch_size] for keys in alike.values() for first in range(0, len(keys), batch_size)
+        ]
 
     def __len__(self) -> int:
-        return -(-len(self.keys) // self.batch_size)
+        return len(self.batches)
 
     def __iter__(self) -> Iterator[list[Key]]:
-        for first in range(0, len(self.keys), self.batch_size):
-            yield self.keys[first : first + self.batch_size]
+        return iter(self.batches)

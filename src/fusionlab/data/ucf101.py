@@ -5,19 +5,22 @@
     testlist01.txt    "ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi"   the label is the folder
 
 Lines end in LF or CRLF. Labels are counted from 0 here. A group is (class, gXX).
+
+The files of HandstandPushups are called v_HandStandPushups_… in the archive and in some copies of the lists, and
+v_HandstandPushups_… in others. A name is spelled here as its folder is, whatever its list says, and found under either.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import ClassVar
 
-from fusionlab.data.dataset import Entry, united
+from fusionlab.data.dataset import Entry
+from fusionlab.data.leak import some
+from fusionlab.data.on_disk import Lists, OnDisk, each_once, text_lines, unpacked
 from fusionlab.errors import UserError, nearest
-from fusionlab.records.files import safe_join
 
 SPLITS = 3
 INDEX = "classInd.txt"
@@ -28,7 +31,7 @@ _GROUP = re.compile(r"_g(\d+)_c\d+\.\w+$")
 def read_classes(path: Path) -> list[str]:
     """Class names in the order of their numbers."""
     numbers: dict[int, str] = {}
-    for place, line in _lines(path):
+    for place, line in text_lines(path):
         number, _, name = line.partition(" ")
         if not number.isdecimal() or not name:
             raise UserError("a class index has lines like `1 ApplyEyeMakeup`", got=f"{place}: {line}")
@@ -44,26 +47,41 @@ def read_list(path: Path, classes: Sequence[str]) -> list[Entry]:
     The label is that of the folder; where a number stands beside the name, it must agree.
     """
     labels = {name: label for label, name in enumerate(classes)}
-    entries: dict[str, int] = {}
-    for place, line in _lines(path):
+    found: list[tuple[str, str, int]] = []
+    unknown, disagree = [], []
+    for place, line in text_lines(path):
         name, _, number = line.partition(" ")  # UCF101's names hold no blank
         folder = PurePosixPath(name).parent.name
         if folder not in labels:
-            near = nearest(folder, labels)
-            hint = f"is it {near} ?" if near else f"one of the {len(labels)} folders of the class index"
-            raise UserError("a list names a class that the class index has not", got=f"{place}: {line}", hint=hint)
-        if number and number.strip() != str(labels[folder] + 1):
-            raise UserError(
-                "a label disagrees with the class index",
-                got=f"{place}: {line}",
-                allowed=[str(labels[folder] + 1)],
-            )
-        if name in entries:
-            raise UserError("a list names a video twice", got=f"{place}: {name}")
-        entries[name] = labels[folder]
-    if not entries:
+            unknown.append((folder, f"{place}: {line}"))
+        elif number and number.strip() != str(labels[folder] + 1):
+            disagree.append((str(labels[folder] + 1), f"{place}: {line}"))
+        else:
+            found.append((place, spelled(name), labels[folder]))
+    if unknown:
+        near = nearest(unknown[0][0], labels)
+        hint = f"is it {near} ?" if near else f"one of the {len(labels)} folders of the class index"
+        told = some([place for _, place in unknown])
+        raise UserError("a list names a class that the class index has not", got=told, hint=hint)
+    if disagree:
+        told = some([place for _, place in disagree])
+        raise UserError("a label disagrees with the class index", got=told, allowed=[disagree[0][0]])
+    if not found:
         raise UserError("this list is empty", got=path)
-    return list(entries.items())
+    return each_once(found)
+
+
+def spelled(name: str) -> str:
+    """A name with the class spelled as its folder is.
+
+    >>> spelled("HandstandPushups/v_HandStandPushups_g01_c01.avi")
+    'HandstandPushups/v_HandstandPushups_g01_c01.avi'
+    """
+    path = PurePosixPath(name)
+    start = f"v_{path.parent.name}_"
+    if path.name.casefold().startswith(start.casefold()):
+        return str(path.with_name(start + path.name[len(start) :]))
+    return name
 
 
 def group_of(name: str) -> str:
@@ -74,13 +92,17 @@ def group_of(name: str) -> str:
     return f"{PurePosixPath(name).parent.name}/g{found[1]}"
 
 
-class UCF101:
+class UCF101(OnDisk):
     """UCF101, or a set in its layout: `root`/<class>/<video>, lists in `lists` (default: `root`).
 
-    Without a `root` it lies in `name`, below the folder that `expect` or `make` is given: what is trained follows from
-    the name, not from where it is on one machine. There the two archives may lie as they were unpacked, with their own
-    folders UCF-101 and ucfTrainTestlist or without them.
+    Without a `root` it lies in `name`, below the folder that `expect` or `make` is given. There the two archives may lie
+    as they were unpacked, with their own folders UCF-101 and ucfTrainTestlist or without them.
     """
+
+    splits = SPLITS
+    unpack = "unpack UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip (classInd.txt, trainlist01.txt …)"
+    known: ClassVar[Mapping[int, tuple[int, int]]] = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
+    known_classes = 101
 
     def __init__(
         self,
@@ -89,123 +111,23 @@ class UCF101:
         *,
         name: str = "ucf101",
         classes: int | None = None,
+        counts: bool = False,
     ) -> None:
-        """`classes`: their number, so that it is known before the class index is there."""
-        if not name or PurePosixPath(name).name != name or name.startswith("."):
-            raise UserError(
-                "a data set's name is that of a folder below run.data", got=f"data.dataset.name={name}",
-                hint="data.dataset.name=ucf101, and run.data=… for where it lies",
-            )  # fmt: skip
-        if classes is not None and classes < 2:
-            raise UserError("two classes or more", got=f"data.dataset.classes={classes}")
-        self.name, self._count = name, classes
-        self._root = None if root is None else Path(root)
-        self._lists = self._root if lists is None else Path(lists)
+        super().__init__(root, lists, name=name, classes=classes, counts=counts)
 
-    @property
-    def root(self) -> Path:
-        assert self._root is not None, "expect() or make() comes first"
-        return self._root
+    def _find(self, home: Path) -> tuple[Path, Path]:
+        return unpacked(home, VIDEOS), unpacked(home, SPLIT_LISTS)
 
-    @property
-    def folder(self) -> Path:
-        """Of the lists."""
-        assert self._lists is not None, "expect() or make() comes first"
-        return self._lists
+    def _needs(self, split: int | None) -> list[Path]:
+        names = [INDEX] if split is None else [INDEX, f"trainlist{split:02d}.txt", f"testlist{split:02d}.txt"]
+        return [self.folder / name for name in names]
 
-    @cached_property
-    def classes(self) -> list[str]:
-        found = read_classes(self.folder / INDEX)
-        if self._count not in (None, len(found)):
-            raise UserError(
-                "the class index has another number of classes", got=f"{len(found)} in {self.folder / INDEX}",
-                allowed=[str(self._count)], hint=f"data.dataset.classes={len(found)}, if these are the classes",
-            )  # fmt: skip
-        return found
+    def _classes(self) -> list[str]:
+        return read_classes(self.folder / INDEX)
 
-    @property
-    def class_count(self) -> int:
-        return len(self.classes) if self._count is None else self._count
-
-    @property
-    def kinds(self) -> Mapping[str, str]:
-        return dict.fromkeys(self.classes, "action")
-
-    def expect(self, root: Path, *, split: int, packed: bool) -> None:
-        """Find the lists, and the videos unless they are packed, where both are to be unpacked."""
-        self._find(root)
-        self._exists(split)
-        self._listed(INDEX, f"trainlist{split:02d}.txt", f"testlist{split:02d}.txt")
-        self.lists(split)  # says what is wrong in them
-        if packed:
-            return
-        names = [name for name, _ in self.videos()]
-        absent = [name for name in names if not self.path(name).is_file()]
-        if absent:
-            raise UserError(
-                "videos of this data set are not there", got=f"{len(absent)} of {len(names)}: {self.path(absent[0])} …",
-                hint=f"unpack UCF101.rar in {self.root}, or run.data=… for where they lie",
-            )  # fmt: skip
-
-    def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
-        """UCF101 is downloaded by hand; there is nothing to make."""
-        self._find(root)
-        self._listed(INDEX)
-
-    def _listed(self, *names: str) -> None:
-        absent = [self.folder / name for name in names if not (self.folder / name).is_file()]
-        if absent:
-            raise UserError(
-                "the lists of this data set are not there", got=absent[0],
-                hint=f"unpack UCF101TrainTestSplits-RecognitionTask.zip (classInd.txt, trainlist01.txt …) in "
-                f"{self.folder}, or run.data=… for where it lies",
-            )  # fmt: skip
-
-    def _find(self, root: Path) -> None:
-        if self._root is None:
-            home = Path(root) / self.name
-            self._root, self._lists = _unpacked(home, VIDEOS), _unpacked(home, SPLIT_LISTS)
-
-    def _exists(self, split: int) -> None:
-        if split not in range(1, SPLITS + 1):
-            raise UserError("no such split", got=split, allowed=[str(s) for s in range(1, SPLITS + 1)], hint="split=1")
-
-    def lists(self, split: int) -> tuple[list[Entry], list[Entry]]:
-        self._exists(split)
-        train = read_list(self.folder / f"trainlist{split:02d}.txt", self.classes)
-        test = read_list(self.folder / f"testlist{split:02d}.txt", self.classes)
-        shared = {group_of(name) for name, _ in train} & {group_of(name) for name, _ in test}
-        if shared:
-            raise UserError("groups are in both the training and the test list", got=", ".join(sorted(shared)[:5]))
-        return train, test
-
-    def videos(self) -> list[Entry]:
-        present = [split for split in range(1, SPLITS + 1) if (self.folder / f"trainlist{split:02d}.txt").exists()]
-        return united([entries for split in present or [1] for entries in self.lists(split)])
-
-    def path(self, name: str) -> Path:
-        return safe_join(self.root, name)
+    def _lists(self, split: int) -> Lists:
+        _, train, test = self._needs(split)
+        return read_list(train, self.classes), read_list(test, self.classes)
 
     def group(self, name: str) -> str:
         return group_of(name)
-
-    def ceilings(self, system: str) -> Mapping[str, Fraction]:
-        """Unknown."""
-        return {}
-
-
-def _unpacked(home: Path, archive: str) -> Path:
-    """The folder that an archive brings along, where it is there."""
-    return home / archive if (home / archive).is_dir() else home
-
-
-def _lines(path: Path) -> list[tuple[str, str]]:
-    """(place, text) of each line that is not empty, without its line end."""
-    try:
-        text = path.read_text(encoding="utf-8")  # universal newlines: CRLF reads as LF
-    except FileNotFoundError:
-        raise UserError(
-            "no such list", got=path, hint="the folder that holds classInd.txt and trainlist01.txt"
-        ) from None
-    lines = [(f"{path.name}:{number}", line.strip()) for number, line in enumerate(text.splitlines(), 1)]
-    return [(place, line) for place, line in lines if line]

@@ -1,7 +1,15 @@
 """One look at a video: when (`clips`) and where (`crops`), drawn once for both streams.
 
-    training   a function of (seed, epoch, index): τ, start, y, x, mirror, drawn in this order
-    test       views 0 and 1: snippets evenly spread over the video, the middle square, and its mirror image
+    training   a function of (seed, epoch, index): τ, start, then the draws of the crop, in this order
+    test       by number, always all of them:
+      middle     2: snippets evenly spread over the video, the middle square, and its mirror image
+      frame      2: the same snippets, the whole frame, and its mirror image; as in the 2016 paper's comparisons
+      final     20: 10 clips at the largest τ, spread evenly, the whole frame, each mirrored too; as in its last tables
+      simonyan 250: 25 clips at the smallest τ, spread evenly, the four corners and the middle, each mirrored too; with
+                    T = 1, a frame and no clip, the 2014 paper's
+
+A view and its mirror image are numbers 2n and 2n + 1. Validation, which comes once an epoch, always looks at `middle`.
+Whole frames leave a map of predictions, whose scores are averaged as those of the views are.
 
 Nothing depends on which of the streams are read, nor on what else is in the batch.
 """
@@ -13,13 +21,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.data import clips, crops
-from fusionlab.errors import UserError
+from fusionlab.data import clips, crops, stacking
+from fusionlab.errors import UserError, unknown
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
 
 Bytes = NDArray[np.uint8]
-TEST_VIEWS = 2  # plain and mirrored
+FRAMES_OF_2014 = 25
+CLIPS_OF_2016 = 10
+# How many views of a video there are.
+TESTS = {"middle": 2, "frame": 2, "final": 2 * CLIPS_OF_2016, "simonyan": FRAMES_OF_2014 * 2 * crops.PLACES}
+WHOLE = ("frame", "final")  # the whole frame is looked at
 
 
 @dataclass(frozen=True)
@@ -29,7 +41,11 @@ class Sampling:
     snippets: int = 3  # T
     fields: int = 6  # L, around each snippet's frame
     stride: int | tuple[int, int] = 4  # τ in training: a number, or low and high of a uniform draw
-    crop: int = 48  # side of the square
+    crop: int = 48  # side of the square that towers expect
+    crops: str = "square"  # how rectangles are drawn in training
+    stacking: str = "plain"  # how the fields around a frame become channels
+    subtract_mean: bool = False  # from each field its mean vector
+    test: str = "middle"  # which views a test looks at
 
     def __post_init__(self) -> None:
         low, high = self.strides
@@ -40,6 +56,23 @@ class Sampling:
         if high < low:
             hint = f"data.sampling.stride=[{high},{low}]"
             raise UserError("the stride goes from low to high", got=f"{low}, {high}", hint=hint)
+        names = {
+            "crops": ("way to draw crops", crops.DRAWN),
+            "stacking": ("way to stack flow", stacking.STACKINGS),
+            "test": ("protocol of test views", TESTS),
+        }
+        for leaf, (what, there) in names.items():
+            if getattr(self, leaf) not in there:
+                raise unknown(what, getattr(self, leaf), there, form=f"data.sampling.{leaf}={{}}")
+        if not isinstance(self.subtract_mean, bool):
+            raise unknown("choice for subtract_mean", str(self.subtract_mean), ["true", "false"],
+                          form="data.sampling.subtract_mean={}")  # fmt: skip
+        if self.bidirectional and self.fields % 2:
+            raise UserError(
+                "half of the fields lead forward and half of them back, so they are even in number",
+                got=f"data.sampling.fields={self.fields}",
+                hint=f"data.sampling.fields={self.fields + 1}",
+            )
 
     @property
     def strides(self) -> tuple[int, int]:
@@ -47,6 +80,20 @@ class Sampling:
             return self.stride, self.stride
         low, high = self.stride
         return int(low), int(high)
+
+    @property
+    def bidirectional(self) -> bool:
+        return self.stacking == "bidirectional"
+
+    @property
+    def whole(self) -> bool:
+        """Whether test views are of a video's own size."""
+        return self.test in WHOLE
+
+    @property
+    def views(self) -> int:
+        """How many a test looks at, of each video."""
+        return TESTS[self.test]
 
 
 @dataclass(frozen=True)
@@ -61,33 +108,37 @@ def training_view(frames: int, height: int, width: int, how: Sampling, seed: int
     """The view of a training sample in an epoch."""
     draw = np.random.Generator(np.random.Philox(key=key("sample", seed, epoch, index)))
     centres = clips.drawn(frames, how.snippets, how.fields, how.strides, draw)
-    return View(centres, crops.drawn(height, width, how.crop, draw))
+    return View(centres, crops.DRAWN[how.crops](height, width, how.crop, draw))
 
 
 def testing_view(frames: int, height: int, width: int, how: Sampling, view: int) -> View:
-    """The view of a test sample: 0 is plain, 1 is its mirror image."""
-    assert view in range(TEST_VIEWS)
-    centres = clips.even(frames, how.snippets, how.fields)
-    return View(centres, crops.centre(height, width, how.crop, flip=view == 1))
+    """One of the views of a test; the odd ones are mirror images of those before them."""
+    assert view in range(how.views)
+    number, flip = view // 2, view % 2 == 1
+    place = crops.MIDDLE
+    if how.test == "simonyan":
+        number, place = divmod(number, crops.PLACES)
+        centres = clips.nth(frames, how.snippets, how.fields, how.strides[0], number, FRAMES_OF_2014)
+    elif how.test == "final":
+        centres = clips.nth(frames, how.snippets, how.fields, how.strides[1], number, CLIPS_OF_2016)
+    else:
+        centres = clips.even(frames, how.snippets, how.fields)
+    if how.whole:
+        return View(centres, crops.whole(height, width, how.crop, flip))
+    # What training made fit, testing makes fit too.
+    return View(centres, crops.at(place, height, width, how.crop, flip, capped=how.crops != "square"))
 
 
 def read_frames(store: Store, name: str, view: View, out: Bytes) -> None:
     """The frames at the centres into `out` (3, T, h, w)."""
-    view.crop.frames(store.frames(name, view.centres), out)
+    view.crop.frames(store.each_frame(name, view.centres), out)
 
 
-def read_flow(store: Store, name: str, view: View, fields: int, out: Bytes) -> None:
-    """The windows around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …"""
-    frames = store.video(name).frames
+def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes) -> None:
+    """The fields around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …"""
+    fields = stacking.Fields(store, name)
     for snippet, centre in enumerate(view.centres):
-        window = clips.window(int(centre), frames, fields)
-        flow = store.flow(name, window.start, window.count)
-        if window.front or window.back:
-            repeats = np.ones(window.count, dtype=np.int64)
-            repeats[0] += window.front
-            repeats[-1] += window.back
-            flow = np.repeat(flow, repeats, axis=0)
-        square = out.shape[2:]
-        cut = np.empty((fields, 2, *square), dtype=np.uint8)
-        view.crop.flow(flow, cut)
-        out[:, snippet] = cut.reshape(2 * fields, *square)
+        stacking.write(
+            fields.stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],
+            stacking=how.stacking, mean=how.subtract_mean, bound=store.bound,
+        )  # fmt: skip

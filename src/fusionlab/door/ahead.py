@@ -26,9 +26,10 @@ def look_ahead(study: Study) -> None:
     """
     looked: set[str] = set()
     for arm in study.plan.arms:
-        if repr((recipe := data_recipe(arm.config), arm.config["split"])) not in looked:
-            looked.add(repr((recipe, arm.config["split"])))
-            expect_data(recipe, study.run, arm.config["split"])
+        recipe, left_out = data_recipe(arm.config), value(arm.config, "data.quarantine")
+        if repr((recipe, left_out, arm.config["split"])) not in looked:
+            looked.add(repr((recipe, left_out, arm.config["split"])))
+            expect_data(recipe, study.run, arm.config["split"], left_out)
         if arm.kind == "stream" and value(arm.config, "weights.source") is not None:
             published = study.plan.job(arm.job).path(study.folder) / "published"
             if published.is_dir():

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from fusionlab.door import conf
+from fusionlab.door import conf, quarantine
 from fusionlab.door.kinds import fits
 from fusionlab.door.wide import spread
 from fusionlab.errors import UserError, unknown
@@ -50,11 +50,13 @@ class Tree:
 
     def with_leaves(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
         """Plain and resolved, with these leaves set."""
-        content = self.content.copy()
+        content, leaves = self.content.copy(), quarantine.named(leaves)
         for path, value in leaves.items():
             for leaf, one in spread({path: value}).items():
                 if not _known(content, leaf):
                     raise _unknown(content, leaf, one)
+                if isinstance(one, str) and (word := conf.word_of(leaf)):
+                    raise UserError("this is chosen by a word of its own", got=f"{leaf}={one}", hint=f"{word}={one}")
                 fits(leaf if isinstance(value, Mapping) else path, OmegaConf.select(content, leaf), one)
         for leaf, value in spread(leaves).items():
             OmegaConf.update(content, leaf, value, merge=False)
@@ -62,6 +64,7 @@ class Tree:
             plain: dict[str, Any] = OmegaConf.to_container(content, resolve=True)  # type: ignore[assignment]
         except OmegaConfBaseException as error:
             raise UserError("the config cannot be resolved", got=str(error).splitlines()[0]) from error
+        plain["data"]["quarantine"] = quarantine.names(plain["data"].get("quarantine"))  # as an experiment has it
         return plain
 
 
@@ -80,7 +83,8 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
         with initialize_config_dir(str(conf.packaged()), version_base="1.3"):
             content = hydra_compose("config", overrides, return_hydra_config=True)
     except HydraException as error:
-        raise UserError("the config cannot be composed", got=str(error).strip().splitlines()[0]) from error
+        told = str(error).strip().splitlines()[0]
+        raise _nowhere(told, dict(group_choices)) or UserError("the config cannot be composed", got=told) from error
     except (OmegaConfBaseException, YAMLError) as error:
         told = " ".join(str(error).split())
         raise UserError(
@@ -91,6 +95,17 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     content.pop("hydra")
     OmegaConf.set_struct(content, True)
     return Tree(content, conf.words(choices))
+
+
+def _nowhere(told: str, choices: Mapping[str, str]) -> UserError | None:
+    """A data set of the user's that writes its flow down, and so leaves nothing to choose."""
+    flow = conf.PLACES["flow"]
+    if f"override '{flow}'" not in told:
+        return None
+    return UserError(
+        "this data set says itself how flow is estimated", got=f"data={choices.get('data')} flow={choices[flow]}",
+        hint=f"write into its yaml, instead of store.flow: defaults: [/flow@store.flow: {choices[flow]}, _self_]",
+    )  # fmt: skip
 
 
 def _known(content: DictConfig, path: str) -> bool:

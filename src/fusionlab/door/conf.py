@@ -8,8 +8,12 @@ from pathlib import Path
 from fusionlab.door.wide import spread
 from fusionlab.errors import UserError, unknown
 
-# Groups of which the tree holds a choice at several places, each with a word of its own.
-PLACES = {"appearance": "backbone@backbone.appearance", "motion": "backbone@backbone.motion"}
+# Groups whose choices stand elsewhere than their name says, or at several places: each place has a word.
+PLACES = {
+    "appearance": "backbone@backbone.appearance",
+    "motion": "backbone@backbone.motion",
+    "flow": "flow@data.store.flow",
+}
 
 # What people type for what is called otherwise here; any case is accepted besides.
 SPELLINGS = {
@@ -20,6 +24,7 @@ SPELLINGS = {
         "concat": "cat", "concatenation": "cat", "convolution": "conv", "add": "sum", "addition": "sum",
         "maximum": "max", "mul": "product", "multiply": "product", "average": "late", "softmax": "late",
     },
+    "flow": {"dualtvl1": "tvl1", "farnebäck": "farneback"},
     "temporal": {"2d": "pool2d", "3d": "pool3d", "2dpool": "pool2d", "3dpool": "pool3d", "3dconv": "conv3d"},
 }  # fmt: skip
 
@@ -68,6 +73,11 @@ def groups() -> dict[str, list[str]]:
 def folder_of(word: str) -> str:
     """The folder that a word chooses from."""
     return PLACES.get(word, word).partition("@")[0]
+
+
+def word_of(path: str) -> str | None:
+    """The word that chooses what stands at this place of the tree."""
+    return next((word for word, place in PLACES.items() if place.partition("@")[2] == path), None)
 
 
 def placed(choices: Mapping[str, str]) -> dict[str, str]:

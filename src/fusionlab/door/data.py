@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.prepare import prepare, prepared
 from fusionlab.door.parts import part
+from fusionlab.records.signature import value
 from fusionlab.study.recipes import data_recipe
-from fusionlab.video.store import Store
+from fusionlab.video.decode import reader
+from fusionlab.video.raft import Raft
+from fusionlab.video.store import Coding, Store
 
 if TYPE_CHECKING:
     from fusionlab.data.module import TwoStreamData
@@ -36,19 +39,16 @@ class Data:
         """Loaders for one stage; `config` is an arm's or a stream's recipe."""
         from fusionlab.data.module import TwoStreamData  # torch and lightning, which preparing does without
 
-        sampling = config["data"]["sampling"]
         return TwoStreamData(
             self.dataset,
             self.folder,
             split=config["split"],
             streams=streams,
-            snippets=snippets,
-            fields=sampling["fields"],
-            stride=sampling["stride"] if isinstance(sampling["stride"], int) else tuple(sampling["stride"]),
-            crop=sampling["crop"],
+            **sampling(config, snippets),
             batch_size=batch_size,
             seed=config["seed"]["data"],
-            validation=sampling["validation"],
+            validation=config["data"]["sampling"]["validation"],
+            quarantine=value(config, "data.quarantine"),
         )
 
     @property
@@ -57,8 +57,12 @@ class Data:
         return [self.dataset.kinds[name] for name in self.dataset.classes]
 
 
-def open_data(recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = print) -> Data:
-    """Make and prepare whatever is not there yet. `recipe`: the parts `dataset` and `store` of the data."""
+def open_data(
+    recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = print, *, quarantine: Sequence[str] = ()
+) -> Data:
+    """Make and prepare whatever is not there yet. `recipe`: the parts `dataset` and `store` of the data. Quarantined
+    videos need not be there.
+    """
     root = Path(run["data"])
     dataset: Dataset = part(recipe["dataset"])
     dataset.make(root / VIDEOS, processes=processes(run), say=say)
@@ -66,21 +70,51 @@ def open_data(recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = prin
     folder = prepare(
         dataset,
         root / STORES,
-        part(store["flow"]),
+        estimator(store, run),
         recipe=data_recipe({"data": recipe}),
         bound=store["bound"],
         size=store["size"],
+        coding=coding(recipe),
+        backward=value(recipe, "store.backward"),
+        with_reader=reader(value(recipe, "store.reader"), say),
+        images=run.get("flow"),
+        quarantine=frozenset(quarantine),
         processes=processes(run),
         say=say,
     )
     return Data(dataset, folder)
 
 
-def expect_data(recipe: Mapping[str, Any], run: Mapping[str, Any], split: int) -> None:
+def sampling(config: Mapping[str, Any], snippets: int) -> dict[str, Any]:
+    """How clips are cut, as `Sampling` and the loaders take it; `config` is an arm's or a stream's recipe."""
+    how = config["data"]["sampling"]
+    stride = how["stride"] if isinstance(how["stride"], int) else tuple(how["stride"])
+    younger = {leaf: value(config, f"data.sampling.{leaf}") for leaf in ("crops", "stacking", "subtract_mean", "test")}
+    return {"snippets": snippets, "fields": how["fields"], "stride": stride, "crop": how["crop"], **younger}
+
+
+def estimator(store: Mapping[str, Any], run: Mapping[str, Any]) -> Any:
+    """What makes flow, or where it comes from. Files of weights are looked for in `run.weights` by who has some."""
+    flow = part(store["flow"])
+    return flow.looking_in(run["weights"]) if isinstance(flow, Raft) else flow
+
+
+def coding(recipe: Mapping[str, Any]) -> Coding:
+    """How pictures lie in the store."""
+    codec = {leaf: value(recipe, f"store.codec.{leaf}") for leaf in ("frames", "flow", "quality")}
+    return Coding(**codec, rule=value(recipe, "store.rule"))
+
+
+def expect_data(
+    recipe: Mapping[str, Any], run: Mapping[str, Any], split: int, quarantine: Sequence[str] = ()
+) -> None:
     """A `UserError` for files that are not there and that nobody can make, in a moment and without making any."""
     root = Path(run["data"])
     packed = prepared(root / STORES, data_recipe({"data": recipe})) is not None
-    part(recipe["dataset"]).expect(root / VIDEOS, split=split, packed=packed)
+    part(recipe["dataset"]).expect(root / VIDEOS, split=split, packed=packed, quarantine=frozenset(quarantine))
+    flow = estimator(recipe["store"], run)
+    if isinstance(flow, Raft) and not packed:
+        flow.expect()
 
 
 def processes(run: Mapping[str, Any]) -> int:

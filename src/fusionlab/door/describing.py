@@ -28,6 +28,14 @@ trained counts the classifier on a descriptor too, which parameters, as in the p
 
 LEGEND = "  thin frames: frozen towers; thick: the arm's own; windows are kernel / stride, maps D×T×H×W of one clip"
 
+# How a test looks at a video (data/views.py).
+TESTED = {
+    "middle": "snippets spread evenly over it, the middle square, mirrored too",
+    "frame": "snippets spread evenly over it, the whole frame, mirrored too",
+    "final": "10 clips at the largest τ, spread evenly over it, the whole frame, mirrored too",
+    "simonyan": "25 clips at the smallest τ, spread evenly over it, four corners and the middle, mirrored too",
+}
+
 Lines = list[str]
 
 
@@ -95,7 +103,8 @@ def _times(arms: Sequence[Sized]) -> list[Lines]:
         found[repr(one.arm.config["data"]["sampling"])] = [
             f"time: T = {t} snippets, τ = {tau} frames apart, L = {length} fields of flow for each: {window}",
             f"  in training a clip spans (T − 1) τ + L = {spans} fields and reads {reads}; T · L = {t * length}",
-            "  in testing its snippets are spread evenly over the video; in a video that is too short τ shrinks",
+            f"  in testing {seen['views']} views a video: {TESTED[seen['test']]}",
+            "  in a video that is too short τ shrinks",
         ]
     return list(found.values())
 

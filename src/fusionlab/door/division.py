@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fusionlab.door.naming import arm_name, shown
 from fusionlab.door.point import Point
-from fusionlab.records.signature import signature
+from fusionlab.records.signature import signature, value
 from fusionlab.study.plan import Arm, Job
 from fusionlab.study.recipes import STREAMS, arm_recipe, cohort_recipe, data_recipe, stream_recipe
 
@@ -20,7 +20,7 @@ def jobs_of(arms: Sequence[tuple[str, Point]], shared: str) -> tuple[list[Job], 
     for kind, point in arms:
         run = {"run": point.config["run"]}
         store = f"prepare-{signature(data_recipe(point.config))}"
-        jobs.setdefault(store, Job(store, "prepare", f"jobs/{store}", (), {**data_recipe(point.config), **run}))
+        jobs[store] = _prepare(store, point, jobs.get(store))
         streams = {}
         for stream in STREAMS:
             recipe = stream_recipe(point.config, stream)
@@ -54,3 +54,12 @@ def jobs_of(arms: Sequence[tuple[str, Point]], shared: str) -> tuple[list[Job], 
         content = {"arms": [arm.config for arm, _ in members], "run": config["run"]}
         jobs[job] = Job(job, "cohort", f"jobs/{job}", needs, content, tuple(arm.name for arm, _ in members))
     return list(jobs.values()), planned
+
+
+def _prepare(store: str, point: Point, before: Job | None) -> Job:
+    """The job of a store. It leaves out what all of its arms leave out; who leaves out more does so when it reads."""
+    left_out = set(value(point.config, "data.quarantine"))
+    if before is not None:
+        left_out &= set(before.config["run"].get("quarantine", ()))
+    run = {**point.config["run"], **({"quarantine": sorted(left_out)} if left_out else {})}
+    return Job(store, "prepare", f"jobs/{store}", (), {**data_recipe(point.config), "run": run})

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from fusionlab.data.views import Sampling
+from fusionlab.door.data import sampling as cut
+from fusionlab.door.examine_store import examine_store
 from fusionlab.door.logger import LOGGERS
-from fusionlab.door.parts import part
 from fusionlab.errors import UserError, unknown
 from fusionlab.results.spec import Spec
 from fusionlab.study.recipes import STREAMS
@@ -57,31 +58,22 @@ def _data(data: Mapping[str, Any]) -> None:
             got=f"data.sampling.stride={stride}",
             hint="data.sampling.stride=4, or data.sampling.stride=[2,6]",
         )  # fmt: skip
-    stride = stride if isinstance(stride, int) else tuple(stride)
     for snippets in ("snippets", "stream_snippets"):
         _at_least(1, f"data.sampling.{snippets}", sampling[snippets])
-        Sampling(sampling[snippets], sampling["fields"], stride, sampling["crop"])
+        how = Sampling(**cut({"data": data}, sampling[snippets]))
+    if how.bidirectional and not store["backward"]:
+        raise UserError(
+            "bidirectional stacking needs flow that leads back, which is packed where it is asked for",
+            got="data.sampling.stacking=bidirectional data.store.backward=false",
+            hint="data.store.backward=true with it, or data.sampling.stacking=plain",
+        )  # fmt: skip
     if not 0 < sampling["validation"] < 0.5:
         raise UserError(
             "the validation set is a part below one half",
             got=f"data.sampling.validation={sampling['validation']}",
             hint="data.sampling.validation=0.1",
         )  # fmt: skip
-    if store["bound"] <= 0:
-        raise UserError(
-            "flow is packed up to a bound in pixels",
-            got=f"data.store.bound={store['bound']}",
-            hint="data.store.bound=4",
-        )
-    if store["size"] is not None:
-        _at_least(1, "data.store.size", store["size"])
-    flow = part(store["flow"])
-    if not (callable(flow) and hasattr(flow, "describe")):
-        raise UserError(
-            "this is no estimator of flow",
-            got=store["flow"]["_target_"],
-            allowed=["fusionlab.video.flow.Dis", "…Farneback"],
-        )
+    examine_store(store)
 
 
 def _towers(config: Mapping[str, Any]) -> None:

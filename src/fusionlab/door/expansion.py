@@ -14,13 +14,14 @@ from fusionlab.door.build import Blueprint
 from fusionlab.door.compose import tree
 from fusionlab.door.kinds import as_typed
 from fusionlab.door.overrides import Words
+from fusionlab.door.wide import WIDE
 from fusionlab.errors import UserError
 from fusionlab.records.signature import canonical
 from fusionlab.study.grid import Point, expand
 from fusionlab.study.recipes import ARM
 
 # What a tower and its taps follow from; the axes among these decide how a layer is spelled.
-TOWERS = ("backbone", *conf.PLACES, "data")
+TOWERS = ("backbone", *WIDE["backbone"], "data")
 
 
 def expanded(

@@ -16,7 +16,7 @@ from fusionlab.study.plan import Job, Plan
 def run_job(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     """Do the job's work and publish it; only the stages of training import torch."""
     if job.kind == "prepare":
-        data = open_data(job.config, job.config["run"])
+        data = open_data(job.config, job.config["run"], quarantine=job.config["run"].get("quarantine", ()))
         write_json(attempt.result / "store.json", {"store": data.store.hash})
     else:
         from fusionlab.door.stages import train_cohort, train_stream

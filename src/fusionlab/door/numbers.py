@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from fusionlab.backbones.tower import Tower
 from fusionlab.data.views import Sampling
+from fusionlab.door.data import sampling
 from fusionlab.door.printed import printed
 from fusionlab.door.sizing import Sized
 
@@ -80,7 +81,7 @@ def _part(one: Sized, part: str) -> Numbers:
 
 def time_seen(one: Sized) -> Numbers:
     """Snippets T, stride τ and fields L; what a training clip spans, reads, and what one prediction sees, in fields."""
-    how = _sampling(one.arm.config["data"]["sampling"])
+    how = Sampling(**sampling(one.arm.config, one.sampling["snippets"]))
     t, (low, high), length = how.snippets, how.strides, how.fields
     return {
         "snippets": t,
@@ -89,12 +90,8 @@ def time_seen(one: Sized) -> Numbers:
         "nominal_fields": t * length,
         "span_fields": [(t - 1) * tau + length for tau in (low, high)],
         "read_fields": [(t - 1) * min(tau, length) + length for tau in (low, high)],
+        "test": how.test,
+        "views": how.views,
         "reach_snippets": list(one.reach),
         "reach_fields": [[(n - 1) * tau + length for tau in (low, high)] for n in one.reach],
     }
-
-
-def _sampling(sampling: Mapping[str, Any]) -> Sampling:
-    stride = sampling["stride"]
-    tau = stride if isinstance(stride, int) else (stride[0], stride[1])
-    return Sampling(sampling["snippets"], sampling["fields"], tau, sampling["crop"])

@@ -14,6 +14,7 @@ from fusionlab.door.data import Data
 from fusionlab.records.circumstances import circumstances
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import new_record, write_record
+from fusionlab.records.signature import value
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
 from fusionlab.training.evaluate import Scores, accuracy
@@ -70,9 +71,16 @@ class Recorder:
             "decoder": store.made["decoder"],
             "flow": store.made["flow"],
         }
+        if left_out := value(arm.config, "data.quarantine"):
+            result["quarantined"] = self._quarantined(arm.config["split"], frozenset(left_out))
         if initial is not None:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
         self._write(arm, predictions, result=result)
+
+    def _quarantined(self, split: int, left_out: frozenset[str]) -> dict[str, int]:
+        """How many videos of each list were left out; which, the config names."""
+        lists = zip(("train", "test"), self.data.dataset.lists(split), strict=True)
+        return {which: sum(name in left_out for name, _ in entries) for which, entries in lists}
 
     def failed(self, arm: Arm, reason: str) -> None:
         """The record of an arm that diverged or could not be built: a result too."""

@@ -17,6 +17,7 @@ from fusionlab.door.stages import trained_streams
 from fusionlab.errors import unknown
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import find_records, read_record
+from fusionlab.records.signature import value
 from fusionlab.study import plan as plans
 from fusionlab.study.plan import Arm, Plan
 from fusionlab.study.recipes import data_recipe
@@ -58,7 +59,7 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
         return f"{record['status']}: {record['reason']}"
     run = job.config["run"]
     torch.set_num_threads(arm.config["trainer"]["threads"])
-    data = open_data(data_recipe(arm.config), run)
+    data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
     optim = arm.config["optim"]
     size = (optim if arm.kind == "stream" else optim["fusion"])["batch_size"]
     test = data.module(

@@ -12,9 +12,11 @@ from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
 from fusionlab.door import build
 from fusionlab.door.data import open_data
+from fusionlab.door.frames import expect_frames
 from fusionlab.door.recording import Recorder, published_weights
 from fusionlab.errors import UserError
 from fusionlab.records.record import read_records
+from fusionlab.records.signature import value
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import STREAMS, data_recipe
@@ -33,7 +35,7 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     run, stream, optim = config["run"], config["stream"], config["optim"]
     torch.set_num_threads(config["trainer"]["threads"])
-    data = open_data(data_recipe(config), run, _say)
+    data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
     tower = build.tower(config["tower"], stream, config["data"], len(data.dataset.classes))
     net = StreamNet(tower, stream, seed=config["seed"]["init"])
@@ -72,21 +74,22 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     config, run = job.config["arms"][0], job.config["run"]
     arms = [plan.arm(name) for name in job.arms]
     torch.set_num_threads(config["trainer"]["threads"])
-    data = open_data(data_recipe(config), run, _say)
+    data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
     appearance, motion = trained_streams(plan, study, job, config, len(data.dataset.classes), data.store.hash)
+    optim, blueprint = config["optim"]["fusion"], build.Blueprint()
+    loaders = data.module(
+        config, streams="both", snippets=config["data"]["sampling"]["snippets"], batch_size=optim["batch_size"]
+    )
     nets: dict[str, Net] = {}
     for arm in arms:
         try:
+            expect_frames(arm.config, loaders.test_sizes(), blueprint)
             nets[arm.name] = build.net(arm.config, appearance, motion)
         except UserError as error:  # known parts are checked when a study is planned; a user's own may still fail here
             recorder.failed(arm, str(error))
     if not nets:
         return
-    optim = config["optim"]["fusion"]
-    loaders = data.module(
-        config, streams="both", snippets=config["data"]["sampling"]["snippets"], batch_size=optim["batch_size"]
-    )
     cohort = Cohort(Trunk(appearance, motion), nets, recipe(optim), seed=config["seed"]["dropout"])
     outcomes = _fit(cohort, loaders, {**config, "run": run}, attempt, "cohort")
     scores = evaluate_cohort(cohort, loaders.test_dataloader(), device=build.device(run))

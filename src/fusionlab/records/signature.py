@@ -33,6 +33,21 @@ NEUTRAL: dict[str, Leaf] = {
     "weights.head": "keep",
     "temporal.side": None,
     "fusion.classifier": "softmax",
+    "data.sampling.crops": "square",
+    "data.sampling.stacking": "plain",
+    "data.sampling.subtract_mean": False,
+    "data.sampling.test": "middle",
+    "data.quarantine": [],
+    "data.dataset.counts": True,
+    "dataset.counts": True,
+    **{
+        f"{above}store.{leaf}": neutral
+        for above in ("data.", "")  # of an arm, and in the recipe of a store
+        for leaf, neutral in (
+            ("backward", False), ("rule", "bound"), ("reader", "auto"), ("codec.frames", "raw"), ("codec.flow", "raw"),
+            ("codec.quality", 95),
+        )
+    },
 }
 
 _PLAIN = re.compile(r"[^.\[\]\"]+")

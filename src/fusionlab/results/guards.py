@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -39,6 +40,8 @@ def guards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         *_seeds(done),
         *_apart(done, axes, "prepared data", lambda entry: str(entry.result.get("data") or "")[:12]),
         *_apart(done, axes, "decoder", lambda entry: entry.result.get("decoder")),
+        *_apart(done, axes, "optical flow", _flow),
+        *_apart(done, axes, "quarantine", _quarantine),
         *_apart(done, axes, "numbers of test videos", _totals),
         *_apart(done, axes, "code", _commit),
         *_apart(done, axes, "torch", lambda entry: _around(entry).get("packages", {}).get("torch")),
@@ -106,6 +109,27 @@ def _around(entry: Entry) -> Mapping[str, Any]:
 def _commit(entry: Entry) -> str | None:
     commit = _around(entry).get("commit")
     return None if not commit else str(commit)[:10] + (" with changes" if _around(entry).get("dirty") else "")
+
+
+def _flow(entry: Entry) -> str | None:
+    """Method, rule and bound; which numbers of the method differ is told by the config."""
+    flow = entry.result.get("flow")
+    if not isinstance(flow, Mapping):
+        return None
+    return f"{flow.get('method')} by {flow.get('rule', 'bound')}, ±{flow.get('bound')} px"
+
+
+def _quarantine(entry: Entry) -> str:
+    names = quarantined(entry)
+    if not names:
+        return "none"
+    return f"{len(names)} videos ({hashlib.sha256(canonical(names).encode()).hexdigest()[:8]})"
+
+
+def quarantined(entry: Entry) -> list[str]:
+    """The videos that its record names as left out."""
+    names: list[str] = (entry.record.get("config", {}).get("data") or {}).get("quarantine") or []
+    return names
 
 
 def _totals(entry: Entry) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fusionlab.results.figures import ceiling, listed, percent, points, points_between, typed
 from fusionlab.results.gains import differences
-from fusionlab.results.guards import telling, title
+from fusionlab.results.guards import quarantined, telling, title
 from fusionlab.results.load import TOGETHER
 from fusionlab.results.rows import Row, constant_axes
 from fusionlab.results.spec import Paper, Spec
@@ -49,11 +49,23 @@ def general(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
         notes.append("In all rows: " + ", ".join(f"{axis} {typed(value)}" for axis, value in constant.items()) + ".")
     notes += _accuracy(done)
     notes += _kinds(done)
+    notes += _quarantine(done)
     gained = [row for row in done if kind in row.gains]
     if gained:
         notes += _gains(gained, spec, kind)
         notes += _spread(gained, spec, kind)
     return notes + (_paper(rows, spec.paper) if spec.paper else [])
+
+
+def _quarantine(rows: Sequence[Row]) -> list[str]:
+    """Where all rows leave out the same; where they do not, a guard says so."""
+    done = [entry for row in rows for entry in row.done]
+    left_out = {tuple(quarantined(entry)) for entry in done}
+    if len(left_out) != 1 or not (names := left_out.pop()):
+        return []
+    counts = done[0].result.get("quarantined", {})
+    lists = ", ".join(f"{count} of the {which} list" for which, count in counts.items())
+    return [f"Quarantined: {len(names)} videos ({lists}), by name in each record's config; they are in no figure."]
 
 
 def _accuracy(rows: Sequence[Row]) -> list[str]:

@@ -2,23 +2,30 @@
 
 The promise of a reader: frame i is the i-th picture of the file as it is shown, turned upright, and there are
 as many as can be decoded. Reading is sequential only. decord's random access returns wrong frames without a
-word on some files (MPEG-4 with packed B-frames), so that nothing here seeks.
+word on some files (MPEG-4 with packed B-frames), so that nothing here seeks (see `video.film`).
+
+Of several video streams in a file both backends read the one that FFmpeg calls the best, the largest: decord can read no
+other. `several_streams` says that there are more.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError, unknown
 
+if TYPE_CHECKING:
+    import av
+
+_said: list[str] = []  # what was said once in this process
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
@@ -46,21 +53,18 @@ class PyAV:
     def frames(self, path: Path) -> Iterator[Frame]:
         import av
 
-        _must_exist(path)
+        must_exist(path)
         empty = True
         try:
             # One real HMDB51 file has a title that is not UTF-8, which is an error by default.
-            with av.open(str(path), metadata_errors="ignore") as container:
+            with av.open(local(path), metadata_errors="ignore") as container:
                 stream = container.streams.best("video")  # FFmpeg's choice among several, as decord's
                 if not isinstance(stream, av.VideoStream):
                     raise UserError("no video in this file", got=path)
                 stream.codec_context.thread_count = 1
                 for picture in container.decode(stream):
-                    frame: Frame = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-                    if picture.rotation:  # PyAV tells the rotation and leaves it to us; decord applies it
-                        frame = np.rot90(frame, picture.rotation // 90).copy()
                     empty = False
-                    yield frame
+                    yield upright(picture)
         except av.FFmpegError as error:
             raise UserError(f"this video cannot be decoded ({error.strerror})", got=path) from error
         if empty:
@@ -82,14 +86,14 @@ class Decord:
     def frames(self, path: Path) -> Iterator[Frame]:
         import decord
 
-        _must_exist(path)
+        must_exist(path)
         shown = 0  # frames handed out; one more is held back
         before: Frame | None = None
         held: Frame | None = None
         try:
-            video = decord.VideoReader(str(path), num_threads=1)
+            video = decord.VideoReader(local(path), num_threads=1)
             while True:
-                frame = _three_channels(video.next().asnumpy())
+                frame = three_channels(video.next().asnumpy())
                 if held is not None:
                     yield held
                     shown += 1
@@ -97,6 +101,8 @@ class Decord:
         except StopIteration:
             pass
         except (decord.DECORDError, RuntimeError) as error:
+            if held is not None:
+                yield held
             lines = str(error).strip().splitlines() or ["unknown reason"]
             raise UserError(f"this video cannot be decoded ({lines[0]})", got=path) from error
         if held is None:
@@ -110,13 +116,22 @@ class Decord:
         yield held
 
 
+def upright(picture: av.VideoFrame) -> Frame:
+    """PyAV's picture as RGB. PyAV tells the rotation and leaves it to us; decord applies it."""
+    frame: Frame = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
+    return np.rot90(frame, picture.rotation // 90).copy() if picture.rotation else frame
+
+
 READERS: dict[str, type[Decord] | type[PyAV]] = {"decord": Decord, "pyav": PyAV}
 
 
-def reader(name: str = "auto") -> Reader:
-    """A reader by name; `auto` is decord, or PyAV where decord has no wheel (aarch64, macOS)."""
+def reader(name: str = "auto", say: Callable[[str], None] | None = None) -> Reader:
+    """A reader by name; `auto` is decord, or PyAV where decord has no wheel (aarch64, macOS), which is said once."""
     if name == "auto":
         name = "decord" if importlib.util.find_spec("decord") else "pyav"
+        if name == "pyav" and say is not None and not _said:
+            _said.append(name)
+            say("decord has no wheel for this machine: videos are read by PyAV")
     if name not in READERS:
         raise unknown("video reader", name, ["auto", *READERS], form="reader={}")
     return READERS[name]()
@@ -127,7 +142,7 @@ def read(path: Path, with_reader: Reader | None = None) -> NDArray[np.uint8]:
     return np.stack(list((with_reader or reader()).frames(path)))
 
 
-def _three_channels(frame: Frame) -> Frame:
+def three_channels(frame: Frame) -> Frame:
     """The frame without decord's padding.
 
     decord pads rows to a multiple of 64 pixels, and where the width divides that (24, 48, 96, 144 …) takes
@@ -139,7 +154,12 @@ def _three_channels(frame: Frame) -> Frame:
     return frame.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3).copy()
 
 
-def _must_exist(path: Path) -> None:
+def local(path: Path) -> str:
+    """A name that is a file's, whatever it looks like: FFmpeg takes `http:x.avi` or `concat:a|b` for something else."""
+    return str(path.absolute())
+
+
+def must_exist(path: Path) -> None:
     if not path.is_file():
         raise UserError("no such video file", got=path)
     if path.stat().st_size == 0:

@@ -1,7 +1,7 @@
-"""Optical flow between two grey frames: (previous, next) → (u, v), in pixels, u to the right and v downwards.
+"""Optical flow between two frames: (previous, next) → (u, v), in pixels, u to the right and v downwards.
 
-Flow reads luma only. An estimator is a small value (it pickles, compares and describes itself) and keeps no
-state between calls. OpenCV is held to one thread inside: its result depends on the number of threads, and
+An estimator reads luma, or colour if it says so. It is a small value (it pickles, compares and describes itself) and
+keeps no state between calls. OpenCV is held to one thread inside: its result depends on the number of threads, and
 processes share the cores instead.
 
 Measured at 56×56, one thread, textured discs of radius 4–5 px on a circle of radius 6 over a still ground;
@@ -17,15 +17,20 @@ mean end-point error inside the disc at 1, 2, 3 px a frame; milliseconds a pair:
 
 Patches of 5 are better still on random texture, and more often wrong by a period on a pattern that repeats;
 hence 6.
+
+Milliseconds a pair at 340×256, one core, a clip of UCF101 (median; the choices of `flow=`):
+
+    dis 30      dis_medium 15      farneback 22      tvl1 1220 (400 where nothing moves)      raft 510 (large: 1980)
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import cv2
 import numpy as np
@@ -34,12 +39,20 @@ from numpy.typing import NDArray
 from fusionlab.errors import UserError
 
 Gray = NDArray[np.uint8]  # (H, W)
+Picture = NDArray[np.uint8]  # (H, W) of an estimator that reads luma, (H, W, 3) of one that reads rgb
+LUMA, RGB = "luma", "rgb"
+READS = (LUMA, RGB)
 
 
 class Estimator(Protocol):
     """A method of optical flow."""
 
-    def __call__(self, previous: Gray, following: Gray) -> NDArray[np.float32]:
+    @property
+    def reads(self) -> str:
+        """What it is shown: LUMA or RGB."""
+        ...
+
+    def __call__(self, previous: Picture, following: Picture, /) -> NDArray[np.float32]:
         """(2, H, W): u, v of the pixels of `previous`."""
         ...
 
@@ -55,11 +68,19 @@ def gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(tall, cv2.COLOR_RGB2GRAY), dtype=np.uint8).reshape(*lead, height, width)
 
 
-def fields(estimator: Estimator, frames: NDArray[np.uint8]) -> Iterator[NDArray[np.float32]]:
-    """The T − 1 fields (2, H, W) of RGB frames (T, H, W, 3); field k leads from frame k to frame k + 1."""
-    luma = gray(frames)
-    for previous, following in itertools.pairwise(luma):
-        yield estimator(previous, following)
+def seen(estimator: Estimator, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """What an estimator is shown of RGB frames (…, H, W, 3)."""
+    return rgb if estimator.reads == RGB else gray(rgb)
+
+
+def fields(estimator: Estimator, frames: NDArray[np.uint8], *, backward: bool = False) -> Iterator[NDArray[np.float32]]:
+    """The T − 1 fields (2, H, W) of RGB frames (T, H, W, 3).
+
+    Field k leads from frame k to frame k + 1: its vectors stand at the pixels of frame k. `backward`: from frame k + 1
+    to frame k, at the pixels of frame k + 1.
+    """
+    for previous, following in itertools.pairwise(seen(estimator, frames)):
+        yield estimator(following, previous) if backward else estimator(previous, following)
 
 
 @dataclass(frozen=True)
@@ -78,6 +99,11 @@ class Dis:
     iterations: int = 16  # of gradient descent, per patch
     refinements: int = 0  # variational; they smooth small movers away and double the time
 
+    reads: ClassVar[str] = LUMA
+
+    def __post_init__(self) -> None:
+        at_least(self, finest_scale=0, patch_size=1, patch_stride=1, iterations=1, refinements=0)
+
     def __call__(self, previous: Gray, following: Gray) -> NDArray[np.float32]:
         # A fresh object a pair costs microseconds and carries nothing from one pair to the next.
         dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
@@ -86,8 +112,8 @@ class Dis:
         dis.setPatchStride(self.patch_stride)
         dis.setGradientDescentIterations(self.iterations)
         dis.setVariationalRefinementIterations(self.refinements)
-        with _one_thread(previous):
-            return _planes(dis.calc(previous, following, None))
+        with one_thread(previous):
+            return planes(dis.calc(previous, following, None))
 
     def describe(self) -> dict[str, Any]:
         return {"method": "dis", **asdict(self), "opencv": cv2.__version__}
@@ -98,28 +124,56 @@ class Farneback:
     """Polynomial expansion (Farnebäck 2003), with windows small enough for small movers."""
 
     window: int = 5
-    levels: int = 1
+    levels: int = 1  # of a pyramid that halves; 1: the full resolution alone
     iterations: int = 3
     poly_n: int = 5
     poly_sigma: float = 1.1
 
+    reads: ClassVar[str] = LUMA
+
+    def __post_init__(self) -> None:
+        at_least(self, window=1, levels=1, iterations=1, poly_n=1)
+        above_zero(self, "poly_sigma")
+
     def __call__(self, previous: Gray, following: Gray) -> NDArray[np.float32]:
         numbers = (0.5, self.levels, self.window, self.iterations, self.poly_n, self.poly_sigma, 0)
         farneback: Any = cv2.calcOpticalFlowFarneback  # its stub forbids None for "no initial flow"
-        with _one_thread(previous):
-            return _planes(farneback(previous, following, None, *numbers))
+        with one_thread(previous):
+            return planes(farneback(previous, following, None, *numbers))
 
     def describe(self) -> dict[str, Any]:
         return {"method": "farneback", **asdict(self), "opencv": cv2.__version__}
 
 
-def _planes(flow: Any) -> NDArray[np.float32]:
+def at_least(estimator: Estimator, **least: int) -> None:
+    """Refuse what is no whole number, or too small: OpenCV would say it in the middle of the work, or not at all."""
+    for name, lowest in least.items():
+        value = getattr(estimator, name)
+        if type(value) is not int or value < lowest:
+            raise UserError(
+                f"{name} of {type(estimator).__name__} is a whole number", got=f"data.store.flow.{name}={value}",
+                allowed=[f"{lowest}, {lowest + 1}, …"],
+            )  # fmt: skip
+
+
+def above_zero(estimator: Estimator, *names: str) -> None:
+    """Refuse what is no number above zero."""
+    for name in names:
+        value = getattr(estimator, name)
+        if type(value) not in (int, float) or not 0 < value < math.inf:
+            raise UserError(
+                f"{name} of {type(estimator).__name__} is a number above zero", got=f"data.store.flow.{name}={value}"
+            )
+
+
+def planes(flow: Any) -> NDArray[np.float32]:
     """OpenCV's (H, W, 2) as (2, H, W)."""
     return np.ascontiguousarray(np.moveaxis(np.asarray(flow, dtype=np.float32), 2, 0))
 
 
 @contextlib.contextmanager
-def _one_thread(picture: Gray) -> Iterator[None]:
+def one_thread(picture: Gray) -> Iterator[None]:
+    """OpenCV on one thread; what it refuses about frames of this size is told."""
     threads = cv2.getNumThreads()
     if threads != 1:
         cv2.setNumThreads(1)

@@ -1,21 +1,29 @@
 """The packed store of a data set: what training reads instead of video files.
 
-    <signature>/index.json            what is in it, and from what it was made
-    <signature>/part-00000/frames.bin bytes of the frames, (T, H, W, 3) a video, one video after the other
-    <signature>/part-00000/flow.bin   bytes of the quantised fields, (T − 1, 2, H, W) a video
+    <signature>/index.json               what is in it, and from what it was made
+    <signature>/part-00000/frames.bin    the frames, one video after the other
+    <signature>/part-00000/flow.bin      the quantised fields; backward.bin: those that lead back, where asked for
+    <signature>/part-00000/part.jsonl    what was packed, line by line (see `video.writing`)
 
-A window of L fields is one contiguous read, a frame another. The bytes are raw: a pixel costs 5 bytes a frame
-and no time. The index names the codec, so that others can come. Parts are as they were written; nothing is
-copied when a store is finished. The `hash` of a store says what it holds, whatever the parts: sha256 over
-each video's label, shape and digest, and over how flow was made.
+A video's frames, its fields, and its backward fields are each one run of bytes in such a file:
+
+    raw      (T, H, W, 3) or (T − 1, 2, H, W)
+    coded    one picture after the other, then where each begins: (n + 1) int64, from the start of the run
+    after it, where each field was scaled by itself: lowest and highest of u and of v, (T − 1, 2, 2) float32
+
+So a window of L fields is one read, a frame another, and there are a few files for thousands of videos. Parts are as
+they were written; nothing is copied when a store is finished. The `hash` of a store says what it holds, whatever the
+parts: sha256 over each video's label, shape and digest, and over how flow was made.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-import mmap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +31,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import disk_errors, read_json, write_text
+from fusionlab.records.files import read_json, write_text
+from fusionlab.video.codecs import QUALITY, RAW, Codec, fields_codec, frames_codec
+from fusionlab.video.part_files import PartFiles
+from fusionlab.video.quantise import BOUND, to_bound
 
 SCHEMA = 1
-CODEC = "raw"
 INDEX = "index.json"
-FRAMES, FLOW = "frames.bin", "flow.bin"
+FRAMES, FLOW, BACKWARD = "frames.bin", "flow.bin", "backward.bin"
+RULES = ("bound", "field")
+OFFSET, RANGE = np.dtype("<i8"), np.dtype("<f4")
 Bytes = NDArray[np.uint8]
+Fields = Bytes | list[Bytes]  # one array where that costs nothing; both are indexed and iterated alike
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How pictures lie in a store: by which codec, and by which rule flow became bytes."""
+
+    frames: str = RAW
+    flow: str = RAW
+    quality: int = QUALITY  # of JPEG
+    rule: str = "bound"  # or field: each scaled by its own lowest and highest value, as in 2014
+
+    @property
+    def name(self) -> Any:
+        """For the index; "raw" is as stores were before there was any other."""
+        return RAW if (self.frames, self.flow, self.rule) == (RAW, RAW, "bound") else asdict(self)
+
+    @classmethod
+    def named(cls, name: Any) -> Coding:
+        return cls() if name == RAW else cls(**name)
+
+    def codec(self, file: str) -> Codec | None:
+        """Of one of the files; None is raw."""
+        of = frames_codec if file == FRAMES else fields_codec
+        return of(self.codec_name(file), self.quality)
+
+    def codec_name(self, file: str) -> str:
+        return self.frames if file == FRAMES else self.flow
+
+    @property
+    def by_field(self) -> bool:
+        return self.rule == "field"
 
 
 @dataclass(frozen=True)
 class Video:
-    """One video's place in the store."""
+    """One video's place in the store. `…_bytes` are those of the pictures alone; None: raw, whose size follows."""
 
     label: int
     frames: int
@@ -43,114 +87,157 @@ class Video:
     part: str
     frames_at: int  # first byte in frames.bin
     flow_at: int  # first byte in flow.bin
-    sha256: str  # of its frames, then its flow
+    sha256: str  # of its frames, then its flow, as they are stored
+    frames_coded: int | None = None
+    flow_coded: int | None = None
+    backward_at: int | None = None
+    backward_coded: int | None = None
 
     @property
     def frames_bytes(self) -> int:
-        return self.frames * self.height * self.width * 3
+        raw = self.frames * self.height * self.width * 3
+        return raw if self.frames_coded is None else self.frames_coded
 
     @property
     def flow_bytes(self) -> int:
-        return (self.frames - 1) * self.height * self.width * 2
+        raw = (self.frames - 1) * self.height * self.width * 2
+        return raw if self.flow_coded is None else self.flow_coded
+
+    def run(self, file: str, coding: Coding) -> Run:
+        """Where its pictures lie in a file."""
+        codec = coding.codec(file)
+        count = self.frames if file == FRAMES else self.frames - 1
+        ranges = 0 if file == FRAMES or not coding.by_field else count
+        if file == FRAMES:
+            at, size = self.frames_at, self.frames_bytes
+        elif file == FLOW:
+            at, size = self.flow_at, self.flow_bytes
+        else:
+            assert self.backward_at is not None, "no backward flow"
+            at, size = self.backward_at, self.flow_bytes if self.backward_coded is None else self.backward_coded
+        return Run(at, size, 0 if codec is None else count * codec.pieces + 1, ranges)
 
 
-class PartWriter:
-    """Packs videos into one part folder, in the order in which they come; use it in a `with`."""
+@dataclass(frozen=True)
+class Run:
+    """Bytes of pictures from `at` on, then the table of offsets, then the ranges."""
 
-    def __init__(self, folder: Path, part: str) -> None:
-        self.folder, self.part = folder, part
-        self.videos: dict[str, Video] = {}
-        self._at = [0, 0]
+    at: int
+    size: int
+    offsets: int  # how many; 0: raw
+    ranges: int
 
-    def __enter__(self) -> PartWriter:
-        with disk_errors(self.folder):
-            self.folder.mkdir(parents=True)
-            self._files = [open(self.folder / FRAMES, "wb"), open(self.folder / FLOW, "wb")]
-        return self
+    @property
+    def table(self) -> int:
+        """Where the offsets begin."""
+        return self.at + self.size
 
-    def __exit__(self, *_: object) -> None:
-        with disk_errors(self.folder):
-            for file in self._files:
-                file.close()
+    @property
+    def scales(self) -> int:
+        """Where the ranges begin."""
+        return self.table + self.offsets * OFFSET.itemsize
 
-    def add(self, name: str, label: int, frames: Bytes, flow: Bytes) -> None:
-        """One video: frames (T, H, W, 3) and quantised flow (T − 1, 2, H, W)."""
-        count, height, width, _ = frames.shape
-        assert flow.shape == (count - 1, 2, height, width), f"{name}: frames {frames.shape}, flow {flow.shape}"
-        assert name not in self.videos, f"{name} twice in one part"
-        digest = hashlib.sha256()
-        frames_at, flow_at = self._at
-        for which, pixels in enumerate((frames, flow)):
-            whole = np.ascontiguousarray(pixels)
-            digest.update(whole.data)
-            with disk_errors(self.folder):
-                self._files[which].write(whole.data)
-            self._at[which] += whole.nbytes
-        self.videos[name] = Video(label, count, height, width, self.part, frames_at, flow_at, digest.hexdigest())
+    @property
+    def end(self) -> int:
+        return self.scales + self.ranges * 4 * RANGE.itemsize
 
 
-def content_hash(videos: dict[str, Video], made: dict[str, Any]) -> str:
+def files_of(video: Video) -> tuple[str, ...]:
+    return (FRAMES, FLOW) if video.backward_at is None else (FRAMES, FLOW, BACKWARD)
+
+
+def content_hash(videos: Mapping[str, Video], made: Mapping[str, Any], coding: Coding | None = None) -> str:
     """sha256 of what the store holds and how it was made, whatever the parts it lies in."""
     content = {
         name: [video.label, video.frames, video.height, video.width, video.sha256] for name, video in videos.items()
     }
-    text = json.dumps({"schema": SCHEMA, "codec": CODEC, "made": made, "videos": content}, sort_keys=True)
+    codec = (coding or Coding()).name
+    text = json.dumps({"schema": SCHEMA, "codec": codec, "made": made, "videos": content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_index(folder: Path, videos: dict[str, Video], signature: str, recipe: Any, made: dict[str, Any]) -> None:
-    """Complete a folder of parts with its index; `made` says how: decoder, flow with its bound, size."""
+def write_index(
+    folder: Path,
+    videos: Mapping[str, Video],
+    signature: str,
+    recipe: Any,
+    made: Mapping[str, Any],
+    coding: Coding | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Complete a folder of parts with its index; `made` says how: decoder, flow with its bound, size. `notes`: what was
+    seen in single videos.
+    """
+    coding = coding or Coding()
     index = {
         "schema": SCHEMA,
-        "codec": CODEC,
+        "codec": coding.name,
         "signature": signature,
-        "hash": content_hash(videos, made),
+        "hash": content_hash(videos, made, coding),
         "recipe": recipe,
         "made": made,
-        "videos": {name: asdict(video) for name, video in videos.items()},
+        "notes": {name: list(said) for name, said in (notes or {}).items()},
+        "videos": {name: _plain(video) for name, video in videos.items()},
     }
     write_text(folder / INDEX, json.dumps(index, separators=(",", ":")) + "\n")
 
 
+def _plain(video: Video) -> dict[str, Any]:
+    return {leaf: value for leaf, value in asdict(video).items() if value is not None}
+
+
 class Store:
-    """A finished store, opened for reading. Files are mapped when first touched, once per process."""
+    """A finished store, opened for reading. Files are opened when first touched, once per process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         index = read_json(folder / INDEX)
-        if not isinstance(index, dict) or index.get("schema") != SCHEMA or index.get("codec") != CODEC:
-            raise UserError("this store is of another version", got=folder, hint="python -m fusionlab.prepare")
+        try:
+            assert index["schema"] == SCHEMA
+            self.coding = Coding.named(index["codec"])
+            self._codecs = {file: self.coding.codec(file) for file in (FRAMES, FLOW, BACKWARD)}
+            self.videos = {name: Video(**place) for name, place in index["videos"].items()}
+        except (AssertionError, KeyError, TypeError, AttributeError, UserError) as error:
+            hint = "python -m fusionlab.prepare"
+            raise UserError("this store is of another version", got=folder, hint=hint) from error
         self.made: dict[str, Any] = index["made"]
         self.recipe: Any = index["recipe"]
         self.signature: str = index["signature"]
         self.hash: str = index["hash"]
-        self.videos = {name: Video(**place) for name, place in index["videos"].items()}
-        self._maps: dict[tuple[str, str], Bytes] = {}
+        self.notes: dict[str, list[str]] = index.get("notes", {})
+        self.bound = float(self.made.get("flow", {}).get("bound", BOUND))
+        self._files = PartFiles(folder)
 
     @classmethod
     def open(cls, folder: Path) -> Store:
         """The store in a folder, checked: its index is what was hashed, and each part has all its bytes."""
         store = cls(folder)
-        if content_hash(store.videos, store.made) != store.hash:
+        if content_hash(store.videos, store.made, store.coding) != store.hash:
             raise UserError("the index of this store does not match its hash", got=folder)
         sizes: dict[Path, int] = {}
         for video in store.videos.values():
-            part = folder / video.part
-            frames_end, flow_end = video.frames_at + video.frames_bytes, video.flow_at + video.flow_bytes
-            for file, end in ((FRAMES, frames_end), (FLOW, flow_end)):
-                sizes[part / file] = max(sizes.get(part / file, 0), end)
-        for file_path, size in sizes.items():
-            if not file_path.is_file() or file_path.stat().st_size != size:
-                raise UserError("a part of this store is missing or cut", got=file_path)
+            for file in files_of(video):
+                path = folder / video.part / file
+                sizes[path] = max(sizes.get(path, 0), video.run(file, store.coding).end)
+        for path, size in sizes.items():
+            if not path.is_file() or path.stat().st_size < size:
+                raise UserError("a part of this store is missing or cut", got=path)
         return store
 
     def verify(self) -> None:
         """Read every byte and compare it with its digest."""
-        for name, video in self.videos.items():
-            digest = hashlib.sha256(self._frames(video).data)
-            digest.update(self._flow(video).data)
-            if digest.hexdigest() != video.sha256:
-                raise UserError("the content of this store is damaged", got=f"{name} in {self.folder / video.part}")
+        for name in self.videos:
+            self.verify_video(name)
+
+    def verify_video(self, name: str) -> None:
+        """Read every byte of one video."""
+        video = self.video(name)
+        if digest(partial(self._files.read, video.part), video, self.coding) != video.sha256:
+            raise UserError("the content of this store is damaged", got=f"{name} in {self.folder / video.part}")
+
+    @property
+    def has_backward(self) -> bool:
+        return all(video.backward_at is not None for video in self.videos.values())
 
     def video(self, name: str) -> Video:
         """Place and shape of a video."""
@@ -158,36 +245,98 @@ class Store:
             raise UserError("a video is not in the store", got=f"{name} in {self.folder}")
         return self.videos[name]
 
-    def frames(self, name: str, times: NDArray[np.int64] | list[int]) -> Bytes:
+    def frames(self, name: str, times: NDArray[np.int64] | Sequence[int]) -> Bytes:
         """The frames at the given times: (n, H, W, 3)."""
-        return np.take(self._frames(self.video(name)), times, axis=0)
+        video = self.video(name)
+        if self._codecs[FRAMES] is None:
+            return np.take(self._raw(video, FRAMES), times, axis=0)
+        out = np.empty((len(times), video.height, video.width, 3), dtype=np.uint8)
+        for place, frame in enumerate(self.each_frame(name, times)):
+            out[place] = frame
+        return out
 
-    def flow(self, name: str, start: int, count: int) -> Bytes:
-        """`count` fields from the one that leads from frame `start` on: (count, 2, H, W), not a copy."""
+    def each_frame(self, name: str, times: NDArray[np.int64] | Sequence[int]) -> Fields:
+        """The frames one by one, (H, W, 3) each: no copy is made of them all."""
+        video = self.video(name)
+        wanted = [int(time) for time in times]
+        assert all(0 <= time < video.frames for time in wanted), f"{name}: {video.frames} frames"
+        if self._codecs[FRAMES] is None:
+            raw = self._raw(video, FRAMES)
+            return [raw[time] for time in wanted]
+        return [self._decoded(name, video, FRAMES, time, 1)[0] for time in wanted]
+
+    def flow(self, name: str, start: int, count: int, backward: bool = False) -> Fields:
+        """`count` fields from that between frames `start` and `start + 1` on: (2, H, W) each, by the one common bound.
+
+        Forward fields lead from frame k to k + 1, backward ones from k + 1 to k.
+        """
         video = self.video(name)
         assert start >= 0 and count >= 0 and start + count < video.frames, f"{name}: {video.frames - 1} fields"
-        return self._flow(video)[start : start + count]
+        file = BACKWARD if backward else FLOW
+        if backward and video.backward_at is None:
+            raise UserError(
+                "this store holds no backward flow", got=self.folder, hint="data.store.backward=true packs it"
+            )
+        if self._codecs[file] is None:
+            fields: Fields = self._raw(video, file)[start : start + count]
+        else:
+            fields = self._decoded(name, video, file, start, count)
+        return self._levelled(video, file, start, fields) if self.coding.by_field else fields
 
     def all_frames(self, name: str) -> Bytes:
-        """All frames of a video, (T, H, W, 3), not a copy: pages are read as they are touched."""
-        return self._frames(self.video(name))
+        """All frames of a video, (T, H, W, 3); not a copy where they are raw: pages are read as they are touched."""
+        video = self.video(name)
+        if self._codecs[FRAMES] is None:
+            return self._raw(video, FRAMES)
+        return self.frames(name, range(video.frames))
 
-    def _frames(self, video: Video) -> Bytes:
-        pixels = self._mapped(video.part, FRAMES)[video.frames_at : video.frames_at + video.frames_bytes]
-        return pixels.reshape(video.frames, video.height, video.width, 3)
-
-    def _flow(self, video: Video) -> Bytes:
-        pixels = self._mapped(video.part, FLOW)[video.flow_at : video.flow_at + video.flow_bytes]
+    def _raw(self, video: Video, file: str) -> Bytes:
+        run = video.run(file, self.coding)
+        pixels = self._files.mapped(video.part, file)[run.at : run.at + run.size]
+        if file == FRAMES:
+            return pixels.reshape(video.frames, video.height, video.width, 3)
         return pixels.reshape(video.frames - 1, 2, video.height, video.width)
 
-    def _mapped(self, part: str, file: str) -> Bytes:
-        found = self._maps.get((part, file))
-        if found is None:
-            with open(self.folder / part / file, "rb") as opened:
-                # A plain array over the map: numpy's own memmap class makes each slice several times slower.
-                found = np.frombuffer(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ), dtype=np.uint8)
-            self._maps[part, file] = found
+    def coded(self, name: str, file: str, start: int, count: int) -> list[list[memoryview]]:
+        """The bytes of pictures that lie side by side, by one read; each picture's blobs as its codec knows them."""
+        video, codec = self.video(name), self._codecs[file]
+        assert codec is not None, f"{file} is raw"
+        run, pieces = video.run(file, self.coding), codec.pieces
+        table = self._files.table(video.part, file, run.table, run.offsets, OFFSET)
+        ends = table[start * pieces : (start + count) * pieces + 1].tolist()
+        content = memoryview(self._files.read(video.part, file, run.at + ends[0], ends[-1] - ends[0]))
+        blobs = [content[a - ends[0] : b - ends[0]] for a, b in itertools.pairwise(ends)]
+        return [blobs[at : at + pieces] for at in range(0, count * pieces, pieces)]
+
+    def _decoded(self, name: str, video: Video, file: str, start: int, count: int) -> list[Bytes]:
+        codec = self._codecs[file]
+        assert codec is not None
+        shape = (video.height, video.width, 3) if file == FRAMES else (2, video.height, video.width)
+        try:
+            return [codec.decode(blobs, shape) for blobs in self.coded(name, file, start, count)]
+        except ValueError as error:
+            where = f"{name} in {self.folder / video.part} ({error})"
+            raise UserError("the content of this store is damaged", got=where) from error
+
+    def _levelled(self, video: Video, file: str, start: int, fields: Fields) -> list[Bytes]:
+        """Fields that were scaled each by itself, by the common bound: one lookup."""
+        run = video.run(file, self.coding)
+        ranges = self._files.table(video.part, file, run.scales, run.ranges * 4, RANGE).reshape(-1, 2, 2)
+        found = []
+        for field, scale in zip(fields, ranges[start:], strict=False):
+            table = to_bound(scale, self.bound)
+            found.append(np.stack([table[0][field[0]], table[1][field[1]]]))
         return found
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_maps": {}}
+        return {**self.__dict__, "_files": PartFiles(self.folder)}
+
+
+def digest(read: Callable[[str, int, int], bytes], video: Video, coding: Coding) -> str:
+    """sha256 of all bytes of a video: its frames, its flow, its backward flow. `read`: of a file, from, how many."""
+    found = hashlib.sha256()
+    for file in files_of(video):
+        run = video.run(file, coding)
+        for at in range(run.at, run.end, 1 << 20):
+            found.update(read(file, at, min(1 << 20, run.end - at)))
+    return found.hexdigest()

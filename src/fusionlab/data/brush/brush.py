@@ -9,7 +9,7 @@ used and another recipe never mistaken for this one. What was asked, and what ca
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -114,7 +114,11 @@ class Brush:
         """Of all classes together: they share the grounds, so a ground is never on both sides of a cut."""
         return self.files.group(name).rpartition("/")[2]
 
-    def expect(self, root: Path, *, split: int, packed: bool) -> None:
+    @property
+    def notes(self) -> Sequence[str]:
+        return ()
+
+    def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
         """Nothing: all of it is made."""
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:

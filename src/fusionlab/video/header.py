@@ -1,0 +1,31 @@
+"""What a video file says of itself, before anything is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusionlab.video.decode import local
+from fusionlab.video.timing import several
+
+
+@dataclass(frozen=True)
+class Header:
+    """`frames`: None where it says none. `notes`: what a person should know."""
+
+    frames: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def header(path: Path) -> Header:
+    """Of a file; an empty one where it cannot be read."""
+    import av
+
+    try:
+        with av.open(local(path), metadata_errors="ignore") as container:
+            stream = container.streams.best("video")
+            if not isinstance(stream, av.VideoStream):
+                return Header()
+            return Header(stream.frames or None, tuple(several(len(container.streams.video), stream.index)))
+    except (av.FFmpegError, OSError):
+        return Header()

@@ -1,0 +1,182 @@
+"""Flow that somebody has computed already, one image a plane, in the layouts that the papers' tools write.
+
+    tsn        <folder>/<video>/flow_x_00001.jpg   <folder>/<video>/flow_y_00001.jpg    frames: <video>/img_00001.jpg
+    xy         <folder>/<video>/x_00001.jpg        <folder>/<video>/y_00001.jpg         frames: <video>/img_00001.jpg
+    gpu_flow   <folder>/u/<video>/frame000001.jpg  <folder>/v/<video>/frame000001.jpg   frames: jpegs_256/<video>/frame…
+
+<video> is a video's name without its ending, with the folder of its class or without it. Files are numbered without a
+gap, from whatever number. What such a folder does not say is assumed, said, and part of the store's identity:
+
+    order     xy: the files called x (or u) hold u, to the right; yx: they hold v
+    offset    field k, which leads from frame k to k + 1, lies in file number k + offset, counted from the first file
+    bound     `data.store.bound`: level q stands for 2 bound q / 255 − bound pixels
+
+The doctor holds these assumptions against flow that it estimates itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionlab.errors import UserError, unknown
+
+Planes = tuple[Path, Path]  # u, v
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Below the folder: where a video's images lie, and how their names begin."""
+
+    x: tuple[str, str]  # folder, prefix of the file's name
+    y: tuple[str, str]
+    frames: tuple[str, str]
+
+
+LAYOUTS = {
+    "tsn": Layout(("", "flow_x_"), ("", "flow_y_"), ("", "img_")),
+    "xy": Layout(("", "x_"), ("", "y_"), ("", "img_")),
+    "gpu_flow": Layout(("u", "frame"), ("v", "frame"), ("jpegs_256", "frame")),
+}
+_NUMBERED = re.compile(r"(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What is assumed of a folder of flow images; `open` looks for it. It stands where an estimator stands."""
+
+    layout: str = AUTO
+    order: str = "xy"
+    offset: int = 0
+    frames: str = "video"  # where frames come from: the video, or images that lie beside those of flow
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("layout", (AUTO, *LAYOUTS)), ("order", ("xy", "yx")), ("frames", ("video", "images"))):
+            if getattr(self, name) not in allowed:
+                raise unknown(
+                    f"{name} of imported flow", getattr(self, name), allowed, form=f"data.store.flow.{name}={{}}"
+                )
+
+    def describe(self) -> dict[str, Any]:
+        return {"method": "imported", **asdict(self)}
+
+    def open(self, folder: str | Path | None, videos: Iterable[str] = ()) -> FlowFiles:
+        """The images in a folder. `videos`: the names, by the first of which an `auto` layout is known."""
+        if not folder:
+            raise UserError(
+                "flow=imported takes the folder in which the images of flow lie", got="run.flow=null",
+                hint="run.flow=/where/they/lie",
+            )  # fmt: skip
+        root = Path(folder)
+        if not root.is_dir():
+            raise UserError("no such folder of flow images", got=root, hint="run.flow=/where/they/lie")
+        layout = self.layout if self.layout != AUTO else _recognised(root, videos)
+        return FlowFiles(self, root, layout)
+
+
+@dataclass(frozen=True)
+class FlowFiles:
+    """A folder of flow images, read by one layout."""
+
+    assumed: Imported
+    root: Path
+    layout: str
+
+    def describe(self) -> dict[str, Any]:
+        """Where it lies is not part of what it is."""
+        return {**self.assumed.describe(), "layout": self.layout}
+
+    def assumptions(self, bound: float) -> list[str]:
+        """What the images do not say themselves."""
+        x, y = (
+            ("u, to the right", "v, downwards") if self.assumed.order == "xy" else ("v, downwards", "u, to the right")
+        )
+        named = LAYOUTS[self.layout]
+        offset = self.assumed.offset
+        first = "the first file leads from the first frame to the second"
+        return [
+            f"flow is imported from {self.root}, in the layout {self.layout}; assumed:",
+            f"  {'/'.join(filter(None, named.x))}… holds {x}, {'/'.join(filter(None, named.y))}… holds {y}",
+            f"  {first}" + (f", moved by offset={offset}" if offset else ""),
+            f"  levels 0 … 255 stand for −{bound:g} … {bound:g} pixels, and 128 for none",
+            "  the doctor compares these with flow that it estimates itself",
+        ]
+
+    def fields(self, name: str) -> list[Planes]:
+        """The images of a video's fields, (u, v) each, in order."""
+        layout = LAYOUTS[self.layout]
+        x, y = (self._numbered(name, *place) for place in (layout.x, layout.y))
+        if sorted(x) != sorted(y):
+            lone = sorted(set(x) ^ set(y))
+            raise UserError("images of one component of flow lack the other", got=f"{name}: number {lone[0]}")
+        pairs = [(x[number], y[number]) for number in sorted(x)][max(self.assumed.offset, 0) :]
+        return pairs if self.assumed.order == "xy" else [(v, u) for u, v in pairs]
+
+    @property
+    def skipped_frames(self) -> int:
+        """Frames at the start that have no field."""
+        return max(-self.assumed.offset, 0)
+
+    def frames(self, name: str) -> list[Path]:
+        """The images of a video's frames, where they are imported too."""
+        found = self._numbered(name, *LAYOUTS[self.layout].frames)
+        return [found[number] for number in sorted(found)][self.skipped_frames :]
+
+    def _numbered(self, name: str, above: str, prefix: str) -> dict[int, Path]:
+        """number -> file."""
+        folder = next((one for one in _places(self.root / above, name) if one.is_dir()), None)
+        found: dict[int, Path] = {}
+        for file in folder.iterdir() if folder else ():
+            number = _NUMBERED.fullmatch(file.name.removeprefix(prefix))
+            if file.name.startswith(prefix) and number:
+                found[int(number[1])] = file
+        if not found:
+            where = " or ".join(str(place / f"{prefix}….jpg") for place in _places(self.root / above, name))
+            raise UserError("no images of this video", got=name, hint=f"they are looked for in {where}")
+        gap = set(range(min(found), max(found) + 1)) - set(found)
+        if gap:
+            raise UserError("images are missing in between", got=f"{name}: {prefix}{min(gap)} and {len(gap) - 1} more")
+        return found
+
+
+def read_plane(path: Path) -> NDArray[np.uint8]:
+    """An image of one component, (H, W)."""
+    return _image(path, cv2.IMREAD_GRAYSCALE)
+
+
+def read_frame(path: Path) -> NDArray[np.uint8]:
+    """An image of a frame, (H, W, 3) RGB."""
+    return _image(path, cv2.IMREAD_COLOR_RGB)
+
+
+def _image(path: Path, how: int) -> NDArray[np.uint8]:
+    # Not imread: it says nothing about a file that it cannot read, and knows no odd names on some systems.
+    found = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+    if found is None:
+        raise UserError("this image cannot be read", got=path)
+    return np.asarray(found, dtype=np.uint8)
+
+
+def _recognised(root: Path, videos: Iterable[str]) -> str:
+    for name in videos:
+        for layout, one in LAYOUTS.items():
+            folder, prefix = one.x
+            for place in _places(root / folder, name):
+                if any(place.glob(f"{prefix}[0-9]*")):
+                    return layout
+    shown = [str(Path(one.x[0], "<video>", f"{one.x[1]}00001.jpg")) for one in LAYOUTS.values()]
+    raise UserError("no flow images of these videos are in this folder", got=root, allowed=shown, hint="run.flow=…")
+
+
+def _places(root: Path, name: str) -> list[Path]:
+    """Where a video's images may lie, with the folder of its class and without."""
+    whole = Path(name).with_suffix("")
+    return list(dict.fromkeys([root / whole, root / whole.name]))

@@ -1,0 +1,162 @@
+"""Everything that is wrong with a video file, or odd about it, by one walk through all of it.
+
+A damaged file seldom raises an error: decoders hide what they cannot read under pixels of the frame before, and a file that
+was cut simply ends. What gives them away is what FFmpeg logs, frames that it marks as corrupt, and sizes that do not fit:
+
+    concealed   errors that the decoder hid (lines of its log that tell of one, and frames marked corrupt)
+    cut         the container says that it is longer than the file is, or that there are more frames than one too many
+
+One frame fewer than the header says is usual (all of HMDB51), as are time stamps that go backwards, and neither is damage.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fusionlab.errors import UserError
+from fusionlab.video.decode import local, must_exist
+from fusionlab.video.timing import several, timing
+
+# What decoders log where they go on with something else than what the file said.
+_HIDDEN = re.compile(
+    r"error|conceal|corrupt|invalid|missing (picture|reference)|damaged|out of range|overread|illegal|ac-tex|"
+    r"non-existing|no frame|truncat|bytestream|marker|slice (mismatch|header)|header damaged|incomplete",
+    re.IGNORECASE,
+)
+_HARMLESS = re.compile(r"packed B-frames|invalid and inefficient|non[- ]monoton|deprecated pixel format", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found. Numbers are 0 or None where the file could not be opened; `error` says why."""
+
+    declared: int | None = None  # frames, by the header
+    decoded: int = 0
+    concealed: int = 0
+    cut: bool = False
+    streams: int = 0  # of video
+    codec: str = ""
+    height: int = 0  # upright
+    width: int = 0
+    rotation: int = 0
+    rate: float = 0.0  # frames a second, on average
+    variable: bool = False
+    error: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def whole(self) -> bool:
+        """Nothing is wrong with it."""
+        return self.error is None and not self.cut and not self.concealed and self.decoded > 0
+
+
+def inspect(path: Path) -> Inspection:
+    """Read a file to its end. Never raises for what is wrong with it."""
+    import av
+
+    try:
+        must_exist(path)
+    except UserError as error:
+        return Inspection(error=error.what)
+    seen: dict[str, Any] = {"decoded": 0, "concealed": 0}
+    notes: list[str] = []
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.WARNING)
+    try:
+        with av.logging.Capture() as log:
+            stopped = _walk(av, path, seen, notes)
+    finally:
+        av.logging.set_level(before)
+    hidden = [line for _, _, line in log if _HIDDEN.search(line) and not _HARMLESS.search(line)]
+    seen["concealed"] += len(hidden)
+    short = seen.get("declared") is not None and seen["declared"] - seen["decoded"] > 1
+    seen["cut"] = _longer_than_it_is(path) or (short and stopped is None)
+    if stopped is None and not seen["decoded"]:
+        stopped = "no frame can be decoded"
+    if seen["decoded"]:
+        time = timing(path, seen["decoded"])
+        seen["variable"] = time.variable
+        notes += [note for note in time.notes if note not in notes]
+    return Inspection(**seen, error=stopped, notes=tuple(notes))
+
+
+def _walk(av: Any, path: Path, seen: dict[str, Any], notes: list[str]) -> str | None:
+    """Decode everything; what stops that is returned."""
+    try:
+        with av.open(local(path), metadata_errors="ignore") as container:
+            stream = container.streams.best("video")
+            if not isinstance(stream, av.VideoStream):
+                return "no video in this file"
+            count = len(container.streams.video)
+            seen.update(
+                declared=stream.frames or None, streams=count, codec=stream.codec_context.name,
+                rate=float(stream.average_rate or 0), height=stream.height, width=stream.width,
+            )  # fmt: skip
+            notes += several(count, stream.index)
+            stream.codec_context.thread_count = 1
+            for picture in container.decode(stream):
+                seen["decoded"] += 1
+                seen["concealed"] += int(picture.is_corrupt)
+                _shape(picture, seen, notes)
+    except av.FFmpegError as error:
+        return str(error.strerror)
+    return None
+
+
+def _shape(picture: Any, seen: dict[str, Any], notes: list[str]) -> None:
+    """Of the first picture; a later one of another size is a note."""
+    turned = picture.rotation % 180 == 90
+    height, width = (picture.width, picture.height) if turned else (picture.height, picture.width)
+    if seen["decoded"] == 1:
+        seen.update(height=height, width=width, rotation=picture.rotation)
+    elif (height, width) != (seen["height"], seen["width"]):
+        note = f"the size of its frames changes: {seen['width']}×{seen['height']}, then {width}×{height}"
+        if note not in notes:
+            notes.append(note)
+
+
+def _longer_than_it_is(path: Path) -> bool:
+    """Does the container say so? AVI: its RIFF chunks; MP4 and MOV: their boxes."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] == b"RIFF":
+            return _end_of_riff(file, size) > size
+        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+            return _end_of_boxes(file, size) > size
+    return False
+
+
+def _end_of_riff(file: Any, size: int) -> int:
+    """Where the last chunk says that it ends; large AVIs are several chunks."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        name, length = struct.unpack("<4sI", file.read(8))
+        if name != b"RIFF":
+            break
+        at += 8 + int(length) + int(length) % 2
+        if at > size:
+            # Writers that stop early leave a size of 0 or of all ones; an odd one may lack its last, empty byte.
+            return at if at - size > 1 else size
+    return min(at, size)
+
+
+def _end_of_boxes(file: Any, size: int) -> int:
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        length = struct.unpack(">I", file.read(4))[0]
+        if length == 1:
+            file.seek(at + 8)
+            length = struct.unpack(">Q", file.read(8))[0]
+        elif length == 0:  # to the end
+            return size
+        if length < 8:
+            return size
+        at += int(length)
+    return at

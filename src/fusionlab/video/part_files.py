@@ -1,0 +1,75 @@
+"""The open files of a store: few at a time, in no process but the one that opened them.
+
+A process that was forked, or that unpickled a store, opens its own.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionlab.errors import UserError
+
+Bytes = NDArray[np.uint8]
+OPEN = 128  # files at a time, with two handles each: below the 1,024 that a process may usually have
+
+
+class Opened(NamedTuple):
+    handle: int
+    mapped: Bytes
+
+
+class PartFiles:
+    """Files below a folder, by part and name, opened when first touched."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._process = os.getpid()
+        self._opened: OrderedDict[tuple[str, str], Opened] = OrderedDict()
+
+    def mapped(self, part: str, file: str) -> Bytes:
+        """The whole file as an array, not a copy; pages are read as they are touched."""
+        return self._open(part, file).mapped
+
+    def read(self, part: str, file: str, at: int, size: int) -> bytes:
+        """`size` bytes by one read."""
+        content = os.pread(self._open(part, file).handle, size, at)
+        if len(content) != size:
+            raise UserError("a part of this store is missing or cut", got=self.folder / part / file)
+        return content
+
+    def table(self, part: str, file: str, at: int, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
+        """`count` numbers, not a copy."""
+        return np.frombuffer(self.mapped(part, file), dtype=kind, count=count, offset=at)
+
+    def _open(self, part: str, file: str) -> Opened:
+        if self._process != os.getpid():
+            self._opened.clear()  # a fork's copies share the position and the life of the parent's
+            self._process = os.getpid()
+        found = self._opened.get((part, file))
+        if found is not None:
+            self._opened.move_to_end((part, file))
+            return found
+        while len(self._opened) >= OPEN:
+            os.close(self._opened.popitem(last=False)[1].handle)
+        handle = os.open(self.folder / part / file, os.O_RDONLY | os.O_CLOEXEC)
+        # A plain array over the map: numpy's own memmap class makes each slice several times slower.
+        mapped = np.frombuffer(mmap.mmap(handle, 0, access=mmap.ACCESS_READ), dtype=np.uint8)
+        found = self._opened[part, file] = Opened(handle, mapped)
+        return found
+
+    def close(self) -> None:
+        """Of this process's files."""
+        if self._process == os.getpid():
+            for opened in self._opened.values():
+                os.close(opened.handle)
+        self._opened.clear()
+
+    def __del__(self) -> None:
+        self.close()

@@ -1,0 +1,112 @@
+"""RAFT's weights: torchvision's own, got once and kept where torch hub keeps such files, or a file of a state dict."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import socket
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from fusionlab.errors import UserError
+from fusionlab.records.files import disk_errors
+
+TORCHVISION = "torchvision"
+PUBLISHED = {"small": "C_T_V2", "large": "C_T_SKHT_V2"}  # which of torchvision's, pinned: its default may change
+ALLOWED = (TORCHVISION, "a file of its state dict")
+PATIENCE = 30.0  # seconds without a byte: a network that swallows packets is no network
+
+
+def locate(weights: str, model: str, folder: str | None = None) -> Path:
+    """The file that is meant; torchvision's is got where it is not there yet, which is said."""
+    if weights == TORCHVISION:
+        return _published(model)
+    typed = Path(weights).expanduser()
+    places = [typed] if folder is None or typed.is_absolute() else [Path(folder) / typed, typed]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = ", ".join(f"'{place}'" for place in places)
+    raise UserError(
+        "there is no such file of RAFT's weights", got=f"data.store.flow.weights={weights}", allowed=ALLOWED,
+        hint=f"put it at '{places[0]}' (looked for {looked})",
+    )  # fmt: skip
+
+
+def _published(model: str) -> Path:
+    import torch
+    from torchvision.models import optical_flow
+
+    kinds: Any = {"small": optical_flow.Raft_Small_Weights, "large": optical_flow.Raft_Large_Weights}
+    url = kinds[model][PUBLISHED[model]].url
+    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not file.is_file():
+        print(f"flow=raft: getting torchvision's weights, {file.name}", file=sys.stderr, flush=True)
+        _download(url, file)
+    return file
+
+
+def _download(url: str, file: Path) -> None:
+    import torch
+
+    digits = file.stem.rpartition("-")[2]  # of its sha256
+    try:
+        with disk_errors(file), _patience():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(file), digits, progress=sys.stderr.isatty())
+    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: what came has another hash
+        raise UserError(
+            "RAFT's weights are not here, and getting them failed",
+            got=f"{url}: {error}",
+            hint=f"get {file.name} from {url} where there is a network, and put it into {file.parent}; "
+            "or data.store.flow.weights='a file of yours'",
+        ) from error
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """torch.hub waits for ever otherwise."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(PATIENCE)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def read(file: Path, model: str) -> dict[str, Any]:
+    """The tensors of a file. As data: a pickle that holds code is refused before it could do anything."""
+    import torch
+
+    try:
+        state = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's own message goes on to advise loading it all the same, code included
+        reason = " ".join(str(error).rpartition("WeightsUnpickler error: ")[2].split()).partition(". ")[0][:160]
+        raise unusable(file, model, reason or type(error).__name__) from error
+    if not isinstance(state, dict):
+        raise unusable(file, model, f"it holds a {type(state).__name__}")
+    return dict(state)
+
+
+def unusable(file: Path, model: str, why: str) -> UserError:
+    return UserError(
+        f"these are no weights of RAFT {model}", got=f"{file}: {why}",
+        hint=f"torch.save(raft_{model}(…).state_dict(), …) writes one; or data.store.flow.weights={TORCHVISION}",
+    )  # fmt: skip
+
+
+def stamp(file: Path) -> tuple[Path, int, int]:
+    """A file, and by what it is known to be the same as before: when it was written, and its size."""
+    about = file.stat()
+    return file.resolve(), about.st_mtime_ns, about.st_size
+
+
+@lru_cache(maxsize=4)
+def sha256(file: Path, time: int, size: int) -> str:
+    """Of all of a file; `time` and `size` are its stamp."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

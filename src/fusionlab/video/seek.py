@@ -1,0 +1,99 @@
+"""Frames by the backends' own seeking: quick, and not to be believed (see `video.film`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from fusionlab.errors import UserError
+from fusionlab.video.decode import Decord, Frame, PyAV, Reader, local, three_channels, upright
+
+NEAR = 8  # frames ahead that are decoded rather than sought
+
+
+class Seeker(Protocol):
+    """An open file."""
+
+    def frames(self, rising: list[int]) -> Iterator[Frame]:
+        """The frames with these numbers, each once, in order; fewer where they cannot be found."""
+        ...
+
+
+def seeker(of: Reader, path: Path) -> Seeker:
+    """The backend's own; one that is not known is read in sequence."""
+    if isinstance(of, Decord):
+        return DecordSeeker(path)
+    return PyAVSeeker(path) if isinstance(of, PyAV) else Nowhere()
+
+
+class Nowhere:
+    def frames(self, rising: list[int]) -> Iterator[Frame]:
+        return iter(())
+
+
+class DecordSeeker:
+    def __init__(self, path: Path) -> None:
+        import decord
+
+        self._error = decord.DECORDError
+        self._video: Any = decord.VideoReader(local(path), num_threads=1)
+
+    def frames(self, rising: list[int]) -> Iterator[Frame]:
+        if rising[-1] >= len(self._video):  # its count is the header's
+            return iter(())
+        try:
+            batch: Any = self._video.get_batch(rising).asnumpy()
+        except (self._error, RuntimeError):
+            return iter(())
+        return map(three_channels, batch)
+
+
+class PyAVSeeker:
+    """Frames by their time stamps: to the key frame before, then on."""
+
+    def __init__(self, path: Path) -> None:
+        import av
+
+        self._av = av
+        self._container = av.open(local(path), metadata_errors="ignore")
+        stream = self._container.streams.best("video")
+        assert isinstance(stream, av.VideoStream)
+        stream.codec_context.thread_count = 1
+        self._stream = stream
+        self._stamps = self._all_stamps()
+        self._number = {stamp: number for number, stamp in enumerate(self._stamps)}
+        self._decoding: Iterator[Any] = iter(())
+        self._next: int | None = None  # the frame that decoding goes on with
+
+    def frames(self, rising: list[int]) -> Iterator[Frame]:
+        try:
+            for index in rising:
+                picture = self._picture(index)
+                if picture is None:
+                    return
+                yield upright(picture)
+        except (self._av.FFmpegError, UserError):
+            return
+
+    def _picture(self, index: int) -> Any:
+        if index >= len(self._stamps):
+            return None
+        if self._next is None or not self._next <= index < self._next + NEAR:
+            self._container.seek(self._stamps[index], stream=self._stream, backward=True)
+            self._decoding = self._container.decode(self._stream)
+        self._next = None
+        for picture in self._decoding:
+            number = self._number.get(picture.pts)
+            if number is None or number > index:
+                return None
+            if number == index:
+                self._next = index + 1
+                return picture
+        return None
+
+    def _all_stamps(self) -> list[int]:
+        """In the order of presentation; none where a file does not say them, or says them twice."""
+        packets = [packet.pts for packet in self._container.demux(self._stream) if packet.size]
+        stamps = {stamp for stamp in packets if stamp is not None}
+        return sorted(stamps) if len(stamps) == len(packets) else []

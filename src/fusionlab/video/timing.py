@@ -1,0 +1,53 @@
+"""When each frame of a file is shown, in seconds from the first.
+
+    time of frame i  =  (i-th smallest presentation time stamp − the smallest) · time base
+
+where a file says one for each frame that can be decoded, and no two are equal. Some do not (HMDB51's MPEG-4 with packed
+B-frames); there frames are taken to be equally long, by the average rate, and that is said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusionlab.video.decode import local
+
+USUAL_RATE = 25.0  # where a file says none
+
+
+@dataclass(frozen=True)
+class Timing:
+    """`variable`: frames are not equally long, by more than a tenth."""
+
+    times: list[float]
+    variable: bool
+    notes: list[str]
+
+
+def timing(path: Path, frames: int) -> Timing:
+    """Of a file of which this many frames can be decoded. Packets are looked at, and nothing is decoded."""
+    import av
+
+    with av.open(local(path), metadata_errors="ignore") as container:
+        stream = container.streams.best("video")
+        assert isinstance(stream, av.VideoStream), "a file that was decoded has a video"
+        notes = several(len(container.streams.video), stream.index)
+        stamps = [packet.pts for packet in container.demux(stream) if packet.size]
+        rate = float(stream.average_rate or 0) or USUAL_RATE
+        base = float(stream.time_base or 0)
+    known = sorted(stamp for stamp in stamps if stamp is not None)
+    if len(known) != len(stamps) or len(set(known)) != frames or len(known) != frames or not base:
+        notes.append(f"its time stamps do not fit its {frames} frames; these are taken to be 1/{rate:g} s long")
+        return Timing([number / rate for number in range(frames)], False, notes)
+    times = [(stamp - known[0]) * base for stamp in known]
+    steps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    variable = bool(steps) and max(steps) > 1.1 * min(steps)
+    if variable:
+        notes.append(f"its frames are not equally long: {min(steps) * 1000:.1f} to {max(steps) * 1000:.1f} ms")
+    return Timing(times, variable, notes)
+
+
+def several(count: int, index: int) -> list[str]:
+    """What there is to say where a file has several video streams."""
+    return [f"{count} video streams; stream {index} is read"] if count > 1 else []
