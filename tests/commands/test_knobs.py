@@ -16,7 +16,7 @@ from fusionlab.door.conf import groups
 from fusionlab.door.examine import examine
 from fusionlab.door.grid import plan_study
 from fusionlab.errors import UserError
-from fusionlab.records.signature import flatten
+from fusionlab.records.signature import flatten, signature
 from fusionlab.study.plan import Plan
 from fusionlab.study.recipes import data_recipe
 
@@ -35,7 +35,7 @@ OTHER: dict[str, Any] = {
     "optim.streams.schedule.name": "constant", "optim.fusion.schedule.name": "constant",
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
     "into": "motion", "keep_motion": "true", "weights.appearance": "a.pt", "weights.motion": "imagenet",
-    "weights.head": "fresh", "temporal.side": 3,
+    "weights.head": "fresh", "weights.other_split": "allow", "temporal.side": 3,
     "data.store.backward": "true", "data.store.rule": "field", "data.store.reader": "pyav",
     "data.store.codec.frames": "jpeg", "data.store.codec.flow": "lz4", "data.quarantine": "[a.avi]",
     "data.sampling.crops": "jitter", "data.sampling.stacking": "trajectory", "data.sampling.subtract_mean": "true",
@@ -50,6 +50,7 @@ WITH = {
 BESIDE = {
     "tower_weight": "keep_motion=true",
     "weights.head": "weights.appearance=a.pt",
+    "weights.other_split": "weights.appearance=a.pt",
     "temporal.stride": "temporal.extent=3",
     "data.store.codec.quality": "data.store.codec.frames=jpeg",
     "temporal.weight_a": "fusion=cat",
@@ -93,6 +94,32 @@ def test_a_leaf_outside_run_changes_the_arm_and_what_stands_on_it(plain: Plan, l
     )
     made = rest.startswith(("dataset.", "store."))
     assert (turned.jobs[0].id != plain.jobs[0].id) == made, "data are prepared again only for their own knobs"
+
+
+@pytest.mark.parametrize(
+    ("data", "word"),
+    [
+        ("ucf101", "data.dataset.name=x"), ("ucf101", "data.dataset.counts=false"),
+        ("hmdb51", "data.dataset.name=x"), ("hmdb51", "data.dataset.counts=false"),
+        ("kinetics", "data.dataset.classes=600"), ("something", "data.dataset.name=x"),
+        ("folder", "data.dataset.group=x"), ("folder", "data.dataset.test=0.2"),
+    ],
+)  # fmt: skip
+def test_a_knob_of_another_data_set_changes_all_that_is_made_of_it(data: str, word: str) -> None:
+    classes = ["data.dataset.classes=7"] if data == "folder" else []
+    words = [f"data={data}", "backbone=vgg_m", *classes]
+    usual, turned = planned(*words), planned(*words, word)
+    assert turned.jobs[0].id != usual.jobs[0].id
+    for kind in ("stream", "fused"):
+        assert signatures(turned, kind) != signatures(usual, kind)
+
+
+def test_a_set_from_before_its_counts_were_checked_is_the_same_set() -> None:
+    config = tree({"data": "ucf101"}).with_leaves({})
+    assert config["data"]["dataset"]["counts"] is True
+    now, recipe = signature(config), signature(data_recipe(config))
+    del config["data"]["dataset"]["counts"]
+    assert (signature(config), signature(data_recipe(config))) == (now, recipe)
 
 
 def test_another_optimiser_is_another_arm(plain: Plan) -> None:
@@ -259,6 +286,7 @@ def test_the_recording_config_finds_a_leaf_that_nobody_reads(monkeypatch: pytest
         "weights.appearance",
         "weights.motion",
         "weights.head",
+        "weights.other_split",
     }
     assert rest <= {leaf for leaf in LEAVES if leaf.rpartition(".")[2] in looked_up()}
     assert data_recipe(config)["store"]["nobody_reads_this"] == 1

@@ -33,6 +33,8 @@ class Known:
         self.read += [(backward, place) for place in range(start, start + count)]
         return list(self.fields[backward][start : start + count])
 
+    each_field = flow
+
     @property
     def store(self) -> Store:
         return cast(Store, self)

@@ -12,7 +12,7 @@ import torch
 from data_fakes import Drifting
 from torch.utils.data import DataLoader
 
-from fusionlab.data.batches import as_it_is, one_thread
+from fusionlab.data.batches import as_it_is
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.prepare import prepare
 from fusionlab.errors import UserError
@@ -95,7 +95,6 @@ def test_every_kind_of_clip_is_the_same_in_a_worker(drifting: Drifting, both_way
                 num_workers=1,
                 collate_fn=as_it_is,
                 multiprocessing_context="fork",  # OpenCV has worked in this process already
-                worker_init_fn=one_thread,
             )
             for a, b in zip(there, here, strict=False):
                 assert all(torch.equal(a[name], b[name]) for name in a)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset as TorchDataset
@@ -74,11 +73,6 @@ class Clips(TorchDataset[Batch]):
 
     def __getitem__(self, key: Key) -> Batch:
         return self.__getitems__([key])
-
-
-def one_thread(worker: int) -> None:
-    """Loader workers are processes enough: OpenCV starts no threads of its own in them."""
-    cv2.setNumThreads(1)
 
 
 def as_it_is(batch: Any) -> Any:

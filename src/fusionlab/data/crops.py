@@ -25,11 +25,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
+from fusionlab.video.opencv import cv2
 
 Bytes = NDArray[np.uint8]
 SCALES = (8 / 7, 1.0, 6 / 7, 3 / 4)  # 256, 224, 192, 168 of 224
@@ -78,6 +78,10 @@ class Crop:
         cv2.flip(cut, 1, out)
         if negate:
             np.invert(out, out=out)  # 255 − u
+
+    def components(self, field: Bytes) -> tuple[Bytes, Bytes]:
+        """u and v of a field (2, H, W), cut out."""
+        return self.cut(field[0]), self.cut(field[1])
 
     def frames(self, frames: Iterable[Bytes], out: Bytes) -> None:
         """T frames (H, W, 3) into `out` (3, T, h, w)."""

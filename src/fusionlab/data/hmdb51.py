@@ -3,44 +3,29 @@
     <class>_test_split1.txt   "April_09_brush_hair_u_nm_np1_ba_goo_0.avi 1"    1 train, 2 test, 0 neither
 
 A file for each class and split; videos lie in <class>/. Names hold `#!+()&;@[]~`, and some begin with a dash. A group
-is (class, source): the name up to the last _<class>_ in it. Clips of one source in two classes are other groups: the
-lists are drawn for each class by itself.
+is (class, source): the name up to the last _<class>_ in it, since a source may hold the class's name, as
+How_to_pour_beer does. Clips of one source in two classes are other groups: the lists are drawn for each class alone.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
 from typing import ClassVar
 
-from fusionlab.data.dataset import Entry, united
+from fusionlab.data.dataset import Entry
 from fusionlab.data.leak import some
-from fusionlab.data.on_disk import Lists, OnDisk, each_once, text_lines, unpacked
+from fusionlab.data.listed import Named, Wrong, entries, numbers, text_lines
+from fusionlab.data.on_disk import Lists, OnDisk, unpacked
 from fusionlab.errors import UserError
 
-SPLITS = 3
 VIDEOS = ("hmdb51_org", "hmdb51")  # the folders that the archives may bring along
 SPLIT_LISTS = ("testTrainMulti_7030_splits", "test_train_splits", "splits")
 UNUSED, TRAIN, TEST = "0", "1", "2"
 _LIST = re.compile(r"(.+)_test_split(\d)\.txt")
-
-
-def read_list(path: Path, name: str) -> list[tuple[str, str, str]]:
-    """(place, video, code) of the lines of a class's list."""
-    found, wrong = [], []
-    for place, line in text_lines(path):
-        file, _, code = line.rpartition(" ")
-        if code not in (UNUSED, TRAIN, TEST) or not file:
-            wrong.append(f"{place}: {line}")
-        elif f"_{name}_" not in file:
-            wrong.append(f"{place}: {line} is no name of the class {name}")
-        else:
-            found.append((place, f"{name}/{file.strip()}", code))
-    if wrong:
-        raise UserError("a list of HMDB51 has lines like `name.avi 1`", got=some(wrong), allowed=["0", "1", "2"])
-    return found
 
 
 def group_of(name: str) -> str:
@@ -48,21 +33,23 @@ def group_of(name: str) -> str:
 
     >>> group_of("brush_hair/April_09_brush_hair_u_nm_np1_ba_goo_0.avi")
     'brush_hair/April_09'
+    >>> group_of("pour/How_to_pour_beer_pour_u_nm_np1_fr_goo_0.avi")
+    'pour/How_to_pour_beer'
     """
-    path = PurePosixPath(name)
-    source, class_, _ = path.name.rpartition(f"_{path.parent.name}_")
-    if not class_:
+    folder, _, file = name.rpartition("/")
+    class_ = folder.rpartition("/")[2]
+    source, found, _ = file.rpartition(f"_{class_}_")
+    if not found:
         raise UserError("an HMDB51 name is source_class_….avi, in the folder of its class", got=name)
-    return f"{path.parent.name}/{source}"
+    return f"{class_}/{source}"
 
 
 class HMDB51(OnDisk):
     """HMDB51, or a set in its layout, in `name` below the folder of the data; the archives as they were unpacked."""
 
-    splits = SPLITS
     unpack = "unpack hmdb51_org.rar, the .rar of each class in it, and test_train_splits.rar"
     known: ClassVar[Mapping[int, tuple[int, int]]] = dict.fromkeys((1, 2, 3), (3570, 1530))
-    known_classes = 51
+    known_videos, known_classes = 6766, 51
 
     def __init__(
         self,
@@ -71,17 +58,13 @@ class HMDB51(OnDisk):
         *,
         name: str = "hmdb51",
         classes: int | None = None,
-        counts: bool = False,
+        counts: bool = True,
     ) -> None:
         super().__init__(root, lists, name=name, classes=classes, counts=counts)
+        self._codes: dict[int, dict[str, list[Entry]]] = {}
 
     def group(self, name: str) -> str:
         return group_of(name)
-
-    def videos(self) -> list[Entry]:
-        """Of all splits, those that no split uses too."""
-        present = [split for split in range(1, SPLITS + 1) if self._files(split)]
-        return united([[*self.lists(split)[0], *self.lists(split)[1], *self.unused(split)] for split in present or [1]])
 
     def unused(self, split: int) -> list[Entry]:
         """Listed, and neither for training nor for testing."""
@@ -92,40 +75,78 @@ class HMDB51(OnDisk):
         classes = defaultdict(set)
         for name, label in self.videos():
             classes[self.group(name).partition("/")[2]].add(label)
-        several = [source for source, labels in classes.items() if len(labels) > 1]
-        return [f"{len(several)} sources appear in more than one class: {some(sorted(several))}"] if several else []
+        several = sorted(source for source, labels in classes.items() if len(labels) > 1)
+        told = f"{len(several)} sources appear in more than one class, where they are other groups: {some(several, 3)}"
+        return [*([told] if several else []), *super().notes]
 
     def _find(self, home: Path) -> tuple[Path, Path]:
         return unpacked(home, *VIDEOS), unpacked(home, *SPLIT_LISTS)
 
-    def _files(self, split: int) -> dict[str, Path]:
-        """Class -> its list."""
-        found = [(_LIST.fullmatch(file.name), file) for file in sorted(self.folder.glob("*_test_split?.txt"))]
-        return {match[1]: file for match, file in found if match and int(match[2]) == split}
+    @cached_property
+    def _files(self) -> dict[int, dict[str, Path]]:
+        """Split -> class -> its list."""
+        found: dict[int, dict[str, Path]] = defaultdict(dict)
+        for file in sorted(self.folder.glob("*_test_split?.txt")):
+            match = _LIST.fullmatch(file.name)
+            if match and not file.name.startswith("."):
+                found[int(match[2])][match[1]] = file
+        return found
 
     def _needs(self, split: int | None) -> list[Path]:
-        files = self._files(split or 1)
-        if not files:
-            return [self.folder / f"<class>_test_split{split or 1}.txt"]
-        classes = {name for one in range(1, SPLITS + 1) for name in self._files(one)}
-        return [self.folder / f"{name}_test_split{split or 1}.txt" for name in sorted(classes)]
+        """Of each class that has a list for any split."""
+        classes = self._names() or ["<class>"]
+        return [self.folder / f"{name}_test_split{split or 1}.txt" for name in classes]
+
+    def _names(self) -> list[str]:
+        return sorted({name for split in range(1, self.splits + 1) for name in self._files.get(split, {})})
 
     def _classes(self) -> list[str]:
         """By name, as the released code numbers them."""
-        found = {name for split in range(1, SPLITS + 1) for name in self._files(split)}
-        if not found:
+        if not self._names():
             self._must_be_there(self._needs(1))
-        return sorted(found)
+        return self._names()
 
     def _lists(self, split: int) -> Lists:
         codes = self._by_code(split)
         return codes[TRAIN], codes[TEST]
 
+    def _of(self, split: int) -> Sequence[Entry]:
+        """Those that no split uses too."""
+        return [*super()._of(split), *self.unused(split)]
+
+    def _places(self, name: str) -> Iterator[str]:
+        """An archive of a class may have been unpacked in a folder of its class."""
+        yield name
+        yield f"{name.rpartition('/')[0]}/{name}"
+
     def _by_code(self, split: int) -> dict[str, list[Entry]]:
-        self._must_be_there(self._needs(split))
-        named: dict[str, list[tuple[str, str, int]]] = {UNUSED: [], TRAIN: [], TEST: []}
-        for name, file in self._files(split).items():
-            for place, video, code in read_list(file, name):
-                named[code].append((place, video, self.classes.index(name)))
-        each_once([line for lines in named.values() for line in lines])
-        return {code: each_once(lines) for code, lines in named.items()}
+        if split not in self._codes:
+            self._must_be_there(self._needs(split))
+            codes: dict[str, str] = {}
+            with Wrong() as wrong:
+                named = [
+                    line
+                    for name, label in numbers(self.classes).items()
+                    for line in self._named(split, name, label, codes, wrong)
+                ]
+                found = entries(named, wrong)
+            self._codes[split] = {
+                code: [entry for entry in found if codes[entry[0]] == code] for code in (UNUSED, TRAIN, TEST)
+            }
+        return self._codes[split]
+
+    def _named(self, split: int, name: str, label: int, codes: dict[str, str], wrong: Wrong) -> Iterator[Named]:
+        """The lines of a class's list; `codes` takes what each is for."""
+        lines = text_lines(self._files[split][name])
+        if not lines:
+            wrong.add("this list is empty", self._files[split][name])
+        for place, line in lines:
+            file, _, code = line.rpartition(" ")
+            file = file.rstrip()
+            if code not in (UNUSED, TRAIN, TEST) or not file:
+                wrong.add("a list of HMDB51 has lines like `name.avi 1`, with 0, 1 or 2", f"{place}: {line}")
+            elif f"_{name}_" not in file:
+                wrong.add("a name is not one of this list's class", f"{place}: {line}", f"names like …_{name}_….avi")
+            else:
+                codes[f"{name}/{file}"] = code
+                yield place, f"{name}/{file}", label

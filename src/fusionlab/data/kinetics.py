@@ -1,12 +1,13 @@
 """Sets whose lists are CSV: Kinetics' own, and the plain two columns that many tools write.
 
-    label,youtube_id,time_start,time_end,split           train.csv, validate.csv (or val.csv)
-    path label                                           train.txt or .csv, val.txt or .csv; blank or comma between
+    label,youtube_id,time_start,time_end,split     train.csv, val.csv (or validate.csv); columns in any order
+    path label                                     train.txt or .csv, val.txt or .csv; blank, tab or comma between
 
-A video of Kinetics is <list>/<label>/<id>_<start>_<end>.mp4, six digits each, and is looked for in the layouts that
-the usual downloaders leave. Test labels are rarely there, so that the validation list is the test list. A group is
-the YouTube id; in the plain format each video is its own, unless its name is Kinetics'. Where labels are numbers,
-classes are called by them, or as classes.txt says, a name a line.
+A video of Kinetics is called train/<label>/<id>_<start>_<end>.mp4 (or val/…), six digits each, whatever its list is
+called, and is looked for in the layouts that the usual downloaders leave. Test labels are rarely there, so that the
+validation list is the test list. A group is the YouTube id; in the plain format each video is its own, unless it is
+named as Kinetics' are. Labels that are numbers count from 0. classes.txt, a name a line, says what classes are called;
+without it they are the labels of the training list.
 """
 
 from __future__ import annotations
@@ -14,119 +15,167 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from fusionlab.data.leak import some
-from fusionlab.data.on_disk import Lists, OnDisk, each_once, inside, text_lines
-from fusionlab.errors import UserError
+from fusionlab.data.listed import Named, Wrong, entries, numbers, text_lines
+from fusionlab.data.on_disk import Lists, OnDisk, unpacked
 
-TRAIN = ("train.csv", "train.txt", "kinetics_train.csv")
-TEST = ("validate.csv", "val.csv", "validation.csv", "val.txt", "validate.txt", "kinetics_val.csv")
+TRAIN, TEST = "train", "val"
+LISTS = {
+    TRAIN: ("train.csv", "train.txt", "kinetics_train.csv"),
+    TEST: ("val.csv", "validate.csv", "validation.csv", "val.txt", "validate.txt", "kinetics_val.csv"),
+}
+FOLDERS = {TRAIN: ("train",), TEST: ("val", "validate", "validation", "valid")}
 NAMES = "classes.txt"
 ENDINGS = (".mp4", ".mkv", ".webm", ".avi")
 HEAD = ("label", "youtube_id", "time_start", "time_end")
 _CLIP = re.compile(r"(.+)_\d{6}_\d{6}")
+_SECONDS = re.compile(r"[0-9]+ [0-9]+")
+_SPACED = re.compile(r"(.*\S)\s+(\d+)")
 Line = tuple[str, str, str]  # place, video, label
 
 
 class Kinetics(OnDisk):
     """Videos and lists in `name`, below the folder of the data."""
 
-    unpack = "put train.csv, validate.csv and the videos (<list>/<label>/<id>_<start>_<end>.mp4)"
+    unpack = "put train.csv, val.csv and the videos (train/<label>/<id>_<start>_<end>.mp4 and val/…)"
 
     def __init__(
         self, root: str | Path | None = None, lists: str | Path | None = None, *, name: str = "kinetics",
         classes: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(root, lists, name=name, classes=classes)
+        self._seen: dict[str, list[Line]] = {}
 
     def group(self, name: str) -> str:
-        found = _CLIP.fullmatch(PurePosixPath(name).stem)
+        found = _CLIP.fullmatch(_stem(name))
         return found[1] if found else name
 
-    def path(self, name: str) -> Path:
+    @property
+    def notes(self) -> list[str]:
+        unknown = sum(not self._is_clip(name) for name, _ in self.videos())
+        told = f"{unknown} videos are each their own group: their names have no YouTube id"
+        return [*([told] if unknown else []), *super().notes]
+
+    def _find(self, home: Path) -> tuple[Path, Path]:
+        return home, unpacked(home, "annotations")
+
+    def _places(self, name: str) -> Iterator[str]:
         """Under its own name, or where downloaders put it: without the list's folder, the label's, or either; blanks in
         the label as they are or as underscores; another ending.
         """
-        path = super().path(name)
-        if path.is_file() or len(PurePosixPath(name).parts) != 3:
-            return path
-        which, label, clip = PurePosixPath(name).parts
-        labels = (label, label.replace(" ", "_"))
-        folders = [*((which, one) for one in labels), *((one,) for one in labels), (which,), ()]
-        for folder in folders:
+        yield name
+        which, _, rest = name.partition("/")
+        label, _, clip = rest.partition("/")
+        if which not in FOLDERS or not self._is_clip(name) or "/" in clip:
+            return
+        stem, labels = clip.rpartition(".")[0], (label, label.replace(" ", "_"))
+        lists = [*(f"{folder}/" for folder in FOLDERS[which]), ""]
+        for folder in [f"{above}{below}" for above in lists for below in (*(f"{one}/" for one in labels), "")]:
             for ending in ENDINGS:
-                place = self.root.joinpath(*folder, clip).with_suffix(ending)
-                if place.is_file():
-                    return place
-        return path
+                yield f"{folder}{stem}{ending}"
+
+    def _any_case(self, name: str) -> bool:
+        """YouTube's ids differ in case."""
+        return not self._is_clip(name)
+
+    def _is_clip(self, name: str) -> bool:
+        return _CLIP.fullmatch(_stem(name)) is not None
 
     def _needs(self, split: int | None) -> list[Path]:
         return [self._list(TRAIN), self._list(TEST)]
 
-    def _list(self, names: tuple[str, ...]) -> Path:
-        return next((self.folder / name for name in names if (self.folder / name).is_file()), self.folder / names[0])
+    def _list(self, which: str) -> Path:
+        places = [self.folder / name for name in LISTS[which]]
+        return next((place for place in places if place.is_file()), places[0])
 
     def _classes(self) -> list[str]:
-        labels = sorted({label for file in self._needs(1) for _, _, label in read_list(file)})
-        if not labels or not all(label.isdecimal() for label in labels):
-            return labels
         if (self.folder / NAMES).is_file():
             return [line for _, line in text_lines(self.folder / NAMES)]
-        return [str(number) for number in range(max(map(int, labels)) + 1)]
+        with Wrong() as wrong:
+            labels = {label for _, _, label in self._lines(TRAIN, wrong)}
+        if not all(label.isdecimal() for label in labels):
+            return sorted(labels)
+        found = sorted({int(label) for label in labels})
+        with Wrong() as wrong:
+            for number in sorted(set(range(found[-1] + 1 if found else 0)) - set(found)):
+                hint = f"labels count from 0; {NAMES} names the classes, if some have no video"
+                wrong.add("labels of the training list are left out", str(number), hint)
+        return [str(number) for number in found]
 
     def _lists(self, split: int) -> Lists:
-        train, test = ([*read_list(file)] for file in self._needs(split))
-        label = {name: number for number, name in enumerate(self.classes)}
-        unknown = [f"{place}: {one}" for place, _, one in (*train, *test) if self._name(one) not in label]
-        if unknown:
-            raise UserError("lists name classes that there are not", got=f"{len(unknown)}: {some(unknown)}")
-        numbered = ([(place, video, label[self._name(one)]) for place, video, one in lines] for lines in (train, test))
-        one, other = (each_once(lines) for lines in numbered)
-        return one, other
+        with Wrong() as wrong:
+            lines = [self._lines(which, wrong) for which in (TRAIN, TEST)]
+        labels = numbers(self.classes)
+        if (self.folder / NAMES).is_file():  # a number is a place among the classes
+            labels = {**numbers([str(number) for number in range(len(labels))]), **labels}
+        with Wrong() as wrong:
+            train, test = (entries(self._labelled(one, labels, wrong), wrong) for one in lines)
+        return train, test
 
-    def _name(self, label: str) -> str:
-        """A number is a place among the classes."""
-        if label.isdecimal() and label not in self.classes and int(label) < len(self.classes):
-            return self.classes[int(label)]
-        return label
+    def _lines(self, which: str, wrong: Wrong) -> list[Line]:
+        """Of a list, which is long, and asked for its classes and then for its videos."""
+        if which not in self._seen:
+            lines = list(read_list(self._list(which), which, wrong))
+            if wrong.places:
+                return lines
+            self._seen[which] = lines
+        return self._seen[which]
+
+    def _labelled(self, lines: list[Line], labels: dict[str, int], wrong: Wrong) -> Iterator[Named]:
+        for place, video, label in lines:
+            if label in labels:
+                yield place, video, labels[label]
+            else:
+                hint = f"one of the labels of the training list, or of {NAMES}"
+                wrong.add_unknown("a list names a class that there is not", f"{place}: {label}", label, labels, hint)
 
 
-def read_list(path: Path) -> Iterator[Line]:
+def _stem(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(".")[0]
+
+
+def read_list(path: Path, which: str, wrong: Wrong) -> Iterator[Line]:
     """The lines of a list in either format."""
     lines = text_lines(path)
-    if lines and lines[0][1].replace(" ", "").lower().startswith(",".join(HEAD[:2])):
-        yield from _kinetics(path, lines)
+    if not lines:
+        wrong.add("this list is empty", path)
+    elif "youtube_id" in lines[0][1]:
+        yield from _kinetics(path, lines, which, wrong)
     else:
-        yield from _plain(lines)
+        yield from _plain(lines, wrong)
 
 
-def _kinetics(path: Path, lines: list[tuple[str, str]]) -> Iterator[Line]:
-    rows = csv.DictReader([line for _, line in lines], skipinitialspace=True)
-    missing = [name for name in HEAD if name not in (rows.fieldnames or [])]
-    if missing:
-        raise UserError("a list of Kinetics lacks columns", got=f"{path}: {', '.join(missing)}", allowed=HEAD)
-    wrong = []
-    for (place, line), row in zip(lines[1:], rows, strict=True):
-        times = [(row[name] or "").partition(".")[0] for name in HEAD[2:]]
-        if not (row["label"] and row["youtube_id"] and all(time.isdecimal() for time in times)):
-            wrong.append(f"{place}: {line}")
-            continue
-        clip = "{}_{:06d}_{:06d}.mp4".format(row["youtube_id"], *map(int, times))
-        inside(f"{row['label']}/{clip}", place)
-        yield place, f"{path.stem.removeprefix('kinetics_')}/{row['label'].replace('/', '_')}/{clip}", row["label"]
-    if wrong:
-        raise UserError("a list of Kinetics has lines like `label,id,0,10,train`", got=f"{len(wrong)}: {some(wrong)}")
+def _kinetics(path: Path, lines: list[tuple[str, str]], which: str, wrong: Wrong) -> Iterator[Line]:
+    if len(lines) == 1:
+        wrong.add("this list is empty", path)
+    columns = [name.strip().lower() for name in _cells(lines[0][1])]
+    if missing := [name for name in HEAD if name not in columns]:
+        wrong.add("a list of Kinetics lacks columns", f"{path}: {', '.join(missing)}", ",".join((*HEAD, "split")))
+        return
+    cell = [columns.index(name) for name in HEAD]
+    for place, line in lines[1:]:
+        row = _cells(line)
+        label, video, start, end = (row[one].strip() for one in cell) if len(row) > max(cell) else ("", "", "", "")
+        start, end = start.removesuffix(".0"), end.removesuffix(".0")
+        if not label or not video or not _SECONDS.fullmatch(f"{start} {end}"):
+            wrong.add("a list of Kinetics has lines like `archery,<id>,0,10,train`", f"{place}: {line}")
+        else:
+            clip = f"{video}_{start.zfill(6)}_{end.zfill(6)}.mp4"
+            yield place, f"{which}/{label.replace('/', '_')}/{clip}", label
 
 
-def _plain(lines: list[tuple[str, str]]) -> Iterator[Line]:
-    wrong = []
+def _cells(line: str) -> list[str]:
+    return next(csv.reader([line], skipinitialspace=True), []) if '"' in line else line.split(",")
+
+
+def _plain(lines: list[tuple[str, str]], wrong: Wrong) -> Iterator[Line]:
+    """All lines with a blank before a number, or all with a comma: paths may hold either."""
+    spaced = all(_SPACED.fullmatch(line) for _, line in lines)
     for place, line in lines:
-        video, _, label = line.rpartition("," if "," in line else " ")
+        found = _SPACED.fullmatch(line) if spaced else None
+        video, label = (found[1], found[2]) if found else (one.strip() for one in line.rpartition(",")[::2])
         if not video or not label:
-            wrong.append(f"{place}: {line}")
-            continue
-        inside(video.strip(), place)
-        yield place, video.strip(), label.strip()
-    if wrong:
-        raise UserError("a list has a video and its label in each line", got=f"{len(wrong)}: {some(wrong)}")
+            wrong.add("a list has lines like `path 3`, or `path,label`", f"{place}: {line}")
+        else:
+            yield place, video, label

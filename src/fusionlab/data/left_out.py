@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from fusionlab.data.dataset import Dataset, Entry
+from fusionlab.data.dataset import Entry
 from fusionlab.data.leak import some
 from fusionlab.errors import UserError, nearest
 
@@ -14,9 +14,8 @@ def left_in(entries: Sequence[Entry], quarantine: Collection[str]) -> list[Entry
     return [entry for entry in entries if entry[0] not in quarantine]
 
 
-def refuse_unknown(quarantine: Collection[str], dataset: Dataset) -> None:
-    """A name that no list has leaves nothing out, and was meant to."""
-    names = {name for name, _ in dataset.videos()} if quarantine else set()
+def refuse_unknown(quarantine: Collection[str], names: Collection[str]) -> None:
+    """A name that no list has leaves nothing out, and was meant to. `names`: those that the lists have."""
     unknown = sorted(set(quarantine) - names)
     if unknown:
         near = nearest(unknown[0], names)

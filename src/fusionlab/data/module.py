@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 
 from fusionlab.data import crops as rectangles
 from fusionlab.data import validation as validation_list
-from fusionlab.data.batches import Batch, Clips, as_it_is, one_thread
+from fusionlab.data.batches import Batch, Clips, as_it_is
 from fusionlab.data.dataset import Dataset, Entry
 from fusionlab.data.leak import some
 from fusionlab.data.left_out import left_in, refuse_lost, refuse_unknown
@@ -80,7 +80,7 @@ class TwoStreamData(pl.LightningDataModule):
             return
         self.store = Store.open(self.folder)
         whole = self.dataset.lists(self.split)
-        refuse_unknown(self.quarantine, self.dataset)
+        refuse_unknown(self.quarantine, {name for name, _ in self.dataset.videos()})
         train, test = (left_in(entries, self.quarantine) for entries in whole)
         for which, before, after in (("training", whole[0], train), ("test", whole[1], test)):
             refuse_lost(before, after, self.dataset.classes, which)
@@ -139,5 +139,4 @@ class TwoStreamData(pl.LightningDataModule):
             num_workers=self.workers,
             collate_fn=as_it_is,
             multiprocessing_context=context,
-            worker_init_fn=one_thread if self.workers else None,
         )

@@ -4,22 +4,25 @@ One lies in the folder `name` below the folder of the data, so that what is trai
 where it is on one machine. Everything that is missing or wrong is told at once, with what belongs where.
 
 A video is known by the name that its list gives it, and found on the disk under that name, or, where no file has it,
-under the only one in its folder that differs in nothing but case.
+under the only one that differs in nothing but case and is not another video of the lists.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from fusionlab.data.dataset import Entry, united
-from fusionlab.data.leak import refuse_leaks, some
+from fusionlab.data.found import Below
+from fusionlab.data.leak import SHOWN, refuse_leaks, some
+from fusionlab.data.left_out import refuse_unknown
+from fusionlab.data.listed import Wrong, refuse_outside
 from fusionlab.errors import UserError
-from fusionlab.records.files import safe_join, write_text
+from fusionlab.records.files import write_text
 
 Lists = tuple[list[Entry], list[Entry]]  # training, test
 
@@ -27,9 +30,10 @@ Lists = tuple[list[Entry], list[Entry]]  # training, test
 class OnDisk:
     """Below: `_find` says where the files lie, `_needs` which lists a split has, `_classes` and `_lists` read them."""
 
-    splits: ClassVar[int] = 1
+    listing: ClassVar[str] = "lists"
     unpack: ClassVar[str]  # what belongs where: "unpack UCF101.rar"
     known: ClassVar[Mapping[int, tuple[int, int]]] = {}  # split -> the numbers of videos in the official lists
+    known_videos: ClassVar[int] = 0  # in all of them
     known_classes: ClassVar[int] = 0  # of the official set
 
     def __init__(
@@ -39,25 +43,29 @@ class OnDisk:
         *,
         name: str,
         classes: int | None = None,
-        counts: bool = False,
+        counts: bool = True,
     ) -> None:
         """`root` and `lists` where they are known at once; `classes`: their number, so that it is known before any file
-        is there; `counts`: the official numbers are checked.
+        is there; `counts`: a set with as many classes as the official one must have its numbers of videos.
         """
         if not name or PurePosixPath(name).name != name or name.startswith("."):
             raise UserError(
                 "a data set's name is that of a folder below run.data", got=f"data.dataset.name={name}",
                 hint="data.dataset.name=ucf101, and run.data=… for where it lies",
             )  # fmt: skip
-        if classes is not None and classes < 2:
-            raise UserError("two classes or more", got=f"data.dataset.classes={classes}")
+        if classes is not None and not _is_number(classes):
+            got, hint = f"data.dataset.classes={classes}", "data.dataset.classes=7, the number of classes"
+            raise UserError("a data set has two classes or more", got=got, hint=hint)
         self.name, self._count, self._counted = name, classes, counts
         self._root = None if root is None else Path(root)
         self._folder = self._root if lists is None else Path(lists)
         self._read: dict[int, Lists] = {}
-        self._names: dict[Path, dict[str, list[str]]] = {}
 
     # -- what a data set is asked for
+
+    @property
+    def splits(self) -> int:
+        return len(self.known) or 1
 
     @property
     def root(self) -> Path:
@@ -75,7 +83,7 @@ class OnDisk:
         found = self._classes()
         if self._count not in (None, len(found)):
             raise UserError(
-                "the class index has another number of classes", got=f"{len(found)} in {self.folder}",
+                "this data set has another number of classes", got=f"{len(found)} in {self.folder}",
                 allowed=[str(self._count)], hint=f"data.dataset.classes={len(found)}, if these are the classes",
             )  # fmt: skip
         return found
@@ -96,7 +104,9 @@ class OnDisk:
     @property
     def notes(self) -> list[str]:
         """What a person should know of this set, and need not do anything about."""
-        return []
+        found = ((name, self._located(name)) for name, _ in self.videos())
+        other = [f"{name} is {one}" for name, one in found if one and one != name and one.lower() == name.lower()]
+        return [f"{len(other)} files are spelled otherwise than here: {some(other, 3)}"] if other else []
 
     def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
         """Find the lists, and the videos unless they are packed, where both are to be unpacked."""
@@ -104,12 +114,14 @@ class OnDisk:
         self._exists(split)
         self._must_be_there(self._needs(split))
         self.lists(split)  # says what is wrong in them
+        refuse_unknown(quarantine, {name for name, _ in self.videos()})
         if packed:
             return
+        self.__dict__.pop("_below", None)  # as the disk is now
         names = [name for name, _ in self.videos() if name not in quarantine]
-        absent = [name for name in names if not self.path(name).is_file()]
+        absent = [name for name in names if self._located(name) is None]
         if absent:
-            raise self._absent(absent, len(names), Path(root))
+            raise self._absent(absent, len(names), Path(root), quarantine)
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
         """It is downloaded by hand; there is nothing to make."""
@@ -117,29 +129,40 @@ class OnDisk:
         self._must_be_there(self._needs(None))
 
     def lists(self, split: int) -> Lists:
-        """Training and test list; no video and no group is in both."""
+        """Training and test list; no video and no group is in both, and what is tested can be learned."""
         self._exists(split)
         if split not in self._read:
             train, test = self._lists(split)
-            for which, entries in (("training", train), ("test", test)):
-                if not entries:
-                    got = f"split {split} in {self.folder}"
-                    raise UserError(f"the {which} list of this data set is empty", got=got)
-                for name, _ in entries:
-                    inside(name, f"the {which} list of split {split}")
+            with Wrong() as wrong:
+                for which, entries in (("training", train), ("test", test)):
+                    if not entries:
+                        wrong.add(f"the {which} list of this data set is empty", f"split {split} in {self.folder}")
+                untrained = {label for _, label in test} - {label for _, label in train} if train else set()
+                for label in sorted(untrained):
+                    wrong.add("classes of the test list have no video in the training list", self.classes[label])
             refuse_leaks(train, test, self.group)
-            self._officially(split, len(train), len(test))
+            self._official(f"the lists of split {split} are", self.known.get(split), (len(train), len(test)))
             self._read[split] = train, test
         return self._read[split]
 
     def videos(self) -> list[Entry]:
         """Of all splits whose lists are there."""
-        present = [s for s in range(1, self.splits + 1) if all(file.is_file() for file in self._needs(s))]
-        return united([entries for split in present or [1] for entries in self.lists(split)])
+        found = united([self._of(split) for split in self.present or [1]])
+        if self.known_videos and len(self.present) == self.splits:
+            self._official("the lists of all splits together are", (self.known_videos,), (len(found),))
+        return found
+
+    @property
+    def present(self) -> list[int]:
+        """The splits whose lists are files that are there; none of a set that cuts its lists itself."""
+        return [s for s in range(1, self.splits + 1) if all(file.is_file() for file in self._needs(s))]
+
+    def unguarded(self, split: int) -> Lists:
+        """Training and test list as they are written, whatever is wrong with them: for the doctor."""
+        return self._lists(split)
 
     def path(self, name: str) -> Path:
-        exact = safe_join(self.root, name)
-        return exact if exact.is_file() else self._by_any_case(exact)
+        return self.root / (self._located(refuse_outside(name)) or name)
 
     def group(self, name: str) -> str:
         raise NotImplementedError
@@ -164,11 +187,42 @@ class OnDisk:
     def _lists(self, split: int) -> Lists:
         raise NotImplementedError
 
-    # -- what is missing or wrong
+    def _of(self, split: int) -> Sequence[Entry]:
+        """The videos that belong to a split."""
+        train, test = self.lists(split)
+        return [*train, *test]
+
+    def _places(self, name: str) -> Iterator[str]:
+        """Where a video may lie, in the order in which it is looked for."""
+        yield name
+
+    def _any_case(self, name: str) -> bool:
+        """May its file be spelled in another case?"""
+        return True
+
+    # -- what is there
 
     def _seek(self, root: Path) -> None:
         if self._root is None:
             self._root, self._folder = self._find(Path(root) / self.name)
+
+    @cached_property
+    def _below(self) -> Below:
+        return Below(self.root)
+
+    @cached_property
+    def _listed(self) -> frozenset[str]:
+        return frozenset(name for name, _ in self.videos())
+
+    def _located(self, name: str) -> str | None:
+        """The name below the root under which the disk has a video."""
+        for place in self._places(name):
+            found = self._below.find(place, any_case=self._any_case(name))
+            if found is not None and (found in (name, place) or found not in self._listed):
+                return found
+        return None
+
+    # -- what is missing or wrong
 
     def _exists(self, split: int) -> None:
         if split not in range(1, self.splits + 1):
@@ -179,83 +233,38 @@ class OnDisk:
         absent = [file for file in files if not file.exists()]
         if absent:
             raise UserError(
-                "the lists of this data set are not there", got=some([str(file) for file in absent], 3),
+                f"the {self.listing} of this data set are not there", got=some([str(file) for file in absent], 3),
                 hint=f"{self.unpack} in {self.folder}, or run.data=… for where it lies",
             )  # fmt: skip
 
-    def _absent(self, absent: list[str], total: int, root: Path) -> UserError:
-        """All are named: the first here, and all in a file where they are many, which may become the quarantine."""
-        told = f"{len(absent)} of {total}: {self.root / absent[0]} …"
-        if len(absent) > 1:
-            told = f"{len(absent)} of {total} in {self.root}: {some(absent)}"
-        file = root / f"{self.name}.absent.txt"
-        leave_out = "python -m fusionlab.doctor … --quarantine FILE and data.quarantine=FILE leave them out"
-        with contextlib.suppress(UserError):  # a disk that cannot be written
-            write_text(file, "".join(f"{name} # absent\n" for name in absent))
-            leave_out = f"data.quarantine='{file}', which lists all of them, leaves them out"
-        hint = f"{self.unpack} in {self.root}; or run.data=… for where they lie; or {leave_out}"
+    def _absent(self, absent: list[str], total: int, root: Path, quarantine: Collection[str]) -> UserError:
+        """All are named: here, or in a file where they are many, which may become the quarantine."""
+        told = f"{len(absent)} of {total} in {self.root}: {some(absent)}"
+        hint = f"{self.unpack} in {self.root}; or run.data=… for where they lie"
+        if len(absent) < total:
+            file, leave_out = root / f"{self.name}.absent.txt", "data.quarantine=FILE, with their names in it"
+            lines = sorted({**dict.fromkeys(quarantine, ""), **dict.fromkeys(absent, " # absent")}.items())
+            with contextlib.suppress(UserError):  # a disk that cannot be written
+                if len(absent) > SHOWN:
+                    write_text(file, "".join(f"{name}{why}\n" for name, why in lines))
+                    leave_out = f"data.quarantine='{file}', which names all of them"
+            hint += f"; or, to do without them, {leave_out}"
         return UserError("videos of this data set are not there", got=told, hint=hint)
 
-    def _officially(self, split: int, train: int, test: int) -> None:
-        official = self.known.get(split)
-        if self._counted and self.class_count == self.known_classes and official not in (None, (train, test)):
+    def _official(self, what: str, official: tuple[int, ...] | None, got: tuple[int, ...]) -> None:
+        if self._counted and official not in (None, got) and self.class_count == self.known_classes:
             raise UserError(
-                f"the lists of split {split} are not the official ones",
-                got=f"{train} and {test} videos in {self.folder}",
-                allowed=["{} and {}".format(*(official or ()))],
+                f"{what} not the official ones",
+                got=f"{' and '.join(map(str, got))} videos in {self.folder}",
+                allowed=[" and ".join(map(str, official or ()))],
                 hint="the lists anew; or data.dataset.counts=false, if these are meant",
             )  # fmt: skip
 
-    def _by_any_case(self, exact: Path) -> Path:
-        """The one file that has this name but for its case; the exact name where there is none or more than one."""
-        folder = exact.parent if exact.parent.is_dir() else self._one(exact.parent) or exact.parent
-        return self._one(folder / exact.name) or folder / exact.name
 
-    def _one(self, path: Path) -> Path | None:
-        if path.parent not in self._names:
-            found: dict[str, list[str]] = {}
-            with contextlib.suppress(OSError):
-                for one in path.parent.iterdir():
-                    found.setdefault(one.name.casefold(), []).append(one.name)
-            self._names[path.parent] = found
-        names = self._names[path.parent].get(path.name.casefold(), [])
-        return path.with_name(names[0]) if len(names) == 1 else None
-
-
-def inside(name: str, place: str) -> None:
-    """Refuse a name in a list that leads out of the data set's folder."""
-    parts = PurePosixPath(name).parts
-    if not parts or PurePosixPath(name).is_absolute() or ".." in parts or "\0" in name:
-        raise UserError("a name in a list must stay inside its folder", got=f"{place}: {name or 'an empty name'}")
-
-
-def text_lines(path: Path) -> list[tuple[str, str]]:
-    """(place, text) of each line that is not empty, without its line end, whatever that is; a byte order mark is none."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")  # universal newlines: CRLF reads as LF
-    except FileNotFoundError:
-        raise UserError("no such list", got=path, hint="the folder that holds the lists of the data set") from None
-    except IsADirectoryError:
-        raise UserError("a list is a file, and this is a folder", got=path) from None
-    except UnicodeDecodeError as error:
-        raise UserError("a list is text in UTF-8", got=f"{path}: {error.reason} at byte {error.start}") from None
-    lines = [(f"{path.name}:{n}", line.strip()) for n, line in enumerate(text.split("\n"), 1)]
-    return [(place, line) for place, line in lines if line]
+def _is_number(classes: object) -> bool:
+    return isinstance(classes, int) and not isinstance(classes, bool) and classes >= 2
 
 
 def unpacked(home: Path, *archives: str) -> Path:
     """The folder that an archive brings along, where it is there."""
     return next((home / one for one in archives if (home / one).is_dir()), home)
-
-
-def each_once(named: Sequence[tuple[str, str, int]]) -> list[Entry]:
-    """(place, name, label) -> entries, each name once."""
-    entries: dict[str, int] = {}
-    twice = []
-    for place, name, label in named:
-        if name in entries:
-            twice.append(f"{place}: {name}")
-        entries[name] = label
-    if twice:
-        raise UserError("a list names videos twice", got=f"{len(twice)}: {some(twice)}")
-    return list(entries.items())

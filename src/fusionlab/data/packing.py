@@ -12,7 +12,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,6 +22,7 @@ from fusionlab.video.decode import Reader
 from fusionlab.video.flow import Estimator, seen
 from fusionlab.video.header import header
 from fusionlab.video.imported import FlowFiles, read_frame, read_plane
+from fusionlab.video.opencv import cv2
 from fusionlab.video.quantise import quantise, quantise_by_field
 from fusionlab.video.resize import resize
 from fusionlab.video.store import FLOW, FRAMES, Coding, Video

@@ -13,17 +13,22 @@ EVERY = 2.0  # seconds between two lines at first; a long preparation says less 
 SLOWER = 1.5
 
 
+def aside(line: str) -> None:
+    """Say it where it does not mix with what a command prints."""
+    print(line, file=sys.stderr, flush=True)
+
+
 class Progress:
     """`next` once a video. The time left follows from those that were not there before."""
 
-    def __init__(self, total: int, say: Callable[[str], None]) -> None:
-        self.total, self._say = total, say
+    def __init__(self, total: int, say: Callable[[str], None], verb: str = "prepare") -> None:
+        self.total, self._say, self._verb = total, say, verb
         self.done = 0
         self._begun = self._told = time.monotonic()
         self._pause = EVERY
         self._bar: tqdm[NoReturn] | None = None
-        if say is print and sys.stderr.isatty():
-            self._bar = tqdm(total=total, desc="prepare", unit="video", file=sys.stderr, dynamic_ncols=True)
+        if say in (print, aside) and sys.stderr.isatty():
+            self._bar = tqdm(total=total, desc=verb, unit="video", file=sys.stderr, dynamic_ncols=True)
 
     def __enter__(self) -> Self:
         return self
@@ -51,4 +56,4 @@ class Progress:
         seconds = now - self._begun
         left = seconds / self.done * self.left
         bad = f", {failed} cannot be used" if failed else ""
-        self._say(f"prepare: {self.done} of {self.total} videos{bad}, {seconds:.0f} s, {left:.0f} s left")
+        self._say(f"{self._verb}: {self.done} of {self.total} videos{bad}, {seconds:.0f} s, {left:.0f} s left")

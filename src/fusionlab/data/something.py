@@ -1,6 +1,6 @@
 """Sets whose lists are JSON, as Something-Something has them.
 
-    train.json, validation.json   [{"id": "78687", "label": "…", "template": "Holding [something] next to [something]"}, …]
+    train.json, validation.json   [{"id": "78687", "template": "Holding [something] next to [something]", …}, …]
     labels.json                   {"Holding something next to something": "0", …}
 
 A label is its template without the brackets, a video <id>.webm. The test list has no labels, so that the validation
@@ -9,16 +9,17 @@ list is the test list. Who filmed a video is not said, so that each is its own g
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.leak import some
-from fusionlab.data.on_disk import Lists, OnDisk, each_once, inside, unpacked
+from fusionlab.data.listed import Named, Wrong, entries, numbers, read_json
+from fusionlab.data.on_disk import Lists, OnDisk, unpacked
 from fusionlab.errors import UserError
-from fusionlab.records.files import read_json
 
-PREFIXES = ("", "something-something-v2-")
+LABELS, TRAIN, TEST = "labels.json", "train.json", "validation.json"
+PREFIXES = ("", "something-something-v2-")  # of the lists' names, as they were published at first
 VIDEOS = ("20bn-something-something-v2", "videos")
 ENDINGS = (".webm", ".mp4", ".avi")
 
@@ -37,53 +38,60 @@ class Something(OnDisk):
     def group(self, name: str) -> str:
         return name
 
-    def path(self, name: str) -> Path:
-        path = super().path(name)
-        others = (path.with_suffix(ending) for ending in ENDINGS)
-        return path if path.is_file() else next((other for other in others if other.is_file()), path)
+    @property
+    def notes(self) -> list[str]:
+        sided = sum(bool({"left", "right"} & set(label.lower().split())) for label in self.classes)
+        mirrored = f"{sided} labels say left or right, and clips are mirrored in training and testing, as in the papers"
+        groups = "each video is its own group: the lists do not say who filmed it"
+        return [groups, *([mirrored] if sided else []), *super().notes]
 
     def _find(self, home: Path) -> tuple[Path, Path]:
         return unpacked(home, *VIDEOS), unpacked(home, "labels")
 
+    def _places(self, name: str) -> Iterator[str]:
+        for ending in ENDINGS:
+            yield name.removesuffix(ENDINGS[0]) + ending
+
     def _needs(self, split: int | None) -> list[Path]:
-        names = ("labels.json",) if split is None else ("labels.json", "train.json", "validation.json")
-        return [self._file(name) for name in names]
+        return [self._file(name) for name in ((LABELS,) if split is None else (LABELS, TRAIN, TEST))]
 
     def _file(self, name: str) -> Path:
         places = [self.folder / f"{prefix}{name}" for prefix in PREFIXES]
         return next((place for place in places if place.is_file()), places[0])
 
     def _classes(self) -> list[str]:
-        path = self._file("labels.json")
-        found: Any = read_json(path)
-        if not isinstance(found, dict) or sorted(map(str, found.values()), key=_number) != list(
-            map(str, range(len(found)))
-        ):
-            raise UserError("labels.json gives each label a number, from 0 without a gap", got=path)
-        return sorted(found, key=lambda label: int(found[label]))
+        path = self._file(LABELS)
+        found = read_json(path)
+        labels = {name: str(number) for name, number in found.items()} if isinstance(found, dict) else {}
+        if not labels or set(labels.values()) != {str(number) for number in range(len(labels))}:
+            hint = '{"Holding something": "0", …}'
+            raise UserError("labels.json gives each label a number, from 0 without a gap", got=path, hint=hint)
+        return sorted(labels, key=lambda name: int(labels[name]))
 
     def _lists(self, split: int) -> Lists:
-        _, train, test = self._needs(split)
-        return self._list(train), self._list(test)
+        labels = numbers(self.classes)
+        with Wrong() as wrong:
+            return self._list(TRAIN, labels, wrong), self._list(TEST, labels, wrong)
 
-    def _list(self, path: Path) -> list[Entry]:
-        found: Any = read_json(path)
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        named, wrong = [], []
-        for place, one in enumerate(found if isinstance(found, list) else [found]):
-            try:
-                video, label = f"{one['id']}.webm", numbers[one["template"].replace("[", "").replace("]", "")]
-            except (KeyError, TypeError, AttributeError):
-                wrong.append(f"{path.name}[{place}]: {str(one)[:80]}")
-                continue
-            inside(video, f"{path.name}[{place}]")
-            named.append((f"{path.name}[{place}]", video, label))
-        if wrong:
-            raise UserError(
-                "an entry has an id, and a template that is a label of labels.json", got=f"{len(wrong)}: {some(wrong)}"
-            )
-        return each_once(named)
+    def _list(self, name: str, labels: Mapping[str, int], wrong: Wrong) -> list[Entry]:
+        found = read_json(self._file(name))
+        if not isinstance(found, list):
+            raise UserError("a list of Something-Something is a list of entries", got=self._file(name), hint="[{…}, …]")
+        if not found:
+            wrong.add("this list is empty", self._file(name))
+        return entries(_named(name, found, labels, wrong), wrong)
 
 
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else -1
+def _named(name: str, found: list[Any], labels: Mapping[str, int], wrong: Wrong) -> Iterator[Named]:
+    for number, one in enumerate(found):
+        place = f"{name}[{number}]"
+        video, template = (one.get("id"), one.get("template")) if isinstance(one, dict) else (None, None)
+        if not isinstance(video, str | int) or not isinstance(template, str) or isinstance(video, bool):
+            wrong.add("an entry has an id and a template", f"{place}: {str(one)[:80]}")
+            continue
+        label = template.replace("[", "").replace("]", "")
+        if label not in labels:
+            what, hint = "a template is no label of labels.json", f"one of the {len(labels)} in {LABELS}"
+            wrong.add_unknown(what, f"{place}: {template}", label, labels, hint)
+        else:
+            yield place, f"{video}{ENDINGS[0]}", labels[label]

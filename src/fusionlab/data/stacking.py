@@ -19,14 +19,14 @@ that a field averages to zero motion, 127.5. It is done to what is written; traj
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.data import clips
 from fusionlab.data.crops import Crop
+from fusionlab.video.opencv import cv2
 from fusionlab.video.store import Store
 
 Bytes = NDArray[np.uint8]
@@ -35,60 +35,83 @@ PARTS = 32  # of a pixel: how fine a trajectory's places are
 
 
 class Fields:
-    """The fields around the snippets of one clip. Each is read once: windows that lie near share theirs."""
+    """The fields around the snippets of one clip. Each is read once: windows that lie near share theirs. `centres`:
+    all snippets', so that a field is let go as soon as it is written, unless another one wants it; without them all
+    are kept. It matters: a decoded field is 170 KiB, and memory that was just let go costs nothing to have again.
+    """
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, name: str, centres: Iterable[int] | None = None) -> None:
         self.store, self.name = store, name
         self.frames = store.video(name).frames
+        self._centres = None if centres is None else [int(centre) for centre in centres]
         self._known: dict[bool, dict[int, Bytes]] = {False: {}, True: {}}
 
-    def stacked(self, centre: int, fields: int, stacking: str) -> list[Bytes]:
+    def stacked(self, centre: int, fields: int, stacking: str) -> Iterator[Bytes]:
         """The L whole fields around a frame, (2, H, W) each, in the order of their channels."""
         if stacking == "bidirectional":
             half = fields // 2
-            back = self._between(centre - half, centre, backward=True)
-            return [*self._between(centre, centre + half), *reversed(back)]
-        return self._between(centre - fields // 2, centre + fields - fields // 2)
+            yield from self._between(centre, centre + half, self._begins(centre, 0))
+            back = list(self._between(centre - half, centre, self._begins(centre, half), backward=True))
+            yield from reversed(back)
+        else:
+            half = fields // 2
+            yield from self._between(centre - half, centre + fields - half, self._begins(centre, half))
 
-    def _between(self, first: int, end: int, *, backward: bool = False) -> list[Bytes]:
+    def _begins(self, centre: int, before: int) -> int:
+        """The first field that a later snippet wants."""
+        if self._centres is None:
+            return 0
+        later = [one for one in self._centres if one >= centre]
+        later.remove(centre)
+        return max(min(later) - before, 0) if later else self.frames
+
+    def _between(self, first: int, end: int, kept_from: int, *, backward: bool = False) -> Iterator[Bytes]:
         window, known = clips.between(first, end, self.frames), self._known[backward]
         new = [place for place in range(window.start, window.start + window.count) if place not in known]
-        if new:  # one run, since a clip's centres rise
-            read = self.store.flow(self.name, new[0], len(new), backward=backward)
-            known.update(zip(range(new[0], new[-1] + 1), read, strict=True))
-        return [known[place] for place in window.places]
+        # One run, since a clip's centres rise.
+        read = iter(self.store.each_field(self.name, new[0], len(new), backward=backward)) if new else iter(())
+        last = -1
+        for place in window.places:
+            if place in known:
+                field = known[place]
+            elif place != last:
+                field = next(read)
+                # What lies beyond an end is its last field again: a later window may want that, wherever it begins.
+                if place >= min(kept_from, self.frames - 2):
+                    known[place] = field
+            last = place
+            yield field
 
 
 def write(
-    fields: Sequence[Bytes], crop: Crop, out: Bytes, *, stacking: str = "plain", mean: bool = False, bound: float
+    fields: Iterable[Bytes], crop: Crop, out: Bytes, *, stacking: str = "plain", mean: bool = False, bound: float
 ) -> None:
     """The whole fields of a snippet, L times (2, H, W), into its channels, `out` (2L, h, w). `mean`: take its own."""
-    cuts = followed(fields, crop, bound) if stacking == "trajectory" else cut(fields, crop)
-    for place, (field, components) in enumerate(zip(fields, cuts, strict=True)):
-        for component, levels in enumerate(components):
+    seen = Trajectory(crop, bound) if stacking == "trajectory" else crop.components
+    for place, field in enumerate(fields):
+        for component, levels in enumerate(seen(field)):
             if mean:
                 levels = centred(levels, field[component])
             crop.component(levels, out[2 * place + component], negate=component == 0)
 
 
-def cut(fields: Iterable[Bytes], crop: Crop) -> Iterator[tuple[Bytes, Bytes]]:
-    """u and v of each field where the crop is."""
-    return ((crop.cut(field[0]), crop.cut(field[1])) for field in fields)
+class Trajectory:
+    """u and v of one field after the other where the points of the crop have come to: pₖ = pₖ₋₁ + dₖ₋₁(pₖ₋₁)."""
 
+    def __init__(self, crop: Crop, bound: float) -> None:
+        rows, columns = np.arange(crop.y, crop.y + crop.height), np.arange(crop.x, crop.x + crop.width)
+        self._places = [np.asarray(one, dtype=np.float32) for one in np.meshgrid(columns, rows)]  # p₁, its x and its y
+        self._bound, self._step = np.float32(bound), np.float32(2 * bound / 255)  # a step: pixels a level
 
-def followed(fields: Iterable[Bytes], crop: Crop, bound: float) -> Iterator[list[Bytes]]:
-    """u and v of each field where the points of the crop have come to: pₖ = pₖ₋₁ + dₖ₋₁(pₖ₋₁)."""
-    rows, columns = np.arange(crop.y, crop.y + crop.height), np.arange(crop.x, crop.x + crop.width)
-    places = [np.asarray(one, dtype=np.float32) for one in np.meshgrid(columns, rows)]  # p₁, its x and its y
-    step = np.float32(2 * bound / 255)  # pixels a level
-    for field in fields:
-        x, y = (np.rint(place * PARTS) / np.float32(PARTS) for place in places)
+    def __call__(self, field: Bytes) -> list[Bytes]:
+        x, y = (np.rint(place * PARTS) / np.float32(PARTS) for place in self._places)
         levels = [
             np.asarray(cv2.remap(one.astype(np.float32), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
             for one in field
         ]
-        yield [np.rint(one).astype(np.uint8) for one in levels]
-        places = [place + (one * step - np.float32(bound)) for place, one in zip(places, levels, strict=True)]
+        moved = (one * self._step - self._bound for one in levels)
+        self._places = [place + step for place, step in zip(self._places, moved, strict=True)]
+        return [np.rint(one).astype(np.uint8) for one in levels]
 
 
 def centred(levels: Bytes, whole: Bytes) -> Bytes:

@@ -13,62 +13,61 @@ v_HandstandPushups_… in others. A name is spelled here as its folder is, whate
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.leak import some
-from fusionlab.data.on_disk import Lists, OnDisk, each_once, text_lines, unpacked
-from fusionlab.errors import UserError, nearest
+from fusionlab.data.listed import Named, Wrong, entries, numbers, text_lines
+from fusionlab.data.on_disk import Lists, OnDisk, unpacked
+from fusionlab.errors import UserError
 
-SPLITS = 3
 INDEX = "classInd.txt"
 VIDEOS, SPLIT_LISTS = "UCF-101", "ucfTrainTestlist"  # the folders in the two archives
-_GROUP = re.compile(r"_g(\d+)_c\d+\.\w+$")
+_GROUP = re.compile(r"_g(\d+)_c\d+\.\w+$", re.IGNORECASE)
 
 
 def read_classes(path: Path) -> list[str]:
     """Class names in the order of their numbers."""
-    numbers: dict[int, str] = {}
-    for place, line in text_lines(path):
-        number, _, name = line.partition(" ")
-        if not number.isdecimal() or not name:
-            raise UserError("a class index has lines like `1 ApplyEyeMakeup`", got=f"{place}: {line}")
-        numbers[int(number)] = name.strip()
-    if sorted(numbers) != list(range(1, len(numbers) + 1)) or len(set(numbers.values())) != len(numbers):
+    found: dict[int, str] = {}
+    with Wrong() as wrong:
+        for place, line in text_lines(path):
+            number, _, name = line.partition(" ")
+            if not (number.isascii() and number.isdecimal()) or not name.strip():
+                wrong.add("a class index has lines like `1 ApplyEyeMakeup`", f"{place}: {line}")
+            elif int(number) in found:
+                wrong.add("two lines of a class index have the same number", f"{place}: {line}")
+            else:
+                found[int(number)] = name.strip()
+        if not wrong.places and not found:
+            wrong.add("this list is empty", path)
+    if sorted(found) != list(range(1, len(found) + 1)) or len(set(found.values())) != len(found):
         raise UserError("the numbers of a class index are 1, 2, 3 … and its names differ", got=path)
-    return [numbers[number] for number in sorted(numbers)]
+    return [found[number] for number in sorted(found)]
 
 
-def read_list(path: Path, classes: Sequence[str]) -> list[Entry]:
+def read_list(path: Path, classes: Sequence[str], wrong: Wrong) -> list[Entry]:
     """The videos of a train or test list with their labels.
 
     The label is that of the folder; where a number stands beside the name, it must agree.
     """
-    labels = {name: label for label, name in enumerate(classes)}
-    found: list[tuple[str, str, int]] = []
-    unknown, disagree = [], []
-    for place, line in text_lines(path):
+    return entries(_named(path, numbers(classes), wrong), wrong)
+
+
+def _named(path: Path, labels: Mapping[str, int], wrong: Wrong) -> Iterator[Named]:
+    lines = text_lines(path)
+    if not lines:
+        wrong.add("this list is empty", path)
+    for place, line in lines:
         name, _, number = line.partition(" ")  # UCF101's names hold no blank
-        folder = PurePosixPath(name).parent.name
+        folder = name.rpartition("/")[0].rpartition("/")[2]
         if folder not in labels:
-            unknown.append((folder, f"{place}: {line}"))
-        elif number and number.strip() != str(labels[folder] + 1):
-            disagree.append((str(labels[folder] + 1), f"{place}: {line}"))
+            what, hint = "a list names a class that the class index has not", f"one of the {len(labels)} in {INDEX}"
+            wrong.add_unknown(what, f"{place}: {line}", folder, labels, hint)
+        elif number.strip() not in ("", str(labels[folder] + 1)):
+            wrong.add("a label disagrees with the class index", f"{place}: {line} ({labels[folder] + 1} there)")
         else:
-            found.append((place, spelled(name), labels[folder]))
-    if unknown:
-        near = nearest(unknown[0][0], labels)
-        hint = f"is it {near} ?" if near else f"one of the {len(labels)} folders of the class index"
-        told = some([place for _, place in unknown])
-        raise UserError("a list names a class that the class index has not", got=told, hint=hint)
-    if disagree:
-        told = some([place for _, place in disagree])
-        raise UserError("a label disagrees with the class index", got=told, allowed=[disagree[0][0]])
-    if not found:
-        raise UserError("this list is empty", got=path)
-    return each_once(found)
+            yield place, spelled(name), labels[folder]
 
 
 def spelled(name: str) -> str:
@@ -77,11 +76,9 @@ def spelled(name: str) -> str:
     >>> spelled("HandstandPushups/v_HandStandPushups_g01_c01.avi")
     'HandstandPushups/v_HandstandPushups_g01_c01.avi'
     """
-    path = PurePosixPath(name)
-    start = f"v_{path.parent.name}_"
-    if path.name.casefold().startswith(start.casefold()):
-        return str(path.with_name(start + path.name[len(start) :]))
-    return name
+    above, _, file = name.rpartition("/")
+    start = f"v_{above.rpartition('/')[2]}_"
+    return f"{above}/{start}{file[len(start) :]}" if above and file.lower().startswith(start.lower()) else name
 
 
 def group_of(name: str) -> str:
@@ -95,14 +92,13 @@ def group_of(name: str) -> str:
 class UCF101(OnDisk):
     """UCF101, or a set in its layout: `root`/<class>/<video>, lists in `lists` (default: `root`).
 
-    Without a `root` it lies in `name`, below the folder that `expect` or `make` is given. There the two archives may lie
-    as they were unpacked, with their own folders UCF-101 and ucfTrainTestlist or without them.
+    Without a `root` it lies in `name`, below the folder that `expect` or `make` is given. There the two archives may
+    lie as they were unpacked, with their own folders UCF-101 and ucfTrainTestlist or without them.
     """
 
-    splits = SPLITS
     unpack = "unpack UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip (classInd.txt, trainlist01.txt …)"
     known: ClassVar[Mapping[int, tuple[int, int]]] = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
-    known_classes = 101
+    known_videos, known_classes = 13320, 101
 
     def __init__(
         self,
@@ -111,7 +107,7 @@ class UCF101(OnDisk):
         *,
         name: str = "ucf101",
         classes: int | None = None,
-        counts: bool = False,
+        counts: bool = True,
     ) -> None:
         super().__init__(root, lists, name=name, classes=classes, counts=counts)
 
@@ -127,7 +123,8 @@ class UCF101(OnDisk):
 
     def _lists(self, split: int) -> Lists:
         _, train, test = self._needs(split)
-        return read_list(train, self.classes), read_list(test, self.classes)
+        with Wrong() as wrong:
+            return read_list(train, self.classes, wrong), read_list(test, self.classes, wrong)
 
     def group(self, name: str) -> str:
         return group_of(name)

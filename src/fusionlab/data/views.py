@@ -136,7 +136,7 @@ def read_frames(store: Store, name: str, view: View, out: Bytes) -> None:
 
 def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes) -> None:
     """The fields around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …"""
-    fields = stacking.Fields(store, name)
+    fields = stacking.Fields(store, name, view.centres)
     for snippet, centre in enumerate(view.centres):
         stacking.write(
             fields.stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],

@@ -11,9 +11,12 @@ from typing import Any
 import torch
 
 from fusionlab.backbones.tower import Tower
+from fusionlab.data.dataset import Dataset
+from fusionlab.data.on_disk import OnDisk
 from fusionlab.door import build
 from fusionlab.door.data import expect_data
 from fusionlab.door.grid import Study
+from fusionlab.door.provenance import refuse_other_split
 from fusionlab.errors import UserError
 from fusionlab.records.record import read_records
 from fusionlab.records.signature import value
@@ -24,28 +27,30 @@ def look_ahead(study: Study) -> None:
     """Raise a `UserError` for the first file that cannot be worked with. A stream that is trained already needs no
     weights; but a file that is there has to be the one that it started from.
     """
-    looked: set[str] = set()
+    looked: dict[str, Dataset] = {}
     for arm in study.plan.arms:
         recipe, left_out = data_recipe(arm.config), value(arm.config, "data.quarantine")
-        if repr((recipe, left_out, arm.config["split"])) not in looked:
-            looked.add(repr((recipe, left_out, arm.config["split"])))
-            expect_data(recipe, study.run, arm.config["split"], left_out)
+        key = repr((recipe, left_out, arm.config["split"]))
+        if key not in looked:
+            looked[key] = expect_data(recipe, study.run, arm.config["split"], left_out)
         if arm.kind == "stream" and value(arm.config, "weights.source") is not None:
             published = study.plan.job(arm.job).path(study.folder) / "published"
             if published.is_dir():
                 _unchanged(arm.config, study.run, published)
             else:
-                _loads(arm.config, study.run)
+                _loads(arm.config, study.run, looked[key])
 
 
-def _loads(recipe: dict[str, Any], run: Any) -> None:
+def _loads(recipe: dict[str, Any], run: Any, dataset: Dataset) -> None:
     """Load the file as the job will, into a tower that is thrown away."""
     from fusionlab.backbones.pretrained import load, locate
 
     weights = recipe["weights"]
     tower = _on_paper(recipe)
     locate(weights["source"], tower, Path(run["weights"]), head=weights["head"])
-    load(tower.to_empty(device="cpu"), weights["source"], head=weights["head"], folder=run["weights"])
+    loaded = load(tower.to_empty(device="cpu"), weights["source"], head=weights["head"], folder=run["weights"])
+    # The lists of a set that makes itself may not be there yet.
+    refuse_other_split(loaded, recipe, dataset if isinstance(dataset, OnDisk) else None)
 
 
 def _unchanged(recipe: dict[str, Any], run: Any, published: Path) -> None:

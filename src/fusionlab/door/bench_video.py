@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,6 +34,7 @@ from fusionlab.video.decode import Decord, reader
 from fusionlab.video.film import Film
 from fusionlab.video.flow import Dis, gray
 from fusionlab.video.imported import LAYOUTS
+from fusionlab.video.opencv import cv2
 from fusionlab.video.quantise import BOUND, quantise
 from fusionlab.video.resize import resize
 from fusionlab.video.store import FLOW, FRAMES, Coding, Store

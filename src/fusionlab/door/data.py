@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.prepare import prepare, prepared
 from fusionlab.door.parts import part
 from fusionlab.records.signature import value
 from fusionlab.study.recipes import data_recipe
 from fusionlab.video.decode import reader
 from fusionlab.video.raft import Raft
-from fusionlab.video.store import Coding, Store
+from fusionlab.video.store import Coding, Store, content_hash
 
 if TYPE_CHECKING:
     from fusionlab.data.module import TwoStreamData
@@ -34,6 +35,13 @@ class Data:
     @property
     def store(self) -> Store:
         return Store.open(self.folder)
+
+    def content(self, config: Mapping[str, Any]) -> str:
+        """The hash of what an arm or a stream may read: the store's, without what it leaves out, packed or not."""
+        store, left_out = self.store, frozenset(value(config, "data.quarantine"))
+        if not left_out:
+            return store.hash
+        return content_hash({n: v for n, v in store.videos.items() if n not in left_out}, store.made, store.coding)
 
     def module(self, config: Mapping[str, Any], *, streams: str, snippets: int, batch_size: int) -> TwoStreamData:
         """Loaders for one stage; `config` is an arm's or a stream's recipe."""
@@ -64,8 +72,11 @@ def open_data(
     videos need not be there.
     """
     root = Path(run["data"])
-    dataset: Dataset = part(recipe["dataset"])
-    dataset.make(root / VIDEOS, processes=processes(run), say=say)
+    dataset = listed(recipe, run, say)
+    refuse_unknown(quarantine, {name for name, _ in dataset.videos()})
+    if prepared(root / STORES, data_recipe({"data": recipe})) is None:  # said once, where it is made
+        for note in dataset.notes:
+            say(f"data: {note}")
     store = recipe["store"]
     folder = prepare(
         dataset,
@@ -83,6 +94,13 @@ def open_data(
         say=say,
     )
     return Data(dataset, folder)
+
+
+def listed(recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = print) -> Dataset:
+    """The data set, with its lists and, where nobody else can make them, its files."""
+    dataset: Dataset = part(recipe["dataset"])
+    dataset.make(Path(run["data"]) / VIDEOS, processes=processes(run), say=say)
+    return dataset
 
 
 def sampling(config: Mapping[str, Any], snippets: int) -> dict[str, Any]:
@@ -107,14 +125,16 @@ def coding(recipe: Mapping[str, Any]) -> Coding:
 
 def expect_data(
     recipe: Mapping[str, Any], run: Mapping[str, Any], split: int, quarantine: Sequence[str] = ()
-) -> None:
+) -> Dataset:
     """A `UserError` for files that are not there and that nobody can make, in a moment and without making any."""
     root = Path(run["data"])
     packed = prepared(root / STORES, data_recipe({"data": recipe})) is not None
-    part(recipe["dataset"]).expect(root / VIDEOS, split=split, packed=packed, quarantine=frozenset(quarantine))
+    dataset: Dataset = part(recipe["dataset"])
+    dataset.expect(root / VIDEOS, split=split, packed=packed, quarantine=frozenset(quarantine))
     flow = estimator(recipe["store"], run)
     if isinstance(flow, Raft) and not packed:
         flow.expect()
+    return dataset
 
 
 def processes(run: Mapping[str, Any]) -> int:

@@ -15,12 +15,14 @@ from fusionlab.door.data import sampling as cut
 from fusionlab.door.examine_store import examine_store
 from fusionlab.door.logger import LOGGERS
 from fusionlab.errors import UserError, unknown
+from fusionlab.records.signature import value
 from fusionlab.results.spec import Spec
 from fusionlab.study.recipes import STREAMS
 from fusionlab.training.recipe import PRECISIONS, recipe
 from fusionlab.two_stream.fused import Above
 
 HEADS = ("keep", "fresh")
+OTHER_SPLIT = ("refuse", "allow")
 
 
 def examine(config: Mapping[str, Any]) -> None:
@@ -108,6 +110,15 @@ def _weights(weights: Mapping[str, Any], backbone: Mapping[str, Any]) -> None:
     if weights["head"] not in HEADS:
         raise unknown("thing to do with the classifier of loaded weights", str(weights["head"]), HEADS,
                       form="weights.head={}")  # fmt: skip
+    other = value({"weights": weights}, "weights.other_split")
+    if other not in OTHER_SPLIT:
+        raise unknown("thing to do with weights of another split", str(other), OTHER_SPLIT,
+                      form="weights.other_split={}")  # fmt: skip
+    if other != "refuse" and not any(weights[stream] for stream in STREAMS):
+        raise UserError(
+            "no weights are loaded, of this split or another", got=f"weights.other_split={other}",
+            hint="weights=FILE with it, or weights.other_split=refuse",
+        )  # fmt: skip
     if weights["head"] != "keep" and not any(weights[stream] for stream in STREAMS):
         raise UserError(
             "no weights are loaded, and so no classifier with them", got=f"weights.head={weights['head']}",

@@ -1,7 +1,7 @@
 """Videos that are left out by name: `data.quarantine`, a list of names, or a file with one name a line.
 
-A file is replaced by its names before anything is planned. So what is left out is part of an arm's identity by name, its
-record names it, and a file that has changed since makes other arms.
+A file is replaced by its names before anything is planned. So what is left out is part of an arm's identity by name,
+its record names it, and a file that has changed since makes other arms.
 
     Archery/v_Archery_g01_c01.avi # cut            behind " # " stands why
     # a line that begins so is a remark

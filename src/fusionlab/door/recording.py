@@ -11,6 +11,7 @@ from typing import Any
 from fusionlab.backbones.pretrained import Loaded
 from fusionlab.door import logger
 from fusionlab.door.data import Data
+from fusionlab.door.provenance import provenance
 from fusionlab.records.circumstances import circumstances
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import new_record, write_record
@@ -66,8 +67,8 @@ class Recorder:
             "trained_parameters": size.trained_parameters,
             "svm_parameters": size.svm_parameters,
             "layers": size.layers,
-            "weights": write_weights(folder / WEIGHTS, state),
-            "data": store.hash,
+            "weights": write_weights(folder / WEIGHTS, state, provenance(arm.config, initial)),
+            "data": self.data.content(arm.config),
             "decoder": store.made["decoder"],
             "flow": store.made["flow"],
         }
@@ -75,6 +76,8 @@ class Recorder:
             result["quarantined"] = self._quarantined(arm.config["split"], frozenset(left_out))
         if initial is not None:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
+            if initial.trained_on:
+                result["initial_weights"]["trained_on"] = initial.trained_on
         self._write(arm, predictions, result=result)
 
     def _quarantined(self, split: int, left_out: frozenset[str]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,20 @@ def retest(folder: str, names: Sequence[str]) -> int:
     return status
 
 
-def _one(plan: Plan, study: Path, arm: Arm) -> str:
+@dataclass(frozen=True)
+class Opened:
+    """A trained arm with its record, and all that it takes to let it look again."""
+
+    arm: Arm
+    record: dict[str, Any]
+    data: Data
+    trunk: Trunk
+    net: Any
+    run: dict[str, Any]
+
+
+def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
+    """An arm from its weights; or why there are none."""
     job = plan.job(arm.job)
     published = job.path(study) / "published"
     places = [
@@ -60,23 +74,34 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
     run = job.config["run"]
     torch.set_num_threads(arm.config["trainer"]["threads"])
     data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
-    optim = arm.config["optim"]
-    size = (optim if arm.kind == "stream" else optim["fusion"])["batch_size"]
-    test = data.module(
-        arm.config, streams=arm.config["stream"] if arm.kind == "stream" else "both",
-        snippets=arm.config["data"]["sampling"]["snippets"], batch_size=size,
+    return Opened(arm, record, data, *_built(plan, study, arm, data, places[0].parent), run)
+
+
+def look_again(of: Opened, split: int) -> Predictions:
+    """Its predictions on a split's test list."""
+    config = {**of.arm.config, "split": split}
+    size = (config["optim"] if of.arm.kind == "stream" else config["optim"]["fusion"])["batch_size"]
+    test = of.data.module(
+        config, streams=config["stream"] if of.arm.kind == "stream" else "both",
+        snippets=config["data"]["sampling"]["snippets"], batch_size=size,
     )  # fmt: skip
-    trunk, net = _built(plan, study, arm, data, places[0].parent)
-    loader = test.test_dataloader()
-    scores = evaluate(trunk, {arm.name: net}, loader, device=build.device(run))
-    videos = [name for name, _ in test.entries["test"]]
-    found = Predictions.of(
-        data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[arm.name].tolist()
+    loader, name = test.test_dataloader(), of.arm.name
+    scores = evaluate(of.trunk, {name: of.net}, loader, device=build.device(of.run))
+    videos = [video for video, _ in test.entries["test"]]
+    return Predictions.of(
+        of.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[name].tolist()
     )
+
+
+def _one(plan: Plan, study: Path, arm: Arm) -> str:
+    of = opened(plan, study, arm)
+    if isinstance(of, str):
+        return of
+    found = look_again(of, arm.config["split"])
     digest = hashlib.sha256(found.to_csv().encode("utf-8")).hexdigest()
-    if digest == record["result"]["predictions"]:
+    if digest == of.record["result"]["predictions"]:
         return f"the same {len(found.videos)} predictions, accuracy {found.correct / len(found.videos):.4f}"
-    recorded = record["result"]["accuracy"]
+    recorded = of.record["result"]["accuracy"]
     return f"other predictions: accuracy {found.correct / len(found.videos):.4f}, recorded {recorded:.4f}"
 
 
@@ -88,7 +113,8 @@ def _built(plan: Plan, study: Path, arm: Arm, data: Data, place: Path) -> tuple[
         stream = StreamNet(tower, arm.config["stream"])
         stream.load_state_dict(weights)
         return Trunk(), stream
-    appearance, motion = trained_streams(plan, study, plan.job(arm.job), arm.config, classes, data.store.hash)
+    content = data.content(arm.config)
+    appearance, motion = trained_streams(plan, study, plan.job(arm.job), arm.config, classes, content)
     net = build.net(arm.config, appearance, motion)
     net.load_state_dict(weights)
     return Trunk(appearance, motion), net

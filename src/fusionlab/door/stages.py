@@ -10,9 +10,11 @@ import torch
 
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
+from fusionlab.data.dataset import Dataset
 from fusionlab.door import build
 from fusionlab.door.data import open_data
 from fusionlab.door.frames import expect_frames
+from fusionlab.door.provenance import refuse_other_split
 from fusionlab.door.recording import Recorder, published_weights
 from fusionlab.errors import UserError
 from fusionlab.records.record import read_records
@@ -39,7 +41,7 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     recorder = Recorder(attempt, data, run)
     tower = build.tower(config["tower"], stream, config["data"], len(data.dataset.classes))
     net = StreamNet(tower, stream, seed=config["seed"]["init"])
-    initial = first_weights(tower, config, run)
+    initial = first_weights(tower, config, run, data.dataset)
     sampling = config["data"]["sampling"]
 
     def loaders(snippets: int) -> Any:
@@ -57,12 +59,15 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     recorder.done(arm, outcome, scores, videos, describe(net), outcome.state, initial)
 
 
-def first_weights(tower: Tower, config: dict[str, Any], run: Mapping[str, Any]) -> Loaded | None:
+def first_weights(
+    tower: Tower, config: dict[str, Any], run: Mapping[str, Any], dataset: Dataset | None = None
+) -> Loaded | None:
     """Load what the recipe says on top of the tower's draws; nothing where they are all there is."""
     weights = config.get("weights") or {}  # not there in a recipe from before weights could be loaded
     if weights.get("source") is None:
         return None
     loaded = load(tower, weights["source"], head=weights.get("head", "keep"), folder=run.get("weights"))
+    refuse_other_split(loaded, config, dataset)
     _say(f"starts from {loaded.origin} (sha256 {loaded.sha256[:10]}…)")
     for note in loaded.notes:
         _say(f"  {note}")
@@ -76,7 +81,7 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     torch.set_num_threads(config["trainer"]["threads"])
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
-    appearance, motion = trained_streams(plan, study, job, config, len(data.dataset.classes), data.store.hash)
+    appearance, motion = trained_streams(plan, study, job, config, len(data.dataset.classes), data.content(config))
     optim, blueprint = config["optim"]["fusion"], build.Blueprint()
     loaders = data.module(
         config, streams="both", snippets=config["data"]["sampling"]["snippets"], batch_size=optim["batch_size"]

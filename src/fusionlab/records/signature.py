@@ -31,6 +31,7 @@ NEUTRAL: dict[str, Leaf] = {
     "weights.motion": None,
     "weights.source": None,  # in the recipe of one stream
     "weights.head": "keep",
+    "weights.other_split": "refuse",
     "temporal.side": None,
     "fusion.classifier": "softmax",
     "data.sampling.crops": "square",

@@ -37,6 +37,7 @@ def guards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     done = [row for row in rows if row.done]
     return [
         *_above_ceiling(done),
+        *_other_split(done),
         *_seeds(done),
         *_apart(done, axes, "prepared data", lambda entry: str(entry.result.get("data") or "")[:12]),
         *_apart(done, axes, "decoder", lambda entry: entry.result.get("decoder")),
@@ -63,6 +64,16 @@ def _above_ceiling(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
                 )
                 found.append((text, [row]))
     return found
+
+
+def _other_split(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows for which somebody said that it is meant."""
+    told = [row for row in rows if any(entry.leaves.get("weights.other_split") == "allow" for entry in row.done)]
+    text = (
+        "weights.other_split=allow: first weights may come from another split, which has trained on groups of this "
+        "one's test list, and flatter"
+    )
+    return [(text, told)] if told else []
 
 
 def _seeds(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

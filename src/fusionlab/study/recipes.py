@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fusionlab.records.signature import signature, value
+from fusionlab.records.signature import NEUTRAL, signature, value
 
 STREAMS = ("appearance", "motion")
 # What arms of one cohort may differ in.
@@ -31,7 +31,9 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
     shared = {part: config[part] for part in ("data", "split", "trainer", "seed")}
     source = value(config, f"weights.{stream}")
     # Where no weights are loaded nothing can become of their classifier.
-    weights = {"source": source, "head": "keep" if source is None else value(config, "weights.head")}
+    weights = {"source": source}
+    for leaf in ("head", "other_split"):
+        weights[leaf] = NEUTRAL[f"weights.{leaf}"] if source is None else value(config, f"weights.{leaf}")
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
     return {**own, "optim": config["optim"]["streams"], **shared}
 

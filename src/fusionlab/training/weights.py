@@ -6,11 +6,12 @@ import hashlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fusionlab.backbones.pretrained.tensors import read_tensors
+from fusionlab.backbones.pretrained.tensors import read_tensors, saying
 from fusionlab.records.files import write_bytes
 
 State = dict[str, Tensor]
@@ -32,10 +33,10 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def write_weights(path: Path, state: Mapping[str, Tensor]) -> str:
-    """Write atomically; returns the fingerprint."""
+def write_weights(path: Path, state: Mapping[str, Tensor], on: Mapping[str, Any] | None = None) -> str:
+    """Write atomically; returns the fingerprint. `on`: what they were trained on, which goes into the file too."""
     buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
+    torch.save(saying(state, on) if on else dict(state), buffer)
     write_bytes(path, buffer.getvalue())
     return fingerprint(state)
 

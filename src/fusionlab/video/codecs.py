@@ -17,16 +17,17 @@ frame, a tenth of what raw bytes take, and a clip is read in a quarter of the ti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import cv2
 import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError, unknown
+from fusionlab.video.opencv import cv2
 
 Bytes = NDArray[np.uint8]
 Blob = bytes | memoryview
@@ -62,7 +63,7 @@ class Lz4:
         return [lz4.block.compress(whole.data, mode="high_compression", compression=LEVEL, store_size=False)]
 
     def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...]) -> Bytes:
-        size = int(np.prod(shape))
+        size = math.prod(shape)
         try:
             content = lz4.block.decompress(blobs[0], uncompressed_size=size)
         except lz4.block.LZ4BlockError as error:

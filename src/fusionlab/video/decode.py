@@ -4,8 +4,8 @@ The promise of a reader: frame i is the i-th picture of the file as it is shown,
 as many as can be decoded. Reading is sequential only. decord's random access returns wrong frames without a
 word on some files (MPEG-4 with packed B-frames), so that nothing here seeks (see `video.film`).
 
-Of several video streams in a file both backends read the one that FFmpeg calls the best, the largest: decord can read no
-other. `several_streams` says that there are more.
+Of several video streams in a file both backends read the one that FFmpeg calls the best, the largest: decord can read
+no other. `several_streams` says that there are more.
 """
 
 from __future__ import annotations

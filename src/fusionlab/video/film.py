@@ -2,10 +2,11 @@
 
     film[i]  =  the i-th frame of the backend's own sequential reading, bit for bit
 
-Seeking in video files goes wrong without a word: on MPEG-4 with packed B-frames decord's random access returns neighbours of
-what was asked for, and time stamps that are missing or go backwards lead any decoder astray. So the first look reads the
-file once in sequence and keeps a checksum of each frame. A frame that was sought is compared with its own; at the first one
-that differs the film is known as one in which nobody can seek, and is read in sequence from then on: right, and slower.
+Seeking in video files goes wrong without a word: on MPEG-4 with packed B-frames decord's random access returns
+neighbours of what was asked for, and time stamps that are missing or go backwards lead any decoder astray. So the
+first look reads the file once in sequence and keeps a checksum of each frame. A frame that was sought is compared
+with its own; at the first one that differs the film is known as one in which nobody can seek, and is read in sequence
+from then on: right, and slower.
 
 A film opens its file in the process that looks: after a fork, or unpickled, it opens its own. It holds no frames.
 """
@@ -107,14 +108,16 @@ class Film:
                     raise
                 raise UserError(f"{error.what}; {len(found)} frames came before", got=error.got) from error
             if len(shapes) > 1:
-                raise UserError("the size of the frames changes within this video", got=f"{self.path}: {sorted(shapes)}")
+                got = f"{self.path}: {sorted(shapes)}"
+                raise UserError("the size of the frames changes within this video", got=got)
             self._shape, self._checksums = shapes.pop(), found
         return self._checksums
 
     def _known(self, index: int) -> int:
         count = len(self._read_once())
         if not -count <= index < count:
-            raise UserError("no such frame", got=f"{index} of {self.path}", allowed=[f"0 … {count - 1}", f"-{count} … -1"])
+            allowed = [f"0 … {count - 1}", f"-{count} … -1"]
+            raise UserError("no such frame", got=f"{index} of {self.path}", allowed=allowed)
         return index % count
 
     def _found(self, rising: list[int], checksums: list[int]) -> Iterator[tuple[int, Frame]]:

@@ -32,11 +32,11 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
+from fusionlab.video.opencv import cv2
 
 Gray = NDArray[np.uint8]  # (H, W)
 Picture = NDArray[np.uint8]  # (H, W) of an estimator that reads luma, (H, W, 3) of one that reads rgb

@@ -22,11 +22,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError, unknown
+from fusionlab.video.opencv import cv2
 
 Planes = tuple[Path, Path]  # u, v
 AUTO = "auto"

@@ -1,12 +1,14 @@
 """Everything that is wrong with a video file, or odd about it, by one walk through all of it.
 
-A damaged file seldom raises an error: decoders hide what they cannot read under pixels of the frame before, and a file that
-was cut simply ends. What gives them away is what FFmpeg logs, frames that it marks as corrupt, and sizes that do not fit:
+A damaged file seldom raises an error: decoders hide what they cannot read under pixels of the frame before, and a
+file that was cut simply ends. What gives them away is what FFmpeg logs, frames that it marks as corrupt, and sizes
+that do not fit:
 
     concealed   errors that the decoder hid (lines of its log that tell of one, and frames marked corrupt)
     cut         the container says that it is longer than the file is, or that there are more frames than one too many
 
-One frame fewer than the header says is usual (all of HMDB51), as are time stamps that go backwards, and neither is damage.
+One frame fewer than the header says is usual (all of HMDB51), as are time stamps that go backwards, and neither is
+damage.
 """
 
 from __future__ import annotations

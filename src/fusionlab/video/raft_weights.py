@@ -85,7 +85,8 @@ def read(file: Path, model: str) -> dict[str, Any]:
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's own message goes on to advise loading it all the same, code included
-        reason = " ".join(str(error).rpartition("WeightsUnpickler error: ")[2].split()).partition(". ")[0][:160]
+        _, known, said = str(error).rpartition("WeightsUnpickler error: ")
+        reason = " ".join(said.split()).partition(". ")[0][:160] if known and "weights_only" not in said else ""
         raise unusable(file, model, reason or type(error).__name__) from error
     if not isinstance(state, dict):
         raise unusable(file, model, f"it holds a {type(state).__name__}")

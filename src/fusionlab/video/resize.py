@@ -5,9 +5,10 @@ Frames are resized first and flow is computed on the result, so that both have t
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from fusionlab.video.opencv import cv2
 
 
 def fitted(height: int, width: int, short: int) -> tuple[int, int]:

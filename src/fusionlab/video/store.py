@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -255,21 +255,28 @@ class Store:
             out[place] = frame
         return out
 
-    def each_frame(self, name: str, times: NDArray[np.int64] | Sequence[int]) -> Fields:
-        """The frames one by one, (H, W, 3) each: no copy is made of them all."""
+    def each_frame(self, name: str, times: NDArray[np.int64] | Sequence[int]) -> Iterator[Bytes]:
+        """The frames one by one, (H, W, 3) each, as they are asked for."""
         video = self.video(name)
         wanted = [int(time) for time in times]
         assert all(0 <= time < video.frames for time in wanted), f"{name}: {video.frames} frames"
-        if self._codecs[FRAMES] is None:
-            raw = self._raw(video, FRAMES)
-            return [raw[time] for time in wanted]
-        return [self._decoded(name, video, FRAMES, time, 1)[0] for time in wanted]
+        raw = self._raw(video, FRAMES) if self._codecs[FRAMES] is None else None
+        for time in wanted:
+            yield raw[time] if raw is not None else next(self._decoded(name, video, FRAMES, time, 1))
 
     def flow(self, name: str, start: int, count: int, backward: bool = False) -> Fields:
         """`count` fields from that between frames `start` and `start + 1` on: (2, H, W) each, by the one common bound.
 
         Forward fields lead from frame k to k + 1, backward ones from k + 1 to k.
         """
+        found = self._fields(name, start, count, backward)
+        return found if isinstance(found, np.ndarray) else list(found)
+
+    def each_field(self, name: str, start: int, count: int, backward: bool = False) -> Iterator[Bytes]:
+        """The same, decoded one by one as they are asked for, after one read of them all."""
+        return iter(self._fields(name, start, count, backward))
+
+    def _fields(self, name: str, start: int, count: int, backward: bool) -> Bytes | Iterator[Bytes]:
         video = self.video(name)
         assert start >= 0 and count >= 0 and start + count < video.frames, f"{name}: {video.frames - 1} fields"
         file = BACKWARD if backward else FLOW
@@ -278,7 +285,7 @@ class Store:
                 "this store holds no backward flow", got=self.folder, hint="data.store.backward=true packs it"
             )
         if self._codecs[file] is None:
-            fields: Fields = self._raw(video, file)[start : start + count]
+            fields: Bytes | Iterator[Bytes] = self._raw(video, file)[start : start + count]
         else:
             fields = self._decoded(name, video, file, start, count)
         return self._levelled(video, file, start, fields) if self.coding.by_field else fields
@@ -308,25 +315,24 @@ class Store:
         blobs = [content[a - ends[0] : b - ends[0]] for a, b in itertools.pairwise(ends)]
         return [blobs[at : at + pieces] for at in range(0, count * pieces, pieces)]
 
-    def _decoded(self, name: str, video: Video, file: str, start: int, count: int) -> list[Bytes]:
+    def _decoded(self, name: str, video: Video, file: str, start: int, count: int) -> Iterator[Bytes]:
         codec = self._codecs[file]
         assert codec is not None
         shape = (video.height, video.width, 3) if file == FRAMES else (2, video.height, video.width)
         try:
-            return [codec.decode(blobs, shape) for blobs in self.coded(name, file, start, count)]
+            for blobs in self.coded(name, file, start, count):
+                yield codec.decode(blobs, shape)
         except ValueError as error:
             where = f"{name} in {self.folder / video.part} ({error})"
             raise UserError("the content of this store is damaged", got=where) from error
 
-    def _levelled(self, video: Video, file: str, start: int, fields: Fields) -> list[Bytes]:
+    def _levelled(self, video: Video, file: str, start: int, fields: Iterable[Bytes]) -> Iterator[Bytes]:
         """Fields that were scaled each by itself, by the common bound: one lookup."""
         run = video.run(file, self.coding)
         ranges = self._files.table(video.part, file, run.scales, run.ranges * 4, RANGE).reshape(-1, 2, 2)
-        found = []
         for field, scale in zip(fields, ranges[start:], strict=False):
             table = to_bound(scale, self.bound)
-            found.append(np.stack([table[0][field[0]], table[1][field[1]]]))
-        return found
+            yield np.stack([table[0][field[0]], table[1][field[1]]])
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_files": PartFiles(self.folder)}

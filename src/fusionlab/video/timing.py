@@ -8,6 +8,7 @@ B-frames); there frames are taken to be equally long, by the average rate, and t
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def timing(path: Path, frames: int) -> Timing:
         notes.append(f"its time stamps do not fit its {frames} frames; these are taken to be 1/{rate:g} s long")
         return Timing([number / rate for number in range(frames)], False, notes)
     times = [(stamp - known[0]) * base for stamp in known]
-    steps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    steps = [after - before for before, after in itertools.pairwise(times)]
     variable = bool(steps) and max(steps) > 1.1 * min(steps)
     if variable:
         notes.append(f"its frames are not equally long: {min(steps) * 1000:.1f} to {max(steps) * 1000:.1f} ms")

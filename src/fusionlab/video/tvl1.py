@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
 from fusionlab.video.flow import LUMA, Gray, above_zero, at_least, one_thread, planes
+from fusionlab.video.opencv import cv2
 
 MEDIANS = (1, 3, 5)  # OpenCV filters floats with no larger window
 

@@ -17,4 +17,5 @@ class Found:
     scale: list[float] | None = None  # None, both: as the tower has it
     mean_image: NDArray[Any] | None = None
     notes: list[str] = field(default_factory=list)  # what was done that is worth knowing
+    trained_on: dict[str, Any] = field(default_factory=dict)  # data set and split, where the file says so
     wrong: list[str] = field(default_factory=list)  # what does not fit, beyond names and shapes

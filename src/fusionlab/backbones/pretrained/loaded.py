@@ -28,6 +28,7 @@ class Loaded:
     sha256: str
     notes: list[str] = field(default_factory=list)
     mean_image: NDArray[Any] | None = None  # of a .mat, (H, W, C) as it is there
+    trained_on: dict[str, Any] = field(default_factory=dict)  # data set and split, where the file says so
 
 
 def load(tower: Tower, source: str, *, head: str = "keep", folder: str | os.PathLike[str] | None = None) -> Loaded:
@@ -45,7 +46,7 @@ def load(tower: Tower, source: str, *, head: str = "keep", folder: str | os.Path
     imagenet.check(path, sha256)
     found = _read(path, tower)
     notes = fit(tower, found, fresh_head=head == "fresh", path=path)
-    return Loaded(f"{found.layout}: {path.name}", sha256, notes, found.mean_image)
+    return Loaded(f"{found.layout}: {path.name}", sha256, notes, found.mean_image, found.trained_on)
 
 
 def _read(path: Path, tower: Tower) -> Found:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import warnings
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,19 @@ from fusionlab.errors import UserError
 
 PREFIX = "tower."  # of a stream's published weights
 PIXELS = ("mean", "scale")
+# What the weights that fusionlab publishes were trained on goes where their file goes: it is JSON in what torch keeps
+# beside the tensors of a state dict, (prefix of a module) -> {name: value}. So it is no weight and in no fingerprint,
+# and whoever loads the file as a state dict need not know of it.
+BESIDE, TRAINED_ON = "fusionlab", "trained_on"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a file, on the CPU. A pickle that holds anything else is refused, before it could do anything."""
+    return dict(_opened(path))
+
+
+def _opened(path: Path) -> Mapping[str, Tensor]:
+    """As torch gives it, with what lies beside the tensors."""
     try:
         state: Any = load_file(path) if path.suffix.lower() == ".safetensors" else _unpickled(path)
     except FileNotFoundError:
@@ -39,7 +50,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             got=f"{path}, which holds {holds}",
             hint="save the state dict alone: torch.save(net.state_dict(), …)",
         )
-    return dict(state)
+    return state
 
 
 def _unpickled(path: Path) -> Any:
@@ -58,15 +69,40 @@ def _plain(value: object) -> bool:
     return isinstance(value, Tensor) and value.layout is torch.strided and not value.is_quantized and not value.is_meta
 
 
+def trained_on(path: Path) -> dict[str, Any]:
+    """What a file says of its training; nothing where it says nothing, or something else."""
+    return _said(_opened(path))
+
+
+def _said(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    beside = getattr(state, "_metadata", None)
+    beside = beside.get(BESIDE) if isinstance(beside, Mapping) else None
+    text = beside.get(TRAINED_ON) if isinstance(beside, Mapping) else None
+    try:
+        found = json.loads(text) if isinstance(text, str) else {}
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def saying(state: Mapping[str, Tensor], on: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The same tensors, with what they were trained on beside them."""
+    told = OrderedDict(state)
+    told._metadata = {BESIDE: {TRAINED_ON: json.dumps(on, sort_keys=True)}}  # type: ignore[attr-defined]
+    return told
+
+
 def read(path: Path, tower: Tower) -> Found:
     """A state dict of torchvision's, of one of our towers, or of a stream."""
-    state = read_tensors(path)
+    opened = _opened(path)
+    state = dict(opened)
     if imagenet.is_layout(state):
         mean, scale = imagenet.pixels()
         return Found("torchvision", imagenet.renamed(state, tower), mean, scale)
     published = bool(state) and all(name.startswith(PREFIX) for name in state)
     state = {name.removeprefix(PREFIX): value for name, value in state.items()}
-    found = Found("state dict", {name: value for name, value in state.items() if name not in PIXELS})
+    weights = {name: value for name, value in state.items() if name not in PIXELS}
+    found = Found("state dict", weights, trained_on=_said(opened))
     _set_pixels(found, state, published)
     return found
 

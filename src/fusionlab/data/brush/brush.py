@@ -19,6 +19,7 @@ from fusionlab.data.brush.labels import KINDS, LABELS, ceilings
 from fusionlab.data.brush.render import render
 from fusionlab.data.brush.scene import compose
 from fusionlab.data.dataset import Entry
+from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.processes import in_processes
 from fusionlab.data.ucf101 import UCF101
 from fusionlab.errors import UserError
@@ -119,7 +120,8 @@ class Brush:
         return ()
 
     def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
-        """Nothing: all of it is made."""
+        """Nothing: all of it is made, under names that are known."""
+        refuse_unknown(quarantine, {name for label in range(len(LABELS)) for name, _ in self._names(label)})
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
         """Draw and encode the videos below `root`, unless they are there."""

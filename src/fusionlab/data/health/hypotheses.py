@@ -1,17 +1,18 @@
-"""What may be wrong with stored flow, each as a transformation of flow estimated anew, and which of them holds.
+"""What may be wrong with stored flow: each hypothesis is a transformation of flow that was estimated anew.
 
-    stored  =  scale · hypothesis(estimate) + zero          of the pixels that can be trusted
+    right                  field k leads from frame k to k + 1
+    ahead, behind          field k is that of the next pair of frames, of the one before
+    swapped                u lies where v should, and v where u should
+    … negated              of one component, or of both
+    mirrored               frames or fields were turned left to right, and the others were not; u was negated, or not
+    backward               field k leads from frame k + 1 to k
 
-    disagreement d  =  Σ |f − h| / Σ (|f| + |h|)            f = (stored − zero) / scale, h the hypothesis; pixels that move
-
-d is 0 where both are the same and 1 where they are opposite; half of a wrong length gives 1/3, a right angle 0.7. A fault of
-a store is in all of its videos, so that many pairs of frames vote: one of them in which up and down are the same, or in
-which nothing moves, cannot tell.
+Evidence is what is stored and what it might be, at the same places of one pair of frames.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +21,10 @@ from numpy.typing import NDArray
 from fusionlab.data.health.estimates import Around, Field, Mask, Trusted
 from fusionlab.video.quantise import dequantise
 
-Vectors = NDArray[np.float32]  # (n, 2): u, v
+Vectors = NDArray[np.float32]  # (2, n): u, v
 RIGHT = "right"
+PLACES = 1500  # that are looked at in a field
+Transformation = Callable[[Around], Trusted | None]  # None: it takes a neighbour that is not known
 
 
 def _each(change: Callable[[Field], Field], place: Callable[[Mask], Mask] = lambda where: where) -> Transformation:
@@ -32,7 +35,6 @@ def _signs(u: int, v: int) -> Callable[[Field], Field]:
     return lambda field: field * np.array([u, v], dtype=np.float32)[:, None, None]
 
 
-Transformation = Callable[[Around], Trusted | None]
 HYPOTHESES: dict[str, Transformation] = {
     RIGHT: lambda around: around.here,
     "ahead": lambda around: around.after,
@@ -46,53 +48,29 @@ HYPOTHESES: dict[str, Transformation] = {
     "backward": lambda around: around.back,
 }
 
-MOVES = 0.5  # pixels: what moves
-STILL = 0.25
-LEAST = 40  # pixels that move, for a pair to have a vote
-PAIRS = 6  # that can tell, for a verdict
-GRID = 1500  # places that are looked at in a field
-
 
 @dataclass(frozen=True)
 class Evidence:
-    """One pair of frames: what is stored and what it might be, at the same n places."""
+    """One pair of frames at n places. `might_be`: of each hypothesis its vectors, and which of them can be trusted."""
 
     video: str
-    stored: Vectors
-    might_be: Mapping[str, tuple[Vectors, NDArray[np.bool_]]]  # hypothesis -> its vectors, and which can be trusted
+    stored: Vectors  # pixels, by the bound of the store
+    level: float  # pixels from one stored level to the next
+    might_be: Mapping[str, tuple[Vectors, NDArray[np.bool_]]]
 
 
-@dataclass(frozen=True)
-class Fit:
-    """How stored flow follows from a hypothesis."""
-
-    scale: float
-    quartiles: tuple[float, float]  # of the scale, over pixels
-    zero: tuple[float, float] | None  # of u and v, pixels; None: nothing is still
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The hypothesis that holds; `judged`: those that could be told from what is right."""
-
-    holds: str
-    fit: Fit
-    disagreement: float
-    of_right: float
-    pairs: int
-    judged: tuple[str, ...]
-    rival: str | None = None
-
-
-def evidence(video: str, stored: NDArray[np.uint8], bound: float, around: Around) -> Evidence:
-    """Of a stored field in levels and the estimates around it. Saturated levels are left out: there flow was clipped."""
-    height, width = stored.shape[1:]
-    step = max(1, int(np.sqrt(height * width / GRID)))
+def evidence(video: str, levels: NDArray[np.uint8], bound: float, around: Around) -> Evidence:
+    """Of a stored field (2, H, W) in levels and the estimates around it. At the lowest and the highest level flow was
+    clipped: nothing can be said of it.
+    """
+    height, width = levels.shape[1:]
+    step = max(1, int(np.sqrt(height * width / PLACES)))
     y, x = (axis.ravel() for axis in np.mgrid[step // 2 : height : step, step // 2 : width : step])
-    levels = stored[:, y, x]
-    inside = ((levels > 0) & (levels < 255)).all(axis=0)
+    here = levels[:, y, x]
+    inside = ((here > 0) & (here < 255)).all(axis=0)
     might_be = {}
     for name, transformation in HYPOTHESES.items():
-        if (trusted := transformation(around)) is not None:
-            might_be[name] = (trusted.field[:, y, x].T, trusted.where[y, x] & inside)
-    return Evidence(video, dequantise(levels, bound).T, might_be)
+        trusted = transformation(around)
+        if trusted is not None:
+            might_be[name] = (trusted.field[:, y, x], trusted.where[y, x] & inside)
+    return Evidence(video, dequantise(here, bound), 2 * bound / 255, might_be)

@@ -1,0 +1,155 @@
+"""A data set and its flow, looked at from the door: composed, walked through on all cores, and reported."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fusionlab.data.dataset import Dataset, Entry
+from fusionlab.data.health import copies, fields, flow, lists, videos
+from fusionlab.data.health.finding import WRONG, Finding
+from fusionlab.data.health.report import Report
+from fusionlab.data.left_out import refuse_unknown
+from fusionlab.data.prepare import place
+from fusionlab.data.processes import in_processes
+from fusionlab.data.progress import Progress
+from fusionlab.door.data import STORES, VIDEOS, processes
+from fusionlab.door.parts import part
+from fusionlab.errors import UserError
+from fusionlab.records.files import safe_join
+from fusionlab.records.signature import value
+from fusionlab.study.recipes import data_recipe
+from fusionlab.video.store import Store
+
+SAMPLE = 20  # videos whose flow is estimated anew
+MOST = 500  # of these: what is compared is kept in memory
+Say = Callable[[str], None]
+
+
+def examine(config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, say: Say = print) -> Report:
+    """Everything about the data of one composed config; `chosen`: the name of the data set there."""
+    run = config["run"]
+    root, workers = Path(run["data"]), processes(run)
+    dataset: Dataset = part(config["data"]["dataset"])
+    dataset.make(root / VIDEOS, processes=workers, say=say)
+    left_out = frozenset(value(config, "data.quarantine"))
+    listed = lists.read(dataset, config["split"])
+    refuse_unknown(left_out, {name for name, _ in listed.videos})
+    entries = [entry for entry in listed.videos if entry[0] not in left_out]
+    everywhere = _paths(dataset, listed.videos)
+    files = {name: everywhere[name] for name, _ in entries if name in everywhere}
+    looked = _walk(videos.look, _files(files, workers), len(files), workers, say)
+    findings = [
+        *listed.findings,
+        *lists.unlisted(dataset.root, everywhere),
+        *videos.findings(looked, config["data"]["sampling"]["fields"]),
+    ]
+    at: dict[str, Any] = {"videos": len(looked), "frames": sum(one.found.decoded for one in looked)}
+    apart = [f"{len(left_out)} quarantined videos"] * bool(left_out)
+    contents = [(one.name, f"file {one.sha256}") for one in looked if one.size]
+
+    store, why, broken = _store(root / STORES, data_recipe(config), chosen)
+    findings += broken
+    if store is None:
+        apart.append(why)
+    else:
+        contents += [(name, f"pixels {store.videos[name].sha256}") for name, _ in entries if name in store.videos]
+        some, told = _flow(entries, looked, store, sample, workers, say)
+        findings += some
+        at |= told["looked_at"]
+        apart += told["not_looked_at"]
+    findings += copies.findings(copies.alike(contents), _without(listed.lists, left_out))
+    return Report(chosen, len(entries), findings, at, apart, sorted(left_out))
+
+
+def _flow(
+    entries: Sequence[Entry],
+    looked: Sequence[videos.Looked],
+    store: Store,
+    sample: int,
+    workers: int,
+    say: Say,
+) -> tuple[list[Finding], dict[str, Any]]:
+    names = [name for name, _ in entries if name in store.videos]
+    chosen = frozenset(spread(names, sample))
+    tasks = [fields.Task(store.folder, tuple(some), chosen) for some in _chunks(names, workers)]
+    walked = _walk(fields.walk, tasks, len(names), workers, say)
+    found, of_set = flow.findings(walked, store)
+    at = {
+        "fields": sum(one.fields for one in walked), "videos estimated anew": len(chosen),
+        "pairs of frames compared": sum(len(one.evidence) for one in walked), "store": str(store.folder),
+        "faults judged": list(of_set.judged),
+    }  # fmt: skip
+    apart = flow.unjudged(of_set) if sample else ["whether flow is that of the frames: --sample 0"]
+    return [*flow.missing(entries, store), *flow.counts(looked, store), *found], {
+        "looked_at": at,
+        "not_looked_at": apart,
+    }
+
+
+def _store(folder: Path, recipe: Mapping[str, Any], chosen: str) -> tuple[Store | None, str, list[Finding]]:
+    """The finished store; or why there is none, and what is wrong with what lies there."""
+    final = place(folder, recipe)
+    if not final.exists():
+        how = f"python -m fusionlab.prepare data={chosen} with the same words makes it"
+        return None, f"flow: there is no finished store of it ({final}); {how}", []
+    try:
+        return Store.open(final), "", []
+    except UserError as error:
+        what, how = f"the store cannot be opened: {error.what}", "python -m fusionlab.prepare with the same words"
+        broken = Finding("store-broken", WRONG, what, f"{how} makes it again", {str(final): error.got or ""})
+        return None, "flow: its store cannot be opened", [broken]
+
+
+def spread(names: Sequence[str], count: int) -> list[str]:
+    """So many of them, evenly over the list.
+
+    >>> spread(["a", "b", "c", "d", "e"], 3)
+    ['a', 'c', 'e']
+    """
+    if count >= len(names):
+        return list(names)
+    if count < 2:
+        return list(names[len(names) // 2 :][:count])
+    return [names[round(n * (len(names) - 1) / (count - 1))] for n in range(count)]
+
+
+def _paths(dataset: Dataset, entries: Sequence[Entry]) -> dict[str, Path]:
+    """Where each video lies. Lists that are refused may keep a set from looking for it under other names."""
+    found = {}
+    for name, _ in entries:
+        for way in (dataset.path, partial(safe_join, dataset.root)):
+            with contextlib.suppress(UserError):  # a name that leads out of the folder is told with the lists
+                found[name] = way(name)
+                break
+    return found
+
+
+def _without(found: Mapping[int, lists.Lists], names: Collection[str]) -> dict[int, lists.Lists]:
+    return {
+        split: ([e for e in train if e[0] not in names], [e for e in test if e[0] not in names])
+        for split, (train, test) in found.items()
+    }
+
+
+def _files(files: Mapping[str, Path], workers: int) -> list[list[tuple[str, Path]]]:
+    return [[(name, files[name]) for name in some] for some in _chunks(list(files), workers)]
+
+
+def _chunks(names: Sequence[str], workers: int) -> list[list[str]]:
+    """Small enough that all cores end together, large enough that a store is not opened for each video."""
+    size = max(1, min(50, len(names) // (4 * workers)))
+    return [list(names[at : at + size]) for at in range(0, len(names), size)]
+
+
+def _walk(function: Callable[[Any], Any], tasks: Sequence[Any], total: int, workers: int, say: Say) -> list[Any]:
+    """All results, in the order of their names."""
+    found = []
+    with Progress(total, say, "doctor") as progress:
+        for one in in_processes(function, tasks, workers):
+            found.append(one)
+            progress.next()
+    return sorted(found, key=lambda one: one.name)
