@@ -187,7 +187,10 @@ def test_a_fault_of_all_flow_is_found_alone(
 def test_a_store_that_is_written_anew_is_as_sound(
     doctor: Callable[..., tuple[int, dict[str, Any]]], home: Path
 ) -> None:
-    replant(home)
+    """And nothing is remembered of what lay in its place when the doctor looked before."""
+    replant(home, FLOW["swapped"][0])
+    assert wrong(doctor()[1]) == ["flow-swapped"]
+    replant(home, FLOW["swapped"][0])
     assert doctor()[1]["findings"] == []
 
 
@@ -323,7 +326,8 @@ def test_lists_that_leak_are_not_mended_by_a_quarantine(
     say: Say, home: Path, tmp_path: Path, plant: Callable[[Path], None]
 ) -> None:
     plant(home)
-    done = say("doctor", *WORDS, f"run.data={home}", "--quarantine", str(tmp_path / "bad.txt"), "--sample", "0")
+    shutil.rmtree(fakes.stores(home))
+    done = say("doctor", *WORDS, f"run.data={home}", "--quarantine", str(tmp_path / "bad.txt"))
     assert "lists in which each group is on one side" in done.out and not (tmp_path / "bad.txt").read_text()
 
 

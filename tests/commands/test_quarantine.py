@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from terminal import FAST, Done, Lab
+from test_sets_on_disk import PACKED, make
 
+from fusionlab.door.compose import tree
+from fusionlab.door.data import open_data
 from fusionlab.door.grid import plan_study
 from fusionlab.door.quarantine import names
 from fusionlab.errors import UserError
@@ -82,6 +86,54 @@ def test_a_wrong_file_is_told_before_anything_is_made(say: Say, tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("verb", ["sweep", "train"])
+def test_a_name_in_no_list_is_told_before_anything_is_made(say: Say, tmp_path: Path, verb: str) -> None:
+    done = say(verb, "data.quarantine=[nobody.avi,walk/v_walk_g01_c01.avi]")
+    assert (done.status, done.out) == (2, "")
+    assert "quarantined videos are in no list" in done.err and "2: nobody.avi, walk/" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_nor_is_a_set_of_files_prepared_without_a_video_that_it_does_not_have(say: Say, tmp_path: Path) -> None:
+    make(tmp_path / "mine" / "videos" / "ucf101", "ucf101")
+    words = ["data=ucf101", "data.dataset.classes=2", *PACKED]
+    small = ["backbone=tiny", "data.sampling.crop=32", "data.sampling.fields=4"]
+    for verb, more in (("prepare", []), ("sweep", small)):
+        done = say(verb, *words, *more, "data.quarantine=[Archery/v_Archery_g08_c02.avi]")
+        assert (done.status, done.out) == (2, ""), done.err
+        assert "in no list" in done.err and "is it Archery/v_Archery_g08_c01.avi ?" in done.err
+        assert not (tmp_path / "mine" / "stores").exists()
+
+
+def test_what_an_arm_may_read_is_the_same_whether_the_store_holds_the_rest_or_not(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So streams that were trained without a video are still those of their data when it is repaired and packed."""
+    make(tmp_path / "mine" / "videos" / "hmdb51", "hmdb51")
+    words = ["data=hmdb51", "data.dataset.classes=2", *PACKED]
+    name, other = "hug/#9_hug_u_0.avi", "clap/x_clap_u_0.avi"
+
+    def content(*left_out: str) -> str:
+        leaves = {"data.dataset.classes": 2, "data.store.size": 32, "data.store.flow.finest_scale": 0,
+                  "run.data": "mine", "data.quarantine": list(left_out)}  # fmt: skip
+        config = tree({"data": "hmdb51"}).with_leaves(leaves)
+        recipe, run = data_recipe(config), config["run"]
+        return open_data(recipe, run, lambda line: None, quarantine=left_out).content(config)
+
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "mine" / "videos" / "hmdb51" / "hmdb51_org" / name
+    whole, file_bytes = content(), file.read_bytes()
+    assert say("prepare", *words).status == 0
+    with_it = content(name)
+    for place in (tmp_path / "mine" / "stores").iterdir():
+        shutil.rmtree(place) if place.is_dir() else place.unlink()
+    file.write_bytes(b"damaged")
+    assert content(name) == with_it, "now it is not packed"
+    file.write_bytes(file_bytes)
+    assert content() == whole and content(name) == with_it
+    assert len({whole, with_it, content(other), content(name, other)}) == 4
+
+
 @pytest.mark.slow
 def test_training_and_testing_do_without_them_and_the_record_says_so(study: Lab, tmp_path: Path) -> None:
     lists = next((study.data / "videos").glob("*/trainlist01.txt")).parent
@@ -102,7 +154,7 @@ def test_training_and_testing_do_without_them_and_the_record_says_so(study: Lab,
     page = (lab.study / "report" / "index.html").read_text(encoding="utf-8")
     assert "Quarantined: 5 videos" in page
     wrong = lab.run("sweep", "fusion=sum", FAST, f"data.quarantine=[{train[0].replace('_c0', '_c9')}]")
-    assert wrong.status == 1 and "quarantined videos are in no list" in wrong.err + wrong.out
+    assert (wrong.status, wrong.out) == (2, "") and "quarantined videos are in no list" in wrong.err
     gone = json.dumps([name for name in test if name.startswith(test[0].partition("/")[0])]).replace(" ", "")
     wrong = lab.run("sweep", "fusion=sum", FAST, f"data.quarantine={gone}")
     assert wrong.status == 1 and "leaves classes without a video in the test list" in wrong.err + wrong.out

@@ -189,3 +189,42 @@ def test_videos_that_are_not_in_the_store_are_told(drifting: Drifting, store: St
     more = Drifting(drifting.root, groups=7)
     with pytest.raises(UserError, match="not in the store"):
         data(more, store)
+
+
+def test_what_is_quarantined_is_in_no_list_and_nothing_else_is_missing(drifting: Drifting, store: Store) -> None:
+    lists = drifting.lists(1)
+    left_out = {lists[0][0][0], lists[0][3][0], lists[1][1][0]}
+    of, whole = data(drifting, store, quarantine=sorted(left_out)), data(drifting, store)
+    for which in ("train", "validation", "test"):
+        assert not left_out & {name for name, _ in of.entries[which]}
+    assert of.entries["test"] == [entry for entry in lists[1] if entry[0] not in left_out]
+    kept = [*of.entries["train"], *of.entries["validation"]]
+    assert sorted(kept) == sorted(entry for entry in lists[0] if entry[0] not in left_out)
+    assert len(kept) == len([*whole.entries["train"], *whole.entries["validation"]]) - 2
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_quarantine_that_takes_a_whole_class_away_is_told(drifting: Drifting, store: Store, which: int) -> None:
+    gone = [name for name, label in drifting.lists(1)[which] if label == 1]
+    with pytest.raises(UserError, match=f"without a video in the {('training', 'test')[which]} list") as error:
+        data(drifting, store, quarantine=gone)
+    assert "Jump" in str(error.value) and "Hop" not in str(error.value)
+    data(drifting, store, quarantine=gone[1:])
+
+
+def test_a_quarantine_of_what_no_list_has_is_told(drifting: Drifting, store: Store) -> None:
+    with pytest.raises(UserError, match="in no list") as error:
+        data(drifting, store, quarantine=["Hop/v_Hop_g01_c09.avi"])
+    assert "is it Hop/v_Hop_g01_c0" in str(error.value)
+
+
+def test_what_the_store_lacks_may_be_quarantined_and_else_is_told_with_that_advice(
+    drifting: Drifting, store: Store
+) -> None:
+    more = Drifting(drifting.root, groups=7)
+    absent = sorted({name for name, _ in more.videos()} - set(store.videos))
+    with pytest.raises(UserError, match="not in the store") as error:
+        data(more, store, quarantine=absent[1:])
+    assert f"1 of {len(more.videos()) - len(absent) + 1}: {absent[0]}" in str(error.value)
+    assert "data.quarantine=FILE" in str(error.value)
+    data(more, store, quarantine=absent)

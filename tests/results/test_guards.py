@@ -74,7 +74,21 @@ def test_a_quarantine_of_all_rows_is_a_note(study, made):
     edit(study, "", leave_out)
     table = made(study)
     assert not [note for note in table.notes if note.startswith(GUARD)]
-    assert any(note.startswith("Quarantined: 2 videos (1 of the train list, 1 of the test list)") for note in table.notes)
+    said = "Quarantined: 2 videos (1 of the train list, 1 of the test list)"
+    assert any(note.startswith(said) for note in table.notes)
+
+
+def test_other_numbers_of_test_videos(study, made):
+    edit(study, "fusion=conv", lambda record, _: record["result"]["kinds"]["binding"].update(correct=50, total=59))
+    notes = [note for note in made(study).notes if note.startswith(GUARD)]
+    assert any("the same numbers of test videos" in note and "59 binding" in note and "Conv" in note for note in notes)
+
+
+def test_weights_of_another_split_are_told_where_they_were_allowed(study, made):
+    edit(study, "fusion=conv", lambda record, _: record["config"].update(weights={"other_split": "allow"}))
+    table = made(study)
+    assert any("weights.other_split=allow: first weights may come" in note for note in notes_of(table, "Conv"))
+    assert not [note for note in notes_of(table, "Max") if "other_split" in note]
 
 
 def leave_out(record, _):

@@ -14,6 +14,7 @@ import torch
 
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.pretrained import Loaded
+from fusionlab.backbones.pretrained.tensors import trained_on
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.data.dataset import Dataset
 from fusionlab.door.data import Data
@@ -128,6 +129,10 @@ class Two:
         return {}
 
 
+ON: dict[str, Any] = {"data": {"dataset": {"_target_": "two"}}, "split": 1, "seed": {"data": 3}}
+BEFORE = {"dataset": {"_target_": "two"}, "split": 2}
+
+
 class NoStore(Data):
     @property
     def store(self) -> Any:
@@ -135,14 +140,19 @@ class NoStore(Data):
 
 
 @pytest.mark.parametrize(
-    "initial", [None, Loaded("MatConvNet SimpleNN: m.mat", "e" * 64, ["fc8 is drawn, not loaded"])]
+    "initial",
+    [
+        None,
+        Loaded("MatConvNet SimpleNN: m.mat", "e" * 64, ["fc8 is drawn, not loaded"]),
+        Loaded("MatConvNet SimpleNN: m.mat", "e" * 64, ["fc8 is drawn, not loaded"], trained_on=BEFORE),
+    ],
 )
 def test_the_record_says_what_a_stream_started_from(initial: Loaded | None, tmp_path: Path) -> None:
     attempt = Attempt(tmp_path / "job", 1)
     attempt.result.mkdir(parents=True)
     arm = Arm(
         name="streams=appearance", kind="stream", axes={"streams": "appearance"}, signature="0123456789abcdef",
-        config=recipe(None), job="appearance-1",
+        config={**recipe(None), "stream": "appearance", **ON}, job="appearance-1",
     )  # fmt: skip
     scores = Scores(index=[0, 1], label=[0, 1], of={arm.name: torch.eye(2)})
     state = net(0).state_dict()
@@ -152,8 +162,12 @@ def test_the_record_says_what_a_stream_started_from(initial: Loaded | None, tmp_
     recorder.done(arm, outcome, scores, ["v0", "v1"], size, state, initial)
     result = read_record(attempt.result / arm.name)["result"]
     assert result["accuracy"] == 1
+    file = trained_on(attempt.result / arm.name / "weights.pt")
+    assert (file["dataset"], file["split"], file["seed"]) == (ON["data"]["dataset"], 1, 3)
+    before = initial.trained_on if initial is not None else {}
+    assert file.get("before", {}) == before
     if initial is None:
         assert "initial_weights" not in result
     else:
         said = {"origin": "MatConvNet SimpleNN: m.mat", "sha256": "e" * 64, "notes": ["fc8 is drawn, not loaded"]}
-        assert result["initial_weights"] == said
+        assert result["initial_weights"] == {**said, **({"trained_on": before} if before else {})}

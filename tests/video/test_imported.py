@@ -92,6 +92,15 @@ def test_each_layout_is_recognised_and_read(videos: Two, tmp_path: Path, layout:
     store.verify()
 
 
+def test_a_folder_of_another_case_is_found(videos: Two, tmp_path: Path) -> None:
+    """HandstandPushups: released flow lies under v_HandStandPushups_…."""
+    write(tmp_path / "flow", "gpu_flow")
+    for above in ("u", "v"):
+        (tmp_path / "flow" / above / "v_Hop_g01_c01").rename(tmp_path / "flow" / above / "v_HOP_g01_c01")
+    store = packed(videos, tmp_path / "flow", tmp_path / "s", Coding("jpeg", "jpeg"))
+    assert set(store.videos) == set(NAMES)
+
+
 def test_the_bytes_of_the_images_are_kept_as_they_are(videos: Two, tmp_path: Path) -> None:
     write(tmp_path / "flow", "tsn")
     store = packed(videos, tmp_path / "flow", tmp_path / "s", Coding("jpeg", "jpeg"), frames="images")

@@ -16,7 +16,7 @@ def left_in(entries: Sequence[Entry], quarantine: Collection[str]) -> list[Entry
 
 def refuse_unknown(quarantine: Collection[str], names: Collection[str]) -> None:
     """A name that no list has leaves nothing out, and was meant to. `names`: those that the lists have."""
-    unknown = sorted(set(quarantine) - names)
+    unknown = sorted(set(quarantine) - set(names))
     if unknown:
         near = nearest(unknown[0], names)
         hint = f"is it {near} ?" if near else "names as the data set's lists have them"

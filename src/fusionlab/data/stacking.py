@@ -87,6 +87,10 @@ def write(
     fields: Iterable[Bytes], crop: Crop, out: Bytes, *, stacking: str = "plain", mean: bool = False, bound: float
 ) -> None:
     """The whole fields of a snippet, L times (2, H, W), into its channels, `out` (2L, h, w). `mean`: take its own."""
+    if stacking != "trajectory" and not mean:
+        for place, field in enumerate(fields):
+            crop.field(field, out[2 * place : 2 * place + 2])
+        return
     seen = Trajectory(crop, bound) if stacking == "trajectory" else crop.components
     for place, field in enumerate(fields):
         for component, levels in enumerate(seen(field)):

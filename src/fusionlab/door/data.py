@@ -73,7 +73,8 @@ def open_data(
     """
     root = Path(run["data"])
     dataset = listed(recipe, run, say)
-    refuse_unknown(quarantine, {name for name, _ in dataset.videos()})
+    if quarantine:
+        refuse_unknown(quarantine, {name for name, _ in dataset.videos()})
     if prepared(root / STORES, data_recipe({"data": recipe})) is None:  # said once, where it is made
         for note in dataset.notes:
             say(f"data: {note}")

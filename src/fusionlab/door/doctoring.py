@@ -12,7 +12,6 @@ from fusionlab.data.dataset import Dataset, Entry
 from fusionlab.data.health import copies, fields, flow, lists, videos
 from fusionlab.data.health.finding import WRONG, Finding
 from fusionlab.data.health.report import Report
-from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.prepare import place
 from fusionlab.data.processes import in_processes
 from fusionlab.data.progress import Progress
@@ -37,7 +36,6 @@ def examine(config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, say
     dataset.make(root / VIDEOS, processes=workers, say=say)
     left_out = frozenset(value(config, "data.quarantine"))
     listed = lists.read(dataset, config["split"])
-    refuse_unknown(left_out, {name for name, _ in listed.videos})
     entries = [entry for entry in listed.videos if entry[0] not in left_out]
     everywhere = _paths(dataset, listed.videos)
     files = {name: everywhere[name] for name, _ in entries if name in everywhere}

@@ -8,8 +8,14 @@ from typing import Any
 from fusionlab.errors import UserError
 
 
+# Where null is a value beside the one that a config has.
+OR_NULL = frozenset({"data.store.size", "data.dataset.group", "data.dataset.classes"})
+
+
 def fits(path: str, there: Any, value: Any) -> None:
     """Raise a `UserError` where `value` cannot stand in the place of `there`; null may become anything."""
+    if value is None and path in OR_NULL:
+        return
     if isinstance(there, Mapping):
         _group(path, there, value)
     elif isinstance(there, bool):

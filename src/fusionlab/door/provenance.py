@@ -44,8 +44,8 @@ def refuse_other_split(loaded: Loaded, recipe: Mapping[str, Any], dataset: Datas
     """
     if value(recipe, "weights.other_split") == "allow":
         return
-    ours, split = recipe["data"]["dataset"], recipe["split"]
     for said in history(loaded.trained_on):
+        ours, split = recipe["data"]["dataset"], recipe["split"]
         if not _same_set(said.get("dataset"), ours):
             continue
         alike = _cut(said["dataset"]) == _cut(ours)

@@ -132,7 +132,7 @@ class FlowFiles:
 
     def _numbered(self, name: str, above: str, prefix: str) -> dict[int, Path]:
         """number -> file."""
-        folder = next((one for one in _places(self.root / above, name) if one.is_dir()), None)
+        folder = next(filter(None, map(_folder, _places(self.root / above, name))), None)
         found: dict[int, Path] = {}
         for file in folder.iterdir() if folder else ():
             number = _NUMBERED.fullmatch(file.name.removeprefix(prefix))
@@ -169,11 +169,20 @@ def _recognised(root: Path, videos: Iterable[str]) -> str:
     for name in videos:
         for layout, one in LAYOUTS.items():
             folder, prefix = one.x
-            for place in _places(root / folder, name):
+            for place in filter(None, map(_folder, _places(root / folder, name))):
                 if any(place.glob(f"{prefix}[0-9]*")):
                     return layout
     shown = [str(Path(one.x[0], "<video>", f"{one.x[1]}00001.jpg")) for one in LAYOUTS.values()]
     raise UserError("no flow images of these videos are in this folder", got=root, allowed=shown, hint="run.flow=…")
+
+
+def _folder(exact: Path) -> Path | None:
+    """A video's folder under its name, or the only one beside that differs in case (v_HandStandPushups_…)."""
+    if exact.is_dir():
+        return exact
+    beside = exact.parent.iterdir() if exact.parent.is_dir() else ()
+    found = [one for one in beside if one.name.casefold() == exact.name.casefold() and one.is_dir()]
+    return found[0] if len(found) == 1 else None
 
 
 def _places(root: Path, name: str) -> list[Path]:

@@ -44,6 +44,13 @@ class PartFiles:
             raise UserError("a part of this store is missing or cut", got=self.folder / part / file)
         return content
 
+    def ahead(self, part: str, file: str, at: int, size: int) -> memoryview:
+        """`size` bytes, not a copy; the kernel is asked for all of them at once, before the first is touched."""
+        opened = self._open(part, file)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(opened.handle, at, size, os.POSIX_FADV_WILLNEED)
+        return opened.mapped.data[at : at + size]
+
     def table(self, part: str, file: str, at: int, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
         """`count` numbers, not a copy."""
         return np.frombuffer(self.mapped(part, file), dtype=kind, count=count, offset=at)

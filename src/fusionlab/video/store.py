@@ -311,7 +311,7 @@ class Store:
         run, pieces = video.run(file, self.coding), codec.pieces
         table = self._files.table(video.part, file, run.table, run.offsets, OFFSET)
         ends = table[start * pieces : (start + count) * pieces + 1].tolist()
-        content = memoryview(self._files.read(video.part, file, run.at + ends[0], ends[-1] - ends[0]))
+        content = self._files.ahead(video.part, file, run.at + ends[0], ends[-1] - ends[0])
         blobs = [content[a - ends[0] : b - ends[0]] for a, b in itertools.pairwise(ends)]
         return [blobs[at : at + pieces] for at in range(0, count * pieces, pieces)]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -52,14 +51,9 @@ class Walked:
 
 def walk(task: Task) -> Iterator[Walked]:
     """One task of a worker process."""
-    store = _opened(task.folder)
+    store = Store(task.folder)
     for name in task.names:
         yield _walked(store, name, name in task.sampled)
-
-
-@lru_cache(maxsize=1)
-def _opened(folder: Path) -> Store:
-    return Store(folder)
 
 
 def _walked(store: Store, name: str, sampled: bool) -> Walked:

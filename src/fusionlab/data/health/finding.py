@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 WRONG, NOTE = "wrong", "note"
-LEAVE_OUT = "get them again, or leave them out: --quarantine bad.txt, then data.quarantine=bad.txt"
+QUARANTINE = "leave them out: --quarantine bad.txt, then data.quarantine=bad.txt"
+GET_AGAIN = f"get them again, or {QUARANTINE}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Finding:
 
 
 def of_files(
-    code: str, severity: str, what: str, files: Mapping[str, str], remedy: str = LEAVE_OUT, **numbers: Any
+    code: str, severity: str, what: str, files: Mapping[str, str], remedy: str = GET_AGAIN, **numbers: Any
 ) -> list[Finding]:
     """A finding of these files, which are left out if it is wrong; none where there are none."""
     if not files:

@@ -8,12 +8,13 @@ from typing import Any
 
 from fusionlab.data.dataset import Entry
 from fusionlab.data.health.fields import Walked
-from fusionlab.data.health.finding import NOTE, WRONG, Finding, of_files
+from fusionlab.data.health.finding import NOTE, QUARANTINE, WRONG, Finding, of_files
 from fusionlab.data.health.hypotheses import RIGHT
 from fusionlab.data.health.verdict import OF_VIDEO, Verdict, verdict
 from fusionlab.data.health.videos import Looked
 from fusionlab.video.store import Store
 
+PACK = f"python -m fusionlab.prepare with the same words packs what it lacks; or {QUARANTINE}"
 AGAIN = "remove {folder}, then python -m fusionlab.prepare with the same words makes it again"
 
 # hypothesis -> (code, what is stored)
@@ -38,7 +39,7 @@ def missing(videos: Sequence[Entry], store: Store) -> list[Finding]:
     other = {name: f"label {got}, not {label}" for name, label, got in there if got != label}
     again = AGAIN.format(folder=store.folder)
     return [
-        *of_files("flow-missing", WRONG, "{videos} of the lists without flow: the store lacks them", absent),
+        *of_files("flow-missing", WRONG, "{videos} of the lists without flow: the store lacks them", absent, PACK),
         *of_files("labels", WRONG, "{videos} with another label in the store", other, again),
     ]
 
@@ -56,7 +57,7 @@ def counts(looked: Sequence[Looked], store: Store) -> list[Finding]:
     notes = {name: "; ".join(said) for name, said in store.notes.items() if name in store.videos}
     what = "{videos} whose number of fields is not that of its frames less one"
     return [
-        *of_files("flow-count", WRONG, what, far),
+        *of_files("flow-count", WRONG, what, far, f"{AGAIN.format(folder=store.folder)}; or {QUARANTINE}"),
         *of_files("flow-count-by-one", NOTE, what + ", but for one that tools miscount", slight),
         *of_files("store-notes", NOTE, "{videos} of which was noted when they were packed", notes),
     ]
@@ -71,9 +72,10 @@ def findings(walked: Sequence[Walked], store: Store) -> tuple[list[Finding], Ver
         if one.blank
     }
     again = AGAIN.format(folder=store.folder)
+    how = f"{again}; or {QUARANTINE}"
     found = [
         *of_files("store-damaged", WRONG, "{videos} whose bytes in the store are damaged", damage, again),
-        *of_files("flow-blank", WRONG, "{videos} with blank or constant fields between frames that move", blank),
+        *of_files("flow-blank", WRONG, "{videos} with blank or constant fields between frames that move", blank, how),
     ]
     of_set = verdict([one for video in walked for one in video.evidence])
     if of_set.holds == RIGHT:
@@ -100,13 +102,12 @@ def _single(walked: Sequence[Walked], store: Store) -> list[Finding]:
         found = verdict(one.evidence, OF_VIDEO)
         if found.holds != RIGHT:
             files[found.holds][one.name] = f"disagreement {found.of_right or 0:.2f} over {found.pairs} pairs of frames"
-    return [
-        finding
-        for holds, names in files.items()
-        for finding in of_files(
-            STORED[holds][0], WRONG, "{videos}, of those estimated anew: " + STORED[holds][1], names, hypothesis=holds
-        )
-    ]
+    how, findings = f"{AGAIN.format(folder=store.folder)}; or {QUARANTINE}", []
+    for holds, names in files.items():
+        code, stored = STORED[holds]
+        what = "{videos}, of those estimated anew: " + stored
+        findings += of_files(code, WRONG, what, names, how, hypothesis=holds)
+    return findings
 
 
 def _levels(found: Verdict, store: Store) -> list[Finding]:
