@@ -12,8 +12,8 @@ from fusionlab.video.store import Store
 
 
 class Known:
-    """One video: `frames` (T, H, W, 3), `forward` and `backward` (T − 1, 2, H, W). Fields come as a list, as decoded ones
-    do, and `read` tells which were asked for.
+    """One video: `frames` (T, H, W, 3), `forward` and `backward` (T − 1, 2, H, W). Fields come as a list, as decoded
+    ones do, and `read` tells which were asked for.
     """
 
     def __init__(self, frames: np.ndarray, forward: np.ndarray, backward: np.ndarray, bound: float = 4.0) -> None:
@@ -29,7 +29,7 @@ class Known:
         return [self.pixels[time] for time in times]
 
     def flow(self, name: str, start: int, count: int, backward: bool = False) -> list[np.ndarray]:
-        assert 0 <= start and count > 0 and start + count < len(self.pixels)
+        assert start >= 0 and count > 0 and start + count < len(self.pixels)
         self.read += [(backward, place) for place in range(start, start + count)]
         return list(self.fields[backward][start : start + count])
 

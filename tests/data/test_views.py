@@ -17,7 +17,11 @@ from fusionlab.data.views import (
     View,
     read_flow,
     read_frames,
+)
+from fusionlab.data.views import (
     testing_view as view_of_test,
+)
+from fusionlab.data.views import (
     training_view as view_of_training,
 )
 from fusionlab.errors import UserError

@@ -54,7 +54,7 @@ def test_still_pixels_are_128_and_127_in_the_mirror() -> None:
 def drawn(scale: float, seed: int = 0) -> NDArray[np.float32]:
     """u and v of very different ranges, neither about zero."""
     field = np.random.default_rng(seed).standard_normal((2, 9, 11)) * [[[scale]], [[scale * 5]]]
-    return (field + [[[scale]], [[-2 * scale]]]).astype(np.float32)
+    return (field + np.array([[[scale]], [[-2 * scale]]])).astype(np.float32)
 
 
 @pytest.mark.parametrize("scale", SCALES)

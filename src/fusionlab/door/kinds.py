@@ -7,7 +7,6 @@ from typing import Any
 
 from fusionlab.errors import UserError
 
-
 # Where null is a value beside the one that a config has.
 OR_NULL = frozenset({"data.store.size", "data.dataset.group", "data.dataset.classes"})
 

@@ -45,7 +45,11 @@ NEUTRAL: dict[str, Leaf] = {
         f"{above}store.{leaf}": neutral
         for above in ("data.", "")  # of an arm, and in the recipe of a store
         for leaf, neutral in (
-            ("backward", False), ("rule", "bound"), ("reader", "auto"), ("codec.frames", "raw"), ("codec.flow", "raw"),
+            ("backward", False),
+            ("rule", "bound"),
+            ("reader", "auto"),
+            ("codec.frames", "raw"),
+            ("codec.flow", "raw"),
             ("codec.quality", 95),
         )
     },

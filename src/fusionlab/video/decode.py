@@ -4,8 +4,8 @@ The promise of a reader: frame i is the i-th picture of the file as it is shown,
 as many as can be decoded. Reading is sequential only. decord's random access returns wrong frames without a
 word on some files (MPEG-4 with packed B-frames), so that nothing here seeks (see `video.film`).
 
-Of several video streams in a file both backends read the one that FFmpeg calls the best, the largest: decord can read
-no other. `several_streams` says that there are more.
+Of several video streams in a file the one is read that FFmpeg calls the best, the largest. decord makes a choice of its
+own and cannot be told, so that such files are read by PyAV, whatever was asked for.
 """
 
 from __future__ import annotations
@@ -87,6 +87,9 @@ class Decord:
         import decord
 
         must_exist(path)
+        if video_streams(path) > 1:  # decord chooses one of its own, and cannot be told
+            yield from PyAV().frames(path)
+            return
         shown = 0  # frames handed out; one more is held back
         before: Frame | None = None
         held: Frame | None = None
@@ -114,6 +117,17 @@ class Decord:
             if true != shown + 1:
                 raise UserError("decord and PyAV count frames differently", got=f"{path}: {shown + 1} and {true}")
         yield held
+
+
+def video_streams(path: Path) -> int:
+    """How many there are, by the header; 0 where it cannot be read."""
+    import av
+
+    try:
+        with av.open(local(path), metadata_errors="ignore") as container:
+            return len(container.streams.video)
+    except (av.FFmpegError, OSError):
+        return 0
 
 
 def upright(picture: av.VideoFrame) -> Frame:

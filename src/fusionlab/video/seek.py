@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fusionlab.errors import UserError
-from fusionlab.video.decode import Decord, Frame, PyAV, Reader, local, three_channels, upright
+from fusionlab.video.decode import Decord, Frame, PyAV, Reader, local, three_channels, upright, video_streams
 
 NEAR = 8  # frames ahead that are decoded rather than sought
 
@@ -23,7 +23,7 @@ class Seeker(Protocol):
 def seeker(of: Reader, path: Path) -> Seeker:
     """The backend's own; one that is not known is read in sequence."""
     if isinstance(of, Decord):
-        return DecordSeeker(path)
+        return DecordSeeker(path) if video_streams(path) == 1 else PyAVSeeker(path)
     return PyAVSeeker(path) if isinstance(of, PyAV) else Nowhere()
 
 

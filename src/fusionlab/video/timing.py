@@ -51,4 +51,4 @@ def timing(path: Path, frames: int) -> Timing:
 
 def several(count: int, index: int) -> list[str]:
     """What there is to say where a file has several video streams."""
-    return [f"{count} video streams; stream {index} is read"] if count > 1 else []
+    return [f"{count} video streams; stream {index} is read, by PyAV"] if count > 1 else []
