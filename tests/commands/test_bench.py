@@ -15,6 +15,7 @@ from fusionlab.door.bench_row import Row
 Say = Callable[..., Done]
 ROWS = {
     "start": [Row("quick", 0.123, "s", 0.2)],
+    "video": [Row("a clip", 0.25, "×", 1 / 3, (0.24, 0.26))],
     "training": [Row("shared", 0.5, "×")],
     "networks": [Row("fused", 1.04, "×", 1.03, (1.02, 1.06)), Row("compiled", None, "×", missing="no C++ compiler")],
 }
@@ -41,10 +42,11 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
     done = say("bench")
     assert (done.status, done.err, quick) == (0, "", list(benching.PARTS))
     assert done.out.startswith("`python -m fusionlab.bench`, 20")
-    assert done.out.split("\n")[2:9] == [
+    assert done.out.split("\n")[2:10] == [
         "| what | figure | 95 % | at most | |",
         "|---|---:|---:|---:|---|",
         "| quick | 0.12 s |  | 0.2 s |  |",
+        "| a clip | 0.25 × | 0.240 … 0.260 | 0.333333 × |  |",
         "| shared | 0.50 × |  |  |  |",
         "| fused | 1.04 × | 1.020 … 1.060 | 1.03 × | undecided |",
         "| compiled |  |  |  | not measured: no C++ compiler |",
@@ -90,7 +92,7 @@ def test_the_interval_decides(row: Row, verdict: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["rows=network"], ["unknown part of the bench", "start, training, networks", "rows=networks"]),
+        (["rows=network"], ["unknown part of the bench", "start, video, training, networks", "rows=networks"]),
         (["rows=,"], ["no part of the bench is named", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
         (["rows=start", "rows=training"], ["given twice", "rows=start rows=training"]),
@@ -120,3 +122,20 @@ def test_the_parts_that_need_no_network(say: Say) -> None:
     rows = [line.split("|")[1:-1] for line in done.out.splitlines() if line.startswith("|")][2:]
     assert [row[0].split()[0] for row in rows] == ["`import", "`--help`", "making", "reading", "6"]
     assert all(float(row[1].split()[0]) > 0 for row in rows[1:])
+
+
+@pytest.mark.slow
+def test_videos_are_measured_without_real_clips_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fusionlab.door import bench_video
+
+    monkeypatch.delenv(bench_video.CLIPS, raising=False)
+    monkeypatch.setattr(bench_video, "SECONDS", 0.01)
+    monkeypatch.setattr(bench_video, "MANY", 20)
+    rows = list(bench_video.rows())
+    assert {row.what.partition(":")[0].split(",")[0] for row in rows} >= {
+        "extraction",
+        "reading a clip",
+        "bytes a field",
+    }
+    assert all(row.figure is not None and row.figure > 0 for row in rows if not row.missing)
+    assert all("brush at 320×240" in row.what or "memory" in row.what or "first look" in row.what for row in rows)

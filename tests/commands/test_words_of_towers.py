@@ -70,9 +70,13 @@ def test_the_places_of_the_tree_are_those_of_the_conf() -> None:
     plain = tree({})
     assert plain.choices["appearance"] == plain.choices["motion"] == "tiny"
     assert "backbone" not in plain.choices
-    assert set(plain.get("backbone")) == set(conf.PLACES) == set(WIDE["backbone"])
+    assert set(plain.get("backbone")) == set(WIDE["backbone"])
+    assert set(conf.PLACES) == {*WIDE["backbone"], "flow"}
+    assert plain.choices["flow"] == "dis" and plain.get("data.store.flow")
     assert WIDE["seed"] == tuple(f"seed.{name}" for name in plain.get("seed"))
-    assert set(WIDE["weights"]) == {f"weights.{name}" for name in plain.get("weights")} - {"weights.head"}
+    assert set(WIDE["weights"]) == {f"weights.{name}" for name in plain.get("weights")} - {
+        "weights.head", "weights.other_split"
+    }  # fmt: skip
 
 
 def test_an_axis_of_towers_names_its_arms_and_their_baselines() -> None:
@@ -126,7 +130,7 @@ def test_an_experiment_turns_what_the_config_says_itself(tmp_path: Path, monkeyp
     plan = planned("experiment=mine")
     (arm,) = (arm for arm in plan.arms if arm.kind == "fused")
     assert (arm.axes["fusion"], arm.config["layer"], arm.config["split"]) == ("sum", "relu4", 2)
-    assert arm.config["weights"] == {"appearance": None, "motion": "a.pt", "head": "keep"}
+    assert arm.config["weights"] == {"appearance": None, "motion": "a.pt", "head": "keep", "other_split": "refuse"}
     assert plan.jobs[0].config["run"]["retries"] == 3
     assert planned("experiment=mine", "split=3").arms[-1].config["split"] == 3
 

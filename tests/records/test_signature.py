@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 
 from fusionlab.errors import UserError
@@ -43,10 +45,15 @@ def test_an_older_config_has_a_younger_knob_at_its_neutral_value():
 
 def test_a_knob_at_its_neutral_value_is_nothing_and_turned_it_is_something():
     for leaf, neutral in law.NEUTRAL.items():
-        above, _, name = leaf.rpartition(".")
 
-        def put(value, above=above, name=name):
-            return {**CONFIG, above: {**CONFIG.get(above, {}), name: value}} if above else {**CONFIG, name: value}
+        def put(value, leaf=leaf):
+            config = copy.deepcopy(CONFIG)
+            *above, name = leaf.split(".")
+            place = config
+            for word in above:
+                place = place.setdefault(word, {})
+            place[name] = value
+            return config
 
         assert signature(put(neutral)) == GOLDEN, leaf
         assert signature(put("turned")) != GOLDEN, leaf
