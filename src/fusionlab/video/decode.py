@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from fusionlab.errors import UserError, unknown
 if TYPE_CHECKING:
     import av
 
+_WHERE = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
 _said: list[str] = []  # what was said once in this process
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 
@@ -107,7 +109,8 @@ class Decord:
             if held is not None:
                 yield held
             lines = str(error).strip().splitlines() or ["unknown reason"]
-            raise UserError(f"this video cannot be decoded ({lines[0]})", got=path) from error
+            said = _WHERE.sub("", lines[0])  # where in decord's own source
+            raise UserError(f"this video cannot be decoded ({said})", got=path) from error
         if held is None:
             raise UserError("this video has no frames", got=path)
         if before is not None and np.array_equal(before, held):
