@@ -104,8 +104,10 @@ def test_a_folder_of_another_case_is_found(videos: Two, tmp_path: Path) -> None:
 def test_the_bytes_of_the_images_are_kept_as_they_are(videos: Two, tmp_path: Path) -> None:
     write(tmp_path / "flow", "tsn")
     store = packed(videos, tmp_path / "flow", tmp_path / "s", Coding("jpeg", "jpeg"), frames="images")
-    content = (store.folder / "part-00000" / "flow.bin").read_bytes()
-    frames = (store.folder / "part-00000" / "frames.bin").read_bytes()
+    content, frames = (
+        b"".join(part.read_bytes() for part in sorted(store.folder.glob(f"part-*/{file}.bin")))
+        for file in ("flow", "frames")
+    )
     for name in NAMES:
         folder = tmp_path / "flow" / Path(name).stem
         window = b"".join((folder / f"flow_{c}_{k:05d}.jpg").read_bytes() for k in (3, 4, 5) for c in "xy")

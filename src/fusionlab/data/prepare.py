@@ -34,8 +34,7 @@ from fusionlab.video.imported import FlowFiles, Imported
 from fusionlab.video.quantise import BOUND
 from fusionlab.video.store import INDEX, Coding, Store, Video, write_index
 
-CHUNK = 100  # videos a part at least
-PARTS = 128  # at most, so that a large set too has few files
+PARTS = 64  # of a set of that many videos or more: few files, and work for as many cores
 SHOWN = 10
 Say = Callable[[str], None]
 
@@ -95,7 +94,7 @@ def prepare(
             videos = _checked(dataset, listed, quarantine, flow)
             source = _opened(flow, images, [name for name, _ in listed if name not in quarantine], bound, say)
             making = Making(with_reader or reader(), source, bound, size, coding or Coding(), backward)
-            parts = _parts(videos, quarantine, attempt, making, chunk or max(CHUNK, -(-len(videos) // PARTS)))
+            parts = _parts(videos, quarantine, attempt, making, chunk or -(-len(videos) // PARTS))
             _set_aside(final, attempt, found, say)
             _make(parts, attempt, final, dict(recipe), processes, say)
     return final
