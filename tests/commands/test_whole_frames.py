@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fusionlab.backbones.initialise import initialise
-from fusionlab.door.build import Blueprint, net as built, towers
+from fusionlab.door.build import Blueprint, towers
+from fusionlab.door.build import net as built
 from fusionlab.door.compose import tree
 from fusionlab.door.frames import expect_frames
 from fusionlab.errors import UserError
