@@ -56,6 +56,11 @@ def test_the_centre_and_its_mirror() -> None:
     assert crops.centre(56, 60, 48, flip=True) == crops.Crop(4, 6, 48, 48, True)
 
 
+def test_the_corners_come_row_by_row_then_the_middle() -> None:
+    found = [crops.at(place, 56, 60, 48) for place in range(crops.PLACES)]
+    assert [(c.y, c.x) for c in found] == [(0, 0), (0, 12), (8, 0), (8, 12), (4, 6)]
+
+
 def test_a_crop_that_does_not_fit_is_told() -> None:
     with pytest.raises(UserError, match="larger than the video"):
         crops.centre(40, 60, 48)
