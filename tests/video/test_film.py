@@ -220,8 +220,9 @@ def test_time_stamps_that_do_not_fit_are_said() -> None:
 @real
 @pytest.mark.parametrize("name", READERS)
 def test_a_real_film_that_breaks_off_says_how_far_it_goes(name: str) -> None:
+    """decord's threads tell of the damage before or after they hand over the last frame."""
     assert CLIPS is not None
-    with pytest.raises(UserError, match="28 frames came before"):
+    with pytest.raises(UserError, match="2[78] frames came before" if name == "decord" else "28 frames came before"):
         len(Film(Path(CLIPS) / "corrupted.mp4", reader(name)))
     with pytest.raises(UserError, match="empty"):
         len(Film(Path(CLIPS) / "result.webm", reader(name)))
@@ -245,7 +246,9 @@ def test_a_damaged_film_is_read_alike_in_any_order_or_refused(
             np.testing.assert_array_equal(film.frames(order), sequence[order])
 
 
-def test_memory_does_not_grow_with_what_is_looked_at(kinds: dict[str, Path]) -> None:
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("kind", ["mpeg4", "h264"])
+def test_memory_does_not_grow_with_what_is_looked_at(kinds: dict[str, Path], kind: str, name: str) -> None:
     def own() -> int:
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         return int(status["RssAnon"].split()[0])
@@ -256,7 +259,7 @@ def test_memory_does_not_grow_with_what_is_looked_at(kinds: dict[str, Path]) -> 
 
     def look(times: int) -> None:
         for _ in range(times):
-            with Film(kinds["mpeg4"]) as film:
+            with Film(kinds[kind], reader(name)) as film:
                 film.frames(draw.integers(0, 30, 3))
 
     look(60)

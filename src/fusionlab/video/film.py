@@ -80,7 +80,8 @@ class Film:
 
     def close(self) -> None:
         """Let go of the file; a later look opens it again."""
-        self._seeker, self._sequence, self._next = None, None, 0
+        self._close_seeker()
+        self._sequence, self._next = None, 0
 
     def __enter__(self) -> Self:
         return self
@@ -122,8 +123,8 @@ class Film:
 
     def _found(self, rising: list[int], checksums: list[int]) -> Iterator[tuple[int, Frame]]:
         """Each frame, sought and compared; from the first that differs on, in sequence."""
-        if self._process != os.getpid():
-            self.close()  # what was opened before a fork is the parent's
+        if self._process != os.getpid():  # what was opened before a fork is the parent's
+            self._seeker, self._sequence, self._next = None, None, 0
             self._process = os.getpid()
         done = 0
         if self.seekable:
@@ -135,12 +136,18 @@ class Film:
                 yield index, frame
                 done += 1
             if done < len(rising):
-                self.seekable, self._seeker = False, None
+                self.seekable = False
+                self._close_seeker()
         for index in rising[done:]:
             frame = self._in_sequence(index)
             if _checksum(frame) != checksums[index]:
                 raise UserError("this file has changed since it was first read", got=self.path)
             yield index, frame
+
+    def _close_seeker(self) -> None:
+        if self._seeker is not None:
+            self._seeker.close()
+            self._seeker = None
 
     def _in_sequence(self, index: int) -> Frame:
         if self._sequence is None or index < self._next:

@@ -19,6 +19,10 @@ class Seeker(Protocol):
         """The frames with these numbers, each once, in order; fewer where they cannot be found."""
         ...
 
+    def close(self) -> None:
+        """Give the file and the decoder's memory back."""
+        ...
+
 
 def seeker(of: Reader, path: Path) -> Seeker:
     """The backend's own; one that is not known is read in sequence."""
@@ -30,6 +34,9 @@ def seeker(of: Reader, path: Path) -> Seeker:
 class Nowhere:
     def frames(self, rising: list[int]) -> Iterator[Frame]:
         return iter(())
+
+    def close(self) -> None:
+        pass
 
 
 class DecordSeeker:
@@ -47,6 +54,9 @@ class DecordSeeker:
         except (self._error, RuntimeError):
             return iter(())
         return map(three_channels, batch)
+
+    def close(self) -> None:
+        self._video = None  # decord frees it with its last reference
 
 
 class PyAVSeeker:
@@ -75,6 +85,11 @@ class PyAVSeeker:
                 yield upright(picture)
         except (self._av.FFmpegError, UserError):
             return
+
+    def close(self) -> None:
+        """A container that is only let go of keeps the decoder's memory: 2 MB of H.264 each time."""
+        self._decoding = iter(())
+        self._container.close()
 
     def _picture(self, index: int) -> Any:
         if index >= len(self._stamps):
