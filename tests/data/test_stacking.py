@@ -172,7 +172,8 @@ def test_each_field_of_a_clip_is_read_once() -> None:
             fields = stacking.Fields(known.store, "", centres)
             for centre in centres:
                 alone = stacking.Fields(noise(30).store, "").stacked(centre, 6, kind)
-                np.testing.assert_array_equal(list(fields.stacked(centre, 6, kind)), list(alone))
+                for one, other in zip(fields.stacked(centre, 6, kind), alone, strict=True):
+                    np.testing.assert_array_equal(one, other)
             assert len(known.read) == len(set(known.read))
         assert {back for back, _ in known.read} == set(ways)
 

@@ -59,7 +59,7 @@ ROOMS = (
         1,
         "video",
         "decoding, optical flow, the packed store",
-        ("av", "cv2", "decord", "lz4", "numpy", "torch", "torchvision"),
+        ("av", "cramjam", "cv2", "decord", "lz4", "numpy", "torch", "torchvision"),
     ),
     Room(0, "records", "what an arm leaves behind; draws, signatures, atomic files", beside=("errors",)),
     Room(0, "errors", "errors that teach"),

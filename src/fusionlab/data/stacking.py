@@ -36,8 +36,8 @@ PARTS = 32  # of a pixel: how fine a trajectory's places are
 
 class Fields:
     """The fields around the snippets of one clip. Each is read once: windows that lie near share theirs. `centres`:
-    all snippets', so that a field is let go as soon as it is written, unless another one wants it; without them all
-    are kept. It matters: a decoded field is 170 KiB, and memory that was just let go costs nothing to have again.
+    all snippets', so that a field that no later one wants is decoded where the one before it was, in memory that the
+    processor has at hand: it is to be used before the next is asked for. Without `centres` all are kept.
     """
 
     def __init__(self, store: Store, name: str, centres: Iterable[int] | None = None) -> None:
@@ -45,14 +45,15 @@ class Fields:
         self.frames = store.video(name).frames
         self._centres = None if centres is None else [int(centre) for centre in centres]
         self._known: dict[bool, dict[int, Bytes]] = {False: {}, True: {}}
+        self._memory: Bytes | None = None  # of fields that are not kept
 
     def stacked(self, centre: int, fields: int, stacking: str) -> Iterator[Bytes]:
         """The L whole fields around a frame, (2, H, W) each, in the order of their channels."""
         if stacking == "bidirectional":
             half = fields // 2
             yield from self._between(centre, centre + half, self._begins(centre, 0))
-            back = list(self._between(centre - half, centre, self._begins(centre, half), backward=True))
-            yield from reversed(back)
+            # From the last to the first, so that all are needed at once.
+            yield from reversed(list(self._between(centre - half, centre, 0, backward=True)))
         else:
             half = fields // 2
             yield from self._between(centre - half, centre + fields - half, self._begins(centre, half))
@@ -68,19 +69,31 @@ class Fields:
     def _between(self, first: int, end: int, kept_from: int, *, backward: bool = False) -> Iterator[Bytes]:
         window, known = clips.between(first, end, self.frames), self._known[backward]
         new = [place for place in range(window.start, window.start + window.count) if place not in known]
+        # What lies beyond an end is its last field again: a later window may want that, wherever it begins.
+        kept = {place for place in new if place >= min(kept_from, self.frames - 2)}
+        asked = iter(new)
+
+        def memory() -> Bytes | None:
+            return None if next(asked) in kept else self._spare()
+
         # One run, since a clip's centres rise.
-        read = iter(self.store.each_field(self.name, new[0], len(new), backward=backward)) if new else iter(())
+        read = self.store.each_field(self.name, new[0], len(new), backward, memory) if new else iter(())
         last = -1
         for place in window.places:
             if place in known:
                 field = known[place]
             elif place != last:
                 field = next(read)
-                # What lies beyond an end is its last field again: a later window may want that, wherever it begins.
-                if place >= min(kept_from, self.frames - 2):
+                if place in kept:
                     known[place] = field
             last = place
             yield field
+
+    def _spare(self) -> Bytes:
+        if self._memory is None:
+            video = self.store.video(self.name)
+            self._memory = np.empty((2, video.height, video.width), dtype=np.uint8)
+        return self._memory
 
 
 def write(

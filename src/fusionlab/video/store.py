@@ -272,11 +272,17 @@ class Store:
         found = self._fields(name, start, count, backward)
         return found if isinstance(found, np.ndarray) else list(found)
 
-    def each_field(self, name: str, start: int, count: int, backward: bool = False) -> Iterator[Bytes]:
-        """The same, decoded one by one as they are asked for, after one read of them all."""
-        return iter(self._fields(name, start, count, backward))
+    def each_field(
+        self, name: str, start: int, count: int, backward: bool = False, memory: Callable[[], Bytes | None] = lambda: None
+    ) -> Iterator[Bytes]:
+        """The same, decoded one by one as they are asked for, after one read of them all. `memory`: asked before each
+        for a place (2, H, W) that it may be decoded to; None is a new one.
+        """
+        return iter(self._fields(name, start, count, backward, memory))
 
-    def _fields(self, name: str, start: int, count: int, backward: bool) -> Bytes | Iterator[Bytes]:
+    def _fields(
+        self, name: str, start: int, count: int, backward: bool, memory: Callable[[], Bytes | None] = lambda: None
+    ) -> Bytes | Iterator[Bytes]:
         video = self.video(name)
         assert start >= 0 and count >= 0 and start + count < video.frames, f"{name}: {video.frames - 1} fields"
         file = BACKWARD if backward else FLOW
@@ -287,7 +293,7 @@ class Store:
         if self._codecs[file] is None:
             fields: Bytes | Iterator[Bytes] = self._raw(video, file)[start : start + count]
         else:
-            fields = self._decoded(name, video, file, start, count)
+            fields = self._decoded(name, video, file, start, count, memory)
         return self._levelled(video, file, start, fields) if self.coding.by_field else fields
 
     def all_frames(self, name: str) -> Bytes:
@@ -315,13 +321,16 @@ class Store:
         blobs = [content[a - ends[0] : b - ends[0]] for a, b in itertools.pairwise(ends)]
         return [blobs[at : at + pieces] for at in range(0, count * pieces, pieces)]
 
-    def _decoded(self, name: str, video: Video, file: str, start: int, count: int) -> Iterator[Bytes]:
+    def _decoded(
+        self, name: str, video: Video, file: str, start: int, count: int,
+        memory: Callable[[], Bytes | None] = lambda: None,
+    ) -> Iterator[Bytes]:  # fmt: skip
         codec = self._codecs[file]
         assert codec is not None
         shape = (video.height, video.width, 3) if file == FRAMES else (2, video.height, video.width)
         try:
             for blobs in self.coded(name, file, start, count):
-                yield codec.decode(blobs, shape)
+                yield codec.decode(blobs, shape, memory())
         except ValueError as error:
             where = f"{name} in {self.folder / video.part} ({error})"
             raise UserError("the content of this store is damaged", got=where) from error
