@@ -19,6 +19,7 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from fusionlab.data import crops as rectangles
+from fusionlab.data import memory
 from fusionlab.data import validation as validation_list
 from fusionlab.data.batches import Batch, Clips, as_it_is
 from fusionlab.data.dataset import Dataset, Entry
@@ -139,4 +140,5 @@ class TwoStreamData(pl.LightningDataModule):
             num_workers=self.workers,
             collate_fn=as_it_is,
             multiprocessing_context=context,
+            worker_init_fn=memory.keep_in_worker if self.workers else None,
         )

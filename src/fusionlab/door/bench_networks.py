@@ -21,7 +21,8 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.vgg_m import VggM
-from fusionlab.door import by_hand, memory
+from fusionlab.data import memory
+from fusionlab.door import by_hand
 from fusionlab.door.bench_row import Row
 from fusionlab.door.compiler import why_not
 from fusionlab.door.side_by_side import Ratio, side_by_side

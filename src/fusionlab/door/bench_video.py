@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.data import clips
+from fusionlab.data import clips, memory
 from fusionlab.data.batches import Clips
 from fusionlab.data.brush.labels import LABELS
 from fusionlab.data.brush.render import render
@@ -65,6 +65,7 @@ class Set:
 
 
 def rows() -> Iterator[Row]:
+    memory.keep()  # as loader workers do
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         files, what = _videos(root / "videos")
@@ -157,11 +158,11 @@ def _clips(store: Store, root: Path, what: str) -> Iterator[Row]:
 
     blobs = list(_blobs(store, looks))
 
-    memory = {shape: np.empty(shape, dtype=np.uint8) for _, _, shape in blobs}
+    there = {shape: np.empty(shape, dtype=np.uint8) for _, _, shape in blobs}
 
     def bare() -> None:
         for codec, some, shape in blobs:
-            codec.decode(some, shape, memory[shape])
+            codec.decode(some, shape, there[shape])
 
     one = side_by_side(packed, by_images, SECONDS)
     told = f"T={SNIPPETS} frames and {SNIPPETS}×{FIELDS} fields, crop {CROP}, {what}, {one.pairs} pairs"

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from fusionlab.backbones.tower import Tower
+from fusionlab.data import memory
 from fusionlab.door import build
 from fusionlab.door.data import Data, open_data
 from fusionlab.door.recording import WEIGHTS
@@ -73,6 +74,7 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
         return f"{record['status']}: {record['reason']}"
     run = job.config["run"]
     torch.set_num_threads(arm.config["trainer"]["threads"])
+    memory.keep()
     data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
     return Opened(arm, record, data, *_built(plan, study, arm, data, places[0].parent), run)
 

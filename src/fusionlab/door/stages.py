@@ -10,6 +10,7 @@ import torch
 
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
+from fusionlab.data import memory
 from fusionlab.data.dataset import Dataset
 from fusionlab.door import build
 from fusionlab.door.data import open_data
@@ -37,6 +38,7 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     run, stream, optim = config["run"], config["stream"], config["optim"]
     torch.set_num_threads(config["trainer"]["threads"])
+    memory.keep()
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
     tower = build.tower(config["tower"], stream, config["data"], len(data.dataset.classes))
@@ -79,6 +81,7 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     config, run = job.config["arms"][0], job.config["run"]
     arms = [plan.arm(name) for name in job.arms]
     torch.set_num_threads(config["trainer"]["threads"])
+    memory.keep()
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
     appearance, motion = trained_streams(plan, study, job, config, len(data.dataset.classes), data.content(config))

@@ -17,7 +17,6 @@ frame, a tenth of what raw bytes take, and a clip is read in a quarter of the ti
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol

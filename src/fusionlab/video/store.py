@@ -43,6 +43,11 @@ RULES = ("bound", "field")
 OFFSET, RANGE = np.dtype("<i8"), np.dtype("<f4")
 Bytes = NDArray[np.uint8]
 Fields = Bytes | list[Bytes]  # one array where that costs nothing; both are indexed and iterated alike
+Memory = Callable[[], Bytes | None]  # where the next picture may be decoded to
+
+
+def new() -> None:
+    """Memory of its own."""
 
 
 @dataclass(frozen=True)
@@ -273,7 +278,7 @@ class Store:
         return found if isinstance(found, np.ndarray) else list(found)
 
     def each_field(
-        self, name: str, start: int, count: int, backward: bool = False, memory: Callable[[], Bytes | None] = lambda: None
+        self, name: str, start: int, count: int, backward: bool = False, memory: Memory = new
     ) -> Iterator[Bytes]:
         """The same, decoded one by one as they are asked for, after one read of them all. `memory`: asked before each
         for a place (2, H, W) that it may be decoded to; None is a new one.
@@ -281,7 +286,7 @@ class Store:
         return iter(self._fields(name, start, count, backward, memory))
 
     def _fields(
-        self, name: str, start: int, count: int, backward: bool, memory: Callable[[], Bytes | None] = lambda: None
+        self, name: str, start: int, count: int, backward: bool, memory: Memory = new
     ) -> Bytes | Iterator[Bytes]:
         video = self.video(name)
         assert start >= 0 and count >= 0 and start + count < video.frames, f"{name}: {video.frames - 1} fields"
@@ -315,16 +320,17 @@ class Store:
         video, codec = self.video(name), self._codecs[file]
         assert codec is not None, f"{file} is raw"
         run, pieces = video.run(file, self.coding), codec.pieces
-        table = self._files.table(video.part, file, run.table, run.offsets, OFFSET)
-        ends = table[start * pieces : (start + count) * pieces + 1].tolist()
+        wanted = count * pieces + 1
+        ends = self._files.table(
+            video.part, file, run.table + start * pieces * OFFSET.itemsize, wanted, OFFSET
+        ).tolist()
         content = self._files.ahead(video.part, file, run.at + ends[0], ends[-1] - ends[0])
         blobs = [content[a - ends[0] : b - ends[0]] for a, b in itertools.pairwise(ends)]
         return [blobs[at : at + pieces] for at in range(0, count * pieces, pieces)]
 
     def _decoded(
-        self, name: str, video: Video, file: str, start: int, count: int,
-        memory: Callable[[], Bytes | None] = lambda: None,
-    ) -> Iterator[Bytes]:  # fmt: skip
+        self, name: str, video: Video, file: str, start: int, count: int, memory: Memory = new
+    ) -> Iterator[Bytes]:
         codec = self._codecs[file]
         assert codec is not None
         shape = (video.height, video.width, 3) if file == FRAMES else (2, video.height, video.width)

@@ -10,7 +10,7 @@ import pytest
 STEPS = """
 import resource, sys
 import torch
-from fusionlab.door.memory import keep
+from fusionlab.data.memory import keep
 
 if "keep" in sys.argv and not keep():
     sys.exit("another C library")
