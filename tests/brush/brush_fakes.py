@@ -18,6 +18,7 @@ from fusionlab.data.brush.labels import LABELS, PLACES, Label
 from fusionlab.data.brush.motions import FAST, MOTIONS, SLOW
 from fusionlab.data.brush.palette import palette
 from fusionlab.data.brush.scene import Scene, compose
+from fusionlab.data.brush.vocabulary import BRUSH
 from fusionlab.video.decode import read
 from fusionlab.video.encode import write
 from fusionlab.video.flow import Dis, fields
@@ -28,6 +29,7 @@ CONF: dict[str, Any] = yaml.safe_load(
 )
 FIELDS: int = CONF["sampling"]["fields"]  # L
 KNOBS = Knobs()
+HAND, DECOY = BRUSH.hand, BRUSH.decoy
 HALF = 11  # half the side of a patch around a place: all of it and a little more
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # luma, hue numbers
@@ -147,14 +149,14 @@ def film(
 
 def brighter_hand(lumas: NDArray[np.uint8], hues: NDArray[np.uint8]) -> Planes:
     """A leak: the hand shines."""
-    bright = np.where(hues == render.HAND, np.clip(lumas.astype(int) + 30, 0, render.HIGH), lumas)
+    bright = np.where(hues == HAND, np.clip(lumas.astype(int) + 30, 0, render.HIGH), lumas)
     return bright.astype(np.uint8), hues
 
 
 def dull_hand(lumas: NDArray[np.uint8], hues: NDArray[np.uint8]) -> Planes:
     """A leak: the hand has less contrast than the decoy."""
     dull = render.MIDDLE + 0.15 * (lumas - render.MIDDLE)
-    return np.where(hues == render.HAND, np.rint(dull), lumas).astype(np.uint8), hues
+    return np.where(hues == HAND, np.rint(dull), lumas).astype(np.uint8), hues
 
 
 def place_fixes_position(scene: Scene) -> Scene:

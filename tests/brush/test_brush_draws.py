@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from fusionlab.data.brush.brush import GROUPS, Brush
-from fusionlab.data.brush.labels import KINDS, LABELS, PLACES, Label
+from fusionlab.data.brush.labels import ASKED, LABELS, PLACES, Label
 from fusionlab.data.brush.motions import MOTIONS
 from fusionlab.data.brush.render import planes
 from fusionlab.data.brush.scene import Scene, compose
@@ -69,7 +69,7 @@ def least_p(drawn: Drawn, kind: str) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ASKED)
 def test_what_a_class_leaves_open_is_uniform_and_the_same_in_all(kind: str, drawn: Drawn) -> None:
     found = least_p(drawn, kind)
     assert len(found) == 11 + (kind == "what")  # the hand's motion is open only there
@@ -95,7 +95,7 @@ def swapped_sides(label: Label, scene: Scene) -> Scene:
     return scene
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ASKED)
 def test_a_side_that_leans_to_a_place_is_found(kind: str, drawn: Drawn) -> None:
     leaning = [(label, swapped_sides(label, scene)) for label, scene in drawn[:4000]]
     assert least_p(leaning, kind)["side"] < 1e-4

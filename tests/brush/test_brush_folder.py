@@ -17,7 +17,7 @@ from brush_fakes import CONF, KNOBS
 
 from fusionlab.data.brush import brush as module
 from fusionlab.data.brush.brush import GROUPS, MADE, Brush, Knobs
-from fusionlab.data.brush.labels import KINDS, LABELS
+from fusionlab.data.brush.labels import ASKED, LABELS
 from fusionlab.data.brush.scene import SIZE
 from fusionlab.data.ucf101 import UCF101, group_of, read_classes
 from fusionlab.errors import UserError
@@ -97,7 +97,7 @@ def test_each_kind_has_400_test_clips_with_the_knobs_as_they_are() -> None:
     brush = Brush(**CONFIGURED)
     for split in (1, 2, 3):
         test = range((split - 1) * GROUPS // 3 + 1, split * GROUPS // 3 + 1)
-        for kind in KINDS:
+        for kind in ASKED:
             names = [
                 name
                 for number, label in enumerate(LABELS)

@@ -49,7 +49,7 @@ class Clips(TorchDataset[Batch]):
         video = self.store.video(self.entries[index][0])
         shape = (video.frames, video.height, video.width)
         if self.seed is None:
-            return testing_view(*shape, self.how, first)
+            return testing_view(*shape, self.how, first, self.entries[index][0])
         return training_view(*shape, self.how, self.seed, first, index)
 
     def __getitems__(self, keys: list[Key]) -> Batch:
@@ -63,7 +63,7 @@ class Clips(TorchDataset[Batch]):
         for row, (key, view) in enumerate(zip(keys, views, strict=True)):
             name = self.entries[key[1]][0]
             if "appearance" in pixels:
-                read_frames(self.store, name, view, pixels["appearance"][row])
+                read_frames(self.store, name, view, pixels["appearance"][row], how.delay)
             if "motion" in pixels:
                 read_flow(self.store, name, view, how, pixels["motion"][row])
         batch = {stream: torch.from_numpy(values) for stream, values in pixels.items()}

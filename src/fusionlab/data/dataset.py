@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from fusionlab.data.views import Sampling
 
 # A video's name (its path below the root, with "/"), and its label: the position of its class.
 Entry = tuple[str, int]
@@ -67,8 +70,25 @@ class Dataset(Protocol):
         ...
 
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
-        """The best accuracy per kind of appearance, motion, late or fused; empty where unknown."""
+        """The best accuracy per kind of appearance, motion, late, fused (blind to the snippets' order) or ordered;
+        empty where unknown.
+        """
         ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A data set whose questions are only asked by clips that are cut in a certain way."""
+
+    def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
+        """A `UserError` where clips are cut otherwise."""
+        ...
+
+
+def expect_sampling(dataset: Dataset, how: Sampling) -> None:
+    """A `UserError` where clips that are cut like this do not show what this data set asks."""
+    if isinstance(dataset, Timed):
+        dataset.expect_sampling(how.snippets, how.fields, how.strides)
 
 
 def united(lists: Sequence[Sequence[Entry]]) -> list[Entry]:

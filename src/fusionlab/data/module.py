@@ -22,7 +22,7 @@ from fusionlab.data import crops as rectangles
 from fusionlab.data import memory
 from fusionlab.data import validation as validation_list
 from fusionlab.data.batches import Batch, Clips, as_it_is
-from fusionlab.data.dataset import Dataset, Entry
+from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.leak import some
 from fusionlab.data.left_out import left_in, refuse_lost, refuse_unknown
 from fusionlab.data.sampler import StepSampler, ViewSampler
@@ -56,6 +56,8 @@ class TwoStreamData(pl.LightningDataModule):
         stacking: str = "plain",
         subtract_mean: bool = False,
         test: str = "middle",
+        apart: int = 0,
+        delay: int = 0,
         batch_size: int = 64,
         seed: int = 0,
         validation: float = validation_list.FRACTION,
@@ -69,7 +71,7 @@ class TwoStreamData(pl.LightningDataModule):
             raise UserError("a batch holds at least one clip", got=batch_size, hint="optim.….batch_size=64")
         self.dataset, self.folder, self.split = dataset, Path(store), split
         self.streams = STREAMS[streams]
-        self.sampling = Sampling(snippets, fields, stride, crop, crops, stacking, subtract_mean, test)
+        self.sampling = Sampling(snippets, fields, stride, crop, crops, stacking, subtract_mean, test, apart, delay)
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
         self.quarantine = frozenset(quarantine)
         self.start_step = 0
@@ -79,6 +81,7 @@ class TwoStreamData(pl.LightningDataModule):
         """Open the store and cut the lists; every video of the split must be in the store."""
         if self.entries:
             return
+        expect_sampling(self.dataset, self.sampling)
         self.store = Store.open(self.folder)
         whole = self.dataset.lists(self.split)
         refuse_unknown(self.quarantine, {name for name, _ in self.dataset.videos()})

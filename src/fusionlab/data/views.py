@@ -12,6 +12,10 @@ A view and its mirror image are numbers 2n and 2n + 1. Validation, which comes o
 Whole frames leave a map of predictions, whose scores are averaged as those of the views are.
 
 Nothing depends on which of the streams are read, nor on what else is in the batch.
+
+The streams can be taken apart on purpose, to see what of a fusion hangs on their correspondence: `apart` pixels of the
+square that towers expect, by which a clip's flow is moved up or down (drawn by clip; what leaves on one side comes back
+on the other), and `delay` frames, by which its frames come later than the flow around them.
 """
 
 from __future__ import annotations
@@ -46,6 +50,8 @@ class Sampling:
     stacking: str = "plain"  # how the fields around a frame become channels
     subtract_mean: bool = False  # from each field its mean vector
     test: str = "middle"  # which views a test looks at
+    apart: int = 0  # pixels that flow is moved against the frames, up or down
+    delay: int = 0  # frames by which the frames come after their flow
 
     def __post_init__(self) -> None:
         low, high = self.strides
@@ -64,6 +70,14 @@ class Sampling:
         for leaf, (what, there) in names.items():
             if getattr(self, leaf) not in there:
                 raise unknown(what, getattr(self, leaf), there, form=f"data.sampling.{leaf}={{}}")
+        for name, knob in (("apart", self.apart), ("delay", self.delay)):
+            if type(knob) is not int or not 0 <= knob < 1000:
+                raise UserError(
+                    f"{name} is a whole number",
+                    got=knob,
+                    allowed=["0 … 999"],
+                    hint=f"data.sampling.{name}=0",
+                )
         if not isinstance(self.subtract_mean, bool):
             raise unknown("choice for subtract_mean", str(self.subtract_mean), ["true", "false"],
                           form="data.sampling.subtract_mean={}")  # fmt: skip
@@ -98,24 +112,36 @@ class Sampling:
 
 @dataclass(frozen=True)
 class View:
-    """The centres of the snippets and the rectangle."""
+    """The centres of the snippets and the rectangle. `down`: pixels by which flow is moved, less than 0 up."""
 
     centres: clips.Times
     crop: crops.Crop
+    down: int = 0
 
 
 def training_view(frames: int, height: int, width: int, how: Sampling, seed: int, epoch: int, index: int) -> View:
     """The view of a training sample in an epoch."""
     draw = np.random.Generator(np.random.Philox(key=key("sample", seed, epoch, index)))
     centres = clips.drawn(frames, how.snippets, how.fields, how.strides, draw)
-    return View(centres, crops.DRAWN[how.crops](height, width, how.crop, draw))
+    crop = crops.DRAWN[how.crops](height, width, how.crop, draw)
+    return View(centres, crop, how.apart * (1 - 2 * int(draw.integers(2))) if how.apart else 0)
 
 
-def testing_view(frames: int, height: int, width: int, how: Sampling, view: int) -> View:
-    """One of the views of a test; the odd ones are mirror images of those before them."""
+def testing_view(
+    frames: int,
+    height: int,
+    width: int,
+    how: Sampling,
+    view: int,
+    name: str = "",  # noqa: PT028
+) -> View:
+    """One of the views of a test; the odd ones are mirror images of those before them. `name`: of the video, from which
+    follows whether its flow is moved up or down.
+    """
     assert view in range(how.views)
     number, flip = view // 2, view % 2 == 1
     place = crops.MIDDLE
+    down = how.apart * (1 - 2 * (key("apart", name) % 2)) if how.apart else 0
     if how.test == "simonyan":
         number, place = divmod(number, crops.PLACES)
         centres = clips.nth(frames, how.snippets, how.fields, how.strides[0], number, FRAMES_OF_2014)
@@ -124,14 +150,15 @@ def testing_view(frames: int, height: int, width: int, how: Sampling, view: int)
     else:
         centres = clips.even(frames, how.snippets, how.fields)
     if how.whole:
-        return View(centres, crops.whole(height, width, how.crop, flip))
+        return View(centres, crops.whole(height, width, how.crop, flip), down)
     # What training made fit, testing makes fit too.
-    return View(centres, crops.at(place, height, width, how.crop, flip, capped=how.crops != "square"))
+    return View(centres, crops.at(place, height, width, how.crop, flip, capped=how.crops != "square"), down)
 
 
-def read_frames(store: Store, name: str, view: View, out: Bytes) -> None:
-    """The frames at the centres into `out` (3, T, h, w)."""
-    view.crop.frames(store.each_frame(name, view.centres), out)
+def read_frames(store: Store, name: str, view: View, out: Bytes, delay: int = 0) -> None:
+    """The frames at the centres into `out` (3, T, h, w); or `delay` frames later, at most the last."""
+    times = np.minimum(view.centres + delay, store.video(name).frames - 1) if delay else view.centres
+    view.crop.frames(store.each_frame(name, times), out)
 
 
 def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes) -> None:
@@ -142,3 +169,5 @@ def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes) ->
             fields.stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],
             stacking=how.stacking, mean=how.subtract_mean, bound=store.bound,
         )  # fmt: skip
+    if view.down:
+        out[...] = np.roll(out, view.down, axis=-2)

@@ -11,6 +11,7 @@ from typing import Any
 from fusionlab.backbones.pretrained import Loaded
 from fusionlab.door import logger
 from fusionlab.door.data import Data
+from fusionlab.door.parts import part
 from fusionlab.door.provenance import provenance
 from fusionlab.records.circumstances import circumstances
 from fusionlab.records.predictions import Predictions
@@ -18,6 +19,7 @@ from fusionlab.records.record import new_record, write_record
 from fusionlab.records.signature import value
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
+from fusionlab.temporal.temporal import Temporal
 from fusionlab.training.evaluate import Scores, accuracy
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import State, write_weights
@@ -113,7 +115,12 @@ def system(arm: Arm) -> str:
     if arm.kind == "stream":
         return str(arm.axes["streams"])
     at_scores = set(str(arm.config["layer"]).split(":")) <= {"fc8", "fc", "softmax"}
-    return "late" if arm.kind == "late" or at_scores else "fused"
+    if arm.kind == "late" or at_scores:
+        return "late"
+    head = part(arm.config["temporal"])
+    asked = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
+    sees = asked(arm.config["data"]["sampling"]["snippets"], **head.keywords)
+    return "ordered" if sees else "fused"
 
 
 def published_weights(job: Path) -> Path:

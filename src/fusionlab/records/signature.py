@@ -38,6 +38,20 @@ NEUTRAL: dict[str, Leaf] = {
     "data.sampling.stacking": "plain",
     "data.sampling.subtract_mean": False,
     "data.sampling.test": "middle",
+    "data.sampling.apart": 0,
+    "data.sampling.delay": 0,
+    **{
+        f"{above}dataset.{leaf}": neutral
+        for above in ("data.", "")
+        for leaf, neutral in (
+            ("vocabulary", "brush"),
+            ("order", 0),
+            ("still", 0),
+            ("segment", 8),
+            ("pause", 6),
+            ("segments", 3),
+        )
+    },
     "data.quarantine": [],
     "data.dataset.counts": True,
     "dataset.counts": True,

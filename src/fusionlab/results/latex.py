@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fusionlab.results.ceilings import KIND
 from fusionlab.results.tables import Line, Table
 
 _SIGNS = {
@@ -42,9 +43,10 @@ def render(table: Table) -> str:
     body: list[str] = []
     last = None
     for line in table.lines:
-        if last is not None and last != (line.row.kind == "fused"):
+        block = line.row.kind if line.row.kind in ("fused", KIND) else "base"
+        if last is not None and last != block:
             body.append(r"\midrule")
-        last = line.row.kind == "fused"
+        last = block
         body.append(_line(line, len(table.columns)))
     notes = [rf"\textsuperscript{{{number}}}~{escape(note)}" for number, note in enumerate(table.marked, 1)]
     notes += [escape(note) for note in table.notes]

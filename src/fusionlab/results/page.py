@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from fusionlab.records.record import FILE
 from fusionlab.results import figures
+from fusionlab.results.ceilings import KIND
 from fusionlab.results.guards import seed_text
 from fusionlab.results.load import Entry
 from fusionlab.results.plots import picture
@@ -83,10 +84,10 @@ def _table(table: Table) -> str:
     body: list[str] = []
     last = None
     for line in table.lines:
-        fused = line.row.kind == "fused"
-        first = " first" if last is not None and last != fused else ""
-        last = fused
-        body.append(f'<tr class="{"fused" if fused else "base"}{first}">{_line(line, table.columns)}</tr>')
+        block = line.row.kind if line.row.kind in ("fused", KIND) else "base"
+        first = " first" if last is not None and last != block else ""
+        last = block
+        body.append(f'<tr class="{block}{first}">{_line(line, table.columns)}</tr>')
     rows = "\n".join(body)
     whole = f"<table><thead><tr>{heads}</tr></thead><tbody>\n{rows}\n</tbody></table>"
     return f'<section class="card scroll">{whole}</section>'
@@ -104,7 +105,7 @@ def _line(line: Line, columns: Sequence[Column]) -> str:
         inside = _text(text)
         if column.key == "method" and line.marks:
             inside += f"<sup>{','.join(str(mark) for mark in line.marks)}</sup>"
-        if column.key == "kind" and (share := line.row.shares.get(column.kind or "")):
+        if column.key == "kind" and line.row.kind != KIND and (share := line.row.shares.get(column.kind or "")):
             inside = _share(text, share)
         elif column.key in ("accuracy", "gain") and text != figures.NONE:
             number, _, rest = text.partition(" ")

@@ -33,7 +33,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Row:
-    """One place in the grid. `done` in the order of seeds; `undone` are the failed and the missing."""
+    """One place in the grid, or a ceiling (see `ceilings`). `done` in the order of seeds, `undone` the others."""
 
     kind: str
     axes: Mapping[str, Any]
@@ -50,6 +50,8 @@ class Row:
         if self.kind == "stream":
             stream = str(self.axes.get("streams", "stream"))
             return f"{stream[:1].upper()}{stream[1:]} alone"
+        if self.kind == "ceiling":
+            return f"Ceiling: {self.axes['system']}"
         fusion = self.axes.get("fusion")
         if self.kind == "late":
             return NAMES["late"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fusionlab.results import figures
+from fusionlab.results.ceilings import ceiling_rows
 from fusionlab.results.guards import guards, seed_text
 from fusionlab.results.load import TOGETHER, Entry
 from fusionlab.results.notes import general, headline
@@ -66,6 +67,8 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     for row in rows:
         marks = tuple(number for number, about in enumerate(marked.values(), 1) if row in about)
         lines += _lines(row, columns, spec, marks)
+    for row in ceiling_rows(rows):
+        lines.append(Line(row, tuple(figures.plain(_most(row, column, spec)) for column in columns)))
     return Table(
         caption=figures.plain(spec.caption),
         headline=figures.plain(headline(rows, spec, kind)),
@@ -129,6 +132,18 @@ def _lines(row: Row, columns: Sequence[Column], spec: Spec, marks: tuple[int, ..
         text = f"{word}, seed{'s' * (len(entries) > 1)} {seeds}: {reason}" + (f" (log: {logs})" if logs else "")
         lines.append(Line(row, names, () if row.done else marks, figures.plain(text)))
     return lines
+
+
+def _most(row: Row, column: Column, spec: Spec) -> str:
+    """A cell of a ceiling: what could be reached."""
+    if column.key == "method":
+        return row.method
+    share = row.shares.get(column.kind or TOGETHER)
+    if column.key not in ("accuracy", "kind", "ceiling") or share is None or share.ceiling is None:
+        return figures.NONE
+    if column.key == "ceiling":
+        return figures.ceiling(share.ceiling)
+    return figures.percent(float(share.ceiling), spec.decimals)
 
 
 def is_name(column: Column) -> bool:

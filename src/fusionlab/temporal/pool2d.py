@@ -20,6 +20,10 @@ class Pool2d(Temporal):
 
     needs_map = False
 
+    @classmethod
+    def sees_order(cls, snippets: int, **own: object) -> bool:
+        return False
+
     def at_pool(self, x: Tensor) -> Tensor:
         return x if self.pool is None else pool(x, self.pool)
 

@@ -61,6 +61,12 @@ class Pool3d(Temporal):
         if side is not None:
             self._set_side(side)
 
+    @classmethod
+    def sees_order(cls, snippets: int, **own: object) -> bool:
+        """Boxes that are shorter than the clip tell what was seen together."""
+        extent = own.get("extent", "all")
+        return isinstance(extent, int) and extent < snippets
+
     def _set_side(self, side: int) -> None:
         if not _counts(side):
             raise errors.UserError(

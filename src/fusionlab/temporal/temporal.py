@@ -24,6 +24,11 @@ class Temporal(nn.Module):
 
     needs_map = True  # pools over places and time, so it needs a map and a pooling layer above the fusion
 
+    @classmethod
+    def sees_order(cls, snippets: int, **own: object) -> bool:
+        """Whether another order of a clip's T snippets can give another answer. `own`: its configured numbers."""
+        return snippets > 1
+
     def __init__(self, channels_in: int, channels_out: int, pool: Spatial | None) -> None:
         super().__init__()
         if self.needs_map and pool is None:

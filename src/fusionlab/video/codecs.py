@@ -70,7 +70,7 @@ class Lz4:
     def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...], out: Bytes | None = None) -> Bytes:
         picture = np.empty(shape, dtype=np.uint8) if out is None or out.shape != shape else out
         try:
-            size = cramjam.lz4.decompress_block_into(blobs[0], picture, output_len=picture.size)
+            size = cramjam.lz4.decompress_block_into(blobs[0], picture.data, output_len=picture.size)
         except cramjam.DecompressionError as error:
             raise ValueError(str(error)) from error
         if size != picture.size:

@@ -15,9 +15,14 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from fusionlab.data.brush.labels import KINDS, LABELS, ceilings
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionlab.data.brush.cycle import Cycle
+from fusionlab.data.brush.labels import KINDS, Label, ceilings, labels
 from fusionlab.data.brush.render import render
 from fusionlab.data.brush.scene import compose
+from fusionlab.data.brush.vocabulary import Vocabulary, vocabulary
 from fusionlab.data.dataset import Entry
 from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.processes import in_processes
@@ -31,6 +36,7 @@ VERSION = 1  # of the drawing: a change of any pixel is a new version, and so an
 GROUPS = 24  # a third of them is each split's test list
 CHUNK = 60  # clips a task of one process
 MADE = "made.json"
+STILL_FRAMES = 2  # of a still clip: as many as a store takes
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,16 @@ class Knobs:
     """What may be turned. Lengths in pixels and frames, noise in levels of luma."""
 
     version: int = VERSION
+    vocabulary: str = "brush"  # or brush2: other places, other motions
     seed: int = 0
-    frames: int = 16
-    what: int = 18  # clips per class and group
+    frames: int = 16  # of a clip that asks for what or binding
+    what: int = 18  # clips per class and group; 0: this kind of question is not asked
     binding: int = 8
+    order: int = 0
+    still: int = 0
+    segment: int = Cycle.segment  # fields of a motion in clips that ask for order
+    pause: int = Cycle.pause  # fields between two of them
+    segments: int = Cycle.segments
     noise: float = 2.0
     clutter: int = 3
     shake: float = 0.0
@@ -52,8 +64,10 @@ class Knobs:
             raise UserError(
                 "brush is drawn otherwise since", got=f"version {self.version}", allowed=[f"version {VERSION}"]
             )
+        vocabulary(self.vocabulary)
         for name, low, high in (
-            ("frames", 2, 1000), ("what", 1, 99), ("binding", 1, 99), ("noise", 0, 40), ("clutter", 0, 100),
+            ("frames", 2, 1000), ("what", 0, 99), ("binding", 0, 99), ("order", 0, 99), ("still", 0, 99),
+            ("segment", 2, 100), ("pause", 1, 100), ("segments", 2, 20), ("noise", 0, 40), ("clutter", 0, 100),
             ("shake", 0, 1), ("hue_distance", 0.1, 1),
         ):  # fmt: skip
             got, usual = getattr(self, name), getattr(Knobs, name)
@@ -67,18 +81,39 @@ class Knobs:
                     hint=f"data.dataset.{name}={usual}",
                 )
             object.__setattr__(self, name, type(usual)(got))  # 2 is 2.0: one set, one signature
+        if not self.kinds:
+            raise UserError("brush asks at least one kind of question", got="no clips", hint="data.dataset.what=18")
+
+    @property
+    def words(self) -> Vocabulary:
+        return vocabulary(self.vocabulary)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Those that are asked."""
+        return [kind for kind in KINDS if getattr(self, kind)]
+
+    @property
+    def cycle(self) -> Cycle:
+        return Cycle(self.segment, self.pause, self.segments)
 
     def recipe(self) -> dict[str, object]:
-        """All that determines the files, as plain data."""
-        return {"data set": "brush", "groups": GROUPS, **vars(self)}
+        """All that determines the files, as plain data: younger knobs where they are turned, so that a set that was
+        made before them is known again.
+        """
+        younger = {"vocabulary": "brush", "order": 0, "still": 0}
+        cycle = {} if self.order else vars(self.cycle)
+        kept = {name: one for name, one in vars(self).items() if name not in cycle and one != younger.get(name, ...)}
+        return {"data set": "brush", "groups": GROUPS, **kept}
 
 
 class Brush:
     """Brush as a data set; `make` (idempotent) comes before anything that reads a file."""
 
-    def __init__(self, **knobs: float) -> None:
+    def __init__(self, **knobs: float | str) -> None:
         self.knobs = Knobs(**knobs)  # type: ignore[arg-type]
-        self.classes = [label.name for label in LABELS]
+        self.labels = labels(self.knobs.words, self.knobs.kinds)
+        self.classes = [label.name for label in self.labels]
         self._files: UCF101 | None = None
 
     @property
@@ -87,10 +122,15 @@ class Brush:
 
     @property
     def kinds(self) -> Mapping[str, str]:
-        return {label.name: label.kind for label in LABELS}
+        return {label.name: label.kind for label in self.labels}
 
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
-        return ceilings(system)
+        return ceilings(system, self.knobs.words, self.knobs.kinds)
+
+    def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
+        """Where order is asked, clips show it only if they are cut as the cycle goes."""
+        if self.knobs.order:
+            self.knobs.cycle.expect(snippets, fields, stride)
 
     @property
     def files(self) -> UCF101:
@@ -121,7 +161,7 @@ class Brush:
 
     def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
         """Nothing: all of it is made, under names that are known."""
-        refuse_unknown(quarantine, {name for label in range(len(LABELS)) for name, _ in self._names(label)})
+        refuse_unknown(quarantine, {name for label in range(len(self.labels)) for name, _ in self._names(label)})
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
         """Draw and encode the videos below `root`, unless they are there."""
@@ -139,7 +179,7 @@ class Brush:
         with disk_errors(attempt):
             shutil.rmtree(attempt, ignore_errors=True)  # of one that was killed
             attempt.mkdir(parents=True)
-        names = [(name, group, label) for label in range(len(LABELS)) for name, group in self._names(label)]
+        names = [(name, group, label) for label in range(len(self.labels)) for name, group in self._names(label)]
         chunks = [names[at : at + CHUNK] for at in range(0, len(names), CHUNK)]
         say(f"brush: drawing {len(names)} clips in {final.parent}")
         for _ in in_processes(partial(_draw, attempt, self.knobs), chunks, processes):
@@ -157,7 +197,7 @@ class Brush:
 
     def _names(self, label: int) -> list[tuple[str, int]]:
         """(name, group) of each clip of a class."""
-        name, clips = LABELS[label].name, getattr(self.knobs, LABELS[label].kind)
+        name, clips = self.labels[label].name, getattr(self.knobs, self.labels[label].kind)
         return [
             (f"{name}/v_{name}_g{group:02d}_c{clip:02d}.avi", group)
             for group in range(1, GROUPS + 1)
@@ -169,9 +209,16 @@ def _draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None
     """One task: draw and encode some clips."""
     from fusionlab.video.encode import write
 
+    every = labels(knobs.words, knobs.kinds)
     for name, group, label in clips:
-        scene = compose(knobs.seed, name, group, LABELS[label], knobs.frames, knobs.shake)
-        write(folder / name, render(scene, knobs.noise, knobs.clutter, knobs.hue_distance))
+        write(folder / name, drawn(knobs, every[label], name, group))
+
+
+def drawn(knobs: Knobs, label: Label, name: str, group: int) -> NDArray[np.uint8]:
+    """A clip as RGB (F, H, W, 3)."""
+    frames = STILL_FRAMES if label.kind == "still" else knobs.frames
+    scene = compose(knobs.seed, name, group, label, frames, knobs.shake, knobs.words, knobs.cycle)
+    return render(scene, knobs.noise, knobs.clutter, knobs.hue_distance)
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -1,61 +1,92 @@
-"""The label space of brush: two kinds of question, their classes, and what each system can know.
+"""The label space of brush: four kinds of question, their classes, and what each system can know.
 
-A clip shows two places out of PLACES. A *hand* moves in one way at one of them, a *decoy* moves in another way at the
-other.
+A clip shows two places out of P. A *hand* moves in one way at one of them, a *decoy* moves in another way at the other.
 
-| kind    | question                        | recognised by              | classes         |
-|---------|---------------------------------|----------------------------|-----------------|
-| what    | at which place is the hand?     | the places lie side by side | P (places)      |
-| binding | which place and which motion?   | one place above the other  | P × M (M motions) |
+| kind    | question                        | recognised by                    | classes            |
+|---------|---------------------------------|----------------------------------|--------------------|
+| what    | at which place is the hand?     | the places lie side by side      | P (places)         |
+| binding | which place and which motion?   | one place above the other        | P × M (M motions)  |
+| order   | which sense has the cycle?      | the places lie on a diagonal     | 2 (see `cycle`)    |
+| still   | which place is it?              | one place, and nobody moves      | P                  |
 
 Both streams see the layout, so both know the kind. Place and hand-or-decoy are hue alone: only appearance knows them.
-Motion is in the flow alone: only the motion stream knows it, and it knows the two motions, not whose they are. So, with
-everything else uniform,
+Motion is in the flow alone: only the motion stream knows it, and it knows the two motions, not whose they are. Hand and
+decoy of an order clip go through the same cycle, so that nothing but time is asked. So, with everything else uniform,
 
-    appearance   what 1       binding 1/M         (the place; any of the M motions)
-    motion       what 1/P     binding 1/(2P)      (one of the two motions, any place)
-    late         what 1       binding 1/2         (the place and the pair of motions; not whose is which)
-    fusion       what 1       binding 1           (whoever sees hue and flow *at one pixel* knows both)
+    appearance   what 1       binding 1/M       order 1/2   still 1     (the place; any of the M motions)
+    motion       what 1/P     binding 1/(2P)    order 1/2   still 1/P   (one of the two motions, any place)
+    late         what 1       binding 1/2       order 1/2   still 1     (the place and the pair; not whose is which)
+    fused        what 1       binding 1         order 1/2   still 1     (hue and flow *at one pixel*)
+    ordered      what 1       binding 1         order 1     still 1     (and the snippets in their order)
 
-Late is the ceiling of every function of the two streams' scores, where scores are what they are trained to be, the
-probabilities of the classes given what a stream sees: these hold the place p and the pair {m, m'}, and the hand's
-motion is either of the two with probability 1/2. The average of the scores reaches it.
+Late is the ceiling of every function of the two streams' scores, be it their average, a weighted one or a linear SVM,
+where scores are what they are trained to be, the probabilities of the classes given what a stream sees: these hold the
+place p and the pair {m, m'}, and the hand's motion is either of the two with probability 1/2. The average of the scores
+reaches it. (A fusion of fully connected layers may see more than scores: it is measured, and nothing is promised.)
+
+A system is blind to order where it treats a clip's snippets as a set: it averages their predictions, or takes maxima
+over all of T. Each stream's own scores are such averages, so late fusion is blind too.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
 
-from fusionlab.data.brush.motions import MOTIONS
+from fusionlab.data.brush.vocabulary import BRUSH, PLACES, Vocabulary
 
-PLACES = ("Teeth", "Hair", "Shoes")
-KINDS = ("what", "binding")
+__all__ = ["ASKED", "KINDS", "LABELS", "PLACES", "SYSTEMS", "Label", "ceilings", "labels"]
+
+KINDS = ("what", "binding", "order", "still")
+ASKED = ("what", "binding")  # by brush as it is, without further knobs
+SYSTEMS = ("appearance", "motion", "late", "fused", "ordered")
 
 
 @dataclass(frozen=True)
 class Label:
-    """One class: its kind, the hand's place, and the hand's motion where the kind asks for it (else None)."""
+    """One class: its kind, and of the hand's place, its motion and the sense of the cycle what the kind asks for."""
 
     kind: str
-    place: int
-    motion: int | None
-
-    @property
-    def name(self) -> str:
-        """As a folder of UCF101 would be called: `HandTeeth`, `ScrubHair`."""
-        return ("Hand" if self.motion is None else MOTIONS[self.motion].name) + PLACES[self.place]
+    name: str  # as a folder of UCF101 would be called: `HandTeeth`, `ScrubHair`
+    place: int | None = None
+    motion: int | None = None
+    sense: int | None = None
 
 
-LABELS = tuple(Label("what", place, None) for place in range(len(PLACES))) + tuple(
-    Label("binding", place, motion) for motion in range(len(MOTIONS)) for place in range(len(PLACES))
-)
+def labels(words: Vocabulary, kinds: Collection[str]) -> tuple[Label, ...]:
+    """The classes of some kinds, in the order of `KINDS`."""
+    places, motions = list(enumerate(words.places)), list(enumerate(words.motions))
+    first, *others = (words.motions[number].name for number in words.cycle)
+    every = {
+        "what": [Label("what", f"Hand{name}", place) for place, name in places],
+        "binding": [
+            Label("binding", f"{motion.name}{name}", place, number)
+            for number, motion in motions
+            for place, name in places
+        ],
+        "order": [
+            Label("order", first + "".join(others[::sense]), sense=sense) for sense in (1, -1)
+        ],
+        "still": [Label("still", f"Still{name}", place) for place, name in places],
+    }  # fmt: skip
+    return tuple(label for kind in KINDS if kind in kinds for label in every[kind])
 
 
-def ceilings(system: str) -> dict[str, Fraction]:
-    """The best accuracy per kind that `appearance`, `motion`, `late` or `fused` can reach, as an exact fraction."""
-    places, motions = len(PLACES), len(MOTIONS)
-    return {
-        "appearance": {"what": Fraction(1), "binding": Fraction(1, motions)},
-        "motion": {"what": Fraction(1, places), "binding": Fraction(1, 2 * places)},
-        "late": {"what": Fraction(1), "binding": Fraction(1, 2)},
-        "fused": {"what": Fraction(1), "binding": Fraction(1)},
-    }[system]
+LABELS = labels(BRUSH, ASKED)
+
+
+def ceilings(system: str, words: Vocabulary = BRUSH, kinds: Collection[str] = ASKED) -> dict[str, Fraction]:
+    """The best accuracy per kind that one of `SYSTEMS` can reach, as an exact fraction."""
+    places, motions, one, half = len(words.places), len(words.motions), Fraction(1), Fraction(1, 2)
+    what = {"motion": Fraction(1, places)}
+    binding = {"appearance": Fraction(1, motions), "motion": Fraction(1, 2 * places), "late": half}
+    order = {"ordered": one}
+    assert system in SYSTEMS, system
+    known = {
+        "what": what.get(system, one),
+        "binding": binding.get(system, one),
+        "order": order.get(system, half),
+        "still": what.get(system, one),
+    }
+    return {kind: known[kind] for kind in KINDS if kind in kinds}

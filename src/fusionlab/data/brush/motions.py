@@ -1,4 +1,4 @@
-"""The four ways in which a hand moves, and why no single frame tells them apart.
+"""The ways in which a hand moves, four in each vocabulary, and why no single frame tells them apart.
 
 Every motion runs on one circle of radius RADIUS about its place. The angle at frame t is
 
@@ -9,6 +9,9 @@ with θ₀ uniform on the circle, the sense s = ±1 and the phase φ uniform. θ
 frame the position relative to the place is uniform on the same circle for every motion: one frame tells nothing of the
 motion. A mirrored clip is the same motion in the other sense, so the set is closed under the mirrored views that the
 papers draw. SLOW and FAST differ by a factor of 3, and a rocking hand turns at least once within any TURN + 1 fields.
+
+brush2's motions are built alike, at other speeds (a factor of 2.5) and with another time between two turns, 3 fields:
+not one of its eight numbers is brush's.
 """
 
 from dataclasses import dataclass
@@ -28,16 +31,17 @@ class Motion:
     name: str
     speed: float
     rocking: bool
+    turn: int = TURN
 
     def angles(self, frames: int, draw: np.random.Generator) -> NDArray[np.float64]:
         """Angle at each frame; draws θ₀, the sense and the phase, always in this order and always all three."""
         start = draw.uniform(0, 2 * np.pi)
         sense = draw.choice((-1.0, 1.0))
-        phase = int(draw.integers(2 * TURN))
+        phase = int(draw.integers(2 * self.turn))
         t = np.arange(frames)
         if self.rocking:
-            place = (t + phase) % (2 * TURN)
-            t = np.minimum(place, 2 * TURN - place)
+            place = (t + phase) % (2 * self.turn)
+            t = np.minimum(place, 2 * self.turn - place)
         return start + sense * self.speed * t
 
     def path(self, frames: int, draw: np.random.Generator) -> NDArray[np.float64]:
@@ -51,4 +55,10 @@ MOTIONS = (
     Motion("Whirl", FAST, rocking=False),
     Motion("Rub", SLOW, rocking=True),
     Motion("Scrub", FAST, rocking=True),
+)
+MOTIONS2 = (
+    Motion("Wipe", 0.22, rocking=False, turn=3),
+    Motion("Spin", 0.55, rocking=False, turn=3),
+    Motion("Knead", 0.22, rocking=True, turn=3),
+    Motion("Shake", 0.55, rocking=True, turn=3),
 )

@@ -26,15 +26,15 @@ def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=8)
-def palette(hues: int, distance: float = 1.0) -> NDArray[np.uint8]:
+def palette(hues: int, distance: float = 1.0, turned: float = 0.0) -> NDArray[np.uint8]:
     """Table (hues + 1, 256, 3): grey and `hues` hues, a colour for each luma; `distance` < 1 brings the hues nearer to
-    grey.
+    grey, `turned` turns all of them by this part of a circle.
     """
     table = np.zeros((hues + 1, 256, 3), dtype=np.uint8)
     levels = np.clip(np.arange(256), LOW, HIGH)
     table[0] = levels[:, None]
     for hue in range(1, hues + 1):
-        angle = 2 * np.pi * (hue - 0.5) / hues
+        angle = 2 * np.pi * ((hue - 0.5) / hues + turned)
         cb, cr = CHROMA * distance * np.cos(angle), CHROMA * distance * np.sin(angle)
         for y in range(256):
             table[hue, y] = _nearest_exact(int(levels[y]), cb, cr)

@@ -10,29 +10,27 @@ luma at all, so flow cannot see them.
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.data.brush.labels import PLACES
 from fusionlab.data.brush.palette import HIGH, LOW, palette
 from fusionlab.data.brush.scene import GROUND, SHAKE_MOST, SIZE, Scene
 
 DISC = 4.0  # radius of hand and decoy
 MIDDLE = (LOW + HIGH) / 2  # luma around which ground and pattern vary; the pattern just fills LOW … HIGH
-HAND, DECOY = len(PLACES) + 1, len(PLACES) + 2  # rows of the palette; places are rows 1 … P, row 0 is grey
 PAD = SHAKE_MOST  # canvas around the picture: a shaken frame is cut from it, so that no edge shows
 
 
 def render(scene: Scene, noise: float = 0.0, clutter: int = 0, hue_distance: float = 1.0) -> NDArray[np.uint8]:
     """The clip as RGB (F, SIZE, SIZE, 3)."""
     lumas, hues = planes(scene, noise, clutter)
-    return np.asarray(palette(len(PLACES) + 2, hue_distance)[hues, lumas])
+    return np.asarray(palette(scene.words.hues, hue_distance, scene.words.turned)[hues, lumas])
 
 
 def planes(scene: Scene, noise: float = 0.0, clutter: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Luma and hue number of each pixel, both (F, SIZE, SIZE)."""
     ground, hue = _still(scene, clutter)
-    frames = scene.paths.shape[1]
+    frames, movers = scene.paths.shape[1], (scene.words.hand, scene.words.decoy)
     luma = np.repeat(ground[None], frames, axis=0)
     hues = np.repeat(hue[None], frames, axis=0)
-    for mover, path in zip((HAND, DECOY), scene.paths, strict=True):
+    for mover, path in zip(movers, scene.paths, strict=False):  # nobody moves in a still clip
         near = _window(path)  # nothing is drawn elsewhere
         y, x = (axis - PAD for axis in np.mgrid[near])
         dx, dy = x - path[:, 0, None, None], y - path[:, 1, None, None]
@@ -66,7 +64,7 @@ def _still(scene: Scene, clutter: int) -> tuple[NDArray[np.float64], NDArray[np.
     hue = np.zeros((side, side), dtype=np.uint8)
     for _ in range(clutter):
         spot_x, spot_y, radius = draw.uniform(0, SIZE), draw.uniform(0, SIZE), draw.uniform(2, 4)
-        hue[(x - spot_x) ** 2 + (y - spot_y) ** 2 < radius**2] = 1 + draw.integers(len(PLACES))
+        hue[(x - spot_x) ** 2 + (y - spot_y) ** 2 < radius**2] = 1 + draw.integers(len(scene.words.places))
     for place, (centre_x, centre_y) in zip(scene.place_hues, scene.centres, strict=True):
         hue[(x - centre_x) ** 2 + (y - centre_y) ** 2 < GROUND**2] = 1 + place
     return MIDDLE + 12 * ground / ground.std(), hue

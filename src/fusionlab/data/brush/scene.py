@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.data.brush.labels import PLACES, Label
-from fusionlab.data.brush.motions import MOTIONS
+from fusionlab.data.brush.cycle import Cycle
+from fusionlab.data.brush.labels import Label
+from fusionlab.data.brush.vocabulary import BRUSH, Vocabulary
 from fusionlab.records.draws import key
 
 SIZE = 50  # side of the stored picture
@@ -28,27 +29,58 @@ SHAKE_MOST = 1
 class Scene:
     """The drawn clip: positions in pixels (x, y), hues as numbers of places (0 …), per frame where it moves."""
 
-    place_hues: tuple[int, int]  # the place at the hand, the place at the decoy
+    place_hues: tuple[int, ...]  # the place at the hand, the place at the decoy; in a still clip there is one place
     centres: NDArray[np.float64]  # (2, 2): hand's place, decoy's place; x, y
-    paths: NDArray[np.float64]  # (2, F, 2): hand, decoy; absolute x, y
+    paths: NDArray[np.float64]  # (2, F, 2): hand, decoy; absolute x, y; in a still clip (0, F, 2)
     ground_seed: int  # what clips of one group share: their ground and clutter
     noise_seed: int
     shake: NDArray[np.int64]  # (F, 2): shift of each frame, x, y
+    words: Vocabulary = BRUSH
 
 
-def compose(seed: int, name: str, group: int, label: Label, frames: int, shake: float) -> Scene:
-    """The scene of clip `name` in `group`."""
+def compose(
+    seed: int,
+    name: str,
+    group: int,
+    label: Label,
+    frames: int,
+    shake: float,
+    words: Vocabulary = BRUSH,
+    cycle: Cycle | None = None,
+) -> Scene:
+    """The scene of clip `name` in `group`. `cycle`: of a clip that asks for order, which is as long as that is."""
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
-    # As distances around a ring of places and of motions: a class that fixes one leaves the other uniform.
-    decoy_place = (label.place + 1 + int(draw.integers(len(PLACES) - 1))) % len(PLACES)
-    any_motion, apart = int(draw.integers(len(MOTIONS))), 1 + int(draw.integers(len(MOTIONS) - 1))
-    hand_motion = any_motion if label.motion is None else label.motion
-    decoy_motion = (hand_motion + apart) % len(MOTIONS)
-    first = draw.choice((-1.0, 1.0))  # which side the hand is on
-    axis = np.array([1.0, 0.0]) if label.kind == "what" else np.array([0.0, 1.0])
-    middle = SIZE / 2 - 0.5 + draw.integers(-JITTER, JITTER + 1, 2)
-    centres = middle + REACH * first * np.stack([axis, -axis])
-    paths = np.stack([MOTIONS[m].path(frames, draw) for m in (hand_motion, decoy_motion)]) + centres[:, None]
+    hand_place = int(draw.integers(len(words.places))) if label.place is None else label.place
+    if label.kind == "still":
+        places: tuple[int, ...] = (hand_place,)
+        centres = SIZE / 2 - 0.5 + draw.integers(-REACH, REACH + 1, (1, 2)).astype(np.float64)
+        paths = np.empty((0, frames, 2))
+    else:
+        # As distances around a ring of places and of motions: a class that fixes one leaves the other uniform.
+        places = (hand_place, (hand_place + 1 + int(draw.integers(len(words.places) - 1))) % len(words.places))
+        ring = len(words.motions)
+        any_motion, apart = int(draw.integers(ring)), 1 + int(draw.integers(ring - 1))
+        hand_motion = any_motion if label.motion is None else label.motion
+        first = draw.choice((-1.0, 1.0))  # which side the hand is on
+        middle = SIZE / 2 - 0.5 + draw.integers(-JITTER, JITTER + 1, 2)
+        axis = _axis(label.kind, draw)
+        centres = middle + REACH * first * np.stack([axis, -axis])
+        if label.sense is None:
+            both = (words.motions[hand_motion], words.motions[(hand_motion + apart) % ring])
+            offsets = [motion.path(frames, draw) for motion in both]
+        else:
+            assert cycle is not None
+            begins = int(draw.integers(len(words.cycle)))
+            offsets = [cycle.path(words.in_cycle(), label.sense, begins, draw) for _ in range(2)]
+        paths = np.stack(offsets) + centres[:, None]
+    frames = paths.shape[1]
     noise_seed = int(draw.integers(2**31))
     shifts = np.clip(np.rint(shake * draw.normal(0, 1, (frames, 2))), -SHAKE_MOST, SHAKE_MOST).astype(np.int64)
-    return Scene((label.place, decoy_place), centres, paths, key("brush ground", seed, group), noise_seed, shifts)
+    return Scene(places, centres, paths, key("brush ground", seed, group), noise_seed, shifts, words)
+
+
+def _axis(kind: str, draw: np.random.Generator) -> NDArray[np.float64]:
+    """From the middle to the one place: what tells the kind. Each is the same in a mirror."""
+    if kind == "order":  # either diagonal
+        return np.array([1.0, draw.choice((-1.0, 1.0))]) / np.sqrt(2)
+    return np.array([1.0, 0.0]) if kind == "what" else np.array([0.0, 1.0])

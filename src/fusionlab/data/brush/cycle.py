@@ -1,0 +1,78 @@
+"""Order: the sense of an endless cycle of three motions, ABCABC… or ACBACB…, which no single window of flow tells.
+
+    fields   |<- segment ->|<- pause ->|<- segment ->|<- pause ->|<- segment ->|
+    motion         m₀                        m₁                        m₂              mⱼ = cycle[(c + s j) mod 3]
+
+c is uniform over the three, the sense s = ±1 is the label. So at every field each of the three motions is equally
+likely under both senses, and a window of L ≤ pause fields touches one segment at most: whatever its place in the clip,
+it has the same distribution under both. What treats the snippets of a clip as a set (the average of predictions,
+pool2d, a pool3d over all of T) sees only which motions there are: with all three segments in view, always all three.
+Two neighbouring segments, seen in their order, tell the sense: a filter of three steps in time is enough.
+
+In the middle of each pause the hand is put down elsewhere on its circle, at an angle drawn anew: so where it is in
+one segment says nothing of where it is in another, and frames alone know no order, however many are seen.
+
+With snippets a period apart, windows of L ≤ segment fields lie each in a segment of its own, all of each in motion:
+the clip is as long as its segments, and its sampler has segment − L + 1 places to begin at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionlab.data.brush.motions import RADIUS, Motion
+from fusionlab.errors import UserError
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """How long it is, in fields."""
+
+    segment: int = 8
+    pause: int = 6
+    segments: int = 3
+
+    @property
+    def period(self) -> int:
+        return self.segment + self.pause
+
+    @property
+    def frames(self) -> int:
+        return (self.segments - 1) * self.period + self.segment + 1
+
+    def path(self, motions: Sequence[Motion], sense: int, first: int, draw: np.random.Generator) -> NDArray[np.float64]:
+        """Offsets (frames, 2) from the place. `motions`: the three; `first`: which of them the clip begins with."""
+        angle = np.empty(self.segments * self.period + 1)
+        for number in range(self.segments):
+            begins, half = number * self.period, self.pause // 2
+            motion = motions[(first + sense * number) % len(motions)]
+            moving = motion.angles(self.segment + 1, draw)
+            angle[max(begins - half, 0) : begins] = moving[0]  # put down, after the first half of the pause
+            angle[begins : begins + self.segment + 1] = moving
+            angle[begins + self.segment + 1 : begins + self.period + 1] = moving[-1]
+        angle = angle[: self.frames]
+        return RADIUS * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+    def expect(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
+        """Raise a `UserError` where clips that are cut in this way do not show the order, or one window shows it."""
+        if fields > min(self.pause, self.segment):
+            raise UserError(
+                "a window of flow is longer than a pause or a segment of the cycle: it would see two motions, or rest",
+                got=f"data.sampling.fields={fields}, pause {self.pause}, segment {self.segment}",
+                allowed=[f"1 … {min(self.pause, self.segment)} fields"],
+                hint=f"data.dataset.pause={fields} data.dataset.segment={fields + 2} "
+                f"data.sampling.stride={2 * fields + 2}",
+            )
+        if snippets > 1 and (snippets != self.segments or set(stride) != {self.period}):
+            low, high = stride
+            raise UserError(
+                "these snippets do not fall into neighbouring segments of the cycle",
+                got=f"T {snippets}, τ {low if low == high else f'{low} … {high}'}",
+                allowed=[f"T {self.segments} with τ {self.period} = segment {self.segment} + pause {self.pause}"],
+                hint=f"data.sampling.snippets={self.segments} data.sampling.stride={self.period}; or "
+                f"data.dataset.segments={snippets}",
+            )  # fmt: skip
