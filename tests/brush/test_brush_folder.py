@@ -154,8 +154,8 @@ def test_it_is_recognised_and_not_made_again(made: Brush, monkeypatch: pytest.Mo
 
 def test_every_knob_makes_another_folder() -> None:
     other = {"seed": 1, "frames": 4, "what": 2, "binding": 2, "noise": 1.0, "clutter": 0, "shake": 0.5,
-             "hue_distance": 0.5}  # fmt: skip
-    assert set(other) | {"version"} == set(vars(KNOBS))
+             "hue_distance": 0.5, "vocabulary": "brush2", "order": 1, "still": 1}  # fmt: skip
+    assert set(other) | {"version", "segment", "pause", "segments"} == set(vars(KNOBS))
     names = {signature(Knobs(**{**SMALL, name: value}).recipe()) for name, value in other.items()}  # type: ignore[arg-type]
     assert len(names | {signature(Knobs(**SMALL).recipe())}) == len(other) + 1
     assert signature(Knobs(noise=2).recipe()) == signature(Knobs(noise=2.0).recipe())
@@ -255,10 +255,10 @@ def test_what_fails_while_it_is_made_leaves_no_set(few: None, tmp_path: Path, mo
 
 BAD = [
     ("frames", 1, "2 … 1000, a whole number"), ("frames", 2.5, "2 … 1000, a whole number"),
-    ("frames", "many", "2 … 1000, a whole number"), ("what", 0, "1 … 99, a whole number"),
-    ("binding", 100, "1 … 99, a whole number"), ("noise", -1, "0 … 40"), ("noise", float("nan"), "0 … 40"),
+    ("frames", "many", "2 … 1000, a whole number"), ("what", -1, "0 … 99, a whole number"),
+    ("binding", 100, "0 … 99, a whole number"), ("noise", -1, "0 … 40"), ("noise", float("nan"), "0 … 40"),
     ("noise", "loud", "0 … 40"), ("clutter", -1, "0 … 100, a whole number"), ("shake", 1.5, "0 … 1"),
-    ("hue_distance", 0, "0.1 … 1"), ("what", True, "1 … 99, a whole number"),
+    ("hue_distance", 0, "0.1 … 1"), ("what", True, "0 … 99, a whole number"),
 ]  # fmt: skip
 
 

@@ -12,10 +12,10 @@ from brush_fakes import (
     place_fixes_position,
     scrub_is_narrow,
 )
-from brush_probes import PROBES, Accuracy, Targets, probe
 
 from fusionlab.data.brush.labels import PLACES
 from fusionlab.data.brush.motions import MOTIONS
+from fusionlab.data.brush.probes import PROBES, Accuracy, Targets, probe
 
 CHANCE = {"identity": 1 / 2, "side": 1 / 2, "place": 1 / len(PLACES), "motion": 1 / len(MOTIONS)}
 

@@ -39,7 +39,7 @@ OTHER: dict[str, Any] = {
     "data.store.backward": "true", "data.store.rule": "field", "data.store.reader": "pyav",
     "data.store.codec.frames": "jpeg", "data.store.codec.flow": "lz4", "data.quarantine": "[a.avi]",
     "data.sampling.crops": "jitter", "data.sampling.stacking": "trajectory", "data.sampling.subtract_mean": "true",
-    "data.sampling.test": "frame",
+    "data.sampling.test": "frame", "data.dataset.vocabulary": "brush2",
 }  # fmt: skip
 # Conv fusion needs equal widths: turned together.
 WITH = {

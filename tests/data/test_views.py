@@ -144,6 +144,32 @@ def test_trajectories_and_means_go_through_the_same_rectangle() -> None:
             np.testing.assert_array_equal(out[:, snippet], one)
 
 
+def test_streams_are_taken_apart_by_so_many_pixels_and_frames() -> None:
+    """Flow goes up or down and comes back on the other side; frames come later; nothing else changes."""
+    known, plain = places(), Sampling(3, 4, (1, 2), 24)
+    how, moved = replace(plain, apart=5, delay=2), set()
+    for index in range(20):
+        together = view_of_training(12, 40, 60, plain, 0, 0, index)
+        view = view_of_training(12, 40, 60, how, 0, 0, index)
+        assert look(view) == look(together), "what was drawn before stays"
+        moved.add(view.down)
+        frames, flow = np.empty((2, 3, 3, 24, 24), np.uint8), np.empty((2, 8, 3, 24, 24), np.uint8)
+        for one, at, of in ((0, together, plain), (1, view, how)):
+            read_frames(known.store, "", at, frames[one], of.delay)
+            read_flow(known.store, "", at, of, flow[one])
+        for row in range(24):
+            np.testing.assert_array_equal(flow[1][..., (row + view.down) % 24, :], flow[0][..., row, :])
+        np.testing.assert_array_equal(frames[1][0, :, 0, 0], np.minimum(view.centres + 2, 11))
+        np.testing.assert_array_equal(frames[1][1:], frames[0][1:])
+    assert moved == {-5, 5} and together.down == 0
+
+
+def test_in_a_test_it_follows_from_the_video_alone_which_way_flow_is_moved() -> None:
+    how = Sampling(3, 4, 2, 24, apart=7)
+    found = [[view_of_test(12, 40, 60, how, n, f"v{video}").down for n in range(2)] for video in range(30)]
+    assert all(one == other for one, other in found) and {one for one, _ in found} == {-7, 7}
+
+
 def test_a_small_video_is_resized_in_testing_where_it_is_in_training() -> None:
     for test in ("middle", "simonyan"):
         for kind in ("jitter", "jitter_released", "corners"):
@@ -164,6 +190,9 @@ def test_a_small_video_is_resized_in_testing_where_it_is_in_training() -> None:
         ({"test": "frames"}, "did you mean data.sampling.test=frame"),
         ({"subtract_mean": 1}, "true, false"),
         ({"stacking": "bidirectional", "fields": 5}, "data.sampling.fields=6"),
+        ({"apart": -1}, "0 … 999"),
+        ({"apart": 2.5}, "data.sampling.apart=0"),
+        ({"delay": True}, "data.sampling.delay=0"),
     ],
 )
 def test_what_is_not_there_is_told(changed: dict[str, Any], told: str) -> None:

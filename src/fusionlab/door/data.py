@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusionlab.data.brush.brush import Brush
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.prepare import prepare, prepared
 from fusionlab.door.parts import part
+from fusionlab.errors import UserError
 from fusionlab.records.signature import value
 from fusionlab.study.recipes import data_recipe
 from fusionlab.video.decode import reader
@@ -74,6 +76,7 @@ def open_data(
     """
     root = Path(run["data"])
     dataset = listed(recipe, run, say)
+    refuse_colour(dataset, part(recipe["store"]["flow"]))
     if quarantine:
         refuse_unknown(quarantine, {name for name, _ in dataset.videos()})
     if prepared(root / STORES, data_recipe({"data": recipe})) is None:  # said once, where it is made
@@ -96,6 +99,17 @@ def open_data(
         say=say,
     )
     return Data(dataset, folder)
+
+
+def refuse_colour(dataset: Dataset, flow: Any) -> None:
+    """Brush hides what only appearance may know in hue at equal luma; an estimator that looks at colour finds it."""
+    if isinstance(dataset, Brush) and isinstance(flow, Raft):
+        raise UserError(
+            "RAFT sees colour, and brush's questions are hidden in colour: its flow would tell hand from decoy",
+            got="data=brush flow=raft",
+            allowed=["dis", "dis_medium", "farneback", "tvl1"],
+            hint="flow=dis",
+        )
 
 
 def listed(recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = print) -> Dataset:
@@ -134,6 +148,7 @@ def expect_data(
     dataset: Dataset = part(recipe["dataset"])
     dataset.expect(root / VIDEOS, split=split, packed=packed, quarantine=frozenset(quarantine))
     flow = estimator(recipe["store"], run)
+    refuse_colour(dataset, flow)
     if isinstance(flow, Raft) and not packed:
         flow.expect()
     return dataset

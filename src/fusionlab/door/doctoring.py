@@ -8,14 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from fusionlab.data.brush.brush import Brush
 from fusionlab.data.dataset import Dataset, Entry
 from fusionlab.data.health import copies, fields, flow, lists, videos
-from fusionlab.data.health.finding import WRONG, Finding
+from fusionlab.data.health.finding import NOTE, WRONG, Finding
 from fusionlab.data.health.report import Report
 from fusionlab.data.prepare import place
 from fusionlab.data.processes import in_processes
 from fusionlab.data.progress import Progress
-from fusionlab.door.data import STORES, VIDEOS, processes
+from fusionlab.door.data import STORES, VIDEOS, processes, refuse_colour
 from fusionlab.door.parts import part
 from fusionlab.errors import UserError
 from fusionlab.records.files import safe_join
@@ -33,6 +34,7 @@ def examine(config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, say
     run = config["run"]
     root, workers = Path(run["data"]), processes(run)
     dataset: Dataset = part(config["data"]["dataset"])
+    refuse_colour(dataset, part(config["data"]["store"]["flow"]))
     dataset.make(root / VIDEOS, processes=workers, say=say)
     left_out = frozenset(value(config, "data.quarantine"))
     listed = lists.read(dataset, config["split"])
@@ -59,6 +61,8 @@ def examine(config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, say
         findings += some
         at |= told["looked_at"]
         apart += told["not_looked_at"]
+        if isinstance(dataset, Brush):
+            findings += _proof(dataset, store, config["data"]["sampling"]["fields"], say)
     findings += copies.findings(copies.alike(contents), _without(listed.lists, left_out))
     return Report(chosen, len(entries), findings, at, apart, sorted(left_out))
 
@@ -86,6 +90,22 @@ def _flow(
         "looked_at": at,
         "not_looked_at": apart,
     }
+
+
+def _proof(brush: Brush, store: Store, fields: int, say: Say) -> list[Finding]:
+    """What must not be seen in this set, and what must: each with the two probes' accuracies."""
+    from fusionlab.data.brush.proof import proof  # torch
+
+    found = []
+    for one in proof(brush, store, fields, say):
+        numbers = {how: [accuracy.value, *accuracy.interval] for how, accuracy in one.found.items()}
+        if one.holds:
+            found.append(Finding("probe", NOTE, f"holds: {one}", numbers=numbers))
+        else:
+            code = "probe-unseen" if one.visible else "probe-leak"
+            remedy = "flow=dis with the knobs of data=brush, for which this was tried"
+            found.append(Finding(code, WRONG, f"does not hold: {one}", remedy, numbers=numbers))
+    return found
 
 
 def _store(folder: Path, recipe: Mapping[str, Any], chosen: str) -> tuple[Store | None, str, list[Finding]]:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from fusionlab.data.brush.cycle import Cycle
 from fusionlab.data.brush.labels import KINDS, Label, ceilings, labels
 from fusionlab.data.brush.render import render
-from fusionlab.data.brush.scene import compose
+from fusionlab.data.brush.scene import Scene, compose
 from fusionlab.data.brush.vocabulary import Vocabulary, vocabulary
 from fusionlab.data.dataset import Entry
 from fusionlab.data.left_out import refuse_unknown
@@ -172,6 +172,10 @@ class Brush:
                     self._make(final, processes, say)
         self._files = UCF101(final)
 
+    def scene(self, name: str, label: int) -> Scene:
+        """What happens in a clip: the truth."""
+        return composed(self.knobs, self.labels[label], name, int(self.group(name)[1:]))
+
     def _make(self, final: Path, processes: int, say: Callable[[str], None]) -> None:
         if final.exists():
             raise UserError("this folder is not the set that it was", got=final, hint=f"remove it: rm -r '{final}'")
@@ -216,9 +220,12 @@ def _draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None
 
 def drawn(knobs: Knobs, label: Label, name: str, group: int) -> NDArray[np.uint8]:
     """A clip as RGB (F, H, W, 3)."""
+    return render(composed(knobs, label, name, group), knobs.noise, knobs.clutter, knobs.hue_distance)
+
+
+def composed(knobs: Knobs, label: Label, name: str, group: int) -> Scene:
     frames = STILL_FRAMES if label.kind == "still" else knobs.frames
-    scene = compose(knobs.seed, name, group, label, frames, knobs.shake, knobs.words, knobs.cycle)
-    return render(scene, knobs.noise, knobs.clutter, knobs.hue_distance)
+    return compose(knobs.seed, name, group, label, frames, knobs.shake, knobs.words, knobs.cycle)
 
 
 def _sizes(folder: Path) -> dict[str, int]:

@@ -36,6 +36,7 @@ class Scene:
     noise_seed: int
     shake: NDArray[np.int64]  # (F, 2): shift of each frame, x, y
     words: Vocabulary = BRUSH
+    motions: tuple[int, ...] = ()  # the hand's, the decoy's; of an order clip what the cycle begins with
 
 
 def compose(
@@ -53,6 +54,7 @@ def compose(
     hand_place = int(draw.integers(len(words.places))) if label.place is None else label.place
     if label.kind == "still":
         places: tuple[int, ...] = (hand_place,)
+        motions: tuple[int, ...] = ()
         centres = SIZE / 2 - 0.5 + draw.integers(-REACH, REACH + 1, (1, 2)).astype(np.float64)
         paths = np.empty((0, frames, 2))
     else:
@@ -66,17 +68,18 @@ def compose(
         axis = _axis(label.kind, draw)
         centres = middle + REACH * first * np.stack([axis, -axis])
         if label.sense is None:
-            both = (words.motions[hand_motion], words.motions[(hand_motion + apart) % ring])
-            offsets = [motion.path(frames, draw) for motion in both]
+            motions = (hand_motion, (hand_motion + apart) % ring)
+            offsets = [words.motions[motion].path(frames, draw) for motion in motions]
         else:
             assert cycle is not None
             begins = int(draw.integers(len(words.cycle)))
+            motions = (words.cycle[begins],) * 2
             offsets = [cycle.path(words.in_cycle(), label.sense, begins, draw) for _ in range(2)]
         paths = np.stack(offsets) + centres[:, None]
     frames = paths.shape[1]
     noise_seed = int(draw.integers(2**31))
     shifts = np.clip(np.rint(shake * draw.normal(0, 1, (frames, 2))), -SHAKE_MOST, SHAKE_MOST).astype(np.int64)
-    return Scene(places, centres, paths, key("brush ground", seed, group), noise_seed, shifts, words)
+    return Scene(places, centres, paths, key("brush ground", seed, group), noise_seed, shifts, words, motions)
 
 
 def _axis(kind: str, draw: np.random.Generator) -> NDArray[np.float64]:

@@ -79,11 +79,11 @@ def convolutional(train: Tensor, targets: dict[str, Tensor], test: Tensor, epoch
         every = [*trunk.parameters(), *heads.parameters()]
         adam = torch.optim.Adam(every, lr=2e-3, weight_decay=1e-4)
         for _ in range(epochs):
-            for batch in torch.randperm(len(train)).split(50):
+            for batch in torch.randperm(len(train)).split(50):  # type: ignore[no-untyped-call]
                 inner = trunk((train[batch] - mean) / scale)
                 loss = torch.stack([F.cross_entropy(heads[name](inner), t[batch]) for name, t in targets.items()]).sum()
                 adam.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 adam.step()
         with torch.no_grad():
             inner = trunk((test - mean) / scale)

@@ -1,0 +1,155 @@
+"""What can be read from brush as a network gets it: from frames that were encoded and decoded, and from flow that was
+estimated and quantised.
+
+    around a place   from flow     its motion: seen;   hand or decoy, and which place: not
+                     from a frame  hand or decoy, and which place: seen;   its motion: not
+    in whole fields  from flow     the hand's place, and its side: not;   the sense of a cycle from one window: not
+                     from frames   the sense of a cycle, of three frames in their order: not
+                     from flow     the sense of a cycle, of three windows in their order: seen (not probed: a fusion is)
+
+A quantity that must not be seen is found by neither of two probes (see `probes`): within 5 points of chance, and chance
+within or near the interval. One that must be seen is found by the better of them in 90 of 100 clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionlab.data.brush.brush import Brush
+from fusionlab.data.brush.probes import PROBES, Accuracy, probe
+from fusionlab.video.store import Store
+
+HALF = 11  # half the side of a patch around a place: all of it and a little more
+SEEN = 0.9  # what must be seen is, in so many
+CLIPS = 800  # of each kind, at most
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """One quantity, asked of one thing by both probes."""
+
+    quantity: str
+    of: str
+    chance: float
+    visible: bool
+    found: Mapping[str, Accuracy]  # by probe
+
+    @property
+    def holds(self) -> bool:
+        if self.visible:
+            return max(one.value for one in self.found.values()) >= SEEN
+        return all(one.at_chance(self.chance) for one in self.found.values())
+
+    def __str__(self) -> str:
+        must = f"must be seen ({100 * SEEN:.0f} %)" if self.visible else f"must not be seen (chance {self.chance:.3g})"
+        told = "; ".join(f"{how}: {one}" for how, one in self.found.items())
+        return f"{self.quantity}, from {self.of}: {must}; {told}"
+
+
+@dataclass
+class Looks:
+    """Clips of one kind, n of them: flow of one window (n, 2L, H, W), the frame amid it (n, 3, H, W), and the truth."""
+
+    flow: list[Any] = field(default_factory=list)
+    frame: list[Any] = field(default_factory=list)
+    centres: list[Any] = field(default_factory=list)  # (2, 2): hand's, decoy's place; x, y
+    places: list[tuple[int, ...]] = field(default_factory=list)
+    motions: list[tuple[int, ...]] = field(default_factory=list)
+    side: list[int] = field(default_factory=list)
+    sense: list[int] = field(default_factory=list)
+
+    def patches(self, of: str) -> NDArray[np.uint8]:
+        """The squares around both places, (2 n, …): hand's, decoy's, the next hand's …"""
+        cut = [
+            picture[:, y : y + 2 * HALF, x : x + 2 * HALF]
+            for picture, two in zip(getattr(self, of), self.centres, strict=True)
+            for x, y in np.rint(two + 0.5).astype(int) - HALF
+        ]
+        return np.stack(cut)
+
+
+def proof(brush: Brush, store: Store, fields: int, say: Callable[[str], None]) -> Iterator[Probed]:
+    """Every quantity that this set and this flow can be asked for."""
+    for kind in brush.knobs.kinds:
+        if kind == "still":
+            continue
+        seen = look(brush, store, kind, fields)
+        say(f"brush: probing {len(seen.flow)} clips that ask for {kind}")
+        if kind == "order":
+            yield from _order(seen)
+        else:
+            yield from _places(brush, seen, kind)
+
+
+def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
+    """Clips of a kind from the store, spread over all its classes and groups."""
+    names = [(name, label) for name, label in brush.videos() if brush.kinds[brush.classes[label]] == kind]
+    seen = Looks()
+    for name, label in names[:: max(1, len(names) // CLIPS)][:CLIPS]:
+        scene, video = brush.scene(name, label), store.video(name)
+        for at, start in enumerate(_starts(brush, kind, video.frames, fields)):
+            window = np.concatenate(list(store.flow(name, start, fields)))
+            frame = store.frames(name, [start + fields // 2])[0].transpose(2, 0, 1)
+            if at:
+                seen.flow[-1] = np.concatenate([seen.flow[-1], window])
+                seen.frame[-1] = np.concatenate([seen.frame[-1], frame])
+            else:
+                seen.flow.append(window)
+                seen.frame.append(frame)
+        seen.centres.append(scene.centres)
+        seen.places.append(scene.place_hues)
+        seen.motions.append(scene.motions)
+        seen.side.append(int(scene.centres[0].sum() > scene.centres[1].sum()))
+        seen.sense.append(int(brush.labels[label].sense == 1))
+    return seen
+
+
+def _starts(brush: Brush, kind: str, frames: int, fields: int) -> list[int]:
+    """First field of each window: one amid the clip; in each segment of a cycle one."""
+    if kind != "order":
+        return [(frames - 1 - fields) // 2]
+    cycle = brush.knobs.cycle
+    return [number * cycle.period + (cycle.segment - fields) // 2 for number in range(cycle.segments)]
+
+
+def _places(brush: Brush, seen: Looks, kind: str) -> Iterator[Probed]:
+    clip, words = np.arange(len(seen.flow)), brush.knobs.words
+    around = {
+        "hand or decoy": (np.tile([0, 1], len(clip)), 1 / 2),
+        "place": (np.array(seen.places).ravel(), 1 / len(words.places)),
+        "motion": (np.array(seen.motions).ravel(), 1 / len(words.motions)),
+    }
+    for of, visible in (("flow", ("motion",)), ("frame", ("hand or decoy", "place"))):
+        found = _both(seen.patches(of), around, np.repeat(clip, 2))
+        for name, (_, chance) in around.items():
+            yield Probed(name, f"{of} around a place ({kind})", chance, name in visible, found[name])
+    whole = {
+        "the hand's place": (np.array(seen.places)[:, 0], 1 / len(words.places)),
+        "the hand's side": (np.array(seen.side), 1 / 2),
+    }
+    found = _both(np.stack(seen.flow)[:, :, 1:-1, 1:-1], whole, clip)
+    for name, (_, chance) in whole.items():
+        yield Probed(name, f"whole fields ({kind})", chance, False, found[name])
+
+
+def _order(seen: Looks) -> Iterator[Probed]:
+    clip, flow = np.arange(len(seen.flow)), np.stack(seen.flow)[:, :, 1:-1, 1:-1]
+    sense = {"the sense": (np.array(seen.sense), 1 / 2)}
+    one = flow[:, : flow.shape[1] // 3]
+    for of, pictures in (("one window of flow", one), ("three frames in their order", np.stack(seen.frame))):
+        yield Probed("the sense of the cycle", of, 1 / 2, False, _both(pictures, sense, clip)["the sense"])
+
+
+def _both(
+    pictures: NDArray[np.uint8], asked: Mapping[str, tuple[Ints, float]], clip: Ints
+) -> dict[str, dict[str, Accuracy]]:
+    """quantity -> probe -> how often."""
+    targets = {name: truth for name, (truth, _) in asked.items()}
+    by_probe = {how: probe(how, pictures, targets, clip) for how in PROBES}
+    return {name: {how: found[name] for how, found in by_probe.items()} for name in targets}
