@@ -55,6 +55,11 @@ class Conv3d(Pool3d):
         self.filters = nn.Conv3d(channels_in, channels_out, kernel_size=3, padding=1)
         self.out_channels = channels_out
 
+    @classmethod
+    def sees_order(cls, snippets: int, **own: object) -> bool:
+        """Its filters weigh what comes before and what comes after apart."""
+        return snippets > 1
+
     def initialise_own(self, generator_for: GeneratorFor) -> None:
         identity = stacked(self.filters.in_channels, self.filters.out_channels, self.weights)
         with torch.no_grad():
