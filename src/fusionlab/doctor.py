@@ -11,19 +11,25 @@ and y swapped, is a sign, a mirror, the bound or the zero level wrong?
 
     --sample N         so many videos are estimated anew, spread over the list (20)
     --quarantine FILE  write the names of the videos that had better be left out: data.quarantine=FILE leaves them out
+    --page FOLDER      brush alone: write FOLDER/page.md with pictures of its clips, what can be known, and the probes
     --json             print one JSON object instead:
                        {"data", "videos", "healthy": true or false, "looked_at": {…}, "not_looked_at": ["…"],
                         "findings": [{"code", "severity": "wrong" or "note", "what", "count",
                                       "files": [{"name", "why"}], "remedy", "numbers": {…}}]}
 
+Of brush (python -m fusionlab.doctor data=brush) two probes try to read from its store what must not be seen there, and
+what must: hand, place, motion and the sense of a cycle, from frames and from flow.
+
 The exit code is 0 where nothing is wrong in what was looked at, 1 where something is, 2 for a command that cannot be
 done.
 """
 
+from pathlib import Path
+
 from fusionlab.door.verb import flags, run
 from fusionlab.errors import UserError
 
-FLAGS = {"--json": False, "--sample": True, "--quarantine": True}
+FLAGS = {"--json": False, "--sample": True, "--quarantine": True, "--page": True}
 
 
 def main(words: list[str]) -> int:
@@ -48,7 +54,8 @@ def main(words: list[str]) -> int:
         raise UserError("doctor looks at one data set", got=", ".join(typed.axes), hint="one value for each option")
     composed = tree(typed.groups)
     config = composed.with_leaves(typed.leaves)
-    report = examine(config, str(composed.choices["data"]), sample=int(sample), say=aside)
+    page = Path(given["--page"]) if "--page" in given else None
+    report = examine(config, str(composed.choices["data"]), sample=int(sample), page=page, say=aside)
     print(to_json(report.plain()).rstrip() if "--json" in given else report.text())
     if "--quarantine" in given:
         write_text(given["--quarantine"], report.quarantine())

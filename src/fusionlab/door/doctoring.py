@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fusionlab.data.brush.brush import Brush
 from fusionlab.data.dataset import Dataset, Entry
@@ -16,6 +16,7 @@ from fusionlab.data.health.report import Report
 from fusionlab.data.prepare import place
 from fusionlab.data.processes import in_processes
 from fusionlab.data.progress import Progress
+from fusionlab.door import brush_page
 from fusionlab.door.data import STORES, VIDEOS, processes, refuse_colour
 from fusionlab.door.parts import part
 from fusionlab.errors import UserError
@@ -24,13 +25,20 @@ from fusionlab.records.signature import value
 from fusionlab.study.recipes import data_recipe
 from fusionlab.video.store import Store
 
+if TYPE_CHECKING:
+    from fusionlab.data.brush.proof import Probed
+
 SAMPLE = 20  # videos whose flow is estimated anew
 MOST = 500  # of these: what is compared is kept in memory
 Say = Callable[[str], None]
 
 
-def examine(config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, say: Say = print) -> Report:
-    """Everything about the data of one composed config; `chosen`: the name of the data set there."""
+def examine(
+    config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = print
+) -> Report:
+    """Everything about the data of one composed config; `chosen`: the name of the data set there. `page`: a folder, for
+    brush on a page.
+    """
     run = config["run"]
     root, workers = Path(run["data"]), processes(run)
     dataset: Dataset = part(config["data"]["dataset"])
@@ -62,7 +70,16 @@ def examine(config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, say
         at |= told["looked_at"]
         apart += told["not_looked_at"]
         if isinstance(dataset, Brush):
-            findings += _proof(dataset, store, config["data"]["sampling"]["fields"], say)
+            found = _proof(dataset, store, config["data"]["sampling"]["fields"], say)
+            findings += [_told(one) for one in found]
+            if page is not None:
+                brush_page.write(page, dataset, store, found, chosen)
+    if page is not None and (store is None or not isinstance(dataset, Brush)):
+        raise UserError(
+            "a page is made of brush, from its finished store",
+            got=chosen if store is not None else why,
+            hint="python -m fusionlab.prepare data=brush; python -m fusionlab.doctor data=brush --page FOLDER",
+        )
     findings += copies.findings(copies.alike(contents), _without(listed.lists, left_out))
     return Report(chosen, len(entries), findings, at, apart, sorted(left_out))
 
@@ -92,20 +109,20 @@ def _flow(
     }
 
 
-def _proof(brush: Brush, store: Store, fields: int, say: Say) -> list[Finding]:
-    """What must not be seen in this set, and what must: each with the two probes' accuracies."""
+def _proof(brush: Brush, store: Store, fields: int, say: Say) -> list[Probed]:
     from fusionlab.data.brush.proof import proof  # torch
 
-    found = []
-    for one in proof(brush, store, fields, say):
-        numbers = {how: [accuracy.value, *accuracy.interval] for how, accuracy in one.found.items()}
-        if one.holds:
-            found.append(Finding("probe", NOTE, f"holds: {one}", numbers=numbers))
-        else:
-            code = "probe-unseen" if one.visible else "probe-leak"
-            remedy = "flow=dis with the knobs of data=brush, for which this was tried"
-            found.append(Finding(code, WRONG, f"does not hold: {one}", remedy, numbers=numbers))
-    return found
+    return list(proof(brush, store, fields, say))
+
+
+def _told(one: Probed) -> Finding:
+    """What must not be seen in this set, or must, with both probes' accuracies."""
+    numbers = {how: [accuracy.value, *accuracy.interval] for how, accuracy in one.found.items()}
+    if one.holds:
+        return Finding("probe", NOTE, f"holds: {one}", numbers=numbers)
+    code = "probe-unseen" if one.visible else "probe-leak"
+    remedy = "flow=dis with the knobs of data=brush, for which this was tried"
+    return Finding(code, WRONG, f"does not hold: {one}", remedy, numbers=numbers)
 
 
 def _store(folder: Path, recipe: Mapping[str, Any], chosen: str) -> tuple[Store | None, str, list[Finding]]:
