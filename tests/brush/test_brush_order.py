@@ -188,6 +188,18 @@ def test_the_ceilings_of_brush2_and_of_still_pictures() -> None:
         ceilings("clairvoyant")
 
 
+def test_a_decoy_at_its_own_speed_tells_whose_a_motion_is_and_the_ceilings_say_so() -> None:
+    brush = Brush(decoy_speed=0.8)
+    assert brush.ceilings("motion") == {"what": Fraction(1, 3), "binding": Fraction(1, 3)}
+    assert brush.ceilings("late") == {"what": 1, "binding": 1}
+    assert brush.ceilings("appearance") == Brush().ceilings("appearance")
+    label = labels(BRUSH, ["binding"])[4]
+    same, slower = (compose(0, "v", 1, label, 9, 0.0, decoy_speed=speed) for speed in (1.0, 0.8))
+    np.testing.assert_array_equal(same.paths[0], slower.paths[0])
+    steps = [np.abs(np.diff(np.unwrap(np.arctan2(*(one.paths[1] - one.centres[1]).T[::-1])))) for one in (same, slower)]
+    np.testing.assert_allclose(steps[1], 0.8 * steps[0])
+
+
 def test_brush2_shares_no_place_motion_or_number_with_brush() -> None:
     assert not set(BRUSH.places) & set(BRUSH2.places)
     assert not {m.name for m in MOTIONS} & {m.name for m in MOTIONS2}

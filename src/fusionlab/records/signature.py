@@ -50,6 +50,7 @@ NEUTRAL: dict[str, Leaf] = {
             ("segment", 8),
             ("pause", 6),
             ("segments", 3),
+            ("decoy_speed", 1.0),
         )
     },
     "data.quarantine": [],

@@ -58,6 +58,7 @@ class Knobs:
     clutter: int = 3
     shake: float = 0.0
     hue_distance: float = 1.0
+    decoy_speed: float = 1.0  # times the speed that its motion has in a hand
 
     def __post_init__(self) -> None:
         if self.version != VERSION:
@@ -68,7 +69,7 @@ class Knobs:
         for name, low, high in (
             ("frames", 2, 1000), ("what", 0, 99), ("binding", 0, 99), ("order", 0, 99), ("still", 0, 99),
             ("segment", 2, 100), ("pause", 1, 100), ("segments", 2, 20), ("noise", 0, 40), ("clutter", 0, 100),
-            ("shake", 0, 1), ("hue_distance", 0.1, 1),
+            ("shake", 0, 1), ("hue_distance", 0.1, 1), ("decoy_speed", 0.5, 1.5),
         ):  # fmt: skip
             got, usual = getattr(self, name), getattr(Knobs, name)
             whole = isinstance(usual, int)
@@ -101,7 +102,7 @@ class Knobs:
         """All that determines the files, as plain data: younger knobs where they are turned, so that a set that was
         made before them is known again.
         """
-        younger = {"vocabulary": "brush", "order": 0, "still": 0}
+        younger = {"vocabulary": "brush", "order": 0, "still": 0, "decoy_speed": 1.0}
         cycle = {} if self.order else vars(self.cycle)
         kept = {name: one for name, one in vars(self).items() if name not in cycle and one != younger.get(name, ...)}
         return {"data set": "brush", "groups": GROUPS, **kept}
@@ -125,7 +126,7 @@ class Brush:
         return {label.name: label.kind for label in self.labels}
 
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
-        return ceilings(system, self.knobs.words, self.knobs.kinds)
+        return ceilings(system, self.knobs.words, self.knobs.kinds, told=self.knobs.decoy_speed != 1)
 
     def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
         """Where order is asked, clips show it only if they are cut as the cycle goes."""
@@ -225,7 +226,7 @@ def drawn(knobs: Knobs, label: Label, name: str, group: int) -> NDArray[np.uint8
 
 def composed(knobs: Knobs, label: Label, name: str, group: int) -> Scene:
     frames = STILL_FRAMES if label.kind == "still" else knobs.frames
-    return compose(knobs.seed, name, group, label, frames, knobs.shake, knobs.words, knobs.cycle)
+    return compose(knobs.seed, name, group, label, frames, knobs.shake, knobs.words, knobs.cycle, knobs.decoy_speed)
 
 
 def _sizes(folder: Path) -> dict[str, int]:

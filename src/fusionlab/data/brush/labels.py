@@ -24,6 +24,9 @@ where scores are what they are trained to be, the probabilities of the classes g
 place p and the pair {m, m'}, and the hand's motion is either of the two with probability 1/2. The average of the scores
 reaches it. (A fusion of fully connected layers may see more than scores: it is measured, and nothing is promised.)
 
+Where the decoy moves at a speed of its own (`decoy_speed`), flow tells whose a motion is: motion alone then knows 1/P
+of binding, and late fusion all of it. That is a leak on purpose, and the ceilings say so.
+
 A system is blind to order where it treats a clip's snippets as a set: it averages their predictions, or takes maxima
 over all of T. Each stream's own scores are such averages, so late fusion is blind too.
 """
@@ -76,11 +79,17 @@ def labels(words: Vocabulary, kinds: Collection[str]) -> tuple[Label, ...]:
 LABELS = labels(BRUSH, ASKED)
 
 
-def ceilings(system: str, words: Vocabulary = BRUSH, kinds: Collection[str] = ASKED) -> dict[str, Fraction]:
-    """The best accuracy per kind that one of `SYSTEMS` can reach, as an exact fraction."""
+def ceilings(
+    system: str, words: Vocabulary = BRUSH, kinds: Collection[str] = ASKED, *, told: bool = False
+) -> dict[str, Fraction]:
+    """The best accuracy per kind that one of `SYSTEMS` can reach, an exact fraction. `told`: flow tells whose a motion
+    is.
+    """
     places, motions, one, half = len(words.places), len(words.motions), Fraction(1), Fraction(1, 2)
     what = {"motion": Fraction(1, places)}
     binding = {"appearance": Fraction(1, motions), "motion": Fraction(1, 2 * places), "late": half}
+    if told:
+        binding |= {"motion": Fraction(1, places), "late": one}
     order = {"ordered": one}
     assert system in SYSTEMS, system
     known = {

@@ -6,13 +6,14 @@ noise, shake. Clips of one group share their ground, as UCF101's share a scene; 
 ground tells nothing of the class.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.data.brush.cycle import Cycle
 from fusionlab.data.brush.labels import Label
+from fusionlab.data.brush.motions import Motion
 from fusionlab.data.brush.vocabulary import BRUSH, Vocabulary
 from fusionlab.records.draws import key
 
@@ -48,6 +49,7 @@ def compose(
     shake: float,
     words: Vocabulary = BRUSH,
     cycle: Cycle | None = None,
+    decoy_speed: float = 1.0,
 ) -> Scene:
     """The scene of clip `name` in `group`. `cycle`: of a clip that asks for order, which is as long as that is."""
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
@@ -69,17 +71,23 @@ def compose(
         centres = middle + REACH * first * np.stack([axis, -axis])
         if label.sense is None:
             motions = (hand_motion, (hand_motion + apart) % ring)
-            offsets = [words.motions[motion].path(frames, draw) for motion in motions]
+            hand, decoy = (words.motions[motion] for motion in motions)
+            offsets = [one.path(frames, draw) for one in (hand, _faster(decoy, decoy_speed))]
         else:
             assert cycle is not None
             begins = int(draw.integers(len(words.cycle)))
             motions = (words.cycle[begins],) * 2
-            offsets = [cycle.path(words.in_cycle(), label.sense, begins, draw) for _ in range(2)]
+            others = [_faster(motion, decoy_speed) for motion in words.in_cycle()]
+            offsets = [cycle.path(three, label.sense, begins, draw) for three in (words.in_cycle(), others)]
         paths = np.stack(offsets) + centres[:, None]
     frames = paths.shape[1]
     noise_seed = int(draw.integers(2**31))
     shifts = np.clip(np.rint(shake * draw.normal(0, 1, (frames, 2))), -SHAKE_MOST, SHAKE_MOST).astype(np.int64)
     return Scene(places, centres, paths, key("brush ground", seed, group), noise_seed, shifts, words, motions)
+
+
+def _faster(motion: Motion, times: float) -> Motion:
+    return motion if times == 1 else replace(motion, speed=motion.speed * times)
 
 
 def _axis(kind: str, draw: np.random.Generator) -> NDArray[np.float64]:

@@ -1,0 +1,117 @@
+"""The doctor's proof of brush: what is asked of which clips, when it holds, and the page that shows it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from brush_fakes import FIELDS
+
+from fusionlab.data.brush import proof as module
+from fusionlab.data.brush.brush import Brush
+from fusionlab.data.brush.probes import Accuracy
+from fusionlab.data.brush.proof import Looks, Probed, look, proof
+from fusionlab.data.prepare import prepare
+from fusionlab.door import brush_page
+from fusionlab.door.data import refuse_colour
+from fusionlab.errors import UserError
+from fusionlab.video.flow import Dis, Farneback
+from fusionlab.video.raft import Raft
+from fusionlab.video.store import Store
+
+KINDS = ("what", "binding", "order", "still")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Brush, Store]:
+    """A clip for each class and group would be 480: four groups of each are kept."""
+    folder = tmp_path_factory.mktemp("brush")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fusionlab.data.brush.brush.GROUPS", 4)
+        brush = Brush(what=1, binding=1, order=1, still=1)
+        brush.make(folder / "videos", say=lambda _: None)
+    final = prepare(brush, folder / "stores", Dis(), recipe={"test": 1}, bound=4.0, say=lambda _: None)
+    return brush, Store.open(final)
+
+
+def test_the_truth_is_that_of_the_clips(made: tuple[Brush, Store]) -> None:
+    """A patch around the hand's place has the hand's hue in its frame, and the other one has not."""
+    brush, store = made
+    seen = look(brush, store, "binding", FIELDS)
+    assert len(seen.flow) == 4 * 12 and seen.flow[0].shape[0] == 2 * FIELDS
+    names = [(name, label) for name, label in brush.videos() if brush.labels[label].kind == "binding"]
+    for (_, label), places, motions in zip(names, seen.places, seen.motions, strict=True):
+        assert (places[0], motions[0]) == (brush.labels[label].place, brush.labels[label].motion)
+        assert motions[0] != motions[1] and places[0] != places[1]
+    patches = seen.patches("frame")
+    assert patches.shape == (2 * 48, 3, 2 * module.HALF, 2 * module.HALF)
+    colour = patches.astype(int).max(1) - patches.astype(int).min(1)
+    assert (colour.reshape(96, -1).max(1) > 30).all(), "each shows a coloured place"
+
+
+def test_an_order_clip_is_looked_at_once_in_each_segment(made: tuple[Brush, Store]) -> None:
+    seen = look(*made, "order", FIELDS)
+    assert len(seen.flow) == 8 and sum(seen.sense) == 4
+    assert seen.flow[0].shape[0] == 3 * 2 * FIELDS and seen.frame[0].shape[0] == 9
+    rest = np.abs(np.stack(seen.flow).astype(int) - 128).max((1, 2, 3))
+    assert (rest > 10).all(), "something moves in every window"
+
+
+def test_every_quantity_is_asked_of_every_kind(made: tuple[Brush, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"linear": Accuracy(50, 100)}
+    monkeypatch.setattr(module, "probe", lambda how, pictures, targets, clip: dict.fromkeys(targets, found["linear"]))
+    asked = list(proof(*made, FIELDS, lambda _: None))
+    assert [(one.quantity, one.visible) for one in asked if "flow around" in one.of] == [
+        ("hand or decoy", False), ("place", False), ("motion", True),
+    ] * 2  # fmt: skip
+    assert [(one.quantity, one.visible) for one in asked if "frame around" in one.of] == [
+        ("hand or decoy", True), ("place", True), ("motion", False),
+    ] * 2  # fmt: skip
+    assert sum("whole fields" in one.of for one in asked) == 4
+    assert [one.of for one in asked if "sense" in one.quantity] == [
+        "one window of flow", "three frames in their order",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("right", "visible", "holds"),
+    [((500, 495), False, True), ((500, 600), False, False), ((950, 400), True, True), ((890, 400), True, False)],
+)
+def test_when_it_holds(right: tuple[int, int], visible: bool, holds: bool) -> None:
+    found = {how: Accuracy(one, 1000) for how, one in zip(("linear", "convolutional"), right, strict=True)}
+    one = Probed("motion", "flow", 0.5, visible, found)
+    assert one.holds == holds
+    assert "motion, from flow" in str(one) and f"{right[0] / 10:.1f} %" in str(one)
+
+
+def test_colour_is_refused() -> None:
+    with pytest.raises(UserError, match="RAFT sees colour") as error:
+        refuse_colour(Brush(), Raft())
+    assert error.value.hint == "flow=dis"
+    for flow in (Dis(), Farneback()):
+        refuse_colour(Brush(), flow)
+
+
+def test_the_page(made: tuple[Brush, Store], tmp_path: Path) -> None:
+    brush, store = made
+    found = [
+        Probed("motion", "flow", 0.25, True, {"linear": Accuracy(95, 100)}),
+        Probed("place", "flow", 1 / 3, False, {"linear": Accuracy(90, 100)}),
+    ]
+    page = brush_page.write(tmp_path / "page", brush, store, found, "brush").read_text(encoding="utf-8")
+    for kind in KINDS:
+        picture = cv2.imread(str(tmp_path / "page" / f"{kind}.png"))
+        assert picture is not None and picture.std() > 10 and f"]({kind}.png)" in page
+    assert "| a fusion that sees order | 1 | 1 | 1 | 1 |" in page
+    assert "| any function of the two streams' scores | 1 | 1/2 | 1/2 | 1 |" in page
+    assert "| order | in which sense does the cycle of three motions run? | 2 | 8 |" in page
+    assert page.count("**does not hold**") == 1 and page.count(" holds |") == 1
+    again = brush_page.write(tmp_path / "again", brush, store, found, "brush").read_text(encoding="utf-8")
+    assert again == page
+    assert (tmp_path / "again/order.png").read_bytes() == (tmp_path / "page/order.png").read_bytes()
+
+
+def test_looks_start_empty() -> None:
+    assert Looks().flow == [] and Looks().flow is not Looks().flow
