@@ -179,8 +179,9 @@ def test_the_ceilings_of_order() -> None:
 
 def test_the_ceilings_of_brush2_and_of_still_pictures() -> None:
     assert ceilings("motion", BRUSH2, KINDS) == {
-        "what": Fraction(1, 4), "binding": Fraction(1, 8), "order": Fraction(1, 2), "still": Fraction(1, 4),
+        "what": Fraction(1, 4), "binding": Fraction(1, 8), "order": Fraction(1, 2), "how": 1, "still": Fraction(1, 4),
     }  # fmt: skip
+    assert ceilings("appearance", BRUSH2, ["how"]) == {"how": Fraction(1, 4)}
     assert ceilings("appearance", BRUSH2, ["binding"]) == {"binding": Fraction(1, 4)}
     for system in SYSTEMS:
         assert set(Brush(what=0, still=2).ceilings(system)) == {"binding", "still"}
@@ -244,7 +245,7 @@ def test_sets_that_were_made_before_are_known_again() -> None:
 def test_names_of_the_classes() -> None:
     assert [label.name for label in ORDER] == ["StrokeWhirlScrub", "StrokeScrubWhirl"]
     kinds = [label.kind for label in labels(BRUSH, KINDS)]
-    assert Counter(kinds) == {"what": 3, "binding": 12, "order": 2, "still": 3}
+    assert Counter(kinds) == {"what": 3, "binding": 12, "order": 2, "how": 4, "still": 3}
     assert list(dict.fromkeys(kinds)) == list(KINDS)
 
 

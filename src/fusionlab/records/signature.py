@@ -46,6 +46,7 @@ NEUTRAL: dict[str, Leaf] = {
         for leaf, neutral in (
             ("vocabulary", "brush"),
             ("order", 0),
+            ("how", 0),
             ("still", 0),
             ("segment", 8),
             ("pause", 6),

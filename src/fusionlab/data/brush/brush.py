@@ -50,6 +50,7 @@ class Knobs:
     what: int = 18  # clips per class and group; 0: this kind of question is not asked
     binding: int = 8
     order: int = 0
+    how: int = 0
     still: int = 0
     segment: int = Cycle.segment  # fields of a motion in clips that ask for order
     pause: int = Cycle.pause  # fields between two of them
@@ -67,7 +68,7 @@ class Knobs:
             )
         vocabulary(self.vocabulary)
         for name, low, high in (
-            ("frames", 2, 1000), ("what", 0, 99), ("binding", 0, 99), ("order", 0, 99), ("still", 0, 99),
+            ("frames", 2, 1000), ("what", 0, 99), ("binding", 0, 99), ("order", 0, 99), ("how", 0, 99), ("still", 0, 99),
             ("segment", 2, 100), ("pause", 1, 100), ("segments", 2, 20), ("noise", 0, 40), ("clutter", 0, 100),
             ("shake", 0, 1), ("hue_distance", 0.1, 1), ("decoy_speed", 0.5, 1.5),
         ):  # fmt: skip
@@ -102,7 +103,7 @@ class Knobs:
         """All that determines the files, as plain data: younger knobs where they are turned, so that a set that was
         made before them is known again.
         """
-        younger = {"vocabulary": "brush", "order": 0, "still": 0, "decoy_speed": 1.0}
+        younger = {"vocabulary": "brush", "order": 0, "how": 0, "still": 0, "decoy_speed": 1.0}
         cycle = {} if self.order else vars(self.cycle)
         kept = {name: one for name, one in vars(self).items() if name not in cycle and one != younger.get(name, ...)}
         return {"data set": "brush", "groups": GROUPS, **kept}

@@ -1,4 +1,4 @@
-"""The label space of brush: four kinds of question, their classes, and what each system can know.
+"""The label space of brush: five kinds of question, their classes, and what each system can know.
 
 A clip shows two places out of P. A *hand* moves in one way at one of them, a *decoy* moves in another way at the other.
 
@@ -7,17 +7,19 @@ A clip shows two places out of P. A *hand* moves in one way at one of them, a *d
 | what    | at which place is the hand?     | the places lie side by side      | P (places)         |
 | binding | which place and which motion?   | one place above the other        | P × M (M motions)  |
 | order   | which sense has the cycle?      | the places lie on a diagonal     | 2 (see `cycle`)    |
+| how     | how does the hand move?         | one place                        | M                  |
 | still   | which place is it?              | one place, and nobody moves      | P                  |
 
 Both streams see the layout, so both know the kind. Place and hand-or-decoy are hue alone: only appearance knows them.
 Motion is in the flow alone: only the motion stream knows it, and it knows the two motions, not whose they are. Hand and
-decoy of an order clip go through the same cycle, so that nothing but time is asked. So, with everything else uniform,
+decoy of an order clip go through the same cycle, so that nothing but time is asked; `how` and `still` ask one stream
+alone, and teach it: motions without places, places without motions. So, with everything else uniform,
 
-    appearance   what 1       binding 1/M       order 1/2   still 1     (the place; any of the M motions)
-    motion       what 1/P     binding 1/(2P)    order 1/2   still 1/P   (one of the two motions, any place)
-    late         what 1       binding 1/2       order 1/2   still 1     (the place and the pair; not whose is which)
-    fused        what 1       binding 1         order 1/2   still 1     (hue and flow *at one pixel*)
-    ordered      what 1       binding 1         order 1     still 1     (and the snippets in their order)
+    appearance   what 1     binding 1/M      order 1/2   how 1/M   still 1     (the place; any of the M motions)
+    motion       what 1/P   binding 1/(2P)   order 1/2   how 1     still 1/P   (one of the two motions, any place)
+    late         what 1     binding 1/2      order 1/2   how 1     still 1     (the place and the pair of motions)
+    fused        what 1     binding 1        order 1/2   how 1     still 1     (hue and flow *at one pixel*)
+    ordered      what 1     binding 1        order 1     how 1     still 1     (and the snippets in their order)
 
 Late is the ceiling of every function of the two streams' scores, be it their average, a weighted one or a linear SVM,
 where scores are what they are trained to be, the probabilities of the classes given what a stream sees: these hold the
@@ -41,7 +43,7 @@ from fusionlab.data.brush.vocabulary import BRUSH, PLACES, Vocabulary
 
 __all__ = ["ASKED", "KINDS", "LABELS", "PLACES", "SYSTEMS", "Label", "ceilings", "labels"]
 
-KINDS = ("what", "binding", "order", "still")
+KINDS = ("what", "binding", "order", "how", "still")
 ASKED = ("what", "binding")  # by brush as it is, without further knobs
 SYSTEMS = ("appearance", "motion", "late", "fused", "ordered")
 
@@ -71,6 +73,7 @@ def labels(words: Vocabulary, kinds: Collection[str]) -> tuple[Label, ...]:
         "order": [
             Label("order", first + "".join(others[::sense]), sense=sense) for sense in (1, -1)
         ],
+        "how": [Label("how", f"Just{motion.name}", motion=number) for number, motion in motions],
         "still": [Label("still", f"Still{name}", place) for place, name in places],
     }  # fmt: skip
     return tuple(label for kind in KINDS if kind in kinds for label in every[kind])
@@ -96,6 +99,7 @@ def ceilings(
         "what": what.get(system, one),
         "binding": binding.get(system, one),
         "order": order.get(system, half),
+        "how": Fraction(1, motions) if system == "appearance" else one,
         "still": what.get(system, one),
     }
     return {kind: known[kind] for kind in KINDS if kind in kinds}

@@ -77,7 +77,7 @@ class Looks:
 def proof(brush: Brush, store: Store, fields: int, say: Callable[[str], None]) -> Iterator[Probed]:
     """Every quantity that this set and this flow can be asked for."""
     for kind in brush.knobs.kinds:
-        if kind == "still":
+        if kind in ("how", "still"):  # they ask one stream alone: nothing is hidden from it
             continue
         seen = look(brush, store, kind, fields)
         say(f"brush: probing {len(seen.flow)} clips that ask for {kind}")

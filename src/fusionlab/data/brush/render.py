@@ -30,7 +30,7 @@ def planes(scene: Scene, noise: float = 0.0, clutter: int = 0) -> tuple[NDArray[
     frames, movers = scene.paths.shape[1], (scene.words.hand, scene.words.decoy)
     luma = np.repeat(ground[None], frames, axis=0)
     hues = np.repeat(hue[None], frames, axis=0)
-    for mover, path in zip(movers, scene.paths, strict=False):  # nobody moves in a still clip
+    for mover, path in zip(movers, scene.paths, strict=False):  # there may be one or none
         near = _window(path)  # nothing is drawn elsewhere
         y, x = (axis - PAD for axis in np.mgrid[near])
         dx, dy = x - path[:, 0, None, None], y - path[:, 1, None, None]

@@ -30,7 +30,7 @@ SHAKE_MOST = 1
 class Scene:
     """The drawn clip: positions in pixels (x, y), hues as numbers of places (0 …), per frame where it moves."""
 
-    place_hues: tuple[int, ...]  # the place at the hand, the place at the decoy; in a still clip there is one place
+    place_hues: tuple[int, ...]  # the place at the hand, the place at the decoy, if there is one
     centres: NDArray[np.float64]  # (2, 2): hand's place, decoy's place; x, y
     paths: NDArray[np.float64]  # (2, F, 2): hand, decoy; absolute x, y; in a still clip (0, F, 2)
     ground_seed: int  # what clips of one group share: their ground and clutter
@@ -54,11 +54,12 @@ def compose(
     """The scene of clip `name` in `group`. `cycle`: of a clip that asks for order, which is as long as that is."""
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
     hand_place = int(draw.integers(len(words.places))) if label.place is None else label.place
-    if label.kind == "still":
+    if label.kind in ("how", "still"):
         places: tuple[int, ...] = (hand_place,)
-        motions: tuple[int, ...] = ()
+        motions: tuple[int, ...] = () if label.motion is None else (label.motion,)
         centres = SIZE / 2 - 0.5 + draw.integers(-REACH, REACH + 1, (1, 2)).astype(np.float64)
-        paths = np.empty((0, frames, 2))
+        moving = [words.motions[motion].path(frames, draw) + centres[0] for motion in motions]
+        paths = np.stack(moving) if moving else np.empty((0, frames, 2))
     else:
         # As distances around a ring of places and of motions: a class that fixes one leaves the other uniform.
         places = (hand_place, (hand_place + 1 + int(draw.integers(len(words.places) - 1))) % len(words.places))
