@@ -33,7 +33,8 @@ SYSTEM = {
 }  # fmt: skip
 QUESTION = {
     "what": "at which place is the hand?", "binding": "at which place is the hand, and how does it move?",
-    "order": "in which sense does the cycle of three motions run?", "how": "how does the hand move?", "still": "which place is it?",
+    "order": "in which sense does the cycle of three motions run?", "how": "how does the hand move?",
+    "still": "which place is it?",
 }  # fmt: skip
 
 

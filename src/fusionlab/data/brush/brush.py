@@ -68,9 +68,9 @@ class Knobs:
             )
         vocabulary(self.vocabulary)
         for name, low, high in (
-            ("frames", 2, 1000), ("what", 0, 99), ("binding", 0, 99), ("order", 0, 99), ("how", 0, 99), ("still", 0, 99),
-            ("segment", 2, 100), ("pause", 1, 100), ("segments", 2, 20), ("noise", 0, 40), ("clutter", 0, 100),
-            ("shake", 0, 1), ("hue_distance", 0.1, 1), ("decoy_speed", 0.5, 1.5),
+            ("frames", 2, 1000), *((kind, 0, 99) for kind in KINDS), ("segment", 2, 100), ("pause", 1, 100),
+            ("segments", 2, 20), ("noise", 0, 40), ("clutter", 0, 100), ("shake", 0, 1),
+            ("hue_distance", 0.1, 1), ("decoy_speed", 0.5, 1.5),
         ):  # fmt: skip
             got, usual = getattr(self, name), getattr(Knobs, name)
             whole = isinstance(usual, int)
