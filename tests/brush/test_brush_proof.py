@@ -115,3 +115,11 @@ def test_the_page(made: tuple[Brush, Store], tmp_path: Path) -> None:
 
 def test_looks_start_empty() -> None:
     assert Looks().flow == [] and Looks().flow is not Looks().flow
+
+
+def test_clips_are_chosen_without_favour(made: tuple[Brush, Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first clips of the list would be those of the first classes: every place would tell a motion."""
+    monkeypatch.setattr(module, "CLIPS", 24)
+    seen = look(*made, "binding", FIELDS)
+    assert len(seen.flow) == 24
+    assert {places[0] for places in seen.places} == {0, 1, 2} and {m[0] for m in seen.motions} == {0, 1, 2, 3}
