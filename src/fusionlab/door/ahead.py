@@ -11,11 +11,10 @@ from typing import Any
 import torch
 
 from fusionlab.backbones.tower import Tower
-from fusionlab.data.dataset import Dataset, expect_sampling
+from fusionlab.data.dataset import Dataset
 from fusionlab.data.on_disk import OnDisk
-from fusionlab.data.views import Sampling
 from fusionlab.door import build
-from fusionlab.door.data import expect_data, sampling
+from fusionlab.door.data import expect_data
 from fusionlab.door.grid import Study
 from fusionlab.door.provenance import refuse_other_split
 from fusionlab.errors import UserError
@@ -34,9 +33,6 @@ def look_ahead(study: Study) -> None:
         key = repr((recipe, left_out, arm.config["split"]))
         if key not in looked:
             looked[key] = expect_data(recipe, study.run, arm.config["split"], left_out)
-        cut = arm.config["data"]["sampling"]
-        snippets = cut["stream_snippets" if arm.kind == "stream" else "snippets"]
-        expect_sampling(looked[key], Sampling(**sampling(arm.config, snippets)))
         if arm.kind == "stream" and value(arm.config, "weights.source") is not None:
             published = study.plan.job(arm.job).path(study.folder) / "published"
             if published.is_dir():

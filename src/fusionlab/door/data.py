@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from fusionlab.data.module import TwoStreamData
 
 Say = Callable[[str], None]
-YOUNGER = ("crops", "stacking", "subtract_mean", "test", "apart", "delay")  # leaves that old records do not have
 VIDEOS, STORES = "videos", "stores"  # below run.data
 
 
@@ -123,7 +122,10 @@ def sampling(config: Mapping[str, Any], snippets: int) -> dict[str, Any]:
     """How clips are cut, as `Sampling` and the loaders take it; `config` is an arm's or a stream's recipe."""
     how = config["data"]["sampling"]
     stride = how["stride"] if isinstance(how["stride"], int) else tuple(how["stride"])
-    younger = {leaf: value(config, f"data.sampling.{leaf}") for leaf in YOUNGER}
+    younger = {
+        leaf: value(config, f"data.sampling.{leaf}")
+        for leaf in ("crops", "stacking", "subtract_mean", "test", "apart", "delay")
+    }
     return {"snippets": snippets, "fields": how["fields"], "stride": stride, "crop": how["crop"], **younger}
 
 

@@ -10,10 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from fusionlab.data.dataset import expect_sampling
 from fusionlab.data.views import Sampling
+from fusionlab.door.data import refuse_colour
 from fusionlab.door.data import sampling as cut
 from fusionlab.door.examine_store import examine_store
 from fusionlab.door.logger import LOGGERS
+from fusionlab.door.parts import part
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.signature import value
 from fusionlab.results.spec import Spec
@@ -60,9 +63,11 @@ def _data(data: Mapping[str, Any]) -> None:
             got=f"data.sampling.stride={stride}",
             hint="data.sampling.stride=4, or data.sampling.stride=[2,6]",
         )  # fmt: skip
+    ways: list[Sampling] = []
     for snippets in ("snippets", "stream_snippets"):
         _at_least(1, f"data.sampling.{snippets}", sampling[snippets])
         how = Sampling(**cut({"data": data}, sampling[snippets]))
+        ways.append(how)
     if how.bidirectional and not store["backward"]:
         raise UserError(
             "bidirectional stacking needs flow that leads back, which is packed where it is asked for",
@@ -76,6 +81,10 @@ def _data(data: Mapping[str, Any]) -> None:
             hint="data.sampling.validation=0.1",
         )  # fmt: skip
     examine_store(store)
+    dataset = part(data["dataset"])
+    for way in ways:
+        expect_sampling(dataset, way)
+    refuse_colour(dataset, part(store["flow"]))
 
 
 def _towers(config: Mapping[str, Any]) -> None:
