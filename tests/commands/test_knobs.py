@@ -52,6 +52,7 @@ BESIDE = {
     "weights.head": "weights.appearance=a.pt",
     "weights.other_split": "weights.appearance=a.pt",
     "temporal.stride": "temporal.extent=3",
+    "data.dataset.order": "data.sampling.stride=14",
     "data.store.codec.quality": "data.store.codec.frames=jpeg",
     "temporal.weight_a": "fusion=cat",
     "temporal.weight_b": "fusion=cat",

@@ -73,6 +73,6 @@ class Cycle:
                 "these snippets do not fall into neighbouring segments of the cycle",
                 got=f"T {snippets}, τ {low if low == high else f'{low} … {high}'}",
                 allowed=[f"T {self.segments} with τ {self.period} = segment {self.segment} + pause {self.pause}"],
-                hint=f"data.sampling.snippets={self.segments} data.sampling.stride={self.period}; or "
-                f"data.dataset.segments={snippets}",
+                hint=f"data.sampling.snippets={self.segments} data.sampling.stride={self.period}"
+                + (f"; or data.dataset.segments={snippets}" if snippets != self.segments else ""),
             )  # fmt: skip
