@@ -65,13 +65,14 @@ def test_every_quantity_is_asked_of_every_kind(made: tuple[Brush, Store], monkey
     asked = list(proof(*made, FIELDS, lambda _: None))
     assert [(one.quantity, one.visible) for one in asked if "flow around" in one.of] == [
         ("hand or decoy", False), ("place", False), ("motion", True),
-    ] * 2  # fmt: skip
+    ] * 2 + [("motion", True)]  # fmt: skip
     assert [(one.quantity, one.visible) for one in asked if "frame around" in one.of] == [
         ("hand or decoy", True), ("place", True), ("motion", False),
     ] * 2  # fmt: skip
+    assert [(one.quantity, one.visible) for one in asked if "(order)" in one.of] == [("motion", True)]
     assert sum("whole fields" in one.of for one in asked) == 4
     assert [one.of for one in asked if "sense" in one.quantity] == [
-        "one window of flow", "three frames in their order",
+        "one window of flow", "3 frames in their order",
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from fusionlab.results.load import TOGETHER
 from fusionlab.results.rows import Row
 
 KIND = "ceiling"  # of such rows
+ORDER = "order"  # the kind of question that asks for it
 SCORES = "any function of the two streams' scores"
 
 
@@ -32,12 +33,19 @@ def ceiling_rows(rows: Sequence[Row]) -> list[Row]:
             seen.append(_known(row))
             fused.append(row)
     fused.sort(key=lambda row: sum(_known(row).values()))
-    names = ["any fusion"] if len(fused) == 1 else ["any fusion that is blind to order", "any fusion that sees order"]
-    found += zip(names, fused, strict=False)
+    found += [(_fusion(row), row) for row in fused]
     return [
         replace(row, kind=KIND, axes={"system": name}, undone=(), gains={}, surplus=(), paper=None)
         for name, row in _first(found)
     ]
+
+
+def _fusion(row: Row) -> str:
+    """Where a kind of question asks for order, fusions are told apart by whether they see it."""
+    known = _known(row)
+    if ORDER not in known:
+        return "any fusion"
+    return "any fusion that sees order" if known[ORDER] == 1 else "any fusion that is blind to order"
 
 
 def _first(found: Sequence[tuple[str, Row]]) -> list[tuple[str, Row]]:

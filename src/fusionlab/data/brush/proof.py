@@ -5,7 +5,7 @@ estimated and quantised.
                      from a frame  hand or decoy, and which place: seen;   its motion: not
     in whole fields  from flow     the hand's place, and its side: not;   the sense of a cycle from one window: not
                      from frames   the sense of a cycle, of three frames in their order: not
-                     from flow     the sense of a cycle, of three windows in their order: seen (not probed: a fusion is)
+                     from flow     the sense of a cycle, of three windows in their order: seen (by fusions, not by probes)
 
 A quantity that must not be seen is found by neither of two probes (`probes`): no more than 5 points over chance. One
 that must be seen is found by the better of them in 90 of 100 clips.
@@ -85,7 +85,7 @@ def proof(brush: Brush, store: Store, fields: int, say: Callable[[str], None]) -
         seen = look(brush, store, kind, fields)
         say(f"brush: probing {len(seen.flow)} clips that ask for {kind}")
         if kind == "order":
-            yield from _order(seen)
+            yield from _order(seen, brush.knobs.segments)
         else:
             yield from _places(brush, seen, kind)
 
@@ -142,11 +142,17 @@ def _places(brush: Brush, seen: Looks, kind: str) -> Iterator[Probed]:
         yield Probed(name, f"whole fields ({kind})", chance, False, found[name])
 
 
-def _order(seen: Looks) -> Iterator[Probed]:
+def _order(seen: Looks, segments: int) -> Iterator[Probed]:
     clip, flow = np.arange(len(seen.flow)), np.stack(seen.flow)[:, :, 1:-1, 1:-1]
     sense = {"the sense": (np.array(seen.sense), 1 / 2)}
-    one = flow[:, : flow.shape[1] // 3]
-    for of, pictures in (("one window of flow", one), ("three frames in their order", np.stack(seen.frame))):
+    fields = flow.shape[1] // segments
+    motion = {"motion": (np.array(seen.motions).ravel(), 1 / 3)}
+    found = _both(seen.patches("flow")[:, :fields], motion, np.repeat(clip, 2))
+    yield Probed("motion", "flow around a place (order)", 1 / 3, True, found["motion"])
+    for of, pictures in (
+        ("one window of flow", flow[:, :fields]),
+        (f"{segments} frames in their order", np.stack(seen.frame)),
+    ):
         yield Probed("the sense of the cycle", of, 1 / 2, False, _both(pictures, sense, clip)["the sense"])
 
 

@@ -1,0 +1,57 @@
+"""Ceilings as rows: one for each system of the table, exact, and nothing that no arm belongs to."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from fusionlab.results.ceilings import KIND, SCORES, ceiling_rows
+from fusionlab.results.rows import Row, Share
+
+HALF, ONE, THIRD = Fraction(1, 2), Fraction(1), Fraction(1, 3)
+
+
+def row(kind: str, ceilings: dict[str, Fraction], **axes: Any) -> Row:
+    shares = {name: Share(0.4, None, 0.3, 0.5, 10, most, (0.4,)) for name, most in ceilings.items()}
+    shares["all"] = Share(0.4, None, 0.3, 0.5, 20, sum(ceilings.values(), Fraction(0)) / 2, (0.4,))
+    entry = cast(Any, SimpleNamespace(seed=(0,), result={}))
+    return Row(kind, axes, (entry,), (), shares, {}, None, (), None)
+
+
+STREAM = row("stream", {"what": THIRD, "order": HALF}, streams="motion")
+LATE = row("late", {"what": ONE, "order": HALF})
+BLIND = row("fused", {"what": ONE, "order": HALF}, fusion="sum")
+SEES = row("fused", {"what": ONE, "order": ONE}, fusion="sum", temporal="conv3d")
+
+
+def told(*rows: Row) -> list[str]:
+    return [one.method for one in ceiling_rows(rows)]
+
+
+def test_each_system_of_the_table_has_its_row_once() -> None:
+    assert told(STREAM, STREAM, LATE, SEES, SEES) == [
+        "Ceiling: Motion alone", f"Ceiling: {SCORES}", "Ceiling: any fusion that sees order",
+    ]  # fmt: skip
+    found = ceiling_rows([STREAM])
+    assert found[0].kind == KIND and found[0].shares["what"].ceiling == THIRD and not found[0].undone
+
+
+def test_fusions_that_can_know_no_more_than_the_scores_have_no_row_of_their_own() -> None:
+    assert told(LATE, BLIND) == [f"Ceiling: {SCORES}"]
+
+
+def test_fusions_are_told_apart_where_order_is_asked_and_only_there() -> None:
+    binding = row("late", {"binding": HALF, "order": HALF})
+    fused = [row("fused", {"binding": ONE, "order": most}, fusion="sum") for most in (ONE, HALF)]
+    assert told(binding, *fused)[1:] == [
+        "Ceiling: any fusion that is blind to order", "Ceiling: any fusion that sees order",
+    ]  # fmt: skip
+    assert told(row("fused", {"binding": ONE}, fusion="max")) == ["Ceiling: any fusion"]
+
+
+@pytest.mark.parametrize("kind", ["stream", "late", "fused"])
+def test_where_nothing_is_known_there_is_no_row(kind: str) -> None:
+    assert told(row(kind, {}, streams="motion", fusion="sum")) == []
