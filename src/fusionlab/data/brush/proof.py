@@ -5,7 +5,7 @@ estimated and quantised.
                      from a frame  hand or decoy, and which place: seen;   its motion: not
     in whole fields  from flow     the hand's place, and its side: not;   the sense of a cycle from one window: not
                      from frames   the sense of a cycle, of three frames in their order: not
-                     from flow     the sense of a cycle, of three windows in their order: seen (by fusions, not by probes)
+                     from flow     the sense of a cycle, of three windows in their order: seen (by fusions)
 
 A quantity that must not be seen is found by neither of two probes (`probes`): no more than 5 points over chance. One
 that must be seen is found by the better of them in 90 of 100 clips.
