@@ -18,7 +18,8 @@ and y swapped, is a sign, a mirror, the bound or the zero level wrong?
                                       "files": [{"name", "why"}], "remedy", "numbers": {…}}]}
 
 Of brush (python -m fusionlab.doctor data=brush) two probes try to read from its store what must not be seen there, and
-what must: hand, place, motion and the sense of a cycle, from frames and from flow.
+what must: hand, place, motion and the sense of a cycle, from frames and from flow; and from frozen relu5 of trained
+streams, where weights.appearance= and weights.motion= name their files.
 
 The exit code is 0 where nothing is wrong in what was looked at, 1 where something is, 2 for a command that cannot be
 done.

@@ -124,3 +124,39 @@ def test_clips_are_chosen_without_favour(made: tuple[Brush, Store], monkeypatch:
     seen = look(*made, "binding", FIELDS)
     assert len(seen.flow) == 24
     assert {places[0] for places in seen.places} == {0, 1, 2} and {m[0] for m in seen.motions} == {0, 1, 2, 3}
+
+
+def test_cells_of_a_map_are_those_at_the_places() -> None:
+    """A map that says where each of its cells lies, four pixels wide, in the picture of which a border is cut off."""
+    y, x = np.mgrid[0:12, 0:12] * 4 + 1.5 + module.BORDER
+    maps = np.stack([np.stack([x, y])] * 2)
+    centres = [np.array([[14.0, 25.0], [35.0, 24.0]]), np.array([[3.0, 3.0], [24.5, 46.0]])]
+    cells = module._cells(maps, centres)
+    assert cells.shape == (4, 2, 5, 5)
+    for found, centre in zip(cells[:, :, 2, 2], np.concatenate(centres), strict=True):
+        assert (np.abs(found - centre) <= 2.01).all()
+
+
+def test_frozen_streams_are_asked_for_what_must_be_seen(
+    made: tuple[Brush, Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, ...]] = []
+
+    def features(pictures: np.ndarray) -> np.ndarray:
+        seen.append(pictures.shape)
+        return np.zeros((len(pictures), 7, 12, 12), np.float32)
+
+    monkeypatch.setattr(
+        module, "probe", lambda how, pictures, targets, clip: dict.fromkeys(targets, Accuracy(len(clip), len(clip)))
+    )
+    asked = list(proof(*made, FIELDS, lambda _: None, {"motion": features, "appearance": features}))
+    found = [(one.quantity, one.visible, one.holds) for one in asked if "frozen" in one.of]
+    assert found == [("motion", True, True), ("hand or decoy", True, True), ("place", True, True)] * 2
+    assert {shape[1:] for shape in seen} == {(2 * FIELDS, 48, 48), (3, 48, 48)}
+
+
+def test_without_weights_nothing_is_frozen() -> None:
+    from fusionlab.door.compose import tree
+    from fusionlab.door.frozen import frozen
+
+    assert frozen(tree({}).with_leaves({}), Brush()) == {}

@@ -22,7 +22,7 @@ from fusionlab.door.parts import part
 from fusionlab.errors import UserError
 from fusionlab.records.files import safe_join
 from fusionlab.records.signature import value
-from fusionlab.study.recipes import data_recipe
+from fusionlab.study.recipes import STREAMS, data_recipe
 from fusionlab.video.store import Store
 
 if TYPE_CHECKING:
@@ -70,7 +70,11 @@ def examine(
         at |= told["looked_at"]
         apart += told["not_looked_at"]
         if isinstance(dataset, Brush):
-            found = _proof(dataset, store, config["data"]["sampling"]["fields"], say)
+            found = _proof(dataset, store, config, say)
+            if not any(value(config, f"weights.{stream}") for stream in STREAMS):
+                apart.append(
+                    "frozen relu5: weights.appearance=FILE weights.motion=FILE, of trained streams, are probed too"
+                )
             findings += [_told(one) for one in found]
             if page is not None:
                 brush_page.write(page, dataset, store, found, chosen)
@@ -109,10 +113,11 @@ def _flow(
     }
 
 
-def _proof(brush: Brush, store: Store, fields: int, say: Say) -> list[Probed]:
+def _proof(brush: Brush, store: Store, config: Mapping[str, Any], say: Say) -> list[Probed]:
     from fusionlab.data.brush.proof import proof  # torch
+    from fusionlab.door.frozen import frozen
 
-    return list(proof(brush, store, fields, say))
+    return list(proof(brush, store, config["data"]["sampling"]["fields"], say, frozen(config, brush)))
 
 
 def _told(one: Probed) -> Finding:

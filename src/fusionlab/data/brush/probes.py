@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ def convolutional(train: Tensor, targets: dict[str, Tensor], test: Tensor, epoch
 PROBES: dict[str, Guess] = {"linear": linear, "convolutional": convolutional}
 
 
-def probe(how: str, pictures: NDArray[np.uint8], targets: Targets, clip: NDArray[np.int64]) -> dict[str, Accuracy]:
+def probe(how: str, pictures: NDArray[Any], targets: Targets, clip: NDArray[np.int64]) -> dict[str, Accuracy]:
     """How often each target is told from the pictures (n, C, H, W); pictures of one clip stay in one half."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

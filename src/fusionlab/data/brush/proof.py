@@ -13,7 +13,7 @@ that must be seen is found by the better of them in 90 of 100 clips.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from fusionlab.data.brush.brush import Brush
 from fusionlab.data.brush.probes import PROBES, Accuracy, probe
+from fusionlab.data.brush.scene import CROP, SIZE
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
 
@@ -29,7 +30,10 @@ HALF = 11  # half the side of a patch around a place: all of it and a little mor
 SEEN = 0.9  # what must be seen is, in so many
 LEAK = 0.05  # over chance
 CLIPS = 1200  # of each kind, at most: a leak of 5 points is then 3.5 standard deviations or more
+LAYER, NEAR = "relu5", 2  # of a frozen tower; cells to each side of a place
+BORDER = (SIZE - CROP) // 2  # of the picture, around what a tower looks at
 Ints = NDArray[np.int64]
+Features = Callable[[NDArray[np.uint8]], NDArray[Any]]  # pictures (n, C, H, W) -> their maps (n, D, h, w)
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,12 @@ class Looks:
         return np.stack(cut)
 
 
-def proof(brush: Brush, store: Store, fields: int, say: Callable[[str], None]) -> Iterator[Probed]:
-    """Every quantity that this set and this flow can be asked for."""
+def proof(
+    brush: Brush, store: Store, fields: int, say: Callable[[str], None], frozen: Mapping[str, Features] | None = None
+) -> Iterator[Probed]:
+    """Every quantity that this set and this flow can be asked for. `frozen`: of trained streams, what a tower makes of
+    pictures: what must be seen is to be seen there, too.
+    """
     for kind in brush.knobs.kinds:
         if kind in ("how", "still"):  # they ask one stream alone: nothing is hidden from it
             continue
@@ -87,7 +95,7 @@ def proof(brush: Brush, store: Store, fields: int, say: Callable[[str], None]) -
         if kind == "order":
             yield from _order(seen, brush.knobs.segments)
         else:
-            yield from _places(brush, seen, kind)
+            yield from _places(brush, seen, kind, frozen or {})
 
 
 def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
@@ -122,7 +130,7 @@ def _starts(brush: Brush, kind: str, frames: int, fields: int) -> list[int]:
     return [number * cycle.period + (cycle.segment - fields) // 2 for number in range(cycle.segments)]
 
 
-def _places(brush: Brush, seen: Looks, kind: str) -> Iterator[Probed]:
+def _places(brush: Brush, seen: Looks, kind: str, frozen: Mapping[str, Features]) -> Iterator[Probed]:
     clip, words = np.arange(len(seen.flow)), brush.knobs.words
     around = {
         "hand or decoy": (np.tile([0, 1], len(clip)), 1 / 2),
@@ -133,6 +141,14 @@ def _places(brush: Brush, seen: Looks, kind: str) -> Iterator[Probed]:
         found = _both(seen.patches(of), around, np.repeat(clip, 2))
         for name, (_, chance) in around.items():
             yield Probed(name, f"{of} around a place ({kind})", chance, name in visible, found[name])
+        stream = {"flow": "motion", "frame": "appearance"}[of]
+        if stream in frozen:
+            maps = frozen[stream](np.stack(getattr(seen, of))[:, :, BORDER:-BORDER, BORDER:-BORDER])
+            asked = {name: around[name] for name in visible}
+            found = _both(_cells(maps, seen.centres), asked, np.repeat(clip, 2))
+            for name in visible:
+                told = f"frozen {LAYER} of {stream} at a place ({kind})"
+                yield Probed(name, told, around[name][1], True, found[name])
     whole = {
         "the hand's place": (np.array(seen.places)[:, 0], 1 / len(words.places)),
         "the hand's side": (np.array(seen.side), 1 / 2),
@@ -140,6 +156,18 @@ def _places(brush: Brush, seen: Looks, kind: str) -> Iterator[Probed]:
     found = _both(np.stack(seen.flow)[:, :, 1:-1, 1:-1], whole, clip)
     for name, (_, chance) in whole.items():
         yield Probed(name, f"whole fields ({kind})", chance, False, found[name])
+
+
+def _cells(maps: NDArray[Any], centres: Sequence[Any]) -> NDArray[Any]:
+    """The cells of each map around both places, (2 n, D, 2 NEAR + 1, 2 NEAR + 1)."""
+    scale = maps.shape[-1] / CROP
+    padded = np.pad(maps, ((0, 0), (0, 0), (NEAR, NEAR), (NEAR, NEAR)), mode="edge")
+    cut = [
+        one[:, y : y + 2 * NEAR + 1, x : x + 2 * NEAR + 1]
+        for one, two in zip(padded, centres, strict=True)
+        for x, y in np.clip(np.rint((two - BORDER + 0.5) * scale - 0.5).astype(int), 0, maps.shape[-1] - 1)
+    ]
+    return np.stack(cut)
 
 
 def _order(seen: Looks, segments: int) -> Iterator[Probed]:
@@ -157,7 +185,7 @@ def _order(seen: Looks, segments: int) -> Iterator[Probed]:
 
 
 def _both(
-    pictures: NDArray[np.uint8], asked: Mapping[str, tuple[Ints, float]], clip: Ints
+    pictures: NDArray[Any], asked: Mapping[str, tuple[Ints, float]], clip: Ints
 ) -> dict[str, dict[str, Accuracy]]:
     """quantity -> probe -> how often."""
     targets = {name: truth for name, (truth, _) in asked.items()}
