@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
@@ -157,6 +158,12 @@ def dull_hand(lumas: NDArray[np.uint8], hues: NDArray[np.uint8]) -> Planes:
     """A leak: the hand has less contrast than the decoy."""
     dull = render.MIDDLE + 0.15 * (lumas - render.MIDDLE)
     return np.where(hues == HAND, np.rint(dull), lumas).astype(np.uint8), hues
+
+
+def blurred_hand(lumas: NDArray[np.uint8], hues: NDArray[np.uint8]) -> Planes:
+    """A leak: the hand is out of focus."""
+    soft = np.stack([cv2.blur(frame, (7, 7)) for frame in lumas])
+    return np.where(hues == HAND, soft, lumas).astype(np.uint8), hues
 
 
 def place_fixes_position(scene: Scene) -> Scene:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from brush_fakes import (
     Film,
+    PlanesLeak,
+    blurred_hand,
     brighter_hand,
     dull_hand,
     film,
@@ -59,8 +61,9 @@ def test_one_frame_tells_place_and_hand_and_no_motion(how: str, filmed: Film) ->
     assert found["identity"].value > 0.95 and found["place"].value > 0.95, "the probe does read frames"
 
 
-def test_a_hand_of_another_pattern_is_found_in_flow(tmp_path: Path) -> None:
-    leaking = film(tmp_path, 200, planes_leak=dull_hand)
+@pytest.mark.parametrize("leak", [dull_hand, blurred_hand])
+def test_a_hand_of_another_pattern_is_found_in_flow(leak: PlanesLeak, tmp_path: Path) -> None:
+    leaking = film(tmp_path, 200, planes_leak=leak)
     for how in PROBES:
         found = around_places(how, leaking, "flow")["identity"]
         assert not found.at_chance(1 / 2) and found.value > 0.6, f"{how}: {found}"

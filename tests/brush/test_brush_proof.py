@@ -95,6 +95,22 @@ def test_colour_is_refused() -> None:
         refuse_colour(Brush(), flow)
 
 
+def lengths(brush: Brush, frames: dict[str, int]) -> dict[str, set[int]]:
+    """kind -> how long its clips are."""
+    found: dict[str, set[int]] = {}
+    for name, label in brush.videos():
+        found.setdefault(brush.labels[label].kind, set()).add(frames[name])
+    return found
+
+
+def test_clips_of_a_kind_are_all_of_one_length(made: tuple[Brush, Store]) -> None:
+    brush, store = made
+    frames = {name: video.frames for name, video in store.videos.items()}
+    assert lengths(brush, frames) == {"what": {16}, "binding": {16}, "order": {37}, "still": {2}}
+    longer = frames | {name: frames[name] + 1 for name in frames if name.startswith("ScrubTeeth/")}
+    assert len(lengths(brush, longer)["binding"]) == 2, "the planted leak"
+
+
 def test_the_page(made: tuple[Brush, Store], tmp_path: Path) -> None:
     brush, store = made
     found = [
