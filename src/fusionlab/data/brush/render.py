@@ -7,6 +7,8 @@ pattern. `hue` is drawn from the same positions and never changes luma. The plac
 luma at all, so flow cannot see them.
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ from fusionlab.data.brush.scene import GROUND, SHAKE_MOST, SIZE, Scene
 
 DISC = 4.0  # radius of hand and decoy
 MIDDLE = (LOW + HIGH) / 2  # luma around which ground and pattern vary; the pattern just fills LOW … HIGH
+_AXES = np.mgrid[0 : SIZE + 2 * SHAKE_MOST, 0 : SIZE + 2 * SHAKE_MOST].astype(np.float64) - SHAKE_MOST  # y, x
 PAD = SHAKE_MOST  # canvas around the picture: a shaken frame is cut from it, so that no edge shows
 
 
@@ -53,20 +56,29 @@ def _window(path: NDArray[np.float64]) -> tuple[slice, slice]:
 
 
 def _still(scene: Scene, clutter: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Luma and hue of all that stands still: soft blobs of grey, spots in the places' hues, the two places."""
-    draw = np.random.Generator(np.random.Philox(key=scene.ground_seed))
+    """Luma and hue of all that stands still: the ground of the clip's group, and its places."""
+    luma, spots = _ground(scene.ground_seed, clutter, len(scene.words.places))
+    hue = spots.copy()
+    y, x = _AXES
+    for place, (centre_x, centre_y) in zip(scene.place_hues, scene.centres, strict=True):
+        hue[(x - centre_x) ** 2 + (y - centre_y) ** 2 < GROUND**2] = 1 + place
+    return luma, hue
+
+
+@lru_cache(maxsize=64)  # the groups' grounds, which their clips share
+def _ground(seed: int, clutter: int, places: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Soft blobs of grey, and spots in the places' hues."""
+    draw = np.random.Generator(np.random.Philox(key=seed))
     side = SIZE + 2 * PAD
     ground = draw.normal(0, 1, (side + 6, side + 6))
     for _ in range(3):
         ground = (ground[:-2] + ground[1:-1] + ground[2:]) / 3
         ground = (ground[:, :-2] + ground[:, 1:-1] + ground[:, 2:]) / 3
-    y, x = np.mgrid[0:side, 0:side].astype(np.float64) - PAD
+    y, x = _AXES
     hue = np.zeros((side, side), dtype=np.uint8)
     for _ in range(clutter):
         spot_x, spot_y, radius = draw.uniform(0, SIZE), draw.uniform(0, SIZE), draw.uniform(2, 4)
-        hue[(x - spot_x) ** 2 + (y - spot_y) ** 2 < radius**2] = 1 + draw.integers(len(scene.words.places))
-    for place, (centre_x, centre_y) in zip(scene.place_hues, scene.centres, strict=True):
-        hue[(x - centre_x) ** 2 + (y - centre_y) ** 2 < GROUND**2] = 1 + place
+        hue[(x - spot_x) ** 2 + (y - spot_y) ** 2 < radius**2] = 1 + draw.integers(places)
     return MIDDLE + 12 * ground / ground.std(), hue
 
 
