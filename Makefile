@@ -35,7 +35,7 @@ help: ## list the targets (the default)
 
 setup: $(READY) ## make .venv: the pinned packages and this package, editable
 
-demo: $(READY) ## train the streams, the fusions and print the table (about three minutes)
+demo: $(READY) ## train the streams, the fusions and print the table (two to four minutes)
 	@$(PY) -m fusionlab.sweep experiment=demo
 
 test: $(READY) ## the fast tests

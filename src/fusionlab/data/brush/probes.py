@@ -41,11 +41,6 @@ class Accuracy:
         low, high = self.interval
         return f"{100 * self.value:.1f} % [{100 * low:.1f}, {100 * high:.1f}] of {self.n}"
 
-    def at_chance(self, chance: float) -> bool:
-        """Within 5 points of chance, and chance in or near the interval (95 %, of one of several)."""
-        low, high = self.interval
-        return abs(self.value - chance) <= 0.05 and low - 0.02 <= chance <= high + 0.02
-
 
 def linear(train: Tensor, targets: dict[str, Tensor], test: Tensor) -> dict[str, Tensor]:
     """Ridge regression on one-hot classes, dual form; values and sizes, pooled 2×2, are the features."""

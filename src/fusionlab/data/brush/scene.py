@@ -32,7 +32,7 @@ class Scene:
 
     place_hues: tuple[int, ...]  # the place at the hand, the place at the decoy, if there is one
     centres: NDArray[np.float64]  # (2, 2): hand's place, decoy's place; x, y
-    paths: NDArray[np.float64]  # (2, F, 2): hand, decoy; absolute x, y; in a still clip (0, F, 2)
+    paths: NDArray[np.float64]  # (2, F, 2): hand, decoy; absolute x, y; (1, F, 2) or (0, F, 2) where there are fewer
     ground_seed: int  # what clips of one group share: their ground and clutter
     noise_seed: int
     shake: NDArray[np.int64]  # (F, 2): shift of each frame, x, y
