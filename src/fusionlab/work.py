@@ -15,7 +15,7 @@ from fusionlab.errors import UserError
 def main(words: list[str]) -> int:
     """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
     from fusionlab.study.plan import read
-    from fusionlab.study.worker import work
+    from fusionlab.study.worker import Inside, work
 
     known = dict.fromkeys(("--session", "--retries", "--threads", "--job", "--attempt"), True)
     given, rest = flags(words, known)
@@ -32,7 +32,18 @@ def main(words: list[str]) -> int:
     retries = _number("--retries", given.get("--retries", "0"))
     if threads is None:
         threads = max((job.config["trainer"]["threads"] for job in read(study).jobs if job.kind == "stream"), default=1)
-    return work(study, threads=threads, session=given.get("--session"), retries=retries)
+    return work(study, inside=Inside(_load, _inside), threads=threads, session=given.get("--session"), retries=retries)
+
+
+def _load() -> None:
+    """What every training needs."""
+    import fusionlab.door.jobs
+    import fusionlab.door.stages  # noqa: F401
+
+
+def _inside(study: Path, job_id: str, number: int) -> None:
+    """A job, with the errors and the exit status of a verb."""
+    run(lambda _: _job(study, job_id, number), "", argv=[])
 
 
 def _job(study: Path, job_id: str, number: int) -> int:

@@ -2,6 +2,9 @@
 
 A fresh process per job makes every job start alike, and lets a job die (memory, a crash in a decoder) without
 taking the worker with it. A worker that dies takes its child with it, so that nobody trains on unseen.
+
+Importing what a training needs takes longer than many a small job: so the worker imports it, while it waits or before
+its first training, and each training is forked from it. Where it cannot fork, a job is a program of its own.
 """
 
 from __future__ import annotations
@@ -16,11 +19,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO, Protocol
 
 from fusionlab.records.files import disk_errors
 from fusionlab.study.attempt import Attempt
+from fusionlab.study.forked import Forked, can_fork
 from fusionlab.study.ledger import LEASE, Ledger, State
 from fusionlab.study.plan import read
 
@@ -31,6 +37,29 @@ INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
 Argv = Callable[[Path, str, int], list[str]]
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Inside:
+    """How a job runs in a process that is forked from the worker. `load` imports what it needs; `light` are the kinds
+    of jobs that need none of it, and are started as programs.
+    """
+
+    load: Callable[[], object]
+    run: Callable[[Path, str, int], object]
+    light: tuple[str, ...] = ("prepare",)
+
+
+class Child(Protocol):
+    """A job's process, as the worker sees it."""
+
+    pid: int
+    returncode: int | None
+
+    def poll(self) -> int | None: ...
+    def wait(self) -> int: ...
+    def send_signal(self, sig: int, /) -> None: ...
+
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -62,6 +91,7 @@ def work(
     study: str | os.PathLike[str],
     argv: Argv = child_argv,
     *,
+    inside: Inside | None = None,
     threads: int | None = None,
     session: str | None = None,
     retries: int = 0,
@@ -78,7 +108,7 @@ def work(
     """
     folder = Path(study).absolute()
     ledger = Ledger(folder, read(folder), session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s)
-    worker = _Worker(ledger, folder, argv, threads, poll, beat_s, grace_s, say)
+    worker = _Worker(ledger, folder, argv, inside, threads, poll, beat_s, grace_s, say)
     with worker.listening():
         return worker.run()
 
@@ -89,6 +119,7 @@ class _Worker:
         ledger: Ledger,
         study: Path,
         argv: Argv,
+        inside: Inside | None,
         threads: int | None,
         poll: float,
         beat_s: float,
@@ -97,6 +128,8 @@ class _Worker:
     ) -> None:
         self.ledger, self.study, self.argv, self.threads, self.say = ledger, study, argv, threads, say
         self.poll, self.beat_s, self.grace_s = poll, beat_s, grace_s
+        self.inside = inside
+        self.loaded = False
         self.signals = 0
 
     @contextmanager
@@ -119,14 +152,29 @@ class _Worker:
     def run(self) -> int:
         while not self.signals:
             states = self.ledger.states()
+            if self._heavy([job_id for job_id, state in states.items() if state.name == "ready"][:1]):
+                self._load()  # before the claim: nobody beats while it imports
             attempt, job_id = self._take(states)
             if attempt is not None:
                 self._job(job_id, attempt)
             elif not any(state.name in ("ready", "running") for state in states.values()):
                 return self._close(states)
+            elif self._heavy([job_id for job_id, state in states.items() if state.name == "waiting"]):
+                self._load()
             else:
                 time.sleep(min(5 * self.poll, 2.0))
         return INTERRUPTED
+
+    def _heavy(self, jobs: list[str]) -> bool:
+        """Is there something to import for one of these?"""
+        inside = None if self.loaded else self.inside
+        return inside is not None and any(self.ledger.plan.job(job_id).kind not in inside.light for job_id in jobs)
+
+    def _load(self) -> None:
+        assert self.inside is not None
+        os.environ.update(child_environment(self.threads))
+        self.inside.load()
+        self.loaded = True
 
     def _take(self, states: dict[str, State]) -> tuple[Attempt | None, str]:
         for job_id, state in states.items():
@@ -159,15 +207,7 @@ class _Worker:
         with disk_errors(attempt.log):
             log = attempt.log.open("ab")
         with log:
-            child = subprocess.Popen(
-                self.argv(self.study, job_id, attempt.number),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=child_environment(self.threads),
-                start_new_session=True,  # Ctrl-C reaches the worker alone, which ends the child in order
-                preexec_fn=_die_with(os.getpid()),
-            )
+            child = self._started(job_id, attempt.number, log)
         try:
             stopped = self._watch(child, attempt)
         finally:
@@ -181,6 +221,21 @@ class _Worker:
             return self._death(job_id, status)
         return "failed", attempt.reason() if status else "the job ended without publishing a result"
 
+    def _started(self, job_id: str, number: int, log: BinaryIO) -> Child:
+        """In a session of its own: Ctrl-C reaches the worker alone, which ends the child in order."""
+        first, inside = _die_with(os.getpid()), self.inside
+        if self.loaded and inside is not None and self.ledger.plan.job(job_id).kind not in inside.light and can_fork():
+            return Forked(lambda: inside.run(self.study, job_id, number), log, first)
+        return subprocess.Popen(
+            self.argv(self.study, job_id, number),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=child_environment(self.threads),
+            start_new_session=True,
+            preexec_fn=first,
+        )
+
     def _death(self, job_id: str, status: int) -> tuple[str, str]:
         reason = f"killed by {signal.Signals(-status).name}"
         if -status == signal.SIGKILL:
@@ -188,7 +243,7 @@ class _Worker:
         deaths = 1 + self.ledger.count(self.ledger.attempts(job_id), "died")
         return ("failed", f"{reason}, {deaths} times") if deaths > DEATHS else ("died", reason)
 
-    def _watch(self, child: subprocess.Popen[bytes], attempt: Attempt) -> bool:
+    def _watch(self, child: Child, attempt: Attempt) -> bool:
         """Beat until the child has ended; True if we ended it. Left unreaped, its group stays its own."""
         next_beat = time.monotonic() + self.beat_s
         pause, told, kill_at = 0.01, False, float("inf")
@@ -207,13 +262,13 @@ class _Worker:
         return told
 
 
-def _ended(child: subprocess.Popen[bytes]) -> bool:
+def _ended(child: Child) -> bool:
     if not hasattr(os, "waitid"):
         return child.poll() is not None
     return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def _kill_group(child: subprocess.Popen[bytes]) -> None:
+def _kill_group(child: Child) -> None:
     if child.returncode is None:  # unreaped, so the number is still this child's
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
