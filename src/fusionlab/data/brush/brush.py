@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fusionlab.data import memory
 from fusionlab.data.brush.cycle import Cycle
 from fusionlab.data.brush.labels import KINDS, Label, ceilings, labels
 from fusionlab.data.brush.render import render
@@ -215,6 +216,7 @@ def _draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None
     """One task: draw and encode some clips."""
     from fusionlab.video.encode import write
 
+    memory.keep()
     every = labels(knobs.words, knobs.kinds)
     for name, group, label in clips:
         write(folder / name, drawn(knobs, every[label], name, group))

@@ -18,41 +18,58 @@ from fusionlab.data.brush.scene import GROUND, SHAKE_MOST, SIZE, Scene
 DISC = 4.0  # radius of hand and decoy
 MIDDLE = (LOW + HIGH) / 2  # luma around which ground and pattern vary; the pattern just fills LOW … HIGH
 _AXES = np.mgrid[0 : SIZE + 2 * SHAKE_MOST, 0 : SIZE + 2 * SHAKE_MOST].astype(np.float64) - SHAKE_MOST  # y, x
+TOUCHED = int(DISC) + 1  # pixels to each side of a mover's centre that it can touch
+NEAR = 2 * TOUCHED + 1  # side of the square in which it is drawn
+_ROWS, _COLUMNS = np.arange(NEAR)[:, None], np.arange(NEAR)
 PAD = SHAKE_MOST  # canvas around the picture: a shaken frame is cut from it, so that no edge shows
 
 
 def render(scene: Scene, noise: float = 0.0, clutter: int = 0, hue_distance: float = 1.0) -> NDArray[np.uint8]:
     """The clip as RGB (F, SIZE, SIZE, 3)."""
     lumas, hues = planes(scene, noise, clutter)
-    return np.asarray(palette(scene.words.hues, hue_distance, scene.words.turned)[hues, lumas])
+    colours = _packed(scene.words.hues, hue_distance, scene.words.turned)
+    places = hues.astype(np.intp)
+    places <<= 8
+    places |= lumas
+    found = colours.take(places).view(np.uint8).reshape(*places.shape, 4)
+    rgb = np.empty((*places.shape, 3), dtype=np.uint8)
+    for channel in range(3):  # several times as fast as a copy of three bytes out of four
+        rgb[..., channel] = found[..., channel]
+    return rgb
+
+
+@lru_cache(maxsize=8)
+def _packed(hues: int, distance: float, turned: float) -> NDArray[np.uint32]:
+    """The palette as one row of colours of four bytes, which are looked up at once."""
+    table = palette(hues, distance, turned).reshape(-1, 3)
+    return np.pad(table, ((0, 0), (0, 1))).view(np.uint32)[:, 0]
 
 
 def planes(scene: Scene, noise: float = 0.0, clutter: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Luma and hue number of each pixel, both (F, SIZE, SIZE)."""
     ground, hue = _still(scene, clutter)
     frames, movers = scene.paths.shape[1], (scene.words.hand, scene.words.decoy)
-    luma = np.repeat(ground[None], frames, axis=0)
-    hues = np.repeat(hue[None], frames, axis=0)
-    for mover, path in zip(movers, scene.paths, strict=False):  # there may be one or none
-        near = _window(path)  # nothing is drawn elsewhere
-        y, x = (axis - PAD for axis in np.mgrid[near])
-        dx, dy = x - path[:, 0, None, None], y - path[:, 1, None, None]
-        apart = np.sqrt(dx**2 + dy**2)
-        cover = np.clip(DISC + 0.5 - apart, 0, 1)  # soft edge: motion of less than a pixel shows in luma
-        pattern = MIDDLE + 25 * (np.cos(dx) + np.cos(dy))
-        luma[:, *near] = luma[:, *near] * (1 - cover) + pattern * cover
-        hues[:, *near][apart < DISC] = mover
+    luma = np.empty((frames, *ground.shape))
+    hues = np.empty((frames, *ground.shape), dtype=np.uint8)
+    luma[:], hues[:] = ground, hue
+    # Each mover in each frame is drawn in a square around it: (movers, F, NEAR, NEAR).
+    corners = np.clip((scene.paths + (PAD - TOUCHED)).astype(np.intp), 0, SIZE + 2 * PAD - NEAR)
+    x, y = corners[..., 0, None, None] + _COLUMNS, corners[..., 1, None, None] + _ROWS
+    dx, dy = x - PAD - scene.paths[..., 0, None, None], y - PAD - scene.paths[..., 1, None, None]
+    apart = np.sqrt(dx**2 + dy**2)
+    cover = np.minimum(np.maximum(DISC + 0.5 - apart, 0), 1)  # soft edge: motion of less than a pixel shows in luma
+    covered, left, inside = (MIDDLE + 25 * (np.cos(dx) + np.cos(dy))) * cover, 1 - cover, apart < DISC
+    for n, mover in zip(range(len(corners)), movers, strict=False):  # one after the other: squares may overlap
+        near = _each(frames), y[n], x[n]
+        luma[near] = luma[near] * left[n] + covered[n]
+        hues[near] = np.where(inside[n], np.uint8(mover), hues[near])
     if noise:
-        luma = luma + np.random.Generator(np.random.Philox(key=scene.noise_seed)).normal(0, noise, luma.shape)
-    whole = np.clip(np.rint(luma), LOW, HIGH).astype(np.uint8)
-    return _shaken(whole, scene.shake), _shaken(hues, scene.shake)
-
-
-def _window(path: NDArray[np.float64]) -> tuple[slice, slice]:
-    """Rows and columns of the canvas that a mover touches on its path (F, 2)."""
-    first = np.clip(path.min(0) + PAD - DISC - 1, 0, SIZE + 2 * PAD).astype(int)
-    last = np.clip(path.max(0) + PAD + DISC + 2, 0, SIZE + 2 * PAD).astype(int)
-    return slice(first[1], last[1]), slice(first[0], last[0])
+        shades = np.random.Generator(np.random.Philox(key=scene.noise_seed)).standard_normal(luma.shape)
+        shades *= noise
+        luma += shades
+    np.rint(luma, out=luma)
+    np.clip(luma, LOW, HIGH, out=luma)
+    return _shaken(luma.astype(np.uint8), scene.shake), _shaken(hues, scene.shake)
 
 
 def _still(scene: Scene, clutter: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
@@ -82,8 +99,14 @@ def _ground(seed: int, clutter: int, places: int) -> tuple[NDArray[np.float64], 
     return MIDDLE + 12 * ground / ground.std(), hue
 
 
+def _each(frames: int) -> NDArray[np.intp]:
+    return np.arange(frames)[:, None, None]
+
+
 def _shaken(planes: NDArray[np.uint8], shake: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Each frame cut from its canvas at its own shift."""
+    if not shake.any():
+        return planes[:, PAD : PAD + SIZE, PAD : PAD + SIZE]
     cut = [
         plane[PAD + dy : PAD + dy + SIZE, PAD + dx : PAD + dx + SIZE]
         for plane, (dx, dy) in zip(planes, shake, strict=True)
