@@ -35,8 +35,9 @@ help: ## list the targets (the default)
 
 setup: $(READY) ## make .venv: the pinned packages and this package, editable
 
-demo: $(READY) ## train the streams, the fusions and print the table (two to four minutes)
+demo: $(READY) ## how to fuse, and when: train the streams and the fusions, print the tables (two to three minutes)
 	@$(PY) -m fusionlab.sweep experiment=demo
+	@$(PY) -m fusionlab.sweep experiment=demo_order
 
 test: $(READY) ## the fast tests
 	@$(PYTEST) -n $(WORKERS) -m "not slow and not notebook"

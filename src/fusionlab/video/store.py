@@ -23,7 +23,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -191,25 +191,62 @@ def _plain(video: Video) -> dict[str, Any]:
     return {leaf: value for leaf, value in asdict(video).items() if value is not None}
 
 
+@dataclass(frozen=True)
+class Index:
+    """What an index file holds; what is worked out of it, is worked out when it is first asked for."""
+
+    coding: Coding
+    videos: dict[str, Video]
+    rest: dict[str, Any]
+
+    @cached_property
+    def as_hashed(self) -> bool:
+        return content_hash(self.videos, self.rest["made"], self.coding) == self.rest["hash"]
+
+    @cached_property
+    def sizes(self) -> dict[tuple[str, str], int]:
+        """(part, file) -> the bytes that there have to be."""
+        found: dict[tuple[str, str], int] = {}
+        for video in self.videos.values():
+            for file in files_of(video):
+                found[video.part, file] = max(found.get((video.part, file), 0), video.run(file, self.coding).end)
+        return found
+
+
+def _index(file: Path) -> Index:
+    """Read once by a process, which opens a store many times; a file that was written since is another one."""
+    try:
+        now = file.stat()
+    except OSError:
+        return _read_index(file, ())  # which says so
+    return _read_index(file, (now.st_ino, now.st_size, now.st_mtime_ns))
+
+
+@lru_cache(maxsize=4)
+def _read_index(file: Path, _: tuple[int, ...]) -> Index:
+    index = read_json(file)
+    try:
+        assert index["schema"] == SCHEMA
+        videos = {name: Video(**place) for name, place in index.pop("videos").items()}
+        return Index(Coding.named(index["codec"]), videos, index)
+    except (AssertionError, KeyError, TypeError, AttributeError, UserError) as error:
+        hint = "python -m fusionlab.prepare"
+        raise UserError("this store is of another version", got=file.parent, hint=hint) from error
+
+
 class Store:
     """A finished store, opened for reading. Files are opened when first touched, once per process."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        index = read_json(folder / INDEX)
-        try:
-            assert index["schema"] == SCHEMA
-            self.coding = Coding.named(index["codec"])
-            self._codecs = {file: self.coding.codec(file) for file in (FRAMES, FLOW, BACKWARD)}
-            self.videos = {name: Video(**place) for name, place in index["videos"].items()}
-        except (AssertionError, KeyError, TypeError, AttributeError, UserError) as error:
-            hint = "python -m fusionlab.prepare"
-            raise UserError("this store is of another version", got=folder, hint=hint) from error
-        self.made: dict[str, Any] = index["made"]
-        self.recipe: Any = index["recipe"]
-        self.signature: str = index["signature"]
-        self.hash: str = index["hash"]
-        self.notes: dict[str, list[str]] = index.get("notes", {})
+        index = _index(folder / INDEX)
+        self.coding, self.videos = index.coding, index.videos
+        self._codecs = {file: self.coding.codec(file) for file in (FRAMES, FLOW, BACKWARD)}
+        self.made: dict[str, Any] = index.rest["made"]
+        self.recipe: Any = index.rest["recipe"]
+        self.signature: str = index.rest["signature"]
+        self.hash: str = index.rest["hash"]
+        self.notes: dict[str, list[str]] = index.rest.get("notes", {})
         self.bound = float(self.made.get("flow", {}).get("bound", BOUND))
         self._files = PartFiles(folder)
 
@@ -217,14 +254,11 @@ class Store:
     def open(cls, folder: Path) -> Store:
         """The store in a folder, checked: its index is what was hashed, and each part has all its bytes."""
         store = cls(folder)
-        if content_hash(store.videos, store.made, store.coding) != store.hash:
+        index = _index(folder / INDEX)
+        if not index.as_hashed:
             raise UserError("the index of this store does not match its hash", got=folder)
-        sizes: dict[Path, int] = {}
-        for video in store.videos.values():
-            for file in files_of(video):
-                path = folder / video.part / file
-                sizes[path] = max(sizes.get(path, 0), video.run(file, store.coding).end)
-        for path, size in sizes.items():
+        for (part, file), size in index.sizes.items():
+            path = folder / part / file
             if not path.is_file() or path.stat().st_size < size:
                 raise UserError("a part of this store is missing or cut", got=path)
         return store
