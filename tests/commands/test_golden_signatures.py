@@ -43,7 +43,7 @@ def test_an_old_grid_has_its_old_signatures(line: str) -> None:
 
 def test_the_record_of_an_arm_is_that_of_the_same_line_today() -> None:
     """Those of the first experiment, as it was last run."""
-    today = {arm.name: arm.signature for arm in plan_study(["experiment=demo"]).plan.arms}
+    today = {arm.name: arm.signature for arm in plan_study(["experiment=how"]).plan.arms}
     kept = {record["name"]: record for record in map(read_record, find_records(RECORDS))}
     assert set(kept) == set(today)
     assert {name: record["signature"] for name, record in kept.items()} == today

@@ -53,7 +53,8 @@ def test_spellings_of_one_study_are_one_study(say: Say, other: list[str], same: 
 
 
 @pytest.mark.parametrize(
-    "words", [["fusion=sum"], ["fusion=late"], ["streams=motion"], ["seed=0,1"], ["experiment=demo"]]
+    "words",
+    [["fusion=sum"], ["fusion=late"], ["streams=motion"], ["seed=0,1"], ["experiment=demo"], ["experiment=demo_order"]],
 )
 def test_the_baselines_are_in_every_grid(say: Say, words: list[str]) -> None:
     planned = arms(say("plan", *words))
