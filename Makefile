@@ -35,7 +35,7 @@ help: ## list the targets (the default)
 
 setup: $(READY) ## make .venv: the pinned packages and this package, editable
 
-demo: $(READY) ## how to fuse, and when: train the streams and the fusions, print the tables (two to three minutes)
+demo: $(READY) ## how to fuse, and when: streams and fusions trained, two tables (two to three minutes)
 	@$(PY) -m fusionlab.sweep experiment=demo
 	@$(PY) -m fusionlab.sweep experiment=demo_order
 

@@ -6,7 +6,7 @@
 
 Takes six minutes on two cores. Each row names what was measured, the figure, and what it should be; a figure
 beyond it is marked, not hidden. Where the figure has an interval, the interval decides. `rows=` chooses parts:
-start, video, training, networks. Exit code 0: all within; 1: some beyond.
+start, brush, video, training, networks. Exit code 0: all within; 1: some beyond.
 """
 
 from collections.abc import Iterator

@@ -10,6 +10,7 @@ import pytest
 from terminal import FAST, Lab
 
 from fusionlab.records.crash import VARIABLE
+from fusionlab.study.plan import read
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +47,18 @@ def test_alone_equals_in_company(study: Lab, fresh: Lab) -> None:
     company, alone = study.records(), fresh.records()
     assert set(alone) == {CONV, LATE, *STREAMS}
     assert alone == {name: company[name] for name in alone}
+
+
+def test_a_job_that_was_forked_equals_one_that_is_a_program(fresh: Lab) -> None:
+    """The cohort again, from its first step, by a command of its own: what it leaves is compared with what is there."""
+    assert fresh.run(*ALONE).status == 0
+    (cohort,) = (job.id for job in read(fresh.study).jobs if job.kind == "cohort")
+    for checkpoint in fresh.study.rglob("checkpoint.pt"):
+        checkpoint.unlink()
+    again = fresh.run("work", str(fresh.study), "--job", cohort, "--attempt", "2")
+    assert again.status == 0, again.err
+    assert again.out.startswith("epoch 1, "), "from its first step"
+    assert "differs" not in again.out
 
 
 def test_beside_an_arm_that_diverges_which_is_a_user_s_own(study: Lab, fresh: Lab) -> None:

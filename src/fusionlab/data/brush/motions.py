@@ -24,6 +24,11 @@ SLOW, FAST = 0.14, 0.42  # radians a frame: 0.84 and 2.52 pixels a frame
 TURN = 2  # fields between two turns of a rocking hand: any window of TURN + 1 fields or more holds a turn
 
 
+def sign(draw: np.random.Generator) -> float:
+    """-1 or 1: what draw.choice((-1.0, 1.0)) gives, in a fifth of its time."""
+    return (-1.0, 1.0)[int(draw.integers(2))]
+
+
 @dataclass(frozen=True)
 class Motion:
     """One way to move: an angular speed, and whether it keeps its sense."""
@@ -36,13 +41,13 @@ class Motion:
     def angles(self, frames: int, draw: np.random.Generator) -> NDArray[np.float64]:
         """Angle at each frame; draws θ₀, the sense and the phase, always in this order and always all three."""
         start = draw.uniform(0, 2 * np.pi)
-        sense = draw.choice((-1.0, 1.0))
+        sense = sign(draw)
         phase = int(draw.integers(2 * self.turn))
         t = np.arange(frames)
         if self.rocking:
             place = (t + phase) % (2 * self.turn)
             t = np.minimum(place, 2 * self.turn - place)
-        return start + sense * self.speed * t
+        return np.asarray(start + sense * self.speed * t, dtype=np.float64)
 
     def path(self, frames: int, draw: np.random.Generator) -> NDArray[np.float64]:
         """Offsets (frames, 2) from the place: x, y."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fusionlab.data.brush.cycle import Cycle
 from fusionlab.data.brush.labels import Label
-from fusionlab.data.brush.motions import Motion
+from fusionlab.data.brush.motions import Motion, sign
 from fusionlab.data.brush.vocabulary import BRUSH, Vocabulary
 from fusionlab.records.draws import key
 
@@ -66,7 +66,7 @@ def compose(
         ring = len(words.motions)
         any_motion, apart = int(draw.integers(ring)), 1 + int(draw.integers(ring - 1))
         hand_motion = any_motion if label.motion is None else label.motion
-        first = draw.choice((-1.0, 1.0))  # which side the hand is on
+        first = sign(draw)  # which side the hand is on
         middle = SIZE / 2 - 0.5 + draw.integers(-JITTER, JITTER + 1, 2)
         axis = _axis(label.kind, draw)
         centres = middle + REACH * first * np.stack([axis, -axis])
@@ -94,5 +94,5 @@ def _faster(motion: Motion, times: float) -> Motion:
 def _axis(kind: str, draw: np.random.Generator) -> NDArray[np.float64]:
     """From the middle to the one place: what tells the kind. Each is the same in a mirror."""
     if kind == "order":  # either diagonal
-        return np.array([1.0, draw.choice((-1.0, 1.0))]) / np.sqrt(2)
+        return np.array([1.0, sign(draw)]) / np.sqrt(2)
     return np.array([1.0, 0.0]) if kind == "what" else np.array([0.0, 1.0])
