@@ -91,6 +91,23 @@ def test_what_needs_nothing_or_cannot_be_forked_is_a_program(make, kind):
     assert Attempt(study / "jobs" / "a", 1).log.read_text().startswith("publish, threads 3\n")
 
 
+def test_it_can_be_ended_by_its_group_from_the_first_moment(tmp_path):
+    """Else a worker that leaves just then would wait for it for ever."""
+    program = """
+import os, signal, sys, time
+from fusionlab.study.forked import Forked, can_fork
+assert can_fork()
+with open(sys.argv[1], "wb") as log:
+    for _ in range(100):
+        child = Forked(lambda: time.sleep(60), log, None)
+        os.killpg(child.pid, signal.SIGKILL)
+        assert child.poll() in (None, -9)
+        assert child.wait() == child.returncode == child.poll() == -9
+"""
+    words = [sys.executable, "-c", program, str(tmp_path / "log")]
+    subprocess.run(words, check=True, timeout=60, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
 def test_each_way_to_end_is_told_as_that_of_a_program(make):
     deeds = ("publish a failed arm", "publish and die", "die", "fail", "explain", "nothing")
     study = make({deed.replace(" ", "-"): ([], [deed]) for deed in deeds})

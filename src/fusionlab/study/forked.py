@@ -30,9 +30,13 @@ class Forked:
         self.returncode: int | None = None
         sys.stdout.flush()  # or the child would write it once more
         sys.stderr.flush()
+        apart, ready = os.pipe()
         self.pid = os.fork()
         if not self.pid:
-            _child(job, log.fileno(), first)
+            _child(job, log.fileno(), first, ready)
+        os.close(ready)
+        os.read(apart, 1)  # until the child has a group of its own by which it can be ended; or has died
+        os.close(apart)
 
     def poll(self) -> int | None:
         return self._reap(os.WNOHANG)
@@ -54,11 +58,12 @@ class Forked:
         return self.returncode
 
 
-def _child(job: Job, log: int, first: Callable[[], None] | None) -> NoReturn:
-    """Never returns: the stack above it is the worker's."""
+def _child(job: Job, log: int, first: Callable[[], None] | None, ready: int) -> NoReturn:
+    """Never returns: the stack above it is the worker's. `ready` is closed once it is a session of its own."""
     status = 1
     try:
         os.setsid()
+        os.close(ready)
         if first is not None:
             first()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
