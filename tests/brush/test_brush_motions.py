@@ -27,19 +27,15 @@ class Told:
         self.asked.append(("uniform", low, high))
         return self.start
 
-    def choice(self, options: tuple[float, ...]) -> float:
-        self.asked.append(("choice", *sorted(options)))
-        return self.sense
-
     def integers(self, high: int) -> int:
         self.asked.append(("integers", high))
-        return self.phase
+        return SENSES.index(self.sense) if high == 2 else self.phase
 
 
 def angles(motion: Motion, start: float, sense: float, phase: int) -> NDArray[np.float64]:
     told = Told(start, sense, phase)
     found = motion.angles(FRAMES, told)  # type: ignore[arg-type]
-    assert told.asked == [("uniform", 0, 2 * np.pi), ("choice", -1.0, 1.0), ("integers", 2 * TURN)]
+    assert told.asked == [("uniform", 0, 2 * np.pi), ("integers", 2), ("integers", 2 * TURN)]
     return found
 
 
