@@ -32,3 +32,14 @@ def make_plan():
         return Plan.of(command, made, arms)
 
     return make
+
+
+@pytest.fixture
+def make(tmp_path, make_plan):
+    """The folder of a study of such jobs."""
+
+    def made(jobs):
+        make_plan(jobs).write(tmp_path)
+        return tmp_path
+
+    return made

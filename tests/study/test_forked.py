@@ -34,15 +34,6 @@ sys.exit(work(sys.argv[1], child_argv, inside=Inside(load, job, light), threads=
 """
 
 
-@pytest.fixture
-def make(tmp_path, make_plan):
-    def made(jobs):
-        make_plan(jobs).write(tmp_path)
-        return tmp_path
-
-    return made
-
-
 def start(study, kind="forked"):
     words = [sys.executable, "-c", WORKER, str(study), kind]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

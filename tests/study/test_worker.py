@@ -28,15 +28,6 @@ sys.exit(work(sys.argv[1], child_argv, poll=0.05, beat_s=0.1, grace_s=float(sys.
 """
 
 
-@pytest.fixture
-def make(tmp_path, make_plan):
-    def made(jobs):
-        make_plan(jobs).write(tmp_path)
-        return tmp_path
-
-    return made
-
-
 def run(study, argv, **words):
     lines = []
     status = work(study, argv, poll=0.02, say=lines.append, **words)
