@@ -143,7 +143,7 @@ def test_in_several_processes_it_is_the_same(few: None, tmp_path: Path) -> None:
 
 
 def test_it_is_recognised_and_not_made_again(made: Brush, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_draw", None)
+    monkeypatch.setattr(module, "draw", None)
     before = contents(made.root)
     again = Brush(**SMALL)
     again.make(made.root.parent, say=lambda told: pytest.fail(told))
@@ -220,13 +220,13 @@ import os
 from pathlib import Path
 from fusionlab.data.brush import brush
 brush.GROUPS, brush.CHUNK = 3, 10
-draw, done = brush._draw, []
+draw, done = brush.draw, []
 def dies(folder, knobs, clips):
     if done:
         os._exit(9)
     draw(folder, knobs, clips)
     done.append(clips)
-brush._draw = dies
+brush.draw = dies
 brush.Brush(**{SMALL}).make(Path({str(tmp_path)!r}) / "here", say=lambda _: None)
 """
     assert subprocess.run([sys.executable, "-c", dying]).returncode == 9

@@ -28,12 +28,12 @@ from fusionlab.data.dataset import Entry
 from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.processes import in_processes
 from fusionlab.data.ucf101 import UCF101
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, unknown
 from fusionlab.records.files import disk_errors, publish, read_json, write_json, write_text
 from fusionlab.records.lock import alone
 from fusionlab.records.signature import signature
 
-VERSION = 1  # of the drawing: a change of any pixel is a new version, and so another folder and other signatures
+VERSION = 2  # of the drawing: a change of any pixel is a new version, and so another folder and other signatures
 GROUPS = 24  # a third of them is each split's test list
 CHUNK = 60  # clips a task of one process
 MADE = "made.json"
@@ -61,6 +61,7 @@ class Knobs:
     shake: float = 0.0
     hue_distance: float = 1.0
     decoy_speed: float = 1.0  # times the speed that its motion has in a hand
+    exchange: bool = False  # clips with a hand and a decoy go on as the cycle does, and the two may change sides
 
     def __post_init__(self) -> None:
         if self.version != VERSION:
@@ -84,6 +85,8 @@ class Knobs:
                     hint=f"data.dataset.{name}={usual}",
                 )
             object.__setattr__(self, name, type(usual)(got))  # 2 is 2.0: one set, one signature
+        if not isinstance(self.exchange, bool):
+            raise unknown("choice for exchange", str(self.exchange), ["true", "false"], form="data.dataset.exchange={}")
         if not self.kinds:
             raise UserError("brush asks at least one kind of question", got="no clips", hint="data.dataset.what=18")
 
@@ -100,14 +103,15 @@ class Knobs:
     def cycle(self) -> Cycle:
         return Cycle(self.segment, self.pause, self.segments)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether there are clips of segments and pauses."""
+        return self.order > 0 or self.exchange
+
     def recipe(self) -> dict[str, object]:
-        """All that determines the files, as plain data: younger knobs where they are turned, so that a set that was
-        made before them is known again.
-        """
-        younger = {"vocabulary": "brush", "order": 0, "how": 0, "still": 0, "decoy_speed": 1.0}
-        cycle = {} if self.order else vars(self.cycle)
-        kept = {name: one for name, one in vars(self).items() if name not in cycle and one != younger.get(name, ...)}
-        return {"data set": "brush", "groups": GROUPS, **kept}
+        """All that determines the files, as plain data: the cycle where there is one."""
+        without = () if self.goes_on else vars(self.cycle)
+        return {"data set": "brush", "groups": GROUPS, **{k: one for k, one in vars(self).items() if k not in without}}
 
 
 class Brush:
@@ -131,8 +135,8 @@ class Brush:
         return ceilings(system, self.knobs.words, self.knobs.kinds, told=self.knobs.decoy_speed != 1)
 
     def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
-        """Where order is asked, clips show it only if they are cut as the cycle goes."""
-        if self.knobs.order:
+        """Clips of segments and pauses show what they ask only if they are cut as the cycle goes."""
+        if self.knobs.goes_on:
             self.knobs.cycle.expect(snippets, fields, stride)
 
     @property
@@ -189,7 +193,7 @@ class Brush:
         names = [(name, group, label) for label in range(len(self.labels)) for name, group in self._names(label)]
         chunks = [names[at : at + CHUNK] for at in range(0, len(names), CHUNK)]
         say(f"brush: drawing {len(names)} clips in {final.parent}")
-        for _ in in_processes(partial(_draw, attempt, self.knobs), chunks, processes):
+        for _ in in_processes(partial(draw, attempt, self.knobs), chunks, processes):
             pass
         write_text(attempt / "classInd.txt", "".join(f"{n} {name}\n" for n, name in enumerate(self.classes, 1)))
         for split in (1, 2, 3):
@@ -212,14 +216,17 @@ class Brush:
         ]
 
 
-def _draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None:
-    """One task: draw and encode some clips."""
+def draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None:
+    """One task: draw some clips, then encode them. (By turns each would find the other's things in the caches: drawing
+    then takes half as long again.)
+    """
     from fusionlab.video.encode import write
 
     memory.keep()
     every = labels(knobs.words, knobs.kinds)
-    for name, group, label in clips:
-        write(folder / name, drawn(knobs, every[label], name, group))
+    films = [drawn(knobs, every[label], name, group) for name, group, label in clips]
+    for (name, _, _), film in zip(clips, films, strict=True):
+        write(folder / name, film)
 
 
 def drawn(knobs: Knobs, label: Label, name: str, group: int) -> NDArray[np.uint8]:
@@ -229,7 +236,9 @@ def drawn(knobs: Knobs, label: Label, name: str, group: int) -> NDArray[np.uint8
 
 def composed(knobs: Knobs, label: Label, name: str, group: int) -> Scene:
     frames = STILL_FRAMES if label.kind == "still" else knobs.frames
-    return compose(knobs.seed, name, group, label, frames, knobs.shake, knobs.words, knobs.cycle, knobs.decoy_speed)
+    return compose(
+        knobs.seed, name, group, label, frames, knobs.shake, knobs.words, knobs.cycle, knobs.decoy_speed, knobs.exchange
+    )
 
 
 def _sizes(folder: Path) -> dict[str, int]:

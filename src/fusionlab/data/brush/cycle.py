@@ -14,6 +14,11 @@ one segment says nothing of where it is in another, and frames alone know no ord
 
 With snippets a period apart, windows of L ≤ segment fields lie each in a segment of its own, all of each in motion:
 the clip is as long as its segments, and its sampler has segment − L + 1 places to begin at.
+
+The same course is taken by clips that ask for something else, but whose hand and decoy may change sides
+(`data.dataset.exchange`): each keeps its motion and its place, and in the middle of each pause, when both are put down
+anew, a coin says which side either is put on. Frames that come later than their flow by half a pause and more then show
+another state of things by and by, and from a period on one that tells nothing of which motion is whose.
 """
 
 from __future__ import annotations
@@ -24,7 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.data.brush.motions import RADIUS, Motion
+from fusionlab.data.brush.motions import Motion, on_circle
 from fusionlab.errors import UserError
 
 
@@ -44,6 +49,11 @@ class Cycle:
     def frames(self) -> int:
         return (self.segments - 1) * self.period + self.segment + 1
 
+    @property
+    def numbers(self) -> NDArray[np.intp]:
+        """The segment that each frame belongs to: one ends in the middle of the pause behind it."""
+        return (np.arange(self.frames) + self.pause // 2) // self.period
+
     def path(self, motions: Sequence[Motion], sense: int, first: int, draw: np.random.Generator) -> NDArray[np.float64]:
         """Offsets (frames, 2) from the place. `motions`: the three; `first`: which of them the clip begins with."""
         angle = np.empty(self.segments * self.period + 1)
@@ -54,8 +64,7 @@ class Cycle:
             angle[max(begins - half, 0) : begins] = moving[0]  # put down, after the first half of the pause
             angle[begins : begins + self.segment + 1] = moving
             angle[begins + self.segment + 1 : begins + self.period + 1] = moving[-1]
-        angle = angle[: self.frames]
-        return RADIUS * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return on_circle(angle[: self.frames])
 
     def expect(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
         """Raise a `UserError` where clips that are cut in this way do not show the order, or one window shows it."""

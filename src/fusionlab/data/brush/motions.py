@@ -51,8 +51,16 @@ class Motion:
 
     def path(self, frames: int, draw: np.random.Generator) -> NDArray[np.float64]:
         """Offsets (frames, 2) from the place: x, y."""
-        angle = self.angles(frames, draw)
-        return RADIUS * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+        return on_circle(self.angles(frames, draw))
+
+
+def on_circle(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Offsets (frames, 2) from the place at these angles: x, y."""
+    offsets = np.empty((len(angles), 2))
+    np.cos(angles, out=offsets[:, 0])
+    np.sin(angles, out=offsets[:, 1])
+    offsets *= RADIUS
+    return offsets
 
 
 MOTIONS = (

@@ -114,20 +114,24 @@ def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
             else:
                 seen.flow.append(window)
                 seen.frame.append(frame)
-        seen.centres.append(scene.centres)
+        centres = scene.centres_at(_starts(brush, kind, video.frames, fields)[0] + fields // 2)
+        seen.centres.append(centres)
         seen.places.append(scene.place_hues)
         seen.motions.append(scene.motions)
-        seen.side.append(int(scene.centres[0].sum() > scene.centres[1].sum()))
+        seen.side.append(int(centres[0].sum() > centres[1].sum()))
         seen.sense.append(int(brush.labels[label].sense == 1))
     return seen
 
 
 def _starts(brush: Brush, kind: str, frames: int, fields: int) -> list[int]:
-    """First field of each window: one amid the clip; in each segment of a cycle one."""
-    if kind != "order":
-        return [(frames - 1 - fields) // 2]
+    """First field of each window: one amid the clip; in each segment of a cycle one, or in the last where hand and
+    decoy may have changed sides.
+    """
     cycle = brush.knobs.cycle
-    return [number * cycle.period + (cycle.segment - fields) // 2 for number in range(cycle.segments)]
+    segments = [number * cycle.period + (cycle.segment - fields) // 2 for number in range(cycle.segments)]
+    if kind == "order":
+        return segments
+    return segments[-1:] if brush.knobs.exchange else [(frames - 1 - fields) // 2]
 
 
 def _places(brush: Brush, seen: Looks, kind: str, frozen: Mapping[str, Features]) -> Iterator[Probed]:

@@ -31,13 +31,18 @@ class Scene:
     """The drawn clip: positions in pixels (x, y), hues as numbers of places (0 …), per frame where it moves."""
 
     place_hues: tuple[int, ...]  # the place at the hand, the place at the decoy, if there is one
-    centres: NDArray[np.float64]  # (2, 2): hand's place, decoy's place; x, y
+    centres: NDArray[np.float64]  # (2, 2): hand's place, decoy's place, in the first frame; x, y
     paths: NDArray[np.float64]  # (2, F, 2): hand, decoy; absolute x, y; (1, F, 2) or (0, F, 2) where there are fewer
     ground_seed: int  # what clips of one group share: their ground and clutter
     noise_seed: int
     shake: NDArray[np.int64]  # (F, 2): shift of each frame, x, y
     words: Vocabulary = BRUSH
     motions: tuple[int, ...] = ()  # the hand's, the decoy's; of an order clip what the cycle begins with
+    away: NDArray[np.bool_] | None = None  # (F,): whether hand and decoy, with their places, have changed sides
+
+    def centres_at(self, frame: int) -> NDArray[np.float64]:
+        """The hand's place and the decoy's as they lie in a frame."""
+        return self.centres[::-1] if self.away is not None and self.away[frame] else self.centres
 
 
 def compose(
@@ -50,9 +55,13 @@ def compose(
     words: Vocabulary = BRUSH,
     cycle: Cycle | None = None,
     decoy_speed: float = 1.0,
+    exchange: bool = False,
 ) -> Scene:
-    """The scene of clip `name` in `group`. `cycle`: of a clip that asks for order, which is as long as that is."""
+    """The scene of clip `name` in `group`. `cycle`: of a clip that asks for order, or in which hand and decoy may
+    change sides (`exchange`): it is as long as that is.
+    """
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
+    away = None
     hand_place = int(draw.integers(len(words.places))) if label.place is None else label.place
     if label.kind in ("how", "still"):
         places: tuple[int, ...] = (hand_place,)
@@ -72,19 +81,31 @@ def compose(
         centres = middle + REACH * first * np.stack([axis, -axis])
         if label.sense is None:
             motions = (hand_motion, (hand_motion + apart) % ring)
-            hand, decoy = (words.motions[motion] for motion in motions)
-            offsets = [one.path(frames, draw) for one in (hand, _faster(decoy, decoy_speed))]
+            hand, decoy = words.motions[motions[0]], _faster(words.motions[motions[1]], decoy_speed)
+            if exchange:
+                assert cycle is not None
+                offsets = [cycle.path([one], 1, 0, draw) for one in (hand, decoy)]
+                later = [bool(draw.integers(2)) for _ in range(cycle.segments - 1)]
+                away = np.array([False, *later])[cycle.numbers]
+            else:
+                offsets = [one.path(frames, draw) for one in (hand, decoy)]
         else:
             assert cycle is not None
             begins = int(draw.integers(len(words.cycle)))
             motions = (words.cycle[begins],) * 2
             others = [_faster(motion, decoy_speed) for motion in words.in_cycle()]
             offsets = [cycle.path(three, label.sense, begins, draw) for three in (words.in_cycle(), others)]
-        paths = np.stack(offsets) + centres[:, None]
+        paths = np.stack(offsets)
+        if away is None:
+            paths += centres[:, None]
+        else:
+            paths += np.where(away[:, None], centres[::-1, None], centres[:, None])
     frames = paths.shape[1]
     noise_seed = int(draw.integers(2**31))
-    shifts = np.clip(np.rint(shake * draw.normal(0, 1, (frames, 2))), -SHAKE_MOST, SHAKE_MOST).astype(np.int64)
-    return Scene(places, centres, paths, key("brush ground", seed, group), noise_seed, shifts, words, motions)
+    shifts = np.zeros((frames, 2), dtype=np.int64)
+    if shake:
+        shifts[:] = np.clip(np.rint(shake * draw.normal(0, 1, shifts.shape)), -SHAKE_MOST, SHAKE_MOST)
+    return Scene(places, centres, paths, key("brush ground", seed, group), noise_seed, shifts, words, motions, away)
 
 
 def _faster(motion: Motion, times: float) -> Motion:
