@@ -4,9 +4,9 @@
     python -m fusionlab.bench rows=networks
     python -m fusionlab.bench out=experiments/bench/2026-11-21.md
 
-Takes six minutes on two cores. Each row names what was measured, the figure, and what it should be; a figure
+Takes ten minutes on two cores. Each row names what was measured, the figure, and what it should be; a figure
 beyond it is marked, not hidden. Where the figure has an interval, the interval decides. `rows=` chooses parts:
-start, brush, video, training, networks. Exit code 0: all within; 1: some beyond.
+start, brush, video, training, networks, gpu. Exit code 0: all within; 1: some beyond.
 """
 
 from collections.abc import Iterator

@@ -94,7 +94,7 @@ def test_the_interval_decides(row: Row, verdict: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["rows=network"], ["unknown part of the bench", "start, brush, video, training, networks", "rows=networks"]),
+        (["rows=network"], ["unknown part of the bench", "start, brush, video, training, networks, gpu"]),
         (["rows=,"], ["no part of the bench is named", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
         (["rows=start", "rows=training"], ["given twice", "rows=start rows=training"]),

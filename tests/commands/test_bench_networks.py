@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fusionlab.door import bench_networks, by_hand, compiler
+from fusionlab.door import bench_gpu, bench_networks, by_hand, compiler
 from fusionlab.door.bench_networks import CASES, Bench, Case, Tiny
 
 SMALL = Case("tiny", Tiny, 32, 2, 3)
@@ -75,7 +75,13 @@ def test_all_rows_of_a_small_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_networks, "SECONDS", 0.0)
     monkeypatch.setattr(bench_networks, "CASES", {"cpu": (SMALL,), "cuda": (SMALL,)})
     rows = list(bench_networks.rows())
-    assert len(rows) == (10 if torch.cuda.is_available() else 5)
+    assert len(rows) == 5
+    on_gpu = list(bench_gpu.rows())
+    if torch.cuda.is_available():
+        assert len(on_gpu) == 6 and "TF32" in on_gpu[3].what
+        rows += on_gpu
+    else:
+        assert [row.verdict for row in on_gpu] == ["not measured: there is none here"]
     for row in rows:
         if row.figure is None:
             assert row.missing and "compile" in row.what

@@ -1,7 +1,7 @@
 """A fused network's step, forward and backward, against the sum of its parts; and what makes it quicker.
 
 The step is the house's: two towers without gradients up to relu5, conv fusion, the layers above, and their gradients.
-All of it is measured side by side, on the CPU and, where there is one, on the GPU.
+All of it is measured side by side, here on the CPU, in `bench_gpu` on a GPU.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from fusionlab.door.compiler import why_not
 from fusionlab.door.side_by_side import Ratio, side_by_side
 from fusionlab.fusion.conv import Conv
 from fusionlab.temporal.pool2d import Pool2d
+from fusionlab.training.precision import FLOAT32, TF32, settle
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.trunk import Trunk
 
@@ -60,11 +61,14 @@ CASES = {
 
 
 def rows() -> Iterator[Row]:
-    torch.set_num_threads(1)
+    yield from on("cpu")
+
+
+def on(device: str) -> Iterator[Row]:
+    settle({"precision": FLOAT32, "threads": 1})
     memory.keep()
-    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for case in CASES[device]:
-            yield from Bench(case, device).rows()
+    for case in CASES[device]:
+        yield from Bench(case, device).rows()
 
 
 class Bench:
@@ -93,6 +97,8 @@ class Bench:
         yield self._above()
         contiguous = partial(self.by_hand, torch.contiguous_format)
         yield self._row("channels-last frames, of contiguous ones (by hand)", self.by_hand, contiguous)
+        if self.device == "cuda":
+            yield self._row("TF32, of float32", self.tf32, self.fused)
         yield self._row("autocast(bf16), of float32", self.autocast, self.fused)
         yield self._compiled()
 
@@ -103,6 +109,11 @@ class Bench:
 
     def by_hand(self, layout: torch.memory_format = torch.channels_last) -> Tensor:
         return by_hand.loss(self.appearance, self.motion, self.net, self.batch, layout)
+
+    def tf32(self) -> Tensor:
+        """Backwards too: a step ends with the numbers that the next one begins with."""
+        settle({"precision": TF32, "threads": 1})
+        return self.fused()
 
     def autocast(self) -> Tensor:
         with torch.autocast(self.device, torch.bfloat16):
@@ -146,6 +157,7 @@ class Bench:
     def _step(self, loss: Callable[[], Tensor]) -> None:
         self.net.zero_grad(set_to_none=True)
         torch.autograd.backward(loss())
+        settle({"precision": FLOAT32, "threads": 1})
         if self.device == "cuda":
             torch.cuda.synchronize()
 

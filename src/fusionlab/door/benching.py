@@ -13,7 +13,7 @@ from fusionlab import errors
 from fusionlab.door.bench_row import Row
 from fusionlab.records.circumstances import circumstances
 
-PARTS = ("start", "brush", "video", "training", "networks")  # fusionlab.door.bench_x, each with `rows`
+PARTS = ("start", "brush", "video", "training", "networks", "gpu")  # fusionlab.door.bench_x, each with `rows`
 
 
 def chosen(text: str) -> list[str]:

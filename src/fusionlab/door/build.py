@@ -115,3 +115,9 @@ def device(run: Mapping[str, Any]) -> str:
     if asked.startswith("cuda") and not torch.cuda.is_available():
         raise UserError("there is no CUDA device here", got=f"run.device={asked}", hint="run.device=auto")
     return asked
+
+
+def device_name(run: Mapping[str, Any]) -> str:
+    """`cpu`, or what the maker calls the GPU."""
+    found = device(run)
+    return torch.cuda.get_device_name(found) if found.startswith("cuda") else found

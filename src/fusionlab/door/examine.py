@@ -21,7 +21,8 @@ from fusionlab.errors import UserError, unknown
 from fusionlab.records.signature import value
 from fusionlab.results.spec import Spec
 from fusionlab.study.recipes import STREAMS
-from fusionlab.training.recipe import PRECISIONS, recipe
+from fusionlab.training.precision import PRECISIONS
+from fusionlab.training.recipe import recipe
 from fusionlab.two_stream.fused import Above
 
 HEADS = ("keep", "fresh")

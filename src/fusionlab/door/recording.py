@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.backbones.pretrained import Loaded
-from fusionlab.door import logger
+from fusionlab.door import build, logger
 from fusionlab.door.data import Data
 from fusionlab.door.parts import part
 from fusionlab.door.provenance import provenance
@@ -92,7 +92,12 @@ class Recorder:
         self._write(arm, None, status="failed", reason=reason, log=str(self.attempt.log))
 
     def _write(self, arm: Arm, predictions: Predictions | None, **content: Any) -> None:
-        around = {**circumstances(), "seconds": round(time.monotonic() - self.started, 1), "run": dict(self.run)}
+        around = {
+            **circumstances(),
+            "device": build.device_name(self.run),
+            "seconds": round(time.monotonic() - self.started, 1),
+            "run": dict(self.run),
+        }
         record = new_record(
             name=arm.name,
             kind=arm.kind,

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fusionlab.backbones.tower import Tower
 from fusionlab.data import memory
 from fusionlab.door import build
@@ -24,6 +22,7 @@ from fusionlab.study import plan as plans
 from fusionlab.study.plan import Arm, Plan
 from fusionlab.study.recipes import data_recipe
 from fusionlab.training.evaluate import evaluate
+from fusionlab.training.precision import settle
 from fusionlab.training.weights import read_weights
 from fusionlab.two_stream.stream import StreamNet
 from fusionlab.two_stream.trunk import Trunk
@@ -73,7 +72,7 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"
     run = job.config["run"]
-    torch.set_num_threads(arm.config["trainer"]["threads"])
+    settle(arm.config["trainer"])
     memory.keep()
     data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
     return Opened(arm, record, data, *_built(plan, study, arm, data, places[0].parent), run)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
 from fusionlab.data import memory
@@ -26,6 +24,7 @@ from fusionlab.study.recipes import STREAMS, data_recipe
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import evaluate_cohort
 from fusionlab.training.fit import fit
+from fusionlab.training.precision import settle
 from fusionlab.training.recipe import recipe
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
@@ -37,7 +36,7 @@ from fusionlab.two_stream.trunk import Trunk
 def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     run, stream, optim = config["run"], config["stream"], config["optim"]
-    torch.set_num_threads(config["trainer"]["threads"])
+    settle(config["trainer"])
     memory.keep()
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
@@ -80,7 +79,7 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     """Stage two: all arms above the frozen streams, in one pass over the data; then all their scores."""
     config, run = job.config["arms"][0], job.config["run"]
     arms = [plan.arm(name) for name in job.arms]
-    torch.set_num_threads(config["trainer"]["threads"])
+    settle(config["trainer"])
     memory.keep()
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)

@@ -52,6 +52,7 @@ NEUTRAL: dict[str, Leaf] = {
             ("pause", 6),
             ("segments", 3),
             ("decoy_speed", 1.0),
+            ("exchange", False),
         )
     },
     "data.quarantine": [],

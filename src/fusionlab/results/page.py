@@ -70,6 +70,7 @@ def _facts(entries: Sequence[Entry]) -> str:
         "decoder": shared({str(entry.result["decoder"]): None for entry in done if entry.result.get("decoder")}),
         "data": shared({str(entry.result["data"])[:10]: None for entry in done if entry.result.get("data")}),
         "code": shared({str(one["commit"])[:10]: None for one in around if one.get("commit")}),
+        "device": shared({str(one["device"]): None for one in around if one.get("device")}),
         "torch": shared({str(one["torch"]): None for one in packages if one.get("torch")}),
     }
     items = [f"<div><dt>{_text(what)}</dt><dd>{_text(value)}</dd></div>" for what, value in facts.items() if value]

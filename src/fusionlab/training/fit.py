@@ -21,8 +21,8 @@ from fusionlab.errors import UserError
 from fusionlab.records.crash import crash_point
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Batch, Cohort
+from fusionlab.training.precision import FLOAT32, PRECISIONS, of_lightning
 from fusionlab.training.quiet import quiet
-from fusionlab.training.recipe import PRECISIONS
 from fusionlab.training.weights import State, fingerprint
 
 
@@ -105,7 +105,7 @@ def fit(
     *,
     folder: Path | None = None,
     device: str = "cpu",
-    precision: str = "32-true",
+    precision: str = FLOAT32,
     resume_from: Sequence[Path] = (),
     checkpoint_every: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -154,7 +154,7 @@ def trainer(device: str, precision: str, epochs: int, *callbacks: pl.Callback) -
     return pl.Trainer(
         accelerator="gpu" if where.type == "cuda" else where.type,
         devices=[where.index or 0] if where.type == "cuda" else 1,
-        precision=cast(Any, precision),
+        precision=cast(Any, of_lightning(precision)),
         max_epochs=epochs,
         callbacks=list(callbacks),
         plugins=[LightningEnvironment()],

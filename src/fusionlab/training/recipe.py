@@ -10,7 +10,6 @@ from fusionlab.errors import UserError, unknown
 from fusionlab.training.optimiser import OWN_NUMBERS
 from fusionlab.training.schedule import Constant, Schedule, schedule
 
-PRECISIONS = ("32-true", "bf16-mixed")  # float16 would need one loss scale for all arms, which couples them
 SHARED = ("name", "lr", "weight_decay", "batch_size", "epochs", "patience", "clip", "schedule")
 
 

@@ -1,0 +1,30 @@
+"""In which numbers a network is trained.
+
+    32-true      float32, on a GPU too: its convolutions would else be reckoned in TF32, which keeps 10 bits of 23
+    tf32         float32 as a GPU has it at once: the towers several times as fast, results 1e-3 apart
+    bf16-mixed   bfloat16 where autocast says so; weights, and all tests, in float32
+
+On the CPU the first two are the same. A test is reckoned as its arm was trained, but never in bfloat16.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+FLOAT32, TF32, BF16 = "32-true", "tf32", "bf16-mixed"
+PRECISIONS = (FLOAT32, TF32, BF16)  # float16 would need one loss scale for all arms, which couples them
+
+
+def settle(trainer: dict[str, Any]) -> None:
+    """Once in a process, before anything is computed: what a `trainer` says of threads and of float32."""
+    torch.set_num_threads(trainer["threads"])
+    tensor_cores = trainer["precision"] == TF32
+    torch.backends.cudnn.allow_tf32 = tensor_cores
+    torch.backends.cuda.matmul.allow_tf32 = tensor_cores
+
+
+def of_lightning(precision: str) -> str:
+    """What Lightning calls it."""
+    return BF16 if precision == BF16 else FLOAT32
