@@ -1,19 +1,18 @@
-"""Hand and decoy that may change sides: what is seen stays what it was, but frames of another time tell nothing."""
+"""Hand and decoy that change sides: what is seen stays what it was, but frames of another time tell less and less."""
 
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
-from brush_fakes import CONF, DECOY, FIELDS, HAND, exchanged, motion_of
+import yaml
+from brush_fakes import DECOY, FIELDS, HAND, exchanged, motion_of
 from scipy import stats
 
 from fusionlab.data import clips
 from fusionlab.data.brush.brush import Brush, Knobs, composed
-from fusionlab.data.brush.cycle import Cycle
 from fusionlab.data.brush.labels import LABELS
 from fusionlab.data.brush.proof import look
 from fusionlab.data.brush.render import planes
@@ -23,48 +22,55 @@ from fusionlab.errors import UserError
 from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
 
-KNOBS = Knobs(exchange=True)
-CYCLE = Cycle()
-BETWEEN = [n * CYCLE.period - CYCLE.pause // 2 for n in range(1, CYCLE.segments)]  # the first frames of other sides
+CONF = Path(__file__).parents[2] / "conf"
+FRAMES: int = yaml.safe_load((CONF / "data" / "brush_exchange.yaml").read_text(encoding="utf-8"))["dataset"]["frames"]
+DELAYS: list[int] = yaml.safe_load((CONF / "experiment" / "dose_delay.yaml").read_text(encoding="utf-8"))["run"][
+    "grid"
+]["data.sampling.delay"]
+KNOBS = Knobs(exchange=True, frames=FRAMES)
 
 
-def scene(number: int, label: int | None = None) -> Scene:
-    chosen = LABELS[number % len(LABELS) if label is None else label]
-    return composed(KNOBS, chosen, f"v{number}", 1 + number % 24)
+def scene(number: int) -> Scene:
+    return composed(KNOBS, LABELS[number % len(LABELS)], f"v{number}", 1 + number % 24)
 
 
-def sides(one: Scene) -> tuple[bool, ...]:
-    """In each segment: away from where they began?"""
-    assert one.away is not None
-    return tuple(bool(one.away[n * CYCLE.period]) for n in range(CYCLE.segments))
+def moment(one: Scene) -> int:
+    """The first frame of the other sides."""
+    assert one.away is not None and len(one.away) == one.paths.shape[1] == FRAMES
+    return int(one.away.argmax())
 
 
-def test_they_change_sides_in_the_middle_of_a_pause_and_at_no_other_time() -> None:
-    seen = set()
+def test_they_change_sides_once_at_a_moment_that_is_uniform_and_tells_no_class() -> None:
+    drawn = [(number % len(LABELS), scene(number)) for number in range(4000)]
+    for _, one in drawn[:200]:
+        assert one.away is not None and not one.away[0] and one.away[-1] and np.diff(one.away.astype(int)).sum() == 1
+    moments = Counter(moment(one) for _, one in drawn)
+    assert set(moments) == set(range(1, FRAMES))
+    assert stats.chisquare(list(moments.values())).pvalue > 0.001
+    thirds = np.array(
+        [[sum(label == n and moment(one) * 3 // FRAMES == third for label, one in drawn) for third in range(3)]
+         for n in range(len(LABELS))]
+    )  # fmt: skip
+    assert stats.chi2_contingency(thirds).pvalue > 0.001
+
+
+def test_each_keeps_its_motion_before_and_after() -> None:
+    checked = 0
     for number in range(60):
-        away = scene(number).away
-        assert away is not None and len(away) == CYCLE.frames and not away[0]
-        seen |= {at + 1 for at, (one, next_one) in enumerate(pairwise(away.tolist())) if one != next_one}
-    assert seen == set(BETWEEN) == {11, 25}
-
-
-def test_each_keeps_its_motion_in_every_segment_and_rests_between() -> None:
-    for number in range(45):
         one = scene(number)
-        for segment in range(CYCLE.segments):
-            at = segment * CYCLE.period
-            moving = one.paths[:, at : at + CYCLE.segment + 1] - one.centres_at(at)[:, None]
-            assert [motion_of(path) for path in moving] == list(one.motions)
-        for at in BETWEEN:
-            rest = one.paths[:, at - CYCLE.pause // 2 : at], one.paths[:, at : at + CYCLE.pause // 2 + 1]
-            assert all((np.ptp(path, axis=1) == 0).all() for path in rest)
+        at = moment(one)
+        for part, centres in ((one.paths[:, :at], one.centres), (one.paths[:, at:], one.centres[::-1])):
+            if part.shape[1] > 4:
+                checked += 1
+                assert [motion_of(path) for path in part - centres[:, None]] == list(one.motions)
+    assert checked > 60
 
 
 def test_the_places_go_with_the_movers_and_hues_say_which_is_which() -> None:
     for number in range(20):
         one = scene(number)
         hues = planes(one)[1]
-        for frame in range(0, CYCLE.frames, 3):
+        for frame in range(0, FRAMES, 3):
             for mover, (hue, place) in enumerate(zip((HAND, DECOY), one.place_hues, strict=True)):
                 x, y = np.rint(one.paths[mover, frame]).astype(int)
                 assert hues[frame, y, x] == hue
@@ -80,22 +86,26 @@ def test_luma_does_not_say_whose_a_motion_is() -> None:
         assert (planes(one)[1] != planes(exchanged(one))[1]).any(axis=(1, 2)).all()
 
 
-def test_sides_are_a_coin_s_whatever_the_class_so_a_period_later_nothing_is_told() -> None:
-    drawn = [(number % len(LABELS), sides(scene(number))) for number in range(3000)]
-    pairs = Counter(pair for _, one in drawn for pair in pairwise(one[1:]))
-    assert len(pairs) == 4 and stats.chisquare(list(pairs.values())).pvalue > 0.001
-    table = np.array([[sum(label == n and one[1:] == (a, b) for label, one in drawn) for a in (False, True)
-                       for b in (False, True)] for n in range(len(LABELS))])  # fmt: skip
-    assert stats.chi2_contingency(table).pvalue > 0.001
+def test_where_either_lands_on_its_circle_is_drawn_anew() -> None:
+    """So the jump in luma is the same in law whoever is who: no angle before it tells one behind it."""
+    angles = []
+    for number in range(600):
+        one = scene(number)
+        at = moment(one)
+        before, after = one.paths[:, at - 1] - one.centres, one.paths[:, at] - one.centres[::-1]
+        turned = np.arctan2(after[:, 1], after[:, 0]) - np.arctan2(before[::-1, 1], before[::-1, 0])
+        angles.extend((turned % (2 * np.pi)).tolist())
+    assert stats.kstest(np.array(angles) / (2 * np.pi), "uniform").pvalue > 0.001
 
 
-def test_a_tested_window_lies_in_motion_and_frames_are_of_its_time_for_six_frames() -> None:
-    (centre,) = clips.even(CYCLE.frames, 1, FIELDS)
-    window = clips.window(int(centre), CYCLE.frames, FIELDS)
-    begins = CYCLE.period
-    assert begins <= window.start and window.start + window.count <= begins + CYCLE.segment
-    assert (CYCLE.numbers[centre : centre + 7] == 1).all() and CYCLE.numbers[centre + 7] == 2
-    assert centre + CYCLE.period < CYCLE.frames, "a frame that comes a period later is still in the clip"
+def test_a_delay_of_d_frames_finds_them_elsewhere_in_d_of_all_moments() -> None:
+    """The dose, by enumeration of what may be drawn; and each dose of the experiment is still in the clip."""
+    (centre,) = clips.even(FRAMES, 1, FIELDS)
+    first, last = clips.valid_centres(FRAMES, FIELDS)
+    assert centre + max(DELAYS) <= FRAMES - 1 and first + max(DELAYS) <= last
+    for delay in DELAYS:
+        other = sum((centre >= at) != (centre + delay >= at) for at in range(1, FRAMES))
+        assert other == delay, "of FRAMES - 1"
 
 
 def test_without_exchange_nothing_changes() -> None:
@@ -105,29 +115,24 @@ def test_without_exchange_nothing_changes() -> None:
 
 
 def test_the_truth_of_a_probe_is_that_of_its_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frame's patch at the hand's place is the one with the hand in it, in each clip."""
+    """The window lies wholly before or behind the moment, and the frame's patch is where the hand then is."""
     monkeypatch.setattr("fusionlab.data.brush.brush.GROUPS", 3)
-    brush = Brush(what=0, binding=1, exchange=True, clutter=0, noise=0.0)
+    brush = Brush(what=0, binding=1, exchange=True, frames=FRAMES)
     brush.make(tmp_path / "videos", say=lambda _: None)
     store = Store.open(prepare(brush, tmp_path / "stores", Dis(), recipe={"test": 1}, bound=4.0, say=lambda _: None))
     seen = look(brush, store, "binding", FIELDS)
-    scenes = [brush.scene(name, label) for name, label in brush.videos()]
-    assert {sides(one)[-1] for one in scenes} == {False, True}
-    at = (CYCLE.segments - 1) * CYCLE.period + (CYCLE.segment - FIELDS) // 2 + FIELDS // 2
-    for one, centres, frame in zip(scenes, seen.centres, seen.frame, strict=True):
-        hue = planes(one)[1][at]
-        x, y = np.rint(one.paths[0, at]).astype(int)
-        assert hue[y, x] == HAND and np.linalg.norm(one.paths[0, at] - centres[0]) < 7
-        assert frame.shape == (3, *hue.shape)
-
-
-def test_what_is_cut_otherwise_than_the_clips_go_is_told() -> None:
-    brush = Brush(exchange=True)
-    brush.expect_sampling(1, FIELDS, (14, 14))
-    with pytest.raises(UserError, match="neighbouring segments"):
-        brush.expect_sampling(CONF["sampling"]["snippets"], FIELDS, (4, 4))
-    with pytest.raises(UserError, match="window of flow is longer"):
-        brush.expect_sampling(1, CYCLE.pause + 1, (14, 14))
+    names = brush.videos()
+    assert len(names) == len(seen.frame)
+    late = 0
+    for (name, label), centres, frame, flow in zip(names, seen.centres, seen.frame, seen.flow, strict=True):
+        one = brush.scene(name, label)
+        start = FRAMES - 1 - FIELDS if moment(one) <= FRAMES // 2 else 0
+        late += start > 0
+        assert moment(one) <= start or moment(one) > start + FIELDS
+        np.testing.assert_array_equal(frame, store.frames(name, [start + FIELDS // 2])[0].transpose(2, 0, 1))
+        np.testing.assert_array_equal(flow, np.concatenate(list(store.flow(name, start, FIELDS))))
+        assert np.linalg.norm(one.paths[0, start + FIELDS // 2] - centres[0]) < 7
+    assert 0 < late < len(names)
 
 
 @pytest.mark.parametrize("wrong", ["maybe", 1, None])

@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,8 +58,7 @@ class PyAV:
         must_exist(path)
         empty = True
         try:
-            # One real HMDB51 file has a title that is not UTF-8, which is an error by default.
-            with av.open(local(path), metadata_errors="ignore") as container:
+            with opened(path) as container:
                 stream = container.streams.best("video")  # FFmpeg's choice among several, as decord's
                 if not isinstance(stream, av.VideoStream):
                     raise UserError("no video in this file", got=path)
@@ -127,7 +126,7 @@ def video_streams(path: Path) -> int:
     import av
 
     try:
-        with av.open(local(path), metadata_errors="ignore") as container:
+        with opened(path) as container:
             return len(container.streams.video)
     except (av.FFmpegError, OSError):
         return 0
@@ -174,6 +173,14 @@ def three_channels(frame: Frame) -> Frame:
 def local(path: Path) -> str:
     """A name that is a file's, whatever it looks like: FFmpeg takes `http:x.avi` or `concat:a|b` for something else."""
     return str(path.absolute())
+
+
+def opened(path: Path) -> av.container.InputContainer:
+    """A file as PyAV opens it. One real HMDB51 file has a title that is not UTF-8: before PyAV 19 an error by default."""
+    import av
+
+    ignoring: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
+    return av.open(local(path), **ignoring)
 
 
 def must_exist(path: Path) -> None:

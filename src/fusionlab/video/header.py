@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusionlab.video.decode import local
+from fusionlab.video.decode import opened
 from fusionlab.video.timing import several
 
 
@@ -22,7 +22,7 @@ def header(path: Path) -> Header:
     import av
 
     try:
-        with av.open(local(path), metadata_errors="ignore") as container:
+        with opened(path) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, av.VideoStream):
                 return Header()

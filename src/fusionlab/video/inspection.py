@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.video.decode import local, must_exist
+from fusionlab.video.decode import must_exist, opened
 from fusionlab.video.timing import several, timing
 
 # What decoders log where they go on with something else than what the file said.
@@ -89,7 +89,7 @@ def inspect(path: Path) -> Inspection:
 def _walk(av: Any, path: Path, seen: dict[str, Any], notes: list[str]) -> str | None:
     """Decode everything; what stops that is returned."""
     try:
-        with av.open(local(path), metadata_errors="ignore") as container:
+        with opened(path) as container:
             stream = container.streams.best("video")
             if not isinstance(stream, av.VideoStream):
                 return "no video in this file"

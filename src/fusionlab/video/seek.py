@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fusionlab.errors import UserError
-from fusionlab.video.decode import Decord, Frame, PyAV, Reader, local, three_channels, upright, video_streams
+from fusionlab.video.decode import Decord, Frame, PyAV, Reader, local, opened, three_channels, upright, video_streams
 
 NEAR = 8  # frames ahead that are decoded rather than sought
 
@@ -66,7 +66,7 @@ class PyAVSeeker:
         import av
 
         self._av = av
-        self._container = av.open(local(path), metadata_errors="ignore")
+        self._container = opened(path)
         stream = self._container.streams.best("video")
         assert isinstance(stream, av.VideoStream)
         stream.codec_context.thread_count = 1

@@ -12,7 +12,7 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusionlab.video.decode import local
+from fusionlab.video.decode import opened
 
 USUAL_RATE = 25.0  # where a file says none
 
@@ -30,7 +30,7 @@ def timing(path: Path, frames: int) -> Timing:
     """Of a file of which this many frames can be decoded. Packets are looked at, and nothing is decoded."""
     import av
 
-    with av.open(local(path), metadata_errors="ignore") as container:
+    with opened(path) as container:
         stream = container.streams.best("video")
         assert isinstance(stream, av.VideoStream), "a file that was decoded has a video"
         notes = several(len(container.streams.video), stream.index)

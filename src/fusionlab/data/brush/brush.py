@@ -61,7 +61,7 @@ class Knobs:
     shake: float = 0.0
     hue_distance: float = 1.0
     decoy_speed: float = 1.0  # times the speed that its motion has in a hand
-    exchange: bool = False  # clips with a hand and a decoy go on as the cycle does, and the two may change sides
+    exchange: bool = False  # hand and decoy change sides at one moment of the clip, which is drawn
 
     def __post_init__(self) -> None:
         if self.version != VERSION:
@@ -103,14 +103,9 @@ class Knobs:
     def cycle(self) -> Cycle:
         return Cycle(self.segment, self.pause, self.segments)
 
-    @property
-    def goes_on(self) -> bool:
-        """Whether there are clips of segments and pauses."""
-        return self.order > 0 or self.exchange
-
     def recipe(self) -> dict[str, object]:
         """All that determines the files, as plain data: the cycle where there is one."""
-        without = () if self.goes_on else vars(self.cycle)
+        without = () if self.order else vars(self.cycle)
         return {"data set": "brush", "groups": GROUPS, **{k: one for k, one in vars(self).items() if k not in without}}
 
 
@@ -135,8 +130,8 @@ class Brush:
         return ceilings(system, self.knobs.words, self.knobs.kinds, told=self.knobs.decoy_speed != 1)
 
     def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
-        """Clips of segments and pauses show what they ask only if they are cut as the cycle goes."""
-        if self.knobs.goes_on:
+        """Where order is asked, clips show it only if they are cut as the cycle goes."""
+        if self.knobs.order:
             self.knobs.cycle.expect(snippets, fields, stride)
 
     @property

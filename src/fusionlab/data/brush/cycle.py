@@ -14,11 +14,6 @@ one segment says nothing of where it is in another, and frames alone know no ord
 
 With snippets a period apart, windows of L ≤ segment fields lie each in a segment of its own, all of each in motion:
 the clip is as long as its segments, and its sampler has segment − L + 1 places to begin at.
-
-The same course is taken by clips that ask for something else, but whose hand and decoy may change sides
-(`data.dataset.exchange`): each keeps its motion and its place, and in the middle of each pause, when both are put down
-anew, a coin says which side either is put on. Frames that come later than their flow by half a pause and more then show
-another state of things by and by, and from a period on one that tells nothing of which motion is whose.
 """
 
 from __future__ import annotations
@@ -48,11 +43,6 @@ class Cycle:
     @property
     def frames(self) -> int:
         return (self.segments - 1) * self.period + self.segment + 1
-
-    @property
-    def numbers(self) -> NDArray[np.intp]:
-        """The segment that each frame belongs to: one ends in the middle of the pause behind it."""
-        return (np.arange(self.frames) + self.pause // 2) // self.period
 
     def path(self, motions: Sequence[Motion], sense: int, first: int, draw: np.random.Generator) -> NDArray[np.float64]:
         """Offsets (frames, 2) from the place. `motions`: the three; `first`: which of them the clip begins with."""

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from fusionlab.data.brush.brush import Brush
 from fusionlab.data.brush.probes import PROBES, Accuracy, probe
-from fusionlab.data.brush.scene import CROP, SIZE
+from fusionlab.data.brush.scene import CROP, SIZE, Scene
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
 
@@ -105,7 +105,8 @@ def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
     seen = Looks()
     for name, label in chosen:
         scene, video = brush.scene(name, label), store.video(name)
-        for at, start in enumerate(_starts(brush, kind, video.frames, fields)):
+        starts = _starts(brush, kind, video.frames, fields, scene)
+        for at, start in enumerate(starts):
             window = np.concatenate(list(store.flow(name, start, fields)))
             frame = store.frames(name, [start + fields // 2])[0].transpose(2, 0, 1)
             if at:
@@ -114,7 +115,7 @@ def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
             else:
                 seen.flow.append(window)
                 seen.frame.append(frame)
-        centres = scene.centres_at(_starts(brush, kind, video.frames, fields)[0] + fields // 2)
+        centres = scene.centres_at(starts[0] + fields // 2)
         seen.centres.append(centres)
         seen.places.append(scene.place_hues)
         seen.motions.append(scene.motions)
@@ -123,15 +124,17 @@ def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
     return seen
 
 
-def _starts(brush: Brush, kind: str, frames: int, fields: int) -> list[int]:
-    """First field of each window: one amid the clip; in each segment of a cycle one, or in the last where hand and
-    decoy may have changed sides.
+def _starts(brush: Brush, kind: str, frames: int, fields: int, scene: Scene) -> list[int]:
+    """First field of each window: one amid the clip; in each segment of a cycle one; at the one end of the clip that is
+    further from the moment at which hand and decoy change sides.
     """
-    cycle = brush.knobs.cycle
-    segments = [number * cycle.period + (cycle.segment - fields) // 2 for number in range(cycle.segments)]
+    last = frames - 1 - fields
     if kind == "order":
-        return segments
-    return segments[-1:] if brush.knobs.exchange else [(frames - 1 - fields) // 2]
+        cycle = brush.knobs.cycle
+        return [number * cycle.period + (cycle.segment - fields) // 2 for number in range(cycle.segments)]
+    if scene.away is not None:
+        return [last if scene.away[frames // 2] else 0]
+    return [last // 2]
 
 
 def _places(brush: Brush, seen: Looks, kind: str, frozen: Mapping[str, Features]) -> Iterator[Probed]:

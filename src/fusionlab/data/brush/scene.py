@@ -57,8 +57,8 @@ def compose(
     decoy_speed: float = 1.0,
     exchange: bool = False,
 ) -> Scene:
-    """The scene of clip `name` in `group`. `cycle`: of a clip that asks for order, or in which hand and decoy may
-    change sides (`exchange`): it is as long as that is.
+    """The scene of clip `name` in `group`. `cycle`: of a clip that asks for order, which is as long as that is.
+    `exchange`: at one moment hand and decoy change sides, their places with them.
     """
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
     away = None
@@ -82,13 +82,12 @@ def compose(
         if label.sense is None:
             motions = (hand_motion, (hand_motion + apart) % ring)
             hand, decoy = words.motions[motions[0]], _faster(words.motions[motions[1]], decoy_speed)
+            spans = [frames]
             if exchange:
-                assert cycle is not None
-                offsets = [cycle.path([one], 1, 0, draw) for one in (hand, decoy)]
-                later = [bool(draw.integers(2)) for _ in range(cycle.segments - 1)]
-                away = np.array([False, *later])[cycle.numbers]
-            else:
-                offsets = [one.path(frames, draw) for one in (hand, decoy)]
+                moment = 1 + int(draw.integers(frames - 1))
+                away, spans = np.arange(frames) >= moment, [moment, frames - moment]
+            # After it each is put down anew, so that luma shows the same whoever is who.
+            offsets = [np.concatenate([one.path(span, draw) for span in spans]) for one in (hand, decoy)]
         else:
             assert cycle is not None
             begins = int(draw.integers(len(words.cycle)))
