@@ -176,7 +176,7 @@ def local(path: Path) -> str:
 
 
 def opened(path: Path) -> av.container.InputContainer:
-    """A file as PyAV opens it. One real HMDB51 file has a title that is not UTF-8: before PyAV 19 an error by default."""
+    """As PyAV opens it. One real HMDB51 file has a title that is not UTF-8, before PyAV 19 an error by default."""
     import av
 
     ignoring: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
