@@ -72,7 +72,7 @@ def test_a_compiler_that_is_named_is_found(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.slow
 def test_all_rows_of_a_small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench_networks, "SECONDS", 0.0)
+    monkeypatch.setattr(bench_networks, "SECONDS", {"cpu": 0.0, "cuda": 0.0})
     monkeypatch.setattr(bench_networks, "CASES", {"cpu": (SMALL,), "cuda": (SMALL,)})
     rows = list(bench_networks.rows())
     assert len(rows) == 5

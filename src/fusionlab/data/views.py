@@ -15,7 +15,8 @@ Nothing depends on which of the streams are read, nor on what else is in the bat
 
 The streams can be taken apart on purpose, to see what of a fusion hangs on their correspondence: `apart` pixels of the
 square that towers expect, by which a clip's flow is moved up or down (drawn by clip; what leaves on one side comes back
-on the other), and `delay` frames, by which its frames come later than the flow around them.
+on the other), and `delay` frames, by which its frames come later than the flow around them (towards the end of a video,
+earlier).
 """
 
 from __future__ import annotations
@@ -156,9 +157,17 @@ def testing_view(
 
 
 def read_frames(store: Store, name: str, view: View, out: Bytes, delay: int = 0) -> None:
-    """The frames at the centres into `out` (3, T, h, w); or `delay` frames later, at most the last."""
-    times = np.minimum(view.centres + delay, store.video(name).frames - 1) if delay else view.centres
+    """The frames at the centres into `out` (3, T, h, w); or `delay` frames later."""
+    times = later(view.centres, delay, store.video(name).frames)
     view.crop.frames(store.each_frame(name, times), out)
+
+
+def later(times: clips.Times, delay: int, frames: int) -> clips.Times:
+    """So many frames later; where the video ends before, so many earlier, so that the delay is the same all over it. (In
+    a video too short for either, its first or last frame.)
+    """
+    beyond = times + delay >= frames
+    return np.where(beyond & (times >= delay), times - delay, np.minimum(times + delay, frames - 1))
 
 
 def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes) -> None:

@@ -32,7 +32,7 @@ from fusionlab.training.precision import FLOAT32, TF32, settle
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.trunk import Trunk
 
-SECONDS = 8.0  # a comparison
+SECONDS = {"cpu": 8.0, "cuda": 2.0}  # a comparison
 CAREFUL = 3  # times as long where something is promised: the interval has to decide
 CLASSES = 101
 FIELDS = 20  # channels of the motion tower: ten fields of flow
@@ -149,7 +149,7 @@ class Bench:
         return row
 
     def _row(self, what: str, one: Callable[[], Tensor], other: Callable[[], Tensor], most: float | None = None) -> Row:
-        seconds = SECONDS if most is None else CAREFUL * SECONDS
+        seconds = SECONDS[self.device] * (1 if most is None else CAREFUL)
         found: Ratio = side_by_side(partial(self._step, one), partial(self._step, other), seconds)
         what = f"{what}: {self.where}, {found.pairs} pairs"
         return Row(what, found.median, "×", most, found.interval)
