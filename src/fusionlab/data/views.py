@@ -163,8 +163,8 @@ def read_frames(store: Store, name: str, view: View, out: Bytes, delay: int = 0)
 
 
 def later(times: clips.Times, delay: int, frames: int) -> clips.Times:
-    """So many frames later; where the video ends before, so many earlier: the delay is the same all over it. (In a video
-    too short for either, its last frame.)
+    """So many frames later; where the video ends before, so many earlier: the delay is the same all over it. (In one
+    that is too short for either, its last frame.)
     """
     beyond = times + delay >= frames
     return np.where(beyond & (times >= delay), times - delay, np.minimum(times + delay, frames - 1))
