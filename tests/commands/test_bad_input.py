@@ -123,7 +123,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("seed=one", ["seed is a whole number", "seed=0"]),
     ("seed=0.5", ["seed is a whole number"]),
     ("split=0", ["split is a whole number", "split=1"]),
-    ("trainer.precision=16-mixed", ["precision", "32-true, bf16-mixed"]),
+    ("trainer.precision=16-mixed", ["precision", "32-true, tf32, bf16-mixed"]),
     ("trainer.threads=0", ["trainer.threads", "1, 2, …"]),
     ("data.dataset.what=100", ["what", "0 … 99"]),
     ("data.dataset.what=0 data.dataset.binding=0", ["at least one kind", "data.dataset.what=18"]),

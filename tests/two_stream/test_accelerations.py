@@ -23,6 +23,11 @@ from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.net import Features
 from fusionlab.two_stream.trunk import Trunk
 
+# What torch's own compiler warns of when it is imported (2.11), and on a GPU that has TF32 (it is not wanted here).
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:TensorFloat32 tensor cores:UserWarning"),
+]
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 SIZE = 32
 # bf16 keeps 8 bits of a number: each step is off by up to 0.4 %. Seen with the nets below on a CPU: 2.4 % with compact,

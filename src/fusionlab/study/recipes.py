@@ -17,6 +17,8 @@ from typing import Any
 from fusionlab.records.signature import NEUTRAL, signature, value
 
 STREAMS = ("appearance", "motion")
+# What takes the streams apart moves the other one: nothing to a stream alone, which is trained once for all doses.
+NOTHING_TO = {"appearance": ("data.sampling.apart",), "motion": ("data.sampling.delay",)}
 # What arms of one cohort may differ in.
 ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight")
 
@@ -29,6 +31,9 @@ def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
 def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
     """What one trained stream follows from."""
     shared = {part: config[part] for part in ("data", "split", "trainer", "seed")}
+    for leaf in NOTHING_TO[stream]:
+        _, group, name = leaf.split(".")
+        shared["data"] = {**shared["data"], group: {**shared["data"][group], name: NEUTRAL[leaf]}}
     source = value(config, f"weights.{stream}")
     # Where no weights are loaded nothing can become of their classifier.
     weights = {"source": source}

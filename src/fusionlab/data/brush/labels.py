@@ -29,6 +29,10 @@ reaches it. (A fusion of fully connected layers may see more than scores: it is 
 Where the decoy moves at a speed of its own (`decoy_speed`), flow tells whose a motion is: motion alone then knows 1/P
 of binding, and late fusion all of it. That is a leak on purpose, and the ceilings say so.
 
+Where the two change sides (`exchange`), nothing of this changes: each stream sees in each frame what it saw before. But
+a frame that comes d frames after its flow shows the other sides in d of F − 1 clips, so that of binding a fusion at one
+pixel has at most max(1 − d/(F − 1), d/(F − 1)) left where it sees one snippet; a delay is no ceiling's concern here.
+
 A system is blind to order where it treats a clip's snippets as a set: it averages their predictions, or takes maxima
 over all of T. Each stream's own scores are such averages, so late fusion is blind too.
 """
