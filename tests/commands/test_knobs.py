@@ -40,6 +40,7 @@ OTHER: dict[str, Any] = {
     "data.store.codec.frames": "jpeg", "data.store.codec.flow": "lz4", "data.quarantine": "[a.avi]",
     "data.sampling.crops": "jitter", "data.sampling.stacking": "trajectory", "data.sampling.subtract_mean": "true",
     "data.sampling.test": "frame", "data.dataset.vocabulary": "brush2",
+    "data.dataset.exchange": "true",
 }  # fmt: skip
 # Conv fusion needs equal widths: turned together.
 WITH = {

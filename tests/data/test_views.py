@@ -15,6 +15,7 @@ from fusionlab.data.views import (
     TESTS,
     Sampling,
     View,
+    later,
     read_flow,
     read_frames,
 )
@@ -162,6 +163,16 @@ def test_streams_are_taken_apart_by_so_many_pixels_and_frames() -> None:
         np.testing.assert_array_equal(frames[1][0, :, 0, 0], np.minimum(view.centres + 2, 11))
         np.testing.assert_array_equal(frames[1][1:], frames[0][1:])
     assert moved == {-5, 5} and together.down == 0
+
+
+def test_a_delay_is_the_same_all_over_a_video() -> None:
+    times = np.arange(12)
+    np.testing.assert_array_equal(later(times, 0, 12), times)
+    for delay in range(1, 7):
+        moved = later(times, delay, 12)
+        assert (np.abs(moved - times) == delay).all() and moved.min() >= 0 and moved.max() <= 11
+        assert (moved[: 12 - delay] > times[: 12 - delay]).all(), "later, as long as there is a later one"
+    np.testing.assert_array_equal(later(np.arange(3), 5, 3), [2, 2, 2])  # there is no such frame
 
 
 def test_in_a_test_it_follows_from_the_video_alone_which_way_flow_is_moved() -> None:

@@ -91,7 +91,7 @@ def _kinds(rows: Sequence[Row]) -> list[str]:
     notes = [text]
     known = [f"{row.method}: {ceilings}" for row in rows if row.kind != "fused" and (ceilings := _ceilings(row))]
     if known:
-        systems = "; ".join(known)
+        systems = "; ".join(dict.fromkeys(known))  # a baseline of every dose has the same
         notes.append(f"of: the exact share that such a system can reach at best, whatever it learns ({systems}).")
     return notes
 

@@ -1,0 +1,38 @@
+"""What a stage follows from, and what it does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fusionlab.door.compose import tree
+from fusionlab.door.grid import plan_study
+from fusionlab.records.signature import signature
+from fusionlab.study.recipes import NOTHING_TO, STREAMS, arm_recipe, stream_recipe
+
+
+def config(**leaves: Any) -> dict[str, Any]:
+    return tree({"fusion": "sum"}).with_leaves(leaves)
+
+
+@pytest.mark.parametrize(("stream", "other"), [STREAMS, STREAMS[::-1]])
+def test_what_moves_the_other_stream_is_nothing_to_this_one(stream: str, other: str) -> None:
+    for leaf in NOTHING_TO[stream]:
+        plain, moved = config(), config(**{leaf: 4})
+        assert signature(stream_recipe(plain, stream)) == signature(stream_recipe(moved, stream))
+        assert signature(stream_recipe(plain, other)) != signature(stream_recipe(moved, other))
+        assert signature(arm_recipe(plain)) != signature(arm_recipe(moved))
+        assert moved["data"]["sampling"][leaf.rpartition(".")[2]] == 4, "the config is left as it is"
+
+
+def test_a_dose_s_grid_trains_it_once_and_names_it_without_the_dose() -> None:
+    plan = plan_study(["fusion=sum", "data.sampling.apart=0,2,4"]).plan
+    streams = [arm.name for arm in plan.arms if arm.kind == "stream"]
+    assert streams == ["streams=appearance,seed=0"] + [
+        f"streams=motion,data.sampling.apart={n},seed=0" for n in (0, 2, 4)
+    ]
+    assert sum(job.id.startswith("appearance-") for job in plan.jobs) == 1
+    late = [arm for arm in plan.arms if arm.kind == "late"]
+    assert len({arm.config["stage_one"]["appearance"] for arm in late}) == 1
+    assert len({arm.config["stage_one"]["motion"] for arm in late}) == len(late) == 3
