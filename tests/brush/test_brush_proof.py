@@ -21,7 +21,7 @@ from fusionlab.video.flow import Dis, Farneback
 from fusionlab.video.raft import Raft
 from fusionlab.video.store import Store
 
-KINDS = ("what", "binding", "order", "still")
+KINDS = ("what", "binding", "order", "how", "still")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Brush, Store]:
     folder = tmp_path_factory.mktemp("brush")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fusionlab.data.brush.brush.GROUPS", 4)
-        brush = Brush(what=1, binding=1, order=1, still=1)
+        brush = Brush(what=1, binding=1, order=1, how=1, still=1)
         brush.make(folder / "videos", say=lambda _: None)
     final = prepare(brush, folder / "stores", Dis(), recipe={"test": 1}, bound=4.0, say=lambda _: None)
     return brush, Store.open(final)
@@ -65,12 +65,12 @@ def test_every_quantity_is_asked_of_every_kind(made: tuple[Brush, Store], monkey
     asked = list(proof(*made, FIELDS, lambda _: None))
     assert [(one.quantity, one.visible) for one in asked if "flow around" in one.of] == [
         ("hand or decoy", False), ("place", False), ("motion", True),
-    ] * 2 + [("motion", True)]  # fmt: skip
+    ] * 2 + [("motion", True)] + [("place", False), ("motion", True), ("place", False)]  # fmt: skip
     assert [(one.quantity, one.visible) for one in asked if "frame around" in one.of] == [
         ("hand or decoy", True), ("place", True), ("motion", False),
-    ] * 2  # fmt: skip
+    ] * 2 + [("place", True), ("motion", False), ("place", True)]  # fmt: skip
     assert [(one.quantity, one.visible) for one in asked if "(order)" in one.of] == [("motion", True)]
-    assert sum("whole fields" in one.of for one in asked) == 4
+    assert sum("whole fields" in one.of for one in asked) == 4 + 2
     assert [one.of for one in asked if "sense" in one.quantity] == [
         "one window of flow", "3 frames in their order",
     ]  # fmt: skip
@@ -106,7 +106,7 @@ def lengths(brush: Brush, frames: dict[str, int]) -> dict[str, set[int]]:
 def test_clips_of_a_kind_are_all_of_one_length(made: tuple[Brush, Store]) -> None:
     brush, store = made
     frames = {name: video.frames for name, video in store.videos.items()}
-    assert lengths(brush, frames) == {"what": {16}, "binding": {16}, "order": {37}, "still": {2}}
+    assert lengths(brush, frames) == {"what": {16}, "binding": {16}, "order": {37}, "how": {16}, "still": {2}}
     longer = frames | {name: frames[name] + 1 for name in frames if name.startswith("ScrubTeeth/")}
     assert len(lengths(brush, longer)["binding"]) == 2, "the planted leak"
 
@@ -121,8 +121,8 @@ def test_the_page(made: tuple[Brush, Store], tmp_path: Path) -> None:
     for kind in KINDS:
         picture = cv2.imread(str(tmp_path / "page" / f"{kind}.png"))
         assert picture is not None and picture.std() > 10 and f"]({kind}.png)" in page
-    assert "| a fusion that sees order | 1 | 1 | 1 | 1 |" in page
-    assert "| any function of the two streams' scores | 1 | 1/2 | 1/2 | 1 |" in page
+    assert "| a fusion that sees order | 1 | 1 | 1 | 1 | 1 |" in page
+    assert "| any function of the two streams' scores | 1 | 1/2 | 1/2 | 1 | 1 |" in page
     assert "| order | in which sense does the cycle of three motions run? | 2 | 8 |" in page
     assert page.count("**does not hold**") == 1 and page.count(" holds |") == 1
     again = brush_page.write(tmp_path / "again", brush, store, found, "brush").read_text(encoding="utf-8")
@@ -167,7 +167,8 @@ def test_frozen_streams_are_asked_for_what_must_be_seen(
     )
     asked = list(proof(*made, FIELDS, lambda _: None, {"motion": features, "appearance": features}))
     found = [(one.quantity, one.visible, one.holds) for one in asked if "frozen" in one.of]
-    assert found == [("motion", True, True), ("hand or decoy", True, True), ("place", True, True)] * 2
+    of_two = [("motion", True, True), ("hand or decoy", True, True), ("place", True, True)]
+    assert found == [*of_two, *of_two, of_two[0], of_two[2], of_two[2]]  # what, binding, how, still
     assert {shape[1:] for shape in seen} == {(2 * FIELDS, 48, 48), (3, 48, 48)}
 
 

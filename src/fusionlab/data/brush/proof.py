@@ -3,6 +3,7 @@ estimated and quantised.
 
     around a place   from flow     its motion: seen;   hand or decoy, and which place: not
                      from a frame  hand or decoy, and which place: seen;   its motion: not
+                                   (of a clip with a hand alone, or a place alone, what there is of this)
     in whole fields  from flow     the hand's place, and its side: not;   the sense of a cycle from one window: not
                      from frames   the sense of a cycle, of three frames in their order: not
                      from flow     the sense of a cycle, of three windows in their order: seen (by fusions)
@@ -65,7 +66,7 @@ class Looks:
 
     flow: list[Any] = field(default_factory=list)
     frame: list[Any] = field(default_factory=list)
-    centres: list[Any] = field(default_factory=list)  # (2, 2): hand's, decoy's place; x, y
+    centres: list[Any] = field(default_factory=list)  # (2, 2): hand's, decoy's place; x, y; or (1, 2)
     places: list[tuple[int, ...]] = field(default_factory=list)
     motions: list[tuple[int, ...]] = field(default_factory=list)
     side: list[int] = field(default_factory=list)
@@ -88,8 +89,6 @@ def proof(
     pictures: what must be seen is to be seen there, too.
     """
     for kind in brush.knobs.kinds:
-        if kind in ("how", "still"):  # they ask one stream alone: nothing is hidden from it
-            continue
         seen = look(brush, store, kind, fields)
         say(f"brush: probing {len(seen.flow)} clips that ask for {kind}")
         if kind == "order":
@@ -99,12 +98,15 @@ def proof(
 
 
 def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
-    """Clips of a kind from the store, all or at random: a regular choice would favour classes or groups."""
+    """Clips of a kind from the store, all or at random: a regular choice would favour classes or groups. (A still clip
+    has one field.)
+    """
     names = [(name, label) for name, label in brush.videos() if brush.labels[label].kind == kind]
     chosen = sorted(sorted(names, key=lambda entry: key("proof", entry[0]))[:CLIPS])
     seen = Looks()
     for name, label in chosen:
         scene, video = brush.scene(name, label), store.video(name)
+        fields = min(fields, video.frames - 1)
         starts = _starts(brush, kind, video.frames, fields, scene)
         for at, start in enumerate(starts):
             window = np.concatenate(list(store.flow(name, start, fields)))
@@ -119,7 +121,7 @@ def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
         seen.centres.append(centres)
         seen.places.append(scene.place_hues)
         seen.motions.append(scene.motions)
-        seen.side.append(int(centres[0].sum() > centres[1].sum()))
+        seen.side.append(int(centres[0].sum() > centres[-1].sum()))
         seen.sense.append(int(brush.labels[label].sense == 1))
     return seen
 
@@ -138,28 +140,26 @@ def _starts(brush: Brush, kind: str, frames: int, fields: int, scene: Scene) -> 
 
 
 def _places(brush: Brush, seen: Looks, kind: str, frozen: Mapping[str, Features]) -> Iterator[Probed]:
-    clip, words = np.arange(len(seen.flow)), brush.knobs.words
-    around = {
-        "hand or decoy": (np.tile([0, 1], len(clip)), 1 / 2),
-        "place": (np.array(seen.places).ravel(), 1 / len(words.places)),
-        "motion": (np.array(seen.motions).ravel(), 1 / len(words.motions)),
-    }
-    for of, visible in (("flow", ("motion",)), ("frame", ("hand or decoy", "place"))):
-        found = _both(seen.patches(of), around, np.repeat(clip, 2))
+    clip, words, places = np.arange(len(seen.flow)), brush.knobs.words, len(seen.places[0])
+    around = {"place": (np.array(seen.places).ravel(), 1 / len(words.places))}
+    whole = {"the hand's place": (np.array(seen.places)[:, 0], 1 / len(words.places))}
+    if places > 1:
+        around = {"hand or decoy": (np.tile([0, 1], len(clip)), 1 / 2), **around}
+        whole["the hand's side"] = (np.array(seen.side), 1 / 2)
+    if seen.motions[0]:
+        around["motion"] = (np.array(seen.motions).ravel(), 1 / len(words.motions))
+    of_clip = np.repeat(clip, places)
+    for of, shows in (("flow", ("motion",)), ("frame", ("hand or decoy", "place"))):
+        found = _both(seen.patches(of), around, of_clip)
         for name, (_, chance) in around.items():
-            yield Probed(name, f"{of} around a place ({kind})", chance, name in visible, found[name])
+            yield Probed(name, f"{of} around a place ({kind})", chance, name in shows, found[name])
         stream = {"flow": "motion", "frame": "appearance"}[of]
-        if stream in frozen:
+        asked = {name: around[name] for name in shows if name in around}
+        if stream in frozen and asked:
             maps = frozen[stream](np.stack(getattr(seen, of))[:, :, BORDER:-BORDER, BORDER:-BORDER])
-            asked = {name: around[name] for name in visible}
-            found = _both(_cells(maps, seen.centres), asked, np.repeat(clip, 2))
-            for name in visible:
-                told = f"frozen {LAYER} of {stream} at a place ({kind})"
-                yield Probed(name, told, around[name][1], True, found[name])
-    whole = {
-        "the hand's place": (np.array(seen.places)[:, 0], 1 / len(words.places)),
-        "the hand's side": (np.array(seen.side), 1 / 2),
-    }
+            found = _both(_cells(maps, seen.centres), asked, of_clip)
+            for name, (_, chance) in asked.items():
+                yield Probed(name, f"frozen {LAYER} of {stream} at a place ({kind})", chance, True, found[name])
     found = _both(np.stack(seen.flow)[:, :, 1:-1, 1:-1], whole, clip)
     for name, (_, chance) in whole.items():
         yield Probed(name, f"whole fields ({kind})", chance, False, found[name])
