@@ -59,6 +59,16 @@ def test_an_order_clip_is_looked_at_once_in_each_segment(made: tuple[Brush, Stor
     assert (rest > 10).all(), "something moves in every window"
 
 
+def test_a_hand_alone_is_looked_at_twice_and_both_looks_are_of_one_clip(made: tuple[Brush, Store]) -> None:
+    brush, store = made
+    seen = look(brush, store, "how", FIELDS)
+    assert seen.clip == [clip for clip in range(16) for _ in range(2)]
+    names = [name for name, label in brush.videos() if brush.labels[label].kind == "how"]
+    for name, first, last in zip(names, seen.flow[::2], seen.flow[1::2], strict=True):
+        np.testing.assert_array_equal(first, np.concatenate(list(store.flow(name, 0, FIELDS))))
+        np.testing.assert_array_equal(last, np.concatenate(list(store.flow(name, 15 - FIELDS, FIELDS))))
+
+
 def test_every_quantity_is_asked_of_every_kind(made: tuple[Brush, Store], monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"linear": Accuracy(50, 100)}
     monkeypatch.setattr(module, "probe", lambda how, pictures, targets, clip: dict.fromkeys(targets, found["linear"]))

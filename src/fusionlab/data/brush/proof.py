@@ -62,7 +62,7 @@ class Probed:
 
 @dataclass
 class Looks:
-    """Clips of one kind, n of them: flow of one window (n, 2L, H, W), the frame amid it (n, 3, H, W), and the truth."""
+    """Looks at clips of one kind, n of them: flow of a window (n, 2L, H, W), the frame amid it (n, 3, H, W), the truth."""
 
     flow: list[Any] = field(default_factory=list)
     frame: list[Any] = field(default_factory=list)
@@ -71,6 +71,7 @@ class Looks:
     motions: list[tuple[int, ...]] = field(default_factory=list)
     side: list[int] = field(default_factory=list)
     sense: list[int] = field(default_factory=list)
+    clip: list[int] = field(default_factory=list)
 
     def patches(self, of: str) -> NDArray[np.uint8]:
         """The squares around both places, (2 n, …): hand's, decoy's, the next hand's …"""
@@ -104,43 +105,41 @@ def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
     names = [(name, label) for name, label in brush.videos() if brush.labels[label].kind == kind]
     chosen = sorted(sorted(names, key=lambda entry: key("proof", entry[0]))[:CLIPS])
     seen = Looks()
-    for name, label in chosen:
+    for number, (name, label) in enumerate(chosen):
         scene, video = brush.scene(name, label), store.video(name)
         fields = min(fields, video.frames - 1)
-        starts = _starts(brush, kind, video.frames, fields, scene)
-        for at, start in enumerate(starts):
-            window = np.concatenate(list(store.flow(name, start, fields)))
-            frame = store.frames(name, [start + fields // 2])[0].transpose(2, 0, 1)
-            if at:
-                seen.flow[-1] = np.concatenate([seen.flow[-1], window])
-                seen.frame[-1] = np.concatenate([seen.frame[-1], frame])
-            else:
-                seen.flow.append(window)
-                seen.frame.append(frame)
-        centres = scene.centres_at(starts[0] + fields // 2)
-        seen.centres.append(centres)
-        seen.places.append(scene.place_hues)
-        seen.motions.append(scene.motions)
-        seen.side.append(int(centres[0].sum() > centres[-1].sum()))
-        seen.sense.append(int(brush.labels[label].sense == 1))
+        for starts in _windows(brush, kind, video.frames, fields, scene):
+            centres = scene.centres_at(starts[0] + fields // 2)
+            seen.flow.append(np.concatenate([field for start in starts for field in store.flow(name, start, fields)]))
+            frames = store.frames(name, [start + fields // 2 for start in starts])
+            seen.frame.append(np.concatenate([frame.transpose(2, 0, 1) for frame in frames]))
+            seen.centres.append(centres)
+            seen.places.append(scene.place_hues)
+            seen.motions.append(scene.motions)
+            seen.side.append(int(centres[0].sum() > centres[-1].sum()))
+            seen.sense.append(int(brush.labels[label].sense == 1))
+            seen.clip.append(number)
     return seen
 
 
-def _starts(brush: Brush, kind: str, frames: int, fields: int, scene: Scene) -> list[int]:
-    """First field of each window: one amid the clip; in each segment of a cycle one; at the one end of the clip that is
-    further from the moment at which hand and decoy change sides.
+def _windows(brush: Brush, kind: str, frames: int, fields: int, scene: Scene) -> list[list[int]]:
+    """The first fields of the windows that are looked at together, for each look: one amid the clip; one in each
+    segment of a cycle; at the end of the clip that is further from the moment at which hand and decoy change sides. A
+    hand alone, of which there are few clips, is looked at twice.
     """
     last = frames - 1 - fields
     if kind == "order":
         cycle = brush.knobs.cycle
-        return [number * cycle.period + (cycle.segment - fields) // 2 for number in range(cycle.segments)]
+        return [[number * cycle.period + (cycle.segment - fields) // 2 for number in range(cycle.segments)]]
+    if kind == "how" and last >= fields:
+        return [[0], [last]]
     if scene.away is not None:
-        return [last if scene.away[frames // 2] else 0]
-    return [last // 2]
+        return [[last if scene.away[frames // 2] else 0]]
+    return [[last // 2]]
 
 
 def _places(brush: Brush, seen: Looks, kind: str, frozen: Mapping[str, Features]) -> Iterator[Probed]:
-    clip, words, places = np.arange(len(seen.flow)), brush.knobs.words, len(seen.places[0])
+    clip, words, places = np.array(seen.clip), brush.knobs.words, len(seen.places[0])
     around = {"place": (np.array(seen.places).ravel(), 1 / len(words.places))}
     whole = {"the hand's place": (np.array(seen.places)[:, 0], 1 / len(words.places))}
     if places > 1:
@@ -178,7 +177,7 @@ def _cells(maps: NDArray[Any], centres: Sequence[Any]) -> NDArray[Any]:
 
 
 def _order(seen: Looks, segments: int) -> Iterator[Probed]:
-    clip, flow = np.arange(len(seen.flow)), np.stack(seen.flow)[:, :, 1:-1, 1:-1]
+    clip, flow = np.array(seen.clip), np.stack(seen.flow)[:, :, 1:-1, 1:-1]
     sense = {"the sense": (np.array(seen.sense), 1 / 2)}
     fields = flow.shape[1] // segments
     motion = {"motion": (np.array(seen.motions).ravel(), 1 / 3)}
