@@ -62,7 +62,7 @@ class Probed:
 
 @dataclass
 class Looks:
-    """Looks at clips of one kind, n of them: flow of a window (n, 2L, H, W), the frame amid it (n, 3, H, W), the truth."""
+    """Looks at clips of one kind, n of them: a window of flow (n, 2L, H, W), its frame (n, 3, H, W), the truth."""
 
     flow: list[Any] = field(default_factory=list)
     frame: list[Any] = field(default_factory=list)
