@@ -19,6 +19,7 @@ ROWS = {
     "video": [Row("a clip", 0.25, "×", 1 / 3, (0.24, 0.26))],
     "training": [Row("shared", 0.5, "×")],
     "networks": [Row("fused", 1.04, "×", 1.03, (1.02, 1.06)), Row("compiled", None, "×", missing="no C++ compiler")],
+    "gpu": [Row("on a GPU", None, "×", missing="there is none here")],
 }
 
 
@@ -43,7 +44,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
     done = say("bench")
     assert (done.status, done.err, quick) == (1, "", list(benching.PARTS)), "one figure is beyond"
     assert done.out.startswith("`python -m fusionlab.bench`, 20")
-    assert done.out.split("\n")[2:11] == [
+    assert done.out.split("\n")[2:12] == [
         "| what | figure | 95 % | at most | |",
         "|---|---:|---:|---:|---|",
         "| quick | 0.12 s |  | 0.2 s |  |",
@@ -52,6 +53,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
         "| shared | 0.50 × |  |  |  |",
         "| fused | 1.04 × | 1.020 … 1.060 | 1.03 × | undecided |",
         "| compiled |  |  |  | not measured: no C++ compiler |",
+        "| on a GPU |  |  |  | not measured: there is none here |",
         "",
     ]
     assert "in turns" in done.out
