@@ -110,6 +110,14 @@ def test_other_code(study, made):
     assert "bbbbbbbbbb with changes: Conv" in note
 
 
+def test_other_devices(study, made):
+    edit(study, "seed=0", lambda record, _: record["circumstances"].update(device="cpu"))
+    assert not [note for note in made(study).notes if note.startswith(GUARD)], "an older record names none"
+    edit(study, "fusion=conv", lambda record, _: record["circumstances"].update(device="NVIDIA H200"))
+    (note,) = [note for note in made(study).notes if note.startswith(GUARD)]
+    assert "device" in note and "NVIDIA H200: Conv" in note
+
+
 def test_above_a_ceiling_by_more_than_chance(study, made):
     edit(study, "streams=motion", lambda record, _: record["result"]["kinds"]["binding"].update(correct=60))
     (note, *_) = notes_of(made(study), "Motion alone")

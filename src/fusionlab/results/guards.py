@@ -45,6 +45,7 @@ def guards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         *_apart(done, axes, "quarantine", _quarantine),
         *_apart(done, axes, "numbers of test videos", _totals),
         *_apart(done, axes, "code", _commit),
+        *_apart(done, axes, "device", lambda entry: _around(entry).get("device")),
         *_apart(done, axes, "torch", lambda entry: _around(entry).get("packages", {}).get("torch")),
         *_surplus(done),
         *_recipes(done),

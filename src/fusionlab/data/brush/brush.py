@@ -66,7 +66,10 @@ class Knobs:
     def __post_init__(self) -> None:
         if self.version != VERSION:
             raise UserError(
-                "brush is drawn otherwise since", got=f"version {self.version}", allowed=[f"version {VERSION}"]
+                "brush is drawn otherwise since",
+                got=f"version {self.version}",
+                allowed=[f"version {VERSION}"],
+                hint=f"data.dataset.version={VERSION}, another set with other results",
             )
         vocabulary(self.vocabulary)
         for name, low, high in (
