@@ -235,6 +235,22 @@ def test_a_wrong_bound(doctor: Callable[..., tuple[int, dict[str, Any]]], home: 
     assert report["findings"][0]["numbers"]["bound"] == pytest.approx(8 / times, rel=0.1)
 
 
+def test_a_method_that_finds_too_little_is_noted_and_no_wrong_bound(say: Say, tmp_path: Path) -> None:
+    """Searched at half the size brush's small discs hardly move. Of such a store, too, a wrong bound is found. (Of so
+    few clips the probes learn nothing.)
+    """
+    small = ["data.dataset.what=1", "data.dataset.binding=0", f"run.data={tmp_path}", "run.workers=1"]
+    words = ["data=brush", "flow=dis_medium", *small]
+    assert typed("prepare", words) == 0
+    report = json.loads(say("doctor", *words, "--json").out)
+    assert {code for code in wrong(report) if not code.startswith("probe")} == set()
+    (note,) = [one for one in report["findings"] if one["code"] == "flow-length"]
+    assert note["numbers"]["scale by its own method"] == pytest.approx([1, 1, 1], abs=0.05)
+    replant(tmp_path, lambda flow, k: flow[k] / 2)
+    report = json.loads(say("doctor", *words, "--json").out)
+    assert {code for code in wrong(report) if not code.startswith("probe")} == {"flow-bound"}
+
+
 def test_a_wrong_zero(doctor: Callable[..., tuple[int, dict[str, Any]]], home: Path) -> None:
     """Ten levels of v too many."""
     replant(home, lambda flow, k: flow[k] + np.array([0, 10 * 16 / 255], dtype=np.float32)[:, None, None])

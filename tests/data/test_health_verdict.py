@@ -10,8 +10,8 @@ import pytest
 from health_fakes import Scene, wander, warped
 
 from fusionlab.data.health.estimates import Around, around
-from fusionlab.data.health.hypotheses import HYPOTHESES, RIGHT, Evidence, evidence
-from fusionlab.data.health.verdict import OF_SET, OF_VIDEO, Verdict, disagreement, verdict
+from fusionlab.data.health.hypotheses import HYPOTHESES, RIGHT, Evidence, evidence, evidence_again
+from fusionlab.data.health.verdict import OF_SET, OF_VIDEO, Verdict, again, disagreement, verdict
 from fusionlab.video.flow import Dis, Farneback
 from fusionlab.video.quantise import quantise
 from fusionlab.video.tvl1 import TvL1
@@ -89,6 +89,28 @@ def test_a_wrong_bound_is_measured(scenes: list[tuple[Scene, list[Around]]], tim
     found = judged(scenes, lambda scene, k: times * scene.flow[k], bound=20)
     assert found.holds == RIGHT and found.offset(20) == (0, 0)
     assert found.stretch == pytest.approx(times, rel=0.12)
+
+
+@pytest.mark.parametrize("times, bound", [(0.1, 4.0), (0.5, 20.0), (1.0, 20.0)])
+def test_a_method_that_finds_too_little_finds_it_again(
+    scenes: list[tuple[Scene, list[Around]]], times: float, bound: float
+) -> None:
+    """A method that finds a part of each vector; and one of which a part of that part is stored."""
+
+    def short(scene: Scene, k: int) -> np.ndarray:
+        return np.float32(times) * Dis()(scene.frames[k], scene.frames[k + 1])
+
+    def anew(part: float) -> Verdict:
+        found = []
+        for scene, seen in scenes:
+            for k in range(1, len(seen) - 1):
+                field = short(scene, k)
+                found.append(evidence_again("video", quantise(np.float32(part) * field, bound), bound, field))
+        return again(found)
+
+    assert judged(scenes, short, bound).stretch == pytest.approx(times, rel=0.15)
+    assert anew(1).stretch == 1 and anew(1).scale == pytest.approx((1, 1, 1), rel=0.1)
+    assert anew(0.5).stretch == pytest.approx(0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("zero", [(1.0, 0.0), (0.0, -0.5), (-2.0, 3.0)])

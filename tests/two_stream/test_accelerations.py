@@ -43,6 +43,12 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
+def _float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `training.precision` has it: a GPU's convolutions would else take TF32, each memory's in another way."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
+@pytest.fixture(autouse=True)
 def _nothing_compiled(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """All nets share `FusedNet.forward`, of which torch keeps a few compiled versions and no more."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))

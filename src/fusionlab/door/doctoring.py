@@ -23,6 +23,7 @@ from fusionlab.errors import UserError
 from fusionlab.records.files import safe_join
 from fusionlab.records.signature import value
 from fusionlab.study.recipes import STREAMS, data_recipe
+from fusionlab.video.flow import LUMA
 from fusionlab.video.store import Store
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def examine(
         apart.append(why)
     else:
         contents += [(name, f"pixels {store.videos[name].sha256}") for name, _ in entries if name in store.videos]
-        some, told = _flow(entries, looked, store, sample, workers, say)
+        method = part(config["data"]["store"]["flow"])
+        some, told = _flow(entries, looked, store, method, sample, workers, say)
         findings += some
         at |= told["looked_at"]
         apart += told["not_looked_at"]
@@ -92,6 +94,7 @@ def _flow(
     entries: Sequence[Entry],
     looked: Sequence[videos.Looked],
     store: Store,
+    method: Any,
     sample: int,
     workers: int,
     say: Say,
@@ -100,7 +103,14 @@ def _flow(
     chosen = frozenset(spread(names, sample))
     tasks = [fields.Task(store.folder, tuple(some), chosen) for some in _chunks(names, workers)]
     walked = _walk(fields.walk, tasks, len(names), workers, say)
-    found, of_set = flow.findings(walked, store)
+
+    def by_its_method() -> list[fields.Walked]:
+        sound = sorted(one.name for one in walked if one.evidence)
+        again = [fields.Again(store.folder, tuple(some), method) for some in _chunks(sound, workers)]
+        return _walk(fields.walk_again, again, len(sound), workers, say)
+
+    luma = getattr(method, "reads", None) == LUMA  # imported flow has no method, and RAFT would be a matter of hours
+    found, of_set = flow.findings(walked, store, by_its_method if luma else None)
     at = {
         "fields": sum(one.fields for one in walked), "videos estimated anew": len(chosen),
         "pairs of frames compared": sum(len(one.evidence) for one in walked), "store": str(store.folder),

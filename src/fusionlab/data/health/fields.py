@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from fusionlab.data.health.estimates import around
-from fusionlab.data.health.hypotheses import Evidence, evidence
+from fusionlab.data.health.hypotheses import Evidence, evidence, evidence_again
 from fusionlab.data.health.videos import TINY
 from fusionlab.errors import UserError
-from fusionlab.video.flow import gray
+from fusionlab.video.flow import Estimator, gray
+from fusionlab.video.flow import fields as estimated
 from fusionlab.video.quantise import dequantise
 from fusionlab.video.store import Store
 
@@ -34,6 +35,15 @@ class Task:
     folder: Path
     names: tuple[str, ...]
     sampled: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Again:
+    """Some sound videos of a store, and the method that it says it was made by."""
+
+    folder: Path
+    names: tuple[str, ...]
+    estimator: Estimator
 
 
 @dataclass(frozen=True)
@@ -94,11 +104,29 @@ def _compared(store: Store, name: str, skipped: frozenset[int]) -> Iterator[Evid
     """Pairs in a few places of the video; but in very short ones those that have a neighbour on either side."""
     for start, stop in windows(store.video(name).frames):
         estimates = around(gray(store.frames(name, range(start, stop))))
-        inner = range(1, len(estimates) - 1) if len(estimates) > 2 else range(len(estimates))
+        inner = _inner(len(estimates))
         for place in inner:
             if start + place not in skipped:
                 levels = np.asarray(store.flow(name, start + place, 1)[0])
                 yield evidence(name, levels, store.bound, estimates[place])
+
+
+def walk_again(task: Again) -> Iterator[Walked]:
+    """The same pairs, estimated by the method that made the store."""
+    store = Store(task.folder)
+    for name in task.names:
+        video, seen = store.video(name), []
+        for start, stop in windows(video.frames):
+            fields = list(estimated(task.estimator, store.frames(name, range(start, stop))))
+            for place in _inner(len(fields)):
+                levels = np.asarray(store.flow(name, start + place, 1)[0])
+                seen.append(evidence_again(name, levels, store.bound, fields[place]))
+        yield Walked(name, video.frames - 1, evidence=tuple(seen))
+
+
+def _inner(count: int) -> range:
+    """Of so many pairs in sequence those that have a neighbour on either side, or all of very few."""
+    return range(1, count - 1) if count > 2 else range(count)
 
 
 def windows(frames: int) -> Sequence[tuple[int, int]]:

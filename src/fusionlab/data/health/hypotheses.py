@@ -22,6 +22,7 @@ from fusionlab.data.health.estimates import Around, Field, Mask, Trusted
 from fusionlab.video.quantise import dequantise
 
 Vectors = NDArray[np.float32]  # (2, n): u, v
+Indices = NDArray[np.intp]
 RIGHT = "right"
 PLACES = 1500  # that are looked at in a field
 Transformation = Callable[[Around], Trusted | None]  # None: it takes a neighbour that is not known
@@ -60,17 +61,28 @@ class Evidence:
 
 
 def evidence(video: str, levels: NDArray[np.uint8], bound: float, around: Around) -> Evidence:
-    """Of a stored field (2, H, W) in levels and the estimates around it. At the lowest and the highest level flow was
-    clipped: nothing can be said of it.
-    """
-    height, width = levels.shape[1:]
-    step = max(1, int(np.sqrt(height * width / PLACES)))
-    y, x = (axis.ravel() for axis in np.mgrid[step // 2 : height : step, step // 2 : width : step])
-    here = levels[:, y, x]
-    inside = ((here > 0) & (here < 255)).all(axis=0)
+    """Of a stored field (2, H, W) in levels and the estimates around it."""
+    y, x, here, inside = _looked_at(levels)
     might_be = {}
     for name, transformation in HYPOTHESES.items():
         trusted = transformation(around)
         if trusted is not None:
             might_be[name] = (trusted.field[:, y, x], trusted.where[y, x] & inside)
     return Evidence(video, dequantise(here, bound), 2 * bound / 255, might_be)
+
+
+def evidence_again(video: str, levels: NDArray[np.uint8], bound: float, field: Field) -> Evidence:
+    """Of a stored field and what its own method finds anew. The two are the same, wherever it is right or wrong."""
+    y, x, here, inside = _looked_at(levels)
+    return Evidence(video, dequantise(here, bound), 2 * bound / 255, {RIGHT: (field[:, y, x], inside)})
+
+
+def _looked_at(levels: NDArray[np.uint8]) -> tuple[Indices, Indices, NDArray[np.uint8], NDArray[np.bool_]]:
+    """Rows and columns of the places, their levels, and where something can be said: at the lowest and the highest
+    level flow was clipped.
+    """
+    height, width = levels.shape[1:]
+    step = max(1, int(np.sqrt(height * width / PLACES)))
+    y, x = (axis.ravel() for axis in np.mgrid[step // 2 : height : step, step // 2 : width : step])
+    here = levels[:, y, x]
+    return y, x, here, ((here > 0) & (here < 255)).all(axis=0)

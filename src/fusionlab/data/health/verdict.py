@@ -158,9 +158,20 @@ def _ratio(one: Evidence, name: str, zero: Vectors, least: float) -> tuple[NDArr
     return (np.hypot(*(one.stored - zero)) / np.maximum(speed, 1e-6))[moving], speed[moving]
 
 
-def _scale(name: str, seen: Sequence[Evidence], zero: Vectors, how: Strictness) -> Scale | None:
-    """Medians over the slow, middling and fast third of the places that move by a pixel."""
-    found = [_ratio(one, name, zero, 2 * MOVES) for one in seen]
+def again(seen: Sequence[Evidence]) -> Verdict:
+    """Of estimates by the very method that made the store: its scale alone. As the two differ by rounding only, slow
+    places count too, down to some levels.
+    """
+    shift = np.zeros((2, 1), dtype=np.float32)
+    least = max([STILL, *(3 * one.level for one in seen)])
+    return Verdict(scale=_scale(RIGHT, seen, shift, OF_SET, least))
+
+
+def _scale(
+    name: str, seen: Sequence[Evidence], zero: Vectors, how: Strictness, least: float = 2 * MOVES
+) -> Scale | None:
+    """Medians over the slow, middling and fast third of the places that move by a pixel, or what else is `least`."""
+    found = [_ratio(one, name, zero, least) for one in seen]
     if sum(len(ratio) > 0 for ratio, _ in found) < how.pairs:
         return None
     ratio, speed = (np.concatenate(both) for both in zip(*found, strict=True))
