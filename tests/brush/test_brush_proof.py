@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,10 +16,9 @@ from fusionlab.data.brush.probes import Accuracy
 from fusionlab.data.brush.proof import Looks, Probed, look, proof
 from fusionlab.data.prepare import prepare
 from fusionlab.door import brush_page
-from fusionlab.door.data import refuse_colour
+from fusionlab.door.data import refuse_flow
 from fusionlab.errors import UserError
-from fusionlab.video.flow import Dis, Farneback
-from fusionlab.video.raft import Raft
+from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
 
 KINDS = ("what", "binding", "order", "how", "still")
@@ -99,10 +99,23 @@ def test_when_it_holds(right: tuple[int, int], visible: bool, holds: bool) -> No
 
 def test_colour_is_refused() -> None:
     with pytest.raises(UserError, match="RAFT sees colour") as error:
-        refuse_colour(Brush(), Raft())
+        refuse_flow(Brush(), store_of("Raft", "raft"))
     assert error.value.hint == "flow=dis"
-    for flow in (Dis(), Farneback()):
-        refuse_colour(Brush(), flow)
+    for name in ("Dis", "Farneback"):
+        refuse_flow(Brush(), store_of(name))
+
+
+def test_a_search_at_less_than_its_own_size_is_refused() -> None:
+    with pytest.raises(UserError, match="does not see its motions") as error:
+        refuse_flow(Brush(), store_of("Dis", finest_scale=1))
+    assert error.value.hint == "flow=dis, or data.store.size=100 with it"
+    refuse_flow(Brush(), {**store_of("Dis", finest_scale=1), "size": 100})
+    with pytest.raises(UserError, match="does not see its motions"):
+        refuse_flow(Brush(), {**store_of("Dis"), "size": 32})
+
+
+def store_of(name: str, module: str = "flow", **numbers: int) -> dict[str, Any]:
+    return {"flow": {"_target_": f"fusionlab.video.{module}.{name}", **numbers}, "size": None}
 
 
 def lengths(brush: Brush, frames: dict[str, int]) -> dict[str, set[int]]:

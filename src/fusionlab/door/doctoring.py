@@ -17,7 +17,7 @@ from fusionlab.data.prepare import place
 from fusionlab.data.processes import in_processes
 from fusionlab.data.progress import Progress
 from fusionlab.door import brush_page
-from fusionlab.door.data import STORES, VIDEOS, processes, refuse_colour
+from fusionlab.door.data import STORES, VIDEOS, processes, refuse_flow
 from fusionlab.door.parts import part
 from fusionlab.errors import UserError
 from fusionlab.records.files import safe_join
@@ -43,7 +43,7 @@ def examine(
     run = config["run"]
     root, workers = Path(run["data"]), processes(run)
     dataset: Dataset = part(config["data"]["dataset"])
-    refuse_colour(dataset, part(config["data"]["store"]["flow"]))
+    refuse_flow(dataset, config["data"]["store"])
     dataset.make(root / VIDEOS, processes=workers, say=say)
     left_out = frozenset(value(config, "data.quarantine"))
     listed = lists.read(dataset, config["split"])

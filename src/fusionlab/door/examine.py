@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from fusionlab.data.dataset import expect_sampling
 from fusionlab.data.views import Sampling
-from fusionlab.door.data import refuse_colour
+from fusionlab.door.data import refuse_flow
 from fusionlab.door.data import sampling as cut
 from fusionlab.door.examine_store import examine_store
 from fusionlab.door.logger import LOGGERS
@@ -85,7 +85,7 @@ def _data(data: Mapping[str, Any]) -> None:
     dataset = part(data["dataset"])
     for way in ways:
         expect_sampling(dataset, way)
-    refuse_colour(dataset, part(store["flow"]))
+    refuse_flow(dataset, store)
 
 
 def _towers(config: Mapping[str, Any]) -> None:

@@ -85,4 +85,4 @@ def _looked_at(levels: NDArray[np.uint8]) -> tuple[Indices, Indices, NDArray[np.
     step = max(1, int(np.sqrt(height * width / PLACES)))
     y, x = (axis.ravel() for axis in np.mgrid[step // 2 : height : step, step // 2 : width : step])
     here = levels[:, y, x]
-    return y, x, here, ((here > 0) & (here < 255)).all(axis=0)
+    return y, x, here, np.asarray(((here > 0) & (here < 255)).all(axis=0))
