@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from fusionlab.data.brush.scene import Scene, compose
 from fusionlab.data.brush.vocabulary import BRUSH
 
 SYSTEMS = ("appearance", "motion", "late", "fused")
+FRAMES = 4  # of clips with an exchange: 3 moments
 
 
 class Scripted:
@@ -54,15 +56,22 @@ class Outcome:
     """A clip as far as anything can be read from it, with its probability within its kind."""
 
     label: Label
-    hand: tuple[float, ...]  # centre
-    decoy: tuple[float, ...]
+    hand: tuple[tuple[float, ...], ...]  # centre in each frame
+    decoy: tuple[tuple[float, ...], ...]
     places: tuple[int, int]  # the hand's, the decoy's
     motions: tuple[int, int]
     p: Fraction
 
+    def place(self, frame: int) -> Hashable:
+        """What appearance sees in a frame."""
+        return frozenset([(self.hand[frame], self.places[0], "hand"), (self.decoy[frame], self.places[1], "decoy")])
+
+    def motion(self, frame: int) -> Hashable:
+        """What flow shows around it."""
+        return frozenset([(self.hand[frame], self.motions[0]), (self.decoy[frame], self.motions[1])])
+
     def sees(self, system: str) -> Hashable:
-        place = frozenset([(self.hand, self.places[0], "hand"), (self.decoy, self.places[1], "decoy")])
-        motion = frozenset([(self.hand, self.motions[0]), (self.decoy, self.motions[1])])
+        place, motion = (tuple(look(frame) for frame in range(len(self.hand))) for look in (self.place, self.motion))
         return {"appearance": place, "motion": motion, "fused": (place, motion)}[system]
 
 
@@ -82,12 +91,16 @@ def scripts(run: Callable[[Scripted], None]) -> Iterator[Fraction]:
         script = [*chosen[:-1], chosen[-1] + 1] if chosen else None
 
 
-def outcomes(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
-    """The joint distribution of all that `compose` draws; a motion's path is a constant that names it."""
-    named = [
+@lru_cache
+def outcomes(exchange: bool) -> list[Outcome]:
+    """The joint distribution of all that `compose` draws; a motion's path is a constant that names it. Of clips of one
+    frame, which stands for all, or of a few in which hand and decoy change sides.
+    """
+    frames = FRAMES if exchange else 1
+    motions = [
         SimpleNamespace(path=lambda frames, draw, n=n: np.full((frames, 2), float(n))) for n in range(len(MOTIONS))
     ]
-    words = replace(BRUSH, motions=named)  # type: ignore[arg-type]
+    words = replace(BRUSH, motions=motions)  # type: ignore[arg-type]
     found: list[Outcome] = []
     for label in LABELS:
         classes = sum(other.kind == label.kind for other in LABELS)
@@ -96,22 +109,22 @@ def outcomes(monkeypatch: pytest.MonkeyPatch) -> list[Outcome]:
         def run(draw: Scripted, label: Label = label, drawn: list[Scene] = drawn) -> None:
             generators = SimpleNamespace(Generator=lambda _: draw, Philox=np.random.Philox)
             numpy = SimpleNamespace(**{**vars(np), "random": generators})
-            with monkeypatch.context() as patch:
+            with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(module, "np", numpy)
-                drawn.append(compose(0, "v", 1, label, 1, 0.0, words))
+                drawn.append(compose(0, "v", 1, label, frames, 0.0, words, exchange=exchange))
 
         for p in scripts(run):
             scene = drawn[-1]
-            hand, decoy = (tuple(centre) for centre in scene.centres.tolist())
-            hand_motion, decoy_motion = (round(m) for m in (scene.paths[:, 0] - scene.centres)[:, 0].tolist())
-            found.append(Outcome(label, hand, decoy, scene.place_hues, (hand_motion, decoy_motion), p / classes))
+            centres = [scene.centres_at(frame) for frame in range(frames)]
+            hand, decoy = (tuple(tuple(at[n].tolist()) for at in centres) for n in (0, 1))
+            (named,) = {tuple(np.rint(scene.paths[:, n, 0] - at[:, 0]).astype(int)) for n, at in enumerate(centres)}
+            found.append(Outcome(label, hand, decoy, scene.place_hues, named, p / classes))
     return found
 
 
-@pytest.fixture(scope="module")
-def joint() -> list[Outcome]:
-    with pytest.MonkeyPatch.context() as patch:
-        return outcomes(patch)
+@pytest.fixture(scope="module", params=["brush", "exchange"])
+def joint(request: pytest.FixtureRequest) -> list[Outcome]:
+    return outcomes(exchange=request.param == "exchange")
 
 
 def posteriors(joint: list[Outcome], system: str) -> dict[Hashable, dict[Label, Fraction]]:
@@ -151,8 +164,9 @@ def test_the_outcomes_are_all_and_of_probability_one(joint: list[Outcome]) -> No
     for label in LABELS:
         of = [one for one in joint if one.label == label]
         assert {one.p for one in of} == {of[0].p}, "all alike"
-        # decoy's place, a motion for who has none, decoy's motion, side, two jitters
-        assert len(of) == (len(PLACES) - 1) * len(MOTIONS) * (len(MOTIONS) - 1) * 2 * 9
+        # decoy's place, a motion for who has none, decoy's motion, side, two jitters, the moment of the exchange
+        moments = max(1, len(of[0].hand) - 1)
+        assert len(of) == (len(PLACES) - 1) * len(MOTIONS) * (len(MOTIONS) - 1) * 2 * 9 * moments
         for one in of:
             assert one.places[0] == label.place != one.places[1] and one.motions[0] != one.motions[1]
             assert label.motion is None or one.motions[0] == label.motion
@@ -162,6 +176,19 @@ def test_the_outcomes_are_all_and_of_probability_one(joint: list[Outcome]) -> No
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_ceiling_is_what_the_best_guess_reaches(system: str, kind: str, joint: list[Outcome]) -> None:
     assert found(joint, system, kind) == ceilings(system)[kind] == Brush().ceilings(system)[kind]
+
+
+def test_of_one_snippet_a_delay_leaves_what_is_said() -> None:
+    """Frames that come d frames after their flow, of clips of F: max(1 − d/(F − 1), d/(F − 1)) of binding; and what is
+    no matter of correspondence stays.
+    """
+    drawn = outcomes(exchange=True)
+    for delay in range(FRAMES):
+        other = Fraction(delay, FRAMES - 1)
+        assert best(drawn, "binding", lambda o, d=delay: (o.place(d), o.motion(0))) == max(1 - other, other)  # type: ignore[misc]
+        assert best(drawn, "what", lambda o, d=delay: (o.place(d), o.motion(0))) == 1  # type: ignore[misc]
+        of_scores = best(drawn, "binding", lambda o, d=delay: (o.places, frozenset(o.motions)))  # type: ignore[misc]
+        assert of_scores == ceilings("late")["binding"]
 
 
 def test_the_table_in_numbers() -> None:
@@ -201,7 +228,7 @@ LEAKS: dict[str, tuple[Callable[[Outcome], bool], str, str]] = {
     ),
     "the slower of the two is the hand": (lambda o: o.motions[0] < o.motions[1], "motion", "binding"),
     "a place has its own jitter": (
-        lambda o: round(sum(o.hand) + sum(o.decoy)) % 3 == o.places[0], "motion", "what",
+        lambda o: round(sum(o.hand[0]) + sum(o.decoy[0])) % 3 == o.places[0], "motion", "what",
     ),
 }  # fmt: skip
 
