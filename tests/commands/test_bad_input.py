@@ -160,6 +160,8 @@ WRONG: list[tuple[str, list[str]]] = [
     ("exclude=[{fusion:conv},{fusion:sum}] fusion=conv,sum", ["leave nothing"]),
     ("run.workers=0", ["run.workers", "auto, 1, 2, …", "run.workers=1"]),
     ("run.workers=two", ["run.workers"]),
+    ("run.loaders=-1", ["run.loaders"]),
+    ("run.loaders=some", ["run.loaders"]),
     ("run.retries=-1", ["run.retries", "0, 1, …"]),
     ("run.checkpoint_every=-1", ["run.checkpoint_every"]),
     ("run.device=tpu", ["no such device", "auto, cpu, cuda"]),

@@ -49,6 +49,13 @@ def test_alone_equals_in_company(study: Lab, fresh: Lab) -> None:
     assert alone == {name: company[name] for name in alone}
 
 
+def test_what_is_read_ahead_by_other_processes_is_the_same(study: Lab, fresh: Lab) -> None:
+    done = fresh.run(*ALONE, "run.loaders=1")
+    assert done.status == 0, done.err
+    company, ahead = study.records(), fresh.records()
+    assert set(ahead) == {CONV, LATE, *STREAMS} and ahead == {name: company[name] for name in ahead}
+
+
 def test_a_job_that_was_forked_equals_one_that_is_a_program(fresh: Lab) -> None:
     """The cohort again, from its first step, by a command of its own: what it leaves is compared with what is there."""
     assert fresh.run(*ALONE).status == 0

@@ -165,6 +165,20 @@ def test_the_modules_own_workers_give_identical_batches(drifting: Drifting, stor
     assert all(same(a, b) for a, b in zip(there, here, strict=True))
 
 
+def test_its_training_loader_keeps_its_processes_and_begins_where_it_is_told(drifting: Drifting, store: Store) -> None:
+    alone, here = data(drifting, store), data(drifting, store, workers=1)
+    steps = len(alone.train_dataloader())
+    assert steps > 2
+    processes = set()
+    for start in (0, steps, 2 * steps + 1):  # two epochs, and one that was interrupted behind its first step
+        alone.start_step = here.start_step = start
+        expected, loader = list(alone.train_dataloader()), here.train_dataloader()
+        assert len(loader) == len(expected) == steps - start % steps
+        assert all(same(a, b) for a, b in zip(loader, expected, strict=True))
+        processes.add(tuple(worker.pid for worker in loader._iterator._workers))  # type: ignore[union-attr]
+    assert len(processes) == 1
+
+
 @pytest.mark.parametrize(
     "changed, what",
     [

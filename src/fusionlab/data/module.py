@@ -38,7 +38,8 @@ CONTEXT = "forkserver"  # how loader workers start: nothing that the parent has 
 class TwoStreamData(pl.LightningDataModule):
     """A data set's split, read from its store.
 
-    `start_step` says where the training loader begins; it is read when the loader is asked for.
+    `start_step` says where the training loader begins; it is read when the loader is asked for. With `workers` there is
+    one training loader, whose processes live as long as this: to start them takes seconds, and an epoch can be shorter.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class TwoStreamData(pl.LightningDataModule):
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
         self.quarantine = frozenset(quarantine)
         self.start_step = 0
+        self._train: DataLoader[Batch] | None = None
         self.entries: Mapping[Which, list[Entry]] = {}
 
     def setup(self, stage: str | None = None) -> None:
@@ -122,8 +124,12 @@ class TwoStreamData(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """What remains of the epoch in which `start_step` lies; at 0 its length is that of an epoch."""
-        clips = self.clips("train")
-        return self._loader(clips, StepSampler(len(clips), self.batch_size, self.seed, self.start_step))
+        if self._train is None or not self.workers:
+            clips = self.clips("train")
+            self._batches = StepSampler(len(clips), self.batch_size, self.seed, self.start_step)
+            self._train = self._loader(clips, self._batches)
+        self._batches.start_step = self.start_step
+        return self._train
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._views("validation")
@@ -143,5 +149,7 @@ class TwoStreamData(pl.LightningDataModule):
             num_workers=self.workers,
             collate_fn=as_it_is,
             multiprocessing_context=context,
+            persistent_workers=self.workers > 0,
+            prefetch_factor=1 if self.workers else None,  # a batch of the paper's clips is 400 MB
             worker_init_fn=memory.keep_in_worker if self.workers else None,
         )

@@ -12,6 +12,7 @@ from typing import Any
 
 from fusionlab.door.ahead import look_ahead
 from fusionlab.door.build import device
+from fusionlab.door.data import on_gpu
 from fusionlab.door.grid import Study
 from fusionlab.door.reporting import make_report, stages
 from fusionlab.study.launchers.local import Local
@@ -62,15 +63,9 @@ def workers(run: Mapping[str, Any], threads: int) -> int:
     asked = run["workers"]
     if asked != "auto":
         return int(asked)
-    if str(run["device"]).startswith("cuda") or (run["device"] == "auto" and _has_gpu()):
+    if on_gpu(run):
         return 1
     return max(1, len(os.sched_getaffinity(0)) // max(1, threads))
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _watch(status: Status, launcher: Local) -> None:

@@ -17,6 +17,7 @@ from fusionlab.door.parts import part
 from fusionlab.errors import UserError
 from fusionlab.records.signature import value
 from fusionlab.study.recipes import data_recipe
+from fusionlab.video.codecs import RAW
 from fusionlab.video.decode import reader
 from fusionlab.video.flow import Dis
 from fusionlab.video.raft import Raft
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 VIDEOS, STORES = "videos", "stores"  # below run.data
+LOADERS_MOST = 8  # which decode some thousand clips a second
 BRUSH_FLOW = (
     "dis",
     "farneback",
@@ -40,6 +42,7 @@ class Data:
 
     dataset: Dataset
     folder: Path
+    run: Mapping[str, Any]
 
     @property
     def store(self) -> Store:
@@ -66,6 +69,7 @@ class Data:
             seed=config["seed"]["data"],
             validation=config["data"]["sampling"]["validation"],
             quarantine=value(config, "data.quarantine"),
+            workers=loaders(self.run, coding(config["data"])),
         )
 
     @property
@@ -104,7 +108,7 @@ def open_data(
         processes=processes(run),
         say=say,
     )
-    return Data(dataset, folder)
+    return Data(dataset, folder, run)
 
 
 def refuse_flow(dataset: Dataset, store: Mapping[str, Any]) -> None:
@@ -121,7 +125,7 @@ def refuse_flow(dataset: Dataset, store: Mapping[str, Any]) -> None:
             allowed=BRUSH_FLOW,
             hint="flow=dis",
         )
-    if isinstance(flow, Dis) and (store["size"] or SIZE) >> flow.finest_scale < SIZE:
+    if isinstance(flow, Dis) and flow.finest_scale and (store["size"] or SIZE) >> flow.finest_scale < SIZE:
         raise UserError(
             "at less than brush's own size, DIS does not see its motions: probes read them in 84 to 91 % of patches "
             "instead of 99",
@@ -174,6 +178,29 @@ def expect_data(
     if isinstance(flow, Raft) and not packed:
         flow.expect()
     return dataset
+
+
+def loaders(run: Mapping[str, Any], how: Coding) -> int:
+    """How many processes read clips ahead of each job: as asked for, or none where the processor trains too, and has no
+    core to spare, or where pictures lie as they are, and are read in no time. On a GPU what would decode them between
+    its steps keeps it waiting.
+    """
+    asked = run.get("loaders", "auto")  # not there in a study from before it could be asked
+    if asked != "auto":
+        return int(asked)
+    if {how.frames, how.flow} == {RAW} or not on_gpu(run):
+        return 0
+    jobs = 1 if run["workers"] == "auto" else int(run["workers"])
+    return max(0, min(LOADERS_MOST, len(os.sched_getaffinity(0)) // jobs - 1))
+
+
+def on_gpu(run: Mapping[str, Any]) -> bool:
+    """Where the jobs of a run compute."""
+    if run["device"] == "auto":
+        import torch
+
+        return torch.cuda.is_available()
+    return str(run["device"]).startswith("cuda")
 
 
 def processes(run: Mapping[str, Any]) -> int:

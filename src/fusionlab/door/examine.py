@@ -148,6 +148,8 @@ def _run(run: Mapping[str, Any]) -> None:
         )
     if run["workers"] != "auto":
         _at_least(1, "run.workers", run["workers"], "auto")
+    if run["loaders"] != "auto":
+        _at_least(0, "run.loaders", run["loaders"], "auto")
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(run["device"])):
         raise UserError(
             "no such device", got=f"run.device={run['device']}", allowed=["auto", "cpu", "cuda", "cuda:1 …"]
