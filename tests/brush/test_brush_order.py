@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from brush_fakes import CONF, scenes
 from numpy.typing import NDArray
 
@@ -19,7 +21,7 @@ from fusionlab.data.brush.cycle import Cycle
 from fusionlab.data.brush.labels import KINDS, SYSTEMS, Label, ceilings, labels
 from fusionlab.data.brush.motions import MOTIONS, MOTIONS2, RADIUS
 from fusionlab.data.brush.scene import CROP, GROUND, SIZE, Scene, compose
-from fusionlab.data.brush.vocabulary import BRUSH, BRUSH2
+from fusionlab.data.brush.vocabulary import BRUSH, BRUSH2, Vocabulary
 from fusionlab.errors import UserError
 from fusionlab.records.signature import signature
 
@@ -286,3 +288,15 @@ def test_labels_that_ask_nothing_of_place_or_motion_leave_them_open() -> None:
     seen: list[tuple[Label, Scene]] = list(scenes(4, 6))
     assert all(label.sense is None for label, _ in seen)
     assert all(label.place is None and label.motion is None for label in ORDER)
+
+
+@pytest.mark.parametrize("words", [BRUSH, BRUSH2], ids=["brush", "brush2"])
+def test_binding_asks_for_the_motions_of_order_and_so_does_the_set(words: Vocabulary) -> None:
+    """So streams that were trained first, and are frozen then, have learnt to tell them apart."""
+    asked = [label for label in labels(words, ["binding", "order"]) if label.kind == "binding"]
+    for place in range(len(words.places)):
+        told = [label.name for label in asked if label.place == place and label.motion in words.cycle]
+        assert len(set(told)) == len(words.cycle) == 3, "a class of its own for each, at each place"
+    conf = Path(__file__).parents[2] / "conf" / "data" / "brush_order.yaml"
+    knobs = yaml.safe_load(conf.read_text(encoding="utf-8"))["dataset"]
+    assert knobs["binding"] and knobs["order"]
