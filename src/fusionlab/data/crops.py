@@ -64,14 +64,6 @@ class Crop:
         pixels = _bytes(cv2.flip(pixels, 1)) if self.flip else np.ascontiguousarray(pixels)
         cv2.split(pixels, [out[channel] for channel in range(3)])
 
-    def field(self, field: Bytes, out: Bytes) -> None:
-        """A quantised field (2, H, W) into `out` (2, h, w)."""
-        if not self.flip and self.shape == (self.height, self.width):  # the quickest way
-            np.copyto(out, field[:, self.y : self.y + self.height, self.x : self.x + self.width])
-            return
-        for component, cut in enumerate(self.components(field)):
-            self.component(cut, out[component], negate=component == 0)
-
     def component(self, cut: Bytes, out: Bytes, *, negate: bool) -> None:
         """A field's u or v, cut out already, into `out` (h, w). `negate`: u, whose sign a mirror changes."""
         cut = self._resized(cut)
@@ -88,13 +80,27 @@ class Crop:
 
     def frames(self, frames: Iterable[Bytes], out: Bytes) -> None:
         """T frames (H, W, 3) into `out` (3, T, h, w)."""
-        for time, frame in enumerate(frames):
-            self.frame(frame, out[:, time])
+        waiting = iter(frames)
+        for time in range(out.shape[1]):
+            # By no name: the next frame is decoded to where this one was, which the processor has at hand.
+            self.frame(next(waiting), out[:, time])
 
     def flow(self, fields: Iterable[Bytes], out: Bytes) -> None:
-        """L fields (2, H, W) into `out` (L, 2, h, w)."""
-        for place, field in enumerate(fields):
-            self.field(field, out[place])
+        """L quantised fields (2, H, W) into `out` (L, 2, h, w)."""
+        if self.shape != (self.height, self.width):
+            for (u, v), field in zip(out, fields, strict=True):
+                for cut, to in zip(self.components(field), (u, v), strict=True):
+                    self.component(cut, to, negate=to is u)
+            return
+        rows, columns = slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
+        if not self.flip:
+            for both, field in zip(out, fields, strict=True):
+                both[...] = field[:, rows, columns]
+            return
+        for (u, v), field in zip(out, fields, strict=True):
+            cv2.flip(field[0, rows, columns], 1, u)
+            cv2.flip(field[1, rows, columns], 1, v)
+        np.invert(out[:, 0], out=out[:, 0])  # 255 − u
 
     def _resized(self, pixels: Bytes) -> Bytes:
         if self.to is None or pixels.shape[:2] == (self.to, self.to):

@@ -67,7 +67,15 @@ class Fields:
         return max(min(later) - before, 0) if later else self.frames
 
     def _between(self, first: int, end: int, kept_from: int, *, backward: bool = False) -> Iterator[Bytes]:
-        window, known = clips.between(first, end, self.frames), self._known[backward]
+        window = clips.between(first, end, self.frames)
+        if not self._known[backward] and window.count == end - first and kept_from >= end:
+            # Nothing is shared with another window, as with most: no more is to be done than to decode.
+            return self.store.each_field(self.name, window.start, window.count, backward, self._spare)
+        return self._shared(window, kept_from, backward)
+
+    def _shared(self, window: clips.Window, kept_from: int, backward: bool) -> Iterator[Bytes]:
+        """Where some fields are known already, are wanted again, or lie beyond an end."""
+        known = self._known[backward]
         new = [place for place in range(window.start, window.start + window.count) if place not in known]
         # What lies beyond an end is its last field again: a later window may want that, wherever it begins.
         kept = {place for place in new if place >= min(kept_from, self.frames - 2)}
@@ -101,8 +109,7 @@ def write(
 ) -> None:
     """The whole fields of a snippet, L times (2, H, W), into its channels, `out` (2L, h, w). `mean`: take its own."""
     if stacking != "trajectory" and not mean:
-        for place, field in enumerate(fields):
-            crop.field(field, out[2 * place : 2 * place + 2])
+        crop.flow(fields, out.reshape(-1, 2, *out.shape[1:]))  # the same memory: an axis is only divided
         return
     seen = Trajectory(crop, bound) if stacking == "trajectory" else crop.components
     for place, field in enumerate(fields):
