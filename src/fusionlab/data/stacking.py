@@ -19,7 +19,7 @@ that a field averages to zero motion, 127.5. It is done to what is written; traj
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,28 +43,28 @@ class Fields:
     def __init__(self, store: Store, name: str, centres: Iterable[int] | None = None) -> None:
         self.store, self.name = store, name
         self.frames = store.video(name).frames
-        self._centres = None if centres is None else [int(centre) for centre in centres]
+        self._later = None if centres is None else following([int(centre) for centre in centres])
         self._known: dict[bool, dict[int, Bytes]] = {False: {}, True: {}}
         self._memory: Bytes | None = None  # of fields that are not kept
 
     def stacked(self, centre: int, fields: int, stacking: str) -> Iterator[Bytes]:
         """The L whole fields around a frame, (2, H, W) each, in the order of their channels."""
-        if stacking == "bidirectional":
-            half = fields // 2
-            yield from self._between(centre, centre + half, self._begins(centre, 0))
-            # From the last to the first, so that all are needed at once.
-            yield from reversed(list(self._between(centre - half, centre, 0, backward=True)))
-        else:
-            half = fields // 2
-            yield from self._between(centre - half, centre + fields - half, self._begins(centre, half))
+        half = fields // 2
+        if stacking != "bidirectional":
+            return self._between(centre - half, centre + fields - half, self._begins(centre, half))
+        return self._both_ways(centre, half)
+
+    def _both_ways(self, centre: int, half: int) -> Iterator[Bytes]:
+        yield from self._between(centre, centre + half, self._begins(centre, 0))
+        # From the last to the first, so that all are needed at once.
+        yield from reversed(list(self._between(centre - half, centre, 0, backward=True)))
 
     def _begins(self, centre: int, before: int) -> int:
         """The first field that a later snippet wants."""
-        if self._centres is None:
+        if self._later is None:
             return 0
-        later = [one for one in self._centres if one >= centre]
-        later.remove(centre)
-        return max(min(later) - before, 0) if later else self.frames
+        later = self._later[centre]
+        return self.frames if later is None else max(later - before, 0)
 
     def _between(self, first: int, end: int, kept_from: int, *, backward: bool = False) -> Iterator[Bytes]:
         window = clips.between(first, end, self.frames)
@@ -102,6 +102,16 @@ class Fields:
             video = self.store.video(self.name)
             self._memory = np.empty((2, video.height, video.width), dtype=np.uint8)
         return self._memory
+
+
+def following(centres: Sequence[int]) -> dict[int, int | None]:
+    """Of each centre the one that comes next, which may be the same again; None after the last.
+
+    >>> following([7, 3, 3])
+    {7: None, 3: 3}
+    """
+    rising = sorted(centres)
+    return dict(reversed(list(zip(rising, [*rising[1:], None], strict=True))))
 
 
 def write(

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.data import clips, crops, stacking
+from fusionlab.data.drawing import drawing
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
@@ -122,7 +123,7 @@ class View:
 
 def training_view(frames: int, height: int, width: int, how: Sampling, seed: int, epoch: int, index: int) -> View:
     """The view of a training sample in an epoch."""
-    draw = np.random.Generator(np.random.Philox(key=key("sample", seed, epoch, index)))
+    draw = drawing("sample", seed, epoch, index)
     centres = clips.drawn(frames, how.snippets, how.fields, how.strides, draw)
     crop = crops.DRAWN[how.crops](height, width, how.crop, draw)
     return View(centres, crop, how.apart * (1 - 2 * int(draw.integers(2))) if how.apart else 0)
@@ -158,7 +159,7 @@ def testing_view(
 
 def read_frames(store: Store, name: str, view: View, out: Bytes, delay: int = 0) -> None:
     """The frames at the centres into `out` (3, T, h, w); or `delay` frames later."""
-    times = later(view.centres, delay, store.video(name).frames)
+    times = later(view.centres, delay, store.video(name).frames) if delay else view.centres
     view.crop.frames(store.each_frame(name, times), out)
 
 

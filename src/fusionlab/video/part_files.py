@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import struct
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,14 @@ from numpy.typing import NDArray
 from fusionlab.errors import UserError
 
 Bytes = NDArray[np.uint8]
+READ_AHEAD = 128 * 1024  # bytes; Linux's default
 OPEN = 128  # files at a time, with two handles each: below the 1,024 that a process may usually have
 
 
 class Opened(NamedTuple):
     handle: int
     mapped: Bytes
+    view: memoryview  # of the same bytes: what is cut from it costs a fifth of what is cut from an array
 
 
 class PartFiles:
@@ -45,11 +48,20 @@ class PartFiles:
         return content
 
     def ahead(self, part: str, file: str, at: int, size: int) -> memoryview:
-        """`size` bytes, not a copy; the kernel is asked for all of them at once, before the first is touched."""
+        """`size` bytes, not a copy; the kernel is asked for all of them at once, where they are more than it reads by
+        itself when the first is touched.
+        """
         opened = self._open(part, file)
-        if hasattr(os, "posix_fadvise"):
+        if size > READ_AHEAD and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(opened.handle, at, size, os.POSIX_FADV_WILLNEED)
-        return opened.mapped.data[at : at + size]
+        return opened.view[at : at + size]
+
+    def offsets(self, part: str, file: str, at: int, count: int) -> tuple[int, ...]:
+        """Numbers of eight bytes from a table of them; a `ValueError` where the file ends before."""
+        try:
+            return struct.unpack_from(f"<{count}q", self._open(part, file).view, at)
+        except struct.error as error:
+            raise ValueError(str(error)) from error
 
     def table(self, part: str, file: str, at: int, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
         """`count` numbers, not a copy."""
@@ -68,7 +80,7 @@ class PartFiles:
         handle = os.open(self.folder / part / file, os.O_RDONLY | os.O_CLOEXEC)
         # A plain array over the map: numpy's own memmap class makes each slice several times slower.
         mapped = np.frombuffer(mmap.mmap(handle, 0, access=mmap.ACCESS_READ), dtype=np.uint8)
-        found = self._opened[part, file] = Opened(handle, mapped)
+        found = self._opened[part, file] = Opened(handle, mapped, mapped.data)
         return found
 
     def close(self) -> None:

@@ -249,6 +249,7 @@ class Store:
         self.notes: dict[str, list[str]] = index.rest.get("notes", {})
         self.bound = float(self.made.get("flow", {}).get("bound", BOUND))
         self._files = PartFiles(folder)
+        self._runs: dict[tuple[str, str], Run] = {}
 
     @classmethod
     def open(cls, folder: Path) -> Store:
@@ -300,8 +301,10 @@ class Store:
         wanted = [int(time) for time in times]
         assert all(0 <= time < video.frames for time in wanted), f"{name}: {video.frames} frames"
         raw = self._raw(video, FRAMES) if self._codecs[FRAMES] is None else None
-        for time in wanted:
-            yield raw[time] if raw is not None else next(self._decoded(name, video, FRAMES, time, 1))
+        if raw is not None:
+            yield from (raw[time] for time in wanted)
+        else:
+            yield from self._decoded(name, video, FRAMES, [(time, 1) for time in wanted])
 
     def flow(self, name: str, start: int, count: int, backward: bool = False) -> Fields:
         """`count` fields from that between frames `start` and `start + 1` on: (2, H, W) each, by the one common bound.
@@ -332,7 +335,7 @@ class Store:
         if self._codecs[file] is None:
             fields: Bytes | Iterator[Bytes] = self._raw(video, file)[start : start + count]
         else:
-            fields = self._decoded(name, video, file, start, count, memory)
+            fields = self._decoded(name, video, file, [(start, count)], memory)
         return self._levelled(video, file, start, fields) if self.coding.by_field else fields
 
     def all_frames(self, name: str) -> Bytes:
@@ -353,24 +356,30 @@ class Store:
         """The bytes of pictures that lie side by side, by one read; each picture's blobs as its codec knows them."""
         video, codec = self.video(name), self._codecs[file]
         assert codec is not None, f"{file} is raw"
-        run, pieces = video.run(file, self.coding), codec.pieces
-        wanted = count * pieces + 1
-        ends = self._files.table(
-            video.part, file, run.table + start * pieces * OFFSET.itemsize, wanted, OFFSET
-        ).tolist()
-        content = self._files.ahead(video.part, file, run.at + ends[0], ends[-1] - ends[0])
-        blobs = [content[a - ends[0] : b - ends[0]] for a, b in itertools.pairwise(ends)]
+        run, pieces = self._run(name, file), codec.pieces
+        table = run.table + start * pieces * OFFSET.itemsize
+        first, *ends = self._files.offsets(video.part, file, table, count * pieces + 1)
+        content = self._files.ahead(video.part, file, run.at + first, ends[-1] - first)
+        blobs = [content[a - first : b - first] for a, b in itertools.pairwise((first, *ends))]
         return [blobs[at : at + pieces] for at in range(0, count * pieces, pieces)]
 
+    def _run(self, name: str, file: str) -> Run:
+        run = self._runs.get((name, file))
+        if run is None:
+            run = self._runs[name, file] = self.video(name).run(file, self.coding)
+        return run
+
     def _decoded(
-        self, name: str, video: Video, file: str, start: int, count: int, memory: Memory = new
+        self, name: str, video: Video, file: str, runs: Iterable[tuple[int, int]], memory: Memory = new
     ) -> Iterator[Bytes]:
+        """`runs`: of pictures that lie side by side, the first and how many, one after the other."""
         codec = self._codecs[file]
         assert codec is not None
         shape = (video.height, video.width, 3) if file == FRAMES else (2, video.height, video.width)
         try:
-            for blobs in self.coded(name, file, start, count):
-                yield codec.decode(blobs, shape, memory())
+            for start, count in runs:
+                for blobs in self.coded(name, file, start, count):
+                    yield codec.decode(blobs, shape, memory())
         except ValueError as error:
             where = f"{name} in {self.folder / video.part} ({error})"
             raise UserError("the content of this store is damaged", got=where) from error
