@@ -300,11 +300,10 @@ class Store:
         video = self.video(name)
         wanted = [int(time) for time in times]
         assert all(0 <= time < video.frames for time in wanted), f"{name}: {video.frames} frames"
-        raw = self._raw(video, FRAMES) if self._codecs[FRAMES] is None else None
-        if raw is not None:
-            yield from (raw[time] for time in wanted)
-        else:
-            yield from self._decoded(name, video, FRAMES, [(time, 1) for time in wanted])
+        if self._codecs[FRAMES] is not None:
+            return self._decoded(name, video, FRAMES, [(time, 1) for time in wanted])
+        raw = self._raw(video, FRAMES)
+        return (raw[time] for time in wanted)
 
     def flow(self, name: str, start: int, count: int, backward: bool = False) -> Fields:
         """`count` fields from that between frames `start` and `start + 1` on: (2, H, W) each, by the one common bound.
@@ -340,17 +339,13 @@ class Store:
 
     def all_frames(self, name: str) -> Bytes:
         """All frames of a video, (T, H, W, 3); not a copy where they are raw: pages are read as they are touched."""
-        video = self.video(name)
-        if self._codecs[FRAMES] is None:
-            return self._raw(video, FRAMES)
-        return self.frames(name, range(video.frames))
+        video, raw = self.video(name), self._codecs[FRAMES] is None
+        return self._raw(video, FRAMES) if raw else self.frames(name, range(video.frames))
 
     def _raw(self, video: Video, file: str) -> Bytes:
         run = video.run(file, self.coding)
-        pixels = self._files.mapped(video.part, file)[run.at : run.at + run.size]
-        if file == FRAMES:
-            return pixels.reshape(video.frames, video.height, video.width, 3)
-        return pixels.reshape(video.frames - 1, 2, video.height, video.width)
+        pixels, size = self._files.mapped(video.part, file)[run.at : run.at + run.size], (video.height, video.width)
+        return pixels.reshape((video.frames, *size, 3) if file == FRAMES else (video.frames - 1, 2, *size))
 
     def coded(self, name: str, file: str, start: int, count: int) -> list[list[memoryview]]:
         """The bytes of pictures that lie side by side, by one read; each picture's blobs as its codec knows them."""
@@ -358,23 +353,22 @@ class Store:
         assert codec is not None, f"{file} is raw"
         run, pieces = self._run(name, file), codec.pieces
         table = run.table + start * pieces * OFFSET.itemsize
-        first, *ends = self._files.offsets(video.part, file, table, count * pieces + 1)
-        content = self._files.ahead(video.part, file, run.at + first, ends[-1] - first)
-        blobs = [content[a - first : b - first] for a, b in itertools.pairwise((first, *ends))]
+        ends = self._files.offsets(video.part, file, table, count * pieces + 1)
+        content = self._files.ahead(video.part, file, run.at + ends[0], ends[-1] - ends[0])
+        blobs = [content[a - ends[0] : b - ends[0]] for a, b in itertools.pairwise(ends)]
         return [blobs[at : at + pieces] for at in range(0, count * pieces, pieces)]
 
     def _run(self, name: str, file: str) -> Run:
-        run = self._runs.get((name, file))
-        if run is None:
-            run = self._runs[name, file] = self.video(name).run(file, self.coding)
-        return run
+        if (name, file) not in self._runs:
+            self._runs[name, file] = self.video(name).run(file, self.coding)
+        return self._runs[name, file]
 
     def _decoded(
         self, name: str, video: Video, file: str, runs: Iterable[tuple[int, int]], memory: Memory = new
     ) -> Iterator[Bytes]:
         """`runs`: of pictures that lie side by side, the first and how many, one after the other."""
         codec = self._codecs[file]
-        assert codec is not None
+        assert codec
         shape = (video.height, video.width, 3) if file == FRAMES else (2, video.height, video.width)
         try:
             for start, count in runs:
