@@ -108,12 +108,11 @@ def test_colour_is_refused() -> None:
 def test_a_search_at_less_than_its_own_size_is_refused() -> None:
     with pytest.raises(UserError, match="does not see its motions") as error:
         refuse_flow(Brush(), store_of("Dis", finest_scale=1))
-    assert error.value.hint == "flow=dis, or data.store.size=100 with it"
-    refuse_flow(Brush(), {**store_of("Dis", finest_scale=1), "size": 100})
+    assert error.value.hint == "flow=dis"
 
 
 def store_of(name: str, module: str = "flow", **numbers: int) -> dict[str, Any]:
-    return {"flow": {"_target_": f"fusionlab.video.{module}.{name}", **numbers}, "size": None}
+    return {"flow": {"_target_": f"fusionlab.video.{module}.{name}", **numbers}}
 
 
 def lengths(brush: Brush, frames: dict[str, int]) -> dict[str, set[int]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from fusionlab.door import data
-from fusionlab.door.data import LOADERS_MOST, loaders
+from fusionlab.door.compose import tree
+from fusionlab.door.data import LOADERS_MOST, Data, loaders
+from fusionlab.door.parts import part
 from fusionlab.video.codecs import JPEG, LZ4
 from fusionlab.video.store import Coding
 
@@ -21,6 +25,7 @@ def run(loaders: Any = "auto", device: str = "cuda", workers: Any = "auto") -> d
 @pytest.fixture(autouse=True)
 def _sixteen_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr(data.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**40))
 
 
 @pytest.mark.parametrize("coding", [CODED, RAW])
@@ -41,6 +46,20 @@ def test_nothing_is_read_ahead_where_that_would_not_help() -> None:
 
 
 def test_a_study_from_before_there_was_the_option_has_the_default() -> None:
-    old = run(device="cpu")
+    old = run()
     del old["loaders"]
-    assert loaders(old, CODED) == 0
+    assert loaders(old, CODED) == LOADERS_MOST
+
+
+def test_no_more_than_fit_into_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data.shutil, "disk_usage", lambda _: SimpleNamespace(free=64 * 2**20))
+    assert loaders(run(), CODED) == 0 and loaders(run(3), CODED) == 3
+    monkeypatch.setattr(data.shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 2**30))
+    assert [loaders(run(workers=jobs), CODED) for jobs in (1, 2)] == [5, 2]
+
+
+def test_a_job_reads_by_as_many(tmp_path: Path) -> None:
+    config = tree(["data=brush"])
+    for asked in (0, 2):
+        there = Data(part(config["data"]["dataset"]), tmp_path, run(asked))
+        assert there.module(config, streams="both", snippets=3, batch_size=4).workers == asked

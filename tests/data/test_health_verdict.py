@@ -91,21 +91,30 @@ def test_a_wrong_bound_is_measured(scenes: list[tuple[Scene, list[Around]]], tim
     assert found.stretch == pytest.approx(times, rel=0.12)
 
 
+@pytest.mark.parametrize("jpeg", [None, 95])
 @pytest.mark.parametrize("times, bound", [(0.1, 4.0), (0.5, 20.0), (1.0, 20.0)])
 def test_a_method_that_finds_too_little_finds_it_again(
-    scenes: list[tuple[Scene, list[Around]]], times: float, bound: float
+    scenes: list[tuple[Scene, list[Around]]], times: float, bound: float, jpeg: int | None
 ) -> None:
-    """A method that finds a part of each vector; and one of which a part of that part is stored."""
+    """A method that finds a part of each vector; and one of which a part of that part is stored. Frames come back from
+    the store as they went there, or nearly.
+    """
 
-    def short(scene: Scene, k: int) -> np.ndarray:
-        return np.float32(times) * Dis()(scene.frames[k], scene.frames[k + 1])
+    def short(scene: Scene, k: int, seen: Callable[[np.ndarray], np.ndarray] = lambda frame: frame) -> np.ndarray:
+        return np.float32(times) * Dis()(seen(scene.frames[k]), seen(scene.frames[k + 1]))
+
+    def stored(frame: np.ndarray) -> np.ndarray:
+        if jpeg is None:
+            return frame
+        coded = cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, jpeg])[1]
+        return np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE))
 
     def anew(part: float) -> Verdict:
         found = []
         for scene, seen in scenes:
             for k in range(1, len(seen) - 1):
-                field = short(scene, k)
-                found.append(evidence_again("video", quantise(np.float32(part) * field, bound), bound, field))
+                levels = quantise(np.float32(part) * short(scene, k), bound)
+                found.append(evidence_again("video", levels, bound, short(scene, k, stored)))
         return again(found)
 
     assert judged(scenes, short, bound).stretch == pytest.approx(times, rel=0.15)

@@ -40,7 +40,8 @@ class TwoStreamData(pl.LightningDataModule):
     """A data set's split, read from its store.
 
     `start_step` says where the training loader begins; it is read when the loader is asked for. With `workers` there is
-    one training loader, whose processes live as long as this: to start them takes seconds, and an epoch can be shorter.
+    one training loader, whose processes wait for the next epoch, as validation's do: to start them can take longer than
+    an epoch. They end where a test begins.
     """
 
     def __init__(
@@ -128,21 +129,23 @@ class TwoStreamData(pl.LightningDataModule):
         if self._train is None or not self.workers:
             clips = self.clips("train")
             self._batches = StepSampler(len(clips), self.batch_size, self.seed, self.start_step)
-            self._train = self._loader(clips, self._batches)
+            self._train = self._loader(clips, self._batches, again=True)
         self._batches.start_step = self.start_step
         return self._train
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self._views("validation")
+        return self._views("validation", again=True)
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        return self._views("test")
+        self._train = None
+        return self._views("test", again=False)
 
-    def _views(self, which: Which) -> DataLoader[Batch]:
+    def _views(self, which: Which, again: bool) -> DataLoader[Batch]:
         clips = self.clips(which)
-        return self._loader(clips, ViewSampler(len(clips), clips.how.views, self.batch_size, clips.sizes()))
+        return self._loader(clips, ViewSampler(len(clips), clips.how.views, self.batch_size, clips.sizes()), again)
 
-    def _loader(self, clips: Clips, batches: StepSampler | ViewSampler) -> DataLoader[Batch]:
+    def _loader(self, clips: Clips, batches: StepSampler | ViewSampler, again: bool) -> DataLoader[Batch]:
+        """`again`: it is gone through more than once."""
         context = None
         if self.workers:
             context = get_context(CONTEXT)
@@ -154,7 +157,7 @@ class TwoStreamData(pl.LightningDataModule):
             num_workers=self.workers,
             collate_fn=as_it_is,
             multiprocessing_context=context,
-            persistent_workers=self.workers > 0,
+            persistent_workers=again and self.workers > 0,
             prefetch_factor=1 if self.workers else None,  # a batch of the paper's clips is 400 MB
             worker_init_fn=memory.keep_in_worker if self.workers else None,
         )

@@ -68,8 +68,9 @@ class Fields:
 
     def _between(self, first: int, end: int, kept_from: int, *, backward: bool = False) -> Iterator[Bytes]:
         window = clips.between(first, end, self.frames)
-        if not self._known[backward] and window.count == end - first and kept_from >= end:
-            # Nothing is shared with another window, as with most: no more is to be done than to decode.
+        alone = kept_from >= self.frames or (kept_from >= end and end < self.frames - 1)
+        if alone and not self._known[backward] and window.count == end - first:
+            # Nothing is shared with a later window, as with most: no more is to be done than to decode.
             return self.store.each_field(self.name, window.start, window.count, backward, self._spare)
         return self._shared(window, kept_from, backward)
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from fusionlab.errors import UserError
 
 Bytes = NDArray[np.uint8]
-READ_AHEAD = 128 * 1024  # bytes; Linux's default
+READ_AHEAD = 64 * 1024  # bytes: half of Linux's 128 KiB, which it reads around the page that is touched
 OPEN = 128  # files at a time, with two handles each: below the 1,024 that a process may usually have
 
 

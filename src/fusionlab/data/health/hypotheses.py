@@ -72,7 +72,9 @@ def evidence(video: str, levels: NDArray[np.uint8], bound: float, around: Around
 
 
 def evidence_again(video: str, levels: NDArray[np.uint8], bound: float, field: Field) -> Evidence:
-    """Of a stored field and what its own method finds anew. The two are the same, wherever it is right or wrong."""
+    """Of a stored field and what its own method finds anew: nearly the same, also where the method is wrong, so that no
+    place has to be trusted.
+    """
     y, x, here, inside = _looked_at(levels)
     return Evidence(video, dequantise(here, bound), 2 * bound / 255, {RIGHT: (field[:, y, x], inside)})
 

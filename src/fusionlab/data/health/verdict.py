@@ -159,8 +159,8 @@ def _ratio(one: Evidence, name: str, zero: Vectors, least: float) -> tuple[NDArr
 
 
 def again(seen: Sequence[Evidence]) -> Verdict:
-    """Of estimates by the very method that made the store: its scale alone. As the two differ by rounding only, slow
-    places count too, down to some levels.
+    """Of estimates by the very method that made the store: its scale alone. As the two differ only by rounding, and by
+    what a lossy codec did to the frames in between, slow places count too, down to some levels.
     """
     shift = np.zeros((2, 1), dtype=np.float32)
     least = max([STILL, *(3 * one.level for one in seen)])
@@ -170,7 +170,7 @@ def again(seen: Sequence[Evidence]) -> Verdict:
 def _scale(
     name: str, seen: Sequence[Evidence], zero: Vectors, how: Strictness, least: float = 2 * MOVES
 ) -> Scale | None:
-    """Medians over the slow, middling and fast third of the places that move by a pixel, or what else is `least`."""
+    """Medians over the slow, middling and fast third of the places that move by more than `least`, which is a pixel."""
     found = [_ratio(one, name, zero, least) for one in seen]
     if sum(len(ratio) > 0 for ratio, _ in found) < how.pairs:
         return None
