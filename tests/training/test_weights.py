@@ -157,7 +157,9 @@ def test_the_record_says_what_a_stream_started_from(initial: Loaded | None, tmp_
     scores = Scores(index=[0, 1], label=[0, 1], of={arm.name: torch.eye(2)})
     state = net(0).state_dict()
     outcome = Outcome(arm.name, "done", None, 1, 0.5, 2, state, fingerprint(state))
-    recorder = Recorder(attempt, NoStore(cast(Dataset, Two()), tmp_path), {"logger": {"name": "none"}, "device": "cpu"})
+    recorder = Recorder(
+        attempt, NoStore(cast(Dataset, Two()), tmp_path, {}), {"logger": {"name": "none"}, "device": "cpu"}
+    )
     size = Description(parameters=1, layers=1, trained_parameters=1, svm_parameters=0)
     recorder.done(arm, outcome, scores, ["v0", "v1"], size, state, initial)
     result = read_record(attempt.result / arm.name)["result"]
