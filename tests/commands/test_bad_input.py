@@ -353,3 +353,14 @@ def test_a_group_of_the_user_s_that_cannot_be_read(say: Say, tmp_path: Path) -> 
     assert "config" in done.err and "Traceback" not in done.err
     (own / "mine.yaml").write_text("_target_: my_module.Mine\n_partial_: true\n", encoding="utf-8")
     assert "my_module.Mine" in say("plan", "fusion=mine,sum").err
+
+
+@pytest.mark.parametrize("verb", ["prepare", "sweep", "doctor"])
+@pytest.mark.parametrize("flow, why", [("raft", "RAFT sees colour"), ("dis_medium", "at half of brush's size")])
+def test_flow_that_brush_does_not_allow_is_said_before_a_clip_is_drawn(
+    say: Say, tmp_path: Path, verb: str, flow: str, why: str
+) -> None:
+    data = tmp_path / "none"
+    done = say(verb, "data=brush", f"flow={flow}", f"run.data={data}")
+    assert done.status == 2 and why in done.err and "flow=dis" in done.err
+    assert not data.exists()

@@ -83,8 +83,8 @@ def open_data(
     videos need not be there.
     """
     root = Path(run["data"])
+    refuse_flow(part(recipe["dataset"]), recipe["store"])
     dataset = listed(recipe, run, say)
-    refuse_flow(dataset, recipe["store"])
     if quarantine:
         refuse_unknown(quarantine, {name for name, _ in dataset.videos()})
     if prepared(root / STORES, data_recipe({"data": recipe})) is None:  # said once, where it is made
