@@ -211,7 +211,7 @@ def test_a_stream_that_starts_from_another_s_weights_for_real(fresh: Lab) -> Non
     assert len(records) == 3 and len(started) == 1, "motion is the one that was there"
     (of,) = (record["result"]["initial_weights"] for record in started)
     assert of["sha256"] == hashlib.sha256(trained.read_bytes()).hexdigest()
-    assert started[0]["config"]["weights"] == {"source": "mine.pt", "head": "keep"}
+    assert started[0]["config"]["weights"] == {"source": "mine.pt", "head": "keep", "other_split": "refuse"}
     (fresh.home / "files" / "mine.pt").unlink()
     again = fresh.run("sweep", "fusion=max", "weights.appearance=mine.pt", "run.weights=files", FAST)
     assert again.status == 0, "a stream that is trained needs its first weights no more"
