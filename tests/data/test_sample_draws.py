@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusionlab.data import drawing as module
-from fusionlab.data.drawing import drawing
+from fusionlab.data import sample_draws as module
+from fusionlab.data.sample_draws import drawing
 from fusionlab.records.draws import key
 
 

@@ -67,8 +67,8 @@ class Clips(TorchDataset[Batch]):
             if "motion" in pixels:
                 read_flow(self.store, name, view, how, pixels["motion"][row])
         batch = {stream: torch.from_numpy(values) for stream, values in pixels.items()}
-        batch["label"] = torch.from_numpy(np.array([self.entries[index][1] for _, index in keys]))
-        batch["index"] = torch.from_numpy(np.array([index for _, index in keys]))
+        batch["label"] = torch.from_numpy(np.array([self.entries[index][1] for _, index in keys], dtype=np.int64))
+        batch["index"] = torch.from_numpy(np.array([index for _, index in keys], dtype=np.int64))
         return batch
 
     def __getitem__(self, key: Key) -> Batch:

@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.data import clips, crops, stacking
-from fusionlab.data.drawing import drawing
+from fusionlab.data.sample_draws import drawing
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
