@@ -76,3 +76,16 @@ def unknown(kind: str, got: str, allowed: Iterable[str], form: str = "{}") -> Us
     near = nearest(got, names)
     hint = None if near is None else f"did you mean {form.format(near)} ?"
     return UserError(f"unknown {kind}", got=got, allowed=names, hint=hint)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory was short: a matter of the whole process, not of who met it first.
+
+    On the CPU torch says so by a plain RuntimeError.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    text = str(error).casefold()
+    return bool(names & {"MemoryError", "OutOfMemoryError"}) or (
+        isinstance(error, RuntimeError)
+        and any(sign in text for sign in ("defaultcpuallocator", "out of memory", "bad_alloc", "alloc_failed"))
+    )

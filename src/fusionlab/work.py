@@ -3,13 +3,18 @@
     python -m fusionlab.work runs/my-study
 
 `sweep` starts workers by itself. Typed on another machine with the same file system, this adds one.
-Flags: --session NAME (failures of other sessions are tried again), --retries N, --threads N.
+Flags: --session NAME (failures of other sessions are tried again), --retries N, --threads N, --timeout SECONDS (a job
+without progress is ended; 0: never). A study that keeps its data or its streams elsewhere than commands typed here
+do: name the folder, as in FUSIONLAB_DATA=/data python -m fusionlab.work runs/my-study.
 """
 
+import traceback
 from pathlib import Path
 
 from fusionlab.door.verb import flags, run
 from fusionlab.errors import UserError
+
+FAULT = 70  # the exit status of a worker that ended by an error of its own
 
 
 def main(words: list[str]) -> int:
@@ -17,7 +22,7 @@ def main(words: list[str]) -> int:
     from fusionlab.study.plan import read
     from fusionlab.study.worker import Inside, work
 
-    known = dict.fromkeys(("--session", "--retries", "--threads", "--job", "--attempt"), True)
+    known = dict.fromkeys(("--session", "--retries", "--threads", "--timeout", "--job", "--attempt"), True)
     given, rest = flags(words, known)
     if len(rest) != 1:
         raise UserError(
@@ -30,9 +35,21 @@ def main(words: list[str]) -> int:
         return _job(study, given["--job"], _number("--attempt", given.get("--attempt", "")))
     threads = _number("--threads", given["--threads"]) if "--threads" in given else None
     retries = _number("--retries", given.get("--retries", "0"))
+    jobs = read(study).jobs
     if threads is None:
-        threads = max((job.config["trainer"]["threads"] for job in read(study).jobs if job.kind == "stream"), default=1)
-    return work(study, inside=Inside(_load, _inside), threads=threads, session=given.get("--session"), retries=retries)
+        threads = max((job.config["trainer"]["threads"] for job in jobs if job.kind == "stream"), default=1)
+    planned = max((job.config["run"].get("timeout", 0) for job in jobs), default=0)  # older plans have none
+    timeout = _number("--timeout", given.get("--timeout", str(planned)))
+    inside = Inside(_load, _inside)
+    try:
+        return work(
+            study, inside=inside, threads=threads, session=given.get("--session"), retries=retries, timeout_s=timeout
+        )
+    except UserError:
+        raise
+    except Exception:  # not 1: nobody would look for the reason of a worker that ended as one does whose jobs failed
+        traceback.print_exc()
+        return FAULT
 
 
 def _load() -> None:
@@ -48,17 +65,17 @@ def _inside(study: Path, job_id: str, number: int) -> None:
 
 def _job(study: Path, job_id: str, number: int) -> int:
     from fusionlab.door.jobs import run_job
+    from fusionlab.records.activity import report_to
     from fusionlab.study.attempt import Attempt
-    from fusionlab.study.plan import read
+    from fusionlab.study.plan import expect_own_folders, read
 
     plan = read(study)
+    expect_own_folders(plan, study)
     job = plan.job(job_id)
     attempt = Attempt(job.path(study), number)
-    try:
+    report_to(attempt.progress_file)
+    with attempt.explaining():
         run_job(plan, study, job, attempt)
-    except UserError as error:
-        attempt.explain(str(error))
-        raise
     return 0
 
 

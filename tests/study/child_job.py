@@ -1,9 +1,13 @@
-"""A job's process for the tests: does what its config says for this attempt (the last deed repeats)."""
+"""A job's process for the tests: does what its config says for this attempt (the last deed repeats).
+
+A deed may be {arm: deed}: those which end the process do so first, as in a training, then the others leave records.
+"""
 
 import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from fusionlab.errors import UserError
@@ -16,11 +20,12 @@ job = read(study).job(job_id)
 attempt = Attempt(job.path(study), number)
 deeds = job.config["do"]
 deed = deeds[min(number, len(deeds)) - 1]
+own = {arm: deed.get(arm, "publish") for arm in attempt.arms} if isinstance(deed, dict) else {}
 print(f"{deed}, threads {os.environ.get('OMP_NUM_THREADS')}", flush=True)
 
 
-def publish(accuracy=0.5, status="done"):
-    for arm in job.arms:
+def publish(accuracy=0.5, status="done", arms=None):
+    for arm in attempt.arms if arms is None else arms:
         record = new_record(
             name=arm,
             kind="fused",
@@ -31,33 +36,57 @@ def publish(accuracy=0.5, status="done"):
             status=status,
             reason="diverged at step 3: loss nan" if status == "failed" else None,
         )
-        write_record(attempt.result / arm, record)
-    print(attempt.publish())
+        write_record((attempt.failed if status == "failed" else attempt.result) / arm, record)
+        if status == "done":
+            print(attempt.publish(arm))
 
 
-if deed == "publish":
-    publish()
-elif deed == "publish a failed arm":
-    publish(status="failed")
-elif deed == "publish something else":
-    publish(accuracy=0.75)
-elif deed == "publish and die":
-    publish()
-    os.kill(os.getpid(), signal.SIGKILL)
-elif deed == "die":
-    os.kill(os.getpid(), signal.SIGKILL)
-elif deed == "fail":
-    raise ValueError("it does not work")
-elif deed == "explain":
-    attempt.explain(str(UserError("no such layer", got="relu9")))
-    sys.exit(1)
-elif deed == "nothing":
-    pass
-elif deed.startswith("sleep"):
-    (attempt.folder / "pid").write_text(str(os.getpid()))
-    time.sleep(float(deed.split()[1]))
-    publish()
-elif deed == "stubborn":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    (attempt.folder / "pid").write_text(str(os.getpid()))
-    time.sleep(60)
+def do(deed):
+    if deed == "publish":
+        publish()
+    elif deed == "publish a failed arm":
+        publish(status="failed")
+    elif deed == "publish something else":
+        publish(accuracy=0.75)
+    elif deed == "publish and die":
+        publish()
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif deed == "die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif deed.startswith("signal"):
+        os.kill(os.getpid(), int(deed.split()[1]))
+    elif deed == "fail":
+        with attempt.explaining():
+            raise ValueError("it does not work")
+    elif deed == "explain":
+        with suppress(UserError), attempt.explaining():
+            raise UserError("no such layer", got="relu9")
+        sys.exit(2)
+    elif deed.startswith("exit"):
+        print("the last line")
+        os._exit(int(deed.split()[1]))
+    elif deed == "nothing":
+        pass
+    elif deed.startswith("sleep"):
+        (attempt.folder / "pid").write_text(str(os.getpid()))
+        time.sleep(float(deed.split()[1]))
+        if not own:
+            publish()
+    elif deed == "stubborn":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        (attempt.folder / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
+    elif deed.startswith("memory"):  # enough for so many arms
+        if len(attempt.arms) > int(deed.split()[1]):
+            with attempt.explaining():
+                raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+
+
+if own:
+    for one in own.values():
+        if one.split()[0] in ("die", "exit", "fail", "explain", "sleep", "signal", "memory", "interrupt"):
+            do(one)
+    publish(arms=[arm for arm, one in own.items() if one == "publish" or one.split()[0] == "memory"])
+    publish(status="failed", arms=[arm for arm, one in own.items() if one == "publish a failed arm"])
+else:
+    do(deed)

@@ -21,14 +21,17 @@ def argv():
 
 @pytest.fixture
 def make_plan():
-    """make_plan({"job id": (needs, [what its attempts do])}, command) with one arm for each job."""
+    """make_plan({"job id": (needs, [what its attempts do])}, command); a job has one arm, or those that a deed names."""
 
     def make(jobs, command="sweep fusion=conv", folder="jobs/{}"):
         made, arms = [], []
         for name, (needs, deeds) in jobs.items():
-            arm = f"arm-{name}"
-            made.append(Job(name, "cohort", folder.format(name), tuple(needs), {"do": deeds}, (arm,)))
-            arms.append(Arm(arm, "fused", {"fusion": name}, f"sig-{name}", {"fusion": name}, name))
+            own = tuple(deeds[0]) if isinstance(deeds[0], dict) else (f"arm-{name}",)
+            kind = "stream" if folder.startswith("..") else "cohort"
+            made.append(Job(name, kind, folder.format(name), tuple(needs), {"do": deeds}, own))
+            arms += [
+                Arm(arm, "fused", {"fusion": arm}, arm.replace("arm-", "sig-"), {"fusion": arm}, name) for arm in own
+            ]
         return Plan.of(command, made, arms)
 
     return make

@@ -104,13 +104,15 @@ def test_each_way_to_end_is_told_as_that_of_a_program(make):
     study = make({deed.replace(" ", "-"): ([], [deed]) for deed in deeds})
     assert ended(study)[0] == 1
     told = {job: [(end["outcome"], end["reason"]) for end in ends(study, job.replace(" ", "-"))] for job in deeds}
-    assert told["publish a failed arm"] == told["publish and die"] == [("done", None)]
+    assert told["publish a failed arm"] == [("failed", "diverged at step 3: loss nan")]
+    assert told["publish and die"] == [("done", None)]
     assert [outcome for outcome, _ in told["die"]] == ["died", "died", "failed"]
     assert "SIGKILL" in told["die"][0][1]
     assert told["fail"] == [("failed", "ValueError: it does not work")]
     assert told["explain"][0][0] == "failed"
     assert "relu9" in told["explain"][0][1]
-    assert told["nothing"] == [("failed", "the job ended without publishing a result")]
+    assert [outcome for outcome, _ in told["nothing"]] == ["died", "died", "failed"]
+    assert told["nothing"][0][1].startswith("its process ended with exit status 0 and without a result; its log ends: ")
 
 
 def test_a_killed_worker_takes_its_forked_child_along(make):

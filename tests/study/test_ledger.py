@@ -32,8 +32,9 @@ def names(books):
 
 
 def publish(attempt, text="x"):
-    write_text(attempt.result / "a.txt", text)
-    return attempt.publish()
+    (arm,) = attempt.arms
+    write_text(attempt.result / arm / "a.txt", text)
+    return attempt.publish(arm)
 
 
 def test_from_ready_to_published_job_by_job(study):
@@ -179,25 +180,26 @@ def test_the_loser_keeps_its_result_compares_and_reports(study):
             "circumstances": {"n": attempt.number},
             "log": str(attempt.number),
         }
-        write_text(attempt.result / "x" / "run.json", json.dumps(record))
-        write_text(attempt.result / "x" / "predictions.csv", f"video\nv,{accuracy}\n")
-        write_text(attempt.result / "x" / "weights.pt", str(attempt.number))
-    write_text(first.result / "x" / "more.txt", "")
-    assert second.publish().won
-    lost = first.publish()
+        write_text(attempt.result / "arm-a" / "run.json", json.dumps(record))
+        write_text(attempt.result / "arm-a" / "predictions.csv", f"video\nv,{accuracy}\n")
+        write_text(attempt.result / "arm-a" / "weights.pt", str(attempt.number))
+    write_text(first.result / "arm-a" / "more.txt", "")
+    assert second.publish("arm-a").won
+    lost = first.publish("arm-a")
     assert not lost.won
-    assert first.result.is_dir()
+    assert (first.result / "arm-a").is_dir()
     assert lost.differences == [
-        "x/more.txt: only in the later result",
-        "x/predictions.csv: 1 lines differ, the first is line 2",
-        "x/run.json: result.accuracy: 0.5 published, 0.75 later",
+        "more.txt: only in the later result",
+        "predictions.csv: 1 lines differ, the first is line 2",
+        "run.json: result.accuracy: 0.5 published, 0.75 later",
     ]
-    assert first.end("done")["differences"] == lost.differences
+    assert first.end("done")["differences"] == [f"arm-a/{line}" for line in lost.differences]
     assert second.end("done") == {
         "outcome": "done",
         "reason": None,
+        "arms": {},
         "log": "attempts/002/log.txt",
-        "published": True,
+        "published": ["arm-a"],
         "differences": [],
     }
 
@@ -206,10 +208,11 @@ def test_two_equal_results_have_nothing_to_report(study):
     first, second = ledger(study).claim("a"), Attempt(study / "jobs" / "a", 2)
     second.open()
     assert publish(first).won
-    lost = publish(second)
+    write_text(second.result / "arm-a" / "a.txt", "x")
+    lost = second.publish("arm-a")
     assert not lost.won
     assert lost.differences == []
-    assert second.publication() == lost
+    assert second.publications() == {"arm-a": lost}
 
 
 def test_published_before_its_worker_died_is_published(study):
@@ -225,26 +228,26 @@ def test_earlier_attempts_newest_first(study):
     for _ in range(3):
         last = books.claim("a")
         last.end("interrupted")
-    assert [folder.name for folder in last.earlier()] == ["002", "001"]
+    assert [attempt.folder.name for attempt in last.earlier()] == ["002", "001"]
 
 
 def test_a_shared_folder_that_belongs_to_another_job_is_refused(tmp_path, make_plan):
     for name, deeds in (("x", ["publish"]), ("y", ["die"])):
-        make_plan({"s": ([], deeds)}, folder="../streams/{}").write(tmp_path / name)
-    assert ledger(tmp_path / "x").claim("s")
+        make_plan({"5": ([], deeds)}, folder="../streams/000000000000000{}").write(tmp_path / name)
+    assert ledger(tmp_path / "x").claim("5")
     with pytest.raises(UserError) as caught:
-        ledger(tmp_path / "y").claim("s")
+        ledger(tmp_path / "y").claim("5")
     assert "another job" in str(caught.value)
     assert "do[0]" in str(caught.value)
 
 
 def test_two_studies_share_a_stream(tmp_path, make_plan):
     for name in "xy":
-        make_plan({"s": ([], ["publish"])}, folder="../streams/{}").write(tmp_path / name)
-    attempt = ledger(tmp_path / "x").claim("s")
-    assert ledger(tmp_path / "y").state("s").name == "running"
+        make_plan({"5": ([], ["publish"])}, folder="../streams/000000000000000{}").write(tmp_path / name)
+    attempt = ledger(tmp_path / "x").claim("5")
+    assert ledger(tmp_path / "y").state("5").name == "running"
     publish(attempt)
-    assert ledger(tmp_path / "y").state("s").name == "published"
+    assert ledger(tmp_path / "y").state("5").name == "published"
 
 
 def test_nothing_that_a_contender_finds_is_ever_deleted(study):

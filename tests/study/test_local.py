@@ -1,4 +1,6 @@
+import json
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -6,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fusionlab.study.attempt import Attempt
-from fusionlab.study.holder import process_started
+from fusionlab.study.holder import Holder, process_started
 from fusionlab.study.launchers.launcher import Launcher
 from fusionlab.study.launchers.local import Local, worker_argv
 from fusionlab.study.ledger import Ledger
@@ -22,9 +24,14 @@ sys.exit(work(sys.argv[1], child_argv, session=sys.argv[2], poll=0.05))
 """
 
 
+def worker(code, study, *words):
+    """By the end of its command line it is a worker of the study."""
+    return [sys.executable, "-c", code, str(study), *words, "-m", "fusionlab.work", str(study)]
+
+
 @pytest.fixture
 def launcher():
-    made: Launcher = Local(lambda study, threads, session, retries: [sys.executable, "-c", WORKER, str(study), session])
+    made: Launcher = Local(lambda study, threads, session, retries: worker(WORKER, study, session))
     return made
 
 
@@ -72,12 +79,32 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("deaf", flush=True)
 time.sleep(60)
 """
-    deaf = Local(lambda *_: [sys.executable, "-c", code], grace_s=0.3)
-    (worker,) = deaf.start(tmp_path, 1, threads=None, session="s")
-    wait_for(lambda: worker.log.read_text() == "deaf\n")
+    deaf = Local(lambda study, *_: worker(code, study), grace_s=0.3)
+    (one,) = deaf.start(tmp_path, 1, threads=None, session="s")
+    wait_for(lambda: one.log.read_text() == "deaf\n")
     deaf.cancel(tmp_path)
     wait_for(lambda: not deaf.alive())
-    assert deaf.statuses() == {worker.name: -signal.SIGKILL}
+    assert deaf.statuses() == {one.name: -signal.SIGKILL}
+
+
+@pytest.mark.parametrize("note", ["pid", "started", "everybody", "text", "list"])
+def test_a_note_in_the_folder_does_not_make_a_process_a_worker(tmp_path, make_plan, note):
+    """Not even with its right pid and start time; and a pid of -1 would be every process that is ours."""
+    make_plan({"a": ([], ["publish"])}).write(tmp_path)
+    with subprocess.Popen([sys.executable, "-S", "-c", "input()", str(tmp_path)], stdin=subprocess.PIPE) as bystander:
+        true = Holder.of(bystander.pid).to_dict()
+        notes = {
+            "pid": true,
+            "started": {**true, "pid": 2**22 + 1, "started": None},
+            "everybody": {**true, "pid": -1, "started": None},
+            "text": {**true, "pid": str(true["pid"])},
+            "list": [true],
+        }
+        (tmp_path / "workers").mkdir()
+        (tmp_path / "workers" / "x.json").write_text(json.dumps(notes[note]))
+        assert Local().list(tmp_path) == Local().cancel(tmp_path) == ()
+        assert bystander.poll() is None
+        bystander.communicate(b"\n")
 
 
 def test_the_command_line_of_a_worker():

@@ -1,16 +1,21 @@
+import json
+import multiprocessing
 from dataclasses import replace
 
 import pytest
 
 from fusionlab.errors import UserError
-from fusionlab.study.plan import FILE, Arm, Job, Plan, read
+from fusionlab.study.ledger import Ledger
+from fusionlab.study.plan import FILE, Arm, Job, Plan, expect_own_folders, read
+
+SPAWN = multiprocessing.get_context("spawn")
 
 JOBS = {"data": ([], ["publish"]), "a": (["data"], ["publish"]), "b": (["data", "a"], ["publish"])}
 
 
 def test_a_plan_goes_out_and_in(tmp_path, make_plan):
     plan = make_plan(JOBS)
-    assert plan.write(tmp_path)
+    assert plan.write(tmp_path) == (plan, True)
     assert read(tmp_path) == plan == Plan.from_json(plan.to_json())
     assert plan.job("a").needs == ("data",)
     assert plan.arm("arm-b").job == "b"
@@ -19,11 +24,11 @@ def test_a_plan_goes_out_and_in(tmp_path, make_plan):
 def test_the_same_plan_continues_and_its_newer_run_settings_hold(tmp_path, make_plan):
     plan = make_plan(JOBS)
     plan.write(tmp_path)
-    assert not plan.write(tmp_path)
+    assert plan.write(tmp_path) == (plan, False)
     jobs = [replace(job, config={**job.config, "run": {"device": "cuda"}}) for job in plan.jobs]
     again = Plan.of("sweep fusion=conv run.device=cuda", jobs, plan.arms)
     assert again.signature == plan.signature
-    assert not again.write(tmp_path)
+    assert again.write(tmp_path) == (again, False)
     assert read(tmp_path).job("a").config["run"] == {"device": "cuda"}
 
 
@@ -32,7 +37,7 @@ def test_a_folder_that_holds_another_study_is_refused_with_both_commands(tmp_pat
     first.write(tmp_path)
     before = (tmp_path / FILE).read_bytes()
     with pytest.raises(UserError) as caught:
-        make_plan({"data": ([], ["publish"])}, command="sweep fusion=sum layer=relu4").write(tmp_path)
+        make_plan({"other": ([], ["publish"])}, command="sweep fusion=sum layer=relu4").write(tmp_path)
     message = str(caught.value)
     assert "another study" in message
     assert str(tmp_path) in message
@@ -91,10 +96,168 @@ def test_a_plan_that_does_not_fit_together_is_told(jobs, arms, words):
 def test_where_a_job_works(tmp_path):
     study = tmp_path / "runs" / "x"
     assert job("a").path(study) == study / "jobs" / "a"
-    assert job("a", folder="../streams/f00d").path(study) == tmp_path / "runs" / "streams" / "f00d"
-    assert job("a", folder="/data/brush").path(study).as_posix() == "/data/brush"
+    shared = job("a", folder="../streams/0123456789abcdef", kind="stream")
+    assert shared.path(study) == tmp_path / "runs" / "streams" / "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "folder",
+    ["/abs", "../../x", "..", "jobs/../../x", "", ".", "../streams/0123456789abcdef", "jobs/\0", "../streams/abc"],
+)
+def test_a_job_s_folder_lies_in_its_study(tmp_path, folder):
+    with pytest.raises(UserError, match="outside its study|folder twice"):
+        Plan.of("sweep", [job("a", folder=folder)] if folder else [Job("a", "cohort", "", (), {})], [])
+
+
+def elsewhere(study, **changes):
+    """A plan as a stranger may write it."""
+    made = replace(job("a", folder="../streams/0123456789abcdef", kind="stream"), **changes)
+    Plan.of("sweep", [made], []).write(study)
+    return read(study)
+
+
+def test_a_shared_stream_lies_beside_the_study_or_where_the_user_says(tmp_path, monkeypatch):
+    study, other = tmp_path / "runs" / "x", tmp_path / "other" / "streams"
+    expect_own_folders(elsewhere(study), study)
+    for folder in ("../../other/streams/0123456789abcdef", str(other / "0123456789abcdef")):
+        plan = elsewhere(tmp_path / "runs" / str(len(folder)), folder=folder)
+        with pytest.raises(UserError, match="neither in the study nor beside it") as caught:
+            expect_own_folders(plan, study)
+        assert f"FUSIONLAB_STREAMS='{other}'" in str(caught.value)
+        monkeypatch.setenv("FUSIONLAB_STREAMS", str(other))
+        expect_own_folders(plan, study)
+        monkeypatch.delenv("FUSIONLAB_STREAMS")
+
+
+def test_a_link_does_not_lead_a_job_out_of_its_study(tmp_path):
+    study = tmp_path / "runs" / "x"
+    plan = elsewhere(study, folder="jobs/a")
+    (tmp_path / "victim").mkdir()
+    (study / "jobs").symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="neither in the study"):
+        expect_own_folders(plan, study)
+
+
+def test_data_lie_where_commands_typed_here_have_them(tmp_path, monkeypatch):
+    study = tmp_path / "runs" / "x"
+    plan = elsewhere(study, config={"run": {"data": str(tmp_path / "victim")}})
+    monkeypatch.delenv("FUSIONLAB_DATA", raising=False)
+    with pytest.raises(UserError, match="keeps its data elsewhere") as caught:
+        expect_own_folders(plan, study)
+    assert f"FUSIONLAB_DATA='{tmp_path / 'victim'}'" in str(caught.value)
+    monkeypatch.setenv("FUSIONLAB_DATA", str(tmp_path / "victim"))
+    expect_own_folders(plan, study)
+    monkeypatch.delenv("FUSIONLAB_DATA")
+    expect_own_folders(elsewhere(tmp_path / "runs" / "y", config={"run": {"data": str(tmp_path / "data")}}), study)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"jobs": [{"id": "a"}]},
+        {"jobs": {}},
+        {"arms": [3]},
+        {"command": None},
+        *({"job": {name: wrong}} for name in ("id", "kind", "folder", "needs", "config", "arms") for wrong in (3, None)),
+        {"job": {"needs": [1]}},
+        *({"arm": {name: wrong}} for name in ("name", "axes", "signature", "config", "job") for wrong in (3, None)),
+    ],
+)
+def test_wrong_types_in_a_plan_are_told(tmp_path, make_plan, change):
+    plan = json.loads(make_plan(JOBS).to_json())
+    plan["jobs"][0].update(change.pop("job", {}))
+    plan["arms"][0].update(change.pop("arm", {}))
+    (tmp_path / FILE).write_text(json.dumps({**plan, **change}))
+    with pytest.raises(UserError, match="damaged plan"):
+        read(tmp_path)
+
+
+def cohort(**arms):
+    """A plan of two cohorts: cohort(sum="x", conv="y")."""
+    made = [Arm(f"{one}-arm", "fused", {}, f"sig-{one}", {"fusion": one, "lr": 1}, name) for one, name in arms.items()]
+    jobs = []
+    for name in dict.fromkeys(arms.values()):
+        own = [arm for arm in made if arm.job == name]
+        config = {"arms": [arm.config for arm in own], "run": {"device": "cpu"}}
+        jobs.append(Job(name, "cohort", f"jobs/{name}", (), config, tuple(arm.name for arm in own)))
+    return Plan.of("sweep fusion=" + ",".join(arms), jobs, made)
+
+
+def test_a_plan_is_signed_by_its_arms_alone():
+    plan = cohort(sum="x", conv="x", max="x")
+    assert cohort(max="z", conv="y", sum="x").signature == plan.signature
+    assert cohort(sum="x", conv="x").signature != plan.signature
+    renamed = [replace(arm, name=f"{arm.name}-again") for arm in plan.arms]
+    job = replace(plan.jobs[0], arms=tuple(arm.name for arm in renamed))
+    assert Plan.of("other", [job], renamed).signature == plan.signature
+
+
+def begin(study, name):
+    Ledger(study, read(study), session="s").claim(name)
+
+
+def test_a_larger_grid_adds_its_arms_and_a_smaller_one_is_another_study(tmp_path):
+    small = cohort(sum="x", conv="x")
+    small.write(tmp_path)
+    begin(tmp_path, "x")
+    large, new = cohort(sum="x", conv="x", max="x").write(tmp_path)
+    assert not new
+    assert large == read(tmp_path) == cohort(sum="x", conv="x", max="x")
+    assert begin(tmp_path, "x") is None  # the folder is still this job's
+    with pytest.raises(UserError, match="another study") as caught:
+        small.write(tmp_path)
+    assert "max-arm" in str(caught.value)
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_repacked_arms_keep_their_job_where_it_was_begun(tmp_path, begun):
+    cohort(sum="x", conv="x", max="y").write(tmp_path)
+    if begun:
+        begin(tmp_path, "x")
+    plan, _ = cohort(sum="a", conv="b", max="b", product="a").write(tmp_path)
+    jobs = {job.id: set(job.arms) for job in plan.jobs}
+    if begun:
+        assert jobs == {"x": {"sum-arm", "conv-arm"}, "a": {"product-arm"}, "b": {"max-arm"}}
+    else:
+        assert jobs == {"a": {"sum-arm", "product-arm"}, "b": {"conv-arm", "max-arm"}}
+    for job in plan.jobs:  # each job has its own arms' configs, and what is said of `run` now
+        assert [arm["fusion"] + "-arm" for arm in job.config["arms"]] == list(job.arms)
+        assert job.config["run"] == {"device": "cpu"}
+
+
+def test_an_arm_keeps_the_name_that_its_folder_has(tmp_path):
+    cohort(sum="x").write(tmp_path)
+    large = cohort(sum="x", conv="x")
+    arms = [replace(arm, name=f"{arm.name},lr=1", axes={"lr": 1}) for arm in large.arms]
+    jobs = [replace(large.jobs[0], arms=tuple(arm.name for arm in arms))]
+    plan, _ = Plan.of("sweep", jobs, arms).write(tmp_path)
+    assert [arm.name for arm in plan.arms] == list(plan.jobs[0].arms) == ["sum-arm", "conv-arm,lr=1"]
+    assert [arm.axes for arm in plan.arms] == [{"lr": 1}, {"lr": 1}]
+
+
+def test_two_commands_that_add_arms_at_once_lose_none(tmp_path):
+    cohort(sum="x").write(tmp_path)
+    racers = [SPAWN.Process(target=add, args=(tmp_path, f"fusion{number}")) for number in range(4)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert {arm.name for arm in read(tmp_path).arms} == {"sum-arm", *(f"fusion{number}-arm" for number in range(4))}
+
+
+def add(study, fusion):
+    """Each knows what is there, and one more."""
+    while True:
+        names = [arm.name.removesuffix("-arm") for arm in read(study).arms]
+        try:
+            cohort(**dict.fromkeys([*names, fusion], "x")).write(study)
+        except UserError:  # another has added an arm in between, which this one does not have
+            continue
+        return
 
 
 def test_a_recipe_is_without_run_also_in_its_arms():
     both = Job("a", "cohort", "a", (), {"run": {}, "seed": 0, "arms": [{"layer": "relu5", "run": {"x": 1}}]})
-    assert both.recipe() == {"seed": 0, "arms": [{"layer": "relu5"}]}
+    assert both.recipe() == {}
+    both = replace(both, config={"run": {}, "arms": [{"layer": "relu5", "run": {"x": 1}, "seed": 0}, {"seed": 0}]})
+    assert both.recipe() == {"seed": 0}  # what its arms have in common

@@ -75,7 +75,7 @@ def test_jobs_run_in_the_order_of_their_needs_each_in_a_fresh_process(make, argv
     assert sorted(record["name"] for record in read_records(study)) == ["arm-a", "arm-b", "arm-c"]
     attempt = Attempt(study / "jobs" / "a", 1)
     assert attempt.log.read_text().startswith("publish, threads 3\n")
-    assert not attempt.result.exists()  # moved, not copied
+    assert not list(attempt.result.iterdir())  # moved, not copied
     assert run(study, argv) == (0, [])  # the same again finds nothing to do
 
 
@@ -119,7 +119,9 @@ def test_a_child_that_dies_of_a_signal_is_tried_twice_again_then_failed_with_tha
 def test_ending_without_publishing_is_a_failure(make, argv):
     study = make({"a": ([], ["nothing"])})
     assert run(study, argv)[0] == 1
-    assert ends(study, "a")[0]["reason"] == "the job ended without publishing a result"
+    assert outcomes(study, "a") == ["died", "died", "failed"]
+    told = "its process ended with exit status 0 and without a result; its log ends: nothing, threads None"
+    assert [end["reason"] for end in ends(study, "a")] == [told, told, f"{told}, 3 times"]
 
 
 def test_a_child_killed_after_publishing_is_done(make, argv):
@@ -135,7 +137,7 @@ def test_kill_9_of_the_child_its_next_attempt_finds_the_first_ones_folder(make, 
     assert worker.wait(20) == 0
     worker.stdout.close()
     assert outcomes(study, "a") == ["died", "done"]
-    assert [folder.name for folder in Attempt(study / "jobs" / "a", 2).earlier()] == ["001"]
+    assert [attempt.folder.name for attempt in Attempt(study / "jobs" / "a", 2).earlier()] == ["001"]
 
 
 def test_kill_9_of_the_worker_takes_the_child_along_and_another_goes_on(make, argv):

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar, overload
 
 from fusionlab.errors import UserError
+from fusionlab.records.activity import mark
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -82,7 +83,9 @@ def in_processes(function: Callable[[Task], Any], tasks: Sequence[Task], process
     count = min(processes, len(tasks))
     if count <= 1:
         for task in tasks:
-            yield from _results(function, task)
+            for result in _results(function, task):
+                mark()
+                yield result
         return
     waiting: queue.SimpleQueue[Task] = queue.SimpleQueue()
     for task in tasks:
@@ -99,6 +102,7 @@ def in_processes(function: Callable[[Task], Any], tasks: Sequence[Task], process
             if error is not None:
                 raise error
             if more:
+                mark()
                 yield result
             else:
                 left -= 1

@@ -8,6 +8,9 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from fusionlab.door.ahead import look_ahead
@@ -17,6 +20,7 @@ from fusionlab.door.grid import Study
 from fusionlab.door.reporting import make_report, stages
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
+from fusionlab.study.plan import DATA_VARIABLE, SHARED, STREAMS_VARIABLE
 from fusionlab.study.progress import Progress
 from fusionlab.study.status import Status, Summary
 
@@ -28,16 +32,20 @@ def conduct(study: Study) -> int:
     begun = time.monotonic()
     device(study.run)
     look_ahead(study)
-    new = study.plan.write(study.folder)
+    plan, new = study.plan.write(study.folder)
+    study = replace(study, plan=plan)
     print(
         f"{'new' if new else 'continued'} study: {study.folder} "
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)",
         flush=True,
     )
-    session, launcher = uuid.uuid4().hex, Local()
-    threads = study.threads
+    session, threads = uuid.uuid4().hex, study.threads
+    streams = os.path.abspath(Path(study.run["root"]) / SHARED)
+    launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run["data"]})
     status = Status(study.folder, session=session, retries=study.run["retries"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler, or of `timeout`: as Ctrl-C
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and so are we
+        signal.signal(signal.SIGHUP, _hang_up)
     try:
         if any(row.state != "published" for row in status.summary().jobs):
             launcher.start(
@@ -48,6 +56,11 @@ def conduct(study: Study) -> int:
                 retries=study.run["retries"],
             )
             _watch(status, launcher)
+    except _Detached:
+        verbs = "\n".join(f"  python -m fusionlab.{verb} {study.folder}" for verb in ("status", "cancel"))
+        with suppress(OSError):  # the terminal is gone, but the output may be a file
+            print(f"the terminal was closed; the workers go on:\n{verbs}", file=sys.stderr, flush=True)
+        return 128 + signal.SIGHUP
     except KeyboardInterrupt:
         launcher.end()
         print(f"interrupted; this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
@@ -56,6 +69,14 @@ def conduct(study: Study) -> int:
         launcher.end()
         raise
     return _close(study, status.summary(), launcher, time.monotonic() - begun)
+
+
+class _Detached(Exception):
+    """The terminal was closed."""
+
+
+def _hang_up(_number: int, _frame: object) -> None:
+    raise _Detached
 
 
 def workers(run: Mapping[str, Any], threads: int) -> int:
@@ -95,8 +116,5 @@ def _close(study: Study, summary: Summary, launcher: Local, seconds: float) -> i
 
 def states(study: Study) -> dict[str, str]:
     """Job -> its state if the study were begun now: what is published already would not run again."""
-    ledger = Ledger(study.folder, study.plan)
-    return {
-        job.id: ("published" if (job.path(study.folder) / "published").is_dir() else "to do")
-        for job in ledger.plan.jobs
-    }
+    found = Ledger(study.folder, study.plan).states()
+    return {job_id: "published" if state.name == "published" else "to do" for job_id, state in found.items()}

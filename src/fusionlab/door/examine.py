@@ -154,7 +154,7 @@ def _run(run: Mapping[str, Any]) -> None:
         raise UserError(
             "no such device", got=f"run.device={run['device']}", allowed=["auto", "cpu", "cuda", "cuda:1 …"]
         )
-    for leaf in ("checkpoint_every", "retries"):
+    for leaf in ("checkpoint_every", "retries", "timeout"):
         _at_least(0, f"run.{leaf}", run[leaf])
     Spec.of(run["table"])
     if run["logger"]["name"] not in LOGGERS:

@@ -1,13 +1,10 @@
-"""A job in its own process: prepare a store, train a stream, train a cohort. Its last act is to publish what it
-leaves.
-"""
+"""A job in its own process: prepare a store, train a stream, train a cohort. What comes of it is published, arm by arm."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fusionlab.door.data import open_data
-from fusionlab.records.crash import crash_point
 from fusionlab.records.files import write_json
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Job, Plan
@@ -18,13 +15,12 @@ def run_job(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     if job.kind == "prepare":
         data = open_data(job.config, job.config["run"], quarantine=job.config["run"].get("quarantine", ()))
         write_json(attempt.result / "store.json", {"store": data.store.hash})
-    else:
-        from fusionlab.door.stages import train_cohort, train_stream
+        for line in attempt.publish().differences:
+            print(f"differs from what is published: {line}", flush=True)
+        return
+    from fusionlab.door.stages import train_cohort, train_stream
 
-        if job.kind == "stream":
-            train_stream(plan.arm(job.arms[0]), job.config, attempt)
-        else:
-            train_cohort(plan, study, job, attempt)
-        crash_point(f"{job.kind}.before_publish")
-    for line in attempt.publish().differences:
-        print(f"differs from what is published: {line}", flush=True)
+    if job.kind == "stream":
+        train_stream(plan.arm(job.arms[0]), job.config, attempt)
+    else:
+        train_cohort(plan, study, job, attempt)

@@ -1,4 +1,6 @@
-"""From scores to published records: what an arm leaves behind, and nothing that it does not."""
+"""From scores to published records: what an arm leaves behind, and nothing that it does not. Each arm is published as
+soon as it is recorded.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from fusionlab.door import build, logger
 from fusionlab.door.data import Data
 from fusionlab.door.parts import part
 from fusionlab.door.provenance import provenance
+from fusionlab.records.crash import crash_point
 from fusionlab.records.circumstances import circumstances
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import new_record, write_record
@@ -47,8 +50,8 @@ class Recorder:
         state: State,
         initial: Loaded | None = None,
     ) -> None:
-        """The record of an arm that came to its end, with its predictions and weights. `initial`: what it started from,
-        where that was a file.
+        """Write and publish the record of an arm that came to its end, with its predictions and weights. `initial`: what
+        it started from, where that was a file.
         """
         folder = self.attempt.result / arm.name
         predictions = Predictions.of(
@@ -80,7 +83,10 @@ class Recorder:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
             if initial.trained_on:
                 result["initial_weights"]["trained_on"] = initial.trained_on
-        self._write(arm, predictions, result=result)
+        self._write(self.attempt.result, arm, predictions, result=result)
+        crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
+        for line in self.attempt.publish(arm.name).differences:
+            print(f"{arm.name}: differs from what is published: {line}", flush=True)
 
     def _quarantined(self, split: int, left_out: frozenset[str]) -> dict[str, int]:
         """How many videos of each list were left out; which, the config names."""
@@ -88,10 +94,10 @@ class Recorder:
         return {which: sum(name in left_out for name, _ in entries) for which, entries in lists}
 
     def failed(self, arm: Arm, reason: str) -> None:
-        """The record of an arm that diverged or could not be built: a result too."""
-        self._write(arm, None, status="failed", reason=reason, log=str(self.attempt.log))
+        """The record of an arm that diverged or could not be built: it stays with the attempt."""
+        self._write(self.attempt.failed, arm, None, status="failed", reason=reason, log=str(self.attempt.log))
 
-    def _write(self, arm: Arm, predictions: Predictions | None, **content: Any) -> None:
+    def _write(self, where: Path, arm: Arm, predictions: Predictions | None, **content: Any) -> None:
         around = {
             **circumstances(),
             "device": build.device_name(self.run),
@@ -109,8 +115,7 @@ class Recorder:
             circumstances=around,
             **content,
         )
-        folder = self.attempt.result / arm.name
-        logger.send(write_record(folder, record, predictions), self.run["logger"], self.attempt.folder)
+        logger.send(write_record(where / arm.name, record, predictions), self.run["logger"], self.attempt.folder)
 
 
 def system(arm: Arm) -> str:

@@ -21,6 +21,7 @@ from fusionlab.records.signature import value
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import STREAMS, data_recipe
+from fusionlab.training.checkpoint import furthest
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import evaluate_cohort
 from fusionlab.training.fit import fit
@@ -49,12 +50,14 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
         return data.module(config, streams=stream, snippets=snippets, batch_size=optim["batch_size"])
 
     cohort = Cohort(Trunk(), {arm.name: net}, recipe(optim), seed=config["seed"]["dropout"])
-    outcome = _fit(cohort, loaders(sampling["stream_snippets"]), config, attempt, "stream")[arm.name]
-    if outcome.status == "failed":
-        # Nothing can stand on this stream: the job fails with its arm, and its reason is shown on all that need it.
-        raise UserError(f"the {stream} stream has failed", got=outcome.reason, hint="a lower optim.streams.lr")
+    ((_, checkpoint),) = furthest({arm.name: attempt.checkpoints(arm.name)})
+    outcome = _fit(cohort, loaders(sampling["stream_snippets"]), config, attempt, "stream", checkpoint)[arm.name]
     test = loaders(sampling["snippets"])
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
+    if (reason := cohort.arms[arm.name].reason) is not None:
+        # Nothing can stand on this stream: the job fails with its arm, and its reason is shown on all that need it.
+        recorder.failed(arm, reason)
+        raise UserError(f"the {stream} stream has failed", got=reason, hint="a lower optim.streams.lr")
     assert outcome.state is not None
     videos = [name for name, _ in test.entries["test"]]
     recorder.done(arm, outcome, scores, videos, describe(net), outcome.state, initial)
@@ -76,43 +79,44 @@ def first_weights(
 
 
 def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
-    """Stage two: all arms above the frozen streams, in one pass over the data; then all their scores."""
+    """Stage two: the arms that this attempt took, above the frozen streams, in one pass over the data; then their
+    scores. Arms of several checkpoints are trained one group after the other.
+    """
     config, run = job.config["arms"][0], job.config["run"]
-    arms = [plan.arm(name) for name in job.arms]
+    arms = {name: plan.arm(name) for name in (job.arms if attempt.arms is None else attempt.arms)}
     settle(config["trainer"])
     memory.keep()
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
-    appearance, motion = trained_streams(plan, study, job, config, len(data.dataset.classes), data.content(config))
+    classes, content = len(data.dataset.classes), data.content(config)
     optim, blueprint = config["optim"]["fusion"], build.Blueprint()
     loaders = data.module(
         config, streams="both", snippets=config["data"]["sampling"]["snippets"], batch_size=optim["batch_size"]
     )
-    nets: dict[str, Net] = {}
-    for arm in arms:
-        try:
-            expect_frames(arm.config, loaders.test_sizes(), blueprint)
-            nets[arm.name] = build.net(arm.config, appearance, motion)
-        except UserError as error:  # known parts are checked when a study is planned; a user's own may still fail here
-            recorder.failed(arm, str(error))
-    if not nets:
-        return
-    cohort = Cohort(Trunk(appearance, motion), nets, recipe(optim), seed=config["seed"]["dropout"])
-    outcomes = _fit(cohort, loaders, {**config, "run": run}, attempt, "cohort")
-    scores = evaluate_cohort(cohort, loaders.test_dataloader(), device=build.device(run))
-    videos = [name for name, _ in loaders.entries["test"]]
-    for arm in arms:
-        if arm.name not in outcomes:
+    for names, checkpoint in furthest({name: attempt.checkpoints(name) for name in arms}):
+        appearance, motion = trained_streams(plan, study, job, config, classes, content)
+        nets: dict[str, Net] = {}
+        for name in names:
+            try:
+                expect_frames(arms[name].config, loaders.test_sizes(), blueprint)
+                nets[name] = build.net(arms[name].config, appearance, motion)
+            except UserError as error:  # known parts are checked when a study is planned; a user's own may still fail here
+                recorder.failed(arms[name], str(error))
+        if not nets:
             continue
-        outcome = outcomes[arm.name]
-        if outcome.status == "failed":
-            recorder.failed(arm, str(outcome.reason))
-        else:
-            size = describe(nets[arm.name], appearance, motion)
-            recorder.done(arm, outcome, scores, videos, size, outcome.state or {})
+        cohort = Cohort(Trunk(appearance, motion), nets, recipe(optim), seed=config["seed"]["dropout"])
+        outcomes = _fit(cohort, loaders, {**config, "run": run}, attempt, "cohort", checkpoint)
+        scores = evaluate_cohort(cohort, loaders.test_dataloader(), device=build.device(run))
+        videos = [video for video, _ in loaders.entries["test"]]
+        for name, outcome in outcomes.items():
+            if (reason := cohort.arms[name].reason) is not None:
+                recorder.failed(arms[name], reason)
+            else:
+                size = describe(nets[name], appearance, motion)
+                recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {})
 
 
-def _fit(cohort: Cohort, data: Any, config: dict[str, Any], attempt: Attempt, job: Any) -> Any:
+def _fit(cohort: Cohort, data: Any, config: dict[str, Any], attempt: Attempt, job: Any, checkpoint: Any) -> Any:
     run = config["run"]
     return fit(
         cohort,
@@ -120,7 +124,7 @@ def _fit(cohort: Cohort, data: Any, config: dict[str, Any], attempt: Attempt, jo
         folder=attempt.folder,
         device=build.device(run),
         precision=config["trainer"]["precision"],
-        resume_from=attempt.earlier(),
+        resume_from=checkpoint,
         checkpoint_every=run["checkpoint_every"],
         progress=_say,
         job=job,

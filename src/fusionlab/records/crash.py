@@ -3,9 +3,10 @@
 stream.step            after a training step of a stream
 stream.before_publish  a stream is trained and written, not yet published
 cohort.step            after a training step of a cohort
-cohort.before_publish  a cohort is trained and written, not yet published
+cohort.before_publish  an arm of a cohort is trained and written, not yet published
 prepare.video          after a video was read and packed
 prepare.before_publish the store is written, not yet published
+publish.replaced       a failed record of an older version is out of the way, the arm not yet published
 ledger.after_claim     a worker has claimed a job and not yet begun it
 """
 
@@ -26,6 +27,7 @@ POINTS = (
     "cohort.before_publish",
     "prepare.video",
     "prepare.before_publish",
+    "publish.replaced",
     "ledger.after_claim",
 )
 

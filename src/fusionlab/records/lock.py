@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
+from fusionlab.records.activity import mark
 from fusionlab.records.files import disk_errors
 
 
@@ -17,9 +20,17 @@ def alone(path: Path, say: Callable[[str], None], what: str) -> Iterator[None]:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = held.enter_context(open(path, "a"))
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(lock):
             say(f"{what}: another command makes it; waiting for that")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _taken(lock):
+                mark()  # who waits does not hang
+                time.sleep(0.1)
         yield
+
+
+def _taken(lock: TextIO) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -2,7 +2,7 @@
 
 On the same host, in the same boot and the same pid namespace (containers share the first two), a process is
 known by its pid *and* its start time: pids are used again. From anywhere else nothing can be known but the
-age of the lease.
+age of the lease. A claim that was copied with its folder says nothing of the copy: a folder is known by its inode.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from fusionlab.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ class Holder:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Holder:
+        """From a file that anybody may have written: a pid of -1 would be every process."""
+        if not isinstance(content, Mapping):
+            raise UserError("this file does not name a process", got=str(content)[:200])
+        texts = [content.get(name) for name in ("host", "boot", "namespace", "token")]
+        numbers = [content.get(name) for name in ("pid", "started")]
+        if not all(type(one) is str for one in texts) or not all(type(one) is int for one in numbers):
+            raise UserError("this file does not name a process", got=str(dict(content))[:200])
+        if content["pid"] < 1:
+            raise UserError("this file does not name a process", got=f"pid {content['pid']}")
         return cls(**{name: content[name] for name in cls.__dataclass_fields__})
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,10 +68,19 @@ class Holder:
             _namespace(),
         ):
             return None
-        return process_started(self.pid) == self.started
+        started = process_started(self.pid)
+        return started is not None and started == self.started
 
     def __str__(self) -> str:
         return f"{self.host}, pid {self.pid}"
+
+
+def command_line(pid: int) -> list[str]:
+    """The words that a process was started with; empty where they cannot be read."""
+    try:
+        return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
+    except OSError:
+        return []
 
 
 def process_started(pid: int) -> int | None:

@@ -3,6 +3,9 @@
 Attempt n+1 may be claimed only when n has ended or is dead, and the exclusive create of its claim decides
 between those who saw that at once. No contender deletes anything. Order of stages, retry, resume, detaching
 and two sweeps on one folder are all this one rule.
+
+A job is done when each of its arms is published. An attempt takes the arms that are left. After a death it takes
+half as many, down to one, so that an arm which kills its process stops nobody but itself.
 """
 
 from __future__ import annotations
@@ -11,7 +14,8 @@ import os
 import re
 import time
 import uuid
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +23,30 @@ from fusionlab.errors import UserError
 from fusionlab.records.crash import crash_point
 from fusionlab.records.files import create_exclusive, folder_clock, read_json, to_json
 from fusionlab.records.signature import differing
-from fusionlab.study.attempt import Attempt
+from fusionlab.study.attempt import Attempt, failure, taken
 from fusionlab.study.holder import Holder
 from fusionlab.study.plan import Job, Plan
 
 LEASE = 60.0  # seconds without a beat after which a holder that cannot be seen counts as dead
+CLOCK = 5.0  # seconds that a beat may be ahead of the folder's clock
 
 _CLAIM = re.compile(r"(\d+)\.json")
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Why an arm is not tried any more in this session, and where its log is."""
+
+    reason: str
+    log: Path
+
+
+@dataclass(frozen=True)
 class State:
-    """published | running (by) | failed (reason, log) | ready | waiting (needs) | blocked (through)."""
+    """published | running (by) | failed (reason, log) | ready | waiting (needs) | blocked (through).
+
+    `failed`: arm -> why; the others of a job may be ready, or running.
+    """
 
     name: str
     by: Holder | None = None
@@ -39,6 +55,28 @@ class State:
     attempts: int = 0
     needs: tuple[str, ...] = ()
     through: str | None = None
+    failed: Mapping[str, Failure] = field(default_factory=dict)
+    published: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Past:
+    """An attempt that has ended: which arms it took, how it ended, and what became of those that were left."""
+
+    attempt: Attempt
+    arms: tuple[str, ...]
+    end: Mapping[str, Any]
+
+    @property
+    def outcome(self) -> str:
+        return str(self.end["outcome"])
+
+    def lost(self) -> dict[str, Failure]:
+        """The arms that failed in it. Ends of older versions do not name them: all that it took."""
+        if self.outcome != "failed":
+            return {}
+        reasons = self.end.get("arms") or dict.fromkeys(self.arms, self.end["reason"])
+        return {arm: Failure(str(reason), self.attempt.log) for arm, reason in reasons.items()}
 
 
 class Ledger:
@@ -65,8 +103,10 @@ class Ledger:
         self.lease_s = lease_s
         self._jobs = {job.id: job for job in plan.jobs}
         self._verified: set[str] = set()
-        self._published: set[str] = set()  # what is published stays so
+        self._done: set[str] = set()  # jobs; what is published stays so
+        self._published: set[tuple[str, str]] = set()  # job, arm
         self._read: dict[Path, dict[str, Any]] = {}  # claims and ends never change
+        self._ahead: dict[Path, tuple[float, float]] = {}  # beats in the future: the beat, and since when it is seen
 
     def folder(self, job_id: str) -> Path:
         return self._jobs[job_id].path(self.study)
@@ -102,75 +142,148 @@ class Ledger:
                 for need in open_needs:
                     if needs[need].name in ("failed", "blocked"):
                         through = needs[need].through or need
-                        known[job.id] = State(
-                            "blocked", reason=needs[need].reason, log=needs[need].log, through=through
+                        known[job.id] = replace(
+                            own, name="blocked", reason=needs[need].reason, log=needs[need].log, through=through
                         )
                         return known[job.id]
                 if open_needs:
-                    own = State("waiting", needs=open_needs, attempts=own.attempts)
+                    own = replace(own, name="waiting", needs=open_needs)
             known[job.id] = own
         return known[job.id]
 
     def _own(self, job_id: str) -> State:
-        if job_id in self._published:
-            return State("published")
+        job = self._jobs[job_id]
+        if job_id in self._done:
+            return State("published", published=frozenset(units(job)))
         self._verify(job_id)
-        # Claims and ends first, then `published`: who publishes does so before the end, so a job whose end is
+        # Claims and ends first, then what is published: who publishes does so before the end, so a job whose end is
         # seen here is seen published too, and is not begun again.
         attempts = self.attempts(job_id)
         last = attempts[-1] if attempts else None
-        end = self._end(last) if last else None
-        living = last if last and end is None and self.lives(last) else None
-        if (self.folder(job_id) / "published").is_dir():
-            self._published.add(job_id)
-            return State("published")
+        living = last if last and self._end(last) is None and self.lives(last) else None
+        past = self._past(job, attempts)
+        done = frozenset(arm for arm in units(job) if self._is_published(job, arm))
+        left = [arm for arm in units(job) if arm not in done]
+        if not left:
+            self._done.add(job_id)
+            return State("published", published=done)
+        failed = self._failed(job, past, left)
+        known = {"attempts": len(attempts), "failed": failed, "published": done}
         if living:
-            return State("running", by=self.holder(living), attempts=len(attempts), log=living.log)
-        failures = self.count(attempts, "failed") if self.session else int(bool(end and end["outcome"] == "failed"))
-        if failures > (self.retries if self.session else 0):
-            reasons = [(one, ended) for one in attempts if (ended := self._end(one)) and ended["outcome"] == "failed"]
-            failed, why = reasons[-1]
-            return State("failed", reason=why["reason"], log=failed.log, attempts=len(attempts))
-        return State("ready", attempts=len(attempts))
+            return State("running", by=self.holder(living), log=living.log, **known)
+        if len(failed) < len(left):
+            return State("ready", **known)
+        arm = next(reversed(failed))
+        reason = failed[arm].reason if len(units(job)) == 1 else f"{arm}: {failed[arm].reason}"
+        return State("failed", reason=reason, log=failed[arm].log, **known)
 
-    def count(self, attempts: list[Attempt], outcome: str) -> int:
-        """How many of these attempts ended so in this session."""
-        ends = [(one, self._end(one)) for one in attempts]
-        return sum(
-            bool(end and end["outcome"] == outcome and self._claim(one).get("session") == self.session)
-            for one, end in ends
-        )
+    def _past(self, job: Job, attempts: Sequence[Attempt]) -> list[Past]:
+        """The attempts that have ended, oldest first; of this session, where there is one."""
+        past = []
+        for attempt in attempts:
+            end = self._end(attempt)
+            if end is None or (self.session and self._claim(attempt).get("session") != self.session):
+                continue
+            past.append(Past(attempt, taken(self._claim(attempt)) or units(job), end))
+        return past
+
+    def _is_published(self, job: Job, arm: str) -> bool:
+        """A failed record that an older version has published is none."""
+        if (job.id, arm) not in self._published:
+            folder = self.folder(job.id) / "published"
+            if job.kind == "cohort" and job.arms:
+                there = (folder / arm).is_dir() and failure(folder / arm) is None
+            else:  # a store, or a stream that studies share and that another one has given a name
+                there = folder.is_dir() and any(folder.iterdir())
+            if not there:
+                return False
+            self._published.add((job.id, arm))
+        return True
+
+    def _failed(self, job: Job, past: Sequence[Past], left: Sequence[str]) -> dict[str, Failure]:
+        """The arms that are not tried again in this session; for who only looks on, those that failed at last."""
+        failures: dict[str, list[Failure]] = {}
+        for one in past:
+            lost = one.lost()
+            for arm in one.arms:
+                if arm in lost:
+                    failures.setdefault(arm, []).append(lost[arm])
+                elif not self.session:
+                    failures.pop(arm, None)  # tried again since, and interrupted
+        most = self.retries if self.session else 0
+        failed = {arm: all_[-1] for arm, all_ in failures.items() if arm in left and len(all_) > most}
+        for arm in left if not self.session else ():
+            place = self.folder(job.id) / "published" / arm
+            if arm not in failed and (reason := failure(place)) is not None:
+                failed[arm] = Failure(reason, place)
+        return failed
+
+    def _take(self, job: Job, attempts: Sequence[Attempt], state: State) -> list[str]:
+        """The arms that the next attempt takes."""
+        left = [arm for arm in job.arms if arm not in state.published and arm not in state.failed]
+        past = self._past(job, attempts)
+        culprits = {one.arms[0] for one in past if len(one.arms) == 1 and one.outcome == "failed"}
+        # What died with an arm that then died alone, died of that arm.
+        deaths = [one for one in past if one.outcome == "died" and not culprits & set(one.arms)]
+        most = min((max(1, len(one.end.get("arms") or one.arms) // 2) for one in deaths), default=len(left))
+        survived = any(one.outcome == "done" or (one.outcome == "failed" and len(one.arms) > 1) for one in past)
+        return left[: 1 if culprits and not survived and len(job.arms) > 1 else most]
+
+    def deaths(self, job_id: str, arms: Sequence[str]) -> int:
+        """How many attempts of this session died that had taken all of these arms."""
+        past = self._past(self._jobs[job_id], self.attempts(job_id))
+        return sum(one.outcome == "died" and set(arms) <= set(one.arms) for one in past)
+
+    def unpublished(self, job_id: str, arms: Sequence[str]) -> list[str]:
+        """Those of the arms (of a job without arms: the job itself) that are not published."""
+        job = self._jobs[job_id]
+        return [arm for arm in arms or units(job) if not self._is_published(job, arm)]
 
     def holder(self, attempt: Attempt) -> Holder:
         return Holder.from_dict(self._claim(attempt))
 
     def lives(self, attempt: Attempt) -> bool:
-        """Whether its holder lives: as seen on this host, else by its lease's age on the folder's clock."""
+        """Whether its holder lives: as seen on this host, else by its lease's age on the folder's clock.
+
+        A claim that was copied with its folder is not known by its pid: that process works in the original.
+        """
         seen = self.holder(attempt).alive()
-        if seen is not None:
+        inode = self._claim(attempt).get("inode")
+        if seen is not None and (inode is None or inode == attempt.claim_file.parent.stat().st_ino):
             return seen
         try:
             now = folder_clock(attempt.claim_file.parent)
         except UserError:
             now = time.time()  # only looking on, in a folder that cannot be written
-        return now - _stamp(attempt) < self.lease_s
+        stamp = _stamp(attempt)
+        if stamp <= now + CLOCK:
+            return now - stamp < self.lease_s
+        # A clock was set back, or somebody touched the file: a beat that does not move is none.
+        before, since = self._ahead.get(attempt.beat_file, (None, 0.0))
+        if before != stamp:
+            since = time.monotonic()
+            self._ahead[attempt.beat_file] = (stamp, since)
+        return time.monotonic() - since < self.lease_s
 
     def claim(self, job_id: str) -> Attempt | None:
         """Take a ready job; None where another was faster or there is nothing to take."""
         if self.state(job_id).name != "ready":
             return None
         job, folder = self._jobs[job_id], self.folder(job_id)
+        inside(folder)
         self._note(job)
         before = self.attempts(job_id)
-        if before and self._end(before[-1]) is None and self.lives(before[-1]):
-            return None
-        if (folder / "published").is_dir():
+        state = self.state(job_id)  # once more, with what has been claimed by now
+        if state.name != "ready" or state.attempts != len(before):
             return None
         attempt = Attempt(folder, before[-1].number + 1 if before else 1)
+        attempt.claim_file.parent.mkdir(exist_ok=True)
         claim = {
             **Holder.here().to_dict(),
             "session": self.session,
             "study": str(self.study),
+            "inode": attempt.claim_file.parent.stat().st_ino,
+            "arms": self._take(job, before, state),
             "token": uuid.uuid4().hex,
         }
         if not create_exclusive(attempt.claim_file, to_json(claim)):
@@ -215,6 +328,18 @@ class Ledger:
         if path not in self._read:
             self._read[path] = read_json(path)
         return self._read[path]
+
+
+def units(job: Job) -> tuple[str, ...]:
+    """What is published one by one: the job's arms; of a job without arms, the job."""
+    return job.arms or (job.id,)
+
+
+def inside(job: Path) -> None:
+    """Refuse a job's folder whose own folders are links that lead elsewhere."""
+    for place in (job, *(job / name for name in ("claims", "attempts", "published"))):
+        if place.is_symlink():
+            raise UserError("a job's folder is a link", got=f"{place} -> {place.readlink()}", hint="a folder of its own")
 
 
 def _stamp(attempt: Attempt) -> float:

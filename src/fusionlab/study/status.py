@@ -71,7 +71,7 @@ class Status:
         self.study = Path(study).absolute()
         self.plan = read(self.study)
         self.ledger = Ledger(self.study, self.plan, session=session, retries=retries, lease_s=lease_s)
-        self._records: dict[str, list[dict[str, Any]]] = {}
+        self._records: dict[str, tuple[int, list[dict[str, Any]]]] = {}  # job -> how many arms, their records
 
     def summary(self) -> Summary:
         states = self.ledger.states()
@@ -91,28 +91,32 @@ class Status:
         return Summary(jobs, tuple(self._arm(arm, states[arm.job]) for arm in self.plan.arms))
 
     def _arm(self, arm: Arm, job: State) -> ArmRow:
+        if arm.name in job.failed:
+            failed = job.failed[arm.name]
+            return ArmRow(arm.name, arm.kind, "failed", failed.reason, str(failed.log), arm.job)
         log = None if job.log is None else str(job.log)
-        if job.name != "published":
+        if arm.name not in job.published:
             state = {"ready": "waiting"}.get(job.name, job.name)
             reason = job.reason
             if job.through:
                 reason = f"{job.through} failed: {job.reason}"
             return ArmRow(arm.name, arm.kind, state, reason, log, arm.job)
-        record = find_record(arm, self._published(arm.job))
+        record = find_record(arm, self._published(arm.job, len(job.published)))
         if record is None:
             return ArmRow(arm.name, arm.kind, "failed", "its job was published without a record of it", log, arm.job)
         return ArmRow(arm.name, arm.kind, record["status"], record["reason"], record["log"], arm.job)
 
-    def _published(self, job_id: str) -> list[dict[str, Any]]:
-        if job_id not in self._records:
+    def _published(self, job_id: str, count: int) -> list[dict[str, Any]]:
+        """The records of a job, read again when there are more."""
+        if self._records.get(job_id, (-1, []))[0] != count:
             found: list[dict[str, Any]] = []
             for path in find_records(self.ledger.folder(job_id) / "published"):
                 try:
                     found.append(read_record(path))
                 except UserError:
                     continue  # shown as missing; `report` says what is wrong with it
-            self._records[job_id] = found
-        return self._records[job_id]
+            self._records[job_id] = count, found
+        return self._records[job_id][1]
 
 
 def find_record(arm: Arm, records: list[dict[str, Any]]) -> dict[str, Any] | None:

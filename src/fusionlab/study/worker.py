@@ -28,14 +28,19 @@ from fusionlab.records.files import disk_errors
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.forked import Forked, can_fork
 from fusionlab.study.ledger import LEASE, Ledger, State
-from fusionlab.study.plan import read
+from fusionlab.study.plan import expect_own_folders, read
 
-DEATHS = 2  # how often a job is tried again whose process died of a signal, in one session
+DEATHS = 2  # how often an arm is tried again whose process died without a word, in one session
+LOG_MOST = 32 * 2**20  # bytes of a job's log; of a longer one the middle is left out
 BEAT = 5.0  # seconds between two beats
 GRACE = 10.0  # seconds between TERM and KILL
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
+STOPPED = "the worker was told to stop"
+USER = 2  # the exit status of a program that tells its user what is wrong
+
 Argv = Callable[[Path, str, int], list[str]]
+Ended = tuple[str, str | None, dict[str, str]]  # outcome, reason, arm -> why nothing came of it
 Say = Callable[[str], None]
 
 
@@ -95,6 +100,7 @@ def work(
     threads: int | None = None,
     session: str | None = None,
     retries: int = 0,
+    timeout_s: float = 0.0,
     poll: float = 0.2,
     beat_s: float = BEAT,
     lease_s: float = LEASE,
@@ -104,11 +110,14 @@ def work(
     """Work on a study until nothing is ready and nothing that runs can make something ready.
 
     Returns 0 where all jobs are published, 1 where some failed, 130 where a signal ended the work. A job that
-    another worker is running is waited for, since that worker may die.
+    another worker is running is waited for, since that worker may die. A job that makes no step, reads no batch and
+    packs no frame for `timeout_s` seconds hangs, and is ended (0: never).
     """
     folder = Path(study).absolute()
-    ledger = Ledger(folder, read(folder), session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s)
-    worker = _Worker(ledger, folder, argv, inside, threads, poll, beat_s, grace_s, say)
+    plan = read(folder)
+    expect_own_folders(plan, folder)
+    ledger = Ledger(folder, plan, session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s)
+    worker = _Worker(ledger, folder, argv, inside, threads, timeout_s, poll, beat_s, grace_s, say)
     with worker.listening():
         return worker.run()
 
@@ -121,13 +130,14 @@ class _Worker:
         argv: Argv,
         inside: Inside | None,
         threads: int | None,
+        timeout_s: float,
         poll: float,
         beat_s: float,
         grace_s: float,
         say: Say,
     ) -> None:
         self.ledger, self.study, self.argv, self.threads, self.say = ledger, study, argv, threads, say
-        self.poll, self.beat_s, self.grace_s = poll, beat_s, grace_s
+        self.timeout_s, self.poll, self.beat_s, self.grace_s = timeout_s, poll, beat_s, grace_s
         self.inside = inside
         self.loaded = False
         self.signals = 0
@@ -192,18 +202,18 @@ class _Worker:
     def _job(self, job_id: str, attempt: Attempt) -> None:
         self.say(f"{job_id}: attempt {attempt.number} begins (log: {attempt.log})")
         try:
-            outcome, reason = self._child(job_id, attempt)
+            outcome, reason, arms = self._child(job_id, attempt)
         except BaseException:
             # Whatever stopped us (a full disk, say), the next worker need not wait for the lease.
             with suppress(Exception):
                 attempt.end("interrupted", "the worker stopped")
             raise
-        end = attempt.end(outcome, reason)
+        end = attempt.end(outcome, reason, arms)
         self.say(f"{job_id}: attempt {attempt.number} {outcome}" + (f": {reason}" if reason else ""))
         for line in end["differences"]:
             self.say(f"{job_id}: attempt {attempt.number} differs from what is published: {line}")
 
-    def _child(self, job_id: str, attempt: Attempt) -> tuple[str, str | None]:
+    def _child(self, job_id: str, attempt: Attempt) -> Ended:
         with disk_errors(attempt.log):
             log = attempt.log.open("ab")
         with log:
@@ -213,13 +223,29 @@ class _Worker:
         finally:
             _kill_group(child)  # what the child itself started, and the child if we are leaving by an error
             status = child.wait()
-        if attempt.published.is_dir():
-            return "done", None
-        if stopped:
-            return "interrupted", "the worker was told to stop"
-        if status < 0:
-            return self._death(job_id, status)
-        return "failed", attempt.reason() if status else "the job ended without publishing a result"
+        return self._outcome(job_id, attempt, stopped, status)
+
+    def _outcome(self, job_id: str, attempt: Attempt, stopped: str | None, status: int) -> Ended:
+        """What the end of a job's process means for the arms that it had taken."""
+        left = self.ledger.unpublished(job_id, attempt.arms or ())
+        failures = {arm: reason for arm, reason in attempt.failures().items() if arm in left}
+        if not left:
+            return "done", None, {}
+        if stopped == STOPPED:
+            return "interrupted", stopped, dict.fromkeys(left, stopped)
+        if status == 0 and stopped is None and len(failures) == len(left):
+            first = next(iter(failures))
+            return "failed", failures[first] if len(left) == 1 else f"{first}: {failures[first]}", failures
+        reason = attempt.reason()
+        if status == USER and reason and stopped is None:  # it is no arm's own: files, data, the disk
+            return "failed", reason, {**dict.fromkeys(left, reason), **failures}
+        told = stopped or reason or _told_by(status, attempt.last_line())
+        deaths = 1 + self.ledger.deaths(job_id, left)
+        alone = len(attempt.arms or ()) <= 1
+        if alone and (deaths > DEATHS or (reason and not stopped)):  # an error of its own comes again
+            told = told if reason or deaths == 1 else f"{told}, {deaths} times"
+            return "failed", told, dict.fromkeys(left, told)
+        return "died", told, {**dict.fromkeys(left, told), **failures}
 
     def _started(self, job_id: str, number: int, log: BinaryIO) -> Child:
         """In a session of its own: Ctrl-C reaches the worker alone, which ends the child in order."""
@@ -236,30 +262,62 @@ class _Worker:
             preexec_fn=first,
         )
 
-    def _death(self, job_id: str, status: int) -> tuple[str, str]:
-        reason = f"killed by {signal.Signals(-status).name}"
-        if -status == signal.SIGKILL:
-            reason += " (often: out of memory)"
-        deaths = 1 + self.ledger.count(self.ledger.attempts(job_id), "died")
-        return ("failed", f"{reason}, {deaths} times") if deaths > DEATHS else ("died", reason)
-
-    def _watch(self, child: Child, attempt: Attempt) -> bool:
-        """Beat until the child has ended; True if we ended it. Left unreaped, its group stays its own."""
+    def _watch(self, child: Child, attempt: Attempt) -> str | None:
+        """Beat until the child has ended; why, if we ended it. Left unreaped, its group stays its own."""
         next_beat = time.monotonic() + self.beat_s
-        pause, told, kill_at = 0.01, False, float("inf")
+        pause, why, kill_at = 0.01, None, float("inf")
+        seen, moved = 0.0, time.monotonic()
         while not _ended(child):
             now = time.monotonic()
-            if self.signals and not told:
+            if self.signals and why is None:
                 child.send_signal(signal.SIGTERM)
-                told, kill_at = True, now + self.grace_s
-            if told and (now >= kill_at or self.signals > 1):
+                why, kill_at = STOPPED, now + self.grace_s
+            if (mark := _modified(attempt.progress_file)) != seen:
+                seen, moved = mark, now
+            if self.timeout_s and why is None and now - moved > self.timeout_s:
+                why, kill_at = f"no progress for {self.timeout_s:g} seconds (run.timeout)", now
+            if why and (now >= kill_at or self.signals > 1):
                 _kill_group(child)
             if now >= next_beat:
                 attempt.beat()
+                _bound(attempt.log)
                 next_beat = now + self.beat_s
             time.sleep(pause)
             pause = min(2 * pause, self.poll)
-        return told
+        return why
+
+
+def _told_by(status: int, last_line: str | None) -> str:
+    """What is known of a process that left no reason."""
+    if status >= 0:
+        told = f"its process ended with exit status {status} and without a result"
+        return f"{told}; its log ends: {last_line}" if last_line else told
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:  # a real-time signal has no name
+        name = f"signal {-status}"
+    return f"killed by {name}" + (" (often: out of memory)" if -status == signal.SIGKILL else "")
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _bound(log: Path) -> None:
+    """Keep the beginning and the end of a log that grows and grows. Its process appends, and so goes on behind them."""
+    with suppress(OSError):
+        size = log.stat().st_size
+        if size <= LOG_MOST:
+            return
+        with log.open("r+b") as file:
+            file.seek(size - LOG_MOST // 4)
+            end = file.read()
+            file.truncate(LOG_MOST // 4)
+            file.seek(0, os.SEEK_END)
+            file.write(f"\n[… {size - LOG_MOST // 2} bytes are left out here …]\n".encode() + end)
 
 
 def _ended(child: Child) -> bool:

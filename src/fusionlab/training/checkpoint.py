@@ -2,13 +2,14 @@
 
 Lightning's own checkpoint is not used: it would hold the frozen towers of every cohort, pickles objects that
 `weights_only` refuses, and resumes in mid-epoch by replaying the first batches of the epoch. Here the place
-in the data follows from `step` alone, and generators have no state to keep, so this is all there is.
+in the data follows from `step` alone, and generators have no state to keep, so this is all there is. Each arm's part
+stands by itself: an attempt that takes some of the arms goes on from the checkpoint of one that took more.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,30 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def furthest(folders: Iterable[Path]) -> dict[str, Any] | None:
-    """Of the attempts before this one, the checkpoint with the most steps; None where no attempt came so
-    far."""
-    found = [read(folder / FILE) for folder in folders if (folder / FILE).is_file()]
-    return max(found, key=lambda content: int(content["step"]), default=None)
+def furthest(folders: Mapping[str, Sequence[Path]]) -> list[tuple[list[str], dict[str, Any] | None]]:
+    """Arms with the checkpoint that each goes on from: of those in its folders, the one with the most steps; None
+    where it is trained from its first step, since no attempt came so far, or it failed there.
+
+    Arms of one checkpoint are trained together. Several go on from several where attempts took parts of a cohort.
+    """
+    found = {place: read(place) for place in dict.fromkeys(one / FILE for all_ in folders.values() for one in all_)
+             if place.is_file()}  # fmt: skip
+    groups: dict[Path | None, list[str]] = {}
+    for arm, places in folders.items():
+        usable = [place for one in places if (place := one / FILE) in found and _goes_on(found[place], arm)]
+        best = max(usable, key=lambda place: int(found[place]["step"]), default=None)
+        groups.setdefault(best, []).append(arm)
+    return [(arms, None if place is None else found[place]) for place, arms in groups.items()]
 
 
-def restore(cohort: Cohort, content: dict[str, Any]) -> None:
-    """Put the cohort where the checkpoint was written; the optimiser follows when it is made."""
-    same = list(content["arms"]) == list(cohort.arms) and content["steps_per_epoch"] == cohort.steps_per_epoch
-    if not same:
+def _goes_on(content: Mapping[str, Any], arm: str) -> bool:
+    return arm in content["arms"] and content["arms"][arm]["status"] != "failed"
+
+
+def restore(cohort: Cohort, content: Mapping[str, Any]) -> None:
+    """Put the cohort where the checkpoint was written, which may hold more arms; the optimiser follows when it is made."""
+    missing = [name for name in cohort.arms if name not in content["arms"]]
+    if missing or content["steps_per_epoch"] != cohort.steps_per_epoch:
         raise UserError(
             "this checkpoint is of another cohort",
             got=f"{', '.join(content['arms'])}; {content['steps_per_epoch']} steps an epoch",
@@ -65,4 +79,12 @@ def restore(cohort: Cohort, content: dict[str, Any]) -> None:
     for name, arm in cohort.arms.items():
         arm.restore(content["arms"][name])
     cohort.step = content["step"]
-    cohort.optimiser_state = content["optimiser"]
+    cohort.optimiser_state = _optimiser(content["optimiser"], [a.name for a in cohort.arms.values() if a.trained])
+
+
+def _optimiser(state: Mapping[str, Any], arms: Sequence[str]) -> dict[str, Any]:
+    """The part of an optimiser's state that is these arms', in their order."""
+    groups = {group["arm"]: group for group in state["param_groups"]}
+    own = [groups[arm] for arm in arms]
+    kept = {index for group in own for index in group["params"]}
+    return {"param_groups": own, "state": {i: one for i, one in state["state"].items() if i in kept}}

@@ -20,6 +20,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from fusionlab.errors import out_of_memory
 from fusionlab.records.draws import key
 from fusionlab.training.arm import Arm
 from fusionlab.training.dropout import drawn_by
@@ -95,8 +96,13 @@ class Cohort(pl.LightningModule):
         features = self.trunk_features(batch, arms)
         tried = []
         for arm in arms:
+            before = versions(features)
             with drawn_by(key("dropout", self.seed, self.step), self.device):
-                tried.append((arm, attempted(arm, features, batch["label"])))
+                loss = attempted(arm, features, batch["label"])
+            if versions(features) != before:  # what all others read
+                arm.fail(f"error at step {arm.steps + 1}: it changes its input in place")
+                features, loss = self.trunk_features(batch, arms), None
+            tried.append((arm, loss))
         losses = [(arm, loss) for arm, loss in tried if loss is not None]
         kept = []
         for (arm, loss), value in zip(losses, numbers([loss for _, loss in losses]), strict=True):
@@ -110,6 +116,9 @@ class Cohort(pl.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Each arm's gradient is looked at, clipped and given its rate by itself."""
+        for arm in self.active():
+            if not arm.gradients():
+                arm.fail(f"error at step {arm.steps + 1}: none of its parameters has a gradient")
         arms = self.active()
         for arm, norm in zip(arms, numbers([arm.gradient_norm() for arm in arms]), strict=True):
             if math.isfinite(norm):
@@ -170,12 +179,17 @@ def attempted(arm: Arm, features: Features, label: Tensor) -> Tensor | None:
     """
     try:
         return arm.loss(features, label)
-    except (torch.OutOfMemoryError, MemoryError):
-        raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         traceback.print_exc()
         arm.fail(f"error at step {arm.steps + 1}: {type(error).__name__}: {error}")
         return None
+
+
+def versions(features: Features) -> list[int]:
+    """How often each map was written to."""
+    return [one._version for layers in features.values() for one in layers.values()]
 
 
 def numbers(values: list[Tensor]) -> list[float]:

@@ -5,13 +5,16 @@ score[v, c] = mean over the views of video v and over the net's time steps t of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from fusionlab.errors import out_of_memory
+from fusionlab.records.activity import mark
 from fusionlab.training.arm import Arm
 from fusionlab.training.cohort import Batch, Cohort, Trunk
 from fusionlab.two_stream.net import scores, union
@@ -31,9 +34,17 @@ class Scores:
 
 
 def evaluate(
-    trunk: nn.Module, nets: Mapping[str, nn.Module], loader: Iterable[Batch], *, device: str = "cpu"
+    trunk: nn.Module,
+    nets: Mapping[str, nn.Module],
+    loader: Iterable[Batch],
+    *,
+    device: str = "cpu",
+    fail: Callable[[str, Exception], None] | None = None,
 ) -> Scores:
-    """Scores of every net, float32, in one pass; a video's views may lie in different batches."""
+    """Scores of every net, float32, in one pass; a video's views may lie in different batches.
+
+    `fail` takes an error of one net, which has no scores then; without it, errors are raised.
+    """
     where = torch.device(device)
     trunk.to(where)
     modes = {name: net.training for name, net in nets.items()}
@@ -52,25 +63,41 @@ def evaluate(
                 assert labels.setdefault(video, label) == label, f"video {video} has two labels"
                 views[video] = views.get(video, 0) + 1
             features = cast(Trunk, trunk).features(moved, needs)
-            for name, net in nets.items():
-                rows: list[list[float]] = scores(net(features).float()).tolist()
-                for video, row in zip(videos, rows, strict=True):
-                    before = sums[name].get(video, [0.0] * len(row))
-                    sums[name][video] = [a + b for a, b in zip(before, row, strict=True)]
+            mark()
+            for name in tuple(sums):
+                try:
+                    found = scores(nets[name](features).float())
+                    if not found.isfinite().all():
+                        raise ValueError("its scores are not numbers")
+                    for video, row in zip(videos, found.tolist(), strict=True):
+                        before = sums[name].get(video, [0.0] * len(row))
+                        sums[name][video] = [a + b for a, b in zip(before, row, strict=True)]
+                except Exception as error:
+                    if fail is None or out_of_memory(error):
+                        raise
+                    fail(name, error)
+                    del sums[name]
     for name, net in nets.items():
         net.train(modes[name])
     index = sorted(labels)
     return Scores(
         index=index,
         label=[labels[video] for video in index],
-        of={name: torch.tensor([[one / views[v] for one in sums[name][v]] for v in index]) for name in nets},
+        of={name: torch.tensor([[one / views[v] for one in sums[name][v]] for v in index]) for name in sums},
     )
 
 
 def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "cpu") -> Scores:
-    """Scores of the cohort's arms that are done, with their best weights (as `fit` leaves them)."""
+    """Scores of the cohort's arms that are done, with their best weights (as `fit` leaves them). An arm whose net cannot
+    be evaluated fails, and no other.
+    """
     done: dict[str, Arm] = {name: arm for name, arm in cohort.arms.items() if arm.status == "done"}
-    return evaluate(cohort.trunk, {name: arm.net for name, arm in done.items()}, loader, device=device)
+
+    def fail(name: str, error: Exception) -> None:
+        traceback.print_exception(error)
+        done[name].fail(f"error in its evaluation: {type(error).__name__}: {error}")
+
+    return evaluate(cohort.trunk, {name: arm.net for name, arm in done.items()}, loader, device=device, fail=fail)
 
 
 def accuracy(predicted: Sequence[int], label: Sequence[int], kinds: Sequence[str] = ()) -> dict[str, dict[str, int]]:

@@ -7,7 +7,7 @@ resuming are ours, since each is a function of one number, `cohort.step`.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -18,6 +18,7 @@ from pytorch_lightning.plugins.environments import LightningEnvironment  # type:
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from fusionlab.errors import UserError
+from fusionlab.records.activity import mark
 from fusionlab.records.crash import crash_point
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Batch, Cohort
@@ -78,12 +79,16 @@ class Conduct(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         cohort = cast(Cohort, module)
+        mark()
         crash_point(f"{self.job}.step")
         if not cohort.active():
             trainer.should_stop = True
         self.due |= self.every > 0 and cohort.step % self.every == 0
         if not trainer.is_last_batch:  # after an epoch's last batch its validation comes first
             self.save(trainer, cohort)
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        mark()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         cohort = cast(Cohort, module)
@@ -106,15 +111,15 @@ def fit(
     folder: Path | None = None,
     device: str = "cpu",
     precision: str = FLOAT32,
-    resume_from: Sequence[Path] = (),
+    resume_from: Mapping[str, Any] | None = None,
     checkpoint_every: int = 0,
     progress: Callable[[str], None] | None = None,
     job: Literal["stream", "cohort"] = "cohort",
 ) -> dict[str, Outcome]:
     """Train every arm to its end and leave the best weights in the arms that are done.
 
-    `folder` takes a checkpoint every `checkpoint_every` steps (0: none); `resume_from` are the folders of
-    attempts before this one, the furthest of which is continued. `progress` gets one plain line an epoch.
+    `folder` takes a checkpoint every `checkpoint_every` steps (0: none); `resume_from` is the content of one, of an
+    attempt before this one (`checkpoint.furthest`). `progress` gets one plain line an epoch.
     `job` names the crash points. The number of epochs is each arm's own, in its recipe. SIGTERM ends the
     process after the step in hand, with status 143.
     """
@@ -129,9 +134,8 @@ def fit(
         cohort.steps_per_epoch = len(data.train_dataloader())
         if not cohort.steps_per_epoch:
             raise UserError("there are no clips to train on", got="an empty training list")
-        found = checkpoint.furthest(resume_from)
-        if found is not None:
-            checkpoint.restore(cohort, found)
+        if resume_from is not None:
+            checkpoint.restore(cohort, resume_from)
             if progress is not None:
                 progress(f"continuing at step {cohort.step}")
         cohort.train()

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
+from fusionlab.records.activity import mark
 from fusionlab.records.files import disk_errors
 from fusionlab.video.codecs import Codec
 from fusionlab.video.store import (
@@ -62,6 +63,7 @@ class Packing:
                 "the size of the frames changes within this video", got=f"{self.shape}, then {picture.shape}"
             )
         self.shape = height, width
+        mark()
         self._picture(FRAMES, picture)
 
     def field(self, levels: Bytes, ranges: Ranges | None = None, *, backward: bool = False) -> None:

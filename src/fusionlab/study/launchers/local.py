@@ -1,6 +1,7 @@
 """Workers as local processes, each in a session of its own: Ctrl-C or a closed terminal does not reach them.
 
-Each is noted in <study>/workers/, by pid and start time, so that another command can list and cancel them.
+Each is noted in <study>/workers/, by pid and start time, so that another command can list and cancel them. A note is
+believed only of a process that is a worker of this study by its command line.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, read_json, write_json
-from fusionlab.study.holder import Holder
+from fusionlab.study.holder import Holder, command_line
 from fusionlab.study.launchers.launcher import Worker
 from fusionlab.study.worker import GRACE, child_environment
 
 FOLDER = "workers"
+WORK = "fusionlab.work"
 
 Argv = Callable[[Path, "int | None", str, int], "list[str]"]
 
@@ -32,7 +35,7 @@ def worker_argv(study: Path, threads: int | None, session: str, retries: int) ->
     words = [
         sys.executable,
         "-m",
-        "fusionlab.work",
+        WORK,
         str(study),
         "--session",
         session,
@@ -48,10 +51,13 @@ class LocalWorker(Worker):
 
 
 class Local:
-    """The launcher for this host."""
+    """The launcher for this host. `variables`: of the workers' environment, beside our own."""
 
-    def __init__(self, argv: Argv = worker_argv, grace_s: float = GRACE + 5.0) -> None:
+    def __init__(
+        self, argv: Argv = worker_argv, grace_s: float = GRACE + 5.0, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.argv = argv
+        self.variables = dict(variables or {})
         self.grace_s = grace_s  # longer than a worker gives its child
         self._started: list[tuple[subprocess.Popen[bytes], LocalWorker]] = []
 
@@ -74,7 +80,7 @@ class Local:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=child_environment(threads),
+                env={**child_environment(threads), **self.variables},
                 start_new_session=True,
             )
         holder = Holder.of(process.pid, name)
@@ -92,7 +98,7 @@ class Local:
         return {worker.name: process.poll() for process, worker in self._started}
 
     def strayed(self) -> dict[LocalWorker, int]:
-        """Those that ended otherwise than by 0 (all published) or 1 (some failed): killed, a full disk."""
+        """Those that ended otherwise than by 0 (all published) or 1 (some failed): killed, a full disk, an error."""
         ends = {worker: process.poll() for process, worker in self._started}
         return {worker: status for worker, status in ends.items() if status not in (None, 0, 1)}
 
@@ -100,8 +106,11 @@ class Local:
         folder = Path(study).absolute() / FOLDER
         found = []
         for place in sorted(folder.glob("[!.]*.json")):
-            holder = Holder.from_dict(read_json(place))
-            if holder.alive():
+            try:
+                holder = Holder.from_dict(read_json(place))
+            except UserError:  # damaged, or no worker's
+                continue
+            if holder.alive() and _works_on(holder.pid, folder.parent):
                 found.append(LocalWorker(str(holder.pid), place.with_suffix(".log"), holder))
         return tuple(found)
 
@@ -126,6 +135,15 @@ class Local:
         for process, _ in self._started:
             process.poll()  # reap our own
         return tuple(worker for worker in workers if worker.holder.alive())
+
+
+def _works_on(pid: int, study: Path) -> bool:
+    """By its command line, which a note in a folder cannot change: … -m fusionlab.work <study> …"""
+    words = command_line(pid)
+    return any(
+        words[at : at + 2] == ["-m", WORK] and os.path.realpath(words[at + 2]) == os.path.realpath(study)
+        for at in range(len(words) - 2)
+    )
 
 
 def _tell(worker: LocalWorker, number: signal.Signals) -> None:
