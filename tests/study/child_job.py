@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from fusionlab.errors import UserError
+from fusionlab.records import activity
+from fusionlab.records.activity import report_to
 from fusionlab.records.record import new_record, write_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import read
@@ -76,6 +78,19 @@ def do(deed):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         (attempt.folder / "pid").write_text(str(os.getpid()))
         time.sleep(60)
+    elif deed.startswith("work"):
+        report_to(attempt.progress_file)
+        for _ in range(int(float(deed.split()[1]) / 0.1)):
+            time.sleep(0.1)
+            activity._last = 0.0  # marks are a second apart
+            activity.mark()
+        publish()
+    elif deed == "talk":
+        for _ in range(100):
+            print("x" * 100_000, flush=True)
+            time.sleep(0.01)
+        print("the last line", flush=True)
+        publish()
     elif deed.startswith("memory"):  # enough for so many arms
         if len(attempt.arms) > int(deed.split()[1]):
             with attempt.explaining():

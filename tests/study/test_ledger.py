@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import time
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import folder_clock, write_text
+from fusionlab.records.record import new_record, read_record, write_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.holder import Holder
 from fusionlab.study.ledger import Ledger
@@ -78,7 +80,7 @@ def test_retries_count_within_a_session_and_a_new_one_counts_anew(study):
     assert again.state("a").name == "ready"
     again.claim("a").end("failed", "third")
     assert again.state("a").reason == "third"
-    assert once.state("a").reason == "third"
+    assert once.state("a").reason == "second"  # each session has its own failures
     onlooker = Ledger(study, read(study))
     assert onlooker.state("a").name == "failed"
     assert onlooker.state("a").attempts == 3
@@ -257,3 +259,122 @@ def test_nothing_that_a_contender_finds_is_ever_deleted(study):
     before = set((study / "jobs" / "a").rglob("*"))
     ledger(study).claim("a")
     assert before <= set((study / "jobs" / "a").rglob("*"))
+
+
+COHORT = {"k": ([], [dict.fromkeys(("x", "y", "z"), "publish")])}
+
+
+@pytest.fixture
+def cohort(tmp_path, make_plan):
+    make_plan(COHORT).write(tmp_path)
+    return tmp_path
+
+
+def record(folder, arm, status="done"):
+    reason = "diverged" if status == "failed" else None
+    write_record(
+        folder / arm,
+        new_record(name=arm, kind="fused", axes={}, signature=arm, config={}, status=status, reason=reason),
+    )
+
+
+def test_a_job_is_done_when_each_of_its_arms_is_and_an_attempt_takes_those_that_are_left(cohort):
+    books = ledger(cohort)
+    first = books.claim("k")
+    assert first.arms == ("x", "y", "z")
+    record(first.result, "y")
+    assert first.publish("y").won
+    record(first.failed, "z", "failed")
+    first.end("failed", "z: diverged", first.failures())
+    state = books.state("k")
+    assert (state.name, set(state.published), {arm: one.reason for arm, one in state.failed.items()}) == (
+        "ready",
+        {"y"},
+        {"z": "diverged"},
+    )
+    second = books.claim("k")
+    assert second.arms == ("x",)  # z has failed in this session
+    record(second.result, "x")
+    second.publish("x")
+    second.end("done")
+    assert (books.state("k").name, books.state("k").reason) == ("failed", "z: diverged")
+    again = ledger(cohort, session="s2").claim("k")  # the same command, typed again
+    assert again.arms == ("z",)
+    record(again.result, "z")
+    again.publish("z")
+    assert ledger(cohort, session="s2").state("k").name == "published"
+    assert not (cohort / "jobs" / "k" / "published" / "z" / "failed").exists()
+
+
+def test_a_failed_record_that_an_older_version_published_moves_into_the_attempt_that_replaces_it(cohort):
+    published = cohort / "jobs" / "k" / "published"
+    for arm, status in (("x", "done"), ("y", "done"), ("z", "failed")):
+        record(published, arm, status)
+    onlooker = Ledger(cohort, read(cohort))
+    assert (onlooker.state("k").name, onlooker.state("k").failed["z"].reason) == ("failed", "diverged")
+    attempt = ledger(cohort).claim("k")
+    assert attempt.arms == ("z",)
+    record(attempt.result, "z")
+    assert attempt.publish("z").won
+    assert read_record(attempt.folder / "replaced" / "z")["status"] == "failed"
+    assert read_record(published / "z")["status"] == "done"
+    assert ledger(cohort).state("k").name == "published"
+
+
+def test_two_attempts_alive_at_once_publish_each_arm_once(cohort):
+    first = plant(ledger(cohort).claim("k"), pid=2**22 + 1)  # taken for dead, while it is not
+    second = ledger(cohort).claim("k")
+    won = {}
+    for attempt, arms in ((first, "xy"), (second, "yzx"), (first, "z")):
+        for arm in arms:
+            record(attempt.result, arm)
+            won.setdefault(arm, []).append(attempt.publish(arm).won)
+    assert {arm: all_.count(True) for arm, all_ in won.items()} == {"x": 1, "y": 1, "z": 1}
+    assert ledger(cohort).state("k").name == "published"
+
+
+def test_checkpoints_of_before_an_arm_failed_are_not_gone_on_with(cohort):
+    books = ledger(cohort)
+    for _ in range(2):
+        last = books.claim("k")
+        last.end("interrupted")
+    record(last.failed, "z", "failed")
+    now = books.claim("k")
+    assert [folder.name for folder in now.checkpoints("x")] == ["002", "001"]
+    assert now.checkpoints("z") == []
+
+
+def test_a_copied_study_does_not_wait_for_the_pid_of_the_original(study, tmp_path):
+    attempt = ledger(study).claim("a")
+    copy = tmp_path / "copy"
+    shutil.copytree(study / "jobs", copy / "jobs")
+    shutil.copy(study / "plan.json", copy)
+    assert ledger(study).state("a").name == "running"
+    assert ledger(copy).state("a").name == "running"  # copied a moment ago: its lease has to run out
+    stale = copy / "jobs" / "a" / "claims" / "001.beat"
+    os.utime(stale, (1, 1))
+    assert ledger(copy).state("a").name == "ready"
+    os.utime(attempt.beat_file, (1, 1))
+    assert ledger(study).state("a").name == "running"  # here its pid is known
+
+
+def test_a_beat_in_the_future_holds_no_longer_than_a_lease(study):
+    attempt = plant(ledger(study).claim("a"), host="elsewhere")
+    later = folder_clock(study) + 10**6
+    os.utime(attempt.beat_file, (later, later))
+    books = ledger(study, lease_s=0.3)
+    assert books.state("a").name == "running"
+    os.utime(attempt.beat_file, (later + 1, later + 1))  # it beats
+    time.sleep(0.4)
+    assert books.state("a").name == "running"
+    time.sleep(0.4)
+    assert books.state("a").name == "ready"
+
+
+def test_a_job_s_folder_that_is_a_link_is_refused(study, tmp_path):
+    (tmp_path / "victim").mkdir()
+    (study / "jobs" / "a").mkdir(parents=True)
+    (study / "jobs" / "a" / "attempts").symlink_to(tmp_path / "victim")
+    with pytest.raises(UserError, match="is a link"):
+        ledger(study).claim("a")
+    assert not list((tmp_path / "victim").iterdir())

@@ -39,7 +39,7 @@ def test_before_while_and_after(study, argv):
     work(study, argv, poll=0.02, say=quiet)
     after = summary(study)
     assert after.arm_counts == {"done": 1, "failed": 2, "blocked": 1}
-    assert after.job_counts == {"published": 2, "failed": 1, "blocked": 1}
+    assert after.job_counts == {"published": 1, "failed": 2, "blocked": 1}
     rows = {row.name: row for row in after.arms}
     assert rows["arm-b"].reason == "ValueError: it does not work"
     assert rows["arm-b"].log.endswith("jobs/b/attempts/001/log.txt")
@@ -80,7 +80,7 @@ def test_plain_lines_one_for_each_change(study, argv):
     assert stream.getvalue().splitlines() == [
         "[4/4 arms] job a: published",
         "[4/4 arms] job b: failed",
-        "[4/4 arms] job d: published",
+        "[4/4 arms] job d: failed",
         "[4/4 arms] arm arm-a: done",
         "[4/4 arms] arm arm-b: failed: ValueError: it does not work",
         "[4/4 arms] arm arm-c: blocked: b failed: ValueError: it does not work",

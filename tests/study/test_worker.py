@@ -118,9 +118,9 @@ def test_a_child_that_dies_of_a_signal_is_tried_twice_again_then_failed_with_tha
 
 def test_ending_without_publishing_is_a_failure(make, argv):
     study = make({"a": ([], ["nothing"])})
-    assert run(study, argv)[0] == 1
+    assert run(study, argv, threads=1)[0] == 1
     assert outcomes(study, "a") == ["died", "died", "failed"]
-    told = "its process ended with exit status 0 and without a result; its log ends: nothing, threads None"
+    told = "its process ended with exit status 0 and without a result; its log ends: nothing, threads 1"
     assert [end["reason"] for end in ends(study, "a")] == [told, told, f"{told}, 3 times"]
 
 
@@ -281,3 +281,101 @@ def test_the_command_line_of_a_job():
         "--attempt",
         "3",
     ]
+
+
+def arms(study, job="k"):
+    """For each attempt: how many arms it took, and its outcome."""
+    claims = sorted((study / "jobs" / job / "claims").glob("[0-9][0-9][0-9].json"))
+    return [len(json.loads(claim.read_text())["arms"]) for claim in claims], outcomes(study, job)
+
+
+def published(study, job="k"):
+    return {place.name for place in (study / "jobs" / job / "published").iterdir()}
+
+
+@pytest.mark.parametrize("deed", ["die", "exit 3", "exit 0", "signal 11", "fail"])
+@pytest.mark.parametrize("at", [0, 5, 7])
+def test_an_arm_that_ends_its_process_stops_no_other(make, argv, deed, at):
+    names = [f"arm{number}" for number in range(8)]
+    study = make({"k": ([], [{name: deed if name == names[at] else "publish" for name in names}])})
+    assert run(study, argv)[0] == 1
+    assert published(study) == {*names} - {names[at]}
+    sizes, ended = arms(study)
+    assert sizes[:2] == [8, 4]
+    assert len(sizes) <= 12, "halves, until it is found"
+    state = Ledger(study, read(study)).state("k")
+    told = {"die": "SIGKILL", "exit 3": "status 3", "exit 0": "status 0", "signal 11": "SIGSEGV", "fail": "ValueError"}
+    assert list(state.failed) == [names[at]]
+    assert told[deed] in state.failed[names[at]].reason
+    assert ended.count("failed") == 1
+
+
+def test_two_arms_that_end_their_process_and_the_command_again(make, argv):
+    names = [f"arm{number}" for number in range(6)]
+    first = {name: "signal 11" if name in ("arm1", "arm4") else "publish" for name in names}
+    study = make({"k": ([], [first])})
+    assert run(study, argv)[0] == 1
+    assert published(study) == {*names} - {"arm1", "arm4"}
+    before = {place: place.stat().st_mtime_ns for place in (study / "jobs" / "k" / "published").iterdir()}
+    plan = json.loads((study / "plan.json").read_text())
+    plan["jobs"][0]["config"]["do"][0]["arm4"] = "publish"  # its user has repaired it
+    (study / "plan.json").write_text(json.dumps(plan))
+    for place in study.rglob("job.json"):
+        place.unlink()
+    assert run(study, argv)[0] == 1
+    assert published(study) == {*names} - {"arm1"}
+    assert all(place.stat().st_mtime_ns == stamp for place, stamp in before.items()), "companions are left alone"
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_where_memory_is_short_arms_are_trained_in_parts(make, argv, most):
+    names = [f"arm{number}" for number in range(6)]
+    study = make({"k": ([], [dict.fromkeys(names, f"memory {most}")])})
+    assert run(study, argv)[0] == 0
+    assert published(study) == {*names}
+    assert ends(study, "k")[0]["reason"].startswith("out of memory: RuntimeError: ")
+    assert arms(study)[0][0] == 6 and arms(study)[0][-1] <= most
+
+
+def test_a_failed_arm_is_not_published_and_is_tried_again_by_the_next_command(make, argv):
+    study = make({"k": ([], [{"x": "publish", "y": "publish a failed arm"}, {"x": "publish", "y": "publish"}])})
+    assert run(study, argv)[0] == 1
+    assert published(study) == {"x"}
+    assert (Attempt(study / "jobs" / "k", 1).failed / "y" / "run.json").is_file()
+    assert run(study, argv)[0] == 0
+    assert arms(study) == ([2, 1], ["failed", "done"])
+
+
+def test_two_workers_on_the_halves_of_a_cohort_publish_each_arm_once(make):
+    names = [f"arm{number}" for number in range(8)]
+    study = make({"k": ([], [{name: "die" if name == "arm6" else "publish" for name in names}])})
+    workers = [start(study), start(study)]
+    outputs = [worker.communicate(timeout=60)[0] for worker in workers]
+    assert published(study) == {*names} - {"arm6"}
+    won = [arm for end in ends(study, "k") for arm in end["published"]]
+    assert sorted(won) == sorted({*names} - {"arm6"}), outputs
+    assert not [line for end in ends(study, "k") for line in end["differences"]]
+
+
+def test_a_job_without_progress_is_ended(make, argv):
+    study = make({"k": ([], [{"x": "publish", "y": "sleep 60", "z": "publish"}])})
+    begun = time.monotonic()
+    assert run(study, argv, timeout_s=0.5)[0] == 1
+    assert time.monotonic() - begun < 30
+    assert published(study) == {"x", "z"}
+    assert "no progress for 0.5 seconds (run.timeout)" in ends(study, "k")[0]["reason"]
+
+
+def test_a_job_that_reports_progress_is_left_alone(make, argv):
+    study = make({"a": ([], ["work 1.5"])})
+    assert run(study, argv, timeout_s=0.7)[0] == 0
+
+
+def test_a_log_that_grows_and_grows_is_bounded(make, argv, monkeypatch):
+    monkeypatch.setattr("fusionlab.study.worker.LOG_MOST", 100_000)
+    study = make({"a": ([], ["talk"])})
+    assert run(study, argv, beat_s=0.05)[0] == 0
+    log = Attempt(study / "jobs" / "a", 1).log.read_text()
+    assert log.startswith("talk") and log.rstrip().endswith("the last line")
+    assert "bytes are left out here" in log
+    assert len(log) < 3_000_000
