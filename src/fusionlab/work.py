@@ -14,6 +14,7 @@ from fusionlab.errors import UserError
 
 def main(words: list[str]) -> int:
     """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
+    from fusionlab.door.parts import refuse_foreign_plan
     from fusionlab.study.plan import read
     from fusionlab.study.worker import Inside, work
 
@@ -30,8 +31,10 @@ def main(words: list[str]) -> int:
         return _job(study, given["--job"], _number("--attempt", given.get("--attempt", "")))
     threads = _number("--threads", given["--threads"]) if "--threads" in given else None
     retries = _number("--retries", given.get("--retries", "0"))
+    plan = read(study)
+    refuse_foreign_plan(plan)
     if threads is None:
-        threads = max((job.config["trainer"]["threads"] for job in read(study).jobs if job.kind == "stream"), default=1)
+        threads = max((job.config["trainer"]["threads"] for job in plan.jobs if job.kind == "stream"), default=1)
     return work(study, inside=Inside(_load, _inside), threads=threads, session=given.get("--session"), retries=retries)
 
 
