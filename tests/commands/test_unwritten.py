@@ -122,6 +122,12 @@ def test_nor_what_run_has_itself(say: Say, conf: Callable[[str, str], None], lea
     assert done.status == 2 and "only folders" in done.err and f"run.{leaf}" in done.err
 
 
+def test_nor_what_a_report_is_titled(conf: Callable[[str, str], None]) -> None:
+    conf("table/mine.yaml", "# @package run.table\ncaption: ${oc.env:X}\nrows: varying\ncolumns: [method]\n")
+    with pytest.raises(UserError, match="only folders"):
+        tree({"table": "mine"}).get("run.table")
+
+
 def test_folders_may(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FUSIONLAB_DATA", "FUSIONLAB_WEIGHTS", "PLACE"):
         monkeypatch.setenv(name, str(tmp_path / name))
@@ -187,7 +193,8 @@ def test_a_secret_is_in_no_plan(conf: Callable[[str, str], None], monkeypatch: p
     [
         *TYPED, f"+run.logger.api_key={HIDDEN}", f"run.logger.api_key=[{HIDDEN}", f"run.logger.config={{token:{HIDDEN}",
         f"run.logger.pasword={HIDDEN}",
-        f"run.logger.more={{a:[{{\"my key\":{HIDDEN}}}]}}", f"run.logger.api_key={HIDDEN},b c", f"run.retries={{api_key:{HIDDEN}}}",
+        f"run.logger.more={{a:[{{\"my key\":{HIDDEN}}}]}}", f"run.logger.api_key={HIDDEN},b c",
+        f"run.retries={{api_key:{HIDDEN}}}",
         f"logger.api_key={HIDDEN}", f"api_key={HIDDEN}", f"run.logger@a.api_key={HIDDEN}", f"run.logger.key={HIDDEN},",
         f"run={{logger:{{api_key:{HIDDEN}}}}}",
     ],

@@ -47,6 +47,7 @@ class Tree:
 
     def get(self, path: str) -> Any:
         """A leaf or subtree as plain data."""
+        environment.refuse_outside(self.content, self._interpolated)
         found = OmegaConf.select(self.content, path)
         return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
 

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fusionlab.door import conf
 from fusionlab.errors import UserError
-from fusionlab.study.plan import Arm, Job, Plan
+from fusionlab.study.plan import Plan
 
 TARGET = "_target_"
 # What lies under such a name, in a yaml or in a plan, is a part of this group; else of the group around it.
@@ -33,7 +33,7 @@ def part(config: Any, group: str) -> Any:
     if not isinstance(config, Mapping) or TARGET not in config:
         raise UserError(
             f"a part is a `{TARGET}` and its numbers", got=f"{group}: {config}",
-            allowed=_targets(group), hint=f"conf/{group} has examples",
+            hint=f"conf/{group} has examples",
         )  # fmt: skip
     refuse_foreign(config, group)
     try:
@@ -47,21 +47,21 @@ def part(config: Any, group: str) -> Any:
 
 def refuse_foreign_plan(plan: Plan) -> None:
     """Before any of a plan's work is begun, what its parts' turn would bring to light."""
-    works: list[Job | Arm] = [*plan.jobs, *plan.arms]
-    for one in works:
-        refuse_foreign(one.config, "")
+    refuse_foreign([*(job.config for job in plan.jobs), *(arm.config for arm in plan.arms)], "")
 
 
 def refuse_foreign(tree: Any, group: str) -> None:
     """A `UserError` for the first part in a tree that no yaml names in its group, or that is not plain data."""
+    named = _named(tuple(conf.folders()))
     for of, config in _parts(tree, group):
         target = config[TARGET]
-        if target not in _targets(of):
-            _named.cache_clear()  # a yaml that is new
-        if target not in _targets(of):
+        if target not in named.get(of, ()):
+            _named.cache_clear()  # a yaml may be new
+            named = _named(tuple(conf.folders()))
+        if target not in named.get(of, ()):
             raise UserError(
                 f"a part cannot be built: no yaml in conf/{of} has this `{TARGET}`", got=f"{of}: {target}",
-                allowed=_targets(of), hint=f"./conf/{of}/<name>.yaml with this `{TARGET}`, if you trust it",
+                allowed=named.get(of, ()), hint=f"./conf/{of}/<name>.yaml with this `{TARGET}`, if you trust it",
             )  # fmt: skip
         if (text := next(_interpolations(config), None)) is not None:
             raise UserError(
@@ -92,11 +92,6 @@ def _interpolations(tree: Any) -> Iterator[str]:
             yield from _interpolations(child)
     elif isinstance(tree, str) and "${" in tree:
         yield tree
-
-
-def _targets(group: str) -> list[str]:
-    """What may be built in a group, sorted."""
-    return _named(tuple(conf.folders())).get(group, [])
 
 
 @lru_cache(maxsize=4)
