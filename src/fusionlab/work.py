@@ -19,6 +19,7 @@ FAULT = 70  # the exit status of a worker that ended by an error of its own
 
 def main(words: list[str]) -> int:
     """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
+    from fusionlab.door.parts import refuse_foreign_plan
     from fusionlab.study.plan import read
     from fusionlab.study.worker import Inside, work
 
@@ -35,7 +36,9 @@ def main(words: list[str]) -> int:
         return _job(study, given["--job"], _number("--attempt", given.get("--attempt", "")))
     threads = _number("--threads", given["--threads"]) if "--threads" in given else None
     retries = _number("--retries", given.get("--retries", "0"))
-    jobs = read(study).jobs
+    plan = read(study)
+    refuse_foreign_plan(plan)
+    jobs = plan.jobs
     if threads is None:
         threads = max((job.config["trainer"]["threads"] for job in jobs if job.kind == "stream"), default=1)
     planned = max((job.config["run"].get("timeout", 0) for job in jobs), default=0)  # older plans have none

@@ -61,5 +61,5 @@ def test_no_more_than_fit_into_shared_memory(monkeypatch: pytest.MonkeyPatch) ->
 def test_a_job_reads_by_as_many(tmp_path: Path) -> None:
     config = tree({"data": "brush"}).with_leaves({})
     for asked in (0, 2):
-        there = Data(part(config["data"]["dataset"]), tmp_path, run(asked))
+        there = Data(part(config["data"]["dataset"], "data"), tmp_path, run(asked))
         assert there.module(config, streams="both", snippets=3, batch_size=4).workers == asked

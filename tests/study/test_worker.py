@@ -376,6 +376,6 @@ def test_a_log_that_grows_and_grows_is_bounded(make, argv, monkeypatch):
     study = make({"a": ([], ["talk"])})
     assert run(study, argv, beat_s=0.05)[0] == 0
     log = Attempt(study / "jobs" / "a", 1).log.read_text()
-    assert log.startswith("talk") and log.rstrip().endswith("the last line")
+    assert log.startswith("talk") and "the last line" in log[-200:]
     assert "bytes are left out here" in log
     assert len(log) < 3_000_000

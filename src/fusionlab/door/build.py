@@ -35,7 +35,7 @@ def _told(*configs: Mapping[str, Any]) -> Iterator[None]:
 
 
 def dataset(config: Mapping[str, Any]) -> Dataset:
-    return cast(Dataset, part(config["data"]["dataset"]))
+    return cast(Dataset, part(config["data"]["dataset"], "data"))
 
 
 def tower(recipe: Mapping[str, Any], stream: Stream, data: Mapping[str, Any], classes: int) -> Tower:
@@ -48,7 +48,7 @@ def tower(recipe: Mapping[str, Any], stream: Stream, data: Mapping[str, Any], cl
             got=", ".join(map(str, recipe)) or "nothing",
             hint="one of conf/backbone as an example",
         )
-    make: Callable[..., Tower] = part(recipe)
+    make: Callable[..., Tower] = part(recipe, "backbone")
     try:
         with _told(recipe):
             return make(in_channels=channels, classes=classes, size=sampling["crop"])
@@ -76,7 +76,7 @@ def net(config: Mapping[str, Any], appearance: Tower, motion: Tower) -> Net:
         return LateNet(appearance.classifier, motion.classifier)
     with _told(config["fusion"], config["temporal"]):
         return FusedNet(
-            appearance, motion, part(config["fusion"]), part(config["temporal"]), config["layer"],
+            appearance, motion, part(config["fusion"], "fusion"), part(config["temporal"], "temporal"), config["layer"],
             above=config["above"], into=value(config, "into"), keep=value(config, "keep_motion"),
             tower_weight=value(config, "tower_weight"), seed=config["seed"]["init"],
         )  # fmt: skip

@@ -21,10 +21,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from fusionlab.door import conf, quarantine
+from fusionlab.door import conf, environment, quarantine
 from fusionlab.door.kinds import fits
+from fusionlab.door.masked import masked
 from fusionlab.door.wide import spread
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError, nearest, unknown
 from fusionlab.records.signature import flatten
 
 
@@ -42,15 +43,18 @@ class Tree:
 
     def __init__(self, content: DictConfig, choices: Mapping[str, str | None]) -> None:
         self.content, self.choices = content, dict(choices)
+        self._interpolated = environment.interpolated(content)
 
     def get(self, path: str) -> Any:
         """A leaf or subtree as plain data."""
+        environment.refuse_outside(self.content, self._interpolated)
         found = OmegaConf.select(self.content, path)
         return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
 
     def with_leaves(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
-        """Plain and resolved, with these leaves set."""
-        content, leaves = self.content.copy(), quarantine.named(leaves)
+        """Plain and resolved, with these leaves set. What may not come from the environment is refused."""
+        content = self.content.copy()
+        leaves = quarantine.named({path: masked(one, path) for path, one in leaves.items()})
         for path, value in leaves.items():
             for leaf, one in spread({path: value}).items():
                 if not _known(content, leaf):
@@ -60,6 +64,8 @@ class Tree:
                 fits(leaf if isinstance(value, Mapping) else path, OmegaConf.select(content, leaf), one)
         for leaf, value in spread(leaves).items():
             OmegaConf.update(content, leaf, value, merge=False)
+        looked_up = any("${" in str(one) for one in leaves.values())
+        environment.refuse_outside(content, environment.interpolated(content) if looked_up else self._interpolated)
         try:
             plain: dict[str, Any] = OmegaConf.to_container(content, resolve=True)  # type: ignore[assignment]
         except OmegaConfBaseException as error:
@@ -70,6 +76,7 @@ class Tree:
 
 def tree(group_choices: Mapping[str, str]) -> Tree:
     """Composed once per distinct set of group choices."""
+    conf.say_own()
     return _composed(tuple(sorted(conf.placed(group_choices).items())), conf.own())
 
 
@@ -81,7 +88,9 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     overrides = [f"{group}={name}" for group, name in group_choices]
     try:
         with initialize_config_dir(str(conf.packaged()), version_base="1.3"):
+            environment.watch()
             content = hydra_compose("config", overrides, return_hydra_config=True)
+            environment.refuse_chosen()
     except HydraException as error:
         told = str(error).strip().splitlines()[0]
         raise _nowhere(told, dict(group_choices)) or UserError("the config cannot be composed", got=told) from error
@@ -93,6 +102,7 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     choices = {str(group): name for group, name in content.hydra.runtime.choices.items()}
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
+    content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
     OmegaConf.set_struct(content, True)
     return Tree(content, conf.words(choices))
 
@@ -124,7 +134,9 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
         beside = [f"{above}.{name!s}" for name in there if not str(name).startswith("_")]
     else:
         beside = sorted({*map(str, there), *conf.groups(), "exclude"})
-    error = unknown("option", path, beside, form=f"{{}}={value}")
+    near = nearest(path, beside) or path
+    shown = str(masked(masked(value, path), near)).replace("{", "{{").replace("}", "}}")
+    error = unknown("option", path, beside, form=f"{{}}={shown}")
     plain = flatten(OmegaConf.to_container(content))  # type: ignore[arg-type]
     below = [name for name in plain if not above or name.startswith(f"{above}.")]
     # appearance.width is that of one tower; width may be either's, and so may backbone.width.
@@ -132,6 +144,6 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
     if not elsewhere and (above or "." not in path):
         elsewhere = [name for name in below if name.rpartition(".")[2] == leaf]
     if elsewhere and (error.hint is None or "." in path):
-        hint = " or ".join(f"{name}={value}" for name in elsewhere[:4])
+        hint = " or ".join(f"{name}={masked(value, name)}" for name in elsewhere[:4])
         error = UserError(error.what, got=path, allowed=beside, hint=hint)
     return error

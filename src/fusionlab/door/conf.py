@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from fusionlab.door.wide import spread
@@ -29,6 +31,7 @@ SPELLINGS = {
 }  # fmt: skip
 
 
+@cache
 def packaged() -> Path:
     """`fusionlab/conf` in an installed wheel, `conf` beside `src` in a source tree."""
     here = Path(__file__).resolve()
@@ -51,6 +54,17 @@ def own() -> Path | None:
             got=folder, hint="run from another folder, or keep only conf/<group>/<name>.yaml in it",
         )  # fmt: skip
     return folder
+
+
+def say_own() -> None:
+    """Say, once in a process, that a `./conf` is in use: whoever chooses from it runs what it names."""
+    if (mine := own()) is not None:
+        _say(mine)
+
+
+@cache
+def _say(folder: Path) -> None:
+    print(f"using ./conf: {folder} (its yamls name code that is run)", file=sys.stderr, flush=True)
 
 
 def folders() -> list[Path]:

@@ -83,7 +83,7 @@ def open_data(
     videos need not be there.
     """
     root = Path(run["data"])
-    refuse_flow(part(recipe["dataset"]), recipe["store"])
+    refuse_flow(part(recipe["dataset"], "data"), recipe["store"])
     dataset = listed(recipe, run, say)
     if quarantine:
         refuse_unknown(quarantine, {name for name, _ in dataset.videos()})
@@ -115,7 +115,7 @@ def refuse_flow(dataset: Dataset, store: Mapping[str, Any]) -> None:
     """
     if not isinstance(dataset, Brush):
         return
-    flow = part(store["flow"])
+    flow = part(store["flow"], "flow")
     if isinstance(flow, Raft):
         raise UserError(
             "RAFT sees colour, and brush's questions are hidden in colour: its flow would tell hand from decoy",
@@ -134,7 +134,7 @@ def refuse_flow(dataset: Dataset, store: Mapping[str, Any]) -> None:
 
 def listed(recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = print) -> Dataset:
     """The data set, with its lists and, where nobody else can make them, its files."""
-    dataset: Dataset = part(recipe["dataset"])
+    dataset: Dataset = part(recipe["dataset"], "data")
     dataset.make(Path(run["data"]) / VIDEOS, processes=processes(run), say=say)
     return dataset
 
@@ -152,7 +152,7 @@ def sampling(config: Mapping[str, Any], snippets: int) -> dict[str, Any]:
 
 def estimator(store: Mapping[str, Any], run: Mapping[str, Any]) -> Any:
     """What makes flow, or where it comes from. Files of weights are looked for in `run.weights` by who has some."""
-    flow = part(store["flow"])
+    flow = part(store["flow"], "flow")
     return flow.looking_in(run["weights"]) if isinstance(flow, Raft) else flow
 
 
@@ -168,7 +168,7 @@ def expect_data(
     """A `UserError` for files that are not there and that nobody can make, in a moment and without making any."""
     root = Path(run["data"])
     packed = prepared(root / STORES, data_recipe({"data": recipe})) is not None
-    dataset: Dataset = part(recipe["dataset"])
+    dataset: Dataset = part(recipe["dataset"], "data")
     dataset.expect(root / VIDEOS, split=split, packed=packed, quarantine=frozenset(quarantine))
     refuse_flow(dataset, recipe["store"])
     flow = estimator(recipe["store"], run)

@@ -42,7 +42,7 @@ def examine(
     """
     run = config["run"]
     root, workers = Path(run["data"]), processes(run)
-    dataset: Dataset = part(config["data"]["dataset"])
+    dataset: Dataset = part(config["data"]["dataset"], "data")
     refuse_flow(dataset, config["data"]["store"])
     dataset.make(root / VIDEOS, processes=workers, say=say)
     left_out = frozenset(value(config, "data.quarantine"))
@@ -66,7 +66,7 @@ def examine(
         apart.append(why)
     else:
         contents += [(name, f"pixels {store.videos[name].sha256}") for name, _ in entries if name in store.videos]
-        method = part(config["data"]["store"]["flow"])
+        method = part(config["data"]["store"]["flow"], "flow")
         some, told = _flow(entries, looked, store, method, sample, workers, say)
         findings += some
         at |= told["looked_at"]

@@ -82,7 +82,7 @@ def _data(data: Mapping[str, Any]) -> None:
             hint="data.sampling.validation=0.1",
         )  # fmt: skip
     examine_store(store)
-    dataset = part(data["dataset"])
+    dataset = part(data["dataset"], "data")
     for way in ways:
         expect_sampling(dataset, way)
     refuse_flow(dataset, store)

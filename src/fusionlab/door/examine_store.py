@@ -66,7 +66,7 @@ def _codec(store: Mapping[str, Any]) -> None:
 
 def _flow(store: Mapping[str, Any]) -> None:
     """An estimator, or flow that lies somewhere already."""
-    flow = part(store["flow"])
+    flow = part(store["flow"], "flow")
     if isinstance(flow, Imported):
         for leaf, only in (("backward", False), ("rule", "bound")):
             if _of(store, leaf) != only:
@@ -77,7 +77,7 @@ def _flow(store: Mapping[str, Any]) -> None:
                 )
     elif not (callable(flow) and hasattr(flow, "describe")):
         raise UserError(
-            "this is no estimator of flow", got=f"data.store.flow: {store['flow'].get('_target_', 'no _target_')}",
+            "this is no estimator of flow", got=f"data.store.flow: {store['flow']['_target_']}",
             allowed=[f"flow={name}" for name in conf.groups()["flow"]],
             hint="of your own: a class whose instances are called with two frames, and have describe() and reads",
         )  # fmt: skip

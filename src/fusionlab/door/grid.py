@@ -15,6 +15,7 @@ from fusionlab.door.division import jobs_of
 from fusionlab.door.examine import examine
 from fusionlab.door.expansion import expanded, left_out
 from fusionlab.door.idle import refuse_idle
+from fusionlab.door.masked import masked_word
 from fusionlab.door.naming import quoted, study_folder
 from fusionlab.door.overrides import Words, excluded, parse, value
 from fusionlab.door.point import Point
@@ -45,7 +46,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     points = [_point(words, point, blueprint) for point in expanded(words, axes, exclude, blueprint)]
     arms = _arms(points, list(axes), words, blueprint)
     run = points[0].config["run"]
-    command = " ".join(["python -m fusionlab." + verb, *map(quoted, typed)])
+    command = " ".join(["python -m fusionlab." + verb, *(quoted(masked_word(word)) for word in typed)])
     folder = study_folder(run, words, points, Plan.of(command, *jobs_of(arms, "../streams")))
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
     streams = os.path.relpath(Path(run["root"]) / "streams", folder)

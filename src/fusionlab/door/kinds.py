@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fusionlab.door.masked import secret
 from fusionlab.errors import UserError
 
 # Where null is a value beside the one that a config has.
@@ -13,7 +14,7 @@ OR_NULL = frozenset({"data.store.size", "data.dataset.group", "data.dataset.clas
 
 def fits(path: str, there: Any, value: Any) -> None:
     """Raise a `UserError` where `value` cannot stand in the place of `there`; null may become anything."""
-    if value is None and path in OR_NULL:
+    if (value is None and path in OR_NULL) or secret(path):  # nobody reads a secret, and no error shows one
         return
     if isinstance(there, Mapping):
         _group(path, there, value)
@@ -30,7 +31,7 @@ def fits(path: str, there: Any, value: Any) -> None:
 
 
 def _group(path: str, there: Mapping[str, Any], value: Any) -> None:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and path != "run":  # which would take the place of all of it
         return
     if not there:  # run.grid
         raise UserError(f"{path} holds options by name", got=f"{path}={value}", hint=f"'{path}={{fusion:[conv,sum]}}'")

@@ -10,6 +10,7 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.left_out import left_in
 from fusionlab.door import provenance
 from fusionlab.door.data import listed
+from fusionlab.door.parts import refuse_foreign_plan
 from fusionlab.door.retest import look_again, opened
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.record import read_records
@@ -25,6 +26,7 @@ def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed:
         raise UserError("one split at a time, by its number", got=" ".join(f"split={s}" for s in typed), hint="split=2")
     study, split = Path(folder), int(typed[0])
     plan = plans.read(study)
+    refuse_foreign_plan(plan)
     for name in names:
         if name not in [arm.name for arm in plan.arms]:
             raise unknown("arm", name, [arm.name for arm in plan.arms])

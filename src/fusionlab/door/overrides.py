@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import HydraException
 
 from fusionlab.door import conf
+from fusionlab.door.masked import masked, masked_word
 from fusionlab.door.wide import refuse_overruled
 from fusionlab.errors import UserError
 
@@ -49,13 +50,13 @@ def parse(words: Sequence[str]) -> Words:
             raise UserError("an option is given twice", got=name, hint=hint)
         seen.add(name)
         if override.is_sweep_override():
-            axes[name] = [value(name, one, known) for one in _swept(override, word)]
+            axes[name] = [masked(value(name, one, known), name) for one in _swept(override, masked_word(word))]
         elif name == "exclude":
             exclude = excluded(plain(override.value()), known)
         elif name in known:
             groups[name] = str(value(name, plain(override.value()), known))
         else:
-            leaves[name] = plain(override.value())
+            leaves[name] = masked(plain(override.value()), name)
     refuse_overruled(seen)
     return Words(groups, leaves, axes, exclude)
 
@@ -99,8 +100,9 @@ def _swept(override: Override, word: str) -> list[Any]:
 def _override(word: str) -> Override:
     if "=" not in word:
         raise UserError("an option is typed as name=value", got=word, hint="fusion=conv,sum layer=relu5")
+    shown = masked_word(word)
     if word[0] in "+~":
-        raise UserError("options are set, not added or removed", got=word, hint=word.lstrip("+~"))
+        raise UserError("options are set, not added or removed", got=shown, hint=shown.lstrip("+~"))
     try:
         parsed = OverridesParser.create().parse_override(word)
     except HydraException as error:
@@ -109,9 +111,9 @@ def _override(word: str) -> Override:
             if word.startswith("exclude=")
             else f"fusion=conv,sum; or quoted: '{word.partition('=')[0]}=\"a b\"'"
         )
-        raise UserError("this option cannot be read", got=word, hint=hint) from error
+        raise UserError("this option cannot be read", got=shown, hint=hint) from error
     if "@" in word.partition("=")[0]:
-        raise _at_a_place(word)
+        raise _at_a_place(shown)
     return parsed
 
 

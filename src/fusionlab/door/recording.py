@@ -13,6 +13,7 @@ from typing import Any
 from fusionlab.backbones.pretrained import Loaded
 from fusionlab.door import build, logger
 from fusionlab.door.data import Data
+from fusionlab.door.masked import masked
 from fusionlab.door.parts import part
 from fusionlab.door.provenance import provenance
 from fusionlab.records.crash import crash_point
@@ -102,7 +103,7 @@ class Recorder:
             **circumstances(),
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
-            "run": dict(self.run),
+            "run": masked(self.run, "run"),  # a plan from before may hold a secret
         }
         record = new_record(
             name=arm.name,
@@ -127,7 +128,7 @@ def system(arm: Arm) -> str:
     at_scores = set(str(arm.config["layer"]).split(":")) <= {"fc8", "fc", "softmax"}
     if arm.kind == "late" or at_scores:
         return "late"
-    head = part(arm.config["temporal"])
+    head = part(arm.config["temporal"], "temporal")
     asked = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
     sees = asked(arm.config["data"]["sampling"]["snippets"], **head.keywords)
     return "ordered" if sees else "fused"

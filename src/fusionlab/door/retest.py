@@ -12,6 +12,7 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.data import memory
 from fusionlab.door import build
 from fusionlab.door.data import Data, open_data
+from fusionlab.door.parts import refuse_foreign_plan
 from fusionlab.door.recording import WEIGHTS
 from fusionlab.door.stages import trained_streams
 from fusionlab.errors import unknown
@@ -32,6 +33,7 @@ def retest(folder: str, names: Sequence[str]) -> int:
     """A line per arm; 0 where all predictions are those of the records, 1 where some are not."""
     study = Path(folder)
     plan = plans.read(study)
+    refuse_foreign_plan(plan)
     for name in names:
         if name not in [arm.name for arm in plan.arms]:
             raise unknown("arm", name, [arm.name for arm in plan.arms])

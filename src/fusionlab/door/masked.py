@@ -1,0 +1,51 @@
+"""Secrets under `run:` are not written down: not in a plan, a record, a folder's name or an error.
+
+Nobody here needs one (wandb takes WANDB_API_KEY from the environment by itself), so the value of whatever is named like
+a secret ends where a config is made. What is hashed is written as it is: a secret that determines a result is none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MASK = "***"
+LIKE = re.compile(r"key|token|secret|passw|passphrase|pwd|credential|bearer|auth(?!or(?!i))", re.IGNORECASE)
+
+
+def secret(path: str) -> bool:
+    """Whether a leaf is named like a secret, by its own name or by one above it.
+
+    >>> secret("run.logger.api_key"), secret("run.table.rows.key"), secret("data.dataset.name")
+    (True, False, False)
+    """
+    under, _, name = path.partition(".")
+    return under == "run" and name.partition(".")[0] != "table" and LIKE.search(name) is not None  # a table has keys
+
+
+def masked(value: Any, path: str) -> Any:
+    """What lies at this path of a config, with `***` for each secret in it.
+
+    >>> masked({"name": "wandb", "api_key": "abc"}, "run.logger")
+    {'name': 'wandb', 'api_key': '***'}
+    """
+    if path.partition(".")[0] != "run":
+        return value
+    if isinstance(value, Mapping):
+        return {name: masked(one, f"{path}.{name}") for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(one, path) for one in value]
+    return MASK if value is not None and secret(path) else value
+
+
+def masked_word(word: str) -> str:
+    """The same of a word as it was typed; where a secret lies deeper in its value, all of it.
+
+    >>> masked_word("run.logger={name:wandb,api_key:abc}")
+    'run.logger=***'
+    """
+    name, equals, value = word.partition("=")
+    path = name.lstrip("+~")
+    inside = f"{path}.{value}" if "{" in value or path == "run" else path
+    return f"{name}={MASK}" if equals and secret(inside) else word
