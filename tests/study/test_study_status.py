@@ -53,6 +53,9 @@ def test_a_record_that_is_missing_or_damaged_is_shown_never_left_out(study, argv
     place = study / "jobs" / "a" / "published" / "arm-a" / "run.json"
     place.write_text("{")
     assert summary(study).arms[0].state == "failed"
+    assert "cannot be read: not a readable JSON file" in summary(study).arms[0].reason
+    assert str(place) in summary(study).arms[0].reason
+    place.unlink()
     assert "without a record" in summary(study).arms[0].reason
 
 

@@ -15,6 +15,7 @@ from fusionlab.door.build import device
 from fusionlab.door.data import on_gpu
 from fusionlab.door.grid import Study
 from fusionlab.door.reporting import make_report, stages
+from fusionlab.errors import one_line, show
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.progress import Progress
@@ -29,10 +30,9 @@ def conduct(study: Study) -> int:
     device(study.run)
     look_ahead(study)
     new = study.plan.write(study.folder)
-    print(
+    show(
         f"{'new' if new else 'continued'} study: {study.folder} "
-        f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)",
-        flush=True,
+        f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
     session, launcher = uuid.uuid4().hex, Local()
     threads = study.threads
@@ -50,7 +50,7 @@ def conduct(study: Study) -> int:
             _watch(status, launcher)
     except KeyboardInterrupt:
         launcher.end()
-        print(f"interrupted; this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
+        show(f"interrupted; this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
         return 130
     except BaseException:  # a full disk, say: nobody would look after the workers
         launcher.end()
@@ -80,16 +80,16 @@ def _close(study: Study, summary: Summary, launcher: Local, seconds: float) -> i
     """One line per failure, the table, the time of each stage, and where the report lies."""
     bad = [row for row in summary.arms if row.state != "done"]
     if len(bad) < len(summary.arms):
-        print("\n" + make_report(str(study.folder)))
-        print(f"\ntime: {stages(study.folder)}; this command {seconds:.0f} s")
-        print(f"report: {study.folder / 'report' / 'index.html'}")
+        show("\n" + make_report(str(study.folder)))
+        show(f"\ntime: {stages(study.folder)}; this command {seconds:.0f} s")
+        show(f"report: {study.folder / 'report' / 'index.html'}")
     for row in bad:
         log = f" (log: {row.log})" if row.log else ""
-        print(f"{row.state}: {row.name}: {' '.join((row.reason or 'not begun').split())}{log}", file=sys.stderr)
+        show(one_line(f"{row.state}: {row.name}: {row.reason or 'not begun'}{log}"), file=sys.stderr)
     for worker, status in launcher.strayed().items():
-        print(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
+        show(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
     if any(row.state in ("waiting", "running") for row in bad):
-        print(f"this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
+        show(f"this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
     return 1 if bad else 0
 
 

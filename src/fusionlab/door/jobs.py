@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusionlab.door.data import open_data
+from fusionlab.errors import one_line, show
 from fusionlab.records.crash import crash_point
 from fusionlab.records.files import write_json
 from fusionlab.study.attempt import Attempt
@@ -27,4 +28,4 @@ def run_job(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
             train_cohort(plan, study, job, attempt)
         crash_point(f"{job.kind}.before_publish")
     for line in attempt.publish().differences:
-        print(f"differs from what is published: {line}", flush=True)
+        show(one_line(f"differs from what is published: {line}"))

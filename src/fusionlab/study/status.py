@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusionlab.errors import UserError
-from fusionlab.records.record import find_records, read_record
+from fusionlab.records.record import damage, readable_records
 from fusionlab.study.ledger import LEASE, Ledger, State
 from fusionlab.study.plan import Arm, read
 
@@ -71,7 +70,8 @@ class Status:
         self.study = Path(study).absolute()
         self.plan = read(self.study)
         self.ledger = Ledger(self.study, self.plan, session=session, retries=retries, lease_s=lease_s)
-        self._records: dict[str, list[dict[str, Any]]] = {}
+        self._names = {arm.name for arm in self.plan.arms}
+        self._records: dict[str, tuple[dict[Path, dict[str, Any]], dict[Path, str]]] = {}
 
     def summary(self) -> Summary:
         states = self.ledger.states()
@@ -98,20 +98,16 @@ class Status:
             if job.through:
                 reason = f"{job.through} failed: {job.reason}"
             return ArmRow(arm.name, arm.kind, state, reason, log, arm.job)
-        record = find_record(arm, self._published(arm.job))
+        records, damaged = self._published(arm.job)
+        record = find_record(arm, list(records.values()))
         if record is None:
-            return ArmRow(arm.name, arm.kind, "failed", "its job was published without a record of it", log, arm.job)
+            why = damage(arm.name, damaged, self._names) or "its job was published without a record of it"
+            return ArmRow(arm.name, arm.kind, "failed", why, log, arm.job)
         return ArmRow(arm.name, arm.kind, record["status"], record["reason"], record["log"], arm.job)
 
-    def _published(self, job_id: str) -> list[dict[str, Any]]:
+    def _published(self, job_id: str) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
         if job_id not in self._records:
-            found: list[dict[str, Any]] = []
-            for path in find_records(self.ledger.folder(job_id) / "published"):
-                try:
-                    found.append(read_record(path))
-                except UserError:
-                    continue  # shown as missing; `report` says what is wrong with it
-            self._records[job_id] = found
+            self._records[job_id] = readable_records(self.ledger.folder(job_id) / "published")
         return self._records[job_id]
 
 

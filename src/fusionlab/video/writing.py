@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import disk_errors
+from fusionlab.records.files import disk_errors, parse_json
 from fusionlab.video.codecs import Codec
 from fusionlab.video.store import (
     BACKWARD,
@@ -261,8 +261,8 @@ def _lines(journal: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.endswith(b"\n"):
             return
         try:
-            said = json.loads(line)
-        except ValueError:
+            said = parse_json(line, "journal")
+        except UserError:
             return
         if not isinstance(said, dict):
             return
