@@ -199,8 +199,11 @@ def check(record: Mapping[str, Any], source: object = None) -> None:
         found = f"`{RUN}` belongs into the circumstances, not into config", record["config"][RUN]
     result = {} if found else record["result"]
     for which, counts in {"result": result, **result.get("kinds", {})}.items():
-        if found is None and counts.get("correct", 0) > counts.get("total", math.inf):
-            found = f"correct ≤ total, also of each kind ({which})", f"{counts['correct']} of {counts['total']}"
+        right, total = counts.get("correct"), counts.get("total")
+        if found is None and (right is None) != (total is None):
+            found = f"correct and total stand together ({which})", f"{right} of {total}"
+        elif found is None and right is not None and right > total:
+            found = f"correct ≤ total, also of each kind ({which})", f"{right} of {total}"
     if found:
         what, got = found
         told = (got if isinstance(got, str) else repr(got))[:100]
