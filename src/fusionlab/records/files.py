@@ -146,14 +146,14 @@ def parse_json(content: bytes, source: object) -> Any:
         text = content.decode("utf-8-sig")
         value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
         level = [value]
-        for _ in range(DEEPEST + 1):
+        for _ in range(DEEPEST):
             level = [
                 child
                 for one in level
                 if isinstance(one, (dict, list))
                 for child in (one.values() if isinstance(one, dict) else one)
             ]
-        if level:
+        if any(isinstance(one, (dict, list)) for one in level):
             raise RecursionError
     except RecursionError:
         raise UserError(f"a JSON file that is nested deeper than {DEEPEST}", got=source) from None

@@ -272,7 +272,7 @@ def read_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def readable_records(folder: str | os.PathLike[str]) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
-    """The records below a folder, each by its run.json; and of each that cannot be read why: it costs its row, no more."""
+    """The records below a folder, each by its run.json; and why one cannot be read, which costs its row, no more."""
     found, damaged = {}, {}
     for path in find_records(folder):
         try:
