@@ -283,3 +283,35 @@ def test_numbers_and_names_of_the_csv_stay(tmp_path, fakes):
     report(tmp_path, {"caption": "?"}, tmp_path / "report")
     lines = csv.DictReader(io.StringIO((tmp_path / "report" / "table.csv").read_text(encoding="utf-8")))
     assert {line["dose"] for line in lines} == {"-0.5", "-1e-3", "+5", "卷积", "naïve", "👩\u200d🔬", "a=b"}
+
+
+def test_counts_that_know_other_kinds_than_the_predictions(study, fakes):
+    """The gain is asked for on a kind that the predictions have and the counts have not."""
+    for path in find_records(study):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["axes"].get("fusion") == "conv":
+            del record["result"]["kinds"]["binding"]
+            path.write_text(json.dumps(record), encoding="utf-8")
+    text = report(study, {**fakes["table_spec"]("how"), "gain": "binding"}, study / "report")
+    assert "over late fusion on binding: Sum" in text
+    assert [line for line in text.splitlines() if line.startswith("Conv")]
+
+
+def test_a_table_over_two_splits_whose_best_and_worst_cannot_be_paired(tmp_path, fakes):
+    for split, fusion in ((1, "sum"), (2, "conv")):
+        for seed in (0, 1):
+            shares = {"what": 1.0, "binding": 0.5}
+            axes = {"streams": "both", "data.split": split, "seed": seed}
+            fakes["arm"](tmp_path, kind="late", axes={**axes, "fusion": "late"}, shares=shares)
+            fakes["arm"](tmp_path, kind="fused", axes={**axes, "fusion": fusion}, shares={**shares, "binding": 0.9})
+    for path in find_records(tmp_path):
+        record = read_record(path)
+        if record["axes"]["data.split"] == 2:
+            place = path.with_name("predictions.csv")
+            content = place.read_text(encoding="utf-8").replace("\nv_", "\nother_")
+            place.write_text(content, encoding="utf-8")
+            record["result"]["predictions"] = hashlib.sha256(content.encode()).hexdigest()
+            path.write_text(json.dumps(record), encoding="utf-8")
+    text = report(tmp_path, {"caption": "?"}, tmp_path / "report")
+    assert "Spread of the 2 fusions" in text
+    assert [line.split()[0] for line in text.splitlines() if line.startswith(("Sum", "Conv"))] == ["Sum", "Conv"]
