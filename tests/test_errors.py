@@ -1,6 +1,9 @@
 import pickle
+import sys
 
-from fusionlab.errors import UserError, nearest, unknown
+import pytest
+
+from fusionlab.errors import UserError, nearest, one_line, show, unknown, visible
 
 
 def test_the_message_says_what_got_allowed_and_what_to_type():
@@ -41,3 +44,49 @@ def test_an_unknown_name_is_answered_with_what_to_type():
         "  try:      did you mean fusion=conv ?",
     ]
     assert "try:" not in str(unknown("fusion", "qqqqqq", ["sum"]))
+
+
+UNSAFE_SIGNS = [
+    *map(chr, [*range(9), *range(11, 32), *range(127, 160)]), "\u202a", "\u202e", "\u2066", "\u2069", "\u200e",
+    "\u200f", "\u2028", "\u2029", "\ud800", "\udfff", "\ufffe", "\uffff", "\U0010ffff", "\ufeff", "\u200b",
+    "\U000e0041",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", UNSAFE_SIGNS, ids=ascii)
+def test_a_sign_that_is_unsafe_to_show_is_written_out(sign):
+    told = visible(f"a{sign}b")
+    assert told == f"a{ascii(sign)[1:-1]}b"
+    assert visible(told) == told
+    assert told.isascii()
+
+
+@pytest.mark.parametrize(
+    "text", ["naïve", "卷积\u3000层", "שלום", "می\u200cخواهم", "👩\u200d🔬 ✔\ufe0f", "e\u0301", "a\tb\nc", "a\\x1b"]
+)
+def test_ordinary_text_stays(text):
+    assert visible(text) == text
+
+
+def test_one_line_is_one():
+    assert one_line(" a\r\n\tb \n c\u2028d\x1b ") == r"a b c\u2028d\x1b"
+    assert one_line(None) == "None"
+
+
+def test_a_name_in_an_error_neither_steers_a_terminal_nor_begins_a_line_of_ours():
+    error = UserError("a\x1b[2Jb", got="x\n  try:      evil\n            y", allowed=["\u202e"], hint="c\x9b")
+    assert str(error).splitlines() == [
+        r"a\x1b[2Jb",
+        "  got:      x",
+        "              try:      evil",
+        "            y",
+        r"  allowed:  \u202e",
+        r"  try:      c\x9b",
+    ]
+    assert error.got == "x\n  try:      evil\n            y"  # as it was, for programs
+
+
+def test_what_is_shown_is_visible(capsys):
+    show("a\x1b\nb")
+    show(UserError("c\ud800"), file=sys.stderr)
+    assert capsys.readouterr() == ("a\\x1b\nb\n", "c\\ud800\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fusionlab
 from fusionlab import errors
+from fusionlab.errors import show
 
 # What lies beside the verbs and is none.
 NO_VERBS = frozenset({"__init__", "__main__", "errors"})
@@ -38,10 +39,10 @@ def page() -> str:
 
 def main(words: Sequence[str]) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
-        print(page())
+        show(page())
         return 0
     if words[0] == "--version":
-        print(fusionlab.__version__)
+        show(fusionlab.__version__)
         return 0
     form = "python -m fusionlab.{}"
     if words[0] in verbs():
@@ -50,7 +51,7 @@ def main(words: Sequence[str]) -> int:
         )
     else:
         error = errors.unknown("verb", words[0], verbs(), form=form)
-    print(error, file=sys.stderr)
+    show(error, file=sys.stderr)
     return 2
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fusionlab import errors
 from fusionlab.door.verb import run
+from fusionlab.errors import show
 
 OPTIONS = {"rows": "networks", "out": "experiments/bench/today.md"}  # name -> an example
 
@@ -34,7 +35,7 @@ def main(words: list[str]) -> int:
             yield row
 
     for line in page(measured(), " ".join(["python -m fusionlab.bench", *words])):
-        print(line, flush=True)
+        show(line)
         lines.append(line + "\n")
     if "out" in given:
         write_text(given["out"], "".join(lines))

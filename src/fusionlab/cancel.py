@@ -8,7 +8,7 @@ Each worker ends its job in order; what was published stays, and what was traine
 from pathlib import Path
 
 from fusionlab.door.verb import run
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 
 
 def main(words: list[str]) -> int:
@@ -24,7 +24,7 @@ def main(words: list[str]) -> int:
         )
     read(words[0])
     ended = Local().cancel(Path(words[0]))
-    print("\n".join(f"ended worker {worker.name}" for worker in ended) or "no workers are running here")
+    show("\n".join(f"ended worker {worker.name}" for worker in ended) or "no workers are running here")
     return 0
 
 

@@ -6,7 +6,7 @@ Exit code 0: nothing differs; 1: something does. What only says where and when a
 """
 
 from fusionlab.door.verb import run
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, one_line, show
 
 
 def main(words: list[str]) -> int:
@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
     parts = ("signature", "status", "reason", "result")
     found += differing({part: first[part] for part in parts}, {part: second[part] for part in parts})
     for leaf, a, b in found:
-        print(f"{leaf}: {a} → {b}")
+        show(one_line(f"{leaf}: {a} → {b}"))
     return 1 if found else 0
 
 

@@ -28,7 +28,7 @@ done.
 from pathlib import Path
 
 from fusionlab.door.verb import flags, run
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 
 FLAGS = {"--json": False, "--sample": True, "--quarantine": True, "--page": True}
 
@@ -57,7 +57,7 @@ def main(words: list[str]) -> int:
     config = composed.with_leaves(typed.leaves)
     page = Path(given["--page"]) if "--page" in given else None
     report = examine(config, str(composed.choices["data"]), sample=int(sample), page=page, say=aside)
-    print(to_json(report.plain()).rstrip() if "--json" in given else report.text())
+    show(to_json(report.plain()).rstrip() if "--json" in given else report.text())
     if "--quarantine" in given:
         write_text(given["--quarantine"], report.quarantine())
     return 0 if report.healthy else 1

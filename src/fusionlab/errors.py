@@ -1,13 +1,47 @@
-"""Errors that teach: what went wrong, what was got, what is allowed, what to type.
+"""Errors that teach: what went wrong, what was got, what is allowed, what to type; and how text is shown.
 
 A situation that a user can cause raises `UserError`; `assert` is for our own bugs. The verbs print a
 `UserError` as it is, without a traceback, and exit with a status other than 0.
+
+Names, reasons and paths come from anywhere. Text that goes to a person passes through `visible`, or through `one_line`
+where a line end in it would begin a line that is not ours; `show` prints it.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+from typing import TextIO
+
+# C0 but tab and line end, DEL, C1; what reorders, hides or breaks a line; halves of pairs; what is no character.
+# The joiners (U+200C, U+200D) stay: Persian and emoji are written with them.
+UNSAFE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ud800-\udfff\ufdd0-\ufdef\ufeff\ufff9-\ufffb\ufffe\uffff\U000e0000-\U000e007f"
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
+    + "]"
+)
+
+
+def visible(text: object) -> str:
+    r"""The text with each sign that steers a terminal, reorders its neighbours or is no character written out as in
+    Python. Line ends and tabs stay, and so do all letters, accents and emoji.
+
+    >>> print(visible("a\x1b[31mb\u202ec"))
+    a\x1b[31mb\u202ec
+    """
+    return UNSAFE.sub(lambda found: ascii(found[0])[1:-1], str(text))
+
+
+def one_line(text: object) -> str:
+    """`visible` on one line: blanks, tabs and line ends in a row become one blank."""
+    return visible(re.sub(r"[ \t\r\n]+", " ", str(text)).strip(" "))
+
+
+def show(text: object = "", file: TextIO | None = None) -> None:
+    """Print for a person: all that a command says goes this way."""
+    print(visible(text), file=file, flush=True)
 
 
 class UserError(Exception):
@@ -42,7 +76,8 @@ class UserError(Exception):
             lines.append(f"  allowed:  {', '.join(self.allowed)}")
         if self.hint is not None:
             lines.append(f"  try:      {self.hint}")
-        return "\n".join(lines)
+        # A line end in a name begins no line that looks like one of these.
+        return "\n".join(re.sub(r"\n(?! {12})", "\n" + " " * 12, visible(line)) for line in lines)
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call UserError(what) and lose the keywords on the way between two processes.

@@ -6,6 +6,7 @@ The same words typed after `fusionlab.sweep` do it.
 """
 
 from fusionlab.door.verb import run
+from fusionlab.errors import one_line, show
 
 
 def main(words: list[str]) -> int:
@@ -15,15 +16,15 @@ def main(words: list[str]) -> int:
 
     study = plan_study(words)
     found = states(study)
-    print(f"study  {study.folder}")
-    print(f"\n{len(study.plan.jobs)} jobs")
+    show(f"study  {study.folder}")
+    show(f"\n{len(study.plan.jobs)} jobs")
     for job in study.plan.jobs:
-        print(
+        show(
             f"  {found[job.id]:<10} {job.kind:<8} {job.id}" + (f"  ({len(job.arms)} arms)" if len(job.arms) > 1 else "")
         )
-    print(f"\n{len(study.plan.arms)} arms")
+    show(f"\n{len(study.plan.arms)} arms")
     for arm in study.plan.arms:
-        print(f"  {arm.signature}  {arm.kind:<6}  {arm.name}")
+        show(f"  {arm.signature}  {arm.kind:<6}  {one_line(arm.name)}")
     return 0
 
 

@@ -18,7 +18,7 @@ def main(words: list[str]) -> int:
     from fusionlab.door.compose import tree
     from fusionlab.door.data import open_data
     from fusionlab.door.overrides import parse
-    from fusionlab.errors import UserError
+    from fusionlab.errors import UserError, show
     from fusionlab.study.recipes import data_recipe
 
     typed = parse(words)
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
         raise UserError("prepare makes one store", got=", ".join(typed.axes), hint="one value for each option")
     config = tree(typed.groups).with_leaves(typed.leaves)
     data = open_data(data_recipe(config), config["run"], quarantine=config["data"]["quarantine"])
-    print(f"{len(data.store.videos)} videos in {data.folder}")
+    show(f"{len(data.store.videos)} videos in {data.folder}")
     return 0
 
 

@@ -9,7 +9,7 @@ Writes report/table.md, table.csv, table.tex, plot.svg and index.html into the f
 from pathlib import Path
 
 from fusionlab.door.verb import run
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 
 
 def main(words: list[str]) -> int:
@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
         )
     if any(name != "table" for name, _, _ in tables):
         raise UserError("report knows one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
-    print(make_report(folders[0], tables[-1][2] if tables else None))
+    show(make_report(folders[0], tables[-1][2] if tables else None))
     return 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.door.verb import flags, run
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, one_line, show
 
 
 def main(words: list[str]) -> int:
@@ -22,14 +22,14 @@ def main(words: list[str]) -> int:
     given, rest = flags(words, {"--why": False})
     if "--why" not in given:
         recipe = _composed(rest)
-        print(signature_of(recipe))
+        show(signature_of(recipe))
         return 0
     if len(rest) != 2:
         raise UserError("--why takes two sides", got=" ".join(rest) or "nothing", hint="--why fusion=conv fusion=sum")
     a, b = (_side(word) for word in rest)
     for leaf, one, other in differing(a, b):
-        print(f"{leaf}: {one} → {other}")
-    print(f"{signature_of(a)} → {signature_of(b)}")
+        show(one_line(f"{leaf}: {one} → {other}"))
+    show(f"{signature_of(a)} → {signature_of(b)}")
     return 0
 
 

@@ -6,7 +6,7 @@ Exit code 0: all arms are done; 1: not (yet).
 """
 
 from fusionlab.door.verb import run
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, one_line, show
 
 
 def main(words: list[str]) -> int:
@@ -24,12 +24,12 @@ def main(words: list[str]) -> int:
         ("jobs", [(r.state, r.id, r) for r in now.jobs]),
         ("arms", [(r.state, r.name, r) for r in now.arms]),
     ):
-        print(f"{len(rows)} {title}")
+        show(f"{len(rows)} {title}")
         for state, name, row in rows:
             trouble = state in ("failed", "blocked")
-            print(
-                f"  {state:<10} {name}"
-                + (f": {' '.join((row.reason or '').split())} (log: {row.log})" if trouble else "")
+            show(
+                f"  {state:<10} {one_line(name)}"
+                + (f": {one_line(row.reason or '')} (log: {one_line(row.log)})" if trouble else "")
             )
     return 0 if all(row.state == "done" for row in now.arms) else 1
 

@@ -12,13 +12,14 @@ Of several arms a table is printed, of one arm everything.
 """
 
 from fusionlab.door.verb import run
+from fusionlab.errors import show
 
 
 def main(words: list[str]) -> int:
     """Built and run on the meta device: nothing is allocated."""
     from fusionlab.door.describing import describe_arms
 
-    print(describe_arms(words))
+    show(describe_arms(words))
     return 0
 
 

@@ -1,23 +1,31 @@
 import errno
+import json
 import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
-from fusionlab.errors import UserError
+from fusionlab.errors import UNSAFE, UserError
 from fusionlab.records import files
 from fusionlab.records.files import (
+    DEEPEST,
+    DIGITS,
     create_exclusive,
     folder_clock,
+    parse_json,
     publish,
     read_json,
+    read_whole,
     safe_join,
+    to_json,
     write_bytes,
     write_json,
     write_text,
@@ -242,3 +250,83 @@ def test_on_a_real_full_and_a_real_read_only_disk(tmp_path):
 
 def test_the_module_says_what_to_do_about_every_error_it_translates():
     assert all(what and hint for what, hint in files._ADVICE.values())
+
+
+def bound(place):
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(place))
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (lambda place: place.symlink_to("/dev/zero"), "not a regular file"),
+        (lambda place: place.mkdir(), "not a regular file"),
+        (lambda place: place.symlink_to(place), "cannot be read"),
+        (bound, "cannot be read"),
+        (lambda place: (place.touch(), os.truncate(place, 1 << 40)), "more than 256 MiB"),
+        (lambda _: None, "no such file"),
+        (lambda place: place.symlink_to("gone"), "no such file"),
+    ],
+)
+def test_only_a_regular_file_of_bounded_size_is_read_and_nothing_is_waited_for(tmp_path, monkeypatch, make, word):
+    monkeypatch.chdir(tmp_path)  # the name of a socket is short
+    make(Path("x.json"))
+    begun, open_files = time.monotonic(), len(os.listdir("/proc/self/fd"))
+    for read in (read_whole, read_json):
+        with pytest.raises(UserError, match=word) as caught:
+            read("x.json")
+        assert caught.value.got == "x.json"
+    assert time.monotonic() - begun < 30
+    assert len(os.listdir("/proc/self/fd")) == open_files
+
+
+def test_a_file_as_large_as_allowed_is_read(tmp_path):
+    (tmp_path / "x").write_bytes(b"abcd")
+    assert read_whole(tmp_path / "x", 4) == b"abcd"
+    with pytest.raises(UserError, match="more than"):
+        read_whole(tmp_path / "x", 3)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"[" * 10**6, "nested deeper"),
+        (b'{"a":' * 10**5, "nested deeper"),
+        (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1), "nested deeper"),
+        (b"1e309", "no finite number"),
+        (b"[-1e999]", "no finite number"),
+        (b"NaN", "no finite number"),
+        (b"-Infinity", "no finite number"),
+        (b"1" * 10**5, "more than 300 digits"),
+        (b"-" + b"1" * DIGITS, "more than 300 digits"),
+        (b'"\xff"', "not a readable JSON"),
+        (b'"\xed\xa0\x80"', "not a readable JSON"),
+        (b"\x00", "not a readable JSON"),
+        (b"", "not a readable JSON"),
+        (b"{}{}", "not a readable JSON"),
+    ],
+)
+def test_json_that_no_program_of_ours_wrote(content, word):
+    with pytest.raises(UserError, match=word) as caught:
+        parse_json(content, "x.json")
+    assert caught.value.got == "x.json"
+    assert len(str(caught.value)) < 300
+
+
+def test_json_at_its_bounds():
+    deep = parse_json(b"[" * DEEPEST + b"]" * DEEPEST, "x")
+    assert str(deep) == "[" * DEEPEST + "]" * DEEPEST
+    assert float(parse_json(b"9" * DIGITS, "x")) < float("inf")
+    assert parse_json(b"\xef\xbb\xbf[1e308, 1.5]", "x") == [1e308, 1.5]
+    assert parse_json(b'"\\ud800"', "x") == "\ud800"
+
+
+@pytest.mark.parametrize("text", ["a\ud800b", "\x7f\x9b\u202e", "\U000e0041\ufffe", "卷积 naïve 👩\u200d🔬", "\x1b\n"])
+def test_json_goes_out_safe_to_show_and_in_the_same(tmp_path, text):
+    write_json(tmp_path / "x.json", {text: [text]})
+    assert read_json(tmp_path / "x.json") == {text: [text]}
+    assert json.loads((tmp_path / "x.json").read_bytes()) == {text: [text]}
+    assert not UNSAFE.search((tmp_path / "x.json").read_text(encoding="utf-8"))
+    assert to_json("卷积") == '"卷积"\n'

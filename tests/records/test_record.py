@@ -6,6 +6,7 @@ import pytest
 from fusionlab.errors import UserError
 from fusionlab.records import record as module
 from fusionlab.records.circumstances import circumstances
+from fusionlab.records.files import write_json
 from fusionlab.records.predictions import Predictions, float32, read_predictions, write_predictions
 from fusionlab.records.record import check, new_record, read_record, read_records, upgrade, write_record
 
@@ -70,6 +71,56 @@ def test_a_failed_arm_has_a_reason_and_infinite_numbers_become_null():
 def test_what_is_wrong_is_named(changes, word):
     with pytest.raises(UserError, match=word):
         make(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"result": {"accuracy": "0.5"}}, "result.accuracy"),
+        ({"result": {"accuracy": 1.5}}, "result.accuracy"),
+        ({"result": {"accuracy": True}}, "result.accuracy"),
+        ({"result": {"correct": 1.0, "total": 2}}, "result.correct"),
+        ({"result": {"correct": 1}}, "correct and total stand together"),
+        ({"result": {"total": 10**200, "correct": 1}}, "result.total"),
+        ({"result": {"kinds": []}}, "result.kinds is a mapping"),
+        ({"result": {"kinds": {"what": {"correct": 1.5, "total": 2}}}}, "result.kinds.what.correct"),
+        ({"result": {"kinds": {"what": {"correct": -1, "total": 2}}}}, "result.kinds.what.correct"),
+        ({"result": {"kinds": {"what": {"correct": True, "total": 2}}}}, "result.kinds.what.correct"),
+        ({"result": {"kinds": {"what": {"total": 2}}}}, "result.kinds.what has 'correct'"),
+        ({"result": {"classes": {"a": 1}}}, "result.classes.a"),
+        ({"result": {"layers": "13"}}, "result.layers"),
+        ({"result": {"predictions": ["a"]}}, "result.predictions"),
+        ({"result": {"quarantined": {"train": "x"}}}, "result.quarantined.train"),
+        ({"result": {"initial_weights": "x"}}, "result.initial_weights is a mapping"),
+        ({"config": {"data": {"quarantine": "all"}}}, "config.data.quarantine is a list"),
+        ({"config": {"data": {"quarantine": [1]}}}, r"config.data.quarantine\[0\]"),
+        ({"config": {"data": 1}}, "config.data is a mapping"),
+        ({"config": {"x": {1: 2}}}, "config.x"),
+        ({"config": {"x": b"y"}}, "config.x"),
+        ({"stage_one": {"motion": 1}}, "stage_one.motion"),
+        ({"axes": {"seed": [0]}}, "axes.seed"),
+        ({"ceilings": {"what": "1/0"}}, "ceilings.what"),
+        ({"ceilings": {"what": "1e-999999999"}}, "ceilings.what"),
+        ({"ceilings": {"what": "1." + "0" * 10**5}}, "ceilings.what"),
+        ({"circumstances": {"packages": ["torch"]}}, "circumstances.packages is a mapping"),
+        ({"circumstances": {"packages": {"torch": 2}}}, "circumstances.packages.torch"),
+        ({"circumstances": {"seconds": "2"}}, "circumstances.seconds"),
+        ({"circumstances": {"commit": {}}}, "circumstances.commit"),
+        ({"log": {}}, "log"),
+        ({"name": None}, "name"),
+        ({"kind": ["fused"]}, "kind"),
+    ],
+)
+def test_a_wrong_type_is_named_wherever_it_is(changes, word):
+    with pytest.raises(UserError, match=f"not a valid record: {word}"):
+        make(**changes)
+
+
+def test_what_is_wrong_is_told_shortly(tmp_path):
+    write_json(tmp_path / "run.json", {**make(), "log": [["x"] * 10**5]})
+    with pytest.raises(UserError, match="log is text") as caught:
+        read_record(tmp_path)
+    assert len(str(caught.value)) < 200 + len(str(tmp_path))
 
 
 def test_missing_surplus_and_mistyped_keys_are_named():

@@ -163,6 +163,6 @@ def table_spec(name: str) -> dict[str, Any]:
     return content
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fakes() -> dict[str, Callable[..., Any]]:
     return {"arm": arm, "fill": fill, "table_spec": table_spec, "write_json": write_json}

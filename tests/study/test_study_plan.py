@@ -158,7 +158,11 @@ def test_data_lie_where_commands_typed_here_have_them(tmp_path, monkeypatch):
         {"jobs": {}},
         {"arms": [3]},
         {"command": None},
-        *({"job": {name: wrong}} for name in ("id", "kind", "folder", "needs", "config", "arms") for wrong in (3, None)),
+        *(
+            {"job": {name: wrong}}
+            for name in ("id", "kind", "folder", "needs", "config", "arms")
+            for wrong in (3, None)
+        ),
         {"job": {"needs": [1]}},
         *({"arm": {name: wrong}} for name in ("name", "axes", "signature", "config", "job") for wrong in (3, None)),
     ],

@@ -1,11 +1,15 @@
 import io
+import re
+from dataclasses import replace
 
 import pytest
 
+from fusionlab.errors import UNSAFE
+from fusionlab.status import main as verb
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
 from fusionlab.study.progress import Progress
-from fusionlab.study.status import Status, find_record, summary
+from fusionlab.study.status import Status, Summary, find_record, summary
 from fusionlab.study.worker import work
 
 JOBS = {
@@ -53,6 +57,9 @@ def test_a_record_that_is_missing_or_damaged_is_shown_never_left_out(study, argv
     place = study / "jobs" / "a" / "published" / "arm-a" / "run.json"
     place.write_text("{")
     assert summary(study).arms[0].state == "failed"
+    assert "cannot be read: not a readable JSON file" in summary(study).arms[0].reason
+    assert str(place) in summary(study).arms[0].reason
+    place.unlink()
     assert "without a record" in summary(study).arms[0].reason
 
 
@@ -99,3 +106,25 @@ def test_one_bar_on_a_terminal(study, argv):
     assert "4/4" in last
     assert "2 failed, 1 blocked" in last
     assert stream.getvalue().count("\n") == 1
+
+
+@pytest.mark.parametrize("tty", [True, False])
+def test_a_name_or_a_reason_from_anywhere_steers_no_terminal(study, argv, tty, capsys):
+    work(study, argv, poll=0.02, say=quiet)
+    seen = summary(study)
+    evil = "a\x1b[2J\n[9/9 arms] arm b: done\u202e\ud800"
+    arms = tuple(replace(row, name=evil, reason=evil, log=evil, state="failed") for row in seen.arms)
+    jobs = tuple(replace(row, id=evil, reason=evil, by=evil, state="failed") for row in seen.jobs)
+    stream = io.StringIO()
+    stream.isatty = lambda: tty
+    with Progress(stream) as progress:
+        progress.show(Summary(jobs, arms))
+    shown = re.sub(r"\x1b\[A", "", stream.getvalue().replace("\r", "")) if tty else stream.getvalue()
+    assert not UNSAFE.search(shown)
+    assert "\n[9/9 arms]" not in shown
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fusionlab.study.status.summary", lambda _: Summary(jobs, arms))
+        assert verb(["x"]) == 1
+    told = capsys.readouterr().out
+    assert not UNSAFE.search(told)
+    assert len(told.splitlines()) == 2 + len(jobs) + len(arms)

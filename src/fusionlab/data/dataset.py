@@ -7,6 +7,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from fusionlab.errors import show
+
 if TYPE_CHECKING:
     from fusionlab.data.views import Sampling
 
@@ -49,7 +51,7 @@ class Dataset(Protocol):
         """
         ...
 
-    def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
+    def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = show) -> None:
         """Make the files if this set is a generated one and they are not there yet; else do nothing."""
         ...
 

@@ -166,7 +166,10 @@ def _kinetics(path: Path, lines: list[tuple[str, str]], which: str, wrong: Wrong
 
 
 def _cells(line: str) -> list[str]:
-    return next(csv.reader([line], skipinitialspace=True), []) if '"' in line else line.split(",")
+    try:
+        return next(csv.reader([line], skipinitialspace=True), []) if '"' in line else line.split(",")
+    except csv.Error:  # a cell of 131,072 signs
+        return []
 
 
 def _plain(lines: list[tuple[str, str]], wrong: Wrong) -> Iterator[Line]:

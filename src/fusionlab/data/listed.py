@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path, PurePosixPath
@@ -12,7 +11,9 @@ from typing import Any
 from fusionlab.data.dataset import Entry
 from fusionlab.data.leak import some
 from fusionlab.errors import UserError, nearest
+from fusionlab.records.files import parse_json, read_whole
 
+LONGEST = 1000  # signs of a place; a line may have millions
 Named = tuple[str, str, int]  # place in a file, video, label
 _NO_LINE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")  # line ends, controls, bytes that are no UTF-8
 
@@ -33,7 +34,7 @@ class Wrong:
         self.hints: dict[str, str] = {}
 
     def add(self, what: str, place: object, hint: str | None = None) -> None:
-        self.places.setdefault(what, []).append(str(place))
+        self.places.setdefault(what, []).append(str(place)[:LONGEST])
         if hint is not None:
             self.hints.setdefault(what, hint)
 
@@ -62,15 +63,16 @@ class Wrong:
 def read_text(path: Path) -> str:
     """A list's text. Line ends may be LF or CRLF, and a byte order mark is none of it."""
     try:
-        return path.read_text(encoding="utf-8-sig")  # universal newlines: CRLF reads as LF
-    except FileNotFoundError:
+        text = read_whole(path).decode("utf-8-sig")
+    except UserError:
+        if path.exists():
+            raise
         raise UserError("no such list", got=path, hint="the folder that holds the lists of the data set") from None
-    except IsADirectoryError:
-        raise UserError("a list is a file, and this is a folder", got=path) from None
     except UnicodeDecodeError as error:
         place = f"{path}:{error.object.count(10, 0, error.start) + 1}"
         hint = f"iconv -f latin1 -t utf8 '{path}' > …, if it is in Latin-1"
         raise UserError("a list is text in UTF-8", got=f"{place}: byte {error.start}", hint=hint) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def text_lines(path: Path) -> list[tuple[str, str]]:
@@ -81,10 +83,7 @@ def text_lines(path: Path) -> list[tuple[str, str]]:
 
 def read_json(path: Path) -> Any:
     """The value in a list that is JSON."""
-    try:
-        return json.loads(read_text(path))
-    except ValueError as error:
-        raise UserError(f"not a readable JSON file ({error})", got=path) from None
+    return parse_json(read_text(path).encode(), path)
 
 
 def stays_inside(name: str) -> bool:

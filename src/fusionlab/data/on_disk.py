@@ -21,7 +21,7 @@ from fusionlab.data.found import Below
 from fusionlab.data.leak import SHOWN, refuse_leaks, some
 from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.listed import Wrong, refuse_outside
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 from fusionlab.records.files import write_text
 
 Lists = tuple[list[Entry], list[Entry]]  # training, test
@@ -123,7 +123,7 @@ class OnDisk:
         if absent:
             raise self._absent(absent, len(names), Path(root), quarantine)
 
-    def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
+    def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = show) -> None:
         """It is downloaded by hand; there is nothing to make."""
         self._seek(root)
         self._must_be_there(self._needs(None))

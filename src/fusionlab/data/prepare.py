@@ -23,7 +23,7 @@ from fusionlab.data.packing import Making, Part, pack
 from fusionlab.data.processes import in_processes
 from fusionlab.data.progress import Progress
 from fusionlab.data.room import Room
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 from fusionlab.records.crash import crash_point
 from fusionlab.records.files import disk_errors, publish, write_text
 from fusionlab.records.lock import alone
@@ -74,7 +74,7 @@ def prepare(
     processes: int = 1,
     with_reader: Reader | None = None,
     chunk: int | None = None,
-    say: Say = print,
+    say: Say = show,
 ) -> Path:
     """The folder of the finished store, made if it is not there yet.
 

@@ -9,13 +9,15 @@ from typing import NoReturn, Self
 
 from tqdm import tqdm
 
+from fusionlab.errors import one_line, show
+
 EVERY = 2.0  # seconds between two lines at first; a long preparation says less often
 SLOWER = 1.5
 
 
 def aside(line: str) -> None:
     """Say it where it does not mix with what a command prints."""
-    print(line, file=sys.stderr, flush=True)
+    show(one_line(line), file=sys.stderr)
 
 
 class Progress:
@@ -27,7 +29,7 @@ class Progress:
         self._begun = self._told = time.monotonic()
         self._pause = EVERY
         self._bar: tqdm[NoReturn] | None = None
-        if say in (print, aside) and sys.stderr.isatty():
+        if say in (show, aside) and sys.stderr.isatty():
             self._bar = tqdm(total=total, desc=verb, unit="video", file=sys.stderr, dynamic_ncols=True)
 
     def __enter__(self) -> Self:

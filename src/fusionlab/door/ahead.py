@@ -67,7 +67,7 @@ def _unchanged(recipe: dict[str, Any], run: Any, published: Path) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     for record in read_records(published):
-        began = record["result"]["initial_weights"]["sha256"] if record["status"] == "done" else found
+        began = record["result"].get("initial_weights", {}).get("sha256", "") if record["status"] == "done" else found
         if began != found:
             raise UserError(
                 f"the {recipe['stream']} stream started from other weights than {path.name} holds now",

@@ -18,6 +18,7 @@ from fusionlab.door.build import device
 from fusionlab.door.data import on_gpu
 from fusionlab.door.grid import Study
 from fusionlab.door.reporting import make_report, stages
+from fusionlab.errors import one_line, show
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import DATA_VARIABLE, SHARED, STREAMS_VARIABLE
@@ -34,10 +35,9 @@ def conduct(study: Study) -> int:
     look_ahead(study)
     plan, new = study.plan.write(study.folder)
     study = replace(study, plan=plan)
-    print(
+    show(
         f"{'new' if new else 'continued'} study: {study.folder} "
-        f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)",
-        flush=True,
+        f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
     session, threads = uuid.uuid4().hex, study.threads
     streams = os.path.abspath(Path(study.run["root"]) / SHARED)
@@ -63,7 +63,7 @@ def conduct(study: Study) -> int:
         return 128 + signal.SIGHUP
     except KeyboardInterrupt:
         launcher.end()
-        print(f"interrupted; this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
+        show(f"interrupted; this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
         return 130
     except BaseException:  # a full disk, say: nobody would look after the workers
         launcher.end()
@@ -101,16 +101,16 @@ def _close(study: Study, summary: Summary, launcher: Local, seconds: float) -> i
     """One line per failure, the table, the time of each stage, and where the report lies."""
     bad = [row for row in summary.arms if row.state != "done"]
     if len(bad) < len(summary.arms):
-        print("\n" + make_report(str(study.folder)))
-        print(f"\ntime: {stages(study.folder)}; this command {seconds:.0f} s")
-        print(f"report: {study.folder / 'report' / 'index.html'}")
+        show("\n" + make_report(str(study.folder)))
+        show(f"\ntime: {stages(study.folder)}; this command {seconds:.0f} s")
+        show(f"report: {study.folder / 'report' / 'index.html'}")
     for row in bad:
         log = f" (log: {row.log})" if row.log else ""
-        print(f"{row.state}: {row.name}: {' '.join((row.reason or 'not begun').split())}{log}", file=sys.stderr)
+        show(one_line(f"{row.state}: {row.name}: {row.reason or 'not begun'}{log}"), file=sys.stderr)
     for worker, status in launcher.strayed().items():
-        print(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
+        show(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
     if any(row.state in ("waiting", "running") for row in bad):
-        print(f"this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
+        show(f"this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
     return 1 if bad else 0
 
 

@@ -14,7 +14,7 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.prepare import prepare, prepared
 from fusionlab.door.parts import part
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 from fusionlab.records.signature import value
 from fusionlab.study.recipes import data_recipe
 from fusionlab.video.codecs import RAW
@@ -77,7 +77,7 @@ class Data:
 
 
 def open_data(
-    recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = print, *, quarantine: Sequence[str] = ()
+    recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = show, *, quarantine: Sequence[str] = ()
 ) -> Data:
     """Make and prepare whatever is not there yet. `recipe`: the parts `dataset` and `store` of the data. Quarantined
     videos need not be there.
@@ -132,7 +132,7 @@ def refuse_flow(dataset: Dataset, store: Mapping[str, Any]) -> None:
         )
 
 
-def listed(recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = print) -> Dataset:
+def listed(recipe: Mapping[str, Any], run: Mapping[str, Any], say: Say = show) -> Dataset:
     """The data set, with its lists and, where nobody else can make them, its files."""
     dataset: Dataset = part(recipe["dataset"], "data")
     dataset.make(Path(run["data"]) / VIDEOS, processes=processes(run), say=say)

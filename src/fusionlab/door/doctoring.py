@@ -19,7 +19,7 @@ from fusionlab.data.progress import Progress
 from fusionlab.door import brush_page
 from fusionlab.door.data import STORES, VIDEOS, processes, refuse_flow
 from fusionlab.door.parts import part
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 from fusionlab.records.files import safe_join
 from fusionlab.records.signature import value
 from fusionlab.study.recipes import STREAMS, data_recipe
@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 
 
 def examine(
-    config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = print
+    config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = show
 ) -> Report:
     """Everything about the data of one composed config; `chosen`: the name of the data set there. `page`: a folder, for
     brush on a page.

@@ -1,10 +1,11 @@
-"""A job in its own process: prepare a store, train a stream, train a cohort. What comes of it is published, arm by arm."""
+"""A job in its own process: prepare a store, train a stream, train a cohort. Its results are published arm by arm."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from fusionlab.door.data import open_data
+from fusionlab.errors import one_line, show
 from fusionlab.records.files import write_json
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Job, Plan
@@ -16,7 +17,7 @@ def run_job(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
         data = open_data(job.config, job.config["run"], quarantine=job.config["run"].get("quarantine", ()))
         write_json(attempt.result / "store.json", {"store": data.store.hash})
         for line in attempt.publish().differences:
-            print(f"differs from what is published: {line}", flush=True)
+            show(one_line(f"differs from what is published: {line}"))
         return
     from fusionlab.door.stages import train_cohort, train_stream
 

@@ -12,7 +12,7 @@ from fusionlab.door import provenance
 from fusionlab.door.data import listed
 from fusionlab.door.parts import refuse_foreign_plan
 from fusionlab.door.retest import look_again, opened
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.records.record import read_records
 from fusionlab.records.signature import value
 from fusionlab.study import plan as plans
@@ -37,13 +37,13 @@ def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed:
     for arm in arms:
         found = opened(plan, study, arm)
         if isinstance(found, str):
-            print(f"{arm.name}: {found}", flush=True)
+            show(one_line(f"{arm.name}: {found}"))
             continue
         said = look_again(found, split)
         known = sum(name in seen[arm.name] for name in said.videos)
         share = said.correct / len(said.videos)
         told = f"accuracy {share:.4f} on the {len(said.videos)} test videos of split {split}"
-        print(f"{arm.name}: {told}; {known} of them are of groups that it was trained on", flush=True)
+        show(f"{one_line(arm.name)}: {told}; {known} of them are of groups that it was trained on")
     return 0
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
+from fusionlab.records.files import read_whole
 
 LEAF = "data.quarantine"
 
@@ -39,11 +40,13 @@ def names(typed: Any) -> list[str]:
 
 def _read(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
+        text = read_whole(path).decode("utf-8-sig")
+    except UserError:
+        if path.exists():
+            raise
         hint = "python -m fusionlab.doctor … --quarantine FILE writes one"
         raise UserError("no such file of quarantined videos", got=path, hint=hint) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise UserError("a quarantine is a file of text, one name a line", got=f"{path}: {error}") from None
     lines = (f" {line}".partition(" # ")[0].strip() for line in text.splitlines())
     return sorted({line for line in lines if line})

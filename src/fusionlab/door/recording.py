@@ -16,8 +16,9 @@ from fusionlab.door.data import Data
 from fusionlab.door.masked import masked
 from fusionlab.door.parts import part
 from fusionlab.door.provenance import provenance
-from fusionlab.records.crash import crash_point
+from fusionlab.errors import one_line, show
 from fusionlab.records.circumstances import circumstances
+from fusionlab.records.crash import crash_point
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import new_record, write_record
 from fusionlab.records.signature import value
@@ -51,8 +52,8 @@ class Recorder:
         state: State,
         initial: Loaded | None = None,
     ) -> None:
-        """Write and publish the record of an arm that came to its end, with its predictions and weights. `initial`: what
-        it started from, where that was a file.
+        """Write and publish the record of an arm that came to its end, with its predictions and weights. `initial`: the
+        file that it started from, if any.
         """
         folder = self.attempt.result / arm.name
         predictions = Predictions.of(
@@ -87,7 +88,7 @@ class Recorder:
         self._write(self.attempt.result, arm, predictions, result=result)
         crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
         for line in self.attempt.publish(arm.name).differences:
-            print(f"{arm.name}: differs from what is published: {line}", flush=True)
+            show(one_line(f"{arm.name}: differs from what is published: {line}"))
 
     def _quarantined(self, split: int, left_out: frozenset[str]) -> dict[str, int]:
         """How many videos of each list were left out; which, the config names."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +16,9 @@ from fusionlab.door.data import Data, open_data
 from fusionlab.door.parts import refuse_foreign_plan
 from fusionlab.door.recording import WEIGHTS
 from fusionlab.door.stages import trained_streams
-from fusionlab.errors import unknown
+from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.records.predictions import Predictions
-from fusionlab.records.record import find_records, read_record
+from fusionlab.records.record import damage, readable_records
 from fusionlab.records.signature import value
 from fusionlab.study import plan as plans
 from fusionlab.study.plan import Arm, Plan
@@ -41,9 +42,12 @@ def retest(folder: str, names: Sequence[str]) -> int:
     for arm in plan.arms:
         if names and arm.name not in names:
             continue
-        said = _one(plan, study, arm)
+        try:
+            said = _one(plan, study, arm)
+        except UserError as error:  # of this arm, and no reason to leave out the others
+            said = f"{error.what} ({error.got})"
         status |= not said.startswith("the same")
-        print(f"{arm.name}: {said}", flush=True)
+        show(one_line(f"{arm.name}: {said}"))
     return status
 
 
@@ -63,14 +67,11 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     """An arm from its weights; or why there are none."""
     job = plan.job(arm.job)
     published = job.path(study) / "published"
-    places = [
-        p
-        for p in (find_records(published) if published.is_dir() else [])
-        if read_record(p)["signature"] == arm.signature
-    ]
+    records, damaged = readable_records(published) if published.is_dir() else ({}, {})
+    places = [path for path, record in records.items() if record["signature"] == arm.signature]
     if not places:
-        return "no record of it (yet)"
-    record = read_record(places[0])
+        return damage(arm.name, damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
+    record = records[places[0]]
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"
     run = job.config["run"]
@@ -102,9 +103,9 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
         return of
     found = look_again(of, arm.config["split"])
     digest = hashlib.sha256(found.to_csv().encode("utf-8")).hexdigest()
-    if digest == of.record["result"]["predictions"]:
+    if digest == of.record["result"].get("predictions"):
         return f"the same {len(found.videos)} predictions, accuracy {found.correct / len(found.videos):.4f}"
-    recorded = of.record["result"]["accuracy"]
+    recorded = of.record["result"].get("accuracy", math.nan)
     return f"other predictions: accuracy {found.correct / len(found.videos):.4f}, recorded {recorded:.4f}"
 
 

@@ -15,7 +15,7 @@ from fusionlab.door.data import open_data
 from fusionlab.door.frames import expect_frames
 from fusionlab.door.provenance import refuse_other_split
 from fusionlab.door.recording import Recorder, published_weights
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, one_line, show
 from fusionlab.records.record import read_records
 from fusionlab.records.signature import value
 from fusionlab.study.attempt import Attempt
@@ -100,7 +100,7 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
             try:
                 expect_frames(arms[name].config, loaders.test_sizes(), blueprint)
                 nets[name] = build.net(arms[name].config, appearance, motion)
-            except UserError as error:  # known parts are checked when a study is planned; a user's own may still fail here
+            except UserError as error:  # known parts were checked by the plan; a user's own may still fail
                 recorder.failed(arms[name], str(error))
         if not nets:
             continue
@@ -140,11 +140,12 @@ def trained_streams(
         place = next(plan.job(need).path(study) for need in job.needs if need.startswith(stream))
         (record,) = read_records(place / "published")
         weights = read_weights(published_weights(place))
-        if fingerprint(weights) != record["result"]["weights"]:
+        if fingerprint(weights) != record["result"].get("weights"):
             raise UserError(f"the weights of the {stream} stream are not those of its record", got=place)
-        if record["result"]["data"] != store:
+        trained = record["result"].get("data")
+        if trained != store:
             raise UserError(
-                f"the {stream} stream was trained on other data than what is there now", got=record["result"]["data"],
+                f"the {stream} stream was trained on other data than what is there now", got=trained,
                 allowed=[store], hint=f"rm -r '{place}', then the same command",
             )  # fmt: skip
         tower.load_state_dict({name.removeprefix("tower."): one for name, one in weights.items()})
@@ -152,4 +153,4 @@ def trained_streams(
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    show(one_line(line))

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 
 Main = Callable[[list[str]], int]
 MULTIRUN = ("-m", "--multirun")  # hydra's flag for a sweep, which sweeps here with it and without it
@@ -18,18 +19,21 @@ MULTIRUN = ("-m", "--multirun")  # hydra's flag for a sweep, which sweeps here w
 def run(main: Main, text: str, *, choices: bool = False, argv: Sequence[str] | None = None) -> None:
     """Call a verb's `main` and leave the process. `text`: its help; `choices`: list the config groups below it."""
     words = [word for word in (sys.argv[1:] if argv is None else argv) if word not in MULTIRUN]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot write a sign gets its number
+            stream.reconfigure(errors="backslashreplace")
     try:
         if any(word in ("-h", "--help") for word in words):
-            print(text.strip() + ("\n\n" + listing() if choices else ""))
+            show(text.strip() + ("\n\n" + listing() if choices else ""))
             status = 0
         else:
             status = main(words)
         sys.stdout.flush()
     except UserError as error:
-        print(error, file=sys.stderr)
+        show(error, file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        show("interrupted", file=sys.stderr)
         status = 130
     except BrokenPipeError:  # `… | head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

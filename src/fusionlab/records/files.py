@@ -3,6 +3,9 @@
 A file is written beside its place and moved there; a claim is linked into place complete; a folder is
 published by one rename. What a killed process leaves is at most a hidden `.*.tmp` file, which no reader looks
 at. A disk that is full, read-only or not ours becomes one `UserError` that says what to do.
+
+What is read may be a stranger's: `read_whole` neither waits nor reads without an end, and `parse_json` gives plain
+values of bounded depth, whose numbers are finite.
 """
 
 from __future__ import annotations
@@ -10,13 +13,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fusionlab.errors import UserError
+from fusionlab.errors import UNSAFE, UserError
+
+LARGEST = 256 << 20  # bytes; the plan of 10,000 arms has 79 MB, the index of a store of 240,000 videos about as much
+DEEPEST = 64  # of JSON; a plan has 8 levels. Python's own functions on trees end near 1,000
+DIGITS = 300  # of a whole number; each such number is a finite float
 
 _ADVICE = {
     errno.EROFS: ("the disk is read-only", "choose a folder that can be written"),
@@ -96,8 +105,14 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def to_json(value: Any) -> str:
-    """JSON for people and programs: indented, order kept, no NaN (it is not JSON), a newline at the end."""
-    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    """JSON for people and programs: indented, order kept, no NaN (it is not JSON), a newline at the end.
+
+    Signs that are unsafe to show are escaped as JSON does it: it reads back the same, and can be shown and encoded.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if text.isascii() and "\x7f" not in text:  # the others of ASCII are escaped; a search of a plan takes seconds
+        return text
+    return UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -105,14 +120,64 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, to_json(value))
 
 
-def read_json(path: str | os.PathLike[str]) -> Any:
-    """The value in a JSON file; a missing or damaged file is the user's to know about."""
+def read_whole(path: str | os.PathLike[str], largest: int = LARGEST) -> bytes:
+    """The bytes of a regular file of bounded size; anything else is the user's to know about."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # or a pipe would make us wait for a writer
+        try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise UserError("not a regular file", got=path)
+            with open(handle, "rb", closefd=False) as file:
+                content = file.read(largest + 1)
+        finally:
+            os.close(handle)
     except FileNotFoundError:
         raise UserError("no such file", got=path) from None
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"not a readable JSON file ({error})", got=path) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"a file that cannot be read ({getattr(error, 'strerror', error)})", got=path) from None
+    if len(content) > largest:
+        raise UserError(f"a file of more than {largest >> 20} MiB, which none of this kind has", got=path)
+    return content
+
+
+def parse_json(content: bytes, source: object) -> Any:
+    """The value in JSON of UTF-8; what is damaged, deeper than `DEEPEST` or no finite number is named with `source`."""
+    try:
+        text = content.decode("utf-8-sig")
+        value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
+        level = [value]
+        for _ in range(DEEPEST):
+            level = [
+                child
+                for one in level
+                if isinstance(one, (dict, list))
+                for child in (one.values() if isinstance(one, dict) else one)
+            ]
+        if any(isinstance(one, (dict, list)) for one in level):
+            raise RecursionError
+    except RecursionError:
+        raise UserError(f"a JSON file that is nested deeper than {DEEPEST}", got=source) from None
+    except ValueError as error:
+        raise UserError(f"not a readable JSON file ({error})", got=source) from None
+    return value
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > DIGITS:
+        raise ValueError(f"a number of more than {DIGITS} digits")
+    return int(digits)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is no finite number")
+    return value
+
+
+def read_json(path: str | os.PathLike[str], largest: int = LARGEST) -> Any:
+    """`parse_json` of `read_whole`."""
+    return parse_json(read_whole(path, largest), Path(path))
 
 
 def create_exclusive(path: str | os.PathLike[str], text: str) -> bool:

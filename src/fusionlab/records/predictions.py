@@ -12,15 +12,17 @@ import csv
 import io
 import os
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import write_text
+from fusionlab.records.files import read_whole, write_text
 
 FILE = "predictions.csv"
+LARGEST = 512 << 20  # bytes; 40,000 videos of 700 classes have 400 MB
 _SCORE = "score_"
+_MOST = 3.4028234663852886e38  # the largest float32
 
 
 def float32(value: float) -> float:
@@ -78,33 +80,44 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
 
 def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     """The predictions in a file; what does not fit is named with its line."""
+    return parse_predictions(read_whole(path, LARGEST), Path(path))
+
+
+def parse_predictions(content: bytes, source: object) -> Predictions:
+    """The predictions in a file's content."""
+
+    def damaged(why: str, line: int) -> UserError:
+        hint = "restore the file, or test the arm again"
+        return UserError(f"damaged predictions ({why})", got=f"{source}, line {line}", hint=hint)
+
     try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            rows = list(csv.reader(file))
-    except FileNotFoundError:
-        raise UserError("no such predictions", got=path) from None
-    head = rows[0] if rows else []
-    if head[:3] != ["video", "label", "predicted"] or not all(name.startswith(_SCORE) for name in head[3:]):
-        raise UserError(f"not a predictions file (video,label,predicted,{_SCORE}…)", got=Path(path))
-    classes = [name.removeprefix(_SCORE) for name in head[3:]]
-    index = {name: place for place, name in enumerate(classes)}
-    labels, scores = [], []
-    for line, row in enumerate(rows[1:], start=2):
-        labels.append(_label(row, index, path, line, len(head)))
-        scores.append(_scores(row[3:], path, line))
-    return Predictions.of(classes, [row[0] for row in rows[1:]], labels, scores)
-
-
-def _label(row: Sequence[str], index: dict[str, int], path: object, line: int, columns: int) -> int:
-    if len(row) != columns or row[1] not in index:
-        raise UserError(
-            "damaged predictions", got=f"{path}, line {line}", hint="restore the file, or test the arm again"
-        )
-    return index[row[1]]
-
-
-def _scores(cells: Sequence[str], path: object, line: int) -> list[float]:
+        rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
+    except UnicodeDecodeError as error:
+        raise damaged("not UTF-8", content.count(b"\n", 0, error.start) + 1) from None
+    videos, labels, scores = [], [], []
     try:
-        return [float(cell) for cell in cells]
-    except ValueError as error:
-        raise UserError(f"damaged predictions ({error})", got=f"{path}, line {line}") from None
+        head = next(rows, [])
+        if head[:3] != ["video", "label", "predicted"] or not all(name.startswith(_SCORE) for name in head[3:]):
+            raise UserError(f"not a predictions file (video,label,predicted,{_SCORE}…)", got=source)
+        classes = [name.removeprefix(_SCORE) for name in head[3:]]
+        index = {name: place for place, name in enumerate(classes)}
+        if len(index) < len(classes):
+            raise damaged("a class has two columns", 1)
+        for row in rows:
+            if len(row) != len(head) or row[1] not in index:
+                raise damaged("other columns, or a label that is none of the classes", rows.line_num)
+            videos.append(row[0])
+            labels.append(index[row[1]])
+            scores.append([_score(cell) for cell in row[3:]])
+    except (csv.Error, ValueError) as error:
+        raise damaged(str(error)[:80], rows.line_num) from None
+    if not videos:
+        raise damaged("no video", 1)
+    return Predictions.of(classes, videos, labels, scores)
+
+
+def _score(cell: str) -> float:
+    value = float(cell)
+    if not abs(value) <= _MOST:
+        raise ValueError(f"a score that is no float32: {cell[:20]}")
+    return value

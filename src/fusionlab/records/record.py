@@ -17,41 +17,127 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_json, write_json, write_text
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions
-from fusionlab.records.signature import RUN
+from fusionlab.records.signature import RUN, flatten
 
 SCHEMA = 1
 FILE = "run.json"
 KINDS = ("fused", "stream", "late")
 STATUSES = ("done", "failed")
+LARGEST = 16 << 20  # bytes; one that names 100,000 quarantined videos has 6 MB
 UNREPRODUCED = ("circumstances", "log")  # the keys that two runs of one arm may differ in
 
 # schema -> the function that makes a record of the next schema from one of this.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
-_KEYS: dict[str, type | tuple[type, ...]] = {
-    "schema": int,
-    "name": str,
-    "kind": str,
-    "status": str,
-    "reason": (str, type(None)),
-    "log": (str, type(None)),
-    "axes": dict,
-    "signature": str,
-    "config": dict,
-    "stage_one": dict,
-    "result": dict,
-    "ceilings": dict,
-    "circumstances": dict,
+_CEILING = re.compile(r"[0-9]{1,100}(/[0-9]{1,100})?")  # nothing that makes `Fraction` count to 10^9, as 1e-999999999
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _ceiling(value: object) -> bool:
+    if not isinstance(value, str) or not _CEILING.fullmatch(value):
+        return False
+    whole, _, parts = value.partition("/")
+    return 0 <= int(whole) <= int(parts or 1) > 0
+
+
+def _tree(value: object) -> bool:
+    try:
+        flatten({"": value})
+    except UserError:
+        return False
+    return True
+
+
+class Rule(NamedTuple):
+    """What a value must be, in words and as a question."""
+
+    what: str
+    holds: Callable[[Any], bool]
+
+
+TEXT = Rule("text", lambda value: isinstance(value, str))
+ANY = Rule("anything", lambda value: True)
+TREE = Rule("a tree of plain values", _tree)
+SCALAR = Rule("a plain scalar", lambda value: value is None or isinstance(value, (str, int, float)))
+COUNT = Rule("a whole number from 0", lambda value: type(value) is int and 0 <= value < 1 << 63)
+_SHARE = Rule("a number from 0 to 1", lambda value: _number(value) and 0 <= value <= 1)
+_NUMBER = Rule("a number, or null", lambda value: value is None or _number(value))
+_COUNT = Rule("a whole number from 0, or null", lambda value: value is None or COUNT.holds(value))
+_WORD = Rule("text, or null", lambda value: value is None or isinstance(value, str))
+_FLAG = Rule("true, false or null", lambda value: value is None or isinstance(value, bool))
+_CHANCE = Rule("a fraction from 0 to 1 as text, such as 1/4", _ceiling)
+
+# A key's rule; with "?" the key may be absent; "*" is any other key. A dict is the rule of a mapping, [rule] of a list.
+_RECORD: dict[str, Any] = {
+    "schema": Rule(f"schema {SCHEMA}", lambda value: type(value) is int and value == SCHEMA),
+    "name": TEXT,
+    "kind": Rule(f"one of {', '.join(KINDS)}", lambda value: value in KINDS),
+    "status": Rule(f"one of {', '.join(STATUSES)}", lambda value: value in STATUSES),
+    "reason": _WORD,
+    "log": _WORD,
+    "axes": {"*": SCALAR},
+    "signature": TEXT,
+    "config": {"data?": {"quarantine?": [TEXT], "*": TREE}, "*": TREE},
+    "stage_one": {"*": TEXT},
+    "result": {
+        **dict.fromkeys(("correct?", "total?"), COUNT),
+        **dict.fromkeys(("steps?", "best_step?", "layers?"), _COUNT),
+        **dict.fromkeys(("parameters?", "trained_parameters?", "svm_parameters?"), _COUNT),
+        **dict.fromkeys(("weights?", "data?", "predictions?"), _WORD),
+        "accuracy?": _SHARE,
+        "val_loss?": _NUMBER,
+        "kinds?": {"*": {"correct": COUNT, "total": COUNT}},
+        "classes?": {"*": _WORD},
+        "quarantined?": {"*": COUNT},
+        "initial_weights?": {"origin?": TEXT, "sha256?": TEXT, "notes?": TREE, "trained_on?": {"*": TREE}},
+        "*": TREE,
+    },
+    "ceilings": {"*": _CHANCE},
+    "circumstances": {
+        **dict.fromkeys(("python?", "commit?", "platform?", "started?", "device?"), _WORD),
+        "packages?": {"*": TEXT},
+        "dirty?": _FLAG,
+        "seconds?": _NUMBER,
+        "*": TREE,
+    },
 }
+
+
+def misfit(value: Any, rule: Any, at: str = "") -> tuple[str, Any] | None:
+    """The first place where a value is not as its rule says, in words, and what is there."""
+    if isinstance(rule, Rule):
+        return None if rule.holds(value) else (f"{at} is {rule.what}", value)
+    if isinstance(rule, list):
+        if not isinstance(value, (list, tuple)):
+            return f"{at or 'it'} is a list", value
+        found = (misfit(one, rule[0], f"{at}[{number}]") for number, one in enumerate(value))
+        return next(filter(None, found), None)
+    if not isinstance(value, Mapping):
+        return f"{at or 'it'} is a mapping", value
+    known = {name.rstrip("?"): one for name, one in rule.items() if name != "*"}
+    missing = [name for name in rule if name != "*" and name[-1] != "?" and name not in value]
+    if missing:
+        return f"{at or 'it'} has {missing[0]!r}", ", ".join(map(str, value))
+    for name, one in value.items():
+        inner = known.get(name, rule.get("*"))
+        if not isinstance(name, str) or inner is None:
+            return f"{at or 'it'} has no other keys than {', '.join(known)}", name
+        if wrong := misfit(one, inner, f"{at}.{name}" if at else name):
+            return wrong
+    return None
 
 
 def new_record(
@@ -106,45 +192,22 @@ def _finite(value: Any) -> Any:
 
 def check(record: Mapping[str, Any], source: object = None) -> None:
     """Raise a `UserError` that names the first thing that is wrong with a record of the present schema."""
-
-    def wrong(what: str, got: object, allowed: tuple[str, ...] | None = None) -> UserError:
-        return UserError(
-            f"not a valid record: {what}",
-            got=got if source is None else f"{got} in {source}",
-            allowed=allowed,
-        )
-
-    for name, kind in _KEYS.items():
-        if name not in record:
-            raise wrong(f"it has no {name!r}", f"the keys {', '.join(record)}")
-        if not isinstance(record[name], kind) or isinstance(record[name], bool):
-            raise wrong(f"the type of {name!r}", repr(record[name]))
-    surplus = set(record) - set(_KEYS)
-    if surplus:
-        raise wrong("an unknown key", ", ".join(sorted(surplus)), tuple(_KEYS))
-    if record["schema"] != SCHEMA:
-        raise wrong("its schema", record["schema"], (str(SCHEMA),))
-    if record["kind"] not in KINDS:
-        raise wrong("its kind", record["kind"], KINDS)
-    if record["status"] not in STATUSES:
-        raise wrong("its status", record["status"], STATUSES)
-    if (record["status"] == "failed") != bool(record["reason"]):
-        raise wrong("a failed arm, and only that, has a reason", repr(record["reason"]))
-    if RUN in record["config"]:
-        raise wrong(f"`{RUN}` belongs into the circumstances", "config")
-    for axis, value in record["axes"].items():
-        if not (value is None or isinstance(value, (str, int, float))):
-            raise wrong("the axes are plain scalars", f"{axis}: {value!r}")
-    for which, most in record["ceilings"].items():
-        try:
-            fits = 0 <= Fraction(most) <= 1
-        except (ValueError, TypeError, ZeroDivisionError):
-            fits = False
-        if not fits:
-            raise wrong("a ceiling is a fraction as text, such as 1/4", f"{which}: {most!r}")
-    for which, counts in record["result"].get("kinds", {}).items():
-        if not (isinstance(counts, dict) and 0 <= counts.get("correct", -1) <= counts.get("total", -1)):
-            raise wrong("a kind has correct ≤ total", f"{which}: {counts!r}")
+    found = misfit(record, _RECORD)
+    if found is None and (record["status"] == "failed") != bool(record["reason"]):
+        found = "a failed arm, and only that, has a reason", record["reason"]
+    if found is None and RUN in record["config"]:
+        found = f"`{RUN}` belongs into the circumstances, not into config", record["config"][RUN]
+    result = {} if found else record["result"]
+    for which, counts in {"result": result, **result.get("kinds", {})}.items():
+        right, total = counts.get("correct"), counts.get("total")
+        if found is None and (right is None) != (total is None):
+            found = f"correct and total stand together ({which})", f"{right} of {total}"
+        elif found is None and right is not None and right > total:
+            found = f"correct ≤ total, also of each kind ({which})", f"{right} of {total}"
+    if found:
+        what, got = found
+        told = (got if isinstance(got, str) else repr(got))[:100]
+        raise UserError(f"not a valid record: {what}", got=told if source is None else f"{told} in {source}")
 
 
 def write_record(
@@ -183,7 +246,7 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     place = Path(path)
     if place.is_dir():
         place = place / FILE
-    content = read_json(place)
+    content = read_json(place, LARGEST)
     if not isinstance(content, dict):
         raise UserError("not a record", got=place)
     record = upgrade(content, place)
@@ -206,3 +269,23 @@ def find_records(folder: str | os.PathLike[str]) -> list[Path]:
 def read_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of all published arms below a folder."""
     return [read_record(path) for path in find_records(folder)]
+
+
+def readable_records(folder: str | os.PathLike[str]) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
+    """The records below a folder, each by its run.json; and why one cannot be read, which costs its row, no more."""
+    found, damaged = {}, {}
+    for path in find_records(folder):
+        try:
+            found[path] = read_record(path)
+        except UserError as error:
+            damaged[path] = f"its record cannot be read: {error.what} ({error.got})"
+    return found, damaged
+
+
+def damage(arm: str, damaged: Mapping[Path, str], others: Iterable[str]) -> str | None:
+    """Why an arm has no record among its job's: its folder has its name, or that of no other arm (an arm that studies
+    share may have two names).
+    """
+    return next(
+        (why for path, why in damaged.items() if path.parent.name == arm or path.parent.name not in others), None
+    )

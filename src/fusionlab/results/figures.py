@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from fractions import Fraction
 
+from fusionlab.errors import one_line
+
 NONE = "–"
+WIDEST = 1000
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -50,13 +52,11 @@ def listed(items: list[str], most: int = 6) -> str:
 
 
 def plain(text: object) -> str:
-    """One line without control, bidirectional or invisible signs: names and reasons come from anywhere."""
-    kept = []
-    for sign in str(text):
-        if sign in "\n\r\t" or unicodedata.category(sign) in ("Zl", "Zp"):
-            kept.append(" ")
-        elif unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Co"):
-            kept.append("\N{REPLACEMENT CHARACTER}")
-        else:
-            kept.append(sign)
-    return " ".join("".join(kept).split())
+    """One line without signs that are unsafe to show: names and reasons come from anywhere."""
+    return one_line(text)
+
+
+def cell(text: object) -> str:
+    """`plain`, no longer than a reason is: a column is as wide as its widest cell."""
+    told = plain(text)
+    return told if len(told) <= WIDEST else told[:WIDEST] + "…"

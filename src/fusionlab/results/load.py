@@ -16,16 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import read_json
+from fusionlab.records.files import read_json, read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import read_predictions
-from fusionlab.records.record import find_records, read_record
+from fusionlab.records.predictions import LARGEST, parse_predictions
+from fusionlab.records.record import ANY, KINDS, SCALAR, TEXT, Rule, damage, misfit, readable_records
 from fusionlab.records.signature import NEUTRAL, flatten, identity
 
 PLAN = "plan.json"
 PUBLISHED = "published"
 TOGETHER = "all"  # all kinds of question taken together
 NOT_THERE = "no record of it (yet)"
+DAMAGED = "damaged"  # the kind of an entry of which nothing is known but its folder's name
+
+_KIND = Rule(f"one of {', '.join(KINDS)}", lambda value: value in KINDS)
+_ARM = {"name": TEXT, "kind": _KIND, "axes": {"*": SCALAR}, "signature": TEXT, "config": {"*": ANY}, "job": TEXT}
+_PLAN = {"jobs": [{"id": TEXT, "folder": TEXT, "*": ANY}], "arms": [_ARM], "*": ANY}
 
 
 @dataclass(frozen=True)
@@ -77,11 +82,11 @@ class Entry:
         """video -> what was said of it; a `UserError` where predictions are missing or another record's."""
         if self.folder is None or not (self.folder / PREDICTIONS).is_file():
             raise UserError("no predictions beside the record", got=self.name)
-        content = (self.folder / PREDICTIONS).read_bytes()
+        content = read_whole(self.folder / PREDICTIONS, LARGEST)
         digest = self.result.get("predictions")
         if digest and hashlib.sha256(content).hexdigest() != digest:
             raise UserError("the predictions are not those that the record was made from", got=self.name)
-        read = read_predictions(self.folder / PREDICTIONS)
+        read = parse_predictions(content, self.folder / PREDICTIONS)
         kinds = self.result.get("classes", {})
         return {
             video: Answer(read.classes[label], kinds.get(read.classes[label]), label == best)
@@ -118,14 +123,16 @@ def load(study: str | os.PathLike[str], unfinished: Mapping[str, tuple[str, str 
     if (folder / PLAN).is_file():
         entries = _planned(folder, unfinished or {})
     else:
-        entries = sorted((_entry(path) for path in find_records(folder)), key=lambda entry: entry.name)
+        found, damaged = readable_records(folder)
+        entries = [_entry(path, record) for path, record in found.items()]
+        entries += [_damaged(path, why) for path, why in damaged.items()]
+        entries.sort(key=lambda entry: entry.name)
     if not entries:
         raise UserError("no records in this folder", got=folder, hint="python -m fusionlab.status says what was done")
     return [replace(entry, log=_inside(entry.log, folder)) for entry in entries]
 
 
-def _entry(path: Path) -> Entry:
-    record = read_record(path)
+def _entry(path: Path, record: Mapping[str, Any]) -> Entry:
     return Entry(
         name=record["name"],
         kind=record["kind"],
@@ -138,40 +145,36 @@ def _entry(path: Path) -> Entry:
     )
 
 
+def _damaged(path: Path, why: str) -> Entry:
+    """A row of its own, called by its folder."""
+    return Entry(path.parent.name, DAMAGED, "failed", why, None, {"fusion": path.parent.name}, {})
+
+
 def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> list[Entry]:
     plan = read_json(study / PLAN)
-    try:
-        places = {job["id"]: Path(os.path.normpath(study.absolute() / job["folder"])) for job in plan["jobs"]}
-        arms = [
-            (arm["name"], arm["kind"], arm["axes"], arm["signature"], arm["config"], arm["job"]) for arm in plan["arms"]
-        ]
-    except (KeyError, TypeError) as error:
-        raise UserError(f"a damaged plan ({error})", got=study / PLAN) from None
-    there = {job: _published(place) for job, place in places.items()}
+    if found := misfit(plan, _PLAN):
+        raise UserError(f"a damaged plan: {found[0]}", got=f"{str(found[1])[:100]} in {study / PLAN}")
+    places = {job["id"]: Path(os.path.normpath(study.absolute() / job["folder"])) / PUBLISHED for job in plan["jobs"]}
+    there = {job: readable_records(place) if place.is_dir() else ({}, {}) for job, place in places.items()}
+    names = {arm["name"] for arm in plan["arms"]}
     entries = []
-    for name, kind, axes, signature, config, job in arms:
-        found, trouble = there[job]
+    for arm in plan["arms"]:
+        name, kind, axes = arm["name"], arm["kind"], arm["axes"]
+        records, damaged = there.get(arm["job"], ({}, {}))
         # By signature: a stream that studies share may have been given its name and axes by another one.
-        mine = [entry for entry in found if entry.record["signature"] == signature and entry.kind == kind]
+        mine = [
+            (path, record)
+            for path, record in records.items()
+            if record["signature"] == arm["signature"] and record["kind"] == kind
+        ]
         if mine:
-            entries.append(replace(mine[0], name=name, axes=axes))
+            entries.append(replace(_entry(*mine[0]), name=name, axes=axes))
         else:
-            reason, log = unfinished.get(name, (trouble or NOT_THERE, None))
-            record = {"signature": signature, "config": config}
+            reason, log = unfinished.get(name, (damage(name, damaged, names) or NOT_THERE, None))
             status = "missing" if reason == NOT_THERE else "failed"
+            record = {"signature": arm["signature"], "config": arm["config"]}
             entries.append(Entry(name, kind, status, reason, log, axes, record))
     return entries
-
-
-def _published(job: Path) -> tuple[list[Entry], str | None]:
-    """A job's records, and what is wrong with one that cannot be read: that costs its row, no more."""
-    entries, trouble = [], None
-    for path in find_records(job / PUBLISHED) if (job / PUBLISHED).is_dir() else []:
-        try:
-            entries.append(_entry(path))
-        except UserError as error:
-            trouble = f"its record cannot be read: {error.what} ({error.got})"
-    return entries, trouble
 
 
 def _inside(log: str | None, study: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fusionlab.errors import UserError
 from fusionlab.results.figures import ceiling, listed, percent, points, points_between, typed
 from fusionlab.results.gains import differences
 from fusionlab.results.guards import quarantined, telling, title
@@ -141,9 +142,12 @@ def _spread(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     span = f"from {points(worst.gains[kind].mean, spec.decimals)} ({title(worst, axes)})"
     span += f" to {points(best.gains[kind].mean, spec.decimals)} ({title(best, axes)})"
     text = f"Spread of the {len(rows)} fusions over late{on}: {span}"
-    if not pairs:
+    try:
+        apart = differences(pairs).get(kind) if pairs else None
+    except UserError:  # other test videos, or predictions that a guard tells of
+        apart = None
+    if apart is None:
         return [text + "."]
-    apart = differences(pairs)[kind]
     interval = f" {_interval(apart, spec.decimals)}".rstrip()
     flatters = "; the two were picked after looking, which flatters" if len(rows) > 2 else ""
     return [f"{text}; the two are {points(apart.mean, spec.decimals)} points apart{interval}{flatters}."]

@@ -173,4 +173,4 @@ def _linked(entry: Entry, out: Path) -> str:
     if entry.folder is None:
         return f"<td>{_text(entry.name)}</td>"
     way = os.path.relpath((entry.folder / FILE).absolute(), out.absolute())
-    return f'<td><a href="{escape(quote(Path(way).as_posix()))}">{_text(entry.name)}</a></td>'
+    return f'<td><a href="{escape(quote(os.fsencode(way)))}">{_text(entry.name)}</a></td>'

@@ -74,6 +74,7 @@ def _middle(row: int) -> float:
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", style: str = "") -> str:
+    text = figures.cell(text)
     if anchor == "end" and len(text) > 28:
         text = text[:27] + "…"
     words = f"fl-text {style}".strip()

@@ -10,7 +10,7 @@ from typing import Any
 
 from fusionlab.records.signature import canonical
 from fusionlab.results.gains import gains
-from fusionlab.results.load import TOGETHER, Entry, of_seed
+from fusionlab.results.load import DAMAGED, TOGETHER, Entry, of_seed
 from fusionlab.results.spec import NAMES, PaperRow, Spec, matches
 from fusionlab.results.statistics import Difference, mean, sd, wilson
 
@@ -117,14 +117,15 @@ def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Seque
                 surplus.append(entry)  # the same signature: one arm found twice, in two studies below one folder
     undone = tuple(entry for entry in group if entry.status != "done" and entry.seed not in done)
     found, reason = gains(tuple(done.values()), late) if kind == "fused" and done else ({}, None)
+    shares = _shares(tuple(done.values()))
     rows = spec.paper.rows if spec.paper else ()
     return Row(
         kind=kind,
         axes=axes,
         done=tuple(done.values()),
         undone=undone,
-        shares=_shares(tuple(done.values())),
-        gains=found,
+        shares=shares,
+        gains={kind: gain for kind, gain in found.items() if kind in shares},  # counts and predictions may disagree
         no_gain=reason,
         surplus=tuple(surplus),
         paper=next((row for row in rows if matches(group[0], row.conditions)), None),
@@ -167,7 +168,7 @@ def _ceiling_of_all(counts: Mapping[str, tuple[int, int]], ceilings: Mapping[str
 
 
 def _order(row: Row, spec: Spec) -> tuple[Any, ...]:
-    system = {"stream": 0, "late": 1, "fused": 2}[row.kind]
+    system = ("stream", "late", "fused", DAMAGED).index(row.kind)
     axes = [
         *spec.rows,
         *(axis for axis in ("streams", "fusion", "layer", "temporal") if axis not in spec.rows),

@@ -1,20 +1,27 @@
 """A table as CSV for programs: plain numbers, percentages with four decimals, whole counts, nothing in
 brackets.
 
-One line per row and, for what was not done, one per arm with its reason and log.
+One line per row and, for what was not done, one per arm with its reason and log. A cell that a spreadsheet would take
+for a formula begins with a quote.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
+from fusionlab.errors import visible
 from fusionlab.results.guards import seed_text
 from fusionlab.results.load import TOGETHER, Entry
 from fusionlab.results.rows import Row
 from fusionlab.results.statistics import sign_flip
 from fusionlab.results.tables import Table, kinds_of
+
+# Spreadsheets begin one with any of these; some skip blanks before it, and take the wide signs of Asia for it.
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def render(table: Table) -> str:
@@ -40,10 +47,20 @@ def render(table: Table) -> str:
     heads += ["paper_certainty"] if paper else []
     heads = list(dict.fromkeys(heads))
     text = io.StringIO()
-    writer = csv.DictWriter(text, heads, lineterminator="\n", restval="")
-    writer.writeheader()
-    writer.writerows(lines)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_cell(head) for head in heads])
+    writer.writerows([_cell(line.get(head, "")) for head in heads] for line in lines)
     return text.getvalue()
+
+
+def _cell(value: object) -> str:
+    """As text, and never a formula.
+
+    >>> [_cell(value) for value in (-0.5, "+1e3", "=1+1", "@a", "-", None)]
+    ['-0.5', '+1e3', "'=1+1", "'@a", "'-", '']
+    """
+    text = "" if value is None else visible(value)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def _percent(share: float | None) -> str:

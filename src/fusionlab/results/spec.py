@@ -164,4 +164,4 @@ def natural(value: Any) -> tuple[Any, ...]:
     if isinstance(value, (int, float)):
         return ((0, float(value), ""),)
     parts = re.split(r"(\d+)", str(value))
-    return tuple((0, float(part), "") if part.isdigit() else (1, 0.0, part) for part in parts if part)
+    return tuple((0, float(part), "") if part.isdecimal() else (1, 0.0, part) for part in parts if part)

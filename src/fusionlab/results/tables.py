@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fusionlab.results import figures
 from fusionlab.results.ceilings import ceiling_rows
 from fusionlab.results.guards import guards, seed_text
-from fusionlab.results.load import TOGETHER, Entry
+from fusionlab.results.load import DAMAGED, TOGETHER, Entry
 from fusionlab.results.notes import general, headline
 from fusionlab.results.rows import Row, Share, make_rows, shown_axes
 from fusionlab.results.spec import Spec
@@ -68,7 +68,7 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
         marks = tuple(number for number, about in enumerate(marked.values(), 1) if row in about)
         lines += _lines(row, columns, spec, marks)
     for row in ceiling_rows(rows):
-        lines.append(Line(row, tuple(figures.plain(_most(row, column, spec)) for column in columns)))
+        lines.append(Line(row, tuple(figures.cell(_most(row, column, spec)) for column in columns)))
     return Table(
         caption=figures.plain(spec.caption),
         headline=figures.plain(headline(rows, spec, kind)),
@@ -100,17 +100,17 @@ def _columns(rows: Sequence[Row], spec: Spec, kind: str) -> tuple[Column, ...]:
     columns: list[Column] = []
     for name in spec.columns:
         if name == "axes":
-            columns += [Column(f"axis:{axis}", axis, right=False) for axis in shown_axes(rows, spec)]
+            columns += [Column(f"axis:{axis}", figures.cell(axis), right=False) for axis in shown_axes(rows, spec)]
         elif name == "kinds":
             for one in kinds_of(rows):
-                columns += [Column("kind", f"{one} %", kind=one), Column("ceiling", "of", kind=one)]
+                columns += [Column("kind", f"{figures.cell(one)} %", kind=one), Column("ceiling", "of", kind=one)]
         elif name == "paper":
             if spec.paper and any(row.paper for row in rows):
                 columns += [Column(f"paper:{key}", head) for key, head in spec.paper.figures.items() if head]
         elif name == "gain":
             if any(row.gains for row in rows):
                 on = "" if kind == TOGETHER else f", {kind}"
-                columns.append(Column("gain", f"over late{on}", kind=kind))
+                columns.append(Column("gain", f"over late{figures.cell(on)}", kind=kind))
         else:
             heads = {"accuracy": "accuracy %", "layers": "#layers", "parameters": "#params", "seconds": "s"}
             columns.append(Column(name, heads.get(name, name), right=name != "method"))
@@ -120,8 +120,8 @@ def _columns(rows: Sequence[Row], spec: Spec, kind: str) -> tuple[Column, ...]:
 def _lines(row: Row, columns: Sequence[Column], spec: Spec, marks: tuple[int, ...]) -> list[Line]:
     lines = []
     if row.done:
-        lines.append(Line(row, tuple(figures.plain(_cell(row, column, spec)) for column in columns), marks))
-    names = tuple(figures.plain(_cell(row, column, spec)) for column in columns if is_name(column))
+        lines.append(Line(row, tuple(figures.cell(_cell(row, column, spec)) for column in columns), marks))
+    names = tuple(figures.cell(_cell(row, column, spec)) for column in columns if is_name(column))
     together: dict[tuple[str, str], list[Entry]] = {}
     for entry in row.undone:
         together.setdefault((entry.status, entry.reason or ""), []).append(entry)
@@ -129,8 +129,9 @@ def _lines(row: Row, columns: Sequence[Column], spec: Spec, marks: tuple[int, ..
         seeds = figures.listed([seed_text(entry.seed) for entry in entries])
         logs = figures.listed(list(dict.fromkeys(entry.log for entry in entries if entry.log)))
         word = "failed" if status == "failed" else "not there"
-        text = f"{word}, seed{'s' * (len(entries) > 1)} {seeds}: {reason}" + (f" (log: {logs})" if logs else "")
-        lines.append(Line(row, names, () if row.done else marks, figures.plain(text)))
+        which = "" if row.kind == DAMAGED else f", seed{'s' * (len(entries) > 1)} {seeds}"
+        text = f"{word}{which}: {reason}" + (f" (log: {logs})" if logs else "")
+        lines.append(Line(row, names, () if row.done else marks, figures.cell(text)))
     return lines
 
 

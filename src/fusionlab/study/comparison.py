@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fusionlab.errors import UserError
+from fusionlab.records.files import read_json, read_whole
 from fusionlab.records.record import UNREPRODUCED
 from fusionlab.records.signature import differing
 
@@ -37,13 +38,16 @@ def _files(folder: Path) -> set[str]:
 def _json(first: Path, second: Path) -> list[str]:
     sides: list[Mapping[str, Any]] = []
     for path in (first, second):
-        content = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            content = read_json(path)
+        except UserError as error:
+            return [f"{error.what} ({error.got})"]
         whole = content if isinstance(content, dict) else {"": content}
         sides.append({key: value for key, value in whole.items() if key not in UNREPRODUCED})
     return [f"{leaf}: {one!r} published, {other!r} later" for leaf, one, other in differing(*sides)]
 
 
 def _lines(first: Path, second: Path) -> list[str]:
-    both = (path.read_text(encoding="utf-8").splitlines() for path in (first, second))
+    both = (read_whole(path).splitlines() for path in (first, second))
     different = [number for number, (a, b) in enumerate(itertools.zip_longest(*both), start=1) if a != b]
     return [f"{len(different)} lines differ, the first is line {different[0]}"] if different else []

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO, NoReturn
 
+from fusionlab.errors import show
+
 Job = Callable[[], object]
 
 
@@ -99,7 +101,7 @@ def _status(job: Job) -> int:
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return end.code or 0
-        print(end.code, file=sys.stderr)
+        show(end.code, file=sys.stderr)
         return 1
     except BaseException:
         traceback.print_exc()

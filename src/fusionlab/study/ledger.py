@@ -339,7 +339,9 @@ def inside(job: Path) -> None:
     """Refuse a job's folder whose own folders are links that lead elsewhere."""
     for place in (job, *(job / name for name in ("claims", "attempts", "published"))):
         if place.is_symlink():
-            raise UserError("a job's folder is a link", got=f"{place} -> {place.readlink()}", hint="a folder of its own")
+            raise UserError(
+                "a job's folder is a link", got=f"{place} -> {place.readlink()}", hint="a folder of its own"
+            )
 
 
 def _stamp(attempt: Attempt) -> float:

@@ -7,6 +7,7 @@ from typing import NoReturn, Self, TextIO
 
 from tqdm import tqdm
 
+from fusionlab.errors import one_line, show
 from fusionlab.study.status import Summary
 
 
@@ -62,8 +63,7 @@ class Progress:
                 why = f": {arm.reason}" if arm.reason else ""
                 changes.append(f"arm {arm.name}: {arm.state}{why}")
         for line in changes:
-            one_line = " ".join(line.split())
-            print(f"[{summary.settled}/{len(summary.arms)} arms] {one_line}", file=self.stream, flush=True)
+            show(f"[{summary.settled}/{len(summary.arms)} arms] {one_line(line)}", file=self.stream)
 
     def _changed(self, name: str, state: str) -> bool:
         before, self._told[name] = self._told.get(name), state

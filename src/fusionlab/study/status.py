@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusionlab.errors import UserError
-from fusionlab.records.record import find_records, read_record
+from fusionlab.records.record import damage, readable_records
 from fusionlab.study.ledger import LEASE, Ledger, State
 from fusionlab.study.plan import Arm, read
 
@@ -71,7 +70,9 @@ class Status:
         self.study = Path(study).absolute()
         self.plan = read(self.study)
         self.ledger = Ledger(self.study, self.plan, session=session, retries=retries, lease_s=lease_s)
-        self._records: dict[str, tuple[int, list[dict[str, Any]]]] = {}  # job -> how many arms, their records
+        self._names = {arm.name for arm in self.plan.arms}
+        # Job -> how many arms were published, their records, and what is wrong with those that cannot be read.
+        self._records: dict[str, tuple[int, dict[Path, dict[str, Any]], dict[Path, str]]] = {}
 
     def summary(self) -> Summary:
         states = self.ledger.states()
@@ -101,22 +102,18 @@ class Status:
             if job.through:
                 reason = f"{job.through} failed: {job.reason}"
             return ArmRow(arm.name, arm.kind, state, reason, log, arm.job)
-        record = find_record(arm, self._published(arm.job, len(job.published)))
+        records, damaged = self._published(arm.job, len(job.published))
+        record = find_record(arm, list(records.values()))
         if record is None:
-            return ArmRow(arm.name, arm.kind, "failed", "its job was published without a record of it", log, arm.job)
+            why = damage(arm.name, damaged, self._names) or "its job was published without a record of it"
+            return ArmRow(arm.name, arm.kind, "failed", why, log, arm.job)
         return ArmRow(arm.name, arm.kind, record["status"], record["reason"], record["log"], arm.job)
 
-    def _published(self, job_id: str, count: int) -> list[dict[str, Any]]:
+    def _published(self, job_id: str, count: int) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
         """The records of a job, read again when there are more."""
-        if self._records.get(job_id, (-1, []))[0] != count:
-            found: list[dict[str, Any]] = []
-            for path in find_records(self.ledger.folder(job_id) / "published"):
-                try:
-                    found.append(read_record(path))
-                except UserError:
-                    continue  # shown as missing; `report` says what is wrong with it
-            self._records[job_id] = count, found
-        return self._records[job_id][1]
+        if self._records.get(job_id, (-1, {}, {}))[0] != count:
+            self._records[job_id] = count, *readable_records(self.ledger.folder(job_id) / "published")
+        return self._records[job_id][1:]
 
 
 def find_record(arm: Arm, records: list[dict[str, Any]]) -> dict[str, Any] | None:

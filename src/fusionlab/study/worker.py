@@ -24,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Protocol
 
+from fusionlab.errors import one_line, show
 from fusionlab.records.files import disk_errors
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.forked import Forked, can_fork
@@ -89,7 +90,7 @@ def child_environment(threads: int | None) -> dict[str, str]:
 
 
 def _tell(line: str) -> None:
-    print(line, flush=True)
+    show(one_line(line))
 
 
 def work(

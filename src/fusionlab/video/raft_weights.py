@@ -12,7 +12,7 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 from fusionlab.records.files import disk_errors
 
 TORCHVISION = "torchvision"
@@ -45,7 +45,7 @@ def _published(model: str) -> Path:
     url = kinds[model][PUBLISHED[model]].url
     file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not file.is_file():
-        print(f"flow=raft: getting torchvision's weights, {file.name}", file=sys.stderr, flush=True)
+        show(f"flow=raft: getting torchvision's weights, {file.name}", file=sys.stderr)
         _download(url, file)
     return file
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
 from fusionlab.records.activity import mark
-from fusionlab.records.files import disk_errors
+from fusionlab.records.files import disk_errors, parse_json
 from fusionlab.video.codecs import Codec
 from fusionlab.video.store import (
     BACKWARD,
@@ -263,8 +263,8 @@ def _lines(journal: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.endswith(b"\n"):
             return
         try:
-            said = json.loads(line)
-        except ValueError:
+            said = parse_json(line, "journal")
+        except UserError:
             return
         if not isinstance(said, dict):
             return

@@ -17,6 +17,7 @@ from fusionlab.backbones.pretrained import imagenet
 from fusionlab.backbones.pretrained.found import Found
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
+from fusionlab.records.files import parse_json
 
 PREFIX = "tower."  # of a stream's published weights
 PIXELS = ("mean", "scale")
@@ -79,8 +80,8 @@ def _said(state: Mapping[str, Tensor]) -> dict[str, Any]:
     beside = beside.get(BESIDE) if isinstance(beside, Mapping) else None
     text = beside.get(TRAINED_ON) if isinstance(beside, Mapping) else None
     try:
-        found = json.loads(text) if isinstance(text, str) else {}
-    except (ValueError, RecursionError):
+        found = parse_json(text.encode(), TRAINED_ON) if isinstance(text, str) else {}
+    except (UserError, UnicodeEncodeError):
         return {}
     return found if isinstance(found, dict) else {}
 

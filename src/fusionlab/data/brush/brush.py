@@ -28,7 +28,7 @@ from fusionlab.data.dataset import Entry
 from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.processes import in_processes
 from fusionlab.data.ucf101 import UCF101
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError, show, unknown
 from fusionlab.records.files import disk_errors, publish, read_json, write_json, write_text
 from fusionlab.records.lock import alone
 from fusionlab.records.signature import signature
@@ -168,7 +168,7 @@ class Brush:
         """Nothing: all of it is made, under names that are known."""
         refuse_unknown(quarantine, {name for label in range(len(self.labels)) for name, _ in self._names(label)})
 
-    def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = print) -> None:
+    def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = show) -> None:
         """Draw and encode the videos below `root`, unless they are there."""
         final = Path(root) / signature(self.knobs.recipe())
         if not _whole(final, self.knobs.recipe()):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fusionlab.data.health.finding import Finding
+from fusionlab.errors import one_line
 
 SHOWN = 10
 
@@ -48,7 +49,7 @@ class Report:
             yield ""
             yield f"{one.severity}  {one.code}: {one.what}"
             for name, why in list(one.files.items())[:SHOWN]:
-                yield f"         {name}" + (f": {why}" if why else "")
+                yield "         " + one_line(name + (f": {why}" if why else ""))
             if len(one.files) > SHOWN:
                 yield f"         … and {len(one.files) - SHOWN} more; --json names all"
             if one.remedy:
@@ -64,4 +65,4 @@ class Report:
         for one in self.findings:
             for name in one.leave_out:
                 why.setdefault(name, []).append(" ".join(filter(None, [one.code, one.files.get(name, "")])))
-        return "".join(f"{name} # {'; '.join(' '.join(one.split()) for one in why[name])}\n" for name in sorted(why))
+        return "".join(f"{name} # {'; '.join(map(one_line, why[name]))}\n" for name in sorted(why))
