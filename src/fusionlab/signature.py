@@ -45,13 +45,11 @@ def _side(word: str) -> dict[str, Any]:
 def _composed(words: list[str]) -> dict[str, Any]:
     from fusionlab.door.grid import plan_study
 
-    plan = plan_study(words).plan
-    fused = [arm for arm in plan.arms if arm.kind == "fused"] or list(plan.arms[-1:])
-    if len(fused) > 1:
-        raise UserError(
-            "a signature is of one arm", got=", ".join(arm.name for arm in fused[:4]), hint="one value for each option"
-        )
-    return fused[0].config
+    asked = plan_study(words).asked()
+    if len(asked) > 1:
+        names = ", ".join(arm.name for arm in asked[:4])
+        raise UserError("a signature is of one arm", got=names, hint="one value for each option")
+    return asked[0].config
 
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ from fusionlab.errors import UserError
 
 
 def main(words: list[str]) -> int:
-    """As `sweep`, of exactly one fused arm."""
+    """As `sweep`, of one arm."""
     from fusionlab.door.conduct import conduct
     from fusionlab.door.grid import plan_study
 
     study = plan_study(words, verb="train")
-    fused = [arm.name for arm in study.plan.arms if arm.kind == "fused"]
-    if len(fused) > 1:
+    asked = [arm.name for arm in study.asked()]
+    if len(asked) > 1:
         raise UserError(
             "train is for one arm",
-            got=f"{len(fused)} arms: {', '.join(fused[:4])} …",
+            got=f"{len(asked)} arms: {', '.join(asked[:4])} …",
             hint="python -m fusionlab.sweep …",
         )
     return conduct(study)

@@ -218,9 +218,10 @@ def test_a_grid_is_a_table(say: Say) -> None:
     [
         (["fusion=late"], "½ softmax(appearance) + ½ softmax(motion)", "┏"),
         (["streams=motion"], "motion, Tiny", "frames 3×"),
+        (["streams=appearance"], "frames 3×3×48×48", "flow 12×3×48×48"),
         (["keep_motion=true", "tower_weight=0.25"], "0.25 · softmax(fused) + 0.75 · softmax(motion)", "½"),
     ],
-    ids=["late", "stream", "kept"],
+    ids=["late", "motion", "appearance", "kept"],
 )
 def test_the_arm_that_was_asked_for_is_drawn(say: Say, words: list[str], said: str, unsaid: str) -> None:
     done = say("summary", *words)

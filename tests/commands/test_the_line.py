@@ -53,6 +53,31 @@ def test_spellings_of_one_study_are_one_study(say: Say, other: list[str], same: 
 
 
 @pytest.mark.parametrize(
+    ("words", "arm"),
+    [
+        (["streams=appearance"], "streams=appearance,seed=0"),
+        (["streams=motion"], "streams=motion,seed=0"),
+        (["fusion=late"], "fusion=late,layer=softmax,seed=0"),
+        (["fusion=conv", "layer=relu5"], FUSED[0]),
+    ],
+)
+def test_a_signature_is_of_the_arm_that_was_typed(say: Say, words: list[str], arm: str) -> None:
+    planned = say("plan", *words).out.splitlines()
+    (wanted,) = [line.split()[0] for line in planned if line.split()[-1:] == [arm]]
+    assert say("signature", *words).out == wanted + "\n"
+    why = say("signature", "--why", ",".join(words), "fusion=sum")
+    assert why.out.splitlines()[-1].startswith(f"{wanted} → ")
+
+
+@pytest.mark.parametrize("words", [["streams=appearance,motion"], ["fusion=late", "seed=0,1"], ["streams=both,motion"]])
+@pytest.mark.parametrize("verb", ["signature", "train"])
+def test_what_is_of_one_arm_refuses_several(say: Say, verb: str, words: list[str]) -> None:
+    done = say(verb, *words)
+    assert (done.status, done.out) == (2, "")
+    assert "of one arm" in done.err or "for one arm" in done.err
+
+
+@pytest.mark.parametrize(
     "words",
     [["fusion=sum"], ["fusion=late"], ["streams=motion"], ["seed=0,1"], ["experiment=demo"], ["experiment=demo_order"]],
 )

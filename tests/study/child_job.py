@@ -91,10 +91,9 @@ def do(deed):
             time.sleep(0.01)
         print("the last line", flush=True)
         publish()
-    elif deed.startswith("memory"):  # enough for so many arms
-        if len(attempt.arms) > int(deed.split()[1]):
-            with attempt.explaining():
-                raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
+    elif deed.startswith("memory") and len(attempt.arms) > int(deed.split()[1]):  # enough for so many arms
+        with attempt.explaining():
+            raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory")
 
 
 if own:

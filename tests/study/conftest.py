@@ -21,7 +21,7 @@ def argv():
 
 @pytest.fixture
 def make_plan():
-    """make_plan({"job id": (needs, [what its attempts do])}, command); a job has one arm, or those that a deed names."""
+    """make_plan({"job id": (needs, [what its attempts do])}, command); a job has one arm, or those of a deed."""
 
     def make(jobs, command="sweep fusion=conv", folder="jobs/{}"):
         made, arms = [], []

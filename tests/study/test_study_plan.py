@@ -105,7 +105,7 @@ def test_where_a_job_works(tmp_path):
     ["/abs", "../../x", "..", "jobs/../../x", "", ".", "../streams/0123456789abcdef", "jobs/\0", "../streams/abc"],
 )
 def test_a_job_s_folder_lies_in_its_study(tmp_path, folder):
-    with pytest.raises(UserError, match="outside its study|folder twice"):
+    with pytest.raises(UserError, match="outside its study"):
         Plan.of("sweep", [job("a", folder=folder)] if folder else [Job("a", "cohort", "", (), {})], [])
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from fusionlab.backbones.taps import walk
 from fusionlab.door.grid import plan_study
 from fusionlab.door.numbers import distinct, numbers, time_seen
-from fusionlab.door.overrides import parse
 from fusionlab.door.printed import printed
 from fusionlab.door.sizing import Sized, Sizes
 from fusionlab.door.verb import flags
@@ -43,21 +42,14 @@ def describe_arms(typed: list[str]) -> str:
     """The towers and all arms in a table; of the one that was asked for, or with --layers of each, everything."""
     found, words = flags(typed, FLAGS)
     sizes = Sizes()
-    arms = [sizes.of(arm) for arm in plan_study(words, verb="summary").plan.arms]
+    study = plan_study(words, verb="summary")
+    arms = [sizes.of(arm) for arm in study.plan.arms]
     if "--json" in found:
         return json.dumps(numbers(arms), indent=1, ensure_ascii=False)
-    asked = arms if "--layers" in found else _asked(arms, str(parse(words).leaves.get("streams", "both")))
+    asked = arms if "--layers" in found else [one for one in arms if one.arm in study.asked()]
     told = asked if len(asked) == 1 or "--layers" in found else []
     blocks = [*_towers(arms), *_times(arms), *(block for one in told for block in _arm(one)), _overview(arms)]
     return "\n\n".join("\n".join(block) for block in [*blocks, NOTES.splitlines()])
-
-
-def _asked(arms: Sequence[Sized], streams: str) -> list[Sized]:
-    """Those that were typed: the fused ones; where there are none late fusion, or the stream."""
-    for kind in ("fused", "late"):
-        if found := [one for one in arms if one.arm.kind == kind]:
-            return found
-    return [one for one in arms if one.arm.axes["streams"] == streams]
 
 
 # -- what arms have in common

@@ -22,7 +22,7 @@ from fusionlab.door.point import Point
 from fusionlab.door.wide import said
 from fusionlab.errors import UserError
 from fusionlab.records.signature import NEUTRAL, signature
-from fusionlab.study.plan import Plan
+from fusionlab.study.plan import Arm, Plan
 from fusionlab.study.recipes import ARM, STREAMS, arm_recipe, stream_recipe
 
 LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
@@ -36,6 +36,13 @@ class Study:
     folder: Path
     run: Mapping[str, Any]
     threads: int  # of each job's process
+    streams: frozenset[str]  # of the points that were typed: both, or one alone
+
+    def asked(self) -> list[Arm]:
+        """The arms that were typed, without the baselines that come along: late fusion is one beside a fusion."""
+        typed = [arm for arm in self.plan.arms if arm.axes["streams"] in self.streams]
+        fused = any(arm.kind == "fused" for arm in typed)
+        return [arm for arm in typed if not (fused and arm.kind == "late")]
 
 
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
@@ -50,7 +57,8 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     folder = study_folder(run, words, points, Plan.of(command, *jobs_of(arms, "../streams")))
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
     streams = os.path.relpath(Path(run["root"]) / "streams", folder)
-    return Study(Plan.of(command, *jobs_of(arms, streams)), folder, run, points[0].config["trainer"]["threads"])
+    threads, typed_streams = points[0].config["trainer"]["threads"], frozenset(p.config["streams"] for p in points)
+    return Study(Plan.of(command, *jobs_of(arms, streams)), folder, run, threads, typed_streams)
 
 
 def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:

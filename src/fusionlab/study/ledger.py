@@ -168,14 +168,14 @@ class Ledger:
             self._done.add(job_id)
             return State("published", published=done)
         failed = self._failed(job, past, left)
-        known = {"attempts": len(attempts), "failed": failed, "published": done}
+        known = State("ready", attempts=len(attempts), failed=failed, published=done)
         if living:
-            return State("running", by=self.holder(living), log=living.log, **known)
+            return replace(known, name="running", by=self.holder(living), log=living.log)
         if len(failed) < len(left):
-            return State("ready", **known)
+            return known
         arm = next(reversed(failed))
         reason = failed[arm].reason if len(units(job)) == 1 else f"{arm}: {failed[arm].reason}"
-        return State("failed", reason=reason, log=failed[arm].log, **known)
+        return replace(known, name="failed", reason=reason, log=failed[arm].log)
 
     def _past(self, job: Job, attempts: Sequence[Attempt]) -> list[Past]:
         """The attempts that have ended, oldest first; of this session, where there is one."""

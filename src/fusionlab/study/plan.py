@@ -278,7 +278,8 @@ def expect_own_folders(plan: Plan, study: str | os.PathLike[str]) -> None:
         data = Path(str(run["data"])).resolve() if isinstance(run, dict) and "data" in run else mine[0]
         if data not in mine and not data.is_relative_to(folder):
             raise UserError(
-                "the study keeps its data elsewhere than commands that are typed here", got=data, allowed=map(str, mine),
+                "the study keeps its data elsewhere than commands that are typed here", got=data,
+                allowed=map(str, mine),
                 hint=f"if that folder is yours: {DATA_VARIABLE}='{data}' python -m fusionlab.work …",
             )  # fmt: skip
 

@@ -67,7 +67,7 @@ def _goes_on(content: Mapping[str, Any], arm: str) -> bool:
 
 
 def restore(cohort: Cohort, content: Mapping[str, Any]) -> None:
-    """Put the cohort where the checkpoint was written, which may hold more arms; the optimiser follows when it is made."""
+    """Put the cohort where the checkpoint was written. That may hold more arms. The optimiser follows later."""
     missing = [name for name in cohort.arms if name not in content["arms"]]
     if missing or content["steps_per_epoch"] != cohort.steps_per_epoch:
         raise UserError(

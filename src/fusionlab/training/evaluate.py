@@ -88,8 +88,8 @@ def evaluate(
 
 
 def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "cpu") -> Scores:
-    """Scores of the cohort's arms that are done, with their best weights (as `fit` leaves them). An arm whose net cannot
-    be evaluated fails, and no other.
+    """Scores of the cohort's arms that are done, with their best weights (as `fit` leaves them). An arm whose net
+    cannot be evaluated fails, and no other.
     """
     done: dict[str, Arm] = {name: arm for name, arm in cohort.arms.items() if arm.status == "done"}
 
