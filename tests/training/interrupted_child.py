@@ -12,15 +12,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from training_fakes import Data, Fused, Late, cohort
 
+from fusionlab.training.checkpoint import furthest
 from fusionlab.training.fit import fit
 
 torch.set_num_threads(1)
 out, *earlier = (Path(argument) for argument in sys.argv[1:])
+((_, checkpoint),) = furthest(dict.fromkeys(("sum", "max", "late"), earlier))
 ended = fit(
     cohort({"sum": Fused("sum"), "max": Fused("max"), "late": Late()}),
     Data(),
     folder=out,
-    resume_from=earlier,
+    resume_from=checkpoint,
     checkpoint_every=4,
     progress=print,
 )

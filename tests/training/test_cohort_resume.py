@@ -88,7 +88,8 @@ def test_interrupted_anywhere(
         patch.setattr(fitting, "crash_point", stop)
         with pytest.raises(Interrupted):
             fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=every)
-    ended = fit(cohort(nets()), Data(), resume_from=[tmp_path / "never was", tmp_path])
+    ((_, last),) = checkpoint.furthest({name: [tmp_path / "never was", tmp_path] for name in nets()})
+    ended = fit(cohort(nets()), Data(), resume_from=last)
     for name, one in ended.items():
         assert_whole(whole, name, one.state, one.steps, one.best_step, one.val_loss)
 
@@ -100,7 +101,7 @@ def test_continuing_keeps_the_ends_of_arms(tmp_path: Path) -> None:
         return cohort({"short": Fused("max"), "sick": Sick(2), "sum": Fused("sum")}, recipes)
 
     whole = fit(made(), Data(), folder=tmp_path, checkpoint_every=8)  # the last checkpoint is of step 16 of 18
-    again = fit(made(), Data(), resume_from=[tmp_path])
+    again = fit(made(), Data(), resume_from=checkpoint.read(tmp_path / checkpoint.FILE))
     assert {name: (one.status, one.reason, one.steps, one.weights) for name, one in whole.items()} == {
         name: (one.status, one.reason, one.steps, one.weights) for name, one in again.items()
     }
@@ -109,7 +110,7 @@ def test_continuing_keeps_the_ends_of_arms(tmp_path: Path) -> None:
 def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
     whole = fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=18)
     again = cohort(nets())
-    ended = fit(again, Data(), resume_from=[tmp_path])
+    ended = fit(again, Data(), resume_from=checkpoint.read(tmp_path / checkpoint.FILE))
     assert again.step == 18
     assert {n: one.weights for n, one in ended.items()} == {n: one.weights for n, one in whole.items()}
 
@@ -125,9 +126,9 @@ def test_a_checkpoint_is_data_without_the_trunk(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_cohort_is_refused(tmp_path: Path) -> None:
     fit(cohort({"sum": Fused("sum")}), Data(), folder=tmp_path, checkpoint_every=6)
     with pytest.raises(UserError, match="another cohort"):
-        fit(cohort({"max": Fused("max")}), Data(), resume_from=[tmp_path])
+        fit(cohort({"max": Fused("max")}), Data(), resume_from=checkpoint.read(tmp_path / checkpoint.FILE))
     with pytest.raises(UserError, match="another cohort"):
-        fit(cohort({"sum": Fused("sum")}), Data(count=80), resume_from=[tmp_path])
+        fit(cohort({"sum": Fused("sum")}), Data(count=80), resume_from=checkpoint.read(tmp_path / checkpoint.FILE))
 
 
 def test_a_termination_is_no_success(tmp_path: Path) -> None:
@@ -137,3 +138,28 @@ def test_a_termination_is_no_success(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as ended:
         fit(cohort(nets()), Data(), progress=terminate)
     assert ended.value.code == 143
+
+
+@pytest.mark.parametrize("some", [["sum"], ["late", "max"], ["max", "sum"]])
+def test_some_of_the_arms_go_on_from_the_checkpoint_of_all(
+    whole: dict[str, Outcome], tmp_path: Path, some: list[str]
+) -> None:
+    """As the attempt after a death does, which takes half of them."""
+    first = tmp_path / "1"
+    first.mkdir()
+    assert child("cohort.step:9", first).returncode == -signal.SIGKILL
+    ((arms, last),) = checkpoint.furthest({name: [first] for name in some})
+    assert (arms, last and last["step"]) == (some, 8)
+    ended = fit(cohort({name: nets()[name] for name in some}), Data(), resume_from=last)
+    for name, one in ended.items():
+        assert_whole(whole, name, one.state, one.steps, one.best_step, one.val_loss)
+
+
+def test_each_arm_goes_on_from_the_furthest_checkpoint_that_has_it_unharmed(tmp_path: Path) -> None:
+    made = {"sick": Sick(2), "sum": Fused("sum"), "max": Fused("max")}
+    for name, own, every in (("1", ["sick", "sum", "max"], 4), ("2", ["sum"], 8)):
+        (tmp_path / name).mkdir()
+        fit(cohort({one: made[one] for one in own}), Data(), folder=tmp_path / name, checkpoint_every=every)
+    groups = checkpoint.furthest({name: [tmp_path / "2", tmp_path / "1"] for name in ("sick", "sum", "max", "new")})
+    found = {name: content and content["step"] for names, content in groups for name in names}
+    assert found == {"sick": None, "sum": 16, "max": 16, "new": None}

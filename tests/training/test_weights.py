@@ -162,9 +162,9 @@ def test_the_record_says_what_a_stream_started_from(initial: Loaded | None, tmp_
     )
     size = Description(parameters=1, layers=1, trained_parameters=1, svm_parameters=0)
     recorder.done(arm, outcome, scores, ["v0", "v1"], size, state, initial)
-    result = read_record(attempt.result / arm.name)["result"]
+    result = read_record(attempt.published / arm.name)["result"]
     assert result["accuracy"] == 1
-    file = trained_on(attempt.result / arm.name / "weights.pt")
+    file = trained_on(attempt.published / arm.name / "weights.pt")
     assert (file["dataset"], file["split"], file["seed"]) == (ON["data"]["dataset"], 1, 3)
     before = initial.trained_on if initial is not None else {}
     assert file.get("before", {}) == before

@@ -11,7 +11,7 @@ from fusionlab.door.kinds import as_typed
 from fusionlab.door.overrides import Words
 from fusionlab.door.point import Point
 from fusionlab.records.signature import NEUTRAL, value
-from fusionlab.study.plan import Plan
+from fusionlab.study.plan import FILE, Plan
 from fusionlab.study.recipes import ARM, NOTHING_TO
 
 # What an arm's network is, too, wherever it is not as usual.
@@ -60,7 +60,10 @@ def arm_name(axes: Mapping[str, Any]) -> str:
 
 
 def study_folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], plan: Plan) -> Path:
-    """As asked for; else named after what was said and by the plan's signature: same command, same folder."""
+    """As asked for; else named after what was said and by the plan's signature: same command, same folder.
+
+    A study of an older version, which signed plans otherwise, keeps its folder.
+    """
     if run["folder"]:
         return Path(run["folder"])
     said = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
@@ -78,7 +81,8 @@ def study_folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], 
         if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
     ]
     readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(said) or "one-arm")[:80]
-    return Path(run["root"]) / f"{readable}-{plan.signature[:8]}"
+    folder, of_old = (Path(run["root"]) / f"{readable}-{name[:8]}" for name in (plan.signature, plan.signature_of_old))
+    return of_old if not folder.exists() and (of_old / FILE).is_file() else folder
 
 
 def quoted(word: str) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -200,14 +200,14 @@ def _plan(content: Any, source: object) -> Plan:
 _KINDS: dict[str, type] = {"str": str, "dict[str, Any]": dict, "tuple[str, ...]": list}
 
 
-def _one(kind: type[One], content: Any, source: object) -> One:
+def _one(kind: Callable[..., One], content: Any, source: object) -> One:
     """A job or an arm, whose values are of the kinds that it says."""
     kinds = {one.name: _KINDS[str(one.type)] for one in fields(kind)}  # type: ignore[arg-type]
     if not isinstance(content, dict) or set(content) != set(kinds):
-        raise UserError(f"a damaged plan: not a {kind.__name__.lower()}", got=source, allowed=kinds)
+        raise UserError("a damaged plan: a job or an arm has other keys", got=source, allowed=kinds)
     for name, right in kinds.items():
         one = content[name]
-        if not isinstance(one, right) or (right is list and not all(isinstance(text, str) for text in one)):
+        if not isinstance(one, right) or (isinstance(one, list) and not all(isinstance(text, str) for text in one)):
             raise UserError(f"a damaged plan: the type of {name!r}", got=f"{str(one)[:100]} in {source}")
     return kind(**{name: tuple(one) if isinstance(one, list) else one for name, one in content.items()})
 
