@@ -78,7 +78,7 @@ def test_a_name_in_an_error_neither_steers_a_terminal_nor_begins_a_line_of_ours(
     assert str(error).splitlines() == [
         r"a\x1b[2Jb",
         "  got:      x",
-        "              try:      evil",
+        "      try:      evil",
         "            y",
         r"  allowed:  \u202e",
         r"  try:      c\x9b",

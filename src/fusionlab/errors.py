@@ -77,7 +77,7 @@ class UserError(Exception):
         if self.hint is not None:
             lines.append(f"  try:      {self.hint}")
         # A line end in a name begins no line that looks like one of these.
-        return "\n".join(re.sub(r"\n(?! {12})", "\n" + " " * 12, visible(line)) for line in lines)
+        return "\n".join(re.sub(r"\n(?! {4})", "\n    ", visible(line)) for line in lines)
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default would call UserError(what) and lose the keywords on the way between two processes.

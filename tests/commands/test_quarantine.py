@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,12 @@ wave/#437_How_To_Ride_A_Bike_wave_f_cm_np1_ri_med_0.avi
   dive/-x_dive_1.avi   # a remark
 Archery/v_Archery_g01_c01.avi
 """
+
+
+def test_a_pipe_is_no_list_of_names(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "bad.txt")
+    with pytest.raises(UserError, match="a pipe or a device"):
+        names(str(tmp_path / "bad.txt"))
 
 
 def test_a_file_is_its_names(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from fusionlab.data.health import copies
 from fusionlab.data.health.finding import NOTE, WRONG, Finding, of_files
 from fusionlab.data.health.report import SHOWN, Report
 from fusionlab.data.health.videos import Looked, look, remarks
+from fusionlab.errors import UNSAFE, show, visible
+from fusionlab.records.files import to_json
 from fusionlab.video.inspection import Inspection
 
 SOUND = Inspection(declared=30, decoded=30, streams=1, height=240, width=320, rate=25)
@@ -111,3 +114,13 @@ def test_a_quarantine_says_all_reasons_in_one_line() -> None:
         "b #1.avi # empty",
         "z.avi # quarantined before",
     ]
+
+
+def test_a_name_from_anywhere_steers_no_terminal_and_begins_no_line() -> None:
+    evil = "a\x1b[2J\nnothing is wrong\u202e\ud800.avi"
+    report = Report("some", 1, of_files("cut", WRONG, "{videos} cut", {evil: evil}), {"videos": 1})
+    show(report.text())
+    assert "\nnothing is wrong" not in report.text()
+    assert not UNSAFE.search(visible(report.text())) and not UNSAFE.search(to_json(report.plain()))
+    assert json.loads(to_json(report.plain()).encode())["findings"][0]["files"][0]["name"] == evil
+    assert not UNSAFE.search(report.quarantine().partition(" # ")[2])  # the name itself stays what it is

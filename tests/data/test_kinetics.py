@@ -194,3 +194,9 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="another number of classes") as error:
         Kinetics(classes=400).expect(tmp_path, split=1, packed=True)
     assert "data.dataset.classes=2" in str(error.value)
+
+
+def test_a_cell_of_millions_of_signs_is_a_wrong_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has lines like") as error:
+        write(tmp_path, ['"' + "x" * 10**6 + '",abc,0,10,train'], []).lists(1)
+    assert len(str(error.value)) < 3000

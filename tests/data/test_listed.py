@@ -1,10 +1,11 @@
+import os
 import pickle
 from pathlib import Path
 
 import pytest
 
 from fusionlab.data.found import Below
-from fusionlab.data.listed import Wrong, entries, is_a_line, refuse_outside, stays_inside, text_lines
+from fusionlab.data.listed import Wrong, entries, is_a_line, read_json, refuse_outside, stays_inside, text_lines
 from fusionlab.errors import UserError
 
 
@@ -113,3 +114,26 @@ def test_a_link_is_followed_and_one_that_leads_nowhere_is_no_file(tmp_path: Path
     (tmp_path / "set" / "gone.avi").symlink_to(tmp_path / "nowhere")
     assert Below(tmp_path / "set").find("run/X.avi") == "run/x.avi"
     assert Below(tmp_path / "set").find("gone.avi") is None
+
+
+def test_a_list_that_would_never_end_is_told(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "device.txt").symlink_to("/dev/zero")
+    for name in ("pipe.txt", "device.txt"):
+        for read in (text_lines, read_json):
+            with pytest.raises(UserError, match="a pipe or a device"):
+                read(tmp_path / name)
+
+
+def test_json_lists_are_bounded_too(tmp_path: Path) -> None:
+    for content in ("[" * 10**6, "[1e309]", "1" * 10**5):
+        (tmp_path / "list.json").write_text(content)
+        with pytest.raises(UserError, match=r"JSON") as error:
+            read_json(tmp_path / "list.json")
+        assert len(str(error.value)) < 300 + len(str(tmp_path))
+
+
+def test_a_line_of_millions_of_signs_is_told_shortly() -> None:
+    with pytest.raises(UserError) as error, Wrong() as wrong:
+        wrong.add("no name", "a.txt:1: " + "x" * 10**7)
+    assert len(str(error.value)) < 2000

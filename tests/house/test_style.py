@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -95,3 +96,26 @@ def test_what_running_makes_is_ignored_at_the_root_only() -> None:
 def test_no_file_is_large() -> None:
     large = {name(file): file.stat().st_size for file in files() if file.stat().st_size > 1 << 20}
     assert not large
+
+
+def test_text_leaves_by_one_way() -> None:
+    """`errors.show`, which writes out what steers a terminal."""
+    calls = {
+        f"{name(file)}:{node.lineno}"
+        for file in PYTHON
+        if file.is_relative_to(ROOT / "src") and file.name != "errors.py"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Name) and node.id == "print"
+    }
+    assert not calls, "fusionlab.errors.show instead of print"
+
+
+def test_json_from_disk_is_read_one_way() -> None:
+    """`records.files.parse_json`, which knows bounds. A plan's text in memory is its own."""
+    pattern = re.compile(r"json\.loads?\(")
+    found = {
+        name(file)
+        for file in PYTHON
+        if file.is_relative_to(ROOT / "src") and pattern.search(file.read_text(encoding="utf-8"))
+    }
+    assert found <= {"src/fusionlab/records/files.py", "src/fusionlab/video/writing.py", "src/fusionlab/study/plan.py"}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from fusionlab.door.retest import retest
 from fusionlab.errors import UNSAFE
 from fusionlab.status import main as verb
 from fusionlab.study.ledger import Ledger
@@ -128,3 +129,13 @@ def test_a_name_or_a_reason_from_anywhere_steers_no_terminal(study, argv, tty, c
     told = capsys.readouterr().out
     assert not UNSAFE.search(told)
     assert len(told.splitlines()) == 2 + len(jobs) + len(arms)
+
+
+def test_arms_are_tested_again_though_one_has_a_damaged_record(study, argv, capsys):
+    work(study, argv, poll=0.02, say=quiet)
+    (study / "jobs" / "a" / "published" / "arm-a" / "run.json").write_text('{"x": 1e309}')
+    assert retest(str(study), []) == 1
+    rows = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert rows["arm-a"].startswith("its record cannot be read: not a readable JSON file (1e309")
+    assert rows["arm-b"] == "no record of it (yet)"
+    assert rows["arm-d"] == "failed: diverged at step 3: loss nan"

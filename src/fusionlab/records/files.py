@@ -125,8 +125,10 @@ def read_whole(path: str | os.PathLike[str], largest: int = LARGEST) -> bytes:
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # or a pipe would make us wait for a writer
         try:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
-                raise UserError("not a regular file", got=path)
+            mode = os.fstat(handle).st_mode
+            if not stat.S_ISREG(mode):
+                kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+                raise UserError(f"not a regular file: this is {kind}", got=path)
             with open(handle, "rb", closefd=False) as file:
                 content = file.read(largest + 1)
         finally:

@@ -156,6 +156,6 @@ def _refuse(fitting: _Fitting, path: Path, tower: Tower) -> None:
     shown = wrong[:SHOWN] + ([f"… and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else [])
     raise UserError(
         f"these weights do not fit {type(tower).__name__} ({tower.in_channels} channels, frames of {tower.size})",
-        got="\n            ".join([str(path), *shown]),
+        got="\n    ".join([str(path), *shown]),
         hint=hint,
     )
