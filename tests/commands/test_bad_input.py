@@ -163,6 +163,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("run.loaders=-1", ["run.loaders"]),
     ("run.loaders=some", ["run.loaders"]),
     ("run.retries=-1", ["run.retries", "0, 1, …"]),
+    ("run.timeout=-1", ["run.timeout", "0, 1, …"]),
     ("run.checkpoint_every=-1", ["run.checkpoint_every"]),
     ("run.device=tpu", ["no such device", "auto, cpu, cuda"]),
     ("run.folder=3", ["run.folder=runs/3"]),

@@ -218,12 +218,13 @@ def test_a_stranger_s_study_on_another_split(say: Say, trap: Trap) -> None:
     assert not trap.hit.exists()
 
 
-def test_a_job_of_a_stranger_s_study_by_its_name(say: Say, trap: Trap) -> None:
+def test_a_job_of_a_stranger_s_study_by_its_name(say: Say, trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a worker calls it, which has looked at the plan before; it may be another one since."""
     study = strangers(trap.folder, everywhere(("dataset",), trap.attacks()["shutil.copyfile"]))
-    (prepare,) = (
-        job["id"] for job in json.loads((study / "plan.json").read_text("utf-8"))["jobs"] if job["kind"] == "prepare"
-    )
+    jobs = {job["kind"]: job for job in json.loads((study / "plan.json").read_text("utf-8"))["jobs"]}
+    prepare = jobs["prepare"]["id"]
+    monkeypatch.setenv("FUSIONLAB_DATA", jobs["prepare"]["config"]["run"]["data"])  # folders that the user has allowed
+    monkeypatch.setenv("FUSIONLAB_STREAMS", str((study / jobs["stream"]["folder"]).resolve().parent))
     done = say("work", str(study), "--job", prepare, "--attempt", "1")
     assert done.status == 2 and "no yaml in conf/data" in done.err
     assert not trap.hit.exists()

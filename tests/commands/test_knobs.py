@@ -134,7 +134,7 @@ def test_another_optimiser_is_another_arm(plain: Plan) -> None:
         "run.root=elsewhere", "run.folder=elsewhere", "run.data=elsewhere", "run.weights=elsewhere",
         "run.flow=elsewhere",
         "run.device=cpu", "run.workers=3", "run.loaders=2",
-        "run.checkpoint_every=7", "run.retries=2", "run.table.caption=other", "run.logger.name=wandb",
+        "run.checkpoint_every=7", "run.retries=2", "run.timeout=60", "run.table.caption=other", "run.logger.name=wandb",
         "table=how", "logger=wandb",
     ],
 )  # fmt: skip
@@ -148,7 +148,7 @@ def test_a_leaf_of_run_changes_no_signature(plain: Plan, word: str) -> None:
 def test_the_leaves_of_run_are_all_tried_above() -> None:
     tried = {
         "root", "folder", "data", "weights", "flow", "device", "workers", "loaders", "checkpoint_every", "retries",
-        "table", "logger",
+        "timeout", "table", "logger",
     }  # fmt: skip
     assert set(CONFIG["run"]) - tried == {"grid", "exclude"}, "which make a study, and are no part of an arm"
 
