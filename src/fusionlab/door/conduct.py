@@ -59,7 +59,7 @@ def conduct(study: Study) -> int:
     except _Detached:
         verbs = "\n".join(f"  python -m fusionlab.{verb} {study.folder}" for verb in ("status", "cancel"))
         with suppress(OSError):  # the terminal is gone, but the output may be a file
-            print(f"the terminal was closed; the workers go on:\n{verbs}", file=sys.stderr, flush=True)
+            show(f"the terminal was closed; the workers go on:\n{verbs}", file=sys.stderr)
         return 128 + signal.SIGHUP
     except KeyboardInterrupt:
         launcher.end()

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from fusionlab.door.wide import spread
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError, show, unknown
 
 # Groups whose choices stand elsewhere than their name says, or at several places: each place has a word.
 PLACES = {
@@ -64,7 +64,7 @@ def say_own() -> None:
 
 @cache
 def _say(folder: Path) -> None:
-    print(f"using ./conf: {folder} (its yamls name code that is run)", file=sys.stderr, flush=True)
+    show(f"using ./conf: {folder} (its yamls name code that is run)", file=sys.stderr)
 
 
 def folders() -> list[Path]:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 from fusionlab.records.files import create_exclusive, read_json, to_json, write_text
 from fusionlab.records.lock import alone
 from fusionlab.records.signature import identity, signature
@@ -125,7 +125,7 @@ class Plan:
             return self, True
         plan, changed = self._onto(study)
         if changed:
-            with alone(Path(study) / ".plan.lock", print, "the plan"):  # another command may add arms as well
+            with alone(Path(study) / ".plan.lock", show, "the plan"):  # another command may add arms as well
                 plan, changed = self._onto(study)
                 if changed:
                     write_text(place, plan.to_json())
