@@ -147,16 +147,12 @@ def parse_json(content: bytes, source: object) -> Any:
     try:
         text = content.decode("utf-8-sig")
         value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
-        level = [value]
-        for _ in range(DEEPEST):
-            level = [
-                child
-                for one in level
-                if isinstance(one, (dict, list))
-                for child in (one.values() if isinstance(one, dict) else one)
-            ]
-        if any(isinstance(one, (dict, list)) for one in level):
-            raise RecursionError
+        level, depth = [value], 0
+        while level := [one for one in level if isinstance(one, (dict, list))]:
+            depth += 1
+            if depth > DEEPEST:
+                raise RecursionError
+            level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
     except RecursionError:
         raise UserError(f"a JSON file that is nested deeper than {DEEPEST}", got=source) from None
     except ValueError as error:

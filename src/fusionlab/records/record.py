@@ -27,7 +27,7 @@ from fusionlab.errors import UserError
 from fusionlab.records.files import read_json, write_json, write_text
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions
-from fusionlab.records.signature import RUN, flatten
+from fusionlab.records.signature import RUN
 
 SCHEMA = 1
 FILE = "run.json"
@@ -54,11 +54,13 @@ def _ceiling(value: object) -> bool:
 
 
 def _tree(value: object) -> bool:
-    try:
-        flatten({"": value})
-    except UserError:
-        return False
-    return True
+    if value is None or isinstance(value, (str, int, float)):
+        return True
+    if isinstance(value, (list, tuple)):
+        return all(map(_tree, value))
+    return (
+        isinstance(value, Mapping) and all(isinstance(name, str) for name in value) and all(map(_tree, value.values()))
+    )
 
 
 class Rule(NamedTuple):
