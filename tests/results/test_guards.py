@@ -118,6 +118,22 @@ def test_other_devices(study, made):
     assert "device" in note and "NVIDIA H200: Conv" in note
 
 
+@pytest.mark.parametrize(
+    ("usual", "other", "said"),
+    [
+        ({"capability": "AVX512"}, {"capability": "AVX2"}, "instruction set — most with AVX512, but AVX2: Conv"),
+        ({"cpu": "Xeon"}, {"cpu": "EPYC"}, "CPU — most with Xeon, but EPYC: Conv"),
+    ],
+)
+def test_other_instruction_sets(study, made, usual, other, said):
+    edit(study, "", lambda record, _: record["circumstances"].update(machine=usual))
+    edit(study, "seed=0", lambda record, _: record["circumstances"].update(machine={}))
+    assert not [note for note in made(study).notes if note.startswith(GUARD)], "an older record names none"
+    edit(study, "fusion=conv", lambda record, _: record["circumstances"].update(machine=other))
+    (note,) = [note for note in made(study).notes if note.startswith(GUARD)]
+    assert said in note and "no bits are promised" in note
+
+
 def test_above_a_ceiling_by_more_than_chance(study, made):
     edit(study, "streams=motion", lambda record, _: record["result"]["kinds"]["binding"].update(correct=60))
     (note, *_) = notes_of(made(study), "Motion alone")
