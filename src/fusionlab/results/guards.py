@@ -11,6 +11,7 @@ from fusionlab.errors import UserError
 from fusionlab.records.circumstances import arithmetic
 from fusionlab.records.signature import canonical, differing
 from fusionlab.results.figures import ceiling, listed, percent, typed
+from fusionlab.results.gains import NO_PREDICTIONS
 from fusionlab.results.load import TOGETHER, Entry, is_seed, of_seed
 from fusionlab.results.rows import RECIPE, Row, counted, shown_axes, varies
 from fusionlab.results.spec import Spec
@@ -214,7 +215,7 @@ def _predictions(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 def _no_gain(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     reasons = dict.fromkeys(row.no_gain for row in rows if row.no_gain)
-    told = [reason for reason in reasons if reason and not reason.startswith("no predictions")]
+    told = [reason for reason in reasons if reason and not reason.startswith(NO_PREDICTIONS)]
     return [
         (f"no gain over late fusion is shown: {reason}", [row for row in rows if row.no_gain == reason])
         for reason in told
