@@ -4,7 +4,8 @@
     python -m fusionlab.test runs/my-study fusion=conv,layer=relu5,temporal=pool2d,seed=0
     python -m fusionlab.test runs/my-study split=2 --other-split
 
-Exit code 0: each arm gives the predictions of its record, bit for bit; 1: not.
+Exit code 0: each arm gives the predictions of its record, bit for bit; 1: not. Where the record was made on another
+device, CPU or instruction set, or by another torch, scores must agree within 1e-4 instead, and the line says so.
 
     split=2         the test list of another split than the one that was trained on. That list holds videos which were
                     trained on, so that this is refused without

@@ -115,6 +115,49 @@ def test_test_finds_weights_that_are_not_the_record_s(say: Say, study: Lab, fres
     assert [line.split(": ")[1].split()[0] for line in done.out.splitlines()] == ["the", "other"]
 
 
+def test_test_on_another_instruction_set_is_within_a_tolerance(study: Lab) -> None:
+    lower = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "SSE41", "MKL_CBWR": "COMPATIBLE"}
+    done = study.run("test", str(study.study), **lower)
+    assert (done.status, done.err) == (0, "")
+    assert all(": the same " in line for line in done.out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("moved", "capability", "weights", "said"),
+    [
+        (5e-5, "an older one", "", "the same 120 predictions within 0.0001 (at most 5.0e-05 apart)"),
+        (5e-5, None, "", "the same 120 predictions within 0.0001"),
+        (5e-4, "an older one", "", "other predictions"),
+        (5e-5, "", "", "other predictions"),
+        (5e-5, "an older one", "0" * 64, "other predictions"),
+    ],
+    ids=["another set", "an old record", "too far", "the same set", "other weights"],
+)
+def test_test_asks_for_bits_where_they_are_promised(
+    say: Say, study: Lab, fresh: Lab, moved: float, capability: str | None, weights: str, said: str
+) -> None:
+    """A record whose scores were a little others, made with an instruction set that is named ("": this one)."""
+    import shutil
+
+    from fusionlab.records.predictions import Predictions, read_predictions
+    from fusionlab.records.record import write_record
+
+    shutil.copytree(study.study, fresh.home / "runs" / study.study.name)
+    (place,) = (found.parent for found in fresh.study.rglob("published/fusion=conv,*/run.json"))
+    record = json.loads((place / "run.json").read_text(encoding="utf-8"))
+    was = read_predictions(place / "predictions.csv")
+    first = (was.scores[0][0] + moved, *was.scores[0][1:])
+    now = Predictions.of(was.classes, was.videos, was.labels, [first, *was.scores[1:]])
+    if capability != "":
+        record["circumstances"]["machine"]["capability"] = capability
+    record["result"]["weights"] = weights or record["result"]["weights"]
+    write_record(place, record, now)
+    done = say("test", str(fresh.study), place.name)
+    assert said in done.out
+    assert done.status == (0 if said.startswith("the same") else 1)
+    assert ("no equal bits: instruction set" in done.out) == (done.status == 0)
+
+
 def test_prepare_recognises_what_is_there(say: Say, study: Lab) -> None:
     done = say("prepare", FAST, f"run.data={study.data}")
     assert (done.status, done.err) == (0, "")

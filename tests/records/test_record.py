@@ -1,11 +1,12 @@
 import json
 import math
+import sys
 
 import pytest
 
 from fusionlab.errors import UserError
 from fusionlab.records import record as module
-from fusionlab.records.circumstances import circumstances
+from fusionlab.records.circumstances import LIMITS, circumstances, elsewhere
 from fusionlab.records.files import write_json
 from fusionlab.records.predictions import Predictions, float32, read_predictions, write_predictions
 from fusionlab.records.record import check, new_record, read_record, read_records, upgrade, write_record
@@ -203,3 +204,60 @@ def test_circumstances_are_plain_and_name_the_versions():
     assert {"python", "packages", "commit", "dirty", "machine", "platform", "started"} == set(found)
     assert "fusionlab" in found["packages"]
     assert found["machine"]["cores"] >= 1
+
+
+def test_circumstances_keep_the_instruction_set_of_a_torch_that_is_loaded(monkeypatch):
+    import torch
+
+    for name in LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    machine = circumstances()["machine"]
+    assert machine["cpu"]
+    assert machine["capability"] == torch.backends.cpu.get_cpu_capability()
+    assert machine["limits"] == {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    monkeypatch.delitem(sys.modules, "torch")
+    assert circumstances()["machine"]["capability"] is None
+    assert "torch" not in sys.modules, "nothing is imported for it"
+
+
+HERE = {"device": "cpu", "torch": "2.15.0", "CPU": "A", "instruction set": "AVX2"}
+
+
+def around(device="cpu", torch="2.15.0", **machine):
+    return {"device": device, "packages": {"torch": torch}, "machine": {"cpu": "A", "capability": "AVX2", **machine}}
+
+
+@pytest.mark.parametrize(
+    "recorded, said",
+    [
+        (around(), ""),
+        (around(cores=2, memory=1), ""),
+        (around(capability="AVX512"), "instruction set AVX512 → AVX2"),
+        (around(limits={"MKL_CBWR": "AVX"}), "instruction set AVX2, MKL_CBWR=AVX → AVX2"),
+        (around(capability=None), "instruction set not recorded → AVX2"),
+        (around(cpu="B", torch="2.16.0"), "torch 2.16.0 → 2.15.0, CPU B → A"),
+        (around(device="NVIDIA H200"), "device NVIDIA H200 → cpu"),
+        ({}, ", ".join(f"{one} not recorded → {here}" for one, here in HERE.items())),
+    ],
+)  # fmt: skip
+def test_where_bits_are_not_promised_is_told(recorded, said):
+    assert elsewhere(recorded, around()) == said
+
+
+def test_on_a_gpu_the_cpu_s_instructions_do_not_matter():
+    assert elsewhere(around("H200", capability="AVX512"), around("H200", cpu="B")) == ""
+
+
+def test_how_far_predictions_are_apart():
+    one = Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, 0.5]])
+    assert one.apart(one) == 0
+    assert one.apart(Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, 0.375]])) == 0.125
+    for other in (
+        Predictions.of("ac", ["v", "w"], [0, 1], one.scores),
+        Predictions.of("ab", ["v", "x"], [0, 1], one.scores),
+        Predictions.of("ab", ["v", "w"], [0, 0], one.scores),
+        Predictions.of("ab", ["v"], [0], one.scores[:1]),
+        Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, math.nan]]),
+    ):
+        assert one.apart(other) == math.inf

@@ -118,6 +118,22 @@ def test_other_devices(study, made):
     assert "device" in note and "NVIDIA H200: Conv" in note
 
 
+@pytest.mark.parametrize(
+    ("usual", "other", "said"),
+    [
+        ({"capability": "AVX512"}, {"capability": "AVX2"}, "instruction set — most with AVX512, but AVX2: Conv"),
+        ({"cpu": "Xeon"}, {"cpu": "EPYC"}, "CPU — most with Xeon, but EPYC: Conv"),
+    ],
+)
+def test_other_instruction_sets(study, made, usual, other, said):
+    edit(study, "", lambda record, _: record["circumstances"].update(machine=usual))
+    edit(study, "seed=0", lambda record, _: record["circumstances"].update(machine={}))
+    assert not [note for note in made(study).notes if note.startswith(GUARD)], "an older record names none"
+    edit(study, "fusion=conv", lambda record, _: record["circumstances"].update(machine=other))
+    (note,) = [note for note in made(study).notes if note.startswith(GUARD)]
+    assert said in note and "no bits are promised" in note
+
+
 def test_above_a_ceiling_by_more_than_chance(study, made):
     edit(study, "streams=motion", lambda record, _: record["result"]["kinds"]["binding"].update(correct=60))
     (note, *_) = notes_of(made(study), "Motion alone")
@@ -151,6 +167,28 @@ def test_no_predictions(study, made):
     table = made(study)
     assert "over late" not in " ".join(column.head for column in table.columns)
     assert any("no predictions" in note for note in notes_of(table, "Conv"))
+    assert table.headline.startswith("Most over late fusion on binding: Conv, 95.0 %, +46.0 points (")
+    assert table.headline.endswith("), unpaired, as no predictions lie beside the records.")
+    assert [note for note in table.notes if "Newcombe" in note and "widened by what the seeds vary" in note]
+
+
+def test_no_predictions_of_one_seed(tmp_path, made, fakes):
+    edit(fakes["fill"](tmp_path, seeds=(0,)), "fusion=", lambda _, folder: (folder / "predictions.csv").unlink())
+    table = made(tmp_path)
+    assert table.headline.endswith("), unpaired, as no predictions lie beside the records.")
+    assert [note for note in table.notes if "Newcombe" in note and "one seed" in note]
+
+
+def test_no_predictions_of_the_best_only(study, made):
+    edit(study, "fusion=conv", lambda _, folder: (folder / "predictions.csv").unlink())
+    assert made(study).headline.startswith("Most over late fusion on binding: Conv")
+    assert "unpaired" in made(study).headline, "the best fusion is the best, whatever lies beside it"
+
+
+def test_no_predictions_of_another_one(study, made):
+    edit(study, "fusion=max", lambda _, folder: (folder / "predictions.csv").unlink())
+    assert made(study).headline.startswith("Most over late fusion on binding: Conv")
+    assert "unpaired" not in made(study).headline and not [note for note in made(study).notes if "Newcombe" in note]
 
 
 def test_other_videos(study, made, fakes):
@@ -161,6 +199,7 @@ def test_other_videos(study, made, fakes):
 
     edit(study, "fusion=conv", rename)
     assert any("other test videos" in note for note in notes_of(made(study), "Conv"))
+    assert "Sum" in made(study).headline, "what answered other videos is not held against late fusion at all"
 
 
 def test_seeds_of_a_row_by_other_recipes(study, made, fakes):

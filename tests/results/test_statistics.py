@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fusionlab.results.statistics import mean, paired, sd, sign_flip, smallest_p, student, wilson
+from fusionlab.results.statistics import mean, paired, sd, sign_flip, smallest_p, student, unpaired, wilson
 
 
 @pytest.mark.parametrize("right, total", [(0, 10), (1, 3), (7, 10), (402, 448), (448, 448), (1, 100_000)])
@@ -84,6 +84,34 @@ def test_the_interval_covers_as_often_as_it_says():
         assert found.low is not None
         hits += found.low <= 0.2 <= found.high
     assert hits / rounds >= 0.95
+
+
+def test_unpaired_is_newcombe_s():
+    """The table of his paper of 1998 (method 10): 56/70 − 48/80, and 9/10 − 3/10."""
+    found = unpaired([(56 / 70, 48 / 80)], (70, 80))
+    assert (found.mean, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    found = unpaired([(0.9, 0.3)], (10, 10))
+    assert (found.mean, found.low, found.high) == pytest.approx((0.6, 0.1705, 0.8090), abs=5e-5)
+
+
+def test_unpaired_over_seeds_as_written_out():
+    shares, videos = [(0.99, 0.52), (0.98, 0.5), (0.95, 0.54)], (768, 768)
+    d = [one - other for one, other in shares]
+    seeds = stats.t.ppf(0.975, 2) ** 2 * np.var(d, ddof=1) / 3
+    (p, q), ((l1, u1), (l2, u2)) = np.mean(shares, axis=0), (wilson(m, 768) for m in np.mean(shares, axis=0))
+    found = unpaired(shares, videos)
+    low = np.mean(d) - math.sqrt((p - l1) ** 2 + (u2 - q) ** 2 + seeds)
+    high = np.mean(d) + math.sqrt((u1 - p) ** 2 + (q - l2) ** 2 + seeds)
+    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(d), low, high), abs=1e-6)
+    assert found.per_seed == pytest.approx(d) and found.videos == 768
+
+
+def test_unpaired_is_wider_than_paired_where_both_are_right_on_the_same_videos():
+    one, other = [1.0] * 80 + [0.0] * 20, [1.0] * 60 + [0.0] * 40
+    held = paired([[a - b for a, b in zip(one, other, strict=True)]])
+    loose = unpaired([(0.8, 0.6)], (100, 100))
+    assert loose.mean == pytest.approx(held.mean)
+    assert loose.low < held.low and held.high < loose.high
 
 
 def test_few_seeds_get_no_p():

@@ -206,6 +206,19 @@ def test_the_loser_keeps_its_result_compares_and_reports(study):
     }
 
 
+def test_a_difference_between_machines_says_that_it_is_one(study):
+    first, second = ledger(study).claim("a"), Attempt(study / "jobs" / "a", 2)
+    second.open()
+    for attempt, capability in ((first, "AVX2"), (second, "AVX512")):
+        record = {"result": {"accuracy": attempt.number}, "circumstances": {"machine": {"capability": capability}}}
+        write_text(attempt.result / "x" / "run.json", json.dumps(record))
+    assert first.publish().won
+    assert second.publish().differences == [
+        "x/run.json: result.accuracy: 1 published, 2 later",
+        "x/run.json: equality is not promised here: instruction set AVX2 → AVX512",
+    ]
+
+
 def test_two_equal_results_have_nothing_to_report(study):
     first, second = ledger(study).claim("a"), Attempt(study / "jobs" / "a", 2)
     second.open()

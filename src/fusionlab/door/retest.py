@@ -1,4 +1,10 @@
-"""Trained arms evaluated again from their weights: the proof that a record and its weights belong together."""
+"""Trained arms evaluated again from their weights: the proof that a record and its weights belong together.
+
+Equal bits are asked for where they are promised. Where the record was made with other arithmetic (another device, CPU,
+instruction set or torch, or an older record does not say), scores, which lie in 0 … 1, must agree within `TOLERANCE`
+instead. Of the same weights, on one CPU held to SSE4.1, AVX2 and AVX-512, they were 1.4e-6 apart at most; of weights
+that were trained anew, 0.08 at least (DETERMINISM.md).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +23,10 @@ from fusionlab.door.parts import refuse_foreign_plan
 from fusionlab.door.recording import WEIGHTS
 from fusionlab.door.stages import trained_streams
 from fusionlab.errors import UserError, one_line, show, unknown
-from fusionlab.records.predictions import Predictions
+from fusionlab.records.circumstances import circumstances, elsewhere
+from fusionlab.records.files import read_whole
+from fusionlab.records.predictions import FILE as PREDICTIONS
+from fusionlab.records.predictions import Predictions, read_predictions
 from fusionlab.records.record import damage, readable_records
 from fusionlab.records.signature import value
 from fusionlab.study import plan as plans
@@ -25,9 +34,11 @@ from fusionlab.study.plan import Arm, Plan
 from fusionlab.study.recipes import data_recipe
 from fusionlab.training.evaluate import evaluate
 from fusionlab.training.precision import settle
-from fusionlab.training.weights import read_weights
+from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.stream import StreamNet
 from fusionlab.two_stream.trunk import Trunk
+
+TOLERANCE = 1e-4
 
 
 def retest(folder: str, names: Sequence[str]) -> int:
@@ -61,6 +72,7 @@ class Opened:
     trunk: Trunk
     net: Any
     run: dict[str, Any]
+    place: Path
 
 
 def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
@@ -78,7 +90,7 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     settle(arm.config["trainer"])
     memory.keep()
     data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
-    return Opened(arm, record, data, *_built(plan, study, arm, data, places[0].parent), run)
+    return Opened(arm, record, data, *_built(plan, study, arm, data, places[0].parent), run, places[0].parent)
 
 
 def look_again(of: Opened, split: int) -> Predictions:
@@ -102,11 +114,28 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
     if isinstance(of, str):
         return of
     found = look_again(of, arm.config["split"])
-    digest = hashlib.sha256(found.to_csv().encode("utf-8")).hexdigest()
-    if digest == of.record["result"].get("predictions"):
-        return f"the same {len(found.videos)} predictions, accuracy {found.correct / len(found.videos):.4f}"
-    recorded = of.record["result"].get("accuracy", math.nan)
-    return f"other predictions: accuracy {found.correct / len(found.videos):.4f}, recorded {recorded:.4f}"
+    same, accuracy = f"the same {len(found.videos)} predictions", f"accuracy {found.correct / len(found.videos):.4f}"
+    if _digest(found.to_csv().encode("utf-8")) == of.record["result"].get("predictions"):
+        return f"{same}, {accuracy}"
+    here = {**circumstances(), "device": build.device_name(of.run)}
+    changed = elsewhere(of.record["circumstances"], here)
+    if changed and (most := _apart(of, found)) <= TOLERANCE:
+        return f"{same} within {TOLERANCE:g} (at most {most:.1e} apart), {accuracy}; no equal bits: {changed}"
+    return f"other predictions: {accuracy}, recorded {of.record['result'].get('accuracy', math.nan):.4f}"
+
+
+def _apart(of: Opened, found: Predictions) -> float:
+    """How far scores are from those of the record; infinite where its predictions or weights are not beside it."""
+    place, result = of.place / PREDICTIONS, of.record["result"]
+    if not place.is_file() or _digest(read_whole(place)) != result.get("predictions"):
+        return math.inf
+    if fingerprint(read_weights(of.place / WEIGHTS)) != result.get("weights"):
+        return math.inf
+    return found.apart(read_predictions(place))
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _built(plan: Plan, study: Path, arm: Arm, data: Data, place: Path) -> tuple[Trunk, Any]:

@@ -6,6 +6,8 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ PACKAGES = (
     "opencv-contrib-python-headless",
     "opencv-contrib-python",
 )
+# Variables by which the libraries of torch are held to fewer instructions than the CPU has; torch's own is in the
+# capability.
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
 
 
 def circumstances() -> dict[str, Any]:
@@ -34,10 +39,40 @@ def circumstances() -> dict[str, Any]:
         "packages": _packages(),
         "commit": commit,
         "dirty": dirty,
-        "machine": {"cpu": _cpu(), "cores": _cores(), "memory": _memory()},
+        "machine": {
+            "cpu": _cpu(),
+            "capability": _capability(),
+            "limits": {name: os.environ[name] for name in LIMITS if os.environ.get(name)},
+            "cores": _cores(),
+            "memory": _memory(),
+        },
         "platform": platform.platform(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def arithmetic(around: Mapping[str, Any]) -> dict[str, str | None]:
+    """What the last bits of float32 hang on, of a record's circumstances; None where an older record does not say."""
+    machine = around.get("machine") or {}
+    found = {"device": around.get("device"), "torch": (around.get("packages") or {}).get("torch")}
+    if found["device"] not in (None, "cpu"):
+        return found
+    limits = "".join(f", {name}={most}" for name, most in (machine.get("limits") or {}).items())
+    known = machine.get("capability")
+    return {**found, "CPU": machine.get("cpu"), "instruction set": f"{known}{limits}" if known else None}
+
+
+def elsewhere(recorded: Mapping[str, Any], later: Mapping[str, Any]) -> str:
+    """Where the arithmetic of two circumstances differs, in words; "" where it does not, and bits are promised."""
+    one, other = arithmetic(recorded), arithmetic(later)
+    names = [name for name in one if name in other and one[name] != other[name]]
+    return ", ".join(f"{name} {one[name] or 'not recorded'} → {other[name] or 'not recorded'}" for name in names)
+
+
+def _capability() -> str | None:
+    """The instruction set that torch computes with, where it is loaded: the CPU's, or less by ATEN_CPU_CAPABILITY."""
+    torch = sys.modules.get("torch")
+    return None if torch is None else str(torch.backends.cpu.get_cpu_capability())
 
 
 def _packages() -> dict[str, str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import struct
 from collections.abc import Iterable
@@ -63,6 +64,15 @@ class Predictions:
     @property
     def correct(self) -> int:
         return sum(one == other for one, other in zip(self.predicted, self.labels, strict=True))
+
+    def apart(self, other: Predictions) -> float:
+        """The largest difference of two scores; infinite where one is no number, or where videos, labels or classes
+        are others.
+        """
+        if (self.classes, self.videos, self.labels) != (other.classes, other.videos, other.labels):
+            return math.inf
+        pairs = [pair for rows in zip(self.scores, other.scores, strict=True) for pair in zip(*rows, strict=True)]
+        return max((abs(a - b) if math.isfinite(a - b) else math.inf for a, b in pairs), default=0.0)
 
     def to_csv(self) -> str:
         text = io.StringIO()

@@ -13,6 +13,8 @@ from fusionlab.results.statistics import Difference, paired
 
 _OWN = ("fusion", "layer", "temporal", "streams")  # in these a fused arm and its late baseline may differ
 
+NO_PREDICTIONS = "no predictions"  # how a reason begins that only a missing file gives
+
 
 def gains(done: Sequence[Entry], late: Sequence[Entry]) -> tuple[dict[str, Difference], str | None]:
     """Over late fusion, per kind of question and together; or {} and why not."""

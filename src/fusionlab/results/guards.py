@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from fusionlab.errors import UserError
+from fusionlab.records.circumstances import arithmetic
 from fusionlab.records.signature import canonical, differing
 from fusionlab.results.figures import ceiling, listed, percent, typed
+from fusionlab.results.gains import NO_PREDICTIONS
 from fusionlab.results.load import TOGETHER, Entry, is_seed, of_seed
 from fusionlab.results.rows import RECIPE, Row, counted, shown_axes, varies
 from fusionlab.results.spec import Spec
@@ -45,8 +48,7 @@ def guards(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         *_apart(done, axes, "quarantine", _quarantine),
         *_apart(done, axes, "numbers of test videos", _totals),
         *_apart(done, axes, "code", _commit),
-        *_apart(done, axes, "device", lambda entry: _around(entry).get("device")),
-        *_apart(done, axes, "torch", lambda entry: _around(entry).get("packages", {}).get("torch")),
+        *_arithmetic(done, axes),
         *_surplus(done),
         *_recipes(done),
         *_predictions(done),
@@ -111,6 +113,18 @@ def _apart(
     usual = max(holders, key=lambda value: len(holders[value]))
     others = [f"{value}: {listed(list(dict.fromkeys(names)))}" for value, names in holders.items() if value != usual]
     return [(f"the rows were not made with the same {what} — most with {usual}, but {'; '.join(others)}", [])]
+
+
+def _arithmetic(rows: Sequence[Row], axes: Sequence[str]) -> list[tuple[str, list[Row]]]:
+    """What the last bits hang on. Records of before a circumstance was kept say nothing of it."""
+    kept = dict.fromkeys(name for row in rows for entry in row.done for name in arithmetic(_around(entry)))
+    notes = [note for name in kept for note in _apart(rows, axes, name, partial(_part, name))]
+    then = "; between these no bits are promised, and equal arms may come out as far apart as seeds do (DETERMINISM.md)"
+    return [(text + then, about) for text, about in notes]
+
+
+def _part(name: str, entry: Entry) -> str | None:
+    return arithmetic(_around(entry)).get(name)
 
 
 def _around(entry: Entry) -> Mapping[str, Any]:
@@ -201,7 +215,7 @@ def _predictions(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 def _no_gain(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     reasons = dict.fromkeys(row.no_gain for row in rows if row.no_gain)
-    told = [reason for reason in reasons if reason and not reason.startswith("no predictions")]
+    told = [reason for reason in reasons if reason and not reason.startswith(NO_PREDICTIONS)]
     return [
         (f"no gain over late fusion is shown: {reason}", [row for row in rows if row.no_gain == reason])
         for reason in told

@@ -6,31 +6,53 @@ from collections.abc import Sequence
 
 from fusionlab.errors import UserError
 from fusionlab.results.figures import ceiling, listed, percent, points, points_between, typed
-from fusionlab.results.gains import differences
+from fusionlab.results.gains import NO_PREDICTIONS, differences, partner
 from fusionlab.results.guards import quarantined, telling, title
 from fusionlab.results.load import TOGETHER
-from fusionlab.results.rows import Row, constant_axes
+from fusionlab.results.rows import Row, constant_axes, counted
 from fusionlab.results.spec import Paper, Spec
-from fusionlab.results.statistics import CONFIDENCE, Difference, sign_flip, smallest_p
+from fusionlab.results.statistics import CONFIDENCE, Difference, sign_flip, smallest_p, unpaired
 
 _PERCENT = f"{100 * CONFIDENCE:.0f} %"
 
 
 def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
     """The table's answer: the fusion with the largest gain over late, or what is missing for one."""
-    gained = [row for row in rows if kind in row.gains]
-    if not gained:
+    best = _best(rows, kind)
+    if best is None:
         wanted = ", ".join(f"{axis}={_either(value)}" for axis, value in spec.where.items())
         if not any(row.kind == "fused" for row in rows):
             return "No fusion in this table" + (f" (it is about {wanted})" if wanted else "") + ": only the baselines."
         if not any(row.kind == "fused" and row.done for row in rows):
             return "No fusion is done yet."
         return "No fusion could be held against late fusion; the notes say why."
-    best = max(gained, key=lambda row: row.gains[kind].mean)
-    gain, share = best.gains[kind], best.shares[kind]
+    row, gain = best
     on = "" if kind == TOGETHER else f" on {kind}"
-    text = f"Most over late fusion{on}: {title(best, telling(rows))}, {percent(share.mean, spec.decimals)} %"
-    return f"{text}, {points(gain.mean, spec.decimals)} points {_interval(gain, spec.decimals)}.".replace(" .", ".")
+    text = f"Most over late fusion{on}: {title(row, telling(rows))}, {percent(row.shares[kind].mean, spec.decimals)} %"
+    text = f"{text}, {points(gain.mean, spec.decimals)} points {_interval(gain, spec.decimals)}".rstrip()
+    return text + ("." if kind in row.gains else ", unpaired, as no predictions lie beside the records.")
+
+
+def _best(rows: Sequence[Row], kind: str) -> tuple[Row, Difference] | None:
+    """The fusion with the largest gain, paired where predictions allow it."""
+    gained = [(row, row.gains[kind]) for row in rows if kind in row.gains] + _unpaired(rows, kind)
+    return max(gained, key=lambda one: one[1].mean, default=None)
+
+
+def _unpaired(rows: Sequence[Row], kind: str) -> list[tuple[Row, Difference]]:
+    """Of fusions without predictions, from the records' own counts: over late fusion of the same seeds and streams."""
+    late = [entry for row in rows if row.kind == "late" for entry in row.done]
+    found = []
+    for row in rows:
+        if row.no_gain is None or not row.no_gain.startswith(NO_PREDICTIONS):
+            continue
+        pairs = [(counted(entry), counted(other)) for entry in row.done if (other := partner(entry, late)) is not None]
+        counts = [(one[kind], other[kind]) for one, other in pairs if kind in one and kind in other]
+        if counts:
+            shares = [(right / total, held / out_of) for (right, total), (held, out_of) in counts]
+            videos = min(one for (_, one), _ in counts), min(one for _, (_, one) in counts)
+            found.append((row, unpaired(shares, videos)))
+    return found
 
 
 def _either(value: object) -> str:
@@ -55,6 +77,9 @@ def general(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     if gained:
         notes += _gains(gained, spec, kind)
         notes += _spread(gained, spec, kind)
+    best = _best(rows, kind)
+    if best is not None and kind not in best[0].gains:
+        notes.append(_unpaired_note(len(best[1].per_seed)))
     return notes + (_paper(rows, spec.paper) if spec.paper else [])
 
 
@@ -87,7 +112,8 @@ def _kinds(rows: Sequence[Row]) -> list[str]:
     counts = ", ".join(f"{count} of {kind}" for kind, count in videos.items())
     text = (
         f"Per kind of question: the mean over seeds and, in brackets, Wilson's {_PERCENT} interval for that "
-        f"many test videos ({counts}), not videos times seeds, since the seeds see the same videos."
+        f"many test videos ({counts}), not videos times seeds, since the seeds see the same videos. So do the rows: "
+        "whether two of these intervals overlap does not say whether two rows differ, a paired difference does."
     )
     notes = [text]
     known = [f"{row.method}: {ceilings}" for row in rows if row.kind != "fused" and (ceilings := _ceilings(row))]
@@ -127,6 +153,17 @@ def _gains(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
         least = f"2/2^{seeds} = {smallest_p(seeds):.3g}"
         notes.append(f"No p-value: with {seeds} paired seeds a sign-flip test cannot go below {least}.")
     return notes
+
+
+def _unpaired_note(seeds: int) -> str:
+    over = (
+        "; one seed, so nothing of how trainings differ is in it" if seeds == 1 else ", widened by what the seeds vary"
+    )
+    return (
+        f"Unpaired: the difference of the records' shares, with Newcombe's {_PERCENT} interval for two independent "
+        f"samples of videos{over}. Both answered the same videos: a paired interval, which needs predictions, is "
+        "narrower where both tend to be right on the same ones."
+    )
 
 
 def _spread(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:

@@ -50,7 +50,7 @@ def wilson(share: float, videos: int, confidence: float = CONFIDENCE) -> tuple[f
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference of shares, its interval (None where nothing varied), and what it rests on."""
+    """A difference of shares, its interval (None where nothing varied), and what it rests on."""
 
     mean: float
     low: float | None
@@ -82,6 +82,29 @@ def paired(differences: Sequence[Sequence[float]], confidence: float = CONFIDENC
         return Difference(centre, None, None, per_seed, videos)
     half = math.sqrt(squared)
     return Difference(centre, max(-1.0, centre - half), min(1.0, centre + half), per_seed, videos)
+
+
+def unpaired(
+    shares: Sequence[tuple[float, float]], videos: tuple[int, int], confidence: float = CONFIDENCE
+) -> Difference:
+    """The mean of (one's share − the other's), a pair a seed, where only shares are known and no single answers.
+
+        d̄ − sqrt((p₁ − l₁)² + (u₂ − p₂)² + s²) … d̄ + sqrt((u₁ − p₁)² + (p₂ − l₂)² + s²),   s² = t(S−1)² var_s(d̄_s) / S
+
+    with Wilson's limits l … u of either mean share: Newcombe's interval for two independent samples (1998, method 10),
+    and to it what the seeds vary by, as in `paired`. The two answered the same videos. Where they tend to be right on
+    the same ones, as systems on the same streams do, it is wider than it need be; only where they tend to be right on
+    different ones would it be too narrow. Single answers tell which, and `paired` needs them.
+    """
+    per_seed = tuple(one - other for one, other in shares)
+    centre, seeds = mean(per_seed), 0.0
+    if len(per_seed) > 1:
+        seeds = student(0.5 + confidence / 2, len(per_seed) - 1) ** 2 * variance(per_seed) / len(per_seed)
+    first, second = (mean(column) for column in zip(*shares, strict=True))
+    (low, high), (least, most) = (wilson(p, n, confidence) for p, n in zip((first, second), videos, strict=True))
+    below = math.sqrt((first - low) ** 2 + (most - second) ** 2 + seeds)
+    above = math.sqrt((high - first) ** 2 + (second - least) ** 2 + seeds)
+    return Difference(centre, max(-1.0, centre - below), min(1.0, centre + above), per_seed, min(videos))
 
 
 @cache

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
+from fusionlab.records.circumstances import elsewhere
 from fusionlab.records.files import read_json, read_whole
 from fusionlab.records.record import UNREPRODUCED
 from fusionlab.records.signature import differing
@@ -37,6 +38,7 @@ def _files(folder: Path) -> set[str]:
 
 def _json(first: Path, second: Path) -> list[str]:
     sides: list[Mapping[str, Any]] = []
+    around: list[Mapping[str, Any]] = []
     for path in (first, second):
         try:
             content = read_json(path)
@@ -44,7 +46,11 @@ def _json(first: Path, second: Path) -> list[str]:
             return [f"{error.what} ({error.got})"]
         whole = content if isinstance(content, dict) else {"": content}
         sides.append({key: value for key, value in whole.items() if key not in UNREPRODUCED})
-    return [f"{leaf}: {one!r} published, {other!r} later" for leaf, one, other in differing(*sides)]
+        around.append(whole.get("circumstances") or {})
+    found = [f"{leaf}: {one!r} published, {other!r} later" for leaf, one, other in differing(*sides)]
+    if found and (changed := elsewhere(*around)):
+        found.append(f"equality is not promised here: {changed}")
+    return found
 
 
 def _lines(first: Path, second: Path) -> list[str]:

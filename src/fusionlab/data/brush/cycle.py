@@ -10,7 +10,8 @@ pool2d, a pool3d over all of T) sees only which motions there are: with all thre
 Two neighbouring segments, seen in their order, tell the sense: a filter of three steps in time is enough.
 
 In the middle of each pause the hand is put down elsewhere on its circle, at an angle drawn anew: so where it is in
-one segment says nothing of where it is in another, and frames alone know no order, however many are seen.
+one segment says nothing of where it is in another, and one frame of each segment knows no order. (Several frames within
+a segment would show its motion, and with the order of the motions the sense: our samplers take one.)
 
 With snippets a period apart, windows of L ≤ segment fields lie each in a segment of its own, all of each in motion:
 the clip is as long as its segments, and its sampler has segment − L + 1 places to begin at.
