@@ -144,7 +144,7 @@ def test_two_towers_several_layers_and_a_pair_for_real(fresh: Lab, say: Say) -> 
         ("relu5:relu4", "appearance"): 13, ("relu5:relu4", "motion"): 14,
     }  # fmt: skip
     assert "relu3+relu5+fc6" in done.table and "relu5:relu4" in done.table and "86.04" in done.table
-    again = say("test", str(fresh.study), home=fresh.home)
+    again = fresh.run("test", str(fresh.study))
     assert again.status == 0, again.out
     assert again.out.count(": the same 120 predictions") == 3 + len(layered)
 
@@ -162,5 +162,5 @@ def test_a_tower_that_is_kept_for_real(fresh: Lab, say: Say) -> None:
     assert set(of) == {0, 0.3, 1}
     assert all(record["result"]["layers"] == 17 for record, _ in of.values())
     assert len({predictions for _, predictions in of.values()}) == 3, "the weight is used"
-    again = say("test", str(fresh.study), home=fresh.home)
+    again = fresh.run("test", str(fresh.study))
     assert (again.status, again.out.count("the same")) == (0, 6), again.out

@@ -258,7 +258,8 @@ def test_a_sweep_that_would_start_from_another_split(study: Lab, tmp_path: Path)
 
 
 @pytest.mark.slow
-def test_testing_on_another_split(say: Say, study: Lab) -> None:
+def test_testing_on_another_split(say: Say, study: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FUSIONLAB_DATA", str(study.data))
     before = {file: file.read_bytes() for file in (study.home / "runs").rglob("published/*/*") if file.is_file()}
     refused = say("test", str(study.study), "split=2", home=study.home)
     assert (refused.status, refused.out) == (2, "")

@@ -14,6 +14,12 @@ pytestmark = pytest.mark.slow
 Say = Callable[..., Done]
 
 
+@pytest.fixture(autouse=True)
+def where_data_lie(say: Say, study: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for the commands that made the study: what else a plan says of its data is not believed."""
+    monkeypatch.setenv("FUSIONLAB_DATA", str(study.data))
+
+
 @pytest.fixture
 def runs(study: Lab) -> dict[str, Path]:
     """Arm -> the folder of its record."""

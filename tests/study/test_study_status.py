@@ -137,5 +137,5 @@ def test_arms_are_tested_again_though_one_has_a_damaged_record(study, argv, caps
     assert retest(str(study), []) == 1
     rows = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
     assert rows["arm-a"].startswith("its record cannot be read: not a readable JSON file (1e309")
-    assert rows["arm-b"] == "no record of it (yet)"
+    assert rows["arm-b"] == "failed: ValueError: it does not work"
     assert rows["arm-d"] == "failed: diverged at step 3: loss nan"

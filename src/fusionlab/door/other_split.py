@@ -27,6 +27,7 @@ def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed:
     study, split = Path(folder), int(typed[0])
     plan = plans.read(study)
     refuse_foreign_plan(plan)
+    plans.expect_own_folders(plan, study)
     for name in names:
         if name not in [arm.name for arm in plan.arms]:
             raise unknown("arm", name, [arm.name for arm in plan.arms])

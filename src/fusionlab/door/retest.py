@@ -30,6 +30,7 @@ from fusionlab.records.predictions import Predictions, read_predictions
 from fusionlab.records.record import damage, readable_records
 from fusionlab.records.signature import value
 from fusionlab.study import plan as plans
+from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Plan
 from fusionlab.study.recipes import data_recipe
 from fusionlab.training.evaluate import evaluate
@@ -46,6 +47,7 @@ def retest(folder: str, names: Sequence[str]) -> int:
     study = Path(folder)
     plan = plans.read(study)
     refuse_foreign_plan(plan)
+    plans.expect_own_folders(plan, study)
     for name in names:
         if name not in [arm.name for arm in plan.arms]:
             raise unknown("arm", name, [arm.name for arm in plan.arms])
@@ -82,6 +84,8 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     records, damaged = readable_records(published) if published.is_dir() else ({}, {})
     places = [path for path, record in records.items() if record["signature"] == arm.signature]
     if not places:
+        if failed := Ledger(study, plan).state(arm.job).failed.get(arm.name):
+            return f"failed: {failed.reason}"
         return damage(arm.name, damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
     record = records[places[0]]
     if record["status"] != "done":
