@@ -10,6 +10,7 @@ import pytest
 from terminal import FAST, Lab
 
 from fusionlab.records.crash import VARIABLE
+from fusionlab.records.record import read_record
 from fusionlab.study.plan import read
 
 pytestmark = pytest.mark.slow
@@ -85,11 +86,39 @@ def test_beside_an_arm_that_diverges_which_is_a_user_s_own(study: Lab, fresh: La
     assert "diverged" in done.table, "a failed arm is shown with its reason, never a hole"
 
     company, beside = study.records(), fresh.records()
-    record, predictions = beside[bad]
-    assert (record["status"], record["result"], predictions) == ("failed", {}, None)
+    assert bad not in beside, "a failed arm is never published"
+    (place,) = fresh.study.rglob(f"attempts/001/failed/{bad}/run.json")
+    record = read_record(place)
+    assert (record["status"], record["result"]) == ("failed", {})
     assert beside["fusion=bilinear,layer=relu5,temporal=pool2d,seed=0"][0]["status"] == "done"
     shared = {CONV, LATE, *STREAMS}
     assert {name: beside[name] for name in shared} == {name: company[name] for name in shared}
+
+
+@pytest.mark.parametrize("end", ["os._exit(3)", "os.kill(os.getpid(), 11)"])
+def test_beside_an_arm_that_ends_its_process_and_is_repaired(study: Lab, fresh: Lab, end: str) -> None:
+    own = fresh.home / "conf" / "fusion"
+    own.mkdir(parents=True)
+    (own / "bad.yaml").write_text("_target_: own_fusion.Bad\n_partial_: true\n", encoding="utf-8")
+    deadly = BAD.replace("            self.steps += 1\n", f"            {end}\n")
+    (fresh.home / "own_fusion.py").write_text(f"import os\n{deadly}", encoding="utf-8")
+
+    bad, line = "fusion=bad,layer=relu5,temporal=pool2d,seed=0", ("sweep", "fusion=bad,conv", FAST)
+    done = fresh.run(*line)
+    assert done.status == 1
+    (told,) = (one for one in done.err.splitlines() if one.startswith("failed: "))
+    assert told.startswith(f"failed: {bad}: ")
+    assert ("exit status 3" if "exit" in end else "killed by SIGSEGV") in told
+    company, beside = study.records(), fresh.records()
+    assert set(beside) == {CONV, LATE, *STREAMS}
+    assert beside == {name: company[name] for name in beside}
+
+    before = {place: place.stat().st_mtime_ns for place in fresh.study.rglob("published/*/run.json")}
+    mended = BAD.replace("            self.steps += 1\n", "            pass\n")
+    (fresh.home / "own_fusion.py").write_text(mended, encoding="utf-8")
+    assert fresh.run(*line).status == 0
+    assert fresh.records()[bad][0]["status"] == "done"
+    assert {place: place.stat().st_mtime_ns for place in before} == before, "companions are left alone"
 
 
 @pytest.mark.parametrize("point", ["cohort.step:3", "cohort.before_publish", "ledger.after_claim"])

@@ -233,7 +233,15 @@ def test_after_a_whole_study_a_secret_is_nowhere(fresh: Lab) -> None:
 @pytest.mark.slow
 def test_an_older_plan_that_holds_a_secret_makes_records_without_it(fresh: Lab) -> None:
     assert fresh.run("plan", "fusion=sum", FAST).status == 0
-    study = plan_study(["fusion=sum", FAST, f"run.folder={fresh.home}/old", f"run.data={fresh.data}"])
+    study = plan_study(
+        [
+            "fusion=sum",
+            FAST,
+            f"run.folder={fresh.home}/runs/old",
+            f"run.root={fresh.home}/runs",
+            f"run.data={fresh.data}",
+        ]
+    )
     study.plan.write(study.folder)
     file = study.folder / "plan.json"
     plan = json.loads(file.read_text(encoding="utf-8"))
