@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fusionlab.errors import UserError
+from fusionlab.records.files import write_json
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import FILE, Arm, Job, Plan, expect_own_folders, read
 
@@ -211,6 +212,18 @@ def test_a_larger_grid_adds_its_arms_and_a_smaller_one_is_another_study(tmp_path
     with pytest.raises(UserError, match="another study") as caught:
         small.write(tmp_path)
     assert "max-arm" in str(caught.value)
+
+
+def test_a_folder_that_an_older_version_began_is_the_same_job_s(tmp_path):
+    """Its job.json holds the configs of all of its arms."""
+    plan, _ = cohort(sum="x", conv="x").write(tmp_path)
+    job = {"id": "x", "kind": "cohort", "config": {"arms": [arm.config for arm in plan.arms]}}
+    write_json(tmp_path / "jobs" / "x" / "job.json", job)
+    assert Ledger(tmp_path, plan, session="s").claim("x").arms == ("sum-arm", "conv-arm")
+    job["config"]["arms"] = [{**arm.config, "lr": 2} for arm in plan.arms]
+    write_json(tmp_path / "jobs" / "x" / "job.json", job)
+    with pytest.raises(UserError, match="belongs to another job"):
+        Ledger(tmp_path, plan, session="s").state("x")
 
 
 @pytest.mark.parametrize("begun", [True, False])

@@ -25,7 +25,7 @@ from fusionlab.records.files import create_exclusive, folder_clock, read_json, t
 from fusionlab.records.signature import differing
 from fusionlab.study.attempt import Attempt, failure, taken
 from fusionlab.study.holder import Holder
-from fusionlab.study.plan import Job, Plan
+from fusionlab.study.plan import Job, Plan, shared
 
 LEASE = 60.0  # seconds without a beat after which a holder that cannot be seen counts as dead
 CLOCK = 5.0  # seconds that a beat may be ahead of the folder's clock
@@ -306,7 +306,7 @@ class Ledger:
         if job_id in self._verified or not place.is_file():
             return
         job, there = self._jobs[job_id], read_json(place)
-        told = [leaf for leaf, _, _ in differing(there.get("config", {}), job.recipe())]
+        told = [leaf for leaf, _, _ in differing(shared(there.get("config", {})), job.recipe())]
         if there.get("kind") != job.kind or told:
             raise UserError(
                 f"the folder belongs to another job: {place.parent}",
