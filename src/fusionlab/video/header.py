@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusionlab.video.decode import opened
+from fusionlab.errors import UserError
+from fusionlab.video.decode import best, opened
 from fusionlab.video.timing import several
 
 
@@ -23,9 +24,9 @@ def header(path: Path) -> Header:
 
     try:
         with opened(path) as container:
-            stream = container.streams.best("video")
-            if not isinstance(stream, av.VideoStream):
+            stream = best(container)
+            if stream is None:
                 return Header()
             return Header(stream.frames or None, tuple(several(len(container.streams.video), stream.index)))
-    except (av.FFmpegError, OSError):
+    except (av.FFmpegError, OSError, UserError):
         return Header()
