@@ -197,8 +197,9 @@ def local(path: Path) -> str:
 
 
 def opened(path: Path) -> av.container.InputContainer:
-    """As PyAV opens it: as the one format that it begins as, and no other file with it. One real HMDB51 file has a title
-    that is not UTF-8, before PyAV 19 an error by default.
+    """As PyAV opens it: as the one format that it begins as, and no other file with it.
+
+    One real HMDB51 file has a title that is not UTF-8, before PyAV 19 an error by default.
     """
     import av
 

@@ -32,10 +32,13 @@ def decoded(image: bytes | memoryview, how: int) -> NDArray[np.uint8]:
     size = size_of(image)
     if size is None:
         raise ValueError("it begins neither as a JPEG does nor as a PNG")
-    if size[0] * size[1] > MOST_PIXELS:
+    if not 0 < size[0] * size[1] <= MOST_PIXELS:
         raise ValueError(f"it says that it is {size[1]}×{size[0]}; {MOST_PIXELS} pixels are allowed")
     # The pixels are those of the file: what a camera says about its own position is for people.
-    found = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+    try:
+        found = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise ValueError(f"it is damaged: {error.err}") from error
     if found is None or found.shape[:2] != size:
         raise ValueError("it is damaged")
     return np.asarray(found, dtype=np.uint8)
