@@ -12,8 +12,8 @@ import numpy as np
 
 from fusionlab.records.files import read_json
 from fusionlab.video.quantise import dequantise, quantise
-from fusionlab.video.store import INDEX, Coding, Store, write_index
-from fusionlab.video.writing import PartWriter
+from fusionlab.video.store import INDEX, Coding, Store
+from fusionlab.video.writing import PartWriter, write_index
 
 CLASSES = ["Hop", "Jump", "Walk"]
 GROUPS = 3  # the first is the test list

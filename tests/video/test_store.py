@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fusionlab.errors import UserError
-from fusionlab.video.store import INDEX, Store, write_index
-from fusionlab.video.writing import PartWriter
+from fusionlab.video.store import INDEX, Store
+from fusionlab.video.writing import PartWriter, write_index
 
 MADE = {"decoder": "drawn", "flow": {"method": "drawn", "bound": 8.0}, "size": None}
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fusionlab.errors import UserError
-from fusionlab.video.store import BACKWARD, FLOW, FRAMES, Coding, Store, write_index
-from fusionlab.video.writing import JOURNAL, PartWriter
+from fusionlab.video.store import BACKWARD, FLOW, FRAMES, Coding, Store
+from fusionlab.video.writing import JOURNAL, PartWriter, write_index
 
 MADE = {"decoder": "drawn", "flow": {"method": "drawn", "bound": 8.0}, "size": None}
 CODINGS = [

@@ -32,7 +32,8 @@ from fusionlab.video.decode import Reader, reader
 from fusionlab.video.flow import Estimator
 from fusionlab.video.imported import FlowFiles, Imported
 from fusionlab.video.quantise import BOUND
-from fusionlab.video.store import INDEX, Coding, Store, Video, write_index
+from fusionlab.video.store import INDEX, Coding, Store, Video
+from fusionlab.video.writing import write_index
 
 PARTS = 64  # of a set of that many videos or more: few files, and work for as many cores
 SHOWN = 10

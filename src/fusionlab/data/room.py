@@ -3,7 +3,7 @@
 A few videos, spread over the list, are packed in part and in memory; what a byte of their files becomes is taken for
 all:
 
-    need  ≈  Σ size of all files · Σ (bytes a packed frame · frames by the header) / Σ size, of the sample
+    need  ≈  Σ size of all files · Σ (bytes a packed frame · frames in the file) / Σ size, of the sample
 
 That may be wrong by half where the sample is unlike the rest. So a preparation is refused only where the disk has
 less than half of it, and where it has less than all, it is said. Once videos are packed they tell more than any
@@ -23,7 +23,7 @@ import numpy as np
 
 from fusionlab.data.packing import Making, pictures
 from fusionlab.errors import UserError
-from fusionlab.video.header import header
+from fusionlab.video.header import packets
 from fusionlab.video.imported import FlowFiles
 from fusionlab.video.store import FLOW, FRAMES
 
@@ -88,7 +88,7 @@ class Room:
         """What a video takes, by its first frames."""
         try:
             sizes = list(islice(pictures(file, self.making), FRAMES_EACH))
-            return float(np.mean(sizes[1:] or sizes)) * (header(file).frames or 0)
+            return float(np.mean(sizes[1:] or sizes)) * packets(file)
         except UserError:
             return 0.0
 

@@ -17,6 +17,7 @@ import torch
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import write_bytes
+from fusionlab.records.torch_files import refuse_bombs
 from fusionlab.training.cohort import Cohort
 
 FILE = "checkpoint.pt"
@@ -38,12 +39,16 @@ def write(folder: Path, cohort: Cohort, optimiser: torch.optim.Optimizer) -> Non
 
 
 def read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if content["format"] != FORMAT:
-        raise UserError(
-            "this checkpoint is of another version", got=f"{path}: {content['format']}", allowed=[str(FORMAT)]
-        )
-    return content
+    try:
+        refuse_bombs(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        why, hint = str(error).partition("\n")[0][:200], f"rm '{path}': its arms start from their first step"
+        raise UserError("this checkpoint cannot be read", got=f"{path}: {why}", hint=hint) from error
+    version = content.get("format") if isinstance(content, dict) else None
+    if version != FORMAT:
+        raise UserError("this checkpoint is of another version", got=f"{path}: {version}", allowed=[str(FORMAT)])
+    return dict(content)
 
 
 def furthest(folders: Mapping[str, Sequence[Path]]) -> list[tuple[list[str], dict[str, Any] | None]]:

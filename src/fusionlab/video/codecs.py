@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError, unknown
-from fusionlab.video.opencv import cv2
+from fusionlab.video.opencv import cv2, decoded, size_of
 
 Bytes = NDArray[np.uint8]
 Blob = bytes | memoryview
@@ -131,8 +131,6 @@ def _jpeg(picture: Any, quality: int) -> bytes:
 
 
 def _picture(blob: Blob, how: int, shape: tuple[int, ...]) -> Bytes:
-    # The pixels are those of the file: what a camera says about its own position is for people.
-    found = cv2.imdecode(np.frombuffer(blob, dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
-    if found is None or found.shape != shape:
-        raise ValueError("no picture" if found is None else f"a picture of {found.shape}, not {shape}")
-    return np.asarray(found, dtype=np.uint8)
+    if (size := size_of(blob)) != shape[:2]:  # before it is decoded
+        raise ValueError("no picture" if size is None else f"a picture of {size}, not {shape[:2]}")
+    return decoded(blob, how)

@@ -5,16 +5,22 @@ as many as can be decoded. Reading is sequential only. decord's random access re
 word on some files (MPEG-4 with packed B-frames), so that nothing here seeks (see `video.film`).
 
 Of several video streams in a file the one is read that FFmpeg calls the best, the largest. decord makes a choice of its
-own and cannot be told, so that such files are read by PyAV, whatever was asked for.
+own and cannot be told, so that such files are read by PyAV, whatever was asked for; and so are a few others (see
+`decord_reads`).
+
+No decoder sees a file that is none of the formats of `video.bounds`, and none goes on with a frame above theirs.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import importlib.metadata
 import importlib.util
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError, unknown
+from fusionlab.video.bounds import BOUNDS, FORMATS, MOST_PIXELS, TRANSPORT, bound_memory, recognised
 
 if TYPE_CHECKING:
     import av
@@ -55,19 +62,17 @@ class PyAV:
     def frames(self, path: Path) -> Iterator[Frame]:
         import av
 
-        must_exist(path)
         empty = True
         try:
             with opened(path) as container:
-                stream = container.streams.best("video")  # FFmpeg's choice among several, as decord's
-                if not isinstance(stream, av.VideoStream):
+                stream = best(container)
+                if stream is None:
                     raise UserError("no video in this file", got=path)
-                stream.codec_context.thread_count = 1
                 for picture in container.decode(stream):
                     empty = False
                     yield upright(picture)
         except av.FFmpegError as error:
-            raise UserError(f"this video cannot be decoded ({error.strerror})", got=path) from error
+            raise undecodable(path, error) from error
         if empty:
             raise UserError("this video has no frames", got=path)
 
@@ -85,17 +90,16 @@ class Decord:
         return "decord " + importlib.metadata.version("decord")
 
     def frames(self, path: Path) -> Iterator[Frame]:
-        import decord
-
-        must_exist(path)
-        if video_streams(path) > 1:  # decord chooses one of its own, and cannot be told
+        if not decord_reads(path):
             yield from PyAV().frames(path)
             return
+        import decord
+
         shown = 0  # frames handed out; one more is held back
         before: Frame | None = None
         held: Frame | None = None
         try:
-            video = decord.VideoReader(local(path), num_threads=1)
+            video = decord_opened(path)
             while True:
                 frame = three_channels(video.next().asnumpy())
                 if held is not None:
@@ -109,6 +113,7 @@ class Decord:
                 yield held
             lines = str(error).strip().splitlines() or ["unknown reason"]
             said = _WHERE.sub("", lines[0])  # where in decord's own source
+            said += f"; {BOUNDS}" if f"({-errno.ENOMEM} vs" in said else ""
             raise UserError(f"this video cannot be decoded ({said})", got=path) from error
         if held is None:
             raise UserError("this video has no frames", got=path)
@@ -121,15 +126,31 @@ class Decord:
         yield held
 
 
-def video_streams(path: Path) -> int:
-    """How many there are, by the header; 0 where it cannot be read."""
+def decord_reads(path: Path) -> bool:
+    """May decord read this file? Not one with several videos, of which it chooses one by itself; not one that says no
+    size, or more frames than it has bytes, for which decord would ask for memory and end the process; and not MPEG-TS,
+    which may begin as a text does.
+    """
     import av
 
     try:
         with opened(path) as container:
-            return len(container.streams.video)
-    except (av.FFmpegError, OSError):
-        return 0
+            if container.format.name == TRANSPORT or len(container.streams.video) != 1:
+                return False
+            stream = container.streams.video[0]
+            lasting = max((stream.duration or 0) * (stream.time_base or 0), (container.duration or 0) / av.time_base)
+            said = stream.frames or lasting * (stream.average_rate or 0)
+            return 0 < stream.width * stream.height <= MOST_PIXELS and said <= path.stat().st_size
+    except av.FFmpegError as error:
+        raise undecodable(path, error) from error
+
+
+def decord_opened(path: Path) -> Any:
+    """decord's reader of a file that `decord_reads`."""
+    import decord
+
+    bound_memory(decord._ffi.base._LIB)
+    return decord.VideoReader(local(path), num_threads=1)
 
 
 def upright(picture: av.VideoFrame) -> Frame:
@@ -176,11 +197,51 @@ def local(path: Path) -> str:
 
 
 def opened(path: Path) -> av.container.InputContainer:
-    """As PyAV opens it. One real HMDB51 file has a title that is not UTF-8, before PyAV 19 an error by default."""
+    """As PyAV opens it: as the one format that it begins as, and no other file with it.
+
+    One real HMDB51 file has a title that is not UTF-8, before PyAV 19 an error by default.
+    """
     import av
 
+    must_exist(path)
+    form = recognised(path)
+    if form is None:
+        what = "this video cannot be decoded: it does not begin as any format that is read"
+        raise UserError(what, got=path, allowed=FORMATS.values())
+    bound_memory(_linked())
     ignoring: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
-    return av.open(local(path), **ignoring)
+    allowing = {"format_whitelist": form, "protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
+    return av.open(local(path), options=allowing, **ignoring)
+
+
+@cache
+def _linked() -> ctypes.CDLL:
+    """A library that is linked with PyAV's FFmpeg."""
+    import av._core
+
+    return ctypes.CDLL(av._core.__file__)
+
+
+def best(container: av.container.InputContainer) -> av.VideoStream | None:
+    """FFmpeg's choice among several video streams, to be decoded by one thread; None where there is none."""
+    import av
+
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream):
+        return None
+    stream.codec_context.thread_count = 1
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    return stream
+
+
+def reason(error: av.FFmpegError) -> str:
+    """What FFmpeg said. A frame that is too large is an invalid argument to it."""
+    bounded = error.errno in (errno.EINVAL, errno.ENOMEM)
+    return f"{error.strerror}; {BOUNDS}" if bounded else str(error.strerror)
+
+
+def undecodable(path: Path, error: av.FFmpegError) -> UserError:
+    return UserError(f"this video cannot be decoded ({reason(error)})", got=path)
 
 
 def must_exist(path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusionlab.video.decode import opened
+from fusionlab.errors import UserError
+from fusionlab.video.decode import best, opened, undecodable
 from fusionlab.video.timing import several
 
 
@@ -23,9 +24,21 @@ def header(path: Path) -> Header:
 
     try:
         with opened(path) as container:
-            stream = container.streams.best("video")
-            if not isinstance(stream, av.VideoStream):
+            stream = best(container)
+            if stream is None:
                 return Header()
             return Header(stream.frames or None, tuple(several(len(container.streams.video), stream.index)))
-    except (av.FFmpegError, OSError):
+    except (av.FFmpegError, OSError, UserError):
         return Header()
+
+
+def packets(path: Path) -> int:
+    """How many pictures lie in it, as they are compressed; a header may say anything."""
+    import av
+
+    try:
+        with opened(path) as container:
+            stream = best(container)
+            return 0 if stream is None else sum(1 for packet in container.demux(stream) if packet.size)
+    except av.FFmpegError as error:
+        raise undecodable(path, error) from error

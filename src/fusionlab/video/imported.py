@@ -26,7 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError, unknown
-from fusionlab.video.opencv import cv2
+from fusionlab.records.files import read_whole
+from fusionlab.video.bounds import MOST_BYTES
+from fusionlab.video.opencv import cv2, decoded
 
 Planes = tuple[Path, Path]  # u, v
 AUTO = "auto"
@@ -159,10 +161,10 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
 
 def _image(path: Path, how: int) -> NDArray[np.uint8]:
     # Not imread: it says nothing about a file that it cannot read, and knows no odd names on some systems.
-    found = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
-    if found is None:
-        raise UserError("this image cannot be read", got=path)
-    return np.asarray(found, dtype=np.uint8)
+    try:
+        return decoded(read_whole(path, MOST_BYTES), how)
+    except ValueError as error:
+        raise UserError(f"this image cannot be read ({error})", got=path) from error
 
 
 def _recognised(root: Path, videos: Iterable[str]) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.video.decode import must_exist, opened
+from fusionlab.video.decode import best, must_exist, opened, reason
 from fusionlab.video.timing import several, timing
 
 # What decoders log where they go on with something else than what the file said.
@@ -90,8 +90,8 @@ def _walk(av: Any, path: Path, seen: dict[str, Any], notes: list[str]) -> str | 
     """Decode everything; what stops that is returned."""
     try:
         with opened(path) as container:
-            stream = container.streams.best("video")
-            if not isinstance(stream, av.VideoStream):
+            stream = best(container)
+            if stream is None:
                 return "no video in this file"
             count = len(container.streams.video)
             seen.update(
@@ -99,13 +99,14 @@ def _walk(av: Any, path: Path, seen: dict[str, Any], notes: list[str]) -> str | 
                 rate=float(stream.average_rate or 0), height=stream.height, width=stream.width,
             )  # fmt: skip
             notes += several(count, stream.index)
-            stream.codec_context.thread_count = 1
             for picture in container.decode(stream):
                 seen["decoded"] += 1
                 seen["concealed"] += int(picture.is_corrupt)
                 _shape(picture, seen, notes)
     except av.FFmpegError as error:
-        return str(error.strerror)
+        return reason(error)
+    except UserError as error:
+        return error.what
     return None
 
 

@@ -3,10 +3,67 @@
 Loader workers and preparing processes are as many as there are cores, so that threads would only wait for each other;
 what OpenCV computes may depend on their number; and a pool of threads does not survive a fork: the child of a process
 that has one waits for ever, at its first call, for threads that it does not have.
+
+`decoded` is how an image becomes pixels: JPEG or PNG, and of no more pixels than `video.bounds` allow, by its header,
+since half a megabyte of PNG may be gigabytes of pixels.
 """
 
+from __future__ import annotations
+
+import struct
+
 import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionlab.video.bounds import MOST_PIXELS
 
 cv2.setNumThreads(1)
 
-__all__ = ["cv2"]
+__all__ = ["cv2", "decoded", "size_of"]
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the markers of a JPEG behind which its size stands
+_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # those without a length
+
+
+def decoded(image: bytes | memoryview, how: int) -> NDArray[np.uint8]:
+    """Its pixels, `how` as OpenCV names it; a `ValueError` says why there are none."""
+    size = size_of(image)
+    if size is None:
+        raise ValueError("it begins neither as a JPEG does nor as a PNG")
+    if not 0 < size[0] * size[1] <= MOST_PIXELS:
+        raise ValueError(f"it says that it is {size[1]}×{size[0]}; {MOST_PIXELS} pixels are allowed")
+    # The pixels are those of the file: what a camera says about its own position is for people.
+    try:
+        found = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise ValueError(f"it is damaged: {error.err}") from error
+    if found is None or found.shape[:2] != size:
+        raise ValueError("it is damaged")
+    return np.asarray(found, dtype=np.uint8)
+
+
+def size_of(image: bytes | memoryview) -> tuple[int, int] | None:
+    """Height and width, by the header; None where it is neither a JPEG nor a PNG."""
+    if image[:8] == _PNG and image[12:16] == b"IHDR" and len(image) >= 24:
+        width, height = struct.unpack_from(">II", image, 16)
+        return height, width
+    return _size_of_jpeg(image) if image[:2] == b"\xff\xd8" else None
+
+
+def _size_of_jpeg(image: bytes | memoryview) -> tuple[int, int] | None:
+    """Marker by marker, as libjpeg goes: what lies before the next is skipped."""
+    at, end = 2, len(image) - 9
+    while at < end:
+        marker = image[at + 1]
+        if image[at] != 0xFF or marker in (0x00, 0xFF):
+            at += 1
+        elif marker in _FRAME:
+            height, width = struct.unpack_from(">HH", image, at + 5)
+            return height, width
+        elif marker in _ALONE:
+            at += 2
+        else:
+            at += 2 + int(struct.unpack_from(">H", image, at + 2)[0])
+    return None

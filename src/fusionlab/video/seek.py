@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fusionlab.errors import UserError
-from fusionlab.video.decode import Decord, Frame, PyAV, Reader, local, opened, three_channels, upright, video_streams
+from fusionlab.video.decode import (
+    Decord,
+    Frame,
+    PyAV,
+    Reader,
+    best,
+    decord_opened,
+    decord_reads,
+    opened,
+    three_channels,
+    upright,
+)
 
 NEAR = 8  # frames ahead that are decoded rather than sought
 
@@ -27,7 +38,7 @@ class Seeker(Protocol):
 def seeker(of: Reader, path: Path) -> Seeker:
     """The backend's own; one that is not known is read in sequence."""
     if isinstance(of, Decord):
-        return DecordSeeker(path) if video_streams(path) == 1 else PyAVSeeker(path)
+        return DecordSeeker(path) if decord_reads(path) else PyAVSeeker(path)
     return PyAVSeeker(path) if isinstance(of, PyAV) else Nowhere()
 
 
@@ -44,7 +55,7 @@ class DecordSeeker:
         import decord
 
         self._error = decord.DECORDError
-        self._video: Any = decord.VideoReader(local(path), num_threads=1)
+        self._video: Any = decord_opened(path)
 
     def frames(self, rising: list[int]) -> Iterator[Frame]:
         if rising[-1] >= len(self._video):  # its count is the header's
@@ -67,9 +78,8 @@ class PyAVSeeker:
 
         self._av = av
         self._container = opened(path)
-        stream = self._container.streams.best("video")
-        assert isinstance(stream, av.VideoStream)
-        stream.codec_context.thread_count = 1
+        stream = best(self._container)
+        assert stream is not None
         self._stream = stream
         self._stamps = self._all_stamps()
         self._number = {stamp: number for number, stamp in enumerate(self._stamps)}

@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache, partial
@@ -31,7 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import read_json, write_text
+from fusionlab.records.files import read_json
+from fusionlab.video.bounds import MOST_PIXELS
 from fusionlab.video.codecs import QUALITY, RAW, Codec, fields_codec, frames_codec
 from fusionlab.video.part_files import PartFiles
 from fusionlab.video.quantise import BOUND, to_bound
@@ -40,6 +42,8 @@ SCHEMA = 1
 INDEX = "index.json"
 FRAMES, FLOW, BACKWARD = "frames.bin", "flow.bin", "backward.bin"
 RULES = ("bound", "field")
+PART = re.compile(r"\w[\w.-]*")  # a folder of the store, and none elsewhere
+AGAIN = "python -m fusionlab.prepare"
 OFFSET, RANGE = np.dtype("<i8"), np.dtype("<f4")
 Bytes = NDArray[np.uint8]
 Fields = Bytes | list[Bytes]  # one array where that costs nothing; both are indexed and iterated alike
@@ -108,6 +112,20 @@ class Video:
         raw = (self.frames - 1) * self.height * self.width * 2
         return raw if self.flow_coded is None else self.flow_coded
 
+    @property
+    def possible(self) -> bool:
+        """Might this be said of a video? The index of a stranger may say anything."""
+        optional = [self.frames_coded, self.flow_coded, self.backward_at, self.backward_coded]
+        sizes = [self.frames, self.height, self.width]
+        numbers = [self.label, self.frames_at, self.flow_at, *sizes, *(one for one in optional if one is not None)]
+        return (
+            all(type(one) is int and one >= 0 for one in numbers)
+            and min(sizes) > 0
+            and self.height * self.width <= MOST_PIXELS
+            and type(self.part) is str
+            and PART.fullmatch(self.part) is not None
+        )
+
     def run(self, file: str, coding: Coding) -> Run:
         """Where its pictures lie in a file."""
         codec = coding.codec(file)
@@ -161,36 +179,6 @@ def content_hash(videos: Mapping[str, Video], made: Mapping[str, Any], coding: C
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_index(
-    folder: Path,
-    videos: Mapping[str, Video],
-    signature: str,
-    recipe: Any,
-    made: Mapping[str, Any],
-    coding: Coding | None = None,
-    notes: Mapping[str, Sequence[str]] | None = None,
-) -> None:
-    """Complete a folder of parts with its index; `made` says how: decoder, flow with its bound, size. `notes`: what was
-    seen in single videos.
-    """
-    coding = coding or Coding()
-    index = {
-        "schema": SCHEMA,
-        "codec": coding.name,
-        "signature": signature,
-        "hash": content_hash(videos, made, coding),
-        "recipe": recipe,
-        "made": made,
-        "notes": {name: list(said) for name, said in (notes or {}).items()},
-        "videos": {name: _plain(video) for name, video in videos.items()},
-    }
-    write_text(folder / INDEX, json.dumps(index, separators=(",", ":")) + "\n")
-
-
-def _plain(video: Video) -> dict[str, Any]:
-    return {leaf: value for leaf, value in asdict(video).items() if value is not None}
-
-
 @dataclass(frozen=True)
 class Index:
     """What an index file holds; what is worked out of it, is worked out when it is first asked for."""
@@ -228,10 +216,18 @@ def _read_index(file: Path, _: tuple[int, ...]) -> Index:
     try:
         assert index["schema"] == SCHEMA
         videos = {name: Video(**place) for name, place in index.pop("videos").items()}
-        return Index(Coding.named(index["codec"]), videos, index)
-    except (AssertionError, KeyError, TypeError, AttributeError, UserError) as error:
-        hint = "python -m fusionlab.prepare"
-        raise UserError("this store is of another version", got=file.parent, hint=hint) from error
+        found = Index(Coding.named(index["codec"]), videos, index)
+        assert float(index["made"].get("flow", {}).get("bound", BOUND)) > 0
+    except (AssertionError, KeyError, TypeError, ValueError, AttributeError, UserError) as error:
+        raise UserError("this store is of another version", got=file.parent, hint=AGAIN) from error
+    for name, video in videos.items():
+        if not video.possible:
+            raise UserError(
+                "the index of this store says what cannot be", got=f"{name} in {file.parent}: {video}",
+                allowed=[f"a plain name of a part, whole numbers from 0 on, frames of at most {MOST_PIXELS} pixels"],
+                hint=AGAIN,
+            )  # fmt: skip
+    return found
 
 
 class Store:
@@ -354,6 +350,8 @@ class Store:
         run, pieces = self._run(name, file), codec.pieces
         table = run.table + start * pieces * OFFSET.itemsize
         ends = self._files.offsets(video.part, file, table, count * pieces + 1)
+        if not 0 <= ends[0] <= ends[-1] <= run.size:
+            raise ValueError("pictures that do not lie within it")
         content = self._files.ahead(video.part, file, run.at + ends[0], ends[-1] - ends[0])
         blobs = [content[a - ends[0] : b - ends[0]] for a, b in itertools.pairwise(ends)]
         return [blobs[at : at + pieces] for at in range(0, count * pieces, pieces)]

@@ -12,7 +12,7 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusionlab.video.decode import opened
+from fusionlab.video.decode import best, opened
 
 USUAL_RATE = 25.0  # where a file says none
 
@@ -28,11 +28,9 @@ class Timing:
 
 def timing(path: Path, frames: int) -> Timing:
     """Of a file of which this many frames can be decoded. Packets are looked at, and nothing is decoded."""
-    import av
-
     with opened(path) as container:
-        stream = container.streams.best("video")
-        assert isinstance(stream, av.VideoStream), "a file that was decoded has a video"
+        stream = best(container)
+        assert stream is not None, "a file that was decoded has a video"
         notes = several(len(container.streams.video), stream.index)
         stamps = [packet.pts for packet in container.demux(stream) if packet.size]
         rate = float(stream.average_rate or 0) or USUAL_RATE

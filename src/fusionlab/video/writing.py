@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
@@ -25,17 +26,20 @@ from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
 from fusionlab.records.activity import mark
-from fusionlab.records.files import disk_errors, parse_json
+from fusionlab.records.files import disk_errors, parse_json, write_text
 from fusionlab.video.codecs import Codec
 from fusionlab.video.store import (
     BACKWARD,
     FLOW,
     FRAMES,
+    INDEX,
     OFFSET,
     RANGE,
+    SCHEMA,
     Bytes,
     Coding,
     Video,
+    content_hash,
     digest,
     files_of,
 )  # fmt: skip
@@ -269,3 +273,33 @@ def _lines(journal: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(said, dict):
             return
         yield end, said
+
+
+def write_index(
+    folder: Path,
+    videos: Mapping[str, Video],
+    signature: str,
+    recipe: Any,
+    made: Mapping[str, Any],
+    coding: Coding | None = None,
+    notes: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Complete a folder of parts with its index; `made` says how: decoder, flow with its bound, size. `notes`: what was
+    seen in single videos.
+    """
+    coding = coding or Coding()
+    index = {
+        "schema": SCHEMA,
+        "codec": coding.name,
+        "signature": signature,
+        "hash": content_hash(videos, made, coding),
+        "recipe": recipe,
+        "made": made,
+        "notes": {name: list(said) for name, said in (notes or {}).items()},
+        "videos": {name: _plain(video) for name, video in videos.items()},
+    }
+    write_text(folder / INDEX, json.dumps(index, separators=(",", ":")) + "\n")
+
+
+def _plain(video: Video) -> dict[str, Any]:
+    return {leaf: value for leaf, value in asdict(video).items() if value is not None}

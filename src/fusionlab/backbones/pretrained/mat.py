@@ -10,7 +10,9 @@ before its bytes, and a matrix is an element of elements:
     struct      the longest name of a field, all names, then for each place a matrix for each field
 
 Read here, and not by scipy.io: a byte or two changed, and one file in a hundred ends the process without a word (scipy
-1.17), while a weight file comes from anywhere. Nothing is believed: no byte is read beyond what holds it.
+1.17), while a weight file comes from anywhere. Nothing is believed: no byte is read beyond what holds it, a variable
+that is compressed is at most `DENSEST` times as long as in the file (weights, 1.1; with nine zeros of ten, 7), and no
+more than `PLACES` structs and cells are made.
 
 Version 7.3 is HDF5 and another format altogether. What a class wrote of itself (a DagNN that was saved as an object,
 say) is not in the documented format: it is None here.
@@ -21,7 +23,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,6 +37,8 @@ HEAD = 128  # bytes of text and version; the last two tell the order of bytes
 HDF5 = b"\x89HDF\r\n\x1a\n"
 TAG = 8  # bytes of type and length
 MOST = 1 << 31  # bytes of one variable in these versions
+DENSEST, FREE = 16, 16 << 20  # and so many bytes are free: a mean image may be of one colour
+PLACES = 1 << 20  # in structs and cells together; a network has hundreds
 CHUNK = 1 << 20
 MATRIX, COMPRESSED = 14, 15
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -104,6 +108,7 @@ def _variables(file: BinaryIO, head: bytes, names: Sequence[str]) -> dict[str, A
 def _inflated(file: BinaryIO, length: int, order: str) -> tuple[int, memoryview]:
     """One element that was compressed to the next `length` bytes: its type, and as many bytes as it says."""
     stream, element, most = zlib.decompressobj(), bytearray(), TAG
+    allowed = min(MOST, max(FREE, DENSEST * length))
     while length and not stream.eof:
         packed = file.read(min(length, CHUNK))
         length -= len(packed)
@@ -112,8 +117,10 @@ def _inflated(file: BinaryIO, length: int, order: str) -> tuple[int, memoryview]
             packed = stream.unconsumed_tail
             if most == TAG and len(element) >= TAG:
                 most += int(struct.unpack_from(f"{order}I", element, 4)[0])
-            if len(element) > most or most > MOST:
-                raise _Damaged("a variable is longer than it says, or than any may be")
+            if most > allowed:
+                raise _Damaged(f"a variable says that it has {most} bytes; {allowed} are allowed")
+            if len(element) > most:
+                raise _Damaged("a variable is longer than it says")
     if len(element) != most or not stream.eof:
         raise _Damaged("a variable is not as long as it says")
     return int(struct.unpack_from(f"{order}I", element)[0]), memoryview(element)[TAG:]
@@ -122,10 +129,11 @@ def _inflated(file: BinaryIO, length: int, order: str) -> tuple[int, memoryview]
 class _Elements:
     """The elements within one, from first to last."""
 
-    def __init__(self, content: bytes | memoryview, order: str) -> None:
+    def __init__(self, content: bytes | memoryview, order: str, places: Iterator[int] | None = None) -> None:
         self.content = memoryview(content)
         self.order = order
         self.at = 0
+        self.places = iter(range(PLACES)) if places is None else places  # that are left
 
     def next(self) -> tuple[int, memoryview]:
         """Type and bytes. Up to four bytes lie within the tag; what is longer is filled up to eight."""
@@ -172,7 +180,9 @@ class _Elements:
         kind, content = self.next()
         if kind != MATRIX:
             raise _Damaged(f"an element of type {kind} in the place of a matrix")
-        return _Elements(content, self.order).matrix()[1] if len(content) else np.zeros((0, 0))
+        if next(self.places, None) is None:
+            raise _Damaged(f"more than {PLACES} structs and cells")
+        return _Elements(content, self.order, self.places).matrix()[1] if len(content) else np.zeros((0, 0))
 
     def _structs(self, places: int) -> Any:
         longest, joined = self._whole_numbers()[0], bytes(self.next()[1])

@@ -18,6 +18,7 @@ from fusionlab.backbones.pretrained.found import Found
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 from fusionlab.records.files import parse_json
+from fusionlab.records.torch_files import refuse_bombs
 
 PREFIX = "tower."  # of a stream's published weights
 PIXELS = ("mean", "scale")
@@ -55,6 +56,7 @@ def _opened(path: Path) -> Mapping[str, Tensor]:
 
 
 def _unpickled(path: Path) -> Any:
+    refuse_bombs(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on pickles of other versions of torch: whatever is wrong is an error below
         return torch.load(path, map_location="cpu", weights_only=True)
