@@ -87,3 +87,18 @@ def test_ctrl_c_of_one_leaves_the_other_s_workers_alone(fresh: Lab) -> None:
     first.send_signal(signal.SIGINT)
     assert ended(first).status == 130
     assert processes_of(fresh.home) == []
+
+
+def test_where_the_terminal_is_closed_the_workers_go_on_and_that_is_said(study: Lab, fresh: Lab) -> None:
+    sweep = fresh.start(*COMMAND, "optim.fusion.epochs=400", "run.workers=1")
+    wait_until(lambda: "epoch 1," in job_log(fresh, "cohort"), sweep)
+    sweep.send_signal(signal.SIGHUP)
+    done = ended(sweep)
+    assert done.status == 128 + signal.SIGHUP and "Traceback" not in done.err
+    told = done.err.splitlines()[-3:]
+    assert told[0] == "the terminal was closed; the workers go on:"
+    assert [line.split()[:3] for line in told[1:]] == [["python", "-m", f"fusionlab.{v}"] for v in ("status", "cancel")]
+    assert len(processes_of(fresh.home)) >= 1
+    cancelled = fresh.run("cancel", str(fresh.study))
+    assert cancelled.status == 0 and cancelled.out.startswith("ended worker ")
+    assert processes_of(fresh.home) == []

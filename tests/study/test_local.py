@@ -13,6 +13,7 @@ from fusionlab.study.launchers.launcher import Launcher
 from fusionlab.study.launchers.local import Local, worker_argv
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
+from fusionlab.work import FAULT, main
 
 WORKER = f"""
 import os, sys
@@ -111,3 +112,25 @@ def test_the_command_line_of_a_worker():
     assert worker_argv(Path("/x"), 2, "s", 1)[1:] == [
         *("-m", "fusionlab.work", "/x", "--session", "s", "--retries", "1", "--threads", "2")
     ]
+
+
+def test_a_worker_that_ends_by_an_error_is_told_from_one_whose_jobs_failed(tmp_path, make_plan, monkeypatch, capsys):
+    make_plan({"a": ([], ["publish"])}).write(tmp_path)
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    plan["jobs"][0]["config"]["run"] = {"device": "cpu"}
+    (tmp_path / "plan.json").write_text(json.dumps(plan))
+
+    def fault(*_, **__):
+        raise RuntimeError("a fault of the worker's own")
+
+    monkeypatch.setattr("fusionlab.study.worker.work", fault)
+    monkeypatch.chdir(tmp_path)
+    assert main([str(tmp_path), "--threads", "1"]) == FAULT
+    assert "a fault of the worker's own" in capsys.readouterr().err
+    ends = {}
+    for status in (0, 1, FAULT):
+        local = Local(lambda *_, status=status: [sys.executable, "-S", "-c", f"raise SystemExit({status})"])
+        (one,) = local.start(tmp_path, 1, threads=None, session="s")
+        wait_for(lambda local=local: not local.alive())
+        ends[status] = local.strayed() == ({one: FAULT} if status == FAULT else {})
+    assert all(ends.values()), ends
