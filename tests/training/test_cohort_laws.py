@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -69,6 +70,25 @@ def test_beside_an_arm_with_an_error_of_its_own(alone: dict[str, Outcome], at: i
     broken = together.pop("broken")
     assert broken.status == "failed" and broken.state is None
     assert str(broken.reason).endswith(": RuntimeError: shapes do not fit")
+    for name, outcome in together.items():
+        assert_same(outcome, alone[name])
+
+
+class Writing(Fused):
+    """Writes into the maps that all arms read, while it is trained."""
+
+    def forward(self, features: Any) -> Any:
+        if self.training:
+            for layers in features.values():
+                for one in layers.values():
+                    one.add_(1)
+        return super().forward(features)
+
+
+def test_beside_an_arm_that_changes_its_input_in_place(alone: dict[str, Outcome]) -> None:
+    together = trained({"writing": Writing("sum"), "sum": Fused("sum"), "max": Fused("max")})
+    writing = together.pop("writing")
+    assert (writing.status, writing.reason) == ("failed", "error at step 1: it changes its input in place")
     for name, outcome in together.items():
         assert_same(outcome, alone[name])
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 import torch
 from torch.utils.data import DataLoader
 from training_fakes import CLASSES, Clips, Data, Fused, Late, Sick, cohort
@@ -54,3 +57,23 @@ def test_accuracy_is_counted_by_kind() -> None:
         "binding": {"correct": 1, "total": 1},
     }
     assert accuracy([0], [1]) == {"all": {"correct": 0, "total": 1}}
+
+
+@pytest.mark.parametrize("what", ["error", "nan"])
+def test_an_arm_that_cannot_be_evaluated_fails_and_no_other(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    made = cohort({"bad": Fused("sum"), "max": Fused("max")})
+    fit(made, Data())
+    alone = evaluate_cohort(made, Data().test_dataloader()).of["max"]
+    right = made.arms["bad"].net.forward
+
+    def forward(features: Any) -> Any:
+        if what == "error":
+            raise ValueError("shapes do not fit")
+        return right(features) * torch.nan
+
+    monkeypatch.setattr(made.arms["bad"].net, "forward", forward)
+    scores = evaluate_cohort(made, Data().test_dataloader())
+    assert list(scores.of) == ["max"] and torch.equal(scores.of["max"], alone)
+    assert made.arms["bad"].status == "failed" and made.arms["max"].status == "done"
+    told = "shapes do not fit" if what == "error" else "its scores are not numbers"
+    assert made.arms["bad"].reason == f"error in its evaluation: ValueError: {told}"
