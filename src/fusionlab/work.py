@@ -3,9 +3,9 @@
     python -m fusionlab.work runs/my-study
 
 `sweep` starts workers by itself. Typed on another machine with the same file system, this adds one.
-Flags: --session NAME (failures of other sessions are tried again), --retries N, --threads N, --timeout SECONDS (a job
-without progress is ended; 0: never). A study that keeps its data or its streams elsewhere than commands typed here
-do: name the folder, as in FUSIONLAB_DATA=/data python -m fusionlab.work runs/my-study.
+Flags: --session NAME (failures of other sessions are tried again), --retries N, --threads N.
+If a study keeps its data or its streams elsewhere than commands typed here, name the folder:
+FUSIONLAB_DATA=/data python -m fusionlab.work runs/my-study
 """
 
 import traceback
@@ -23,7 +23,7 @@ def main(words: list[str]) -> int:
     from fusionlab.study.plan import read
     from fusionlab.study.worker import Inside, work
 
-    known = dict.fromkeys(("--session", "--retries", "--threads", "--timeout", "--job", "--attempt"), True)
+    known = dict.fromkeys(("--session", "--retries", "--threads", "--job", "--attempt"), True)
     given, rest = flags(words, known)
     if len(rest) != 1:
         raise UserError(
@@ -41,8 +41,7 @@ def main(words: list[str]) -> int:
     jobs = plan.jobs
     if threads is None:
         threads = max((job.config["trainer"]["threads"] for job in jobs if job.kind == "stream"), default=1)
-    planned = max((job.config["run"].get("timeout", 0) for job in jobs), default=0)  # older plans have none
-    timeout = _number("--timeout", given.get("--timeout", str(planned)))
+    timeout = max((job.config["run"].get("timeout", 0) for job in jobs), default=0)  # older plans have none
     inside = Inside(_load, _inside)
     try:
         return work(

@@ -21,7 +21,7 @@ from fusionlab.door.reporting import make_report, stages
 from fusionlab.errors import one_line, show
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
-from fusionlab.study.plan import DATA_VARIABLE, SHARED, STREAMS_VARIABLE
+from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
 from fusionlab.study.progress import Progress
 from fusionlab.study.status import Status, Summary
 
@@ -40,7 +40,7 @@ def conduct(study: Study) -> int:
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
     session, threads = uuid.uuid4().hex, study.threads
-    streams = os.path.abspath(Path(study.run["root"]) / SHARED)
+    streams = os.path.abspath(Path(study.run["root"]) / STREAMS_FOLDER)
     launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run["data"]})
     status = Status(study.folder, session=session, retries=study.run["retries"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler, or of `timeout`: as Ctrl-C

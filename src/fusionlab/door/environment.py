@@ -89,5 +89,5 @@ def _reads(content: Any, path: tuple[Any, ...]) -> bool:
         if OmegaConf.is_config(content):
             OmegaConf.to_container(content, resolve=True)
     except (OmegaConfBaseException, TypeError):
-        pass  # said where all is resolved; or something else was typed in its place
+        pass  # the error is raised when the whole config is resolved
     return bool(_read)

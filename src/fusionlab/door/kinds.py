@@ -14,7 +14,7 @@ OR_NULL = frozenset({"data.store.size", "data.dataset.group", "data.dataset.clas
 
 def fits(path: str, there: Any, value: Any) -> None:
     """Raise a `UserError` where `value` cannot stand in the place of `there`; null may become anything."""
-    if (value is None and path in OR_NULL) or secret(path):  # nobody reads a secret, and no error shows one
+    if (value is None and path in OR_NULL) or secret(path):  # a secret is masked and never read
         return
     if isinstance(there, Mapping):
         _group(path, there, value)

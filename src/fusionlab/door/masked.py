@@ -1,7 +1,7 @@
 """Secrets under `run:` are not written down: not in a plan, a record, a folder's name or an error.
 
-Nobody here needs one (wandb takes WANDB_API_KEY from the environment by itself), so the value of whatever is named like
-a secret ends where a config is made. What is hashed is written as it is: a secret that determines a result is none.
+No part of fusionlab needs a secret: wandb reads WANDB_API_KEY from the environment. So a value under `run:` that is
+named like a secret is replaced when the config is made. Hashed values are written unchanged: they determine results.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def arm_name(axes: Mapping[str, Any]) -> str:
 
 
 def study_folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], plan: Plan) -> Path:
-    """As asked for; else named after what was said and by the plan's signature: same command, same folder.
+    """`run.folder`; by default a name made of the options and the plan's signature: same command, same folder.
 
     A study of an older version, which signed plans otherwise, keeps its folder.
     """

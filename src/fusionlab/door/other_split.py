@@ -44,7 +44,7 @@ def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed:
         known = sum(name in seen[arm.name] for name in said.videos)
         share = said.correct / len(said.videos)
         told = f"accuracy {share:.4f} on the {len(said.videos)} test videos of split {split}"
-        show(f"{one_line(arm.name)}: {told}; {known} of them are of groups that it was trained on")
+        show(f"{one_line(arm.name)}: {told}; {known} of them belong to groups in its training list")
     return 0
 
 

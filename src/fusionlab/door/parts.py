@@ -46,7 +46,7 @@ def part(config: Any, group: str) -> Any:
 
 
 def refuse_foreign_plan(plan: Plan) -> None:
-    """Before any of a plan's work is begun, what its parts' turn would bring to light."""
+    """Refuse a plan with a foreign part before any of its work begins."""
     refuse_foreign([*(job.config for job in plan.jobs), *(arm.config for arm in plan.arms)], "")
 
 

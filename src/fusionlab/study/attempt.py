@@ -94,7 +94,7 @@ class Attempt:
     @cached_property
     def arms(self) -> tuple[str, ...] | None:
         """The arms that its claim took; None: all of the job's, as in claims of older versions."""
-        return taken(read_json(self.claim_file)) if self.claim_file.is_file() else None
+        return claimed_arms(read_json(self.claim_file)) if self.claim_file.is_file() else None
 
     def open(self) -> None:
         """Make the attempt's folders and start its lease."""
@@ -129,7 +129,7 @@ class Attempt:
         reports.
         """
         result, published = (self.result, self.published) if arm is None else (self.result / arm, self.published / arm)
-        if arm is not None and failure(published) is not None:
+        if arm is not None and failure_reason(published) is not None:
             self._replace(published)
         done = Publication(True) if publish(result, published) else Publication(False, differences(published, result))
         report = self.folder / "publication.json"
@@ -143,7 +143,7 @@ class Attempt:
         with disk_errors(place), contextlib.suppress(FileNotFoundError):
             place.parent.mkdir(exist_ok=True)
             published.rename(place)
-            if failure(place) is None:  # in between another attempt has published the arm
+            if failure_reason(place) is None:  # in between another attempt has published the arm
                 with contextlib.suppress(OSError):  # and yet another one again
                     place.rename(published)
         crash_point("publish.replaced")
@@ -154,7 +154,9 @@ class Attempt:
 
     def failures(self) -> dict[str, str]:
         """The arms that this attempt recorded as failed, with their reasons."""
-        found = ((place.name, failure(place)) for place in (self.failed.iterdir() if self.failed.is_dir() else ()))
+        found = (
+            (place.name, failure_reason(place)) for place in (self.failed.iterdir() if self.failed.is_dir() else ())
+        )
         return {arm: reason for arm, reason in found if reason is not None}
 
     @contextlib.contextmanager
@@ -203,13 +205,13 @@ class Attempt:
         return end
 
 
-def taken(claim: Mapping[str, Any]) -> tuple[str, ...] | None:
+def claimed_arms(claim: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The arms that a claim took; None where it does not say: all of its job's."""
     arms = claim.get("arms")
     return tuple(map(str, arms)) if isinstance(arms, list) else None
 
 
-def failure(place: Path) -> str | None:
+def failure_reason(place: Path) -> str | None:
     """The reason, where a folder holds the record of an arm that failed."""
     if not (place / FILE).is_file():
         return None

@@ -23,9 +23,9 @@ from fusionlab.errors import UserError
 from fusionlab.records.crash import crash_point
 from fusionlab.records.files import create_exclusive, folder_clock, read_json, to_json
 from fusionlab.records.signature import differing
-from fusionlab.study.attempt import Attempt, failure, taken
+from fusionlab.study.attempt import Attempt, claimed_arms, failure_reason
 from fusionlab.study.holder import Holder
-from fusionlab.study.plan import Job, Plan, shared
+from fusionlab.study.plan import Job, Plan, common_recipe
 
 LEASE = 60.0  # seconds without a beat after which a holder that cannot be seen counts as dead
 CLOCK = 5.0  # seconds that a beat may be ahead of the folder's clock
@@ -184,7 +184,7 @@ class Ledger:
             end = self._end(attempt)
             if end is None or (self.session and self._claim(attempt).get("session") != self.session):
                 continue
-            past.append(Past(attempt, taken(self._claim(attempt)) or units(job), end))
+            past.append(Past(attempt, claimed_arms(self._claim(attempt)) or units(job), end))
         return past
 
     def _is_published(self, job: Job, arm: str) -> bool:
@@ -192,7 +192,7 @@ class Ledger:
         if (job.id, arm) not in self._published:
             folder = self.folder(job.id) / "published"
             if job.kind == "cohort" and job.arms:
-                there = (folder / arm).is_dir() and failure(folder / arm) is None
+                there = (folder / arm).is_dir() and failure_reason(folder / arm) is None
             else:  # a store, or a stream that studies share and that another one has given a name
                 there = folder.is_dir() and any(folder.iterdir())
             if not there:
@@ -214,7 +214,7 @@ class Ledger:
         failed = {arm: all_[-1] for arm, all_ in failures.items() if arm in left and len(all_) > most}
         for arm in left if not self.session else ():
             place = self.folder(job.id) / "published" / arm
-            if arm not in failed and (reason := failure(place)) is not None:
+            if arm not in failed and (reason := failure_reason(place)) is not None:
                 failed[arm] = Failure(reason, place)
         return failed
 
@@ -223,7 +223,7 @@ class Ledger:
         left = [arm for arm in job.arms if arm not in state.published and arm not in state.failed]
         past = self._past(job, attempts)
         culprits = {one.arms[0] for one in past if len(one.arms) == 1 and one.outcome == "failed"}
-        # What died with an arm that then died alone, died of that arm.
+        # An arm that died alone explains the deaths of the attempts that it was in.
         deaths = [one for one in past if one.outcome == "died" and not culprits & set(one.arms)]
         most = min((max(1, len(one.end.get("arms") or one.arms) // 2) for one in deaths), default=len(left))
         survived = any(one.outcome == "done" or (one.outcome == "failed" and len(one.arms) > 1) for one in past)
@@ -270,7 +270,7 @@ class Ledger:
         if self.state(job_id).name != "ready":
             return None
         job, folder = self._jobs[job_id], self.folder(job_id)
-        inside(folder)
+        refuse_links(folder)
         self._note(job)
         before = self.attempts(job_id)
         state = self.state(job_id)  # once more, with what has been claimed by now
@@ -306,7 +306,7 @@ class Ledger:
         if job_id in self._verified or not place.is_file():
             return
         job, there = self._jobs[job_id], read_json(place)
-        told = [leaf for leaf, _, _ in differing(shared(there.get("config", {})), job.recipe())]
+        told = [leaf for leaf, _, _ in differing(common_recipe(there.get("config", {})), job.recipe())]
         if there.get("kind") != job.kind or told:
             raise UserError(
                 f"the folder belongs to another job: {place.parent}",
@@ -335,7 +335,7 @@ def units(job: Job) -> tuple[str, ...]:
     return job.arms or (job.id,)
 
 
-def inside(job: Path) -> None:
+def refuse_links(job: Path) -> None:
     """Refuse a job's folder whose own folders are links that lead elsewhere."""
     for place in (job, *(job / name for name in ("claims", "attempts", "published"))):
         if place.is_symlink():

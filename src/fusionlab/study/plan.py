@@ -7,7 +7,6 @@ are packed into jobs does not matter: an arm that was begun keeps its job.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections import Counter
@@ -25,7 +24,7 @@ from fusionlab.study.recipes import ARM
 SCHEMA = 1
 FILE = "plan.json"
 JOB_KINDS = ("prepare", "stream", "cohort")
-SHARED = "streams"  # the folder of the streams that studies share, beside them
+STREAMS_FOLDER = "streams"  # the folder of the streams that studies share, beside them
 STREAMS_VARIABLE = "FUSIONLAB_STREAMS"  # where it is, if not there: a sweep tells its workers
 DATA_VARIABLE = "FUSIONLAB_DATA"  # videos and packed stores; conf/config.yaml has it as run.data
 
@@ -48,7 +47,7 @@ class Job:
 
     def recipe(self) -> dict[str, Any]:
         """What the job's result follows from: its config without `run`; of a cohort, what its arms have in common."""
-        return shared(self.config)
+        return common_recipe(self.config)
 
 
 @dataclass(frozen=True)
@@ -105,14 +104,6 @@ class Plan:
     def to_json(self) -> str:
         return to_json(asdict(self))
 
-    @classmethod
-    def from_json(cls, text: str, source: object = FILE) -> Plan:
-        try:
-            content = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"not a readable plan ({error})", got=source) from None
-        return _plan(content, source)
-
     def write(self, study: str | os.PathLike[str]) -> tuple[Plan, bool]:
         """Put the plan into the study's folder; returns what then is the study's plan, and whether it is new there.
 
@@ -168,7 +159,7 @@ class Plan:
         return Plan.of(self.command, made, arms)
 
 
-def shared(config: dict[str, Any]) -> dict[str, Any]:
+def common_recipe(config: dict[str, Any]) -> dict[str, Any]:
     """What a job's result follows from, of its config; of a cohort, what its arms have in common."""
     arms = config.get("arms")
     if isinstance(arms, list) and arms and isinstance(arms[0], dict):
@@ -248,11 +239,13 @@ def check(plan: Plan) -> None:
 def _stays_inside(job: Job) -> None:
     """A job works in the study's folder, or in one of a shared stream: `…/streams/<signature>`."""
     parts = Path(os.path.normpath(job.folder)).parts
-    is_shared = job.kind == "stream" and len(parts) > 1 and parts[-2] == SHARED and _SIGNATURE.fullmatch(parts[-1])
+    is_shared = (
+        job.kind == "stream" and len(parts) > 1 and parts[-2] == STREAMS_FOLDER and _SIGNATURE.fullmatch(parts[-1])
+    )
     if not is_shared and (Path(job.folder).is_absolute() or not parts or parts[0] == ".." or "\0" in job.folder):
         raise UserError(
             "a job's folder lies outside its study", got=f"{job.id}: {job.folder}",
-            allowed=["a folder in the study", f"../{SHARED}/<signature>, of a stream"],
+            allowed=["a folder in the study", f"../{STREAMS_FOLDER}/<signature>, of a stream"],
         )  # fmt: skip
 
 
@@ -265,7 +258,7 @@ def expect_own_folders(plan: Plan, study: str | os.PathLike[str]) -> None:
     folder = Path(study).resolve()
     told = os.environ.get(STREAMS_VARIABLE)
     mine = [Path(os.environ.get(DATA_VARIABLE) or "data").resolve(), folder.parent.parent / "data"]
-    roots = [folder.parent / SHARED, *([Path(told).resolve()] if told else [])]
+    roots = [folder.parent / STREAMS_FOLDER, *([Path(told).resolve()] if told else [])]
     for job in plan.jobs:
         place = job.path(study).resolve()
         if not place.is_relative_to(folder) and place.parent not in roots:

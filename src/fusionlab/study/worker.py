@@ -240,7 +240,7 @@ class _Worker:
         reason = attempt.reason()
         if status == USER and reason and stopped is None:  # it is no arm's own: files, data, the disk
             return "failed", reason, {**dict.fromkeys(left, reason), **failures}
-        told = stopped or reason or _told_by(status, attempt.last_line())
+        told = stopped or reason or _describe_exit(status, attempt.last_line())
         deaths = 1 + self.ledger.deaths(job_id, left)
         alone = len(attempt.arms or ()) <= 1
         if alone and (deaths > DEATHS or (reason and not stopped)):  # an error of its own comes again
@@ -281,14 +281,14 @@ class _Worker:
                 _kill_group(child)
             if now >= next_beat:
                 attempt.beat()
-                _bound(attempt.log)
+                _shorten(attempt.log)
                 next_beat = now + self.beat_s
             time.sleep(pause)
             pause = min(2 * pause, self.poll)
         return why
 
 
-def _told_by(status: int, last_line: str | None) -> str:
+def _describe_exit(status: int, last_line: str | None) -> str:
     """What is known of a process that left no reason."""
     if status >= 0:
         told = f"its process ended with exit status {status} and without a result"
@@ -307,7 +307,7 @@ def _modified(path: Path) -> float:
         return 0.0
 
 
-def _bound(log: Path) -> None:
+def _shorten(log: Path) -> None:
     """Keep the beginning and the end of a log that grows and grows. Its process appends, and so goes on behind them."""
     with suppress(OSError):
         size = log.stat().st_size

@@ -96,10 +96,10 @@ class Cohort(pl.LightningModule):
         features = self.trunk_features(batch, arms)
         tried = []
         for arm in arms:
-            before = versions(features)
+            before = write_counts(features)
             with drawn_by(key("dropout", self.seed, self.step), self.device):
                 loss = attempted(arm, features, batch["label"])
-            if versions(features) != before:  # what all others read
+            if write_counts(features) != before:  # what all others read
                 arm.fail(f"error at step {arm.steps + 1}: it changes its input in place")
                 features, loss = self.trunk_features(batch, arms), None
             tried.append((arm, loss))
@@ -187,7 +187,7 @@ def attempted(arm: Arm, features: Features, label: Tensor) -> Tensor | None:
         return None
 
 
-def versions(features: Features) -> list[int]:
+def write_counts(features: Features) -> list[int]:
     """How often each map was written to."""
     return [one._version for layers in features.values() for one in layers.values()]
 
