@@ -12,7 +12,7 @@ from fusionlab import errors
 from fusionlab.errors import show
 
 # What lies beside the verbs and is none.
-NO_VERBS = frozenset({"__init__", "__main__", "errors"})
+NO_VERBS = frozenset({"__init__", "__main__", "cli", "errors"})
 
 
 def verbs(folder: Path | None = None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fusionlab import errors
-from fusionlab.door.verb import run
+from fusionlab.cli import run
 from fusionlab.errors import show
 
 OPTIONS = {"rows": "networks", "out": "experiments/bench/today.md"}  # name -> an example
@@ -22,8 +22,8 @@ OPTIONS = {"rows": "networks", "out": "experiments/bench/today.md"}  # name -> a
 def main(words: list[str]) -> int:
     """Print the table, line by line; with `out=` write it too."""
     given = options(words)
-    from fusionlab.door.bench_row import Row
-    from fusionlab.door.benching import PARTS, bench, chosen, page
+    from fusionlab.benchmarks.measure import PARTS, bench, chosen, page
+    from fusionlab.benchmarks.row import Row
     from fusionlab.records.files import write_text
 
     parts = chosen(given["rows"]) if "rows" in given else PARTS

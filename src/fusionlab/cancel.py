@@ -7,7 +7,7 @@ Each worker ends its job in order; what was published stays, and what was traine
 
 from pathlib import Path
 
-from fusionlab.door.verb import run
+from fusionlab.cli import run
 from fusionlab.errors import UserError, show
 
 

@@ -5,7 +5,7 @@
 Exit code 0: nothing differs; 1: something does. What only says where and when a run was made is not compared.
 """
 
-from fusionlab.door.verb import run
+from fusionlab.cli import run
 from fusionlab.errors import UserError, one_line, show
 
 

@@ -27,7 +27,7 @@ done.
 
 from pathlib import Path
 
-from fusionlab.door.verb import flags, run
+from fusionlab.cli import flags, run
 from fusionlab.errors import UserError, show
 
 FLAGS = {"--json": False, "--sample": True, "--quarantine": True, "--page": True}
@@ -36,10 +36,10 @@ FLAGS = {"--json": False, "--sample": True, "--quarantine": True, "--page": True
 def main(words: list[str]) -> int:
     """Look, and say what was found."""
     given, rest = flags(words, FLAGS)
+    from fusionlab.config.compose import tree
+    from fusionlab.config.overrides import parse
     from fusionlab.data.progress import aside
-    from fusionlab.door.compose import tree
-    from fusionlab.door.doctoring import MOST, SAMPLE, examine
-    from fusionlab.door.overrides import parse
+    from fusionlab.health.doctor import MOST, SAMPLE, examine
     from fusionlab.records.files import to_json, write_text
 
     sample = given.get("--sample", str(SAMPLE))

@@ -5,14 +5,14 @@
 The same words typed after `fusionlab.sweep` do it.
 """
 
-from fusionlab.door.verb import run
+from fusionlab.cli import run
 from fusionlab.errors import one_line, show
 
 
 def main(words: list[str]) -> int:
     """Compose and check the whole grid, as `sweep` does before it starts."""
-    from fusionlab.door.conduct import states
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning.grid import plan_study
+    from fusionlab.planning.sweep_loop import states
 
     study = plan_study(words)
     found = states(study)

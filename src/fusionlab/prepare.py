@@ -10,15 +10,15 @@ the end, and the rest is kept; data.quarantine=FILE leaves it out. flow=imported
 run.flow already, and says what it assumes of them.
 """
 
-from fusionlab.door.verb import run
+from fusionlab.cli import run
 
 
 def main(words: list[str]) -> int:
     """Make the store of one composed config."""
-    from fusionlab.door.compose import tree
-    from fusionlab.door.data import open_data
-    from fusionlab.door.overrides import parse
+    from fusionlab.config.compose import tree
+    from fusionlab.config.overrides import parse
     from fusionlab.errors import UserError, show
+    from fusionlab.jobs.job_data import open_data
     from fusionlab.study.recipes import data_recipe
 
     typed = parse(words)

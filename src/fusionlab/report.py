@@ -8,13 +8,13 @@ Writes report/table.md, table.csv, table.tex, plot.svg and index.html into the f
 
 from pathlib import Path
 
-from fusionlab.door.verb import run
+from fusionlab.cli import run
 from fusionlab.errors import UserError, show
 
 
 def main(words: list[str]) -> int:
     """Records in, report out."""
-    from fusionlab.door.reporting import make_report
+    from fusionlab.planning.report_study import make_report
 
     # The name of a study holds = too: runs/fusion=conv+sum-….
     folders = [word for word in words if "=" not in word or "/" in word or Path(word).is_dir()]

@@ -10,7 +10,7 @@ With --why each side is a run.json or its folder, or options joined by commas.
 from pathlib import Path
 from typing import Any
 
-from fusionlab.door.verb import flags, run
+from fusionlab.cli import flags, run
 from fusionlab.errors import UserError, one_line, show
 
 
@@ -43,7 +43,7 @@ def _side(word: str) -> dict[str, Any]:
 
 
 def _composed(words: list[str]) -> dict[str, Any]:
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning.grid import plan_study
 
     asked = plan_study(words).asked()
     if len(asked) > 1:

@@ -5,7 +5,7 @@
 Exit code 0: all arms are done; 1: not (yet).
 """
 
-from fusionlab.door.verb import run
+from fusionlab.cli import run
 from fusionlab.errors import UserError, one_line, show
 
 

@@ -11,15 +11,16 @@ Of several arms a table is printed, of one arm everything.
               counts and bytes are integers, shapes are [D, T, H, W] of one clip
 """
 
-from fusionlab.door.verb import run
+from fusionlab.cli import flags, run
 from fusionlab.errors import show
 
 
 def main(words: list[str]) -> int:
     """Built and run on the meta device: nothing is allocated."""
-    from fusionlab.door.describing import describe_arms
+    from fusionlab.summaries.summary_text import describe_arms
 
-    show(describe_arms(words))
+    given, rest = flags(words, {"--json": False, "--layers": False})
+    show(describe_arms(rest, layers="--layers" in given, as_json="--json" in given))
     return 0
 
 

@@ -10,13 +10,13 @@ are always there. The same command continues what an interrupted one began (Ctrl
 what had failed. Exit code 0: all arms are done; 1: some failed, after the others have run.
 """
 
-from fusionlab.door.verb import run
+from fusionlab.cli import run
 
 
 def main(words: list[str]) -> int:
     """Plan, work, report."""
-    from fusionlab.door.conduct import conduct
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning.grid import plan_study
+    from fusionlab.planning.sweep_loop import conduct
 
     return conduct(plan_study(words))
 

@@ -12,7 +12,7 @@ device, CPU or instruction set, or by another torch, scores must agree within 1e
     --other-split   which says that it is meant: accuracies are printed with the number of such videos, and kept nowhere
 """
 
-from fusionlab.door.verb import flags, run
+from fusionlab.cli import flags, run
 from fusionlab.errors import UserError
 
 
@@ -25,13 +25,13 @@ def main(words: list[str]) -> int:
         raise UserError(
             "test takes a study's folder, and arms of it", got="nothing", hint="python -m fusionlab.test runs/my-study"
         )
-    from fusionlab.door.retest import retest
+    from fusionlab.jobs.retest import retest
 
     if not splits:
         if found:
             raise UserError("--other-split goes with a split", got="no split=…", hint="split=2 --other-split")
         return retest(words[0], words[1:])
-    from fusionlab.door.other_split import test_on
+    from fusionlab.jobs.other_split import test_on
 
     return test_on(words[0], words[1:], splits, allowed="--other-split" in found)
 

@@ -5,14 +5,14 @@
 A sweep of one point: the same jobs, records and table. Streams that were trained before are found again.
 """
 
-from fusionlab.door.verb import run
+from fusionlab.cli import run
 from fusionlab.errors import UserError
 
 
 def main(words: list[str]) -> int:
     """As `sweep`, of one arm."""
-    from fusionlab.door.conduct import conduct
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning.grid import plan_study
+    from fusionlab.planning.sweep_loop import conduct
 
     study = plan_study(words, verb="train")
     asked = [arm.name for arm in study.asked()]

@@ -11,7 +11,7 @@ FUSIONLAB_DATA=/data python -m fusionlab.work runs/my-study
 import traceback
 from pathlib import Path
 
-from fusionlab.door.verb import flags, run
+from fusionlab.cli import flags, run
 from fusionlab.errors import UserError
 
 FAULT = 70  # the exit status of a worker that ended by an error of its own
@@ -19,7 +19,7 @@ FAULT = 70  # the exit status of a worker that ended by an error of its own
 
 def main(words: list[str]) -> int:
     """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
-    from fusionlab.door.parts import refuse_foreign_plan
+    from fusionlab.config.instantiate import refuse_foreign_plan
     from fusionlab.study.plan import read
     from fusionlab.study.worker import Inside, work
 
@@ -56,8 +56,8 @@ def main(words: list[str]) -> int:
 
 def _load() -> None:
     """What every training needs."""
-    import fusionlab.door.jobs
-    import fusionlab.door.stages  # noqa: F401
+    import fusionlab.jobs.run_job
+    import fusionlab.jobs.stages  # noqa: F401
 
 
 def _inside(study: Path, job_id: str, number: int) -> None:
@@ -66,7 +66,7 @@ def _inside(study: Path, job_id: str, number: int) -> None:
 
 
 def _job(study: Path, job_id: str, number: int) -> int:
-    from fusionlab.door.jobs import run_job
+    from fusionlab.jobs.run_job import run_job
     from fusionlab.records.activity import report_to
     from fusionlab.study.attempt import Attempt
     from fusionlab.study.plan import expect_own_folders, read

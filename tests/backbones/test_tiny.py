@@ -9,7 +9,7 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.taps import resolve
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.errors import UserError
-from fusionlab.testing import tower as contract
+from fusionlab.testing import tower_contract as contract
 
 
 @pytest.mark.parametrize("size", [32, 40, 56])

@@ -14,8 +14,8 @@ from torch import nn
 from fusionlab.backbones.taps import walk
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
-from fusionlab.testing import tower as contract
-from fusionlab.testing.parts import catalogue
+from fusionlab.testing import tower_contract as contract
+from fusionlab.testing.yaml_parts import catalogue
 
 TOWERS = catalogue(Path(__file__).parents[2] / "conf" / "backbone")
 # Smaller frames than the tower is made for where that saves seconds; a new yaml is tried with its own.

@@ -14,11 +14,11 @@ from scipy import stats
 from fusionlab.data import clips
 from fusionlab.data.brush.brush import Brush, Knobs, composed
 from fusionlab.data.brush.labels import LABELS
-from fusionlab.data.brush.proof import look
 from fusionlab.data.brush.render import planes
 from fusionlab.data.brush.scene import Scene
-from fusionlab.data.prepare import prepare
 from fusionlab.errors import UserError
+from fusionlab.health.brush_proof import look
+from fusionlab.preparation.prepare import prepare
 from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
 

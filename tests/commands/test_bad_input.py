@@ -177,7 +177,7 @@ WRONG: list[tuple[str, list[str]]] = [
 def test_a_wrong_line_is_answered_and_nothing_is_written(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, parts: list[str]
 ) -> None:
-    monkeypatch.setattr("fusionlab.door.conduct.conduct", lambda study: pytest.fail(f"begun: {study.folder}"))
+    monkeypatch.setattr("fusionlab.planning.sweep_loop.conduct", lambda study: pytest.fail(f"begun: {study.folder}"))
     done = say("sweep", *line.split())
     assert (done.status, done.out) == (2, "")
     assert not [part for part in parts if part not in done.err], done.err
@@ -261,8 +261,8 @@ def test_a_file_that_is_not_there_is_said_before_anything_starts(
 def test_a_weight_file_of_a_stream_that_is_trained_already_is_not_missed(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fusionlab.door.ahead import look_ahead
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning.grid import plan_study
+    from fusionlab.planning.preflight import look_ahead
 
     monkeypatch.chdir(tmp_path)
     study = plan_study(["weights.motion=gone.pt"])
@@ -276,8 +276,8 @@ def test_a_weight_file_of_a_stream_that_is_trained_already_is_not_missed(
 def test_a_weight_file_that_no_tower_can_start_from_is_said_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fusionlab.door.ahead import look_ahead
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning.grid import plan_study
+    from fusionlab.planning.preflight import look_ahead
 
     monkeypatch.chdir(tmp_path)
     torch.save({"conv1.weight": torch.zeros(2, 2)}, "other.pt")
@@ -291,8 +291,8 @@ def test_a_weight_file_that_no_tower_can_start_from_is_said_before_anything_star
 
 def test_a_weight_file_that_is_another_one_by_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A signature knows its name; what a trained stream started from is in its record."""
-    from fusionlab.door import ahead
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning import preflight
+    from fusionlab.planning.grid import plan_study
 
     monkeypatch.chdir(tmp_path)
     Path("mine.pt").write_bytes(b"as it was")
@@ -300,11 +300,11 @@ def test_a_weight_file_that_is_another_one_by_now(tmp_path: Path, monkeypatch: p
     (motion,) = (job for job in study.plan.jobs if job.id.startswith("motion"))
     (motion.path(study.folder) / "published").mkdir(parents=True)
     began = {"sha256": hashlib.sha256(b"as it was").hexdigest()}
-    monkeypatch.setattr(ahead, "read_records", lambda _: [{"status": "done", "result": {"initial_weights": began}}])
-    ahead.look_ahead(study)
+    monkeypatch.setattr(preflight, "read_records", lambda _: [{"status": "done", "result": {"initial_weights": began}}])
+    preflight.look_ahead(study)
     Path("mine.pt").write_bytes(b"as it is now")
     with pytest.raises(UserError, match=r"motion stream started from other weights than mine\.pt holds now") as refused:
-        ahead.look_ahead(study)
+        preflight.look_ahead(study)
     assert "another name for the new file: weights.motion=" in str(refused.value)
 
 
@@ -329,7 +329,7 @@ def test_a_device_that_is_not_there(say: Say, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_holds_another_study(say: Say, tmp_path: Path) -> None:
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning.grid import plan_study
 
     plan_study(["fusion=sum"]).plan.write(tmp_path / "mine")
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from terminal import FAST, Lab
 
-from fusionlab.door.retest import look_again, opened
+from fusionlab.jobs.retest import look_again, opened
 from fusionlab.study import plan as plans
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")

@@ -12,11 +12,11 @@ import pytest
 from terminal import FAST, Done, Lab
 from test_sets_on_disk import PACKED, make
 
-from fusionlab.door.compose import tree
-from fusionlab.door.data import open_data
-from fusionlab.door.grid import plan_study
-from fusionlab.door.quarantine import names
+from fusionlab.config.compose import tree
+from fusionlab.config.quarantine_file import names
 from fusionlab.errors import UserError
+from fusionlab.jobs.job_data import open_data
+from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import signature
 from fusionlab.study.recipes import data_recipe
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from terminal import Done
 
-from fusionlab.door.compose import tree
-from fusionlab.door.data import open_data
+from fusionlab.config.compose import tree
+from fusionlab.jobs.job_data import open_data
 from fusionlab.study.recipes import data_recipe
 from fusionlab.video import encode
 

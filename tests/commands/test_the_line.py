@@ -107,7 +107,7 @@ def test_an_arm_is_named_by_all_that_varies_and_the_baselines_are_not_multiplied
 
 def test_the_quick_way_is_there_for_every_data_set() -> None:
     """debug=fast makes brush small; of a data set that is as large as it is only the training is short."""
-    from fusionlab.door.compose import tree
+    from fusionlab.config.compose import tree
 
     plain, brush, other = (tree(chosen) for chosen in ({}, {"debug": "fast"}, {"debug": "fast", "data": "ucf101"}))
     assert brush.get("data.dataset") == {**plain.get("data.dataset"), "what": 1, "binding": 1}

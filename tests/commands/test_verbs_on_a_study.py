@@ -39,7 +39,7 @@ def test_status(say: Say, study: Lab) -> None:
 
 
 def test_status_of_what_has_not_begun(say: Say, tmp_path: Path) -> None:
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning.grid import plan_study
 
     plan_study(["fusion=sum"]).plan.write(tmp_path / "new")
     done = say("status", str(tmp_path / "new"))
@@ -198,8 +198,8 @@ def test_work_where_everything_is_done(say: Say, study: Lab) -> None:
 
 def test_train_is_a_sweep_of_one(say: Say, study: Lab) -> None:
     """The streams and the store of the shared study are found again: only the fusion is to do."""
-    from fusionlab.door.conduct import states
-    from fusionlab.door.grid import plan_study
+    from fusionlab.planning.grid import plan_study
+    from fusionlab.planning.sweep_loop import states
 
     planned = plan_study(["fusion=product", FAST, f"run.root={study.home / 'runs'}"], verb="train")
     found = states(planned)

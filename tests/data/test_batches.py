@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from fusionlab.data.batches import as_it_is
 from fusionlab.data.module import TwoStreamData
-from fusionlab.data.prepare import prepare
 from fusionlab.errors import UserError
+from fusionlab.preparation.prepare import prepare
 from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
 

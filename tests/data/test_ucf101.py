@@ -227,7 +227,7 @@ def test_a_file_is_not_taken_for_another_video_of_the_lists(tmp_path: Path) -> N
 
 
 def test_many_absent_videos_are_all_named_in_a_file_that_can_be_the_quarantine(tmp_path: Path) -> None:
-    from fusionlab.door.quarantine import names
+    from fusionlab.config.quarantine_file import names
 
     train = [f"Archery/v_Archery_g08_c{clip:02d}.avi 1" for clip in range(1, 16)] + TRAIN[1:]
     unpacked(tmp_path / "ucf101")

@@ -12,7 +12,7 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.errors import UserError
 from fusionlab.fusion import bilinear, compact
 from fusionlab.fusion.compact import Compact, Hash, fft_macs
-from fusionlab.testing import fusion as contract
+from fusionlab.testing import fusion_contract as contract
 
 
 def drawn(channels_a: int, channels_b: int, dimension: int, *, seed: int = 0, fourier: bool = False) -> Compact:

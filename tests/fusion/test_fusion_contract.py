@@ -6,8 +6,8 @@ import pytest
 
 from fusionlab.errors import UserError
 from fusionlab.fusion.sum import Sum
-from fusionlab.testing import fusion as contract
-from fusionlab.testing.parts import catalogue
+from fusionlab.testing import fusion_contract as contract
+from fusionlab.testing.yaml_parts import catalogue
 
 FUSIONS = catalogue(Path(__file__).parents[2] / "conf" / "fusion")
 

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 import pytest
-from floors import BY_NAME
+from levels import BY_NAME
 from tree import PACKAGE, ROOT, files, modules
 
 NODE = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")

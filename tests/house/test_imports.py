@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from floors import BY_NAME, OF_VERBS, room_of
+from levels import BY_NAME, LISTING, package_of
 from tree import MODULES_SCRIPT, PACKAGE, modules
 
 HEAVY = {
@@ -41,7 +41,7 @@ def test_the_package_imports_nothing() -> None:
 
 @pytest.mark.parametrize("name", ["errors", "records", "study", "results"])
 def test_the_light_rooms_never_load_torch(name: str) -> None:
-    inside = [module for module, file in modules().items() if module != "fusionlab" and room_of(file).name == name]
+    inside = [module for module, file in modules().items() if module != "fusionlab" and package_of(file).name == name]
     assert inside
     allowed = {"pandas", "matplotlib"} if name == "results" else set()
     assert not loaded(*inside) & ((HEAVY | DOOR) - allowed)
@@ -54,4 +54,4 @@ def test_a_verb_is_light_until_it_works(name: str) -> None:
 
 
 def test_the_list_of_verbs_imports_none_of_them() -> None:
-    assert loaded(f"fusionlab.{OF_VERBS}") & (HEAVY | DOOR | {"numpy"}) == set()
+    assert loaded(f"fusionlab.{LISTING}") & (HEAVY | DOOR | {"numpy"}) == set()

@@ -17,7 +17,7 @@ import pytest
 from tree import PACKAGE, ROOT
 
 import fusionlab
-from fusionlab.door import conf
+from fusionlab.config import catalogue
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -56,14 +56,14 @@ def test_the_version_is_written_once(wheel: zipfile.ZipFile) -> None:
 
 
 def test_conf_is_found_in_the_tree() -> None:
-    assert (conf.packaged() / "fusion" / "sum.yaml").is_file()
+    assert (catalogue.packaged() / "fusion" / "sum.yaml").is_file()
     if Path(fusionlab.__file__).resolve().is_relative_to(ROOT):
-        assert conf.packaged() == ROOT / "conf", "an editable install reads the tree's own conf"
+        assert catalogue.packaged() == ROOT / "conf", "an editable install reads the tree's own conf"
 
 
 def test_conf_is_found_in_the_wheel(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
-    code = "from fusionlab.door import conf; print(conf.packaged())"
+    code = "from fusionlab.config import catalogue; print(catalogue.packaged())"
     around = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=around, capture_output=True, text=True, check=True

@@ -6,12 +6,12 @@ import ast
 from pathlib import Path
 
 import pytest
-from floors import BY_NAME, OF_VERBS
+from levels import BY_NAME, LISTING
 from tree import PACKAGE
 
 from fusionlab import __main__ as listing
 
-FILES = [file for file in sorted(PACKAGE.glob("*.py")) if file.stem not in {*BY_NAME, "__init__", OF_VERBS}]
+FILES = [file for file in sorted(PACKAGE.glob("*.py")) if file.stem not in {*BY_NAME, "__init__", LISTING}]
 
 
 def test_the_list_and_the_floors_mean_the_same_verbs() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from fusionlab.errors import UserError
 from fusionlab.records import record as module
-from fusionlab.records.circumstances import LIMITS, circumstances, elsewhere
+from fusionlab.records.environment import LIMITS, circumstances, elsewhere
 from fusionlab.records.files import write_json
 from fusionlab.records.predictions import Predictions, float32, read_predictions, write_predictions
 from fusionlab.records.record import check, new_record, read_record, read_records, upgrade, write_record

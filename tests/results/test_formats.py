@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from fusionlab.errors import visible
-from fusionlab.results import figures, latex, markdown, page, plots, separated, terminal
+from fusionlab.results import csv_table, figures, latex, markdown, page, plots, terminal
 from fusionlab.results.load import load
 from fusionlab.results.spec import Spec
 from fusionlab.results.superscript import raised
@@ -93,7 +93,7 @@ def test_latex_commands_are_ours_only(hostile):
 
 
 def test_csv_is_plain_numbers(table):
-    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(separated.render(table)))}
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(csv_table.render(table)))}
     conv, late = rows["Conv"], rows["Late fusion"]
     assert float(conv["binding"]) == pytest.approx(95.0)
     assert float(conv["binding_gain"]) == pytest.approx(46.0)
@@ -109,7 +109,7 @@ def test_csv_is_plain_numbers(table):
 
 
 def test_csv_keeps_hostile_text_and_the_failed_arm(hostile):
-    rows = list(csv.DictReader(io.StringIO(separated.render(hostile))))
+    rows = list(csv.DictReader(io.StringIO(csv_table.render(hostile))))
     failed = [row for row in rows if row["status"] == "failed"]
     assert [row["fusion"] for row in failed] == [visible(HOSTILE)]
     assert "line one\nline two" in failed[0]["reason"]

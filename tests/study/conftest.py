@@ -1,17 +1,9 @@
 """Small studies of real child processes: what a job does is written in its config."""
 
-import sys
-from pathlib import Path
-
 import pytest
+from child_argv import child_argv
 
 from fusionlab.study.plan import Arm, Job, Plan
-
-CHILD = Path(__file__).with_name("child_job.py")
-
-
-def child_argv(study, job_id, number):
-    return [sys.executable, str(CHILD), str(study), job_id, str(number)]
 
 
 @pytest.fixture

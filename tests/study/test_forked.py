@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from fusionlab.study.attempt import Attempt
-from fusionlab.study.holder import process_started
+from fusionlab.study.process_id import process_started
 
 WORKER = f"""
 import os, runpy, sys, threading
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from conftest import CHILD, child_argv
+sys.path.insert(0, {str(Path(__file__).parents[1] / "fakes")!r})
+from child_argv import CHILD, child_argv
 from fusionlab.study.worker import Inside, work
 
 def load():

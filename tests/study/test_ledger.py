@@ -11,9 +11,9 @@ from fusionlab.errors import UserError
 from fusionlab.records.files import folder_clock, write_text
 from fusionlab.records.record import new_record, read_record, write_record
 from fusionlab.study.attempt import Attempt
-from fusionlab.study.holder import Holder
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
+from fusionlab.study.process_id import Holder
 
 SPAWN = multiprocessing.get_context("spawn")
 CHAIN = {"a": ([], ["publish"]), "b": (["a"], ["publish"]), "c": (["b"], ["publish"])}

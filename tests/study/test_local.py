@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from fusionlab.study.attempt import Attempt
-from fusionlab.study.holder import Holder, process_started
 from fusionlab.study.launchers.launcher import Launcher
 from fusionlab.study.launchers.local import Local, worker_argv
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
+from fusionlab.study.process_id import Holder, process_started
 from fusionlab.work import FAULT, main
 
 WORKER = f"""
 import os, sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from conftest import child_argv
+sys.path.insert(0, {str(Path(__file__).parents[1] / "fakes")!r})
+from child_argv import child_argv
 from fusionlab.study.worker import work
 print("session", sys.argv[2], "threads", os.environ["OMP_NUM_THREADS"])
 sys.exit(work(sys.argv[1], child_argv, session=sys.argv[2], poll=0.05))

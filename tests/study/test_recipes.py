@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fusionlab.door.compose import tree
-from fusionlab.door.grid import plan_study
+from fusionlab.config.compose import tree
+from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import signature
 from fusionlab.study.recipes import NOTHING_TO, STREAMS, arm_recipe, stream_recipe
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from fusionlab.door.retest import retest
 from fusionlab.errors import UNSAFE
+from fusionlab.jobs.retest import retest
 from fusionlab.status import main as verb
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read

@@ -13,16 +13,16 @@ import pytest
 from fusionlab.errors import UserError
 from fusionlab.records.record import read_records
 from fusionlab.study.attempt import Attempt
-from fusionlab.study.holder import process_started
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
+from fusionlab.study.process_id import process_started
 from fusionlab.study.worker import child_argv, work
 
 # A worker as a process of its own, with the tests' children: python -c WORKER <study> [seconds of grace]
 WORKER = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from conftest import child_argv
+sys.path.insert(0, {str(Path(__file__).parents[1] / "fakes")!r})
+from child_argv import child_argv
 from fusionlab.study.worker import work
 sys.exit(work(sys.argv[1], child_argv, poll=0.05, beat_s=0.1, grace_s=float(sys.argv[2])))
 """

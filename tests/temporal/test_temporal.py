@@ -16,8 +16,8 @@ from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
 from fusionlab.temporal.temporal import Temporal
 from fusionlab.temporal.window import Window
-from fusionlab.testing import temporal as contract
-from fusionlab.testing.parts import catalogue
+from fusionlab.testing import temporal_contract as contract
+from fusionlab.testing.yaml_parts import catalogue
 
 HEADS = catalogue(Path(__file__).parents[2] / "conf" / "temporal")
 

@@ -19,7 +19,7 @@ from fusionlab.training import fit as fitting
 from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import recipe
 
-CHILD = Path(__file__).with_name("interrupted_child.py")
+CHILD = Path(__file__).parents[1] / "fakes" / "interrupted_child.py"
 
 
 class Interrupted(Exception):

@@ -17,10 +17,10 @@ from fusionlab.backbones.pretrained import Loaded
 from fusionlab.backbones.pretrained.tensors import trained_on
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.data.dataset import Dataset
-from fusionlab.door.data import Data
-from fusionlab.door.recording import Recorder
-from fusionlab.door.stages import first_weights
 from fusionlab.errors import UserError
+from fusionlab.jobs.job_data import Data
+from fusionlab.jobs.recorder import Recorder
+from fusionlab.jobs.stages import first_weights
 from fusionlab.records.record import read_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from two_stream_fakes import FUSIONS, HEADS, TRUNK, A, B, C, N, batch
 
-from fusionlab.backbones.frames import folded, unfolded
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.lrn import LocalResponseNorm
 from fusionlab.backbones.resnet import ResNet18
+from fusionlab.backbones.time_folding import folded, unfolded
 from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.vgg_m import VggM
-from fusionlab.door.compiler import why_not
+from fusionlab.benchmarks.compiler import why_not
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.net import Features
 from fusionlab.two_stream.trunk import Trunk

@@ -4,10 +4,9 @@ from functools import partial
 
 import pytest
 import torch
-from test_meeting import deep
 from torch import Tensor
 from torch.nn import functional as F
-from two_stream_fakes import A, C, N, T, run
+from two_stream_fakes import A, C, N, T, deep, run
 
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.errors import UserError
@@ -18,8 +17,8 @@ from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.late import LateNet
-from fusionlab.two_stream.level import levelled
 from fusionlab.two_stream.net import scores
+from fusionlab.two_stream.pad_to_match import levelled
 from fusionlab.two_stream.stream import StreamNet
 
 

@@ -228,7 +228,7 @@ def test_the_pinned_weights_are_torchvision_s_default(model: str) -> None:
 def test_torch_is_imported_only_once_raft_works() -> None:
     program = (
         "import sys, pickle, numpy as np\n"
-        "import fusionlab.data.packing\n"
+        "import fusionlab.preparation.pack\n"
         "from fusionlab.video.raft import Raft\n"
         "from fusionlab.video.flow import Dis\n"
         "pickle.loads(pickle.dumps(Raft(weights='x.pth').looking_in('there')))\n"

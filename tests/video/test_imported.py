@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from fusionlab.data.prepare import prepare
 from fusionlab.errors import UserError
+from fusionlab.preparation.prepare import prepare
 from fusionlab.video import encode
 from fusionlab.video.imported import LAYOUTS, Imported
 from fusionlab.video.store import Coding, Store

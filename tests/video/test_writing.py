@@ -155,7 +155,7 @@ with PartWriter(Path({folder!r}), "p", Coding("jpeg", "lz4"), t.MADE) as writer:
 
 
 def test_after_a_kill_within_a_video_the_part_goes_on_behind_the_last_whole_one(tmp_path: Path) -> None:
-    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "p"))
+    code = KILLED.format(tests=str(Path(__file__).parents[1] / "fakes"), folder=str(tmp_path / "p"))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False, timeout=60).returncode == -9
     with PartWriter(tmp_path / "p", "p", Coding("jpeg", "lz4"), MADE) as writer:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab import errors
-from fusionlab.backbones.frames import folded, unfolded
 from fusionlab.backbones.taps import Tap, walk
+from fusionlab.backbones.time_folding import folded, unfolded
 
 
 class Tower(nn.Module):

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from fusionlab.data import validation
 from fusionlab.data.dataset import Entry, united
-from fusionlab.data.listed import Named, Wrong, entries, is_a_line, numbers, text_lines
+from fusionlab.data.list_files import Named, Wrong, entries, is_a_line, numbers, text_lines
 from fusionlab.data.on_disk import Lists, OnDisk
 from fusionlab.errors import UserError
 

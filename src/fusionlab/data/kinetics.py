@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from fusionlab.data.listed import Named, Wrong, entries, numbers, text_lines
+from fusionlab.data.list_files import Named, Wrong, entries, numbers, text_lines
 from fusionlab.data.on_disk import Lists, OnDisk, unpacked
 
 TRAIN, TEST = "train", "val"

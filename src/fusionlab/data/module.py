@@ -24,9 +24,9 @@ from fusionlab.data import memory
 from fusionlab.data import validation as validation_list
 from fusionlab.data.batches import Batch, Clips, as_it_is
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
-from fusionlab.data.leak import some
-from fusionlab.data.left_out import left_in, refuse_lost, refuse_unknown
+from fusionlab.data.quarantine import left_in, refuse_lost, refuse_unknown
 from fusionlab.data.sampler import StepSampler, ViewSampler
+from fusionlab.data.split_leak import some
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
 from fusionlab.video.store import Store

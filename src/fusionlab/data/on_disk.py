@@ -16,11 +16,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
+from fusionlab.data.case_insensitive import Below
 from fusionlab.data.dataset import Entry, united
-from fusionlab.data.found import Below
-from fusionlab.data.leak import SHOWN, refuse_leaks, some
-from fusionlab.data.left_out import refuse_unknown
-from fusionlab.data.listed import Wrong, refuse_outside
+from fusionlab.data.list_files import Wrong, refuse_outside
+from fusionlab.data.quarantine import refuse_unknown
+from fusionlab.data.split_leak import SHOWN, refuse_leaks, some
 from fusionlab.errors import UserError, show
 from fusionlab.records.files import write_text
 

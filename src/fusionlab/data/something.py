@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.listed import Named, Wrong, entries, numbers, read_json
+from fusionlab.data.list_files import Named, Wrong, entries, numbers, read_json
 from fusionlab.data.on_disk import Lists, OnDisk, unpacked
 from fusionlab.errors import UserError
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.listed import Named, Wrong, entries, numbers, text_lines
+from fusionlab.data.list_files import Named, Wrong, entries, numbers, text_lines
 from fusionlab.data.on_disk import Lists, OnDisk, unpacked
 from fusionlab.errors import UserError
 

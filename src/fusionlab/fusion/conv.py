@@ -4,8 +4,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionlab import errors
-from fusionlab.backbones.frames import folded, unfolded
 from fusionlab.backbones.initialise import GeneratorFor
+from fusionlab.backbones.time_folding import folded, unfolded
 from fusionlab.fusion import cat, filters
 from fusionlab.fusion.fusion import Fusion
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from fusionlab.errors import UserError
 from fusionlab.results.figures import ceiling, listed, percent, points, points_between, typed
 from fusionlab.results.gains import NO_PREDICTIONS, differences, partner
-from fusionlab.results.guards import quarantined, telling, title
 from fusionlab.results.load import TOGETHER
+from fusionlab.results.protocol_warnings import quarantined, telling, title
 from fusionlab.results.rows import Row, constant_axes, counted
 from fusionlab.results.spec import Paper, Spec
 from fusionlab.results.statistics import CONFIDENCE, Difference, sign_flip, smallest_p, unpaired

@@ -12,9 +12,9 @@ from urllib.parse import quote
 from fusionlab.records.record import FILE
 from fusionlab.results import figures
 from fusionlab.results.ceilings import KIND
-from fusionlab.results.guards import seed_text
 from fusionlab.results.load import Entry
 from fusionlab.results.plots import picture
+from fusionlab.results.protocol_warnings import seed_text
 from fusionlab.results.rows import Share
 from fusionlab.results.tables import GUARD, REMARK, Column, Line, Table, is_name
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from fusionlab.results import figures
-from fusionlab.results.guards import telling, title
 from fusionlab.results.load import TOGETHER
+from fusionlab.results.protocol_warnings import telling, title
 from fusionlab.results.rows import Row
 from fusionlab.results.tables import Table, kinds_of
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.records.files import write_text
-from fusionlab.results import latex, markdown, page, plots, separated, terminal
+from fusionlab.results import csv_table, latex, markdown, page, plots, terminal
 from fusionlab.results.load import load
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import make_table
@@ -33,7 +33,7 @@ def report(
     text = terminal.render(table)
     files = {
         "table.md": markdown.render(table),
-        "table.csv": separated.render(table),
+        "table.csv": csv_table.render(table),
         "table.tex": latex.render(table),
         "plot.svg": plots.picture(table),
         "index.html": page.render(table, entries, name=study.resolve().name, out=out),

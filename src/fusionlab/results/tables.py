@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from fusionlab.results import figures
 from fusionlab.results.ceilings import ceiling_rows
-from fusionlab.results.guards import guards, seed_text
 from fusionlab.results.load import DAMAGED, TOGETHER, Entry
 from fusionlab.results.notes import general, headline
+from fusionlab.results.protocol_warnings import guards, seed_text
 from fusionlab.results.rows import Row, Share, make_rows, shown_axes
 from fusionlab.results.spec import Spec
 

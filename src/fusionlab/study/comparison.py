@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.records.circumstances import elsewhere
+from fusionlab.records.environment import elsewhere
 from fusionlab.records.files import read_json, read_whole
 from fusionlab.records.record import UNREPRODUCED
 from fusionlab.records.signature import differing

@@ -24,8 +24,8 @@ from fusionlab.records.crash import crash_point
 from fusionlab.records.files import create_exclusive, folder_clock, read_json, to_json
 from fusionlab.records.signature import differing
 from fusionlab.study.attempt import Attempt, claimed_arms, failure_reason
-from fusionlab.study.holder import Holder
 from fusionlab.study.plan import Job, Plan, common_recipe
+from fusionlab.study.process_id import Holder
 
 LEASE = 60.0  # seconds without a beat after which a holder that cannot be seen counts as dead
 CLOCK = 5.0  # seconds that a beat may be ahead of the folder's clock

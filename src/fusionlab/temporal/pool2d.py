@@ -4,7 +4,7 @@ averaged.
 
 from torch import Tensor
 
-from fusionlab.backbones.frames import folded, unfolded
+from fusionlab.backbones.time_folding import folded, unfolded
 from fusionlab.temporal.temporal import Spatial, Temporal
 
 

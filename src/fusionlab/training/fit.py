@@ -22,8 +22,8 @@ from fusionlab.records.activity import mark
 from fusionlab.records.crash import crash_point
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Batch, Cohort
+from fusionlab.training.lightning_warnings import quiet
 from fusionlab.training.precision import FLOAT32, PRECISIONS, of_lightning
-from fusionlab.training.quiet import quiet
 from fusionlab.training.weights import State, fingerprint
 
 

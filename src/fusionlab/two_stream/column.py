@@ -5,7 +5,7 @@ from copy import deepcopy
 
 from torch import Tensor, nn
 
-from fusionlab.backbones.frames import folded, unfolded
+from fusionlab.backbones.time_folding import folded, unfolded
 from fusionlab.backbones.tower import Tower
 from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.refuse import no_start

@@ -7,20 +7,20 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from fusionlab import errors
-from fusionlab.backbones.frames import folded, unfolded
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.norm import trainable
+from fusionlab.backbones.time_folding import folded, unfolded
 from fusionlab.backbones.tower import Tower
 from fusionlab.fusion.fusion import Fusion, FusionFactory
 from fusionlab.temporal.temporal import NeedsMap, Temporal, TemporalFactory
 from fusionlab.two_stream import average
 from fusionlab.two_stream.column import Column
 from fusionlab.two_stream.cut import Cut
+from fusionlab.two_stream.fusion_point import Meeting, read
 from fusionlab.two_stream.hinge import hinge
-from fusionlab.two_stream.level import levelled
 from fusionlab.two_stream.logarithm import LEARNT_FLOOR, logarithm
-from fusionlab.two_stream.meeting import Meeting, read
 from fusionlab.two_stream.net import STREAMS, Features, Net, Stream, cross_entropy
+from fusionlab.two_stream.pad_to_match import levelled
 from fusionlab.two_stream.refuse import (
     no_map,
     no_room,

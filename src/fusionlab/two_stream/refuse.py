@@ -6,7 +6,7 @@ from fusionlab import errors
 from fusionlab.fusion.fusion import Fusion
 from fusionlab.temporal.temporal import NeedsMap
 from fusionlab.two_stream.cut import Cut, name_of
-from fusionlab.two_stream.meeting import Meeting, fits, highest, nearest
+from fusionlab.two_stream.fusion_point import Meeting, fits, highest, nearest
 
 
 def refuse(fusion: Fusion, meeting: Meeting) -> None:

@@ -6,7 +6,7 @@ from torch import nn
 from fusionlab import errors
 from fusionlab.backbones.inlets import inlets
 from fusionlab.two_stream.cut import Cut
-from fusionlab.two_stream.meeting import Meeting
+from fusionlab.two_stream.fusion_point import Meeting
 
 
 def widen(column: nn.ModuleDict, name: str, channels: int) -> dict[str, nn.Conv2d]:

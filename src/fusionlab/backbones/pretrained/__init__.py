@@ -13,7 +13,7 @@ loaded.py      the way through: `load`
 A weight file is data: nothing in it is ever run. What cannot be found or does not fit is an error, never a draw.
 """
 
-from fusionlab.backbones.pretrained.loaded import Loaded, load
-from fusionlab.backbones.pretrained.place import locate
+from fusionlab.backbones.pretrained.loaded_weights import Loaded, load
+from fusionlab.backbones.pretrained.locate_weights import locate
 
 __all__ = ["Loaded", "load", "locate"]

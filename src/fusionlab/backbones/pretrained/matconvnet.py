@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusionlab.backbones.pretrained import geometry
-from fusionlab.backbones.pretrained.found import Found
 from fusionlab.backbones.pretrained.mat import listed, read_mat
+from fusionlab.backbones.pretrained.weight_file import Found
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 

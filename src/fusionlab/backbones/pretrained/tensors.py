@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fusionlab.backbones.pretrained import imagenet
-from fusionlab.backbones.pretrained.found import Found
+from fusionlab.backbones.pretrained.weight_file import Found
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 from fusionlab.records.files import parse_json

@@ -25,8 +25,8 @@ from fusionlab.data.brush.render import render
 from fusionlab.data.brush.scene import Scene, compose
 from fusionlab.data.brush.vocabulary import Vocabulary, vocabulary
 from fusionlab.data.dataset import Entry
-from fusionlab.data.left_out import refuse_unknown
 from fusionlab.data.processes import in_processes
+from fusionlab.data.quarantine import refuse_unknown
 from fusionlab.data.ucf101 import UCF101
 from fusionlab.errors import UserError, show, unknown
 from fusionlab.records.files import disk_errors, publish, read_json, write_json, write_text

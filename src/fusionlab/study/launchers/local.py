@@ -19,8 +19,8 @@ from pathlib import Path
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, read_json, write_json
-from fusionlab.study.holder import Holder, command_line
 from fusionlab.study.launchers.launcher import Worker
+from fusionlab.study.process_id import Holder, command_line
 from fusionlab.study.worker import GRACE, child_environment
 
 FOLDER = "workers"

@@ -1,0 +1,161 @@
+"""All that a file holds into a tower, or one error that lists all that does not fit.
+
+A first layer of three channels fits a tower of any number by the cross-modality rule: flow starts from what was learnt
+on colour (Wang et al. 2015, and the released code of the 2016 paper):
+
+    w_o(c) = 1/3 Σ_rgb w_o(rgb)      for each channel c = 1 … 2L, at each place of the filter
+
+Flow's zero is 128, and it keeps the contrast that the weights were trained for: pixels enter as (x - 128) / scale, with
+the mean of the file's scales.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite, prod
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.backbones.pretrained.tensors import PIXELS
+from fusionlab.backbones.pretrained.weight_file import Found
+from fusionlab.backbones.tower import Tower
+from fusionlab.errors import UserError
+
+RGB = 3
+ZERO = 128.0  # of flow
+SHOWN = 12
+
+
+@dataclass
+class _Fitting:
+    """One entry after the other held against the tower's."""
+
+    first: str  # the weights that read the pixels
+    head: str  # what the classifier's entries begin with
+    taken: dict[str, Tensor] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+    counts: tuple[int, int] | None = None  # of classes, where they differ: the file's and the tower's
+    inflated: bool = False
+    frames: bool = False  # is something wrong that frames of another size would explain?
+
+    def entry(self, name: str, held: Tensor, own: Tensor) -> None:
+        value = _as_filters(held, own)
+        if not (value.dtype == own.dtype or (value.is_floating_point() and own.is_floating_point())):
+            self.wrong.append(f"type: {name} is {value.dtype}, in the tower {own.dtype}")
+            return
+        if name == self.first and _colour(value, own):
+            value, self.inflated = value.mean(dim=1, keepdim=True).expand_as(own), True
+        if value.shape != own.shape:
+            self._misshapen(name, value, own)
+        elif not value.to(own.dtype).isfinite().all():
+            self.wrong.append(f"not finite: {name}")
+        else:
+            self.taken[name] = value
+
+    def _misshapen(self, name: str, value: Tensor, own: Tensor) -> None:
+        if name.startswith(self.head) and value.shape[1:] == own.shape[1:]:
+            self.counts = len(value), len(own)
+            return
+        self.wrong.append(f"shape: {name} {tuple(value.shape)}, in the tower {tuple(own.shape)}")
+        self.frames |= name.startswith("fc") and _other_frames(value, own)
+
+
+@torch.no_grad()
+def fit(tower: Tower, found: Found, *, fresh_head: bool, path: Path) -> list[str]:
+    """Returns what is worth knowing. Where anything is wrong the tower stays as it was."""
+    notes, head = list(found.notes), f"{tower.classifier}."
+    wanted = {name: one for name, one in tower.state_dict().items() if name not in PIXELS}
+    held = found.weights
+    if fresh_head:
+        wanted, held = ({name: one for name, one in of.items() if not name.startswith(head)} for of in (wanted, held))
+        notes.append(f"{tower.classifier} is drawn, not loaded")
+    first = next(name for name, layer in tower.named_modules() if isinstance(layer, nn.Conv2d))
+    fitting = _Fitting(f"{first}.weight", head, wrong=[*found.wrong, *_names(wanted, held)])
+    for name, own in wanted.items():
+        if name in held:
+            fitting.entry(name, held[name], own)
+    mean, scale = _pixels(found, held.get(fitting.first), fitting)
+    _refuse(fitting, path, tower)
+    for name, one in fitting.taken.items():
+        wanted[name].copy_(one)
+    if fitting.inflated:
+        notes.append(f"{first} is the mean over RGB, repeated {tower.in_channels} times")
+    if mean and scale:
+        tower.set_pixels(mean, scale)
+        if fitting.inflated:
+            notes.append(f"pixels of flow: mean {ZERO:g}, scale {scale[0]:g}")
+    return notes
+
+
+def _names(wanted: dict[str, Tensor], held: dict[str, Tensor]) -> list[str]:
+    # Batch normalisations of older versions do not count their batches, nor do ours need it.
+    missing = [name for name in wanted if name not in held and not name.endswith(".num_batches_tracked")]
+    return [
+        *(f"missing: {name} {tuple(wanted[name].shape)}" for name in missing),
+        *(f"unexpected: {name} {tuple(one.shape)}" for name, one in held.items() if name not in wanted),
+    ]
+
+
+def _as_filters(value: Tensor, own: Tensor) -> Tensor:
+    """A linear layer's (O, D·H·W) as the convolution that our towers have in its place: both unroll in this order."""
+    if value.ndim == 2 and own.ndim == 4 and value.shape[1] == prod(own.shape[1:]):
+        return value.reshape(len(value), *own.shape[1:])
+    return value
+
+
+def _colour(value: Tensor, own: Tensor) -> bool:
+    """Does only the number of channels differ, and is it that of colour?"""
+    same = value.ndim == 4 and value.shape[0] == own.shape[0] and value.shape[2:] == own.shape[2:]
+    return same and value.is_floating_point() and value.shape[1] == RGB != own.shape[1]
+
+
+def _other_frames(value: Tensor, own: Tensor) -> bool:
+    """A fully connected layer for a map of another size, which frames of another size left?"""
+    if value.ndim == 2 and own.ndim == 4:
+        return value.shape[1] % own.shape[1] == 0
+    return value.ndim == own.ndim == 4 and value.shape[:2] == own.shape[:2]
+
+
+def _pixels(
+    found: Found, first: Tensor | None, fitting: _Fitting
+) -> tuple[list[float], list[float]] | tuple[None, None]:
+    """How pixels enter; nothing where that is the tower's to say."""
+    if found.mean is None or found.scale is None or first is None or first.ndim != 4:
+        return None, None
+    for name, numbers in (("mean", found.mean), ("scale", found.scale)):
+        if len(numbers) != first.shape[1]:
+            fitting.wrong.append(f"shape: {name} of {len(numbers)} channels, the first layer reads {first.shape[1]}")
+        elif not all(isfinite(one) and (name == "mean" or one > 0) for one in numbers):
+            fitting.wrong.append(f"{name} of the pixels is {numbers}")
+    if fitting.inflated:
+        return [ZERO], [sum(found.scale) / len(found.scale)]
+    return found.mean, found.scale
+
+
+def _refuse(fitting: _Fitting, path: Path, tower: Tower) -> None:
+    """One error for all of it."""
+    wrong, counts = fitting.wrong, fitting.counts
+    drawn = f"weights.head=fresh: {tower.classifier} is drawn, all below it loaded"
+    if counts and not wrong:
+        raise UserError(
+            "these weights are for another number of classes",
+            got=f"{counts[0]} in {path}, {counts[1]} here",
+            hint=drawn,
+        )
+    if not wrong:
+        return
+    hint = None
+    if fitting.frames:
+        hint = "data.sampling.crop=224, say: the frames have to be as large as those that the weights were trained on"
+    elif all(line.startswith(f"missing: {fitting.head}") for line in wrong):
+        hint = drawn
+    if counts:
+        wrong = [f"classes: {counts[0]}, here {counts[1]} (weights.head=fresh would draw {tower.classifier})", *wrong]
+    shown = wrong[:SHOWN] + ([f"… and {len(wrong) - SHOWN} more"] if len(wrong) > SHOWN else [])
+    raise UserError(
+        f"these weights do not fit {type(tower).__name__} ({tower.in_channels} channels, frames of {tower.size})",
+        got="\n    ".join([str(path), *shown]),
+        hint=hint,
+    )

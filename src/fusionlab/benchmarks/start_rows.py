@@ -1,0 +1,38 @@
+"""How quickly a command answers."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from fusionlab.benchmarks.row import Row
+
+
+def rows() -> Iterator[Row]:
+    bare = _command("-c", "pass")
+    yield Row("`import fusionlab`, beyond a bare interpreter", _command("-c", "import fusionlab") - bare, "s", 0.2)
+    slowest = max(verbs(), key=lambda verb: _command("-m", f"fusionlab.{verb}", "--help", times=1))
+    took = _command("-m", f"fusionlab.{slowest}", "--help")
+    yield Row(f"`--help` of the slowest verb ({slowest})", took, "s", 1.5)
+
+
+def verbs() -> list[str]:
+    """Those that there are, from the list that a person would read."""
+    said = subprocess.run([sys.executable, "-m", "fusionlab"], check=True, capture_output=True, text=True).stdout
+    found = re.findall(r"^  python -m fusionlab\.(\w+) ", said, re.MULTILINE)
+    assert found, "the list of verbs looks otherwise"
+    return found
+
+
+def _command(*words: str, times: int = 5) -> float:
+    """Seconds that a fresh Python takes, the median of some."""
+    seconds = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        subprocess.run([sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds)

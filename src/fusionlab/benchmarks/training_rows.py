@@ -1,0 +1,63 @@
+"""A store, its loader, and a cohort's step against its arms' steps alone, on a small brush."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from fusionlab.benchmarks.row import Row
+from fusionlab.config import build
+from fusionlab.config.compose import tree
+from fusionlab.jobs.job_data import open_data
+from fusionlab.study.recipes import data_recipe
+from fusionlab.two_stream.trunk import Trunk
+
+ARMS = 6
+
+
+def rows() -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _rows(folder)
+
+
+def _rows(folder: str) -> Iterator[Row]:
+    config = tree({"fusion": "conv"}).with_leaves(
+        {"data.dataset.what": 4, "data.dataset.binding": 1, "run.data": folder}
+    )
+    begun = time.perf_counter()
+    data = open_data(data_recipe(config), config["run"], lambda _: None)
+    made = time.perf_counter() - begun
+    cores, videos = len(os.sched_getaffinity(0)), len(data.store.videos)
+    what = f"making brush: draw, encode, decode, flow, pack ({cores} processes)"
+    yield Row(what, 1000 * made / videos, "ms a clip")
+
+    batch_size = config["optim"]["fusion"]["batch_size"]
+    module = data.module(config, streams="both", snippets=config["data"]["sampling"]["snippets"], batch_size=batch_size)
+    batch = next(iter(module.train_dataloader()))
+    load = _median(lambda: next(iter(module.train_dataloader())))
+    appearance, motion = build.towers(config, len(data.dataset.classes))
+    trunk = Trunk(appearance, motion)
+    nets = [build.net({**config, "seed": {**config["seed"], "init": seed}}, appearance, motion) for seed in range(ARMS)]
+
+    def step(some: Sequence[torch.nn.Module]) -> None:
+        features = trunk.features(batch, nets[0].needs)
+        loss = sum(torch.nn.functional.cross_entropy(net(features).mean(2), batch["label"]) for net in some)
+        loss.backward()  # type: ignore[union-attr]
+
+    alone, together = _median(lambda: step(nets[:1])), _median(lambda: step(nets))
+    yield Row(f"reading a batch of {batch_size} clips, of a training step", load / together, "×", 0.2)
+    yield Row(f"{ARMS} arms in one cohort, of {ARMS} arms each alone", together / (ARMS * alone), "×", 0.6)
+
+
+def _median(action: Callable[[], object], times: int = 9) -> float:
+    seconds = []
+    for _ in range(times):
+        begun = time.perf_counter()
+        action()
+        seconds.append(time.perf_counter() - begun)
+    return statistics.median(seconds)

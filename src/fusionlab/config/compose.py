@@ -1,0 +1,149 @@
+"""Hydra as a library: overrides in, a composed tree out.
+
+Never `hydra.main`: the sweep sees its whole grid before anything runs.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from fusionlab.config import catalogue, env_values, quarantine_file
+from fusionlab.config.mask_secrets import masked
+from fusionlab.config.shorthand import spread
+from fusionlab.config.value_types import fits
+from fusionlab.errors import UserError, nearest, unknown
+from fusionlab.records.signature import flatten
+
+
+class OwnConfFirst(SearchPathPlugin):
+    """`./conf` is searched before the packaged folder: a user of the wheel can add a part or change one."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        mine = catalogue.own()
+        if mine is not None:
+            search_path.prepend(provider="working directory", path=f"file://{mine}")
+
+
+class Tree:
+    """A composed config, still with its interpolations, on which leaves can be set."""
+
+    def __init__(self, content: DictConfig, choices: Mapping[str, str | None]) -> None:
+        self.content, self.choices = content, dict(choices)
+        self._interpolated = env_values.interpolated(content)
+
+    def get(self, path: str) -> Any:
+        """A leaf or subtree as plain data."""
+        env_values.refuse_outside(self.content, self._interpolated)
+        found = OmegaConf.select(self.content, path)
+        return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
+
+    def with_leaves(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
+        """Plain and resolved, with these leaves set. What may not come from the environment is refused."""
+        content = self.content.copy()
+        leaves = quarantine_file.named({path: masked(one, path) for path, one in leaves.items()})
+        for path, value in leaves.items():
+            for leaf, one in spread({path: value}).items():
+                if not _known(content, leaf):
+                    raise _unknown(content, leaf, one)
+                if isinstance(one, str) and (word := catalogue.word_of(leaf)):
+                    raise UserError("this is chosen by a word of its own", got=f"{leaf}={one}", hint=f"{word}={one}")
+                fits(leaf if isinstance(value, Mapping) else path, OmegaConf.select(content, leaf), one)
+        for leaf, value in spread(leaves).items():
+            OmegaConf.update(content, leaf, value, merge=False)
+        looked_up = any("${" in str(one) for one in leaves.values())
+        env_values.refuse_outside(content, env_values.interpolated(content) if looked_up else self._interpolated)
+        try:
+            plain: dict[str, Any] = OmegaConf.to_container(content, resolve=True)  # type: ignore[assignment]
+        except OmegaConfBaseException as error:
+            raise UserError("the config cannot be resolved", got=str(error).splitlines()[0]) from error
+        plain["data"]["quarantine"] = quarantine_file.names(plain["data"].get("quarantine"))  # as an experiment has it
+        return plain
+
+
+def tree(group_choices: Mapping[str, str]) -> Tree:
+    """Composed once per distinct set of group choices."""
+    catalogue.say_own()
+    return _composed(tuple(sorted(catalogue.placed(group_choices).items())), catalogue.own())
+
+
+@lru_cache(maxsize=256)
+def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) -> Tree:
+    logging.getLogger("hydra").setLevel(logging.ERROR)
+    if OwnConfFirst not in Plugins.instance().discover(SearchPathPlugin):
+        Plugins.instance().register(OwnConfFirst)
+    overrides = [f"{group}={name}" for group, name in group_choices]
+    try:
+        with initialize_config_dir(str(catalogue.packaged()), version_base="1.3"):
+            env_values.watch()
+            content = hydra_compose("config", overrides, return_hydra_config=True)
+            env_values.refuse_chosen()
+    except HydraException as error:
+        told = str(error).strip().splitlines()[0]
+        raise _nowhere(told, dict(group_choices)) or UserError("the config cannot be composed", got=told) from error
+    except (OmegaConfBaseException, YAMLError) as error:
+        told = " ".join(str(error).split())
+        raise UserError(
+            "a file of the config cannot be read", got=told, hint="correct it; see conf/ for how they look"
+        ) from error
+    choices = {str(group): name for group, name in content.hydra.runtime.choices.items()}
+    OmegaConf.set_struct(content, False)
+    content.pop("hydra")
+    content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
+    OmegaConf.set_struct(content, True)
+    return Tree(content, catalogue.words(choices))
+
+
+def _nowhere(told: str, choices: Mapping[str, str]) -> UserError | None:
+    """A data set of the user's that writes its flow down, and so leaves nothing to choose."""
+    flow = catalogue.PLACES["flow"]
+    if f"override '{flow}'" not in told:
+        return None
+    return UserError(
+        "this data set says itself how flow is estimated", got=f"data={choices.get('data')} flow={choices[flow]}",
+        hint=f"write into its yaml, instead of store.flow: defaults: [/flow@store.flow: {choices[flow]}, _self_]",
+    )  # fmt: skip
+
+
+def _known(content: DictConfig, path: str) -> bool:
+    above, _, leaf = path.rpartition(".")
+    parent = OmegaConf.select(content, above) if above else content
+    return OmegaConf.is_dict(parent) and leaf in parent
+
+
+def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
+    """Leaves of this name that lie elsewhere; or what there is beside it, as deep as the path is right."""
+    above, _, leaf = path.rpartition(".")
+    while above and not OmegaConf.is_dict(OmegaConf.select(content, above)):
+        above = above.rpartition(".")[0]
+    there = OmegaConf.select(content, above) if above else content
+    if above:
+        beside = [f"{above}.{name!s}" for name in there if not str(name).startswith("_")]
+    else:
+        beside = sorted({*map(str, there), *catalogue.groups(), "exclude"})
+    near = nearest(path, beside) or path
+    shown = str(masked(masked(value, path), near)).replace("{", "{{").replace("}", "}}")
+    error = unknown("option", path, beside, form=f"{{}}={shown}")
+    plain = flatten(OmegaConf.to_container(content))  # type: ignore[arg-type]
+    below = [name for name in plain if not above or name.startswith(f"{above}.")]
+    # appearance.width is that of one tower; width may be either's, and so may backbone.width.
+    elsewhere = [name for name in below if name.endswith(f".{path}")]
+    if not elsewhere and (above or "." not in path):
+        elsewhere = [name for name in below if name.rpartition(".")[2] == leaf]
+    if elsewhere and (error.hint is None or "." in path):
+        hint = " or ".join(f"{name}={masked(value, name)}" for name in elsewhere[:4])
+        error = UserError(error.what, got=path, allowed=beside, hint=hint)
+    return error

@@ -1,0 +1,44 @@
+"""Trained streams as fixed functions: what a tower with weights from a file makes of pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fusionlab.backbones.pretrained import load
+from fusionlab.backbones.tower import Tower
+from fusionlab.config import build
+from fusionlab.data.dataset import Dataset
+from fusionlab.health.brush_proof import LAYER, Features
+from fusionlab.records.signature import value
+from fusionlab.two_stream.net import STREAMS
+
+BATCH = 100
+
+
+def frozen(config: Mapping[str, Any], dataset: Dataset) -> dict[str, Features]:
+    """Of each stream for which there are weights."""
+    found: dict[str, Features] = {}
+    for stream in STREAMS:
+        source = value(config, f"weights.{stream}")
+        if source is None:
+            continue
+        tower = build.tower(config["backbone"][stream], stream, config["data"], len(dataset.classes))
+        load(tower, source, head=value(config, "weights.head"), folder=config["run"]["weights"])
+        found[stream] = partial(_maps, tower.eval())
+    return found
+
+
+def _maps(tower: Tower, pictures: NDArray[np.uint8]) -> NDArray[Any]:
+    """(n, C, H, W) -> (n, D, h, w) at the layer that is probed."""
+    with torch.no_grad():
+        maps = [
+            tower.collect(torch.from_numpy(np.ascontiguousarray(pictures[at : at + BATCH]))[:, :, None], [LAYER])[LAYER]
+            for at in range(0, len(pictures), BATCH)
+        ]
+    return np.asarray(torch.cat(maps)[:, :, 0])

@@ -1,0 +1,142 @@
+"""From scores to published records: what an arm leaves behind, and nothing that it does not. Each arm is published as
+soon as it is recorded.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fusionlab.backbones.pretrained import Loaded
+from fusionlab.config import build
+from fusionlab.config.instantiate import part
+from fusionlab.config.mask_secrets import masked
+from fusionlab.errors import one_line, show
+from fusionlab.jobs import loggers
+from fusionlab.jobs.job_data import Data
+from fusionlab.jobs.provenance import provenance
+from fusionlab.records.crash import crash_point
+from fusionlab.records.environment import circumstances
+from fusionlab.records.predictions import Predictions
+from fusionlab.records.record import new_record, write_record
+from fusionlab.records.signature import value
+from fusionlab.study.attempt import Attempt
+from fusionlab.study.plan import Arm
+from fusionlab.temporal.temporal import Temporal
+from fusionlab.training.evaluate import Scores, accuracy
+from fusionlab.training.fit import Outcome
+from fusionlab.training.weights import State, write_weights
+from fusionlab.two_stream.describe import Description
+
+WEIGHTS = "weights.pt"
+
+
+@dataclass
+class Recorder:
+    """Writes the records of one job's arms into its attempt."""
+
+    attempt: Attempt
+    data: Data
+    run: Mapping[str, Any]
+    started: float = field(default_factory=time.monotonic)
+
+    def done(
+        self,
+        arm: Arm,
+        outcome: Outcome,
+        scores: Scores,
+        videos: list[str],
+        size: Description,
+        state: State,
+        initial: Loaded | None = None,
+    ) -> None:
+        """Write and publish the record of an arm that came to its end, with its predictions and weights. `initial`: the
+        file that it started from, if any.
+        """
+        folder = self.attempt.result / arm.name
+        predictions = Predictions.of(
+            self.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[arm.name].tolist()
+        )
+        counts = accuracy(list(predictions.predicted), scores.label, self.data.kinds)
+        every = counts.pop("all")
+        store = self.data.store
+        result = {
+            "accuracy": every["correct"] / every["total"],
+            **every,
+            "kinds": counts,
+            "classes": dict(zip(self.data.dataset.classes, self.data.kinds, strict=True)),
+            "val_loss": outcome.val_loss,
+            "best_step": outcome.best_step,
+            "steps": outcome.steps,
+            "parameters": size.parameters,
+            "trained_parameters": size.trained_parameters,
+            "svm_parameters": size.svm_parameters,
+            "layers": size.layers,
+            "weights": write_weights(folder / WEIGHTS, state, provenance(arm.config, initial)),
+            "data": self.data.content(arm.config),
+            "decoder": store.made["decoder"],
+            "flow": store.made["flow"],
+        }
+        if left_out := value(arm.config, "data.quarantine"):
+            result["quarantined"] = self._quarantined(arm.config["split"], frozenset(left_out))
+        if initial is not None:
+            result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
+            if initial.trained_on:
+                result["initial_weights"]["trained_on"] = initial.trained_on
+        self._write(self.attempt.result, arm, predictions, result=result)
+        crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
+        for line in self.attempt.publish(arm.name).differences:
+            show(one_line(f"{arm.name}: differs from what is published: {line}"))
+
+    def _quarantined(self, split: int, left_out: frozenset[str]) -> dict[str, int]:
+        """How many videos of each list were left out; which, the config names."""
+        lists = zip(("train", "test"), self.data.dataset.lists(split), strict=True)
+        return {which: sum(name in left_out for name, _ in entries) for which, entries in lists}
+
+    def failed(self, arm: Arm, reason: str) -> None:
+        """The record of an arm that diverged or could not be built: it stays with the attempt."""
+        self._write(self.attempt.failed, arm, None, status="failed", reason=reason, log=str(self.attempt.log))
+
+    def _write(self, where: Path, arm: Arm, predictions: Predictions | None, **content: Any) -> None:
+        around = {
+            **circumstances(),
+            "device": build.device_name(self.run),
+            "seconds": round(time.monotonic() - self.started, 1),
+            "run": masked(self.run, "run"),  # a plan from before may hold a secret
+        }
+        record = new_record(
+            name=arm.name,
+            kind=arm.kind,
+            axes=arm.axes,
+            signature=arm.signature,
+            config=arm.config,
+            stage_one=arm.config.get("stage_one", {}),
+            ceilings=self.data.dataset.ceilings(system(arm)),
+            circumstances=around,
+            **content,
+        )
+        loggers.send(write_record(where / arm.name, record, predictions), self.run["logger"], self.attempt.folder)
+
+
+def system(arm: Arm) -> str:
+    """Which system's ceilings hold for an arm: what is fused at the class scores (fc8; fc in residual towers) or behind
+    the softmax is a function of the streams' scores, as late is.
+    """
+    if arm.kind == "stream":
+        return str(arm.axes["streams"])
+    at_scores = set(str(arm.config["layer"]).split(":")) <= {"fc8", "fc", "softmax"}
+    if arm.kind == "late" or at_scores:
+        return "late"
+    head = part(arm.config["temporal"], "temporal")
+    asked = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
+    sees = asked(arm.config["data"]["sampling"]["snippets"], **head.keywords)
+    return "ordered" if sees else "fused"
+
+
+def published_weights(job: Path) -> Path:
+    """The weights of a job of one arm."""
+    (place,) = (job / "published").glob(f"*/{WEIGHTS}")
+    return place

@@ -1,0 +1,120 @@
+"""The points of the grid, with each layer in the spelling of that point's own towers.
+
+`layer=relu5` is relu5_3 where a tower is VGG-16, and ReLU5 and relu_5 are one point where it is not; so excluded
+points are recognised, and equal ones found, by what is meant and not by what was typed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fusionlab.config import catalogue
+from fusionlab.config.build import Blueprint
+from fusionlab.config.compose import tree
+from fusionlab.config.overrides import Words
+from fusionlab.config.shorthand import WIDE
+from fusionlab.config.value_types import as_typed
+from fusionlab.errors import UserError
+from fusionlab.planning.axes import Point, expand
+from fusionlab.records.signature import canonical
+from fusionlab.study.recipes import ARM
+
+# What a tower and its taps follow from; the axes among these decide how a layer is spelled.
+TOWERS = ("backbone", *WIDE["backbone"], "data")
+
+
+def expanded(
+    words: Words, axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]], blueprint: Blueprint
+) -> list[Point]:
+    """The points that are left, in row-major order."""
+    spelling = Spelling(words, blueprint)
+    if "layer" not in axes:
+        return expand(axes, exclude)
+    entries = [narrow for entry in exclude for narrow in _found(entry, axes, spelling)]
+    points = []
+    for point in expand(axes, entries):
+        try:
+            points.append({**point, "layer": spelling.of(point)})
+        except UserError as error:
+            raise left_out(error, point, list(axes)) from None
+    seen: set[str] = set()
+    for point in points:
+        if canonical(point) in seen:
+            raise UserError("an axis names a value twice", got=f"layer: {point['layer']}", hint="leave one of them out")
+        seen.add(canonical(point))
+    return points
+
+
+class Spelling:
+    """How a layer is spelled at a point of the grid, each pair of towers made once."""
+
+    def __init__(self, words: Words, blueprint: Blueprint) -> None:
+        self._words, self._blueprint = words, blueprint
+        self._configs: dict[str, dict[str, Any]] = {}
+
+    def of(self, point: Mapping[str, Any]) -> str:
+        """The point's own layer."""
+        mine = {axis: one for axis, one in point.items() if decides(axis)}
+        label = canonical(mine)
+        if label not in self._configs:
+            self._configs[label] = self._composed(mine)
+        return self._blueprint.layer({**self._configs[label], "layer": point["layer"]})
+
+    def perhaps(self, point: Mapping[str, Any]) -> str | None:
+        """None where these towers have no such layer."""
+        try:
+            return self.of(point)
+        except UserError:
+            return None
+
+    def _composed(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """No more of the config than the towers follow from: the rest may be wrong in a point that is excluded."""
+        groups = catalogue.groups()
+        chosen = {**self._words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}}
+        leaves = {**self._words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}}
+        return tree(chosen).with_leaves({leaf: one for leaf, one in leaves.items() if decides(leaf)})
+
+
+def decides(axis: str) -> bool:
+    """Whether the towers follow from this option, among others."""
+    return axis.split(".")[0] in TOWERS
+
+
+def left_out(error: UserError, point: Mapping[str, Any], varying: Sequence[str]) -> UserError:
+    """The same message; with the exclusion that leaves this point out of a grid of several axes, or of towers."""
+
+    def meant(axis: str) -> bool:
+        return axis in ARM or decides(axis)
+
+    if sum(map(meant, varying)) < 2 and not any(map(decides, varying)):
+        return error
+    here = ",".join(f"{axis}:{as_typed(one)}" for axis, one in point.items() if meant(axis))
+    exclusion = f"'exclude=[{{{here}}}]'"
+    hint = f"{error.hint}; or {exclusion}" if error.hint else exclusion
+    return UserError(error.what, got=error.got, allowed=error.allowed, hint=hint)
+
+
+def _found(entry: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], spelling: Spelling) -> list[Mapping[str, Any]]:
+    """An entry of `exclude` with its layer as the axis names it, once for each pair of towers in which it does."""
+    if "layer" not in entry:
+        return [entry]
+    deciding = {axis: values for axis, values in axes.items() if decides(axis)}
+    found: list[Mapping[str, Any]] = []
+    for towers in expand(deciding):
+        if any(axis in entry and entry[axis] != one for axis, one in towers.items()):
+            continue
+        meant = spelling.perhaps({**towers, "layer": entry["layer"]})
+        found += [
+            {**entry, **towers, "layer": typed}
+            for typed in axes["layer"]
+            if _alike(typed, entry["layer"])
+            or (meant is not None and spelling.perhaps({**towers, "layer": typed}) == meant)
+        ]
+    return found or [entry]
+
+
+def _alike(typed: object, other: object) -> bool:
+    """Also of a layer that a tower has not: ReLU_5 and relu5."""
+    one, two = (str(layer).lower().replace("_", "") for layer in (typed, other))
+    return one == two

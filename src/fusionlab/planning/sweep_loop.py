@@ -1,0 +1,120 @@
+"""A study from its plan to its table: workers are started, watched and ended; then the report is printed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fusionlab.config.build import device
+from fusionlab.errors import one_line, show
+from fusionlab.jobs.job_data import on_gpu
+from fusionlab.planning.grid import Study
+from fusionlab.planning.preflight import look_ahead
+from fusionlab.planning.report_study import make_report, stages
+from fusionlab.study.launchers.local import Local
+from fusionlab.study.ledger import Ledger
+from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
+from fusionlab.study.progress import Progress
+from fusionlab.study.status import Status, Summary
+
+POLL = 0.3  # seconds between two looks at the ledger
+
+
+def conduct(study: Study) -> int:
+    """Work on the study until nothing is left to do here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
+    begun = time.monotonic()
+    device(study.run)
+    look_ahead(study)
+    plan, new = study.plan.write(study.folder)
+    study = replace(study, plan=plan)
+    show(
+        f"{'new' if new else 'continued'} study: {study.folder} "
+        f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
+    )
+    session, threads = uuid.uuid4().hex, study.threads
+    streams = os.path.abspath(Path(study.run["root"]) / STREAMS_FOLDER)
+    launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run["data"]})
+    status = Status(study.folder, session=session, retries=study.run["retries"])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler, or of `timeout`: as Ctrl-C
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and so are we
+        signal.signal(signal.SIGHUP, _hang_up)
+    try:
+        if any(row.state != "published" for row in status.summary().jobs):
+            launcher.start(
+                study.folder,
+                workers(study.run, threads),
+                threads=threads,
+                session=session,
+                retries=study.run["retries"],
+            )
+            _watch(status, launcher)
+    except _Detached:
+        verbs = "\n".join(f"  python -m fusionlab.{verb} {study.folder}" for verb in ("status", "cancel"))
+        with suppress(OSError):  # the terminal is gone, but the output may be a file
+            show(f"the terminal was closed; the workers go on:\n{verbs}", file=sys.stderr)
+        return 128 + signal.SIGHUP
+    except KeyboardInterrupt:
+        launcher.end()
+        show(f"interrupted; this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
+        return 130
+    except BaseException:  # a full disk, say: nobody would look after the workers
+        launcher.end()
+        raise
+    return _close(study, status.summary(), launcher, time.monotonic() - begun)
+
+
+class _Detached(Exception):
+    """The terminal was closed."""
+
+
+def _hang_up(_number: int, _frame: object) -> None:
+    raise _Detached
+
+
+def workers(run: Mapping[str, Any], threads: int) -> int:
+    """Jobs at a time: as asked for; else one per core and thread, on a GPU one."""
+    asked = run["workers"]
+    if asked != "auto":
+        return int(asked)
+    if on_gpu(run):
+        return 1
+    return max(1, len(os.sched_getaffinity(0)) // max(1, threads))
+
+
+def _watch(status: Status, launcher: Local) -> None:
+    with Progress() as progress:
+        while launcher.alive():
+            progress.show(status.summary())
+            time.sleep(POLL)
+        progress.show(status.summary())
+
+
+def _close(study: Study, summary: Summary, launcher: Local, seconds: float) -> int:
+    """One line per failure, the table, the time of each stage, and where the report lies."""
+    bad = [row for row in summary.arms if row.state != "done"]
+    if len(bad) < len(summary.arms):
+        show("\n" + make_report(str(study.folder)))
+        show(f"\ntime: {stages(study.folder)}; this command {seconds:.0f} s")
+        show(f"report: {study.folder / 'report' / 'index.html'}")
+    for row in bad:
+        log = f" (log: {row.log})" if row.log else ""
+        show(one_line(f"{row.state}: {row.name}: {row.reason or 'not begun'}{log}"), file=sys.stderr)
+    for worker, status in launcher.strayed().items():
+        show(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
+    if any(row.state in ("waiting", "running") for row in bad):
+        show(f"this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
+    return 1 if bad else 0
+
+
+def states(study: Study) -> dict[str, str]:
+    """Job -> its state if the study were begun now: what is published already would not run again."""
+    found = Ledger(study.folder, study.plan).states()
+    return {job_id: "published" if state.name == "published" else "to do" for job_id, state in found.items()}

@@ -1,0 +1,1 @@
+"""Video files -> the packed store."""

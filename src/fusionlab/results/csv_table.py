@@ -1,0 +1,98 @@
+"""A table as CSV for programs: plain numbers, percentages with four decimals, whole counts, nothing in
+brackets.
+
+One line per row and, for what was not done, one per arm with its reason and log. A cell that a spreadsheet would take
+for a formula begins with a quote.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from typing import Any
+
+from fusionlab.errors import visible
+from fusionlab.results.load import TOGETHER, Entry
+from fusionlab.results.protocol_warnings import seed_text
+from fusionlab.results.rows import Row
+from fusionlab.results.statistics import sign_flip
+from fusionlab.results.tables import Table, kinds_of
+
+# Spreadsheets begin one with any of these; some skip blanks before it, and take the wide signs of Asia for it.
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def render(table: Table) -> str:
+    paper = table.spec.paper
+    figures = list(paper.figures) if paper else []
+    axes = list(dict.fromkeys(axis for row in table.rows for axis in row.axes))
+    kinds = [TOGETHER, *kinds_of(table.rows)]
+    lines: list[dict[str, Any]] = []
+    for row in table.rows:
+        name = {"method": row.method, "kind": row.kind, **row.axes}
+        printed = {f"paper_{figure}": text for figure, text in (row.paper.figures if row.paper else {}).items()}
+        if row.paper and row.paper.figures:
+            printed["paper_certainty"] = row.paper.certainty
+        if row.done:
+            lines.append({**name, **_numbers(row, kinds), **printed})
+        lines += [{**name, **_undone(entry), **printed} for entry in row.undone]
+    heads = ["method", "kind", *axes, "status", "seeds", "reason", "log", "videos"]
+    for kind in kinds:
+        prefix = "accuracy" if kind == TOGETHER else kind
+        heads += [prefix, *(f"{prefix}_{what}" for what in ("sd", "low", "high", "ceiling"))]
+        heads += [f"{prefix}_{what}" for what in ("gain", "gain_low", "gain_high", "gain_p")]
+    heads += ["layers", "parameters", "trained_parameters", *(f"paper_{figure}" for figure in figures)]
+    heads += ["paper_certainty"] if paper else []
+    heads = list(dict.fromkeys(heads))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([_cell(head) for head in heads])
+    writer.writerows([_cell(line.get(head, "")) for head in heads] for line in lines)
+    return text.getvalue()
+
+
+def _cell(value: object) -> str:
+    """As text, and never a formula.
+
+    >>> [_cell(value) for value in (-0.5, "+1e3", "=1+1", "@a", "-", None)]
+    ['-0.5', '+1e3', "'=1+1", "'@a", "'-", '']
+    """
+    text = "" if value is None else visible(value)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{100 * share + 0.0:.4f}"
+
+
+def _numbers(row: Row, kinds: list[str]) -> dict[str, Any]:
+    line: dict[str, Any] = {"status": "done", "seeds": " ".join(seed_text(seed) for seed in row.seeds)}
+    for kind in kinds:
+        prefix = "accuracy" if kind == TOGETHER else kind
+        share, gain = row.shares.get(kind), row.gains.get(kind)
+        if share:
+            numbers = {"": share.mean, "_sd": share.sd, "_low": share.low, "_high": share.high}
+            line |= {prefix + what: _percent(number) for what, number in numbers.items()}
+            line[f"{prefix}_ceiling"] = "" if share.ceiling is None else str(share.ceiling)
+        if share and kind == TOGETHER:
+            line["videos"] = share.videos
+        if gain:
+            numbers = {"_gain": gain.mean, "_gain_low": gain.low, "_gain_high": gain.high}
+            line |= {prefix + what: _percent(number) for what, number in numbers.items()}
+            p = sign_flip(gain.per_seed)
+            line[f"{prefix}_gain_p"] = "" if p is None else f"{p:.6g}"
+    for name in ("layers", "parameters", "trained_parameters"):
+        number = row.number(name)
+        line[name] = "" if number is None else number
+    return line
+
+
+def _undone(entry: Entry) -> dict[str, Any]:
+    return {
+        "status": entry.status,
+        "seeds": seed_text(entry.seed),
+        "reason": entry.reason,
+        "log": entry.log or "",
+    }

@@ -1,0 +1,1 @@
+"""What an arm is before it is trained: text, JSON, drawing, costs, memory."""

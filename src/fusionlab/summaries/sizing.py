@@ -1,0 +1,145 @@
+"""The arms of a plan in numbers, without data and without weights: all of it runs on the meta device, where there are
+only shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from fusionlab.backbones.tower import Tower
+from fusionlab.config import build
+from fusionlab.study.plan import Arm
+from fusionlab.study.recipes import STREAMS
+from fusionlab.summaries.costs import Costs, measure
+from fusionlab.summaries.reach import reach, unseen
+from fusionlab.training.optimiser import optimiser
+from fusionlab.training.recipe import recipe
+from fusionlab.two_stream.describe import Description, describe
+from fusionlab.two_stream.net import Net
+from fusionlab.two_stream.stream import StreamNet
+
+FLOAT = 4  # bytes: weights, gradients and the optimiser's numbers are float32 in either precision
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes in a training step, on its way forward."""
+
+    frozen: int  # the weights of the towers below
+    weights: int  # the net's own, and where it computes in bfloat16 their copies
+    gradients: int
+    states: int  # the optimiser's
+    pixels: int  # of the batch
+    maps: int  # what the frozen towers hand over
+    towers: int  # the most that these hold while they run, the maps among it
+    net: int  # the most that the net holds on its way forward, the maps and `kept` among it
+    kept: int  # for the way back
+
+    @property
+    def together(self) -> int:
+        """The towers' own layers are gone before the net begins to keep its own."""
+        there = self.frozen + self.weights + self.gradients + self.states + self.pixels
+        return there + max(self.towers, self.net)
+
+
+@dataclass(frozen=True)
+class Sized:
+    """An arm in numbers. `costs` are of a clip as it is tested, `trained` of a batch as it is trained."""
+
+    arm: Arm
+    net: Net
+    towers: Mapping[str, Tower]  # a stream alone has one
+    size: Description
+    costs: Costs
+    trained: Costs
+    batch: int
+    precision: str
+    optimiser: str
+    reach: tuple[int, ...]  # snippets that one prediction sees, of each head
+    unseen: list[int]  # snippets, from 1, that none of them sees
+
+    @property
+    def sampling(self) -> Mapping[str, Any]:
+        return self.arm.config["data"]["sampling"]
+
+    @property
+    def memory(self) -> Memory:
+        learnt = sum(p.numel() for p in self.net.parameters() if p.requires_grad)
+        own = sum(p.numel() for p in self.net.parameters())
+        copies = 2 * learnt if self.precision == "bf16-mixed" else 0
+        return Memory(
+            frozen=FLOAT * sum(layer.parameters for stream in STREAMS for layer in self.costs.of(stream)),
+            weights=FLOAT * own + copies,
+            gradients=FLOAT * learnt,
+            states=FLOAT * learnt * (states(self.block) if learnt else 0),
+            pixels=self.trained.pixels,
+            maps=self.trained.maps,
+            towers=self.trained.towers,
+            net=self.trained.maps + self.trained.forward,
+            kept=self.trained.kept,
+        )
+
+    @property
+    def block(self) -> Mapping[str, Any]:
+        """How it is trained."""
+        optim = self.arm.config["optim"]
+        return optim if self.arm.kind == "stream" else optim["fusion"]
+
+
+class Sizes:
+    """Arms made and measured; towers once for all that share them."""
+
+    def __init__(self) -> None:
+        self._towers: dict[str, Tower] = {}
+
+    def of(self, arm: Arm) -> Sized:
+        config = arm.config
+        sampling, precision = config["data"]["sampling"], config["trainer"]["precision"]
+        if arm.kind == "stream":
+            stream, streams = config["stream"], {config["stream"]: config["tower"]}
+            block, snippets = config["optim"], sampling["stream_snippets"]
+        else:
+            streams, block, snippets = config["backbone"], config["optim"]["fusion"], sampling["snippets"]
+        towers = {
+            stream: self._tower(streams[stream], stream, config["data"]) for stream in STREAMS if stream in streams
+        }
+        with torch.device("meta"):
+            net: Net
+            if arm.kind == "stream":
+                net, below = StreamNet(towers[stream], stream), {}
+            else:
+                net, below = build.net(config, towers["appearance"], towers["motion"]), towers
+            dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
+            pair = (below.get("appearance"), below.get("motion"))
+            trained = measure(net, *pair, clips=block["batch_size"], snippets=snippets, dtype=dtype)
+            costs = trained
+            if snippets != sampling["snippets"]:
+                costs = measure(net, *pair, snippets=sampling["snippets"], dtype=dtype)
+        return Sized(
+            arm, net, towers, describe(net, *pair), costs, trained, block["batch_size"], precision, block["name"],
+            reach(net, sampling["snippets"]), unseen(net, sampling["snippets"]),
+        )  # fmt: skip
+
+    def _tower(self, recipe: Mapping[str, Any], stream: Any, data: Mapping[str, Any]) -> Tower:
+        label = repr((recipe, stream, data))
+        if label not in self._towers:
+            with torch.device("meta"):
+                classes = build.dataset({"data": data}).class_count
+                self._towers[label] = build.tower(recipe, stream, data, classes)
+        return self._towers[label]
+
+
+def states(block: Mapping[str, Any]) -> int:
+    """How many numbers an optimiser keeps for each that it moves: found by one step of its own."""
+    made_of = recipe(block)
+    one = nn.Parameter(torch.zeros(8))
+    one.grad = torch.zeros(8)
+    group = {"params": [one], "lr": made_of.lr, "weight_decay": made_of.weight_decay, **made_of.own}
+    made = optimiser(made_of.name, [group])
+    made.step()
+    return sum(state.shape == one.shape for state in made.state[one].values() if isinstance(state, torch.Tensor))

@@ -1,0 +1,249 @@
+"""Arms on paper: what `summary` prints."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+
+from fusionlab.backbones.taps import walk
+from fusionlab.planning.grid import plan_study
+from fusionlab.study.recipes import STREAMS
+from fusionlab.summaries.costs import Layer, shaped
+from fusionlab.summaries.drawing import draw
+from fusionlab.summaries.paper_sizes import printed
+from fusionlab.summaries.sizing import Sized, Sizes
+from fusionlab.summaries.summary_json import distinct, numbers, time_seen
+from fusionlab.two_stream.fused import FusedNet
+
+NOTES = """\
+MACs are the multiply-adds of convolutions, linear layers and matrix products, and of Fourier transforms
+by formula (1.25 n log₂ n of n real numbers); pooling, norms, ReLU, sums and products are not counted.
+Memory is what the tensors of the way forward hold. kept is what autograd holds of them for the way back:
+inputs and outputs that a gradient needs, each once, and the place of every maximum. What the way back
+adds (gradients of maps), the workspace of convolutions and what an allocator rounds up come on top.
+trained counts the classifier on a descriptor too, which parameters, as in the papers, do not."""
+
+LEGEND = "  thin frames: frozen towers; thick: the arm's own; windows are kernel / stride, maps D×T×H×W of one clip"
+
+# How a test looks at a video (data/views.py).
+TESTED = {
+    "middle": "snippets spread evenly over it, the middle square, mirrored too",
+    "frame": "snippets spread evenly over it, the whole frame, mirrored too",
+    "final": "10 clips at the largest τ, spread evenly over it, the whole frame, mirrored too",
+    "simonyan": "25 clips at the smallest τ, spread evenly over it, four corners and the middle, mirrored too",
+}
+
+Lines = list[str]
+
+
+def describe_arms(words: Sequence[str], *, layers: bool = False, as_json: bool = False) -> str:
+    """The towers and all arms in a table; of the one that was asked for, or with `layers` of each, everything."""
+    sizes = Sizes()
+    study = plan_study(words, verb="summary")
+    arms = [sizes.of(arm) for arm in study.plan.arms]
+    if as_json:
+        return json.dumps(numbers(arms), indent=1, ensure_ascii=False)
+    asked = arms if layers else [one for one in arms if one.arm in study.asked()]
+    told = asked if len(asked) == 1 or layers else []
+    blocks = [*_towers(arms), *_times(arms), *(block for one in told for block in _arm(one)), _overview(arms)]
+    return "\n\n".join("\n".join(block) for block in [*blocks, NOTES.splitlines()])
+
+
+# -- what arms have in common
+
+
+def _towers(arms: Sequence[Sized]) -> list[Lines]:
+    """Each tower once, from its own stream's arm: its layers for one frame, and the taps behind them."""
+    alone = {id(tower): one for one in arms if one.arm.kind == "stream" for tower in one.towers.values()}
+    return [_tower(stream, alone[id(tower)]) for stream, tower in distinct(arms)]
+
+
+def _tower(stream: str, one: Sized) -> Lines:
+    tower, costs = one.towers[stream], one.costs
+    places = walk({name: tower.get_submodule(name) for name in tower.names}, tower.in_channels, tower.size)
+    taps: dict[str, Lines] = {}
+    for name, tap in tower.taps.items():
+        taps.setdefault(tap.after, []).append(name)
+    rows = []
+    for layers in _folded(costs.of("tower")):
+        place, first = places[layers[0].name], layers[0]
+        names = [tap for layer in layers for tap in taps.get(layer.name, ())]
+        rows.append(
+            (_names(layers), first.kind, shaped((place.channels, place.side, place.side)), str(place.stride),
+             str(place.field), f"{_parameters(layers):,}", f"{_macs(layers) // costs.snippets:,}", " ".join(names))
+        )  # fmt: skip
+    shape = shaped((tower.in_channels, tower.size, tower.size))
+    title = f"{stream}: {type(tower).__name__} for frames of {shape} and {tower.classes} classes: "
+    title += f"{one.size.parameters:,} parameters, {costs.macs // costs.snippets:,} MACs a frame"
+    heads = ("layer", "", "D×H×W", "stride", "field", "parameters", "MACs", "taps")
+    return [title, *_table(heads, rows, left=(0, 1, 7))]
+
+
+def _times(arms: Sequence[Sized]) -> list[Lines]:
+    """How clips are cut; once for all that are cut alike."""
+    found: dict[str, Lines] = {}
+    for one in arms:
+        if one.arm.kind == "stream":
+            continue
+        seen = time_seen(one)
+        t, length = seen["snippets"], seen["fields"]
+        tau, spans, reads = (_between(seen[name]) for name in ("stride", "span_fields", "read_fields"))
+        window = f"t − {length // 2} … t + {length - length // 2 - 1}"
+        found[repr(one.arm.config["data"]["sampling"])] = [
+            f"time: T = {t} snippets, τ = {tau} frames apart, L = {length} fields of flow for each: {window}",
+            f"  in training a clip spans (T − 1) τ + L = {spans} fields and reads {reads}; T · L = {t * length}",
+            f"  in testing {seen['views']} views a video: {TESTED[seen['test']]}",
+            "  in a video that is too short τ shrinks",
+        ]
+    return list(found.values())
+
+
+def _overview(arms: Sequence[Sized]) -> Lines:
+    rows = [
+        (str(one.size.layers), f"{one.size.parameters:,}", f"{one.size.trained_parameters:,}", f"{one.costs.macs:,}",
+         _mebi(one.memory.together), one.arm.name)
+        for one in arms
+    ]  # fmt: skip
+    return _table(("layers", "parameters", "trained", "MACs a clip", "MiB", "arm"), rows, left=(5,))
+
+
+# -- one arm
+
+
+def _arm(one: Sized) -> list[Lines]:
+    towers = one.towers if one.arm.kind != "stream" else {}
+    drawing = draw(one.net, one.costs, **towers).splitlines()
+    return [[one.arm.name, *_sizes(one), *_seen(one)], [*drawing, "", LEGEND], _layers(one), _memory(one)]
+
+
+def _sizes(one: Sized) -> Iterator[str]:
+    size = one.size
+    apart = f" and {size.svm_parameters:,} of its classifier" if size.svm_parameters else ""
+    yield f"  {size.layers} weighted layers, {one.costs.macs:,} MACs a clip"
+    yield f"  {size.parameters:,} parameters{apart}, {size.trained_parameters:,} of them trained"
+    for row in printed(one):
+        yield f"  printed: {row.figure} in {' and '.join(row.places)}; ours is {row.deviation:+.2f} % off"
+        yield from (f"    {remark}" for remark in row.remarks)
+
+
+def _seen(one: Sized) -> Iterator[str]:
+    """How far a prediction of each head sees in time, and what none of them sees."""
+    heads = zip(one.costs.predictions, one.reach, time_seen(one)["reach_fields"], strict=True)
+    for place, (steps, snippets, fields) in enumerate(heads):
+        whose = "" if len(one.reach) == 1 else ("of the fused tower ", f"of the {_other(one)} tower ")[place]
+        many = (
+            f"each of its {steps} predictions {whose}(their scores are averaged)"
+            if steps > 1
+            else f"its prediction {whose}"
+        )
+        far = f"{snippets} snippets: {snippets - 1} τ + L =" if snippets > 1 else "1 snippet: L ="
+        most = "at most " if steps > 1 and snippets > 1 else ""
+        yield f"  {many.rstrip()} sees {most}{far} {_between(fields)} fields"
+    if one.unseen:
+        yield f"  no prediction of the fused tower sees snippet {', '.join(map(str, one.unseen))}, counted from 1"
+
+
+def _layers(one: Sized) -> Lines:
+    """By parts, from below."""
+    rows: list[Sequence[str]] = []
+    for part in one.costs.parts:
+        layers, kept = one.costs.of(part), {layer.name: layer.kept for layer in one.trained.of(part)}
+        groups = _folded(layers)
+        shown = [
+            (_title(one, part), "", "", layers),
+            *((f"  {_names(g)}", g[0].kind, shaped(g[0].shape), g) for g in groups),
+        ]
+        for name, kind, shape, group in shown:
+            held = sum(kept[layer.name] for layer in group)
+            counts = (f"{_parameters(group):,}", f"{_macs(group):,}", "–" if part in STREAMS else _mebi(held))
+            rows.append((name, kind, shape, *counts))
+    total = (f"{one.costs.parameters:,}", f"{one.costs.macs:,}", _mebi(one.trained.kept))
+    heads = ("layer", "", "D×T×H×W", "parameters", "MACs a clip", "kept MiB")
+    return _table(heads, [*rows, ("together", "", "", *total)], left=(0, 1))
+
+
+def _title(one: Sized, part: str) -> str:
+    if part in STREAMS:
+        return f"{part} tower, frozen"
+    if part == "beside" and isinstance(one.net, FusedNet):
+        return f"{_other(one)} tower, " + ("kept" if one.net.two_losses else "up to the last fusion")
+    titles = {
+        "tower": f"{one.arm.config.get('stream')} tower",
+        "above": "above the fusion",
+        "temporal": "temporal head",
+        "svm": "classifier of the descriptor",
+    }
+    return titles.get(part, part)
+
+
+def _other(one: Sized) -> str:
+    """The tower that does not go on above the fusion, or that is kept beside."""
+    return "motion" if getattr(one.net, "into", "appearance") == "appearance" else "appearance"
+
+
+def _memory(one: Sized) -> Lines:
+    """Of a training step."""
+    memory, step = one.memory, "training" if one.size.trained_parameters else "validation"
+    bf16 = one.precision == "bf16-mixed"
+    rows = [
+        ("weights of the frozen towers", memory.frozen),
+        ("the net's own weights" + (", and copies in bfloat16" if bf16 else ""), memory.weights),
+        ("their gradients", memory.gradients),
+        (f"what {one.block['name']} keeps of them", memory.states),
+        ("pixels", memory.pixels),
+        ("maps that the towers hand over to the net", memory.maps),
+        ("the most while the towers run, the maps among it", memory.towers),
+        ("kept for the way back", memory.kept),
+        ("the most while the net runs forward, the maps and what is kept among it", memory.net),
+    ]
+    told = [("  " + name, _mebi(size)) for name, size in rows if size]
+    title = f"memory of a {step} step, in MiB: {one.batch} clips of T = {one.trained.snippets}, computed in "
+    together = ("  together, with the larger of what the towers and the net need", _mebi(memory.together))
+    return [title + ("bfloat16" if bf16 else "float32"), *_table((), [*told, together], left=(0,))]
+
+
+# -- rows and numbers
+
+
+def _folded(layers: Iterable[Layer]) -> list[list[Layer]]:
+    """Each layer with those behind it that change numbers and no shape."""
+    groups: list[list[Layer]] = []
+    for layer in layers:
+        if layer.elementwise and groups:
+            groups[-1].append(layer)
+        else:
+            groups.append([layer])
+    return groups
+
+
+def _names(layers: Sequence[Layer]) -> str:
+    return " ".join(layer.name or layer.part for layer in layers)
+
+
+def _parameters(layers: Iterable[Layer]) -> int:
+    return sum(layer.parameters for layer in layers)
+
+
+def _macs(layers: Iterable[Layer]) -> int:
+    return sum(layer.macs for layer in layers)
+
+
+def _between(numbers: Sequence[int]) -> str:
+    """7, or 7 … 12."""
+    return " … ".join(str(number) for number in dict.fromkeys(numbers))
+
+
+def _mebi(size: int) -> str:
+    return f"{size / 2**20:,.1f}"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> Lines:
+    """Columns two spaces apart; those in `left` begin where they begin, the others end where they end."""
+    lines = [heads, *rows] if heads else rows
+    widths = [max(len(row[n]) for row in lines) for n in range(len(lines[0]))]
+    return [
+        "  ".join(
+            f"{one:<{w}}" if n in left else f"{one:>{w}}" for n, (one, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in lines
+    ]

@@ -1,0 +1,160 @@
+"""What every tower must do: `check(factory)` raises an AssertionError that says what does not hold."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab.backbones.initialise import initialise
+from fusionlab.backbones.inlets import inlets
+from fusionlab.backbones.time_folding import folded
+from fusionlab.backbones.tower import Tower
+
+TowerFactory = Callable[[int, int], Tower]  # (in_channels, classes) -> the tower
+CHANNELS, CLASSES, FRAMES = 4, 7, 2
+
+
+def check(factory: TowerFactory) -> None:
+    """All of it, on one tower: large ones take seconds to draw."""
+    made = tower(factory)
+    for one in (
+        taps_are_as_announced,
+        cut_and_joined,
+        frames_apart,
+        goes_no_further,
+        takes_bytes,
+        larger_frames,
+        gradients,
+        inlets_are_what_reads,
+        pixels_are_part_of_the_weights,
+        drawn_from_seed_alone,
+    ):
+        one(made)
+
+
+def tower(factory: TowerFactory) -> Tower:
+    """In evaluation mode: batch statistics and dropout tie frames together."""
+    made = factory(CHANNELS, CLASSES)
+    initialise(made, seed=0)
+    return made.eval()
+
+
+def clips(made: Tower, clips: int = 2, larger: int = 0) -> Tensor:
+    side = made.size + larger
+    return torch.randn(clips, CHANNELS, FRAMES, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def close(one: Tensor, other: Tensor) -> bool:
+    """Up to rounding, which is in proportion to the largest: what was just drawn may leave large numbers."""
+    return torch.allclose(one, other, rtol=0, atol=1e-5 * max(1.0, float(other.abs().max())))
+
+
+@torch.no_grad()
+def taps_are_as_announced(made: Tower) -> None:
+    """Channels, places, rank and rectification of every tap."""
+    for name, x in made.collect(clips(made), made.taps).items():
+        tap = made.taps[name]
+        assert x.shape == (2, tap.channels, FRAMES, tap.side, tap.side), f"{name} gave {tuple(x.shape)}, not {tap}"
+        assert not tap.rectified or x.min() >= 0, f"{name} is announced as rectified"
+        assert tap.spatial or tap.side == 1, f"{name} has places"
+    logits = made(clips(made))
+    assert logits.shape == (2, CLASSES, FRAMES, 1, 1) and made.classes == CLASSES
+
+
+@torch.no_grad()
+def cut_and_joined(made: Tower) -> None:
+    """Taken out at a tap and put in again, a map ends in the same logits."""
+    x = clips(made)
+    whole = made(x)
+    for name, at in made.collect(x, made.taps).items():
+        if name != made.names[-1]:  # behind the softmax there is nothing
+            assert close(made.forward_from(at, after=name), whole), f"cut at {name}"
+    assert close(made.forward_from(x, after="input"), whole)
+
+
+@torch.no_grad()
+def frames_apart(made: Tower) -> None:
+    """A tower sees each frame alone: a clip of T is T clips of one."""
+    x = clips(made)
+    alone = torch.cat([made(x[:, :, t : t + 1]) for t in range(FRAMES)], dim=2)
+    assert close(made(x), alone)
+
+
+@torch.no_grad()
+def goes_no_further(made: Tower) -> None:
+    """Nothing behind the last tap asked for is run."""
+    ran: list[nn.Module] = []
+    hooks = [layer.register_forward_hook(lambda layer, *_: ran.append(layer)) for layer in made.children()]
+    first = next(iter(made.taps))
+    made.collect(clips(made), (first,))
+    for hook in hooks:
+        hook.remove()
+    assert ran == [made.get_submodule(name) for name in made.below((first,))], f"for {first} ran {ran}"
+
+
+@torch.no_grad()
+def takes_bytes(made: Tower) -> None:
+    """Bytes are normalised by the tower itself, and floating point numbers pass."""
+    x = torch.randint(0, 256, clips(made).shape, generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    assert made.normalise(x).is_floating_point()
+    assert close(made(x), made(made.normalise(x)))
+
+
+@torch.no_grad()
+def larger_frames(made: Tower) -> None:
+    """A larger frame gives a map of predictions, one more for each stride of the last map."""
+    stride = max(tap.stride for tap in made.taps.values())
+    y = made(clips(made, clips=1, larger=2 * stride))
+    assert y.shape == (1, CLASSES, FRAMES, 3, 3), f"frames larger by 2 × {stride} gave {tuple(y.shape)}"
+
+
+def gradients(made: Tower) -> None:
+    """They reach the clips, and every parameter that learns."""
+    x = clips(made).requires_grad_()
+    made(x).square().sum().backward()
+    assert x.grad is not None and bool(x.grad.any()), "no gradient reaches the input"
+    without = [name for name, own in made.named_parameters() if own.requires_grad and own.grad is None]
+    assert not without, f"no gradient reaches {without}"
+    made.zero_grad(set_to_none=True)
+
+
+@torch.no_grad()
+def inlets_are_what_reads(made: Tower) -> None:
+    """The convolutions that `inlets` names read the whole input of their layer; with none, any number passes."""
+    x = made.normalise(folded(clips(made)))
+    for name in made.names:
+        layer = made.get_submodule(name)
+        found = inlets(layer)
+        for inlet in found or ():
+            conv = layer.get_submodule(inlet)
+            assert isinstance(conv, nn.Conv2d) and conv.in_channels == x.shape[1], f"{name} does not read by {inlet}"
+        if found == ():
+            assert layer(torch.cat([x, x], dim=1)).shape[1] == 2 * x.shape[1], f"{name} counts its channels"
+        x = layer(x)
+
+
+@torch.no_grad()
+def pixels_are_part_of_the_weights(made: Tower) -> None:
+    """`mean` and `scale` are saved and loaded; weights from before that are those of the tower's own pixels."""
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    x = torch.full(clips(made).shape, 140, dtype=torch.uint8)
+    made.set_pixels([130.0 + channel for channel in range(CHANNELS)], 2.0)
+    assert made.normalise(x)[0, :, 0, 0, 0].tolist() == [(10 - channel) / 2 for channel in range(CHANNELS)]
+    made.load_state_dict({name: value for name, value in before.items() if name not in ("mean", "scale")})
+    assert made.normalise(x)[0, 0, 0, 0, 0] == 5, "weights without pixels changed the tower's"
+    made.load_state_dict(before)
+    assert torch.equal(made.mean, before["mean"]) and torch.equal(made.scale, before["scale"])
+
+
+@torch.no_grad()
+def drawn_from_seed_alone(made: Tower) -> None:
+    """Whatever was there before, drawing leaves the same parameters and the same statistics."""
+    drawn = []
+    for before in (3, 5):
+        for name, value in made.state_dict().items():
+            if name not in ("mean", "scale"):
+                value.fill_(before)
+        initialise(made, seed=0)
+        drawn.append({name: value.clone() for name, value in made.state_dict().items()})
+    for name, value in drawn[0].items():
+        assert torch.equal(value, drawn[1][name]), f"{name} is not a function of the seed"

@@ -1,0 +1,145 @@
+"""`bench`: which rows, which verdicts, which table. What the figures are, no test says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from terminal import Done
+
+from fusionlab.__main__ import verbs
+from fusionlab.benchmarks import measure, start_rows
+from fusionlab.benchmarks.row import Row
+
+Say = Callable[..., Done]
+ROWS = {
+    "start": [Row("quick", 0.123, "s", 0.2)],
+    "brush": [Row("drawn", 1.4, "×", 1.25, (1.3, 1.5))],
+    "video": [Row("a clip", 0.25, "×", 1 / 3, (0.24, 0.26))],
+    "training": [Row("shared", 0.5, "×")],
+    "networks": [Row("fused", 1.04, "×", 1.03, (1.02, 1.06)), Row("compiled", None, "×", missing="no C++ compiler")],
+    "gpu": [Row("on a GPU", None, "×", missing="there is none here")],
+}
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Rows that are there already; which parts were asked for them."""
+    asked: list[str] = []
+
+    class Part:
+        def __init__(self, name: str) -> None:
+            self.name = name.removeprefix("fusionlab.benchmarks.").removesuffix("_rows")
+
+        def rows(self) -> Iterator[Row]:
+            asked.append(self.name)
+            yield from ROWS[self.name]
+
+    monkeypatch.setattr(measure, "import_module", Part)
+    return asked
+
+
+def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
+    done = say("bench")
+    assert (done.status, done.err, quick) == (1, "", list(measure.PARTS)), "one figure is beyond"
+    assert done.out.startswith("`python -m fusionlab.bench`, 20")
+    assert done.out.split("\n")[2:12] == [
+        "| what | figure | 95 % | at most | |",
+        "|---|---:|---:|---:|---|",
+        "| quick | 0.12 s |  | 0.2 s |  |",
+        "| drawn | 1.40 × | 1.300 … 1.500 | 1.25 × | beyond |",
+        "| a clip | 0.25 × | 0.240 … 0.260 | 0.333333 × |  |",
+        "| shared | 0.50 × |  |  |  |",
+        "| fused | 1.04 × | 1.020 … 1.060 | 1.03 × | undecided |",
+        "| compiled |  |  |  | not measured: no C++ compiler |",
+        "| on a GPU |  |  |  | not measured: there is none here |",
+        "",
+    ]
+    assert "in turns" in done.out
+
+
+def test_some_parts_in_their_order_and_a_file(say: Say, quick: list[str], tmp_path: Path) -> None:
+    done = say("bench", "rows=training,start", "out=new/today.md")
+    assert (done.status, quick) == (0, ["start", "training"])
+    assert (tmp_path / "new" / "today.md").read_text(encoding="utf-8") == done.out
+    assert "`python -m fusionlab.bench rows=training,start out=new/today.md`" in done.out
+    assert "in turns" not in done.out, "no row has an interval"
+
+
+def test_one_that_is_beyond_is_marked_and_counts(say: Say, quick: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ROWS, "training", [Row("slow", 0.9, "×", 0.6), Row("quick", 0.5, "×", 0.6)])
+    done = say("bench", "rows=training")
+    assert done.status == 1
+    assert "| slow | 0.90 × |  | 0.6 × | beyond |\n| quick | 0.50 × |  | 0.6 × |  |\n" in done.out
+
+
+@pytest.mark.parametrize(
+    ("row", "verdict"),
+    [
+        (Row("", 1.03, "×", 1.03), ""),
+        (Row("", 1.031, "×", 1.03), "beyond"),
+        (Row("", 9.9, "×"), ""),
+        (Row("", 9.9, "×", None, (9.8, 10.0)), ""),
+        (Row("", 1.02, "×", 1.03, (1.01, 1.03)), ""),
+        (Row("", 1.02, "×", 1.03, (1.01, 1.04)), "undecided"),
+        (Row("", 1.05, "×", 1.03, (1.03, 1.07)), "undecided"),
+        (Row("", 1.05, "×", 1.03, (1.031, 1.07)), "beyond"),
+        (Row("", None, "×", 1.03, missing="no triton"), "not measured: no triton"),
+    ],
+)
+def test_the_interval_decides(row: Row, verdict: str) -> None:
+    assert row.verdict == verdict
+    assert row.within == (verdict != "beyond")
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["rows=network"], ["unknown part of the bench", "start, brush, video, training, networks, gpu"]),
+        (["rows=,"], ["no part of the bench is named", "rows=networks"]),
+        (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
+        (["rows=start", "rows=training"], ["given twice", "rows=start rows=training"]),
+        (["rows="], ["needs a value", "rows=networks"]),
+        (["out"], ["needs a value", "out=experiments/bench/today.md"]),
+        (["out=."], ["this is a folder", "out=today.md"]),
+        (["networks"], ["unknown option of bench", "networks"]),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_answered_before_anything_is_measured(
+    say: Say, quick: list[str], words: list[str], parts: list[str]
+) -> None:
+    done = say("bench", *words)
+    assert (done.status, done.out, quick) == (2, "", [])
+    assert not [part for part in parts if part not in done.err], done.err
+
+
+def test_the_verbs_are_those_that_there_are() -> None:
+    assert start_rows.verbs() == list(verbs())
+
+
+@pytest.mark.slow
+def test_the_parts_that_need_no_network(say: Say) -> None:
+    """Measured for real: the figures are this machine's, and above zero where they are no difference."""
+    done = say("bench", "rows=start,training")
+    assert done.status in (0, 1)
+    rows = [line.split("|")[1:-1] for line in done.out.splitlines() if line.startswith("|")][2:]
+    assert [row[0].split()[0] for row in rows] == ["`import", "`--help`", "making", "reading", "6"]
+    assert all(float(row[1].split()[0]) > 0 for row in rows[1:])
+
+
+@pytest.mark.slow
+def test_videos_are_measured_without_real_clips_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fusionlab.benchmarks import video_rows
+
+    monkeypatch.delenv(video_rows.CLIPS, raising=False)
+    monkeypatch.setattr(video_rows, "SECONDS", 0.01)
+    monkeypatch.setattr(video_rows, "MANY", 20)
+    rows = list(video_rows.rows())
+    assert {row.what.partition(":")[0].split(",")[0] for row in rows} >= {
+        "extraction",
+        "reading a clip",
+        "bytes a field",
+    }
+    assert all(row.figure is not None and row.figure > 0 for row in rows if not row.missing)
+    assert all("brush at 320×240" in row.what or "memory" in row.what or "first look" in row.what for row in rows)

@@ -1,0 +1,66 @@
+"""Signatures of grids as they were when the first records were made. A change here disowns every record.
+
+Knobs that were born since stand at their neutral values in them. `golden_signatures.json` was written before there was
+any such knob, and of the first version of brush's drawing.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fusionlab.planning.grid import plan_study
+from fusionlab.records.record import find_records, read_record
+from fusionlab.records.signature import signature
+from fusionlab.study.plan import Plan
+
+GOLDEN: dict[str, dict[str, Any]] = json.loads(
+    Path(__file__).with_name("golden_signatures.json").read_text(encoding="utf-8")
+)
+RECORDS = Path(__file__).parents[2] / "experiments" / "how" / "records"
+
+
+def signatures(plan: Plan) -> dict[str, str]:
+    """Arm -> its signature. A bilinear arm's classifier is the paper's SVM since; it was a softmax."""
+    found = {}
+    for arm in plan.arms:
+        config = arm.config
+        if "classifier" in config.get("fusion", {}):
+            config = {**config, "fusion": {**config["fusion"], "classifier": "softmax"}}
+        found[arm.name] = signature(config)
+    return found
+
+
+@pytest.fixture
+def as_drawn_first(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The word that says so, and a brush that takes it."""
+    monkeypatch.setattr("fusionlab.data.brush.brush.VERSION", 1)
+    return "data.dataset.version=1"
+
+
+@pytest.mark.parametrize("line", GOLDEN)
+def test_an_old_grid_has_its_old_signatures(line: str, as_drawn_first: str) -> None:
+    plan = plan_study([*line.split(), as_drawn_first]).plan
+    assert signatures(plan) == GOLDEN[line]["arms"]
+    assert [job.id for job in plan.jobs] == GOLDEN[line]["jobs"]
+
+
+def test_the_record_of_an_arm_is_that_of_the_same_line_today() -> None:
+    """Those of the first experiment, as it was last run."""
+    today = {arm.name: arm.signature for arm in plan_study(["experiment=how"]).plan.arms}
+    kept = {record["name"]: record for record in map(read_record, find_records(RECORDS))}
+    assert set(kept) == set(today)
+    assert {name: record["signature"] for name, record in kept.items()} == today
+    assert {name: signature(record["config"]) for name, record in kept.items()} == today
+
+
+def test_bilinear_with_an_svm_is_another_arm(as_drawn_first: str) -> None:
+    (old,) = (name for name in GOLDEN["fusion=bilinear"]["arms"] if "bilinear" in name)
+    plain, soft = (
+        plan_study(["fusion=bilinear", as_drawn_first, *more]).plan for more in ([], ["fusion.classifier=softmax"])
+    )
+    assert soft.arm(old).signature == GOLDEN["fusion=bilinear"]["arms"][old]
+    assert plain.arm(old).signature != soft.arm(old).signature

@@ -1,0 +1,124 @@
+"""A terminal for tests: commands run in a working directory, and what they leave there."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fusionlab.cli import run
+
+LINE = ("fusion=conv,sum", "layer=relu5")  # the line that the README begins with
+FAST = "debug=fast"
+WAIT = 300  # seconds; a command here takes less than a minute, also on a machine that does other things
+NOT_REPRODUCED = ("circumstances", "log")
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def table(self) -> str:
+        """What is printed between the lines that name the study and the time."""
+        return self.out.partition("\n")[2].partition("\ntime:")[0].strip()
+
+
+def typed(verb: str, words: Sequence[str]) -> int:
+    """The exit code of a verb, in this process."""
+    module = importlib.import_module(f"fusionlab.{verb}")
+    try:
+        run(module.main, module.__doc__, argv=list(words))
+    except SystemExit as end:
+        return int(end.code or 0)
+    raise AssertionError("a verb leaves the process")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A working directory, and the folder of the data."""
+
+    home: Path
+    data: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self, verb: str, *words: str, **variables: str) -> subprocess.Popen[str]:
+        self.home.mkdir(parents=True, exist_ok=True)
+        inherited = {name: value for name, value in os.environ.items() if name != "FUSIONLAB_CRASH_AT"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"fusionlab.{verb}", *words],
+            cwd=self.home,
+            env={**inherited, "FUSIONLAB_DATA": str(self.data), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=_interruptible,
+        )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """End what a test that failed has left running."""
+        for process in self.started:
+            if process.poll() is None:
+                process.terminate()
+                process.communicate(timeout=WAIT)
+
+    def run(self, verb: str, *words: str, **variables: str) -> Done:
+        return ended(self.start(verb, *words, **variables))
+
+    @property
+    def study(self) -> Path:
+        """The one study that there is."""
+        (plan,) = (self.home / "runs").glob("*/plan.json")
+        return plan.parent
+
+    def records(self) -> dict[str, Any]:
+        """Arm -> all that is reproducible of what it left: its record, its predictions."""
+        found: dict[str, Any] = {}
+        for place in (self.home / "runs").rglob("published/*/run.json"):
+            record = json.loads(place.read_text(encoding="utf-8"))
+            kept = {name: value for name, value in record.items() if name not in NOT_REPRODUCED}
+            predictions = place.with_name("predictions.csv")
+            text = predictions.read_text(encoding="utf-8") if predictions.is_file() else None
+            assert found.setdefault(record["name"], (kept, text)) == (kept, text), "one arm, one result"
+        return found
+
+
+def _interruptible() -> None:
+    """As in a terminal. What a script starts in the background ignores Ctrl-C, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def ended(process: subprocess.Popen[str]) -> Done:
+    try:
+        out, err = process.communicate(timeout=WAIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        out, err = process.communicate()
+        raise AssertionError(f"it goes on for ever\n{out}\n{err}") from None
+    return Done(process.returncode, out, err)
+
+
+def processes_of(folder: Path) -> list[int]:
+    """The processes whose command line names a folder."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = place.read_bytes()
+        except OSError:  # it has just ended
+            continue
+        if os.fsencode(folder) in line:
+            found.append(int(place.parent.name))
+    return found

@@ -1,0 +1,130 @@
+"""The levels of the package: what lies where, and what each may import, of fusionlab and of third parties.
+
+Imports go down only. On one level none imports a neighbour, but where `beside` says so; what imports level 0 alone
+is on level 1.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tree import PACKAGE
+
+TORCH = ("numpy", "torch")
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package, or one module of the top level; `commands` stands for every command."""
+
+    level: int
+    name: str
+    holds: str
+    third: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+
+
+PACKAGES = (
+    Package(7, "commands", "one small file each: what a person types", (*TORCH, "pandas")),
+    Package(6, "summaries", "what an arm is before it is trained: text, JSON, drawing, costs, memory", TORCH),
+    Package(5, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
+    Package(5, "benchmarks", "what the project promises to reach, measured", (*TORCH, "decord")),
+    Package(5, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
+    Package(4, "cli", "flags, help, errors as they are shown"),
+    Package(4, "jobs", "what runs inside a job: data, stages, records, loggers", ("torch", "wandb")),
+    Package(
+        3,
+        "config",
+        "options → one tree → typed configs; parts built from them",
+        ("hydra", "omegaconf", "torch", "yaml"),
+    ),
+    Package(3, "training", "cohorts of arms, checkpoints, evaluation", (*TORCH, "pytorch_lightning")),
+    Package(3, "preparation", "video files → packed store; disk space", ("numpy", "tqdm")),
+    Package(2, "two_stream", "networks made of towers, fusions and heads", TORCH),
+    Package(2, "data", "data sets, lists, sampling, crops, loaders; brush", (*TORCH, "pytorch_lightning", "tqdm")),
+    Package(2, "testing", "the contract of a part: fusion, temporal head, tower", (*TORCH, "pytest", "yaml")),
+    Package(1, "results", "records → statistics, tables, plots, page", ("numpy", "pandas")),
+    Package(1, "study", "plan, ledger, attempts, workers, launchers", ("tqdm",)),
+    Package(1, "temporal", "temporal heads", TORCH, beside=("backbones", "fusion")),
+    Package(1, "fusion", "fusions", TORCH, beside=("backbones",)),
+    Package(1, "backbones", "towers, their taps, their first weights", (*TORCH, "safetensors", "torchvision")),
+    Package(
+        1,
+        "video",
+        "decoding, optical flow, the packed store",
+        ("av", "cramjam", "cv2", "decord", "lz4", "numpy", "torch", "torchvision"),
+    ),
+    Package(0, "records", "what an arm leaves behind; draws, signatures, atomic files", beside=("errors",)),
+    Package(0, "errors", "errors that teach"),
+)
+BY_NAME = {own.name: own for own in PACKAGES}
+# Read by everybody, imports nothing: the version.
+TOP = "fusionlab"
+# Lists the commands; belongs to their level.
+LISTING = "__main__"
+
+
+def package_of(file: Path) -> Package:
+    """The own of a module's file; a file at the top that is no package of its own is a command."""
+    first = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if first in BY_NAME and first != "commands":
+        return BY_NAME[first]
+    if file.parent != PACKAGE:
+        raise LookupError(f"{first}/ is on no level; give it a row in tests/house/levels.py")
+    return BY_NAME["commands"]
+
+
+def imported(source: str, package: str) -> Iterator[tuple[int, str]]:
+    """(line, dotted name) of each import, those inside functions and under TYPE_CHECKING too."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                start = ".".join([*above, *filter(None, [node.module])])
+            # `from fusionlab import errors` imports a module: the name counts, not the package alone.
+            if start == TOP:
+                yield from ((node.lineno, f"{TOP}.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, start
+
+
+def breaches(source: str, own: Package, package: str) -> list[str]:
+    """What a source of this package imports and may not."""
+    return [
+        f"line {line}: {own.name} (level {own.level}) may not import {name}"
+        for line, name in imported(source, package)
+        if not allowed(name, own)
+    ]
+
+
+def allowed(name: str, own: Package) -> bool:
+    top, _, rest = name.partition(".")
+    if top != TOP:
+        return top in sys.stdlib_module_names or top in own.third
+    first = rest.partition(".")[0]
+    if first in ("", "__version__", own.name):
+        return True
+    other = BY_NAME.get(first)
+    if other is None:  # a command
+        return False
+    return other.level <= own.level - 1 or other.name in own.beside
+
+
+def drawn() -> str:
+    """The table as Markdown."""
+    lines = [
+        "| level | package | holds | imports | third parties |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for own in PACKAGES:
+        below = "none" if own.level == 0 else "level 0" if own.level - 1 == 0 else f"levels 0–{own.level - 1}"
+        house = ", ".join([*([below] if below != "none" or not own.beside else []), *own.beside])
+        lines.append(f"| {own.level} | {own.name} | {own.holds} | {house} | {', '.join(own.third) or '—'} |")
+    return "\n".join(lines)

@@ -1,0 +1,65 @@
+"""How many processes read ahead of a job, where nobody says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from fusionlab.config.compose import tree
+from fusionlab.config.instantiate import part
+from fusionlab.jobs import job_data
+from fusionlab.jobs.job_data import LOADERS_MOST, Data, loaders
+from fusionlab.video.codecs import JPEG, LZ4
+from fusionlab.video.store import Coding
+
+CODED, RAW = Coding(JPEG, LZ4), Coding()
+
+
+def run(loaders: Any = "auto", device: str = "cuda", workers: Any = "auto") -> dict[str, Any]:
+    return {"loaders": loaders, "device": device, "workers": workers}
+
+
+@pytest.fixture(autouse=True)
+def _sixteen_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_data.os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setattr(job_data.shutil, "disk_usage", lambda _: SimpleNamespace(free=2**40))
+
+
+@pytest.mark.parametrize("coding", [CODED, RAW])
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_is_asked_for_is_done(device: str, coding: Coding) -> None:
+    assert [loaders(run(asked, device), coding) for asked in (0, 1, 20)] == [0, 1, 20]
+
+
+def test_on_a_gpu_its_share_of_the_cores_decodes() -> None:
+    assert loaders(run(), CODED) == LOADERS_MOST
+    assert loaders(run(workers=4), CODED) == 3
+    assert loaders(run(workers=16), CODED) == loaders(run(workers=40), CODED) == 0
+
+
+def test_nothing_is_read_ahead_where_that_would_not_help() -> None:
+    assert loaders(run(device="cpu"), CODED) == 0
+    assert loaders(run(), RAW) == 0
+
+
+def test_a_study_from_before_there_was_the_option_has_the_default() -> None:
+    old = run()
+    del old["loaders"]
+    assert loaders(old, CODED) == LOADERS_MOST
+
+
+def test_no_more_than_fit_into_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_data.shutil, "disk_usage", lambda _: SimpleNamespace(free=64 * 2**20))
+    assert loaders(run(), CODED) == 0 and loaders(run(3), CODED) == 3
+    monkeypatch.setattr(job_data.shutil, "disk_usage", lambda _: SimpleNamespace(free=5 * 2**30))
+    assert [loaders(run(workers=jobs), CODED) for jobs in (1, 2)] == [5, 2]
+
+
+def test_a_job_reads_by_as_many(tmp_path: Path) -> None:
+    config = tree({"data": "brush"}).with_leaves({})
+    for asked in (0, 2):
+        there = Data(part(config["data"]["dataset"], "data"), tmp_path, run(asked))
+        assert there.module(config, streams="both", snippets=3, batch_size=4).workers == asked

@@ -1,0 +1,54 @@
+import itertools
+
+import pytest
+
+from fusionlab.errors import UserError
+from fusionlab.planning.axes import expand
+
+AXES = {"fusion": ["sum", "conv"], "layer": ["relu5", "fc8"], "seed": [0, 1]}
+
+
+def test_row_major_order():
+    assert [tuple(point.values()) for point in expand(AXES)] == list(itertools.product(*AXES.values()))
+    assert all(list(point) == list(AXES) for point in expand(AXES))
+    assert expand({}) == [{}]
+
+
+def test_an_exclude_takes_what_matches_in_all_its_leaves():
+    kept = expand(AXES, [{"fusion": "sum", "layer": "fc8"}, {"seed": 1, "fusion": "conv"}])
+    assert [tuple(point.values()) for point in kept] == [
+        ("sum", "relu5", 0),
+        ("sum", "relu5", 1),
+        ("conv", "relu5", 0),
+        ("conv", "fc8", 0),
+    ]
+
+
+def test_nested_excludes_name_dotted_axes():
+    assert expand({"optim.lr": [0.1, 1]}, [{"optim": {"lr": 1.0}}]) == [{"optim.lr": 0.1}]
+
+
+def test_overlapping_excludes_are_each_asked_of_the_whole_grid():
+    assert len(expand(AXES, [{"fusion": "sum"}, {"fusion": "sum", "seed": 0}])) == 4
+
+
+@pytest.mark.parametrize(
+    ("axes", "exclude", "words"),
+    [
+        (AXES, [{"fusion": "max"}], ["matches no point", "{fusion:max}", "fusion=sum"]),
+        (AXES, [{"seed": True}], ["matches no point"]),
+        (AXES, [{}], ["matches no point"]),
+        (AXES, [{"fusoin": "sum"}], ["unknown axis in exclude", "did you mean fusion ?"]),
+        (AXES, [{"fusion": "sum"}, {"fusion": "conv"}], ["nothing"]),
+        ({"fusion": []}, [], ["without values"]),
+        ({"fusion": ["sum", "sum"]}, [], ["twice", "fusion: sum"]),
+    ],
+)
+def test_what_is_surely_a_mistake_is_told(axes, exclude, words):
+    with pytest.raises(UserError) as caught:
+        expand(axes, exclude)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_true_is_not_one_as_a_value():
+    assert expand({"a": [1, True]}, [{"a": 1}]) == [{"a": True}]

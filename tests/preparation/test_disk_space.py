@@ -1,0 +1,103 @@
+"""A disk that is too small is told before it is full, and when it is; what is on it then is right, and gone on with."""
+
+import shutil
+import subprocess
+from collections import namedtuple
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from data_fakes import Drifting
+
+from fusionlab.errors import UserError
+from fusionlab.preparation import disk_space
+from fusionlab.preparation.pack import Making
+from fusionlab.preparation.prepare import prepare, prepared
+from fusionlab.video.decode import PyAV
+from fusionlab.video.flow import Dis
+from fusionlab.video.store import Coding, Store
+
+RECIPE = {"data": "drifting"}
+Usage = namedtuple("Usage", "total used free")
+KIB = 1024
+
+
+def on_disk(drifting: Drifting, disk: Path, said: list[str], **more: object) -> Path:
+    return prepare(drifting, disk, Dis(), recipe=RECIPE, bound=8, chunk=7, say=said.append, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("coding", [Coding(), Coding("jpeg", "lz4"), Coding("lz4", "jpeg")], ids=str)
+@pytest.mark.parametrize("backward", [False, True])
+def test_the_estimate_is_near_what_is_written(
+    drifting: Drifting, tmp_path: Path, coding: Coding, backward: bool
+) -> None:
+    videos = [(name, label, drifting.path(name)) for name, label in drifting.videos()]
+    making = Making(PyAV(), Dis(), 8, None, coding, backward)
+    need = disk_space.Room(tmp_path, videos, making).need()
+    folder = on_disk(drifting, tmp_path, [], coding=coding, backward=backward)
+    written = sum(file.stat().st_size for file in folder.rglob("*.bin"))
+    assert 0.7 < need / written < 1.4
+
+
+def test_too_little_is_refused_before_and_nothing_is_written(
+    drifting: Drifting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 300 * KIB))
+    with pytest.raises(UserError, match="not room enough") as error:
+        on_disk(drifting, tmp_path, [])
+    assert "300 KiB free" in str(error.value) and "data.store.codec.frames=jpeg" in str(error.value)
+    assert not list(tmp_path.rglob("*.bin"))
+
+
+def test_what_may_be_too_little_is_said(drifting: Drifting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 700 * KIB))
+    said: list[str] = []
+    on_disk(drifting, tmp_path, said)
+    assert "it may not be enough" in said[0]
+
+
+def test_a_disk_that_others_fill_is_noticed_on_the_way(
+    drifting: Drifting, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = iter([1 << 30])
+    monkeypatch.setattr(disk_space, "EVERY", 0.0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, next(free, 10 * KIB)))
+    with pytest.raises(UserError, match="will be full before"):
+        on_disk(drifting, tmp_path, [])
+    monkeypatch.undo()
+    assert Store.open(on_disk(drifting, tmp_path, [])).hash == store.hash
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """A small disk in memory; skipped where mounting is not allowed."""
+    place = tmp_path / "disk"
+
+    def mount(size: str) -> Path:
+        how = "remount," if place.exists() else ""
+        place.mkdir(exist_ok=True)
+        command = ["mount", "-t", "tmpfs", "-o", f"{how}size={size}", "tmpfs", str(place)]
+        try:
+            subprocess.run(command, check=True, capture_output=True, timeout=20)
+        except (OSError, subprocess.SubprocessError):
+            pytest.skip("no disk may be mounted here")
+        return place
+
+    yield mount
+    subprocess.run(["umount", "-l", str(place)], check=False, capture_output=True, timeout=20)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("coding", [Coding(), Coding("lz4", "lz4")], ids=["raw", "lz4"])
+def test_a_disk_that_is_full_in_the_middle(
+    drifting: Drifting, tmp_path: Path, disk: Callable[[str], Path], processes: int, coding: Coding
+) -> None:
+    place = disk("600k")
+    with pytest.raises(UserError, match="the disk is full"):
+        on_disk(drifting, place, [], processes=processes, coding=coding)
+    assert prepared(place, RECIPE) is None
+    assert list(place.rglob("*.bin")), "some are packed"
+    disk("40m")
+    found = Store.open(on_disk(drifting, place, [], processes=processes, coding=coding))
+    found.verify()
+    assert found.hash == Store.open(on_disk(drifting, tmp_path / "roomy", [], coding=coding)).hash
