@@ -1,4 +1,4 @@
-"""The error messages of two trees side by side, as Markdown: `python tests/house/messages.py OLD NEW > docs/messages.md`."""
+"""Error messages of two trees, side by side: `python tests/house/messages.py OLD NEW > docs/messages.md`."""
 
 from __future__ import annotations
 
