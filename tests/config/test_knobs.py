@@ -253,7 +253,7 @@ def test_the_recording_config_finds_a_leaf_that_nobody_reads(monkeypatch: pytest
     from fusionlab.config import build
     from fusionlab.data.brush.brush import Brush
     from fusionlab.jobs import job_data
-    from fusionlab.training.recipe import recipe
+    from fusionlab.training.recipe import parse_recipe
 
     config = {**tree({}).with_leaves({"run.data": str(tmp_path)})}
     for room in ("sampling", "store"):
@@ -271,7 +271,7 @@ def test_the_recording_config_finds_a_leaf_that_nobody_reads(monkeypatch: pytest
     towers = build.towers(whole, 24)
     build.net(whole, *towers)
     for stage in ("streams", "fusion"):
-        recipe({name: whole["optim"][stage][name] for name in config["optim"][stage]})
+        parse_recipe({name: whole["optim"][stage][name] for name in config["optim"][stage]})
 
     unread = {
         leaf

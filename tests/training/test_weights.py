@@ -38,9 +38,9 @@ def net(seed: int, classes: int = 5) -> StreamNet:
 def test_weights_go_out_and_in(tmp_path: Path) -> None:
     state = net(0).state_dict()
     mark = write_weights(tmp_path / "weights.pt", state)
-    found = read_weights(tmp_path / "weights.pt")
-    assert mark == fingerprint(state) == fingerprint(found) != fingerprint(net(1).state_dict())
-    assert {"tower.mean", "tower.scale"} <= found.keys(), "pixels are part of the weights, and of their fingerprint"
+    read = read_weights(tmp_path / "weights.pt")
+    assert mark == fingerprint(state) == fingerprint(read) != fingerprint(net(1).state_dict())
+    assert {"tower.mean", "tower.scale"} <= read.keys(), "pixels are part of the weights, and of their fingerprint"
 
 
 def test_what_is_no_weight_file_is_refused(tmp_path: Path) -> None:

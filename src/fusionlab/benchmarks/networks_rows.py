@@ -28,7 +28,7 @@ from fusionlab.benchmarks.side_by_side import Ratio, side_by_side
 from fusionlab.data import memory
 from fusionlab.fusion.conv import Conv
 from fusionlab.temporal.pool2d import Pool2d
-from fusionlab.training.precision import FLOAT32, TF32, settle
+from fusionlab.training.recipe import FLOAT32, TF32, configure_torch
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.trunk import Trunk
 
@@ -65,7 +65,7 @@ def rows() -> Iterator[Row]:
 
 
 def on(device: str) -> Iterator[Row]:
-    settle({"precision": FLOAT32, "threads": 1})
+    configure_torch({"precision": FLOAT32, "threads": 1})
     memory.keep()
     for case in CASES[device]:
         yield from Bench(case, device).rows()
@@ -112,7 +112,7 @@ class Bench:
 
     def tf32(self) -> Tensor:
         """Backwards too: a step ends with the numbers that the next one begins with."""
-        settle({"precision": TF32, "threads": 1})
+        configure_torch({"precision": TF32, "threads": 1})
         return self.fused()
 
     def autocast(self) -> Tensor:
@@ -157,7 +157,7 @@ class Bench:
     def _step(self, loss: Callable[[], Tensor]) -> None:
         self.net.zero_grad(set_to_none=True)
         torch.autograd.backward(loss())
-        settle({"precision": FLOAT32, "threads": 1})
+        configure_torch({"precision": FLOAT32, "threads": 1})
         if self.device == "cuda":
             torch.cuda.synchronize()
 

@@ -26,7 +26,7 @@ from fusionlab.records.signature import value
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
 from fusionlab.temporal.temporal import Temporal
-from fusionlab.training.evaluate import Scores, accuracy
+from fusionlab.training.evaluate import Scores, count_correct
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import State, write_weights
 from fusionlab.two_stream.describe import Description
@@ -60,7 +60,7 @@ class Recorder:
         predictions = Predictions.of(
             self.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[arm.name].tolist()
         )
-        counts = accuracy(list(predictions.predicted), scores.label, self.data.kinds)
+        counts = count_correct(list(predictions.predicted), scores.label, self.data.kinds)
         every = counts.pop("all")
         store = self.data.store
         result = {

@@ -34,7 +34,7 @@ from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Plan
 from fusionlab.study.recipes import data_recipe
 from fusionlab.training.evaluate import evaluate
-from fusionlab.training.precision import settle
+from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.stream import StreamNet
 from fusionlab.two_stream.trunk import Trunk
@@ -91,7 +91,7 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"
     run = job.config["run"]
-    settle(arm.config["trainer"])
+    configure_torch(arm.config["trainer"])
     memory.keep()
     data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
     return Opened(arm, record, data, *_built(plan, study, arm, data, places[0].parent), run, places[0].parent)

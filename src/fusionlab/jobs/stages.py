@@ -21,12 +21,11 @@ from fusionlab.records.signature import value
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import STREAMS, data_recipe
-from fusionlab.training.checkpoint import furthest
+from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import evaluate_cohort
 from fusionlab.training.fit import fit
-from fusionlab.training.precision import settle
-from fusionlab.training.recipe import recipe
+from fusionlab.training.recipe import configure_torch, parse_recipe
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
 from fusionlab.two_stream.net import Net
@@ -37,7 +36,7 @@ from fusionlab.two_stream.trunk import Trunk
 def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     run, stream, optim = config["run"], config["stream"], config["optim"]
-    settle(config["trainer"])
+    configure_torch(config["trainer"])
     memory.keep()
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
@@ -49,8 +48,8 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     def loaders(snippets: int) -> Any:
         return data.module(config, streams=stream, snippets=snippets, batch_size=optim["batch_size"])
 
-    cohort = Cohort(Trunk(), {arm.name: net}, recipe(optim), seed=config["seed"]["dropout"])
-    ((_, checkpoint),) = furthest({arm.name: attempt.checkpoints(arm.name)})
+    cohort = Cohort(Trunk(), {arm.name: net}, parse_recipe(optim), seed=config["seed"]["dropout"])
+    ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
     outcome = _fit(cohort, loaders(sampling["stream_snippets"]), config, attempt, "stream", checkpoint)[arm.name]
     test = loaders(sampling["snippets"])
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
@@ -84,7 +83,7 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     """
     config, run = job.config["arms"][0], job.config["run"]
     arms = {name: plan.arm(name) for name in (job.arms if attempt.arms is None else attempt.arms)}
-    settle(config["trainer"])
+    configure_torch(config["trainer"])
     memory.keep()
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
@@ -93,7 +92,7 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     loaders = data.module(
         config, streams="both", snippets=config["data"]["sampling"]["snippets"], batch_size=optim["batch_size"]
     )
-    for names, checkpoint in furthest({name: attempt.checkpoints(name) for name in arms}):
+    for names, checkpoint in choose_checkpoints({name: attempt.checkpoints(name) for name in arms}):
         appearance, motion = trained_streams(plan, study, job, config, classes, content)
         nets: dict[str, Net] = {}
         for name in names:
@@ -104,7 +103,7 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
                 recorder.failed(arms[name], str(error))
         if not nets:
             continue
-        cohort = Cohort(Trunk(appearance, motion), nets, recipe(optim), seed=config["seed"]["dropout"])
+        cohort = Cohort(Trunk(appearance, motion), nets, parse_recipe(optim), seed=config["seed"]["dropout"])
         outcomes = _fit(cohort, loaders, {**config, "run": run}, attempt, "cohort", checkpoint)
         scores = evaluate_cohort(cohort, loaders.test_dataloader(), device=build.device(run))
         videos = [video for video, _ in loaders.entries["test"]]

@@ -21,8 +21,7 @@ from fusionlab.planning.check_store import examine_store
 from fusionlab.records.signature import value
 from fusionlab.results.spec import Spec
 from fusionlab.study.recipes import STREAMS
-from fusionlab.training.precision import PRECISIONS
-from fusionlab.training.recipe import recipe
+from fusionlab.training.recipe import PRECISIONS, parse_recipe
 from fusionlab.two_stream.fused import Above
 
 HEADS = ("keep", "fresh")
@@ -49,7 +48,7 @@ def examine(config: Mapping[str, Any]) -> None:
 
 def _optim(path: str, block: Mapping[str, Any]) -> None:
     try:
-        recipe(block)
+        parse_recipe(block)
     except UserError as error:
         raise UserError(f"{path}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint) from None
     _at_least(1, f"{path}.batch_size", block["batch_size"])

@@ -17,8 +17,7 @@ from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
 from fusionlab.summaries.costs import Costs, measure
 from fusionlab.summaries.reach import reach, unseen
-from fusionlab.training.optimiser import optimiser
-from fusionlab.training.recipe import recipe
+from fusionlab.training.recipe import make_optimiser, parse_recipe
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.net import Net
 from fusionlab.two_stream.stream import StreamNet
@@ -136,10 +135,10 @@ class Sizes:
 
 def states(block: Mapping[str, Any]) -> int:
     """How many numbers an optimiser keeps for each that it moves: found by one step of its own."""
-    made_of = recipe(block)
+    made_of = parse_recipe(block)
     one = nn.Parameter(torch.zeros(8))
     one.grad = torch.zeros(8)
     group = {"params": [one], "lr": made_of.lr, "weight_decay": made_of.weight_decay, **made_of.own}
-    made = optimiser(made_of.name, [group])
+    made = make_optimiser(made_of.name, [group])
     made.step()
     return sum(state.shape == one.shape for state in made.state[one].values() if isinstance(state, torch.Tensor))
