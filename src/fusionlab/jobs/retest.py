@@ -27,7 +27,7 @@ from fusionlab.records.environment import circumstances, elsewhere
 from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, read_predictions
-from fusionlab.records.record import damage, readable_records
+from fusionlab.records.record import readable_records
 from fusionlab.records.signature import value
 from fusionlab.study import plan as plans
 from fusionlab.study.ledger import Ledger
@@ -82,19 +82,19 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     job = plan.job(arm.job)
     published = job.path(study) / "published"
     records, damaged = readable_records(published) if published.is_dir() else ({}, {})
-    places = [path for path, record in records.items() if record["signature"] == arm.signature]
-    if not places:
+    own = arm.find(records)
+    if own is None:
         if failed := Ledger(study, plan).state(arm.job).failed.get(arm.name):
             return f"failed: {failed.reason}"
-        return damage(arm.name, damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
-    record = records[places[0]]
+        return arm.damage(damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
+    path, record = own
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"
     run = job.config["run"]
     settle(arm.config["trainer"])
     memory.keep()
     data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
-    return Opened(arm, record, data, *_built(plan, study, arm, data, places[0].parent), run, places[0].parent)
+    return Opened(arm, record, data, *_built(plan, study, arm, data, path.parent), run, path.parent)
 
 
 def look_again(of: Opened, split: int) -> Predictions:

@@ -296,7 +296,7 @@ class Ledger:
         """Write job.json, so that a folder that studies share says whose it is."""
         create_exclusive(
             self.folder(job.id) / "job.json",
-            to_json({"id": job.id, "kind": job.kind, "config": job.recipe()}),
+            to_json({"id": job.id, "kind": job.kind, "config": common_recipe(job.config)}),
         )
         self._verify(job.id)
 
@@ -306,7 +306,7 @@ class Ledger:
         if job_id in self._verified or not place.is_file():
             return
         job, there = self._jobs[job_id], read_json(place)
-        told = [leaf for leaf, _, _ in differing(common_recipe(there.get("config", {})), job.recipe())]
+        told = [leaf for leaf, _, _ in differing(common_recipe(there.get("config", {})), common_recipe(job.config))]
         if there.get("kind") != job.kind or told:
             raise UserError(
                 f"the folder belongs to another job: {place.parent}",
