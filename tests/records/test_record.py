@@ -81,7 +81,7 @@ def test_what_is_wrong_is_named(changes, word):
         ({"result": {"accuracy": 1.5}}, "result.accuracy"),
         ({"result": {"accuracy": True}}, "result.accuracy"),
         ({"result": {"correct": 1.0, "total": 2}}, "result.correct"),
-        ({"result": {"correct": 1}}, "correct and total stand together"),
+        ({"result": {"correct": 1}}, "correct and total are given together"),
         ({"result": {"total": 10**200, "correct": 1}}, "result.total"),
         ({"result": {"kinds": []}}, "result.kinds is a mapping"),
         ({"result": {"kinds": {"what": {"correct": 1.5, "total": 2}}}}, "result.kinds.what.correct"),

@@ -142,11 +142,11 @@ def test_a_row_without_the_papers_figures_says_why(study, fakes):
     (certain,) = [
         note
         for note in make_table(load(study), Spec.of(fakes["table_spec"]("how"))).notes
-        if note.startswith("How certain")
+        if note.startswith("Sources")
     ]
     assert "Conv" in certain
     notes = make_table(load(study), Spec.of(fakes["table_spec"]("when"))).notes
-    assert not [note for note in notes if note.startswith("How certain")], "no figure of the paper is shown"
+    assert not [note for note in notes if note.startswith("Sources")], "no figure of the paper is shown"
     (absent,) = [note for note in notes if note.startswith("In the paper, but not run here")]
     assert absent.count("89.") == 2 and "False" not in absent and "fused" not in absent
 

@@ -1,6 +1,7 @@
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from fusionlab.status import main as verb
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
 from fusionlab.study.progress import Progress
-from fusionlab.study.status import Status, Summary, find_record, summary
+from fusionlab.study.status import Status, Summary, summary
 from fusionlab.study.worker import work
 
 JOBS = {
@@ -68,8 +69,8 @@ def test_a_stream_that_studies_share_is_known_by_its_signature(study):
     arm = read(study).arm("arm-a")
     other = {"signature": "x", "kind": "fused", "name": "arm-a"}
     mine = {"signature": "sig-a", "kind": "fused", "name": "under another name"}
-    assert find_record(arm, [other, mine]) is mine
-    assert find_record(arm, [other]) is None
+    assert arm.find({Path("b"): other, Path("a"): mine}) == (Path("a"), mine)
+    assert arm.find({Path("b"): other}) is None
 
 
 class Terminal(io.StringIO):

@@ -37,8 +37,9 @@ def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
     row, gain = best
     on = "" if kind == TOGETHER else f" on {kind}"
     name, share = row_title(row, title_axes(rows)), percent(row.shares[kind].mean, spec.decimals)
-    text = f"Largest gain over late fusion{on}: {name}, {share} %, {points(gain.mean, spec.decimals)} points {_interval(gain, spec.decimals)}".rstrip()
-    return text + ("." if kind in row.gains else " (unpaired: there are no predictions next to the records).")
+    text = f"Largest gain over late fusion{on}: {name}, {share} %"
+    text = f"{text}, {points(gain.mean, spec.decimals)} points {_interval(gain, spec.decimals)}".rstrip()
+    return text + ("." if kind in row.gains else ", unpaired: there are no predictions next to the records.")
 
 
 def _best(rows: Sequence[Row], kind: str) -> tuple[Row, Difference] | None:

@@ -75,8 +75,8 @@ def _other_split(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """Rows whose config allows weights from another split."""
     allowed = [row for row in rows if any(entry.leaves.get("weights.other_split") == "allow" for entry in row.done)]
     text = (
-        "weights.other_split=allow: initial weights may come from another split, whose training list shares groups with "
-        "this test list, so accuracy may be too high"
+        "weights.other_split=allow: initial weights may come from another split, whose training list shares groups "
+        "with this test list, so accuracy may be too high"
     )
     return [(text, allowed)] if allowed else []
 
@@ -181,9 +181,7 @@ def _recipes(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     for row in rows:
         leaves = {leaf for entry in row.done[1:] for leaf in _other_leaves(row.done[0], entry)}
         if leaves:
-            notes.append(
-                (f"the configs of its seeds differ in more than the seed: {short_list(sorted(leaves))}", [row])
-            )
+            notes.append((f"its arms differ in more than the seed: {short_list(sorted(leaves))}", [row]))
     equal_axes: dict[str, list[Row]] = {}
     for row in rows:
         if RECIPE in row.axes:
