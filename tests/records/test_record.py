@@ -6,7 +6,7 @@ import pytest
 
 from fusionlab.errors import UserError
 from fusionlab.records import record as module
-from fusionlab.records.environment import LIMITS, circumstances, elsewhere
+from fusionlab.records.environment import LIMITS, changed_arithmetic, describe_environment
 from fusionlab.records.files import write_json
 from fusionlab.records.predictions import Predictions, float32, read_predictions, write_predictions
 from fusionlab.records.record import check, new_record, read_record, read_records, upgrade, write_record
@@ -199,7 +199,7 @@ def test_damaged_predictions_are_named(tmp_path, text):
 
 
 def test_circumstances_are_plain_and_name_the_versions():
-    found = circumstances()
+    found = describe_environment()
     json.dumps(found, allow_nan=False)
     assert {"python", "packages", "commit", "dirty", "machine", "platform", "started"} == set(found)
     assert "fusionlab" in found["packages"]
@@ -212,12 +212,12 @@ def test_circumstances_keep_the_instruction_set_of_a_torch_that_is_loaded(monkey
     for name in LIMITS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    machine = circumstances()["machine"]
+    machine = describe_environment()["machine"]
     assert machine["cpu"]
     assert machine["capability"] == torch.backends.cpu.get_cpu_capability()
     assert machine["limits"] == {"ONEDNN_MAX_CPU_ISA": "AVX2"}
     monkeypatch.delitem(sys.modules, "torch")
-    assert circumstances()["machine"]["capability"] is None
+    assert describe_environment()["machine"]["capability"] is None
     assert "torch" not in sys.modules, "nothing is imported for it"
 
 
@@ -242,11 +242,11 @@ def around(device="cpu", torch="2.15.0", **machine):
     ],
 )  # fmt: skip
 def test_where_bits_are_not_promised_is_told(recorded, said):
-    assert elsewhere(recorded, around()) == said
+    assert changed_arithmetic(recorded, around()) == said
 
 
 def test_on_a_gpu_the_cpu_s_instructions_do_not_matter():
-    assert elsewhere(around("H200", capability="AVX512"), around("H200", cpu="B")) == ""
+    assert changed_arithmetic(around("H200", capability="AVX512"), around("H200", cpu="B")) == ""
 
 
 def test_how_far_predictions_are_apart():

@@ -260,4 +260,4 @@ def test_six_seeds_have_a_p(tmp_path, made, fakes):
 def test_the_spread_of_the_fusions_is_said_with_its_interval(study, made):
     (note,) = [note for note in made(study).notes if note.startswith("Spread")]
     assert "from +24.0 (Max) to +46.0 (Conv); their difference is +22.0 points (+" in note
-    assert "it is too large" in note
+    assert "biased upwards" in note

@@ -30,7 +30,7 @@ sys.exit(work(sys.argv[1], child_argv, poll=0.05, beat_s=0.1, grace_s=float(sys.
 
 def run(study, argv, **words):
     lines = []
-    status = work(study, argv, poll=0.02, say=lines.append, **words)
+    status = work(study, argv, poll=0.02, report=lines.append, **words)
     return status, lines
 
 
@@ -377,5 +377,5 @@ def test_a_log_that_grows_and_grows_is_bounded(make, argv, monkeypatch):
     assert run(study, argv, beat_s=0.05)[0] == 0
     log = Attempt(study / "jobs" / "a", 1).log.read_text()
     assert log.startswith("talk") and "the last line" in log[-200:]
-    assert "bytes are left out here" in log
+    assert "bytes were removed here" in log
     assert len(log) < 3_000_000

@@ -23,7 +23,7 @@ from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs.job_data import Data, open_data
 from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.jobs.stages import trained_streams
-from fusionlab.records.environment import circumstances, elsewhere
+from fusionlab.records.environment import changed_arithmetic, describe_environment
 from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, read_predictions
@@ -121,8 +121,8 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
     same, accuracy = f"the same {len(found.videos)} predictions", f"accuracy {found.correct / len(found.videos):.4f}"
     if _digest(found.to_csv().encode("utf-8")) == of.record["result"].get("predictions"):
         return f"{same}, {accuracy}"
-    here = {**circumstances(), "device": build.device_name(of.run)}
-    changed = elsewhere(of.record["circumstances"], here)
+    here = {**describe_environment(), "device": build.device_name(of.run)}
+    changed = changed_arithmetic(of.record["circumstances"], here)
     if changed and (most := _apart(of, found)) <= TOLERANCE:
         return f"{same} within {TOLERANCE:g} (at most {most:.1e} apart), {accuracy}; no equal bits: {changed}"
     return f"other predictions: {accuracy}, recorded {of.record['result'].get('accuracy', math.nan):.4f}"

@@ -150,7 +150,7 @@ def _gains(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     if one:
         return notes
     if numbers[-1] < 4:
-        notes[0] += f" It is wide because {numbers[-1]} seeds show little of how trainings differ: add a few."
+        notes[0] += f" If it is wide, {numbers[-1]} seeds are too few to show how much trainings differ: add some."
     tested = [(row, sign_flip(row.gains[kind].per_seed)) for row in rows]
     p_values = [f"{row_title(row, title_axes(rows))} {p:.3g}" for row, p in tested if p is not None]
     if p_values:
@@ -193,7 +193,7 @@ def _spread(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     if difference is None:
         return [text + "."]
     interval = f" {_interval(difference, spec.decimals)}".rstrip()
-    chosen = "; these two were chosen after seeing the results, so it is too large" if len(rows) > 2 else ""
+    chosen = "; these two were chosen after seeing the results, so it is biased upwards" if len(rows) > 2 else ""
     return [f"{text}; their difference is {points(difference.mean, spec.decimals)} points{interval}{chosen}."]
 
 
