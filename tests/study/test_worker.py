@@ -71,7 +71,7 @@ def test_jobs_run_in_the_order_of_their_needs_each_in_a_fresh_process(make, argv
     study = make({"c": (["b"], ["publish"]), "b": (["a"], ["publish"]), "a": ([], ["publish"])})
     status, lines = run(study, argv, threads=3)
     assert status == 0
-    assert [line.split(":")[0] for line in lines if "begins" in line] == ["a", "b", "c"]
+    assert [line.split(":")[0] for line in lines if "starts" in line] == ["a", "b", "c"]
     assert sorted(record["name"] for record in read_records(study)) == ["arm-a", "arm-b", "arm-c"]
     attempt = Attempt(study / "jobs" / "a", 1)
     assert attempt.log.read_text().startswith("publish, threads 3\n")
@@ -163,7 +163,7 @@ def test_an_idle_worker_waits_for_a_running_one_and_takes_over_when_it_dies(make
     first.kill()
     assert second.wait(20) == 0
     first.communicate()
-    assert second.communicate()[0].count("begins") == 2
+    assert second.communicate()[0].count("starts") == 2
 
 
 def test_two_workers_share_the_jobs_and_each_is_done_once(make, argv):
@@ -171,7 +171,7 @@ def test_two_workers_share_the_jobs_and_each_is_done_once(make, argv):
     workers = [start(study), start(study)]
     outputs = [worker.communicate(timeout=60)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
-    assert sum(output.count("begins") for output in outputs) == 12
+    assert sum(output.count("starts") for output in outputs) == 12
     assert all(outcomes(study, f"j{number}") == ["done"] for number in range(12))
 
 
