@@ -251,8 +251,8 @@ def test_on_a_gpu_the_cpu_s_instructions_do_not_matter():
 
 def test_how_far_predictions_are_apart():
     one = Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, 0.5]])
-    assert one.apart(one) == 0
-    assert one.apart(Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, 0.375]])) == 0.125
+    assert one.largest_difference(one) == 0
+    assert one.largest_difference(Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, 0.375]])) == 0.125
     for other in (
         Predictions.of("ac", ["v", "w"], [0, 1], one.scores),
         Predictions.of("ab", ["v", "x"], [0, 1], one.scores),
@@ -260,4 +260,4 @@ def test_how_far_predictions_are_apart():
         Predictions.of("ab", ["v"], [0], one.scores[:1]),
         Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, math.nan]]),
     ):
-        assert one.apart(other) == math.inf
+        assert one.largest_difference(other) == math.inf

@@ -135,7 +135,7 @@ def _apart(of: Opened, found: Predictions) -> float:
         return math.inf
     if fingerprint(read_weights(of.place / WEIGHTS)) != result.get("weights"):
         return math.inf
-    return found.apart(read_predictions(place))
+    return found.largest_difference(read_predictions(place))
 
 
 def _digest(content: bytes) -> str:

@@ -61,7 +61,7 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         raise UserError(what, got=os.fspath(path), hint=hint) from error
 
 
-def _beside(path: Path) -> Path:
+def _temporary(path: Path) -> Path:
     # The name is cut, since a file name has at most 255 bytes.
     return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.tmp")
 
@@ -86,15 +86,15 @@ def _sync_folder(folder: Path) -> None:
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
     """Write a file atomically: a reader sees the old content or the new, never a part."""
     final = Path(path)
-    beside = _beside(final)
+    temporary = _temporary(final)
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_whole(beside, content)
-            beside.replace(final)
+            _write_whole(temporary, content)
+            temporary.replace(final)
         except BaseException:
             with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             raise
         _sync_folder(final.parent)
 
@@ -185,16 +185,16 @@ def create_exclusive(path: str | os.PathLike[str], text: str) -> bool:
     name exists, so that no reader sees an empty claim. On a file system without links the exclusive create decides.
     """
     final = Path(path)
-    beside = _beside(final)
+    temporary = _temporary(final)
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_whole(beside, text.encode("utf-8"))
+            _write_whole(temporary, text.encode("utf-8"))
             try:
-                os.link(beside, final)
+                os.link(temporary, final)
             except FileExistsError:
                 # Over NFS the answer to a link can be lost, and the retry then meets its own link.
-                return beside.stat().st_nlink == 2
+                return temporary.stat().st_nlink == 2
             except OSError as error:
                 if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                     raise
@@ -206,7 +206,7 @@ def create_exclusive(path: str | os.PathLike[str], text: str) -> bool:
             return True
         finally:
             with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
 
 
 def publish(attempt_folder: str | os.PathLike[str], final_folder: str | os.PathLike[str]) -> bool:

@@ -65,7 +65,7 @@ class Predictions:
     def correct(self) -> int:
         return sum(one == other for one, other in zip(self.predicted, self.labels, strict=True))
 
-    def apart(self, other: Predictions) -> float:
+    def largest_difference(self, other: Predictions) -> float:
         """The largest difference of two scores; infinite if one is, or if videos, labels or classes differ."""
         if (self.classes, self.videos, self.labels) != (other.classes, other.videos, other.labels):
             return math.inf

@@ -122,7 +122,7 @@ class _Mark:
 
 def _storages(pickled: BinaryIO) -> dict[str, int]:
     """The storages that one pickle requests: {key: bytes}. Reads on from the file's position."""
-    found: dict[str, int] = {}
+    storages: dict[str, int] = {}
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
     argument: Any
@@ -171,10 +171,10 @@ def _storages(pickled: BinaryIO) -> dict[str, int]:
         elif name == "BINPERSID":
             _, kind, key, _, numbers, *_ = stack.pop()
             stack.append(_Part("storage", _product([numbers]) * kind.item, kind.item))
-            found[str(key)] = max(found.get(str(key), 0), stack[-1].bytes)
+            storages[str(key)] = max(storages.get(str(key), 0), stack[-1].bytes)
         elif name not in ("PROTO", "STOP"):
             raise UnsafeTorchFile(f"its pickle has {name}, which torch does not write")
-    return found
+    return storages
 
 
 def _named(name: str) -> _Part:

@@ -27,19 +27,19 @@ def csv_text(table: Table) -> str:
     paper = table.spec.paper
     figures = list(paper.figures) if paper else []
     axes = list(dict.fromkeys(axis for row in table.rows for axis in row.axes))
-    kinds = [TOGETHER, *kinds_of(table.rows)]
+    questions = [TOGETHER, *kinds_of(table.rows)]
     lines: list[dict[str, Any]] = []
     for row in table.rows:
         name = {"method": row.method, "kind": row.kind, **row.axes, "temporal_title": row.titles.get("temporal", "")}
-        printed = {f"paper_{figure}": text for figure, text in (row.paper.figures if row.paper else {}).items()}
+        paper_cells = {f"paper_{figure}": text for figure, text in (row.paper.figures if row.paper else {}).items()}
         if row.paper and row.paper.figures:
-            printed["paper_certainty"] = row.paper.certainty
+            paper_cells["paper_certainty"] = row.paper.certainty
         if row.done:
-            lines.append({**name, **_numbers(row, kinds), **printed})
-        lines += [{**name, **_undone(entry), **printed} for entry in row.undone]
+            lines.append({**name, **_done(row, questions), **paper_cells})
+        lines += [{**name, **_undone(entry), **paper_cells} for entry in row.undone]
     titled = ["temporal_title"] if any("temporal" in row.titles for row in table.rows) else []
     heads = ["method", "kind", *axes, *titled, "status", "seeds", "reason", "log", "videos"]
-    for kind in kinds:
+    for kind in questions:
         prefix = "accuracy" if kind == TOGETHER else kind
         heads += [prefix, *(f"{prefix}_{what}" for what in ("sd", "low", "high", "ceiling"))]
         heads += [f"{prefix}_{what}" for what in ("gain", "gain_low", "gain_high", "gain_p")]
@@ -67,9 +67,9 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share + 0.0:.4f}"
 
 
-def _numbers(row: Row, kinds: list[str]) -> dict[str, Any]:
+def _done(row: Row, questions: list[str]) -> dict[str, Any]:
     line: dict[str, Any] = {"status": "done", "seeds": " ".join(seed_text(seed) for seed in row.seeds)}
-    for kind in kinds:
+    for kind in questions:
         prefix = "accuracy" if kind == TOGETHER else kind
         share, gain = row.shares.get(kind), row.gains.get(kind)
         if share:

@@ -79,9 +79,9 @@ class Entry:
         if digest and hashlib.sha256(content).hexdigest() != digest:
             raise UserError("the predictions do not belong to this record", got=self.name)
         read = parse_predictions(content, self.folder / PREDICTIONS)
-        kinds = self.result.get("classes", {})
+        kind_of = self.result.get("classes", {})
         return {
-            video: Answer(read.classes[label], kinds.get(read.classes[label]), label == best)
+            video: Answer(read.classes[label], kind_of.get(read.classes[label]), label == best)
             for video, label, best in zip(read.videos, read.labels, read.predicted, strict=True)
         }
 

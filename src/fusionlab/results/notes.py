@@ -78,20 +78,20 @@ def general(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     notes = []
     if constant := constant_axes(rows, spec):
         notes.append("In all rows: " + ", ".join(f"{axis} {text}" for axis, text in constant.items()) + ".")
-    notes += _accuracy(done)
-    notes += _kinds(done)
-    notes += _quarantine(done)
+    notes += _accuracy_notes(done)
+    notes += _question_notes(done)
+    notes += _quarantine_notes(done)
     gained = [row for row in done if kind in row.gains]
     if gained:
-        notes += _gains(gained, spec, kind)
-        notes += _spread(gained, spec, kind)
+        notes += _gain_notes(gained, spec, kind)
+        notes += _spread_notes(gained, spec, kind)
     best = _best(rows, kind)
     if best is not None and kind not in best[0].gains:
         notes.append(_unpaired_note(len(best[1].per_seed)))
-    return notes + (_paper(rows, spec.paper) if spec.paper else [])
+    return notes + (_paper_notes(rows, spec.paper) if spec.paper else [])
 
 
-def _quarantine(rows: Sequence[Row]) -> list[str]:
+def _quarantine_notes(rows: Sequence[Row]) -> list[str]:
     """The quarantine that all rows share; if they differ there is a protocol warning."""
     done = [entry for row in rows for entry in row.done]
     quarantines = {tuple(quarantined(entry)) for entry in done}
@@ -102,7 +102,7 @@ def _quarantine(rows: Sequence[Row]) -> list[str]:
     return [f"Quarantined: {len(names)} videos ({lists}), named in each record's config; no number includes them."]
 
 
-def _accuracy(rows: Sequence[Row]) -> list[str]:
+def _accuracy_notes(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return ["No arm is done yet."]
     numbers = sorted({len(row.done) for row in rows})
@@ -113,7 +113,7 @@ def _accuracy(rows: Sequence[Row]) -> list[str]:
     return [f"Accuracy: mean ± standard deviation (n − 1) over {seeds} seeds{one}."]
 
 
-def _kinds(rows: Sequence[Row]) -> list[str]:
+def _question_notes(rows: Sequence[Row]) -> list[str]:
     videos = {kind: share.videos for row in rows for kind, share in row.shares.items() if kind != TOGETHER}
     if not videos:
         return []
@@ -138,7 +138,7 @@ def _ceilings(row: Row) -> str:
     return ", ".join(f"{kind} {ceiling(most)}" for kind, most in known.items())
 
 
-def _gains(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
+def _gain_notes(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     numbers = sorted({len(row.gains[kind].per_seed) for row in rows})
     one = numbers == [1]
     over = "videos (one seed: trainings may differ by more)" if one else "videos and seeds"
@@ -173,7 +173,7 @@ def _unpaired_note(seeds: int) -> str:
     )
 
 
-def _spread(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
+def _spread_notes(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     """The difference between the best and the worst fusion, paired like the gains."""
     if len(rows) < 2:
         return []
@@ -197,7 +197,7 @@ def _spread(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
     return [f"{text}; their difference is {points(difference.mean, spec.decimals)} points{interval}{chosen}."]
 
 
-def _paper(rows: Sequence[Row], paper: Paper) -> list[str]:
+def _paper_notes(rows: Sequence[Row], paper: Paper) -> list[str]:
     ours = _our_data(rows)
     if not any(row.paper for row in rows):
         return [f"{paper.source} has no comparable row."] if rows else []

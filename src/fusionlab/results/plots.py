@@ -37,10 +37,10 @@ _STYLE = """
 def picture(table: Table) -> str:
     """A panel per kind of question and one for gains; each row of the table is a row here."""
     rows = table.rows
-    kinds = kinds_of(rows) or [TOGETHER]
+    questions = kinds_of(rows) or [TOGETHER]
     gain = next((column.kind for column in table.columns if column.key == "gain"), None)
     panels: list[tuple[str, Callable[[int, float, Row], list[str]], tuple[float, float]]] = []
-    for kind in kinds:
+    for kind in questions:
         head = "accuracy, %" if kind == TOGETHER else f"{kind}, %"
         panels.append((head, _share_drawer(kind), (0.0, 1.0)))
     if gain is not None:

@@ -187,10 +187,10 @@ def _recipes(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
         if RECIPE in row.axes:
             rest = {axis: value for axis, value in row.axes.items() if axis != RECIPE}
             equal_axes.setdefault(canonical([row.kind, rest]), []).append(row)
-    for alike in equal_axes.values():
-        leaves = {leaf for row in alike[1:] for leaf in _other_leaves(alike[0].done[0], row.done[0])}
+    for same in equal_axes.values():
+        leaves = {leaf for row in same[1:] for leaf in _other_leaves(same[0].done[0], row.done[0])}
         if leaves:
-            notes.append((f"equal axes, but the recipes differ in: {short_list(sorted(leaves))}", alike))
+            notes.append((f"equal axes, but the recipes differ in: {short_list(sorted(leaves))}", same))
     return notes
 
 

@@ -149,10 +149,10 @@ def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Seque
 def _shares(done: Sequence[Entry]) -> dict[str, Share]:
     """Per kind of question and together; only kinds that all seeds have."""
     counts = [counted(entry) for entry in done]
-    kinds = [kind for kind in counts[0] if all(kind in one for one in counts)] if counts else []
+    shared = [kind for kind in counts[0] if all(kind in one for one in counts)] if counts else []
     ceilings = done[0].record.get("ceilings", {}) if done else {}
     shares = {}
-    for kind in kinds:
+    for kind in shared:
         per_seed = tuple(right / total for right, total in (one[kind] for one in counts))
         videos = min(one[kind][1] for one in counts)
         most = Fraction(ceilings[kind]) if kind in ceilings else None
@@ -165,8 +165,10 @@ def _shares(done: Sequence[Entry]) -> dict[str, Share]:
 
 def counted(entry: Entry) -> dict[str, tuple[int, int]]:
     """kind -> (right answers, videos), also for `all`."""
-    kinds = entry.result.get("kinds", {})
-    counts = {kind: (one["correct"], one["total"]) for kind, one in kinds.items() if kind != TOGETHER and one["total"]}
+    by_kind = entry.result.get("kinds", {})
+    counts = {
+        kind: (one["correct"], one["total"]) for kind, one in by_kind.items() if kind != TOGETHER and one["total"]
+    }
     if entry.result.get("total"):
         counts[TOGETHER] = (entry.result["correct"], entry.result["total"])
     return counts
@@ -174,11 +176,11 @@ def counted(entry: Entry) -> dict[str, tuple[int, int]]:
 
 def _ceiling_of_all(counts: Mapping[str, tuple[int, int]], ceilings: Mapping[str, str]) -> Fraction | None:
     """The mean of the kinds' ceilings, weighted by their videos."""
-    kinds = [kind for kind in counts if kind != TOGETHER]
-    if not kinds or any(kind not in ceilings for kind in kinds):
+    questions = [kind for kind in counts if kind != TOGETHER]
+    if not questions or any(kind not in ceilings for kind in questions):
         return None
-    total = sum(counts[kind][1] for kind in kinds)
-    return sum((Fraction(ceilings[kind]) * counts[kind][1] / total for kind in kinds), Fraction(0))
+    total = sum(counts[kind][1] for kind in questions)
+    return sum((Fraction(ceilings[kind]) * counts[kind][1] / total for kind in questions), Fraction(0))
 
 
 def _order(row: Row, spec: Spec) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ from fusionlab.study.plan import Job, Plan, common_recipe
 from fusionlab.study.process_id import ProcessId
 
 LEASE = 60.0  # seconds without a beat after which an owner on another host counts as dead
-CLOCK = 5.0  # seconds that a beat may be ahead of the folder's clock
+CLOCK = 5.0  # seconds by which a beat may be later than the folder's clock
 
 _CLAIM = re.compile(r"(\d+)\.json")
 
