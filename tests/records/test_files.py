@@ -209,21 +209,21 @@ import sys, pathlib
 from fusionlab.errors import UserError
 from fusionlab.records.files import *
 folder = pathlib.Path(sys.argv[1])
-def told(act):
+def outcome(act):
     try:
         act()
     except UserError as error:
         return str(error).splitlines()[0]
     return "nothing"
 write_text(folder / "a.txt", "old")
-print(told(lambda: write_bytes(folder / "a.txt", b"x" * 200_000)))
-print(told(lambda: create_exclusive(folder / "b.txt", "x" * 200_000)))
+print(outcome(lambda: write_bytes(folder / "a.txt", b"x" * 200_000)))
+print(outcome(lambda: create_exclusive(folder / "b.txt", "x" * 200_000)))
 print((folder / "a.txt").read_text(), sorted(one.name for one in folder.iterdir()))
 import subprocess
 subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-print(told(lambda: write_text(folder / "a.txt", "new")))
-print(told(lambda: create_exclusive(folder / "claims" / "001.json", "x")))
-print(told(lambda: folder_clock(folder)))
+print(outcome(lambda: write_text(folder / "a.txt", "new")))
+print(outcome(lambda: create_exclusive(folder / "claims" / "001.json", "x")))
+print(outcome(lambda: folder_clock(folder)))
 """
 
 

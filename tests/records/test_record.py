@@ -199,11 +199,11 @@ def test_damaged_predictions_are_named(tmp_path, text):
 
 
 def test_circumstances_are_plain_and_name_the_versions():
-    found = describe_environment()
-    json.dumps(found, allow_nan=False)
-    assert {"python", "packages", "commit", "dirty", "machine", "platform", "started"} == set(found)
-    assert "fusionlab" in found["packages"]
-    assert found["machine"]["cores"] >= 1
+    environment = describe_environment()
+    json.dumps(environment, allow_nan=False)
+    assert {"python", "packages", "commit", "dirty", "machine", "platform", "started"} == set(environment)
+    assert "fusionlab" in environment["packages"]
+    assert environment["machine"]["cores"] >= 1
 
 
 def test_circumstances_keep_the_instruction_set_of_a_torch_that_is_loaded(monkeypatch):
@@ -229,7 +229,7 @@ def around(device="cpu", torch="2.15.0", **machine):
 
 
 @pytest.mark.parametrize(
-    "recorded, said",
+    "recorded, text",
     [
         (around(), ""),
         (around(cores=2, memory=1), ""),
@@ -241,8 +241,8 @@ def around(device="cpu", torch="2.15.0", **machine):
         ({}, ", ".join(f"{one} not recorded → {here}" for one, here in HERE.items())),
     ],
 )  # fmt: skip
-def test_where_bits_are_not_promised_is_told(recorded, said):
-    assert changed_arithmetic(recorded, around()) == said
+def test_changes_that_end_the_promise_of_equal_bits(recorded, text):
+    assert changed_arithmetic(recorded, around()) == text
 
 
 def test_on_a_gpu_the_cpu_s_instructions_do_not_matter():

@@ -76,11 +76,11 @@ def read_latex(text):
         for cell in re.split(r"(?<!\\)&", row):
             inside = re.sub(
                 r"\\textsuperscript\{([\d,]+)\}",
-                lambda found: f" {superscript(found[1].split(','))}",
+                lambda match: f" {superscript(match[1].split(','))}",
                 cell.strip(),
             )
             inside = re.sub(r"^\\multicolumn\{\d+\}\{l\}\{\\emph\{(.*)\}\}$", r"\1", inside)
-            cells.append(re.sub(ways, lambda found: plain[found[0]], inside))
+            cells.append(re.sub(ways, lambda match: plain[match[0]], inside))
         yield cells
 
 
@@ -207,18 +207,18 @@ def test_the_picture_puts_shares_where_they_belong(table):
     root = ElementTree.fromstring(picture(table))
     means = [node for node in root.iter() if "fl-mean" in node.get("class", "")][: 3 * len(table.rows)]
     left = plots._LABEL
-    found = [(float(node.get("cx")) - left) / plots._PANEL for node in means[: len(table.rows)]]
-    assert found == pytest.approx([row.shares["what"].mean for row in table.rows], abs=1e-3)
+    shares = [(float(node.get("cx")) - left) / plots._PANEL for node in means[: len(table.rows)]]
+    assert shares == pytest.approx([row.shares["what"].mean for row in table.rows], abs=1e-3)
     left += plots._PANEL + plots._GAP
-    found = [(float(node.get("cx")) - left) / plots._PANEL for node in means[len(table.rows) : 2 * len(table.rows)]]
-    assert found == pytest.approx([row.shares["binding"].mean for row in table.rows], abs=1e-3)
+    shares = [(float(node.get("cx")) - left) / plots._PANEL for node in means[len(table.rows) : 2 * len(table.rows)]]
+    assert shares == pytest.approx([row.shares["binding"].mean for row in table.rows], abs=1e-3)
     marks = [node for node in root.iter() if node.get("class") == "fl-ceiling" and len(node)]
     ceilings = [(float(node.get("x1")) - left) / plots._PANEL for node in marks[len(table.rows) :]]
     assert ceilings == pytest.approx([float(row.shares["binding"].ceiling) for row in table.rows], abs=1e-3)
 
 
 @pytest.mark.parametrize(
-    "found, expected",
+    "text, expected",
     [
         (formatting.percent(0.8596, 2), "85.96"),
         (formatting.percent(0.8596), "86.0"),
@@ -234,8 +234,8 @@ def test_the_picture_puts_shares_where_they_belong(table):
         (formatting.plain("a\n b\x00"), r"a b\x00"),
     ],
 )
-def test_numbers_are_written_one_way(found, expected):
-    assert found == expected
+def test_numbers_are_written_one_way(text, expected):
+    assert text == expected
 
 
 TITLES = {"fusion": "Gated (ours) & <b>", "temporal": "Mean_over $all$ & <i>"}

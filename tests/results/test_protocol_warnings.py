@@ -45,13 +45,13 @@ def test_other_seeds(study, made, fakes):
 
 
 @pytest.mark.parametrize(
-    "leaf, value, said", [("data", "e" * 64, "prepared data"), ("decoder", "av 14.2.0", "decoder")]
+    "leaf, value, words", [("data", "e" * 64, "prepared data"), ("decoder", "av 14.2.0", "decoder")]
 )
-def test_other_data_or_decoder(study, made, fakes, leaf, value, said):
+def test_other_data_or_decoder(study, made, fakes, leaf, value, words):
     for seed in (0, 1):
         fakes["arm"](study, kind="fused", axes={**AXES, "seed": seed}, **{leaf: value})
     (note,) = [note for note in made(study).notes if note.startswith(WARNING)]
-    assert said in note
+    assert words in note
     assert "gated" in note
     assert value[:12] in note
 
@@ -74,8 +74,8 @@ def test_a_quarantine_of_all_rows_is_a_note(study, made):
     edit(study, "", leave_out)
     table = made(study)
     assert not [note for note in table.notes if note.startswith(WARNING)]
-    said = "Quarantined: 2 videos (1 of the train list, 1 of the test list)"
-    assert any(note.startswith(said) for note in table.notes)
+    words = "Quarantined: 2 videos (1 of the train list, 1 of the test list)"
+    assert any(note.startswith(words) for note in table.notes)
 
 
 def test_other_numbers_of_test_videos(study, made):
@@ -119,7 +119,7 @@ def test_other_devices(study, made):
 
 
 @pytest.mark.parametrize(
-    ("usual", "other", "said"),
+    ("usual", "other", "words"),
     [
         (
             {"capability": "AVX512"},
@@ -129,13 +129,13 @@ def test_other_devices(study, made):
         ({"cpu": "Xeon"}, {"cpu": "EPYC"}, "CPU differs between rows: Xeon for most, but EPYC: Conv"),
     ],
 )
-def test_other_instruction_sets(study, made, usual, other, said):
+def test_other_instruction_sets(study, made, usual, other, words):
     edit(study, "", lambda record, _: record["circumstances"].update(machine=usual))
     edit(study, "seed=0", lambda record, _: record["circumstances"].update(machine={}))
     assert not [note for note in made(study).notes if note.startswith(WARNING)], "an older record names none"
     edit(study, "fusion=conv", lambda record, _: record["circumstances"].update(machine=other))
     (note,) = [note for note in made(study).notes if note.startswith(WARNING)]
-    assert said in note and "equal bits are not promised" in note
+    assert words in note and "equal bits are not promised" in note
 
 
 def test_above_a_ceiling_by_more_than_chance(study, made):

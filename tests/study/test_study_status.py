@@ -127,9 +127,9 @@ def test_a_name_or_a_reason_from_anywhere_steers_no_terminal(study, argv, tty, c
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fusionlab.study.status.summary", lambda _: Summary(jobs, arms))
         assert verb(["x"]) == 1
-    told = capsys.readouterr().out
-    assert not UNSAFE.search(told)
-    assert len(told.splitlines()) == 2 + len(jobs) + len(arms)
+    output = capsys.readouterr().out
+    assert not UNSAFE.search(output)
+    assert len(output.splitlines()) == 2 + len(jobs) + len(arms)
 
 
 def test_arms_are_tested_again_though_one_has_a_damaged_record(study, argv, capsys):

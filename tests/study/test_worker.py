@@ -120,8 +120,8 @@ def test_ending_without_publishing_is_a_failure(make, argv):
     study = make({"a": ([], ["nothing"])})
     assert run(study, argv, threads=1)[0] == 1
     assert outcomes(study, "a") == ["died", "died", "failed"]
-    told = "its process ended with exit status 0 and without a result; its log ends: nothing, threads 1"
-    assert [end["reason"] for end in ends(study, "a")] == [told, told, f"{told}, 3 times"]
+    reason = "its process ended with exit status 0 and without a result; its log ends: nothing, threads 1"
+    assert [end["reason"] for end in ends(study, "a")] == [reason, reason, f"{reason}, 3 times"]
 
 
 def test_a_child_killed_after_publishing_is_done(make, argv):
@@ -304,9 +304,9 @@ def test_an_arm_that_ends_its_process_stops_no_other(make, argv, deed, at):
     assert sizes[:2] == [8, 4]
     assert len(sizes) <= 12, "halves, until it is found"
     state = Ledger(study, read(study)).state("k")
-    told = {"die": "SIGKILL", "exit 3": "status 3", "exit 0": "status 0", "signal 11": "SIGSEGV", "fail": "ValueError"}
+    signs = {"die": "SIGKILL", "exit 3": "status 3", "exit 0": "status 0", "signal 11": "SIGSEGV", "fail": "ValueError"}
     assert list(state.failed) == [names[at]]
-    assert told[deed] in state.failed[names[at]].reason
+    assert signs[deed] in state.failed[names[at]].reason
     assert ended.count("failed") == 1
 
 

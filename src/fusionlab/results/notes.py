@@ -30,7 +30,7 @@ def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
     if best is None:
         wanted = ", ".join(f"{axis}={_either(value)}" for axis, value in spec.where.items())
         if not any(row.kind == "fused" for row in rows):
-            return "No fusion in this table" + (f" (it shows {wanted})" if wanted else "") + ": only baselines."
+            return "No fusion in this table" + (f" (it is limited to {wanted})" if wanted else "") + ": only baselines."
         if not any(row.kind == "fused" and row.done for row in rows):
             return "No fusion is done yet."
         return "No fusion could be compared with late fusion; see the notes."
@@ -132,10 +132,7 @@ def _question_notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _ceilings(row: Row) -> str:
-    known = {
-        kind: share.ceiling for kind, share in row.shares.items() if kind != TOGETHER and share.ceiling is not None
-    }
-    return ", ".join(f"{kind} {ceiling(most)}" for kind, most in known.items())
+    return ", ".join(f"{kind} {ceiling(most)}" for kind, most in row.ceilings.items())
 
 
 def _gain_notes(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:

@@ -77,6 +77,12 @@ class Row:
         return self.shares.get(TOGETHER)
 
     @property
+    def ceilings(self) -> dict[str, Fraction]:
+        """The known ceilings by kind of question."""
+        ceilings = {kind: share.ceiling for kind, share in self.shares.items() if kind != TOGETHER}
+        return {kind: most for kind, most in ceilings.items() if most is not None}
+
+    @property
     def seeds(self) -> tuple[tuple[Any, ...], ...]:
         return tuple(entry.seed for entry in self.done)
 
@@ -214,19 +220,19 @@ def ceiling_rows(rows: Sequence[Row]) -> list[Row]:
     """A row per system with known ceilings: each stream, late fusion, and fusions blind to order or aware of it."""
     systems: list[tuple[str, Row]] = []
     for row in rows:
-        if row.kind in ("stream", "late") and _ceilings(row):
+        if row.kind in ("stream", "late") and row.ceilings:
             systems.append((row.method if row.kind == "stream" else SCORES, row))
-    seen = [_ceilings(row) for _, row in systems]
+    seen = [row.ceilings for _, row in systems]
     fused = []
     for row in rows:
-        if row.kind == "fused" and _ceilings(row) and _ceilings(row) not in seen:
-            seen.append(_ceilings(row))
+        if row.kind == "fused" and row.ceilings and row.ceilings not in seen:
+            seen.append(row.ceilings)
             fused.append(row)
-    fused.sort(key=lambda row: sum(_ceilings(row).values()))
+    fused.sort(key=lambda row: sum(row.ceilings.values()))
     systems += [(_fused_system(row), row) for row in fused]
     first: dict[tuple[str, str], tuple[str, Row]] = {}  # of rows with one name and equal ceilings
     for name, row in systems:
-        first.setdefault((name, str(sorted(_ceilings(row).items()))), (name, row))
+        first.setdefault((name, str(sorted(row.ceilings.items()))), (name, row))
     return [
         replace(row, kind=CEILING, axes={"system": name}, undone=(), gains={}, surplus=(), paper=None)
         for name, row in first.values()
@@ -235,11 +241,7 @@ def ceiling_rows(rows: Sequence[Row]) -> list[Row]:
 
 def _fused_system(row: Row) -> str:
     """If a kind of question asks for order, it matters whether a fusion sees it."""
-    known = _ceilings(row)
+    known = row.ceilings
     if ORDER not in known:
         return "any fusion"
     return "any fusion that sees order" if known[ORDER] == 1 else "any fusion that is blind to order"
-
-
-def _ceilings(row: Row) -> dict[str, Fraction]:
-    return {kind: share.ceiling for kind, share in row.shares.items() if kind != TOGETHER and share.ceiling is not None}
