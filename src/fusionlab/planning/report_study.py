@@ -41,5 +41,5 @@ def stages(study: Path) -> str:
         if claims and job.published(study).is_dir():
             seconds = job.published(study).stat().st_mtime - claims[-1].stat().st_mtime
             durations.setdefault(job.kind, []).append(seconds)
-    counted = {kind: f"{len(all_)} × " if len(all_) > 1 else "" for kind, all_ in durations.items()}
-    return ", ".join(f"{kind} {counted[kind]}{median(all_):.0f} s" for kind, all_ in durations.items())
+    counts = {kind: f"{len(all_)} × " if len(all_) > 1 else "" for kind, all_ in durations.items()}
+    return ", ".join(f"{kind} {counts[kind]}{median(all_):.0f} s" for kind, all_ in durations.items())

@@ -8,7 +8,7 @@ from fusionlab.errors import UserError
 from fusionlab.results.formatting import ceiling, percent, points, points_between, short_list
 from fusionlab.results.load import TOGETHER
 from fusionlab.results.protocol_warnings import quarantined, row_title, title_axes
-from fusionlab.results.rows import Row, constant_axes, counted
+from fusionlab.results.rows import Row, answer_counts, constant_axes
 from fusionlab.results.spec import Paper, Spec
 from fusionlab.results.statistics import (
     CONFIDENCE,
@@ -55,7 +55,11 @@ def _unpaired(rows: Sequence[Row], kind: str) -> list[tuple[Row, Difference]]:
     for row in rows:
         if row.no_gain is None or not row.no_gain.startswith(NO_PREDICTIONS):
             continue
-        pairs = [(counted(entry), counted(other)) for entry in row.done if (other := partner(entry, late)) is not None]
+        pairs = [
+            (answer_counts(entry), answer_counts(other))
+            for entry in row.done
+            if (other := partner(entry, late)) is not None
+        ]
         counts = [(one[kind], other[kind]) for one, other in pairs if kind in one and kind in other]
         if counts:
             shares = [(a / a_total, b / b_total) for (a, a_total), (b, b_total) in counts]

@@ -131,9 +131,9 @@ def _notes(table: Table) -> str:
     """The warnings in a box; below it the notes that explain the numbers."""
     marked = [(f"<li><sup>{at}</sup> {_text(note)}</li>", note) for at, note in enumerate(table.marked, 1)]
     general = [(f"<li>{_text(note)}</li>", note) for note in table.notes]
-    warned = "".join(item for item, note in [*marked, *general] if _warns(note, table))
+    warnings = "".join(item for item, note in [*marked, *general] if _warns(note, table))
     others = "".join(item for item, note in [*general, *marked] if not _warns(note, table))
-    box = f'<ul class="warn">{warned}</ul>' if warned else ""
+    box = f'<ul class="warn">{warnings}</ul>' if warnings else ""
     return f'<section class="notes"><h2>How to read the table</h2>{box}<ul>{others}</ul></section>'
 
 

@@ -12,7 +12,7 @@ from fusionlab.records.environment import arithmetic
 from fusionlab.records.signature import canonical, differing
 from fusionlab.results.formatting import ceiling, percent, short_list
 from fusionlab.results.load import TOGETHER, Entry, follows_seed, is_seed
-from fusionlab.results.rows import RECIPE, Row, counted, shown_axes, varies
+from fusionlab.results.rows import RECIPE, Row, answer_counts, shown_axes, varies
 from fusionlab.results.spec import Spec
 from fusionlab.results.statistics import NO_PREDICTIONS
 
@@ -161,7 +161,7 @@ def quarantined(entry: Entry) -> list[str]:
 
 
 def _totals(entry: Entry) -> str:
-    return ", ".join(f"{total} {kind}" for kind, (_, total) in sorted(counted(entry).items()))
+    return ", ".join(f"{total} {kind}" for kind, (_, total) in sorted(answer_counts(entry).items()))
 
 
 def _surplus(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:

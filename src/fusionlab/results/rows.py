@@ -154,7 +154,7 @@ def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Seque
 
 def _shares(done: Sequence[Entry]) -> dict[str, Share]:
     """Per kind of question and together; only kinds that all seeds have."""
-    counts = [counted(entry) for entry in done]
+    counts = [answer_counts(entry) for entry in done]
     shared = [kind for kind in counts[0] if all(kind in one for one in counts)] if counts else []
     ceilings = done[0].record.get("ceilings", {}) if done else {}
     shares = {}
@@ -169,7 +169,7 @@ def _shares(done: Sequence[Entry]) -> dict[str, Share]:
     return shares
 
 
-def counted(entry: Entry) -> dict[str, tuple[int, int]]:
+def answer_counts(entry: Entry) -> dict[str, tuple[int, int]]:
     """kind -> (right answers, videos), also for `all`."""
     by_kind = entry.result.get("kinds", {})
     counts = {

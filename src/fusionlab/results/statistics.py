@@ -70,7 +70,7 @@ def paired(differences: Sequence[Sequence[float]], confidence: float = CONFIDENC
 
     The videos and the seeds are two crossed samples, and each part of the variance gets the t of its own degrees of
     freedom: two seeds that disagree make a wide interval, however many videos there are. What both parts share is
-    counted twice, so the interval is rather too wide than too narrow. With one seed it covers the videos only. If
+    answer_counts twice, so the interval is rather too wide than too narrow. With one seed it covers the videos only. If
     nothing varies there is no interval.
     """
     videos = len(differences[0])

@@ -42,7 +42,7 @@ class Table:
     headline: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
-    marked: tuple[str, ...]  # note n belongs to the lines that carry the mark n, counted from 1
+    marked: tuple[str, ...]  # note n belongs to the lines that carry the mark n, answer_counts from 1
     notes: tuple[str, ...]  # about the whole table
     rows: tuple[Row, ...]
     spec: Spec
@@ -51,15 +51,15 @@ class Table:
 def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     """The table of a study's entries."""
     rows = make_rows(entries, spec)
-    warned: dict[str, list[Row]] = {}
+    warnings: dict[str, list[Row]] = {}
     for text, about in protocol_warnings(rows):
-        warned.setdefault(text, []).extend(about)
+        warnings.setdefault(text, []).extend(about)
     for row in rows:
         if row.paper and row.paper.remark:
-            warned.setdefault(f"{REMARK}: {row.paper.remark}", []).append(row)
-    first = {text: min(rows.index(row) for row in about) for text, about in warned.items() if about}
-    marked = {text: warned[text] for text in sorted(first, key=lambda text: first[text])}
-    everywhere = [f"{WARNING}: {text}." for text, about in warned.items() if not about]
+            warnings.setdefault(f"{REMARK}: {row.paper.remark}", []).append(row)
+    first = {text: min(rows.index(row) for row in about) for text, about in warnings.items() if about}
+    marked = {text: warnings[text] for text in sorted(first, key=lambda text: first[text])}
+    everywhere = [f"{WARNING}: {text}." for text, about in warnings.items() if not about]
     kind = gain_kind(rows, spec)
     columns = _columns(rows, spec, kind)
     lines: list[Line] = []
