@@ -11,7 +11,7 @@ from typing import cast
 
 from fusionlab import errors
 from fusionlab.benchmarks.row import Row
-from fusionlab.records.environment import circumstances
+from fusionlab.records.environment import describe_environment
 
 PARTS = ("start", "brush", "video", "training", "networks", "gpu")  # fusionlab.benchmarks.x_rows, each with `rows`
 
@@ -36,7 +36,7 @@ def bench(parts: Sequence[str] = PARTS) -> Iterator[Row]:
 
 def page(rows: Iterable[Row], command: str) -> Iterator[str]:
     """The rows as lines of Markdown, below the command, the class of machine and the day."""
-    here = circumstances()
+    here = describe_environment()
     machine = here["machine"]
     where = f"{machine['cores']} cores of {machine['cpu']}, torch {here['packages'].get('torch')}"
     yield f"`{command}`, {datetime.datetime.now(datetime.UTC).date()}, {where}, one thread a process"

@@ -18,8 +18,8 @@ from fusionlab.data.brush.brush import Brush
 from fusionlab.data.brush.labels import SYSTEMS
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, write_bytes, write_text
-from fusionlab.results.figures import plain
-from fusionlab.results.markdown import escape
+from fusionlab.results.formatting import plain
+from fusionlab.results.text_tables import escape_markdown
 from fusionlab.video.opencv import cv2
 from fusionlab.video.store import Store
 
@@ -91,7 +91,7 @@ def _lines(brush: Brush, store: Store, found: Sequence[Probed], chosen: str) -> 
     yield f"# {chosen}, as a network gets it"
     yield ""
     yield f"Made by `python -m fusionlab.doctor data={chosen} --page …` from the store {store.hash[:12]}…: frames by"
-    yield f"{escape(plain(store.made.get('decoder', '?')))}, flow by {_flow(store)}."
+    yield f"{escape_markdown(plain(store.made.get('decoder', '?')))}, flow by {_flow(store)}."
     yield ""
     yield "## What is asked"
     yield ""
@@ -137,4 +137,4 @@ def _lines(brush: Brush, store: Store, found: Sequence[Probed], chosen: str) -> 
 def _flow(store: Store) -> str:
     made = store.made.get("flow", {})
     said = ", ".join(f"{name} {value}" for name, value in made.items()) if isinstance(made, dict) else str(made)
-    return escape(plain(said))
+    return escape_markdown(plain(said))

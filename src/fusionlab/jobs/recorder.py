@@ -19,7 +19,7 @@ from fusionlab.jobs import loggers
 from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.provenance import provenance
 from fusionlab.records.crash import crash_point
-from fusionlab.records.environment import circumstances
+from fusionlab.records.environment import describe_environment
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import new_record, write_record
 from fusionlab.records.signature import value
@@ -102,7 +102,7 @@ class Recorder:
 
     def _write(self, where: Path, arm: Arm, predictions: Predictions | None, **content: Any) -> None:
         around = {
-            **circumstances(),
+            **describe_environment(),
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
             "run": masked(self.run, "run"),  # a plan from before may hold a secret

@@ -23,11 +23,11 @@ from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs.job_data import Data, open_data
 from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.jobs.stages import trained_streams
-from fusionlab.records.environment import circumstances, elsewhere
+from fusionlab.records.environment import changed_arithmetic, describe_environment
 from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, read_predictions
-from fusionlab.records.record import damage, readable_records
+from fusionlab.records.record import readable_records
 from fusionlab.records.signature import value
 from fusionlab.study import plan as plans
 from fusionlab.study.ledger import Ledger
@@ -82,19 +82,19 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     job = plan.job(arm.job)
     published = job.path(study) / "published"
     records, damaged = readable_records(published) if published.is_dir() else ({}, {})
-    places = [path for path, record in records.items() if record["signature"] == arm.signature]
-    if not places:
+    own = arm.find(records)
+    if own is None:
         if failed := Ledger(study, plan).state(arm.job).failed.get(arm.name):
             return f"failed: {failed.reason}"
-        return damage(arm.name, damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
-    record = records[places[0]]
+        return arm.damage(damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
+    path, record = own
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"
     run = job.config["run"]
     configure_torch(arm.config["trainer"])
     memory.keep()
     data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
-    return Opened(arm, record, data, *_built(plan, study, arm, data, places[0].parent), run, places[0].parent)
+    return Opened(arm, record, data, *_built(plan, study, arm, data, path.parent), run, path.parent)
 
 
 def look_again(of: Opened, split: int) -> Predictions:
@@ -121,8 +121,8 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
     same, accuracy = f"the same {len(found.videos)} predictions", f"accuracy {found.correct / len(found.videos):.4f}"
     if _digest(found.to_csv().encode("utf-8")) == of.record["result"].get("predictions"):
         return f"{same}, {accuracy}"
-    here = {**circumstances(), "device": build.device_name(of.run)}
-    changed = elsewhere(of.record["circumstances"], here)
+    here = {**describe_environment(), "device": build.device_name(of.run)}
+    changed = changed_arithmetic(of.record["circumstances"], here)
     if changed and (most := _apart(of, found)) <= TOLERANCE:
         return f"{same} within {TOLERANCE:g} (at most {most:.1e} apart), {accuracy}; no equal bits: {changed}"
     return f"other predictions: {accuracy}, recorded {of.record['result'].get('accuracy', math.nan):.4f}"
@@ -135,7 +135,7 @@ def _apart(of: Opened, found: Predictions) -> float:
         return math.inf
     if fingerprint(read_weights(of.place / WEIGHTS)) != result.get("weights"):
         return math.inf
-    return found.apart(read_predictions(place))
+    return found.largest_difference(read_predictions(place))
 
 
 def _digest(content: bytes) -> str:

@@ -12,7 +12,7 @@ from fusionlab.config.value_types import as_typed
 from fusionlab.planning.point import Point
 from fusionlab.records.signature import NEUTRAL, value
 from fusionlab.study.plan import FILE, Plan
-from fusionlab.study.recipes import ARM, NOTHING_TO
+from fusionlab.study.recipes import ARM, IGNORED
 
 # What an arm's network is, too, wherever it is not as usual.
 TURNED = ("into", "keep_motion", "tower_weight")
@@ -34,7 +34,7 @@ def shown(point: Point, kind: str) -> dict[str, Any]:
     alike = len(set(seeds.values())) == 1
     seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
     own = ("fusion", "temporal", "layer") if kind == "fused" else ARM  # said already, or not the baselines' to say
-    own = (*own, *NOTHING_TO.get(kind, ()))
+    own = (*own, *IGNORED.get(kind, ()))
     other = {
         axis: _scalar(one)
         for axis, one in point.axes.items()

@@ -14,7 +14,7 @@ from typing import Any
 
 from fusionlab.errors import UserError, show
 from fusionlab.records.files import disk_errors
-from fusionlab.records.torch_files import AsksTooMuch, refuse_bombs
+from fusionlab.records.torch_files import UnsafeTorchFile, refuse_bombs
 
 TORCHVISION = "torchvision"
 PUBLISHED = {"small": "C_T_V2", "large": "C_T_SKHT_V2"}  # which of torchvision's, pinned: its default may change
@@ -86,7 +86,7 @@ def read(file: Path, model: str) -> dict[str, Any]:
     try:
         refuse_bombs(file)
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except AsksTooMuch as error:
+    except UnsafeTorchFile as error:
         raise unusable(file, model, str(error)) from error
     except Exception as error:  # torch's own message goes on to advise loading it all the same, code included
         _, known, said = str(error).rpartition("WeightsUnpickler error: ")

@@ -1,4 +1,4 @@
-"""Progress of a sweep: one bar on a terminal (arms, failures, time left), else a plain line per change."""
+"""The progress of a sweep: a bar on a terminal (arms, failures, time left), else a line per change."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from fusionlab.study.status import Summary
 
 
 class Progress:
-    """Show one `Summary` after the other; what has not changed is not said again."""
+    """Shows one `Summary` after the other; only changes are printed."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self.stream = sys.stderr if stream is None else stream
         self._bar: tqdm[NoReturn] | None = None
-        self._told: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
 
     def show(self, summary: Summary) -> None:
         if self.stream.isatty():
@@ -38,7 +38,7 @@ class Progress:
 
     def _draw(self, summary: Summary) -> None:
         if self._bar is None:
-            # `initial` keeps what an earlier session did out of the rate, so that the time left is right.
+            # `initial` excludes earlier sessions from the rate, so that the time left is right.
             self._bar = tqdm(
                 total=len(summary.arms),
                 initial=summary.settled,
@@ -66,7 +66,7 @@ class Progress:
             show(f"[{summary.settled}/{len(summary.arms)} arms] {one_line(line)}", file=self.stream)
 
     def _changed(self, name: str, state: str) -> bool:
-        before, self._told[name] = self._told.get(name), state
+        before, self._shown[name] = self._shown.get(name), state
         return before != state
 
 

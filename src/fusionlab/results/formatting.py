@@ -1,7 +1,8 @@
-"""How a number or a name is written: one way in every format."""
+"""How numbers and names are written: one way in every format."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fractions import Fraction
 
 from fusionlab.errors import one_line
@@ -9,6 +10,7 @@ from fusionlab.errors import one_line
 NONE = "–"
 WIDEST = 1000
 _MINUS = "\N{MINUS SIGN}"
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def percent(share: float, decimals: int = 1) -> str:
@@ -32,7 +34,7 @@ def points_between(low: float, high: float, decimals: int = 1) -> str:
 
 
 def millions(count: int) -> str:
-    """As the paper prints parameters: 97578533 -> "97.58M"; what would round to nothing stays an integer."""
+    """97578533 -> "97.58M", as the paper prints parameters; a small number stays an integer."""
     return str(count) if abs(count) < 10_000 else f"{count / 1e6:.2f}M"
 
 
@@ -41,22 +43,27 @@ def ceiling(most: Fraction | None) -> str:
     return NONE if most is None else str(most)
 
 
-def typed(value: object) -> str:
-    """An axis' value as it is typed: true, not True."""
+def as_typed(value: object) -> str:
+    """The value of an axis as it is typed: true, not True."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def listed(items: list[str], most: int = 6) -> str:
-    """a, b, c … and how many more, where there are many."""
+def short_list(items: list[str], most: int = 6) -> str:
+    """a, b, c … and the number of the others, if there are many."""
     return ", ".join(items) if len(items) <= most else ", ".join(items[:most]) + f" and {len(items) - most} more"
 
 
 def plain(text: object) -> str:
-    """One line without signs that are unsafe to show: names and reasons come from anywhere."""
+    """One line without unsafe characters: names and reasons are not ours."""
     return one_line(text)
 
 
 def cell(text: object) -> str:
-    """`plain`, no longer than a reason is: a column is as wide as its widest cell."""
-    told = plain(text)
-    return told if len(told) <= WIDEST else told[:WIDEST] + "…"
+    """`plain` of limited length, since a column is as wide as its widest cell."""
+    line = plain(text)
+    return line if len(line) <= WIDEST else line[:WIDEST] + "…"
+
+
+def superscript(marks: Iterable[int | str]) -> str:
+    """The marks of notes: 1, 12 -> "¹ ¹²"."""
+    return " ".join(str(mark).translate(_SUPERSCRIPTS) for mark in marks)
