@@ -38,7 +38,7 @@ def main(words: list[str]) -> int:
     given, rest = flags(words, FLAGS)
     from fusionlab.config.compose import tree
     from fusionlab.config.overrides import parse
-    from fusionlab.data.progress import aside
+    from fusionlab.data.video_progress import aside
     from fusionlab.health.doctor import MOST, SAMPLE, examine
     from fusionlab.records.files import to_json, write_text
 

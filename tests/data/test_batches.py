@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,23 @@ from torch.utils.data import DataLoader
 
 from fusionlab.data.batches import as_it_is
 from fusionlab.data.module import TwoStreamData
+from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError
 from fusionlab.preparation.prepare import prepare
 from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
 
-SIZES = {"snippets": 3, "fields": 4, "stride": (1, 3), "crop": 16, "batch_size": 4, "validation": 0.25}
+SAMPLING = Sampling(snippets=3, fields=4, stride=(1, 3), crop=16)
 
 
 def data(dataset: Drifting, store: Store, **changed: Any) -> TwoStreamData:
-    made = TwoStreamData(dataset, store.folder, **{**SIZES, **changed})
+    sampling = {name: changed.pop(name) for name in vars(SAMPLING) if name in changed}
+    made = TwoStreamData(
+        dataset,
+        store.folder,
+        sampling=replace(SAMPLING, **sampling),
+        **{"batch_size": 4, "validation": 0.25, **changed},
+    )
     made.setup()
     return made
 

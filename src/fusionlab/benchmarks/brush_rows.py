@@ -9,16 +9,16 @@ from pathlib import Path
 
 from fusionlab.benchmarks.row import Row
 from fusionlab.benchmarks.side_by_side import side_by_side
-from fusionlab.data import memory
 from fusionlab.data.brush.brush import CHUNK, GROUPS, Knobs, draw, drawn
 from fusionlab.data.brush.labels import labels
+from fusionlab.data.processes import keep_memory
 from fusionlab.video.encode import write
 
 SECONDS = 30.0
 
 
 def rows() -> Iterator[Row]:
-    memory.keep()  # as the processes do that make brush
+    keep_memory()  # as the processes do that make brush
     knobs = Knobs()
     classes = labels(knobs.words, knobs.kinds)
     clips = [(f"{n}.avi", 1 + n % GROUPS, n % len(classes)) for n in range(CHUNK)]

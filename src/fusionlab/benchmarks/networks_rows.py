@@ -25,7 +25,7 @@ from fusionlab.benchmarks import reference_net
 from fusionlab.benchmarks.compiler import why_not
 from fusionlab.benchmarks.row import Row
 from fusionlab.benchmarks.side_by_side import Ratio, side_by_side
-from fusionlab.data import memory
+from fusionlab.data.processes import keep_memory
 from fusionlab.fusion.conv import Conv
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.training.precision import FLOAT32, TF32, settle
@@ -66,7 +66,7 @@ def rows() -> Iterator[Row]:
 
 def on(device: str) -> Iterator[Row]:
     settle({"precision": FLOAT32, "threads": 1})
-    memory.keep()
+    keep_memory()
     for case in CASES[device]:
         yield from Bench(case, device).rows()
 

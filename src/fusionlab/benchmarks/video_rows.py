@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 
 from fusionlab.benchmarks.row import Row
 from fusionlab.benchmarks.side_by_side import side_by_side
-from fusionlab.data import clips, memory
+from fusionlab.data import clips
 from fusionlab.data.batches import Clips
 from fusionlab.data.brush.labels import LABELS
 from fusionlab.data.brush.render import render
 from fusionlab.data.brush.scene import compose
 from fusionlab.data.module import CONTEXT
+from fusionlab.data.processes import keep_memory
 from fusionlab.data.views import Sampling, View
 from fusionlab.preparation.prepare import prepare
 from fusionlab.records.draws import key
@@ -67,7 +68,7 @@ class Set:
 
 
 def rows() -> Iterator[Row]:
-    memory.keep()  # as loader workers do
+    keep_memory()  # as loader workers do
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         files, what = _videos(root / "videos")

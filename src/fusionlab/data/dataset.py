@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 from fusionlab.errors import show
 
@@ -17,7 +17,12 @@ Entry = tuple[str, int]
 
 
 class Dataset(Protocol):
-    """A labelled set of video files with train and test lists."""
+    """A labelled set of video files with train and test lists.
+
+    Optional, for sets that have them: `expect_sampling(snippets, fields, stride)` raises a `UserError` for clips that
+    cannot show the classes; `present`: the splits whose lists are files; `unchecked_lists(split)`: lists before any
+    check, for the doctor; `has_probes`: `scene(name, label)` knows the truth of each clip (see `health.brush_proof`).
+    """
 
     @property
     def classes(self) -> Sequence[str]:
@@ -78,19 +83,11 @@ class Dataset(Protocol):
         ...
 
 
-@runtime_checkable
-class Timed(Protocol):
-    """A data set whose questions are only asked by clips that are cut in a certain way."""
-
-    def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
-        """A `UserError` where clips are cut otherwise."""
-        ...
-
-
 def expect_sampling(dataset: Dataset, how: Sampling) -> None:
-    """A `UserError` where clips that are cut like this do not show what this data set asks."""
-    if isinstance(dataset, Timed):
-        dataset.expect_sampling(how.snippets, how.fields, how.strides)
+    """Raise a `UserError` where the data set declares that clips sampled in this way do not show its classes."""
+    check = getattr(dataset, "expect_sampling", None)
+    if check is not None:
+        check(how.snippets, how.fields, how.strides)
 
 
 def united(lists: Sequence[Sequence[Entry]]) -> list[Entry]:

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.list_files import Named, Wrong, entries, numbers, text_lines
+from fusionlab.data.list_files import Named, Wrong, entries, numbers, some, text_lines
 from fusionlab.data.on_disk import Lists, OnDisk, unpacked
-from fusionlab.data.split_leak import some
 from fusionlab.errors import UserError
 
 VIDEOS = ("hmdb51_org", "hmdb51")  # the folders that the archives may bring along

@@ -9,13 +9,22 @@ from types import TracebackType
 from typing import Any
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.split_leak import some
 from fusionlab.errors import UserError, nearest
 from fusionlab.records.files import parse_json, read_whole
 
-LONGEST = 1000  # signs of a place; a line may have millions
+LONGEST = 1000  # characters of a place; a line may have millions
+SHOWN = 10  # names in a message
 Named = tuple[str, str, int]  # place in a file, video, label
 _NO_LINE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")  # line ends, controls, bytes that are no UTF-8
+
+
+def some(names: Sequence[str], most: int = SHOWN) -> str:
+    """The first names, for a message.
+
+    >>> some(["a", "b", "c"], 2)
+    'a, b …'
+    """
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 class Wrong:

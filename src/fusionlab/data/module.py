@@ -20,19 +20,20 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from fusionlab.data import crops as rectangles
-from fusionlab.data import memory
 from fusionlab.data import validation as validation_list
 from fusionlab.data.batches import Batch, Clips, as_it_is
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
-from fusionlab.data.quarantine import left_in, refuse_lost, refuse_unknown
+from fusionlab.data.list_files import some
+from fusionlab.data.processes import keep_memory_in_loader
 from fusionlab.data.sampler import StepSampler, ViewSampler
-from fusionlab.data.split_leak import some
+from fusionlab.data.split_checks import refuse_lost, refuse_unknown, without_quarantined
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
 from fusionlab.video.store import Store
 
 Which = Literal["train", "validation", "test"]
 STREAMS = {"both": ("appearance", "motion"), "appearance": ("appearance",), "motion": ("motion",)}
+SAMPLING = Sampling()
 CONTEXT = "forkserver"  # how loader workers start: nothing that the parent has open or running is in them
 
 
@@ -51,16 +52,7 @@ class TwoStreamData(pl.LightningDataModule):
         *,
         split: int = 1,
         streams: str = "both",
-        snippets: int = 3,
-        fields: int = 6,
-        stride: int | tuple[int, int] = 4,
-        crop: int = 48,
-        crops: str = "square",
-        stacking: str = "plain",
-        subtract_mean: bool = False,
-        test: str = "middle",
-        apart: int = 0,
-        delay: int = 0,
+        sampling: Sampling = SAMPLING,
         batch_size: int = 64,
         seed: int = 0,
         validation: float = validation_list.FRACTION,
@@ -74,7 +66,7 @@ class TwoStreamData(pl.LightningDataModule):
             raise UserError("a batch holds at least one clip", got=batch_size, hint="optim.….batch_size=64")
         self.dataset, self.folder, self.split = dataset, Path(store), split
         self.streams = STREAMS[streams]
-        self.sampling = Sampling(snippets, fields, stride, crop, crops, stacking, subtract_mean, test, apart, delay)
+        self.sampling = sampling
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
         self.quarantine = frozenset(quarantine)
         self.start_step = 0
@@ -89,7 +81,7 @@ class TwoStreamData(pl.LightningDataModule):
         self.store = Store.open(self.folder)
         whole = self.dataset.lists(self.split)
         refuse_unknown(self.quarantine, {name for name, _ in self.dataset.videos()})
-        train, test = (left_in(entries, self.quarantine) for entries in whole)
+        train, test = (without_quarantined(entries, self.quarantine) for entries in whole)
         for which, before, after in (("training", whole[0], train), ("test", whole[1], test)):
             refuse_lost(before, after, self.dataset.classes, which)
         missing = [name for name, _ in (*train, *test) if name not in self.store.videos]
@@ -159,5 +151,5 @@ class TwoStreamData(pl.LightningDataModule):
             multiprocessing_context=context,
             persistent_workers=again and self.workers > 0,
             prefetch_factor=1 if self.workers else None,  # a batch of the paper's clips is 400 MB
-            worker_init_fn=memory.keep_in_worker if self.workers else None,
+            worker_init_fn=keep_memory_in_loader if self.workers else None,
         )

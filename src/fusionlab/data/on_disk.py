@@ -18,9 +18,8 @@ from typing import ClassVar
 
 from fusionlab.data.case_insensitive import Below
 from fusionlab.data.dataset import Entry, united
-from fusionlab.data.list_files import Wrong, refuse_outside
-from fusionlab.data.quarantine import refuse_unknown
-from fusionlab.data.split_leak import SHOWN, refuse_leaks, some
+from fusionlab.data.list_files import SHOWN, Wrong, refuse_outside, some
+from fusionlab.data.split_checks import refuse_leaks, refuse_unknown
 from fusionlab.errors import UserError, show
 from fusionlab.records.files import write_text
 
@@ -157,7 +156,7 @@ class OnDisk:
         """The splits whose lists are files that are there; none of a set that cuts its lists itself."""
         return [s for s in range(1, self.splits + 1) if all(file.is_file() for file in self._needs(s))]
 
-    def unguarded(self, split: int) -> Lists:
+    def unchecked_lists(self, split: int) -> Lists:
         """Training and test list as they are written, whatever is wrong with them: for the doctor."""
         return self._lists(split)
 

@@ -27,7 +27,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.data import clips, crops, stacking
-from fusionlab.data.sample_draws import drawing
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
@@ -123,7 +122,7 @@ class View:
 
 def training_view(frames: int, height: int, width: int, how: Sampling, seed: int, epoch: int, index: int) -> View:
     """The view of a training sample in an epoch."""
-    draw = drawing("sample", seed, epoch, index)
+    draw = np.random.Generator(np.random.Philox(key=key("sample", seed, epoch, index)))
     centres = clips.drawn(frames, how.snippets, how.fields, how.strides, draw)
     crop = crops.DRAWN[how.crops](height, width, how.crop, draw)
     return View(centres, crop, how.apart * (1 - 2 * int(draw.integers(2))) if how.apart else 0)

@@ -12,7 +12,7 @@ from fusionlab.config.instantiate import part
 from fusionlab.data.brush.brush import Brush
 from fusionlab.data.dataset import Dataset, Entry
 from fusionlab.data.processes import in_processes
-from fusionlab.data.progress import Progress
+from fusionlab.data.video_progress import Progress
 from fusionlab.errors import UserError, show
 from fusionlab.health import brush_page, copies, field_checks, flow_checks, list_checks, video_checks
 from fusionlab.health.finding import NOTE, WRONG, Finding

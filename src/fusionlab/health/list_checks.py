@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fusionlab.data.dataset import Dataset, Entry, united
 from fusionlab.data.folder import ENDINGS
-from fusionlab.data.split_leak import shared
+from fusionlab.data.split_checks import shared
 from fusionlab.errors import UserError
 from fusionlab.health.finding import NOTE, WRONG, Finding, of_files
 
@@ -50,7 +50,7 @@ def read(dataset: Dataset, split: int) -> Listed:
 
 def _split(dataset: Dataset, split: int, classes: Sequence[str]) -> tuple[Lists | None, list[Finding]]:
     try:
-        as_written = getattr(dataset, "unguarded", dataset.lists)
+        as_written = getattr(dataset, "unchecked_lists", dataset.lists)
         lists: Lists = as_written(split)
         names, groups = shared(*lists, dataset.group)
     except UserError as error:

@@ -33,13 +33,18 @@ from fusionlab.video.bounds import BOUNDS, FORMATS, MOST_PIXELS, TRANSPORT, boun
 if TYPE_CHECKING:
     import av
 
+    from fusionlab.video.seek import Seeker
+
 _WHERE = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
 _said: list[str] = []  # what was said once in this process
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
 class Reader(Protocol):
-    """A decoder. It holds no open file, so that it pickles and is safe on either side of a fork."""
+    """A decoder. It keeps no file open, so that it can be pickled and used on both sides of a fork.
+
+    Optional: `seeker(path)`, which opens a file for seeking (see `video.seek`); without it, `Film` reads in sequence.
+    """
 
     @property
     def info(self) -> str:
@@ -75,6 +80,11 @@ class PyAV:
             raise undecodable(path, error) from error
         if empty:
             raise UserError("this video has no frames", got=path)
+
+    def seeker(self, path: Path) -> Seeker:
+        from fusionlab.video.seek import PyAVSeeker
+
+        return PyAVSeeker(path)
 
 
 @dataclass(frozen=True)
@@ -124,6 +134,11 @@ class Decord:
             if true != shown + 1:
                 raise UserError("decord and PyAV count frames differently", got=f"{path}: {shown + 1} and {true}")
         yield held
+
+    def seeker(self, path: Path) -> Seeker:
+        from fusionlab.video.seek import DecordSeeker, PyAVSeeker
+
+        return DecordSeeker(path) if decord_reads(path) else PyAVSeeker(path)
 
 
 def decord_reads(path: Path) -> bool:

@@ -67,6 +67,11 @@ class Imported:
                     f"{name} of imported flow", getattr(self, name), allowed, form=f"data.store.flow.{name}={{}}"
                 )
 
+    @property
+    def needs_videos(self) -> bool:
+        """Whether frames are read from the video files."""
+        return self.frames == "video"
+
     def describe(self) -> dict[str, Any]:
         return {"method": "imported", **asdict(self)}
 
@@ -92,8 +97,17 @@ class FlowFiles:
     root: Path
     layout: str
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether frames lie beside the flow; else they are read from the videos."""
+        return not self.assumed.needs_videos
+
+    @property
+    def offset(self) -> int:
+        return self.assumed.offset
+
     def describe(self) -> dict[str, Any]:
-        """Where it lies is not part of what it is."""
+        """Without the folder, which is not part of the store's identity."""
         return {**self.assumed.describe(), "layout": self.layout}
 
     def assumptions(self, bound: float) -> list[str]:

@@ -1,24 +1,13 @@
-"""Frames by the backends' own seeking: quick, and not to be believed (see `video.film`)."""
+"""Frames by the decoders' own seeking: fast, but the frames have to be checked (see `video.film`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from fusionlab.errors import UserError
-from fusionlab.video.decode import (
-    Decord,
-    Frame,
-    PyAV,
-    Reader,
-    best,
-    decord_opened,
-    decord_reads,
-    opened,
-    three_channels,
-    upright,
-)
+from fusionlab.video.decode import Frame, Reader, best, decord_opened, opened, three_channels, upright
 
 NEAR = 8  # frames ahead that are decoded rather than sought
 
@@ -35,14 +24,15 @@ class Seeker(Protocol):
         ...
 
 
-def seeker(of: Reader, path: Path) -> Seeker:
-    """The backend's own; one that is not known is read in sequence."""
-    if isinstance(of, Decord):
-        return DecordSeeker(path) if decord_reads(path) else PyAVSeeker(path)
-    return PyAVSeeker(path) if isinstance(of, PyAV) else Nowhere()
+def seeker(reader: Reader, path: Path) -> Seeker:
+    """The reader's own seeker; one that finds nothing where the reader has none."""
+    own: Callable[[Path], Seeker] | None = getattr(reader, "seeker", None)
+    return NoSeeker() if own is None else own(path)
 
 
-class Nowhere:
+class NoSeeker:
+    """Finds no frame, so that all are read in sequence."""
+
     def frames(self, rising: list[int]) -> Iterator[Frame]:
         return iter(())
 

@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.data import memory
 from fusionlab.data.brush.cycle import Cycle
 from fusionlab.data.brush.labels import KINDS, Label, ceilings, labels
 from fusionlab.data.brush.render import render
 from fusionlab.data.brush.scene import Scene, compose
 from fusionlab.data.brush.vocabulary import Vocabulary, vocabulary
 from fusionlab.data.dataset import Entry
-from fusionlab.data.processes import in_processes
-from fusionlab.data.quarantine import refuse_unknown
+from fusionlab.data.processes import in_processes, keep_memory
+from fusionlab.data.split_checks import refuse_unknown
 from fusionlab.data.ucf101 import UCF101
 from fusionlab.errors import UserError, show, unknown
 from fusionlab.records.files import disk_errors, publish, read_json, write_json, write_text
@@ -114,6 +114,8 @@ class Knobs:
 
 class Brush:
     """Brush as a data set; `make` (idempotent) comes before anything that reads a file."""
+
+    has_probes: ClassVar[bool] = True  # `scene` knows the truth of each clip
 
     def __init__(self, **knobs: float | str) -> None:
         self.knobs = Knobs(**knobs)  # type: ignore[arg-type]
@@ -220,7 +222,7 @@ def draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None:
     """
     from fusionlab.video.encode import write
 
-    memory.keep()
+    keep_memory()
     every = labels(knobs.words, knobs.kinds)
     films = [drawn(knobs, every[label], name, group) for name, group, label in clips]
     for (name, _, _), film in zip(clips, films, strict=True):
