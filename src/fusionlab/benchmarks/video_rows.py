@@ -177,11 +177,9 @@ def _clips(store: Store, root: Path, what: str) -> Iterator[Row]:
 
     blobs = list(_blobs(store, looks))
 
-    there = {shape: np.empty(shape, dtype=np.uint8) for _, _, shape in blobs}
-
     def bare() -> None:
         for codec, some, shape in blobs:
-            codec.decode(some, shape, there[shape])
+            codec.decode(some, shape)
 
     one = side_by_side(packed, by_images, SECONDS)
     told = f"T={SNIPPETS} frames and {SNIPPETS}×{FIELDS} fields, crop {CROP}, {what}, {one.pairs} pairs"

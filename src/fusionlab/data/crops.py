@@ -80,27 +80,14 @@ class Crop:
 
     def frames(self, frames: Iterable[Bytes], out: Bytes) -> None:
         """T frames (H, W, 3) into `out` (3, T, h, w)."""
-        waiting = iter(frames)
-        for time in range(out.shape[1]):
-            # By no name: the next frame is decoded to where this one was, which the processor has at hand.
-            self.frame(next(waiting), out[:, time])
+        for time, frame in enumerate(frames):
+            self.frame(frame, out[:, time])
 
     def flow(self, fields: Iterable[Bytes], out: Bytes) -> None:
         """L quantised fields (2, H, W) into `out` (L, 2, h, w)."""
-        if self.shape != (self.height, self.width):
-            for (u, v), field in zip(out, fields, strict=True):
-                for cut, to in zip(self.components(field), (u, v), strict=True):
-                    self.component(cut, to, negate=to is u)
-            return
-        rows, columns = slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
-        if not self.flip:
-            for both, field in zip(out, fields, strict=True):
-                both[...] = field[:, rows, columns]
-            return
         for (u, v), field in zip(out, fields, strict=True):
-            cv2.flip(field[0, rows, columns], 1, u)
-            cv2.flip(field[1, rows, columns], 1, v)
-        np.invert(out[:, 0], out=out[:, 0])  # 255 − u
+            self.component(self.cut(field[0]), u, negate=True)
+            self.component(self.cut(field[1]), v, negate=False)
 
     def _resized(self, pixels: Bytes) -> Bytes:
         if self.to is None or pixels.shape[:2] == (self.to, self.to):

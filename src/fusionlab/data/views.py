@@ -172,7 +172,7 @@ def later(times: clips.Times, delay: int, frames: int) -> clips.Times:
 
 def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes) -> None:
     """The fields around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …"""
-    fields = stacking.Fields(store, name, view.centres)
+    fields = stacking.Fields(store, name)
     for snippet, centre in enumerate(view.centres):
         stacking.write(
             fields.stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],

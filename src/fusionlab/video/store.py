@@ -47,11 +47,6 @@ AGAIN = "python -m fusionlab.prepare"
 OFFSET, RANGE = np.dtype("<i8"), np.dtype("<f4")
 Bytes = NDArray[np.uint8]
 Fields = Bytes | list[Bytes]  # one array where that costs nothing; both are indexed and iterated alike
-Memory = Callable[[], Bytes | None]  # where the next picture may be decoded to
-
-
-def new() -> None:
-    """Memory of its own."""
 
 
 @dataclass(frozen=True)
@@ -309,17 +304,11 @@ class Store:
         found = self._fields(name, start, count, backward)
         return found if isinstance(found, np.ndarray) else list(found)
 
-    def each_field(
-        self, name: str, start: int, count: int, backward: bool = False, memory: Memory = new
-    ) -> Iterator[Bytes]:
-        """The same, decoded one by one as they are asked for, after one read of them all. `memory`: asked before each
-        for a place (2, H, W) that it may be decoded to; None is a new one.
-        """
-        return iter(self._fields(name, start, count, backward, memory))
+    def each_field(self, name: str, start: int, count: int, backward: bool = False) -> Iterator[Bytes]:
+        """The same, decoded one by one as they are needed, after one read of them all."""
+        return iter(self._fields(name, start, count, backward))
 
-    def _fields(
-        self, name: str, start: int, count: int, backward: bool, memory: Memory = new
-    ) -> Bytes | Iterator[Bytes]:
+    def _fields(self, name: str, start: int, count: int, backward: bool) -> Bytes | Iterator[Bytes]:
         video = self.video(name)
         assert start >= 0 and count >= 0 and start + count < video.frames, f"{name}: {video.frames - 1} fields"
         file = BACKWARD if backward else FLOW
@@ -330,7 +319,7 @@ class Store:
         if self._codecs[file] is None:
             fields: Bytes | Iterator[Bytes] = self._raw(video, file)[start : start + count]
         else:
-            fields = self._decoded(name, video, file, [(start, count)], memory)
+            fields = self._decoded(name, video, file, [(start, count)])
         return self._levelled(video, file, start, fields) if self.coding.by_field else fields
 
     def all_frames(self, name: str) -> Bytes:
@@ -361,9 +350,7 @@ class Store:
             self._runs[name, file] = self.video(name).run(file, self.coding)
         return self._runs[name, file]
 
-    def _decoded(
-        self, name: str, video: Video, file: str, runs: Iterable[tuple[int, int]], memory: Memory = new
-    ) -> Iterator[Bytes]:
+    def _decoded(self, name: str, video: Video, file: str, runs: Iterable[tuple[int, int]]) -> Iterator[Bytes]:
         """`runs`: of pictures that lie side by side, the first and how many, one after the other."""
         codec = self._codecs[file]
         assert codec
@@ -371,7 +358,7 @@ class Store:
         try:
             for start, count in runs:
                 for blobs in self.coded(name, file, start, count):
-                    yield codec.decode(blobs, shape, memory())
+                    yield codec.decode(blobs, shape)
         except ValueError as error:
             where = f"{name} in {self.folder / video.part} ({error})"
             raise UserError("the content of this store is damaged", got=where) from error
