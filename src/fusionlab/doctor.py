@@ -38,7 +38,7 @@ def main(words: list[str]) -> int:
     given, rest = flags(words, FLAGS)
     from fusionlab.config.compose import tree
     from fusionlab.config.overrides import parse
-    from fusionlab.data.video_progress import aside
+    from fusionlab.data.video_progress import show_on_stderr
     from fusionlab.health.doctor import MOST, SAMPLE, examine
     from fusionlab.records.files import to_json, write_text
 
@@ -56,7 +56,7 @@ def main(words: list[str]) -> int:
     composed = tree(typed.groups)
     config = composed.with_leaves(typed.leaves)
     page = Path(given["--page"]) if "--page" in given else None
-    report = examine(config, str(composed.choices["data"]), sample=int(sample), page=page, say=aside)
+    report = examine(config, str(composed.choices["data"]), sample=int(sample), page=page, say=show_on_stderr)
     show(to_json(report.plain()).rstrip() if "--json" in given else report.text())
     if "--quarantine" in given:
         write_text(given["--quarantine"], report.quarantine())

@@ -10,7 +10,7 @@ from data_fakes import Drifting
 from torch.utils.data import DataLoader
 
 from fusionlab.data import clips
-from fusionlab.data.batches import Clips, as_it_is
+from fusionlab.data.batches import Clips, keep_batch
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.sampler import StepSampler
 from fusionlab.data.views import Sampling
@@ -161,7 +161,7 @@ def test_workers_give_identical_batches(drifting: Drifting, store: Store, contex
         again,
         batch_sampler=StepSampler(len(again), 4, 0),
         num_workers=2,
-        collate_fn=as_it_is,
+        collate_fn=keep_batch,
         multiprocessing_context=context,
     )
     assert all(same(a, b) for a, b in zip(loader, here, strict=True))

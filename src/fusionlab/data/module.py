@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from fusionlab.data import crops as rectangles
 from fusionlab.data import validation as validation_list
-from fusionlab.data.batches import Batch, Clips, as_it_is
+from fusionlab.data.batches import Batch, Clips, keep_batch
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.list_files import some
 from fusionlab.data.processes import keep_memory_in_loader
@@ -34,15 +34,15 @@ from fusionlab.video.store import Store
 Which = Literal["train", "validation", "test"]
 STREAMS = {"both": ("appearance", "motion"), "appearance": ("appearance",), "motion": ("motion",)}
 SAMPLING = Sampling()
-CONTEXT = "forkserver"  # how loader workers start: nothing that the parent has open or running is in them
+CONTEXT = "forkserver"  # how loader workers start: they inherit no open file and no thread
 
 
 class TwoStreamData(pl.LightningDataModule):
     """A data set's split, read from its store.
 
-    `start_step` says where the training loader begins; it is read when the loader is asked for. With `workers` there is
-    one training loader, whose processes wait for the next epoch, as validation's do: to start them can take longer than
-    an epoch. They end where a test begins.
+    `start_step` is the first step of the training loader; it is read when the loader is created. With `workers` there
+    is one training loader, whose processes wait for the next epoch, as validation's do: starting them can take longer
+    than an epoch. They end when a test begins.
     """
 
     def __init__(
@@ -86,19 +86,19 @@ class TwoStreamData(pl.LightningDataModule):
             refuse_lost(before, after, self.dataset.classes, which)
         missing = [name for name, _ in (*train, *test) if name not in self.store.videos]
         if missing:
-            told = f"{len(missing)} of {len(train) + len(test)}: {some(missing)}"
-            hint = "python -m fusionlab.prepare with the same words; data.quarantine=FILE leaves videos out by name"
-            raise UserError("videos of the lists are not in the store", got=told, hint=hint)
+            got = f"{len(missing)} of {len(train) + len(test)}: {some(missing)}"
+            hint = "python -m fusionlab.prepare with the same options; data.quarantine=FILE leaves videos out by name"
+            raise UserError("videos of the lists are not in the store", got=got, hint=hint)
         self._expect_views(test)
         train, held_out = validation_list.cut(train, self.dataset.group, self.seed, self.validation)
         self.entries = {"train": train, "validation": held_out, "test": test}
 
     def _expect_views(self, test: Sequence[Entry]) -> None:
-        """What is asked of the store that it does not hold is said before training, not behind it."""
+        """Raise a `UserError` for test views that the store cannot give, before training."""
         how = self.sampling
         if how.bidirectional and "motion" in self.streams and not self.store.has_backward:
             raise UserError(
-                "bidirectional stacking needs flow that leads back, and this store holds none",
+                "bidirectional stacking needs backward flow, and this store has none",
                 got=self.folder,
                 hint="data.store.backward=true with it, or data.sampling.stacking=plain",
             )
@@ -113,11 +113,11 @@ class TwoStreamData(pl.LightningDataModule):
         return Clips(self.store, self.entries[which], how, self.streams, seed)
 
     def test_sizes(self) -> list[tuple[int, int]]:
-        """Heights and widths of the pictures that the test looks at, each once."""
+        """The distinct heights and widths of the test views."""
         return list(dict.fromkeys(self.clips("test").sizes() or [(self.sampling.crop, self.sampling.crop)]))
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """What remains of the epoch in which `start_step` lies; at 0 its length is that of an epoch."""
+        """The rest of the epoch from `start_step` on; at 0 a whole epoch."""
         if self._train is None or not self.workers:
             clips = self.clips("train")
             self._batches = StepSampler(len(clips), self.batch_size, self.seed, self.start_step)
@@ -137,17 +137,17 @@ class TwoStreamData(pl.LightningDataModule):
         return self._loader(clips, ViewSampler(len(clips), clips.how.views, self.batch_size, clips.sizes()), again)
 
     def _loader(self, clips: Clips, batches: StepSampler | ViewSampler, again: bool) -> DataLoader[Batch]:
-        """`again`: it is gone through more than once."""
+        """`again`: whether the loader is used for more than one epoch."""
         context = None
         if self.workers:
             context = get_context(CONTEXT)
-            # The server imports torch once; a process is then forked from it in a moment, instead of in 3 s.
+            # The server imports torch once; a process is then forked from it at once, instead of in 3 s.
             context.set_forkserver_preload([Clips.__module__])
         return DataLoader(
             clips,
             batch_sampler=batches,
             num_workers=self.workers,
-            collate_fn=as_it_is,
+            collate_fn=keep_batch,
             multiprocessing_context=context,
             persistent_workers=again and self.workers > 0,
             prefetch_factor=1 if self.workers else None,  # a batch of the paper's clips is 400 MB

@@ -63,7 +63,7 @@ def _answers(function: Any, task: Any) -> Iterator[tuple[Any, Exception | None, 
 
 
 def _results(function: Callable[[Task], Any], task: Task) -> Iterator[Any]:
-    """One result, or, of a generator, each as soon as it is there."""
+    """One result, or those of a generator, each at once."""
     result = function(task)
     if isinstance(result, types.GeneratorType):
         yield from result
@@ -78,10 +78,8 @@ def in_processes(
 @overload
 def in_processes(function: Callable[[Task], Result], tasks: Sequence[Task], processes: int) -> Iterator[Result]: ...
 def in_processes(function: Callable[[Task], Any], tasks: Sequence[Task], processes: int) -> Iterator[Any]:
-    """The results as they come, in no particular order; of a generator, each result as soon as it is there. The first
-    error stops all and is raised here.
-
-    With one process it is this one: nothing is started.
+    """The results in the order of arrival; of a generator, each result at once. The first error stops all processes and
+    is raised here. With one process nothing is started: this one does the work.
     """
     count = min(processes, len(tasks))
     if count <= 1:
@@ -111,7 +109,7 @@ def in_processes(function: Callable[[Task], Any], tasks: Sequence[Task], process
                 left -= 1
     finally:
         for worker in workers:
-            worker.kill()  # by its own pid; what it had not published is made again
+            worker.kill()  # what it had not published is made again
             worker.wait()
         for thread in threads:
             thread.join()
@@ -157,7 +155,7 @@ def _drive(worker: subprocess.Popen[bytes], function: Any, waiting: Any, done: A
 
 def _died(status: int) -> UserError:
     how = f"signal {-status} ({signal.Signals(-status).name})" if status < 0 else f"exit status {status}"
-    hint = "the same command: it goes on where it was (is memory short? then with fewer processes)"
+    hint = "the same command resumes; with fewer processes (run.workers=1) if memory is short"
     return UserError("a worker process died", got=how, hint=hint)
 
 

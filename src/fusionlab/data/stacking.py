@@ -1,12 +1,12 @@
-"""What is looked at around a frame: L fields become the 2L channels u₁ v₁ u₂ v₂ … of a snippet at frame t.
+"""Stacking: L fields around frame t become the 2L channels u₁ v₁ u₂ v₂ … of a snippet.
 
     plain          fields t − L/2 … t + L/2 − 1, each where it is
-    bidirectional  L/2 forward fields t … t + L/2 − 1, then L/2 backward ones t − 1 … t − L/2: what comes, and whence
-    trajectory     the fields of plain, each where the motion has led: from the point p₁ of a crop's pixel on,
+    bidirectional  L/2 forward fields t … t + L/2 − 1, then L/2 backward ones t − 1 … t − L/2
+    trajectory     the fields of plain, each at the point that the motion leads to, from a pixel p₁ of the crop on:
                        pₖ = pₖ₋₁ + dₖ₋₁(pₖ₋₁),        channels k: dₖ(pₖ)
 
 All three are the 2014 paper's, which begins its forward stacks at frame t; a window around it is the 2016 paper's, and
-trajectories here begin where it begins, at frame t − L/2. Beyond a video's ends its first and last field come again.
+trajectories here begin where it begins, at frame t − L/2. Beyond a video's ends its first and last field are repeated.
 
 Trajectories run over the whole field, not the crop; outside the picture they see its border. dₖ is bilinear between
 pixels, at places rounded to 1/32 of a pixel: all weights are then exact, whatever the version of OpenCV. With L = 1,
@@ -14,7 +14,7 @@ and where flow is the same everywhere, they are the plain stack byte by byte. Th
 and mirrored afterwards.
 
 `subtract_mean` takes from every field its mean vector, over the whole field: q → round(q − q̄ + 127.5), in levels, so
-that a field averages to zero motion, 127.5. It is done to what is written; trajectories follow the motion as it was.
+that a field averages to zero motion, 127.5. Only the written channels change; trajectories follow the original motion.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ class Fields:
 def write(
     fields: Iterable[Bytes], crop: Crop, out: Bytes, *, stacking: str = "plain", mean: bool = False, bound: float
 ) -> None:
-    """The whole fields of a snippet, L times (2, H, W), into its channels, `out` (2L, h, w). `mean`: take its own."""
+    """The whole fields of a snippet, L times (2, H, W), into its channels, `out` (2L, h, w). `mean`: subtract it."""
     if stacking != "trajectory" and not mean:
-        crop.flow(fields, out.reshape(-1, 2, *out.shape[1:]))  # the same memory: an axis is only divided
+        crop.flow(fields, out.reshape(-1, 2, *out.shape[1:]))  # a view: one axis is split
         return
     seen = Trajectory(crop, bound) if stacking == "trajectory" else crop.components
     for place, field in enumerate(fields):
@@ -78,7 +78,7 @@ def write(
 
 
 class Trajectory:
-    """u and v of one field after the other where the points of the crop have come to: pₖ = pₖ₋₁ + dₖ₋₁(pₖ₋₁)."""
+    """u and v of one field after the other, at the points where the crop's pixels are: pₖ = pₖ₋₁ + dₖ₋₁(pₖ₋₁)."""
 
     def __init__(self, crop: Crop, bound: float) -> None:
         rows, columns = np.arange(crop.y, crop.y + crop.height), np.arange(crop.x, crop.x + crop.width)
