@@ -69,7 +69,7 @@ def test_an_error_inside_is_not_hidden_by_what_was_gathered() -> None:
         gathered({"a": "b", "c": "d"}, 1)
     told = str(pickle.loads(pickle.dumps(error.value)))
     assert told == (
-        "a, and there are more is wrong with these lists\n  got:      a: 1: b\n            c: 1: d\n  try:      type this"
+        "a, and there are more errors in these lists\n  got:      a: 1: b\n            c: 1: d\n  try:      type this"
     )
     gathered({}, 1)
 

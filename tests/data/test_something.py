@@ -64,7 +64,10 @@ def test_the_archives_as_they_were_unpacked(tmp_path: Path, videos: str, lists: 
 @pytest.mark.parametrize(
     "change, told",
     [
-        ({"train": [*TRAIN, {"id": "1", "template": "Holding [somethin] next to [something]"}]}, f"did you mean {HOLD} ?"),
+        (
+            {"train": [*TRAIN, {"id": "1", "template": "Holding [somethin] next to [something]"}]},
+            f"did you mean {HOLD} ?",
+        ),
         ({"train": [*TRAIN, {"id": "1"}, "x"]}, "2: train.json[2]"),
         ({"train": [*TRAIN, TRAIN[0]]}, "twice"),
         ({"train": [*TRAIN, {**TRAIN[0], "id": "../1"}]}, "train.json[2]: ../1.webm"),

@@ -1,7 +1,7 @@
-"""How a picture becomes bytes in a store, and back again.
+"""Codecs: how a picture becomes bytes in a store, and back.
 
-    raw     as it is; nothing is done, and nothing saved
-    lz4     LZ4, nothing is lost
+    raw     uncompressed
+    lz4     LZ4, lossless
     jpeg    a JPEG of a frame; of a field one of u and one of v, in grey, as the papers' extractors wrote them
 
 Measured on UCF101's and HMDB51's own clips at a short side of 256 (342×256), flow by DIS, one thread, a frame (3
@@ -106,15 +106,15 @@ class JpegFields:
 
 def frames_codec(name: str, quality: int = QUALITY) -> Codec | None:
     """None is raw."""
-    return _known(name, "frames") and {RAW: None, LZ4: Lz4(), JPEG: JpegFrames(quality)}[name]
+    return _check_name(name, "frames") and {RAW: None, LZ4: Lz4(), JPEG: JpegFrames(quality)}[name]
 
 
 def fields_codec(name: str, quality: int = QUALITY) -> Codec | None:
     """None is raw."""
-    return _known(name, "flow") and {RAW: None, LZ4: Lz4(), JPEG: JpegFields(quality)}[name]
+    return _check_name(name, "flow") and {RAW: None, LZ4: Lz4(), JPEG: JpegFields(quality)}[name]
 
 
-def _known(name: str, what: str) -> Any:
+def _check_name(name: str, what: str) -> Any:
     if name not in CODECS:
         raise unknown("codec", str(name), CODECS, form=f"data.store.codec.{what}={{}}")
     return True

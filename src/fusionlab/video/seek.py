@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from fusionlab.errors import UserError
 from fusionlab.video.decode import Frame, Reader, best, decord_opened, opened, three_channels, upright
 
-NEAR = 8  # frames ahead that are decoded rather than sought
+NEAR = 8  # next frames that are reached by decoding, not by seeking
 
 
 class Seeker(Protocol):
@@ -74,7 +74,7 @@ class PyAVSeeker:
         self._stamps = self._all_stamps()
         self._number = {stamp: number for number, stamp in enumerate(self._stamps)}
         self._decoding: Iterator[Any] = iter(())
-        self._next: int | None = None  # the frame that decoding goes on with
+        self._next: int | None = None  # the next frame of `_decoding`
 
     def frames(self, rising: list[int]) -> Iterator[Frame]:
         try:
@@ -87,7 +87,7 @@ class PyAVSeeker:
             return
 
     def close(self) -> None:
-        """A container that is only let go of keeps the decoder's memory: 2 MB of H.264 each time."""
+        """Closed explicitly: an unreferenced container keeps the decoder's memory, 2 MB of H.264 each time."""
         self._decoding = iter(())
         self._container.close()
 
@@ -108,7 +108,7 @@ class PyAVSeeker:
         return None
 
     def _all_stamps(self) -> list[int]:
-        """In the order of presentation; none where a file does not say them, or says them twice."""
+        """In the order of presentation; empty where some are missing or equal."""
         packets = [packet.pts for packet in self._container.demux(self._stream) if packet.size]
         stamps = {stamp for stamp in packets if stamp is not None}
         return sorted(stamps) if len(stamps) == len(packets) else []
