@@ -131,7 +131,7 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="class folders of this data set are missing") as error:
         Folder(classes=2).expect(tmp_path, split=1, packed=False)
     assert str(tmp_path / "folder") in str(error.value) and "train/<class>/<video>" in str(error.value)
-    with pytest.raises(UserError, match="has to be known") as error:
+    with pytest.raises(UserError, match="number of classes is unknown") as error:
         _ = Folder().class_count
     assert "data.dataset.classes=7" in str(error.value)
     persons(tmp_path / "folder")

@@ -174,7 +174,7 @@ def test_numbers_are_named_by_a_list_of_classes(tmp_path: Path) -> None:
     assert data.classes == ["archery", "bowling", "riding a bike"]
     assert data.lists(1) == ([("x.mp4", 0), ("y.mp4", 2)], [("z.mp4", 2)])
     (tmp_path / "classes.txt").write_text("archery\nbowling\n")
-    with pytest.raises(UserError, match="a class that there is not") as error:
+    with pytest.raises(UserError, match="an unknown class") as error:
         write(tmp_path, *lines, head="").lists(1)
     assert "train.csv:2" in str(error.value) and "val.csv:1" in str(error.value)
 

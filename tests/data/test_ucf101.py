@@ -78,7 +78,7 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
         "a list names a class that is not in the class index: 4: trainlist01.txt:4", "trainlist01.txt:6",
         "testlist01.txt:2", "did you mean Archery ?",
         "disagrees with the class index: 1: trainlist01.txt:5", "twice: 1: trainlist01.txt:3",
-        "and more is wrong with these lists",
+        "and there are more errors in these lists",
     ):  # fmt: skip
         assert told in str(error.value), error.value
 
