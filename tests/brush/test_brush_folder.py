@@ -265,7 +265,7 @@ BAD = [
 
 @pytest.mark.parametrize("name, value, allowed", BAD)
 def test_a_knob_out_of_range_is_told_with_what_is_allowed(name: str, value: float, allowed: str) -> None:
-    with pytest.raises(UserError, match=f"brush cannot be made with this {name}") as error:
+    with pytest.raises(UserError, match=f"invalid {name} of brush") as error:
         Brush(**{name: value})
     assert error.value.got == str(value) and error.value.allowed == (allowed,)
     assert error.value.hint == f"data.dataset.{name}={getattr(Knobs, name)}"
