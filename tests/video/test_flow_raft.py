@@ -141,7 +141,7 @@ def test_a_file_of_weights_is_looked_for_in_the_folder_then_here(
 @pytest.mark.parametrize(
     "wrong, told",
     [
-        ({"weights": None}, "needs trained weights"), ({"weights": ""}, "without weights"),
+        ({"weights": None}, "needs trained weights"), ({"weights": ""}, "needs trained weights"),
         ({"model": "medium"}, "unknown model"), ({"updates": 0}, "whole number"), ({"updates": True}, "whole number"),
     ],
 )  # fmt: skip

@@ -66,7 +66,7 @@ class Knobs:
     def __post_init__(self) -> None:
         if self.version != VERSION:
             raise UserError(
-                "this version of brush can no longer be drawn",
+                "only the current version of brush can be drawn",
                 got=f"version {self.version}",
                 allowed=[f"version {VERSION}"],
                 hint=f"data.dataset.version={VERSION}, another set with other results",
