@@ -83,8 +83,8 @@ class Report:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        looked = ", ".join(f"{value} {name}" for name, value in self.looked_at.items() if isinstance(value, int))
-        yield f"{self.data}: {looked}"
+        counts = ", ".join(f"{value} {name}" for name, value in self.looked_at.items() if isinstance(value, int))
+        yield f"{self.data}: {counts}"
         for one in self.ordered:
             yield ""
             yield f"{one.severity}  {one.code}: {one.what}"
@@ -95,9 +95,9 @@ class Report:
             if one.remedy:
                 yield f"  try:   {one.remedy}"
         yield ""
-        yield from (f"not looked at: {one}" for one in self.not_looked_at)
+        yield from (f"not checked: {one}" for one in self.not_looked_at)
         wrong = sum(one.wrong for one in self.findings)
-        yield f"{wrong} thing{'s' * (wrong > 1)} wrong" if wrong else "nothing is wrong in what was looked at"
+        yield f"{wrong} thing{'s' * (wrong > 1)} wrong" if wrong else "nothing is wrong in what was checked"
 
     def quarantine(self) -> str:
         """One name and reason a line, as `data.quarantine=FILE` reads it; quarantined videos stay in it."""
