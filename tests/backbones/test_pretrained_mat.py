@@ -101,7 +101,7 @@ def test_flow_starts_from_the_mean_over_colours(tmp_path: Path) -> None:
     agree(motion, layers, frame(motion), np.full(20, 128.0), ("relu1", "relu5", "fc8"))
 
 
-def test_a_file_for_flow_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_file_for_flow_is_taken_keep_batch(tmp_path: Path) -> None:
     """As the released code saves its temporal networks: 20 channels, averageImage = ones(1,1,20)*128."""
     tower = drawn(SmallVggM(20, norm2=False))
     layers, mean = described(tower), np.full((1, 1, 20), 128.0)

@@ -98,7 +98,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("run.weights=null", ["run.weights is a name or a text", "run.weights=weights"]),
     ("data=ucf101 data.dataset.name=/data/ucf101", ["a folder below run.data", "run.data="]),
     ("data=ucf101 backbone=vgg_m data.dataset.counts=1", ["data.dataset.counts is true or false", "counts=1"]),
-    ("data=folder backbone=vgg_m", ["has to be known before their files are read", "data.dataset.classes=7"]),
+    ("data=folder backbone=vgg_m", ["unknown before the files are read", "data.dataset.classes=7"]),
     ("data=folder backbone=vgg_m data.dataset.classes=many", ["two classes or more", "data.dataset.classes=7"]),
     ("data=kinetics backbone=vgg_m data.dataset.classes=1", ["two classes or more", "data.dataset.classes=1"]),
     ("data=folder backbone=vgg_m data.dataset.test=0.7", ["below one half", "data.dataset.test=0.3"]),
@@ -142,7 +142,10 @@ WRONG: list[tuple[str, list[str]]] = [
     ("data.sampling.test=frames", ["middle, frame, final, simonyan", "did you mean data.sampling.test=frame ?"]),
     ("data.sampling.stacking=trajectories", ["did you mean data.sampling.stacking=trajectory ?"]),
     ("data.sampling.stacking=bidirectional", ["leads back", "data.store.backward=true with it"]),
-    ("data.sampling.stacking=bidirectional data.sampling.fields=5", ["even in number", "data.sampling.fields=6"]),
+    (
+        "data.sampling.stacking=bidirectional data.sampling.fields=5",
+        ["even number of fields", "data.sampling.fields=6"],
+    ),
     ("data.sampling.subtract_mean=1", ["data.sampling.subtract_mean"]),
     ("data.store.bound=0", ["data.store.bound"]),
     ("data.store.size=small", ["data.store.size is a whole number"]),
@@ -194,7 +197,7 @@ def test_a_wrong_line_is_answered_and_nothing_is_written(
     [
         ("train", ["fusion=conv,sum"], ["train is for one arm", "python -m fusionlab.sweep"]),
         ("prepare", ["seed=0,1"], ["one store"]),
-        ("prepare", ["data=ucf101"], ["lists of this data set are not there", "data/videos/ucf101", "run.data=…"]),
+        ("prepare", ["data=ucf101"], ["lists of this data set are missing", "data/videos/ucf101", "run.data=…"]),
         ("signature", ["fusion=conv,sum"], ["several arms"]),
         ("signature", ["--why", "fusion=conv"], ["two sides"]),
         ("signature", ["--wy", "a", "b"], ["unknown flag", "--why"]),
@@ -231,7 +234,7 @@ def test_each_verb_says_what_it_takes(say: Say, tmp_path: Path, verb: str, words
         (["weights=imagenet"], ["imagenet"]),  # there are none for this tower
         (
             ["data=ucf101", "backbone=vgg_m"],
-            ["lists of this data set are not there", "data/videos/ucf101/classInd.txt", "RecognitionTask.zip"],
+            ["lists of this data set are missing", "data/videos/ucf101/classInd.txt", "RecognitionTask.zip"],
         ),
         (["data=ucf101", "backbone=vgg_m", "split=4"], ["no such split", "1, 2, 3"]),
         (["data=hmdb51", "backbone=vgg_m"], ["lists of this data set", "<class>_test_split1.txt", "hmdb51_org.rar"]),
@@ -239,7 +242,7 @@ def test_each_verb_says_what_it_takes(say: Say, tmp_path: Path, verb: str, words
         (["data=something", "backbone=vgg_m"], ["lists of this data set", "labels.json", "validation.json"]),
         (
             ["data=folder", "data.dataset.classes=7", "backbone=vgg_m"],
-            ["class folders of this data set are not there", "data/videos/folder", "train/<class>/<video>"],
+            ["class folders of this data set are missing", "data/videos/folder", "train/<class>/<video>"],
         ),
     ],
 )  # fmt: skip

@@ -124,7 +124,7 @@ def test_the_paper_stands_beside_its_own_networks_only(study, fakes, name, axes,
     assert cell == printed
 
 
-def test_a_switch_is_written_as_it_is_typed(study, fakes):
+def test_a_switch_is_written_keep_batch_typed(study, fakes):
     for kept in (True, False):
         axes = {"streams": "both", "fusion": "conv", "layer": "relu5", "temporal": "pool3d", "keep_motion": kept}
         fakes["arm"](study, kind="fused", axes={**axes, "seed": 0}, shares={"what": 1.0, "binding": 1.0})

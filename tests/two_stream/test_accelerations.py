@@ -18,7 +18,7 @@ from fusionlab.backbones.resnet import ResNet18
 from fusionlab.backbones.time_folding import folded, unfolded
 from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.vgg_m import VggM
-from fusionlab.benchmarks.compiler import why_not
+from fusionlab.benchmarks.networks_rows import missing_for_compiling
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.net import Features
 from fusionlab.two_stream.trunk import Trunk
@@ -232,7 +232,7 @@ def test_a_trunk_compiles_in_one_graph(net: Made) -> None:
 def test_compiled_equals_eager(net: Made) -> None:
     """The whole step, as the bench times it."""
     trunk, fused, data = net
-    missing = why_not(data["label"].device.type)
+    missing = missing_for_compiling(data["label"].device.type)
     if missing is not None:
         pytest.skip(missing)
     expected = step(trunk, fused, data)

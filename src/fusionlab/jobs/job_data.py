@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fusionlab.config.instantiate import part
 from fusionlab.data.brush.brush import Brush
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.quarantine import refuse_unknown
+from fusionlab.data.split_checks import refuse_unknown
 from fusionlab.errors import UserError, show
 from fusionlab.preparation.prepare import prepare, prepared
 from fusionlab.records.signature import value
@@ -56,13 +56,14 @@ class Data:
     def module(self, config: Mapping[str, Any], *, streams: str, snippets: int, batch_size: int) -> TwoStreamData:
         """Loaders for one stage; `config` is an arm's or a stream's recipe."""
         from fusionlab.data.module import TwoStreamData  # torch and lightning, which preparing does without
+        from fusionlab.data.views import Sampling
 
         return TwoStreamData(
             self.dataset,
             self.folder,
             split=config["split"],
             streams=streams,
-            **sampling(config, snippets),
+            sampling=Sampling(**sampling(config, snippets)),
             batch_size=batch_size,
             seed=config["seed"]["data"],
             validation=config["data"]["sampling"]["validation"],

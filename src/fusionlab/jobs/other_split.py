@@ -8,7 +8,7 @@ from typing import Any
 
 from fusionlab.config.instantiate import refuse_foreign_plan
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.quarantine import left_in
+from fusionlab.data.split_checks import without_quarantined
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs import provenance
 from fusionlab.jobs.job_data import listed
@@ -57,7 +57,7 @@ def _seen(plan: Plan, study: Path, arms: Sequence[Arm], split: int) -> dict[str,
         key = repr(recipe["dataset"])
         sets[key] = sets.get(key) or listed(recipe, plan.job(arm.job).config["run"])
         whole = provenance.seen(sets[key], _trained(plan, study, arm), split)
-        kept = left_in([(name, 0) for name in whole], value(arm.config, "data.quarantine"))
+        kept = without_quarantined([(name, 0) for name in whole], value(arm.config, "data.quarantine"))
         seen[arm.name] = frozenset(name for name, _ in kept)
     return seen
 

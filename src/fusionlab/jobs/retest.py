@@ -18,7 +18,7 @@ from typing import Any
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.instantiate import refuse_foreign_plan
-from fusionlab.data import memory
+from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs.job_data import Data, open_data
 from fusionlab.jobs.recorder import WEIGHTS
@@ -92,7 +92,7 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
         return f"{record['status']}: {record['reason']}"
     run = job.config["run"]
     configure_torch(arm.config["trainer"])
-    memory.keep()
+    keep_memory()
     data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
     return Opened(arm, record, data, *_built(plan, study, arm, data, path.parent), run, path.parent)
 

@@ -9,8 +9,8 @@ from typing import Any
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
-from fusionlab.data import memory
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.frame_sizes import expect_frames
 from fusionlab.jobs.job_data import open_data
@@ -37,7 +37,7 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     run, stream, optim = config["run"], config["stream"], config["optim"]
     configure_torch(config["trainer"])
-    memory.keep()
+    keep_memory()
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
     tower = build.tower(config["tower"], stream, config["data"], len(data.dataset.classes))
@@ -84,7 +84,7 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     config, run = job.config["arms"][0], job.config["run"]
     arms = {name: plan.arm(name) for name in (job.arms if attempt.arms is None else attempt.arms)}
     configure_torch(config["trainer"])
-    memory.keep()
+    keep_memory()
     data = open_data(data_recipe(config), run, _say, quarantine=value(config, "data.quarantine"))
     recorder = Recorder(attempt, data, run)
     classes, content = len(data.dataset.classes), data.content(config)

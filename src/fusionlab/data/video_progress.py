@@ -1,4 +1,4 @@
-"""How far a preparation is: a bar on a terminal, else a plain line now and then."""
+"""Progress over videos: a bar on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from tqdm import tqdm
 
 from fusionlab.errors import one_line, show
 
-EVERY = 2.0  # seconds between two lines at first; a long preparation says less often
+EVERY = 2.0  # seconds between the first two lines; later the pauses grow
 SLOWER = 1.5
 
 
-def aside(line: str) -> None:
-    """Say it where it does not mix with what a command prints."""
+def show_on_stderr(line: str) -> None:
+    """Show a line where it does not mix with the output of a command."""
     show(one_line(line), file=sys.stderr)
 
 
 class Progress:
-    """`next` once a video. The time left follows from those that were not there before."""
+    """Call `next` once a video."""
 
     def __init__(self, total: int, say: Callable[[str], None], verb: str = "prepare") -> None:
         self.total, self._say, self._verb = total, say, verb
         self.done = 0
-        self._begun = self._told = time.monotonic()
+        self._begun = self._shown = time.monotonic()
         self._pause = EVERY
         self._bar: tqdm[NoReturn] | None = None
-        if say in (show, aside) and sys.stderr.isatty():
+        if say in (show, show_on_stderr) and sys.stderr.isatty():
             self._bar = tqdm(total=total, desc=verb, unit="video", file=sys.stderr, dynamic_ncols=True)
 
     def __enter__(self) -> Self:
@@ -44,7 +44,7 @@ class Progress:
         return self.total - self.done
 
     def next(self, failed: int = 0) -> None:
-        """One more is done; `failed`: how many of them cannot be used."""
+        """One more video is done; `failed`: how many so far cannot be used."""
         self.done += 1
         if self._bar is not None:
             if failed:
@@ -52,9 +52,9 @@ class Progress:
             self._bar.update()
             return
         now = time.monotonic()
-        if self.left and now - self._told < self._pause:
+        if self.left and now - self._shown < self._pause:
             return
-        self._told, self._pause = now, self._pause * SLOWER
+        self._shown, self._pause = now, self._pause * SLOWER
         seconds = now - self._begun
         left = seconds / self.done * self.left
         bad = f", {failed} cannot be used" if failed else ""

@@ -1,13 +1,13 @@
-"""Which hypothesis about stored flow holds, by how pairs of frames vote.
+"""Which hypothesis about stored flow holds: pairs of frames vote.
 
     stored        =  scale · hypothesis + zero
     disagreement  =  Σ |f − h| / Σ (|f| + |h|)        f = (stored − zero) / scale, h the hypothesis, over what moves
 
 A disagreement is 0 where both are equal and 1 where they are opposite; a right angle gives 0.7, half of a length 1/3.
-The zero is looked for where nothing moves, the scale where something does; both are medians. A fault is in all of a
-store, so that many pairs vote, and none that cannot tell: where all moves to the right nobody can say if it is
-mirrored, and where it goes on evenly nobody can say if it is a frame late. To be believed against what is right a
-hypothesis has to win nearly everywhere, by far, and to fit.
+The zero is measured where nothing moves, the scale where something does; both are medians. A fault is in all of a
+store, so that many pairs vote. Pairs that cannot tell do not vote: uniform motion to the right does not show a mirror,
+and steady motion does not show a delay of one frame. A hypothesis is accepted instead of `right` only if it wins nearly
+everywhere, by a wide margin, and fits.
 
 Measured on seven real clips at a short side of 256 (disagreement, median of pairs; by how stored flow was made):
 
@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.health.hypotheses import HYPOTHESES, RIGHT, Evidence, Vectors
+from fusionlab.health.flow_evidence import HYPOTHESES, RIGHT, Evidence, Vectors
 
 MOVES = 0.5  # pixels a frame
 STILL = 0.25
@@ -38,7 +38,7 @@ Scale = tuple[float, float, float]  # of slow, middling and fast pixels
 
 @dataclass(frozen=True)
 class Strictness:
-    """What it takes to be believed."""
+    """What it takes to accept a hypothesis."""
 
     pairs: int  # that can tell
     wins: float  # the part of them in which the hypothesis is nearer
@@ -53,7 +53,7 @@ OF_VIDEO = Strictness(pairs=3, wins=1.0, ratio=0.5, margin=0.15, unlike=0.75)  #
 
 @dataclass(frozen=True)
 class Verdict:
-    """`holds`: a hypothesis, or None where stored flow is like none. What nobody can tell is not in `judged`."""
+    """`holds`: a hypothesis, or None where no hypothesis fits. `judged`: those that the pairs can tell apart."""
 
     holds: str | None = RIGHT
     rival: str | None = None  # another one that fits nearly as well
@@ -85,11 +85,11 @@ def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET) -> Verdict:
     """Of all evidence together."""
     zero = _zero(seen, how)
     shift = np.array(zero or (0.0, 0.0), dtype=np.float32)[:, None]
-    found = {name: _Votes.of(name, seen, shift) for name in HYPOTHESES}
-    right = found[RIGHT]
+    by_name = {name: _Votes.of(name, seen, shift) for name in HYPOTHESES}
+    right = by_name[RIGHT]
     judged, votes = [], {}
-    believed: list[tuple[float, str]] = []
-    for name, other in found.items():
+    accepted: list[tuple[float, str]] = []
+    for name, other in by_name.items():
         tell = other.tells & ~np.isnan(other.d) & ~np.isnan(right.d)
         if name == RIGHT or tell.sum() < how.pairs:
             continue
@@ -99,15 +99,15 @@ def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET) -> Verdict:
         mine, its = float(np.median(d)), float(np.median(d_right))
         nearer = mine < how.ratio * its and its - mine > how.margin and mine < MISFIT
         if nearer and (d < d_right).mean() >= how.wins:
-            believed.append((_median(other.d), name))
+            accepted.append((_median(other.d), name))
     pairs = int((~np.isnan(right.d)).sum())
-    holds: str | None = min(believed)[1] if believed else RIGHT
+    holds: str | None = min(accepted)[1] if accepted else RIGHT
     of_right = _median(right.d) if pairs else None
-    if not believed and pairs >= how.pairs and of_right is not None and of_right > how.unlike:
+    if not accepted and pairs >= how.pairs and of_right is not None and of_right > how.unlike:
         holds = None
-    rivals = sorted((d, name) for d, name in believed if name != holds and d < min(believed)[0] + 0.03)
+    rivals = sorted((d, name) for d, name in accepted if name != holds and d < min(accepted)[0] + 0.03)
     return Verdict(
-        holds, rivals[0][1] if rivals else None, min(believed)[0] if believed else of_right, of_right, pairs,
+        holds, rivals[0][1] if rivals else None, min(accepted)[0] if accepted else of_right, of_right, pairs,
         tuple(judged), zero, None if holds is None else _scale(holds, seen, shift, how), votes,
     )  # fmt: skip
 
@@ -130,7 +130,7 @@ class _Votes:
         for one in seen:
             vectors, trusted = one.might_be.get(name, one.might_be[RIGHT])
             known = name in one.might_be
-            least = max(MOVES, 1.5 * one.level / scale)  # rounding alone is no motion, whatever it is stretched to
+            least = max(MOVES, 1.5 * one.step / scale)  # rounding alone is not motion, at any scale
             d.append(disagreement((one.stored - zero) / scale, vectors, trusted, least) if known else np.nan)
             usual, usually = one.might_be[RIGHT]
             tells.append(known and disagreement(usual, vectors, trusted & usually) >= CONTRAST)
@@ -158,12 +158,12 @@ def _ratio(one: Evidence, name: str, zero: Vectors, least: float) -> tuple[NDArr
     return (np.hypot(*(one.stored - zero)) / np.maximum(speed, 1e-6))[moving], speed[moving]
 
 
-def again(seen: Sequence[Evidence]) -> Verdict:
-    """Of estimates by the very method that made the store: its scale alone. As the two differ only by rounding, and by
-    what a lossy codec did to the frames in between, slow places count too, down to some levels.
+def verdict_by_own_method(seen: Sequence[Evidence]) -> Verdict:
+    """The scale alone, from estimates by the method that made the store. These differ from what is stored only by
+    rounding and a lossy codec's errors, so that slow places count too, down to a few levels.
     """
     shift = np.zeros((2, 1), dtype=np.float32)
-    least = max([STILL, *(3 * one.level for one in seen)])
+    least = max([STILL, *(3 * one.step for one in seen)])
     return Verdict(scale=_scale(RIGHT, seen, shift, OF_SET, least))
 
 
@@ -171,10 +171,10 @@ def _scale(
     name: str, seen: Sequence[Evidence], zero: Vectors, how: Strictness, least: float = 2 * MOVES
 ) -> Scale | None:
     """Medians over the slow, middling and fast third of the places that move by more than `least`, which is a pixel."""
-    found = [_ratio(one, name, zero, least) for one in seen]
-    if sum(len(ratio) > 0 for ratio, _ in found) < how.pairs:
+    pairs = [_ratio(one, name, zero, least) for one in seen]
+    if sum(len(ratio) > 0 for ratio, _ in pairs) < how.pairs:
         return None
-    ratio, speed = (np.concatenate(both) for both in zip(*found, strict=True))
+    ratio, speed = (np.concatenate(both) for both in zip(*pairs, strict=True))
     thirds = np.array_split(np.argsort(speed, kind="stable"), 3)
     slow, middling, fast = (float(np.median(ratio[third])) for third in thirds)
     return slow, middling, fast
@@ -182,15 +182,15 @@ def _scale(
 
 def _zero(seen: Sequence[Evidence], how: Strictness) -> tuple[float, float] | None:
     """What is stored where nothing moves, in the pairs in which a third of what can be trusted is still."""
-    found = []
+    zeros = []
     for one in seen:
         vectors, trusted = one.might_be[RIGHT]
         still = trusted & (np.hypot(*vectors) < STILL)
         if still.sum() >= max(LEAST, trusted.sum() / 3):
-            found.append(np.median((one.stored - vectors)[:, still], axis=1))
-    if len(found) < how.pairs:
+            zeros.append(np.median((one.stored - vectors)[:, still], axis=1))
+    if len(zeros) < how.pairs:
         return None
-    every = np.stack(found)
+    every = np.stack(zeros)
     middle = np.median(every, axis=0)
     agree = (every * np.sign(middle) > np.abs(middle) / 2).mean(axis=0) >= how.wins
     u, v = (float(m) if a else 0.0 for m, a in zip(middle, agree, strict=True))

@@ -10,9 +10,9 @@ import pytest
 STEPS = """
 import resource, sys
 import torch
-from fusionlab.data.memory import keep
+from fusionlab.data.processes import keep_memory
 
-if "keep" in sys.argv and not keep():
+if "keep" in sys.argv and not keep_memory():
     sys.exit("another C library")
 
 def step():  # blocks of 40 MB, larger than what glibc keeps by itself

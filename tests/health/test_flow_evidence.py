@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from health_fakes import SIDE, texture, wander, warped
 
-from fusionlab.health.estimates import around, consistent, found, method, textured
 from fusionlab.health.field_checks import windows
+from fusionlab.health.flow_evidence import consistent, estimate_pairs, looks_alike, method, textured
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_trusted_is_right(seed: int) -> None:
     scene = wander(seed, noise=2)
-    for k, one in enumerate(around(scene.frames)):
+    for k, one in enumerate(estimate_pairs(scene.frames)):
         for trusted, truth in ((one.here, scene.flow[k]), (one.back, scene.back[k])):
             off = np.hypot(*(trusted.field - truth))[trusted.where]
             assert trusted.where.mean() > 0.4
@@ -26,20 +26,20 @@ def test_what_is_trusted_is_right(seed: int) -> None:
 @pytest.mark.parametrize("turn, zoom", [(0.05, 1.0), (0.0, 1.05), (-0.03, 0.97)])
 def test_turns_and_zooms_are_followed(turn: float, zoom: float) -> None:
     scene = warped(1, turn, zoom)
-    here = around(scene.frames[:2])[0].here
+    here = estimate_pairs(scene.frames[:2])[0].here
     assert np.quantile(np.hypot(*(here.field - scene.flow[0]))[here.where], 0.9) < 0.3
 
 
 def test_neighbours_are_those_in_time() -> None:
     scene = wander(5)
-    seen = around(scene.frames)
+    seen = estimate_pairs(scene.frames)
     assert len(seen) == 7 and seen[0].before is None and seen[6].after is None
     assert seen[3].before is seen[2].here and seen[3].after is seen[4].here
 
 
 def test_a_cut_is_hardly_trusted() -> None:
     frames = np.stack([wander(1).frames[0], wander(2).frames[0]])
-    assert around(frames)[0].here.where.mean() < 0.05
+    assert estimate_pairs(frames)[0].here.where.mean() < 0.05
 
 
 def test_bare_places_and_edges_have_no_texture() -> None:
@@ -69,8 +69,8 @@ def test_what_is_found_again_looks_alike() -> None:
     scene = wander(2)
     moving = np.hypot(*scene.flow[3]) > 0
     inner = cv2.erode(moving.astype(np.uint8), np.ones((7, 7))) > 0  # the window looks at nothing else
-    assert found(scene.frames[3], scene.frames[4], scene.flow[3])[inner].all()
-    assert found(scene.frames[3], scene.frames[4], -scene.flow[3])[inner].mean() < 0.1
+    assert looks_alike(scene.frames[3], scene.frames[4], scene.flow[3])[inner].all()
+    assert looks_alike(scene.frames[3], scene.frames[4], -scene.flow[3])[inner].mean() < 0.1
 
 
 def test_small_pictures_are_searched_at_full_resolution() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from fusionlab.data.split_leak import refuse_leaks, shared
+from fusionlab.data.split_checks import refuse_leaks, shared
 from fusionlab.errors import UserError
 
 
