@@ -227,7 +227,7 @@ def test_each_verb_says_what_it_takes(say: Say, tmp_path: Path, verb: str, words
     [
         (["weights=nowhere.pt"], ["no such weight file", "weights=nowhere.pt", "weights/nowhere.pt"]),
         (["weights.motion=nowhere.mat", "run.weights=mine"], ["no such weight file", "mine/nowhere.mat"]),
-        (["weights=imagnet"], ["no weights that can be loaded", "did you mean weights=imagenet ?"]),
+        (["weights=imagnet"], ["does not name a weight file", "did you mean weights=imagenet ?"]),
         (["weights=imagenet"], ["imagenet"]),  # there are none for this tower
         (
             ["data=ucf101", "backbone=vgg_m"],

@@ -11,8 +11,7 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.testing.yaml_parts import catalogue
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.net import Features
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import Features, StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -16,7 +16,7 @@ from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
-from fusionlab.two_stream.net import scores
+from fusionlab.two_stream.scores import scores
 
 
 def frames(layer: str) -> tuple[Tensor, Tensor]:

@@ -2,19 +2,7 @@
 
 from torch import nn
 
-from fusionlab.backbones.lrn import LocalResponseNorm
-from fusionlab.backbones.taps import is_residual
-
-# What looks at each channel alone, or at whichever there are.
-ANY_CHANNELS = (
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.ReLU,
-    nn.Dropout,
-    nn.Softmax,
-    nn.Identity,
-    LocalResponseNorm,
-)
+from fusionlab.backbones.layers import any_channels, is_convolution, is_residual
 
 
 def inlets(layer: nn.Module) -> tuple[str, ...] | None:
@@ -22,12 +10,12 @@ def inlets(layer: nn.Module) -> tuple[str, ...] | None:
     any number of channels passes, None where their number is fixed by something that cannot be widened: an identity
     shortcut, batch normalisation, groups.
     """
-    if isinstance(layer, nn.Conv2d):
-        return ("",) if layer.groups == 1 else None
-    if isinstance(layer, ANY_CHANNELS):
-        return ()
+    if is_convolution(layer):
+        return ("",) if getattr(layer, "groups", 1) == 1 else None
     if isinstance(layer, nn.Sequential):
         return _of_chain(layer)
+    if any_channels(layer):
+        return ()
     if is_residual(layer) and layer.downsample is not None:
         return _joined(("conv1", "downsample"), layer)
     return None

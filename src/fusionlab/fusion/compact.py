@@ -115,10 +115,10 @@ class Compact(Fusion):
 
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:
         self.alike(x_a, x_b)
-        given, sketch = x_a.dtype, fuse if self.fourier else fuse_pairs
+        dtype, sketch = x_a.dtype, fuse if self.fourier else fuse_pairs
         with full_precision(x_a):
             x_a, x_b = (x.float() if x.dtype.itemsize < 4 else x for x in (x_a, x_b))
-            return normalised(rooted(sketch(x_a, x_b, *self.hashes(), self.out_channels))).to(given)
+            return normalised(rooted(sketch(x_a, x_b, *self.hashes(), self.out_channels))).to(dtype)
 
     def hashes(self) -> tuple[Hash, Hash]:
         """Of appearance, of motion."""

@@ -29,8 +29,7 @@ from fusionlab.training.precision import settle
 from fusionlab.training.recipe import recipe
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
-from fusionlab.two_stream.net import Net
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import Net, StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
 

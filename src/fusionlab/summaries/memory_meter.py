@@ -12,11 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class Held(TorchDispatchMode):
-    """with Held() as held: …   ->   held.now, and held.most at any time: bytes of the tensors that were made inside.
+class MemoryMeter(TorchDispatchMode):
+    """with MemoryMeter() as meter: …   ->   meter.now, and meter.most so far: bytes of the tensors made inside.
 
-    Each piece of memory counts once, from when it is made until nobody holds it. `outside`: tensors that were there
-    before. What an operation takes and gives back by itself, a convolution's workspace, is not seen.
+    Each piece of memory counts once, from when it is made until it is freed. `outside`: tensors that existed before.
+    Memory that an operation takes and frees by itself, as a convolution's workspace, is not counted.
     """
 
     def __init__(self, outside: Iterable[Tensor] = ()) -> None:

@@ -16,12 +16,10 @@ from fusionlab.config import build
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
 from fusionlab.summaries.costs import Costs, measure
-from fusionlab.summaries.reach import reach, unseen
 from fusionlab.training.optimiser import optimiser
 from fusionlab.training.recipe import recipe
 from fusionlab.two_stream.describe import Description, describe
-from fusionlab.two_stream.net import Net
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import Net, StreamNet
 
 FLOAT = 4  # bytes: weights, gradients and the optimiser's numbers are float32 in either precision
 
@@ -43,8 +41,8 @@ class Memory:
     @property
     def together(self) -> int:
         """The towers' own layers are gone before the net begins to keep its own."""
-        there = self.frozen + self.weights + self.gradients + self.states + self.pixels
-        return there + max(self.towers, self.net)
+        always = self.frozen + self.weights + self.gradients + self.states + self.pixels
+        return always + max(self.towers, self.net)
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Sized:
     precision: str
     optimiser: str
     reach: tuple[int, ...]  # snippets that one prediction sees, of each head
-    unseen: list[int]  # snippets, from 1, that none of them sees
+    unseen: list[int]  # snippets, from 1, that no prediction of the fused tower sees
 
     @property
     def sampling(self) -> Mapping[str, Any]:
@@ -120,9 +118,11 @@ class Sizes:
             costs = trained
             if snippets != sampling["snippets"]:
                 costs = measure(net, *pair, snippets=sampling["snippets"], dtype=dtype)
+        heads = net.reach(sampling["snippets"])
+        seen = {t for prediction in heads[0] for t in prediction}
         return Sized(
             arm, net, towers, describe(net, *pair), costs, trained, block["batch_size"], precision, block["name"],
-            reach(net, sampling["snippets"]), unseen(net, sampling["snippets"]),
+            tuple(max(map(len, head)) for head in heads), [t + 1 for t in range(sampling["snippets"]) if t not in seen],
         )  # fmt: skip
 
     def _tower(self, recipe: Mapping[str, Any], stream: Any, data: Mapping[str, Any]) -> Tower:

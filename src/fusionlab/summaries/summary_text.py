@@ -8,12 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from fusionlab.backbones.taps import walk
 from fusionlab.planning.grid import plan_study
 from fusionlab.study.recipes import STREAMS
-from fusionlab.summaries.costs import Layer, shaped
+from fusionlab.summaries.costs import LayerCosts, shaped
 from fusionlab.summaries.drawing import draw
-from fusionlab.summaries.paper_sizes import printed
+from fusionlab.summaries.paper_sizes import paper_sizes
 from fusionlab.summaries.sizing import Sized, Sizes
-from fusionlab.summaries.summary_json import distinct, numbers, time_seen
-from fusionlab.two_stream.fused import FusedNet
+from fusionlab.summaries.summary_json import distinct, summary_json, time_seen
 
 NOTES = """\
 MACs are the multiply-adds of convolutions, linear layers and matrix products, and of Fourier transforms
@@ -42,10 +41,10 @@ def describe_arms(words: Sequence[str], *, layers: bool = False, as_json: bool =
     study = plan_study(words, verb="summary")
     arms = [sizes.of(arm) for arm in study.plan.arms]
     if as_json:
-        return json.dumps(numbers(arms), indent=1, ensure_ascii=False)
+        return json.dumps(summary_json(arms), indent=1, ensure_ascii=False)
     asked = arms if layers else [one for one in arms if one.arm in study.asked()]
-    told = asked if len(asked) == 1 or layers else []
-    blocks = [*_towers(arms), *_times(arms), *(block for one in told for block in _arm(one)), _overview(arms)]
+    detailed = asked if len(asked) == 1 or layers else []
+    blocks = [*_towers(arms), *_times(arms), *(block for one in detailed for block in _arm(one)), _overview(arms)]
     return "\n\n".join("\n".join(block) for block in [*blocks, NOTES.splitlines()])
 
 
@@ -81,7 +80,7 @@ def _tower(stream: str, one: Sized) -> Lines:
 
 def _times(arms: Sequence[Sized]) -> list[Lines]:
     """How clips are cut; once for all that are cut alike."""
-    found: dict[str, Lines] = {}
+    lines: dict[str, Lines] = {}
     for one in arms:
         if one.arm.kind == "stream":
             continue
@@ -89,13 +88,13 @@ def _times(arms: Sequence[Sized]) -> list[Lines]:
         t, length = seen["snippets"], seen["fields"]
         tau, spans, reads = (_between(seen[name]) for name in ("stride", "span_fields", "read_fields"))
         window = f"t − {length // 2} … t + {length - length // 2 - 1}"
-        found[repr(one.arm.config["data"]["sampling"])] = [
+        lines[repr(one.arm.config["data"]["sampling"])] = [
             f"time: T = {t} snippets, τ = {tau} frames apart, L = {length} fields of flow for each: {window}",
             f"  in training a clip spans (T − 1) τ + L = {spans} fields and reads {reads}; T · L = {t * length}",
             f"  in testing {seen['views']} views a video: {TESTED[seen['test']]}",
             "  in a video that is too short τ shrinks",
         ]
-    return list(found.values())
+    return list(lines.values())
 
 
 def _overview(arms: Sequence[Sized]) -> Lines:
@@ -121,7 +120,7 @@ def _sizes(one: Sized) -> Iterator[str]:
     apart = f" and {size.svm_parameters:,} of its classifier" if size.svm_parameters else ""
     yield f"  {size.layers} weighted layers, {one.costs.macs:,} MACs a clip"
     yield f"  {size.parameters:,} parameters{apart}, {size.trained_parameters:,} of them trained"
-    for row in printed(one):
+    for row in paper_sizes(one):
         yield f"  printed: {row.figure} in {' and '.join(row.places)}; ours is {row.deviation:+.2f} % off"
         yield from (f"    {remark}" for remark in row.remarks)
 
@@ -154,8 +153,8 @@ def _layers(one: Sized) -> Lines:
             *((f"  {_names(g)}", g[0].kind, shaped(g[0].shape), g) for g in groups),
         ]
         for name, kind, shape, group in shown:
-            held = sum(kept[layer.name] for layer in group)
-            counts = (f"{_parameters(group):,}", f"{_macs(group):,}", "–" if part in STREAMS else _mebi(held))
+            size = sum(kept[layer.name] for layer in group)
+            counts = (f"{_parameters(group):,}", f"{_macs(group):,}", "–" if part in STREAMS else _mebi(size))
             rows.append((name, kind, shape, *counts))
     total = (f"{one.costs.parameters:,}", f"{one.costs.macs:,}", _mebi(one.trained.kept))
     heads = ("layer", "", "D×T×H×W", "parameters", "MACs a clip", "kept MiB")
@@ -165,7 +164,7 @@ def _layers(one: Sized) -> Lines:
 def _title(one: Sized, part: str) -> str:
     if part in STREAMS:
         return f"{part} tower, frozen"
-    if part == "beside" and isinstance(one.net, FusedNet):
+    if part == "beside":
         return f"{_other(one)} tower, " + ("kept" if one.net.two_losses else "up to the last fusion")
     titles = {
         "tower": f"{one.arm.config.get('stream')} tower",
@@ -178,7 +177,7 @@ def _title(one: Sized, part: str) -> str:
 
 def _other(one: Sized) -> str:
     """The tower that does not go on above the fusion, or that is kept beside."""
-    return "motion" if getattr(one.net, "into", "appearance") == "appearance" else "appearance"
+    return "motion" if one.net.into == "appearance" else "appearance"
 
 
 def _memory(one: Sized) -> Lines:
@@ -196,18 +195,18 @@ def _memory(one: Sized) -> Lines:
         ("kept for the way back", memory.kept),
         ("the most while the net runs forward, the maps and what is kept among it", memory.net),
     ]
-    told = [("  " + name, _mebi(size)) for name, size in rows if size]
+    rows_shown = [("  " + name, _mebi(size)) for name, size in rows if size]
     title = f"memory of a {step} step, in MiB: {one.batch} clips of T = {one.trained.snippets}, computed in "
     together = ("  together, with the larger of what the towers and the net need", _mebi(memory.together))
-    return [title + ("bfloat16" if bf16 else "float32"), *_table((), [*told, together], left=(0,))]
+    return [title + ("bfloat16" if bf16 else "float32"), *_table((), [*rows_shown, together], left=(0,))]
 
 
 # -- rows and numbers
 
 
-def _folded(layers: Iterable[Layer]) -> list[list[Layer]]:
+def _folded(layers: Iterable[LayerCosts]) -> list[list[LayerCosts]]:
     """Each layer with those behind it that change numbers and no shape."""
-    groups: list[list[Layer]] = []
+    groups: list[list[LayerCosts]] = []
     for layer in layers:
         if layer.elementwise and groups:
             groups[-1].append(layer)
@@ -216,15 +215,15 @@ def _folded(layers: Iterable[Layer]) -> list[list[Layer]]:
     return groups
 
 
-def _names(layers: Sequence[Layer]) -> str:
+def _names(layers: Sequence[LayerCosts]) -> str:
     return " ".join(layer.name or layer.part for layer in layers)
 
 
-def _parameters(layers: Iterable[Layer]) -> int:
+def _parameters(layers: Iterable[LayerCosts]) -> int:
     return sum(layer.parameters for layer in layers)
 
 
-def _macs(layers: Iterable[Layer]) -> int:
+def _macs(layers: Iterable[LayerCosts]) -> int:
     return sum(layer.macs for layer in layers)
 
 

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.inlets import inlets
-from fusionlab.backbones.time_folding import folded
-from fusionlab.backbones.tower import Tower
+from fusionlab.backbones.tower import Tower, fold_time
 
 TowerFactory = Callable[[int, int], Tower]  # (in_channels, classes) -> the tower
 CHANNELS, CLASSES, FRAMES = 4, 7, 2
@@ -121,7 +120,7 @@ def gradients(made: Tower) -> None:
 @torch.no_grad()
 def inlets_are_what_reads(made: Tower) -> None:
     """The convolutions that `inlets` names read the whole input of their layer; with none, any number passes."""
-    x = made.normalise(folded(clips(made)))
+    x = made.normalise(fold_time(clips(made)))
     for name in made.names:
         layer = made.get_submodule(name)
         found = inlets(layer)

@@ -17,7 +17,8 @@ from fusionlab.errors import out_of_memory
 from fusionlab.records.activity import mark
 from fusionlab.training.arm import Arm
 from fusionlab.training.cohort import Batch, Cohort, Trunk
-from fusionlab.two_stream.net import scores, union
+from fusionlab.two_stream.net import union
+from fusionlab.two_stream.scores import scores
 
 
 @dataclass(frozen=True)
