@@ -16,10 +16,10 @@ from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
 from fusionlab.temporal.temporal import Temporal
+from fusionlab.testing import load_parts
 from fusionlab.testing import temporal_contract as contract
-from fusionlab.testing.yaml_parts import catalogue
 
-HEADS = catalogue(Path(__file__).parents[2] / "conf" / "temporal")
+HEADS = load_parts(Path(__file__).parents[2] / "conf" / "temporal")
 
 
 @pytest.mark.parametrize("name", list(HEADS))

@@ -88,7 +88,7 @@ def test_unlike_layers_above_can_start_from_their_own_tower_or_fresh() -> None:
     with pytest.raises(UserError) as refusal:
         FusedNet(A, B, Sum, Pool2d, "relu5", above="motion")
     assert "cannot start from the motion tower's: they differ" in str(refusal.value)
-    assert "fc7 is not there" in str(refusal.value) and "above=appearance" in str(refusal.value)
+    assert "fc7 is missing" in str(refusal.value) and "above=appearance" in str(refusal.value)
     with pytest.raises(UserError, match="above=fresh"):
         FusedNet(A, B, Cat, Pool2d, "relu5")
     assert FusedNet(A, B, Cat, Pool2d, "relu5", above="fresh").above["fc6"].in_channels == 16
