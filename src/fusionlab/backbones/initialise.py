@@ -57,8 +57,8 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
         for own, parameter in part.named_parameters(recurse=False):
             if not parameter.is_meta:
                 _usual(own, parameter, _generator(seed, name + own))
-        if isinstance(part, nn.BatchNorm2d):
-            part.reset_running_stats()
+        if (reset := getattr(part, "reset_running_stats", None)) is not None:
+            reset()
         for own, child in part.named_children():
             visit(child, f"{name}{own}.")
 

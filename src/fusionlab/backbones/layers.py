@@ -94,6 +94,10 @@ def is_pooling(layer: nn.Module) -> bool:
     return hasattr(layer, "kernel_size") and not hasattr(layer, "out_channels")
 
 
+def is_chain(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Sequential)
+
+
 def is_plain(layer: nn.Module) -> bool:
     """Without a window, and without a weight or a buffer that counts channels."""
     numbers = (*layer.parameters(), *layer.buffers())
@@ -144,8 +148,8 @@ def main_path(layer: nn.Module) -> Iterator[nn.Module]:
     """A layer's parts in the order in which a map passes them; of a residual block those of the longer way, which
     decides what one place sees, and the ReLU that both ways end in.
     """
-    if isinstance(layer, nn.Sequential):
-        for child in layer:
+    if is_chain(layer):
+        for child in layer.children():
             yield from main_path(child)
     elif is_residual(layer):
         yield from (part for name, part in layer.named_children() if name not in ("relu", "downsample"))
@@ -161,8 +165,9 @@ def layer_text(layer: nn.Module) -> str:
     """A layer in a word or two; with kernel and stride where it has a window, and of a chain how many of what."""
     if (declared := getattr(layer, "layer_text", None)) is not None:
         return str(declared())
-    if isinstance(layer, nn.Sequential):
-        counts = Counter(layer_text(part) if hasattr(part, "layer_text") else class_word(part) for part in layer)
+    if is_chain(layer):
+        parts = layer.children()
+        counts = Counter(layer_text(part) if hasattr(part, "layer_text") else class_word(part) for part in parts)
         return ", ".join(f"{count} × {word}" for word, count in counts.items())
     row = torch_layer(layer)
     word = row.word if row else class_word(layer)

@@ -1,5 +1,7 @@
 """Widen the layer above a fusion that leaves another number of channels than the tower had there."""
 
+from typing import cast
+
 import torch
 from torch import nn
 
@@ -17,9 +19,7 @@ def widen(layers: nn.ModuleDict, name: str, channels: int) -> dict[str, nn.Conv2
     for inlet in inlets(layers[name]) or ():
         path = f"{name}.{inlet}" if inlet else name
         above, _, own = path.rpartition(".")
-        narrow = layers.get_submodule(path)
-        assert isinstance(narrow, nn.Conv2d)
-        widened[path] = _with_channels(narrow, channels)
+        widened[path] = _with_channels(cast(nn.Conv2d, layers.get_submodule(path)), channels)
         layers.get_submodule(above).add_module(own, widened[path])
     return widened
 
@@ -73,9 +73,7 @@ def _reads(cut: Cut, inlet: str) -> nn.Conv2d | None:
     layer = None if cut.weighted is None else cut.tower.get_submodule(cut.weighted)
     if layer is None or inlet not in (inlets(layer) or ()):
         return None
-    conv = layer.get_submodule(inlet)
-    assert isinstance(conv, nn.Conv2d)
-    return conv
+    return cast(nn.Conv2d, layer.get_submodule(inlet))
 
 
 def _two(sizes: tuple[int, ...]) -> tuple[int, int]:

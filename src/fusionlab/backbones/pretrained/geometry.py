@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from fusionlab.backbones.layers import pair
+from fusionlab.backbones.layers import is_convolution, is_pooling, pair, takes_mean
 from fusionlab.backbones.tower import Tower
 
 Facts = Mapping[str, Any]
@@ -27,16 +27,15 @@ def compare(tower: Tower, file: Mapping[str, tuple[str, Facts]]) -> tuple[list[s
         type_, facts = file.get(name, ("", {}))
         if (lrn := getattr(layer, "lrn_numbers", None)) is not None:
             wrong += _lrn(name, lrn, facts.get("param") if type_ == "lrn" else None)
-        elif isinstance(layer, nn.Conv2d) and type_ == "conv":
-            wrong += _differ(name, "stride", _numbers(facts.get("stride", 1), 2), pair(layer.stride))
-            assert not isinstance(layer.padding, str)
-            down, right = pair(layer.padding)
+        elif is_convolution(layer) and type_ == "conv":
+            wrong += _differ(name, "stride", _numbers(facts.get("stride", 1), 2), _sides(layer, "stride"))
+            down, right = _sides(layer, "padding")
             wrong += _differ(name, "pad", _numbers(facts.get("pad", 0), 4), (down, down, right, right))
-        elif isinstance(layer, nn.MaxPool2d | nn.AvgPool2d) and type_ == "pool":
+        elif is_pooling(layer) and type_ == "pool":
             # Not the padding: MatConvNet pads at the end where our pools round up.
-            wrong += _differ(name, "window", _numbers(facts.get("pool", 1), 2), pair(layer.kernel_size))
-            wrong += _differ(name, "stride", _numbers(facts.get("stride", 1), 2), pair(layer.stride))
-            own = "max" if isinstance(layer, nn.MaxPool2d) else "avg"
+            wrong += _differ(name, "window", _numbers(facts.get("pool", 1), 2), _sides(layer, "kernel_size"))
+            wrong += _differ(name, "stride", _numbers(facts.get("stride", 1), 2), _sides(layer, "stride"))
+            own = "avg" if takes_mean(layer) else "max"
             method = str(facts.get("method", "max"))
             if method != own:
                 wrong.append(f"{name}: takes the {method} in the file, the {own} in the tower")
@@ -53,6 +52,10 @@ def _lrn(name: str, own: tuple[float, ...], param: Any) -> list[str]:
         return []
     in_file = "missing" if param is None else f"{numbers}"
     return [f"{name}: N κ α β are {in_file} in the file, {tuple(map(float, own))} in the tower"]
+
+
+def _sides(layer: nn.Module, name: str) -> tuple[int, int]:
+    return pair(getattr(layer, name))
 
 
 def _differ(name: str, what: str, file: tuple[float, ...], own: tuple[int, ...]) -> list[str]:

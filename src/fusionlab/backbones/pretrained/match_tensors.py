@@ -16,8 +16,9 @@ from math import isfinite, prod
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from fusionlab.backbones.layers import is_convolution
 from fusionlab.backbones.pretrained.tensors import PIXELS, WeightFile
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
@@ -70,7 +71,7 @@ def fit(tower: Tower, file: WeightFile, *, fresh_head: bool, path: Path) -> list
     if fresh_head:
         wanted, given = ({name: one for name, one in of.items() if not name.startswith(head)} for of in (wanted, given))
         notes.append(f"{tower.classifier} is drawn, not loaded")
-    first = next(name for name, layer in tower.named_modules() if isinstance(layer, nn.Conv2d))
+    first = next(name for name, layer in tower.named_modules() if is_convolution(layer))
     fitting = _Fitting(f"{first}.weight", head, wrong=[*file.wrong, *_names(wanted, given)])
     for name, own in wanted.items():
         if name in given:

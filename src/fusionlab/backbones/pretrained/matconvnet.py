@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fusionlab.backbones.layers import is_convolution
 from fusionlab.backbones.pretrained import geometry
 from fusionlab.backbones.pretrained.mat import as_list, read_mat
 from fusionlab.backbones.pretrained.tensors import WeightFile
@@ -145,13 +146,15 @@ def _take(layer: FileLayer, tower: Tower, file: WeightFile) -> None:
     biases = layer.arrays[1] if len(layer.arrays) == 2 else np.zeros(0)
     if biases.size:
         file.weights[f"{layer.name}.bias"] = _tensor(biases.ravel(order="F"))
-    elif isinstance(own, nn.Conv2d) and own.bias is not None:  # MatConvNet's way to write: no bias
+    elif (
+        own is not None and is_convolution(own) and getattr(own, "bias", None) is not None
+    ):  # MatConvNet's way to write: no bias
         file.weights[f"{layer.name}.bias"] = torch.zeros(len(filters))
 
 
 def _filters(array: NDArray[Any], own: nn.Module | None) -> Tensor:
     """(H, W, I, O) -> (O, I, H, W). A matrix at a 1×1 convolution is (I, O), by a writer who drops leading ones too."""
-    if array.ndim == 2 and isinstance(own, nn.Conv2d) and own.kernel_size == (1, 1):
+    if array.ndim == 2 and getattr(own, "kernel_size", None) == (1, 1):
         array = array[None, None]
     array = array.reshape(*array.shape, *[1] * (4 - array.ndim))
     return _tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
