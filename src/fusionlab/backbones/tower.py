@@ -91,8 +91,8 @@ class Tower(nn.Module):
             self.get_buffer(name).copy_(given.reshape(1, -1, 1, 1, 1))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Older weights without `mean` and `scale` were trained with this tower's, and keep them. One without the other is
-        an error, as any missing entry.
+        """Older weights without `mean` and `scale` were trained with this tower's, and keep them. One without the other
+        is an error, as any missing entry.
         """
         pixels = {f"{prefix}mean": self.mean, f"{prefix}scale": self.scale}
         if not pixels.keys() & state_dict.keys():

@@ -1,4 +1,4 @@
-"""What a net costs, layer by layer: parameters, multiply-adds, memory. Towers and net may be on the meta device."""
+"""The costs of a net, layer by layer: parameters, multiply-adds, memory. It may be on the meta device."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Costs:
     snippets: int  # T
     predictions: tuple[int, ...]  # T' of each head
     pixels: int
-    maps: int  # what the frozen towers hand over
-    towers: int  # the most that they hold while they run, the maps that they have handed over too
-    forward: int  # the most that the net holds on its way forward, `kept` among it; the maps not
+    maps: int  # from the frozen towers to the net
+    towers: int  # the peak while they run, with the maps
+    forward: int  # the peak of the net's forward pass, with `kept`, without the maps
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -82,10 +82,10 @@ def measure(
     snippets: int,
     dtype: torch.dtype = torch.float32,
 ) -> Costs:
-    """The way forward of one training step: `clips` clips of T = `snippets`, of the size that the towers are made for.
+    """The forward pass of one training step: `clips` clips of T = `snippets`, of the towers' own frame size.
 
-    `appearance` and `motion`: the towers whose maps the net takes, as for `describe`. `dtype`: of all that is computed;
-    autocast leaves a little in float32, which is then counted half.
+    `appearance` and `motion`: the towers below the net, as for `describe`. `dtype`: of all that is computed; the little
+    that autocast leaves in float32 is counted half.
     """
     if dtype != torch.float32:
         net = deepcopy(net).to(dtype)
@@ -146,7 +146,7 @@ def _layers(
 
 
 def _own(layer: nn.Module, path: str, rows: Mapping[str, Key]) -> Iterator[nn.Parameter]:
-    """A layer's parameters, but for those of rows inside it."""
+    """A layer's parameters, without those of rows inside it."""
     for name, parameter in layer.named_parameters():
         if _row(f"{path}.{name}", rows) == path:
             yield parameter
@@ -182,7 +182,7 @@ def _pixels(tower: Tower, clips: int, snippets: int) -> Tensor:
 
 @contextmanager
 def _mode(module: nn.Module, train: bool) -> Iterator[None]:
-    """In training or in evaluation, and afterwards as before."""
+    """In training or in evaluation mode, and afterwards as before."""
     before = {part: part.training for part in module.modules()}
     module.train(train)
     try:

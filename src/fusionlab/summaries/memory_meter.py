@@ -1,4 +1,4 @@
-"""How much memory a run holds at a time, counted while it runs; on the meta device nothing is allocated for it."""
+"""The memory that a run holds at a time, counted while it runs; on the meta device nothing is allocated."""
 
 from __future__ import annotations
 
@@ -43,13 +43,14 @@ class MemoryMeter(TorchDispatchMode):
 
 
 def memory(x: Tensor) -> int:
-    """Which piece of memory: equal for views of one tensor."""
+    """The identity of a tensor's memory; equal for views of one tensor."""
     return x.untyped_storage()._cdata
 
 
 class SameLayout(TorchDispatchMode):
-    """Convolutions leave their maps laid out in memory as they take them, as on every device; on the meta device they
-    forget, and what follows would seem to need copies.
+    """Convolutions on the meta device keep the memory layout of their input, as on every other device.
+
+    Without it the layers behind them would seem to need copies.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The sizes that the papers print for an arm's network, from the tables in conf/table, beside ours."""
+"""The sizes of networks in the papers, from the tables in conf/table, next to ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusionlab.summaries.sizing import Sized
 
 PARAMETERS = "parameters"  # the figure of a table's rows
 MILLIONS = re.compile(r"(\d+\.\d+)M")
-# Whose sizes the tables print: two VGG-M-2048 for RGB frames and 10 flow fields of 224 pixels, and 101 classes.
+# The networks of these tables: two VGG-M-2048 for RGB frames and 10 flow fields of 224 pixels, and 101 classes.
 TOWERS, CHANNELS, SIDE, CLASSES = "VGG-M-2048", {"appearance": 3, "motion": 20}, 224, 101
 
 
