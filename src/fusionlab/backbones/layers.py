@@ -45,8 +45,9 @@ def torch_layer(layer: nn.Module) -> TorchLayer | None:
 
 
 class Window(NamedTuple):
-    """Windows of `size` places, `stride` apart, on a side with `padding` at either end. `round_up`: a last window that
-    reaches over the end counts, if it starts before the end.
+    """Windows of `size` places, `stride` apart, on a side with `padding` at either end.
+
+    `round_up`: a last window that reaches over the end counts, if it starts before the end.
     """
 
     size: int
@@ -138,15 +139,17 @@ def leaves_vector(layer: nn.Module, side: int) -> bool:
 
 
 def is_residual(layer: nn.Module) -> bool:
-    """Whether this is one of torchvision's residual blocks: y = relu(path(x) + shortcut(x)), where `downsample` is the
-    shortcut, or None for x itself.
+    """Whether this is one of torchvision's residual blocks: y = relu(path(x) + shortcut(x)).
+
+    `downsample` is the shortcut, or None for x itself.
     """
     return hasattr(layer, "downsample") and isinstance(getattr(layer, "relu", None), nn.ReLU)
 
 
 def main_path(layer: nn.Module) -> Iterator[nn.Module]:
-    """A layer's parts in the order in which a map passes them; of a residual block those of the longer way, which
-    decides what one place sees, and the ReLU that both ways end in.
+    """A layer's parts in the order in which a map passes them.
+
+    Of a residual block the longer path, which decides what one place sees, and the ReLU at its end.
     """
     if is_chain(layer):
         for child in layer.children():

@@ -1,4 +1,4 @@
-"""Taps: the named places of a tower where a map may be taken out, and how people spell them."""
+"""Taps: the named places of a tower where a map may be taken out, and their spellings."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -13,20 +13,21 @@ from fusionlab.backbones.layers import Window, leaves_vector, main_path, rectifi
 
 @dataclass(frozen=True)
 class Tap:
-    """What a map taken at a layer is like."""
+    """The properties of a map taken at a layer."""
 
     channels: int
     stride: int  # input pixels between two neighbouring places
     side: int  # places along one side, for frames of the size that the tower is made for
     field: int  # receptive field: input pixels, along one side, that one place sees
     spatial: bool  # a map with places, rather than a vector (what the fully connected layers give)
-    rectified: bool  # comes out of a ReLU: nothing below zero
+    rectified: bool  # nothing is below zero, as behind a ReLU
     after: str  # the layer that it is read behind
 
 
 def walk(layers: Mapping[str, nn.Module], channels: int, size: int) -> dict[str, Tap]:
-    """The geometry behind each layer of a chain (square kernels): field += (kernel - 1)·stride; stride *= the
-    layer's. Frames of which a layer would leave nothing are refused.
+    """The geometry behind each layer of a chain: field += (kernel - 1)·stride; stride *= the layer's.
+
+    Kernels are square. Frames that are too small for a layer are refused.
     """
     here = Tap(channels, stride=1, side=size, field=1, spatial=True, rectified=False, after="input")
     seen: dict[str, Tap] = {}
@@ -42,7 +43,7 @@ def walk(layers: Mapping[str, nn.Module], channels: int, size: int) -> dict[str,
 
 
 def _behind(part: nn.Module, here: Tap) -> Tap:
-    """What one part makes of the map before it."""
+    """The map behind one part."""
     spatial = here.spatial and not leaves_vector(part, here.side)
     here = replace(here, spatial=spatial, rectified=rectified(part, before=here.rectified))
     if (window := Window.of(part)) is not None:
@@ -52,7 +53,7 @@ def _behind(part: nn.Module, here: Tap) -> Tap:
 
 
 def _smallest(layers: Mapping[str, nn.Module], channels: int, size: int) -> int:
-    """The smallest frames above `size` of which something is left behind every layer."""
+    """The smallest frames above `size` that are large enough for every layer."""
     parts = [part for layer in layers.values() for part in main_path(layer)]
     for larger in count(size + 1):
         here = Tap(channels, stride=1, side=larger, field=1, spatial=True, rectified=False, after="input")
@@ -61,14 +62,15 @@ def _smallest(layers: Mapping[str, nn.Module], channels: int, size: int) -> int:
     raise AssertionError
 
 
-# Of VGG-16's blocks: relu5_3 is what other towers call relu5.
+# The last convolution of VGG-16's blocks: its relu5_3 is relu5 in other towers.
 LAST = {"1": "2", "2": "2", "3": "3", "4": "3", "5": "3"}
 
 
 def resolve(name: str, taps: Iterable[str]) -> str:
-    """The tap that is meant by `name`: any case, "relu_5", "relu5_3" where there is one relu5, "relu5" for
-    the last of several, "fc8" for the classifier of a tower that calls it fc. A wrong name is answered with
-    the nearest right one.
+    """The tap that `name` means, in any case; an unknown name is an error with the nearest tap.
+
+    Also "relu_5"; "relu5_3" where there is one relu5; "relu5" for the last of several; "fc8" for the classifier of a
+    tower that calls it fc.
     """
     known = list(taps)
     flat = {tap.lower().replace("_", ""): tap for tap in known}

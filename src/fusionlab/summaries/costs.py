@@ -21,8 +21,9 @@ PARTS = ("appearance", "motion", "tower", "fusion", "temporal", "above", "beside
 
 @dataclass(frozen=True)
 class LayerCosts:
-    """`part`: appearance or motion (the frozen towers below), or a part of the net: fusion, temporal, above, beside,
-    svm, tower. `shape`: (D, T, H, W) of its output for one clip; `macs` of one clip; `kept`: bytes of the whole batch.
+    """One layer's costs. `part`: appearance or motion (the frozen towers below), or a part of the net, see `PARTS`.
+
+    `shape`: (D, T, H, W) of its output for one clip; `macs` of one clip; `kept`: bytes of the whole batch.
     """
 
     part: str

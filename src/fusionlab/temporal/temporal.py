@@ -15,9 +15,9 @@ class NeedsMap(errors.UserError):
 
 
 class Temporal(nn.Module):
-    """Built from the channels that the fusion leaves, the channels that the layer above expects, and the pooling over
-    places that it replaces (None where no pooling is left above: fully connected layers, or no map).
+    """Built from the fusion's channels, the channels that the layer above expects, and the pooling that it replaces.
 
+    The pooling is None where none is left above: fully connected layers, or no map.
     To write another: subclass, write `at_pool` and `beside`, and `reach` where a prediction does not see all snippets.
     """
 
@@ -57,8 +57,9 @@ class Temporal(nn.Module):
         raise NotImplementedError
 
     def fits(self, side: int, own: int | None = None) -> None:
-        """Raise a UserError if, on a map of this side, it does not leave as many places as the pooling that it replaces
-        leaves of its own map (of side `own`, if that is another one), so that the layers above would not fit.
+        """Raise a UserError if the layers above do not fit what it leaves of a map of this side.
+
+        They expect as many places as the replaced pooling leaves of its own map, whose side is `own` if it differs.
         """
 
     def forward(self, x: Tensor) -> Tensor:

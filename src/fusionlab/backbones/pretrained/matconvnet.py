@@ -113,8 +113,10 @@ def _layer(name: Any, number: int, type_: Any, arrays: list[Any], facts: dict[st
 
 
 def _with_classifier(layers: list[FileLayer], tower: Tower, file: WeightFile) -> list[FileLayer]:
-    """The released code puts a classifier without a name in the place of the last layer, which is then called by its
-    number (layer37 in VGG-16): the last weighted layer, if the tower has no other use for it, is the classifier.
+    """The last weighted layer under the classifier's name, if the tower has no layer of its own name.
+
+    The released code replaces the last layer by a classifier without a name, which is then called by its number
+    (layer37 in VGG-16).
     """
     weighted = [at for at, layer in enumerate(layers) if layer.weighted]
     if not weighted or tower.classifier in [layer.name for layer in layers]:
