@@ -18,7 +18,7 @@ from fusionlab.backbones.pretrained import load
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 
 
 def tower(seed: int = 0, channels: int = 3, classes: int = 5) -> Tower:

@@ -21,7 +21,7 @@ from fusionlab.data.ucf101 import UCF101
 from fusionlab.errors import UserError
 from fusionlab.jobs.provenance import provenance, refuse_other_split, seen, splits
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 
 Say = Callable[..., Done]
 UCF = {"_target_": "fusionlab.data.ucf101.UCF101", "name": "ucf101", "classes": 2}

@@ -16,8 +16,7 @@ from fusionlab.records.signature import value
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import spell
-from fusionlab.two_stream.late import LateNet
-from fusionlab.two_stream.net import Net, Stream
+from fusionlab.two_stream.net import LateNet, Net, Stream
 
 LAYER_OF_LATE = "softmax"
 

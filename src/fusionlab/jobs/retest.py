@@ -36,7 +36,7 @@ from fusionlab.study.recipes import data_recipe
 from fusionlab.training.evaluate import evaluate
 from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
 TOLERANCE = 1e-4

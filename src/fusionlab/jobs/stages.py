@@ -28,8 +28,7 @@ from fusionlab.training.fit import fit
 from fusionlab.training.recipe import configure_torch, parse_recipe
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
-from fusionlab.two_stream.net import Net
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import Net, StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
 

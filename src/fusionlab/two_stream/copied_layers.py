@@ -1,18 +1,17 @@
-"""What a tower does above the first fusion: an arm's own copy of its layers, one of them left to a temporal head."""
+"""An arm's own copy of a tower's layers above the first fusion; a temporal head replaces one of them."""
 
 from collections.abc import Sequence
 from copy import deepcopy
 
 from torch import Tensor, nn
 
-from fusionlab.backbones.time_folding import folded, unfolded
-from fusionlab.backbones.tower import Tower
+from fusionlab.backbones.tower import Tower, fold_time, unfold_time
 from fusionlab.temporal.temporal import Temporal
-from fusionlab.two_stream.refuse import no_start
+from fusionlab.two_stream.refuse import different_layers
 
 
-class Column(nn.ModuleDict):
-    """The layers by name. `replaced`: the pooling layer in whose place a temporal head stands."""
+class CopiedLayers(nn.ModuleDict):
+    """The layers by name. `replaced`: the pooling layer that a temporal head replaces."""
 
     def __init__(self, tower: Tower, names: Sequence[str], replaced: str | None) -> None:
         kept = [name for name in names if name != replaced]
@@ -25,30 +24,30 @@ class Column(nn.ModuleDict):
             f"{name} {shapes}" for name, layer in self.items() if (shapes := _unlike(layer, tower, name)) is not None
         ]
         if differing:
-            raise no_start(stream, differing)
+            raise different_layers(stream, differing)
         for name, layer in self.items():
             if layer.state_dict():
                 layer.load_state_dict(tower.get_submodule(name).state_dict())
 
     def run(self, x: Tensor, names: Sequence[str], head: Temporal | None) -> Tensor:
         """(N, D, T, H, W) through these of its layers."""
-        clips, x = x.shape[0], folded(x)
+        clips, x = x.shape[0], fold_time(x)
         for name in names:
             if name == self.replaced:
                 assert head is not None
-                x = folded(head.at_pool(unfolded(x, clips)))
+                x = fold_time(head.at_pool(unfold_time(x, clips)))
             else:
                 x = self[name](x)
-        return unfolded(x, clips)
+        return unfold_time(x, clips)
 
 
 def _unlike(layer: nn.Module, tower: Tower, name: str) -> str | None:
-    """How the tower's layer of that name is another one; None where its weights can be taken."""
+    """How the tower's layer of that name differs; None where its weights can be taken."""
     own = {key: tuple(value.shape) for key, value in layer.state_dict().items()}
     if not own:
         return None
     if name not in tower.names:
-        return "is not there"
+        return "is missing"
     theirs = {key: tuple(value.shape) for key, value in tower.get_submodule(name).state_dict().items()}
     differing = [key for key in own if own[key] != theirs.get(key)]
     return f"{own[differing[0]]} against {theirs.get(differing[0])}" if differing else None
