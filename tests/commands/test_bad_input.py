@@ -142,10 +142,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("data.sampling.test=frames", ["middle, frame, final, simonyan", "did you mean data.sampling.test=frame ?"]),
     ("data.sampling.stacking=trajectories", ["did you mean data.sampling.stacking=trajectory ?"]),
     ("data.sampling.stacking=bidirectional", ["leads back", "data.store.backward=true with it"]),
-    (
-        "data.sampling.stacking=bidirectional data.sampling.fields=5",
-        ["even number of fields", "data.sampling.fields=6"],
-    ),
+    ("data.sampling.stacking=bidirectional data.sampling.fields=5", ["even number", "data.sampling.fields=6"]),
     ("data.sampling.subtract_mean=1", ["data.sampling.subtract_mean"]),
     ("data.store.bound=0", ["data.store.bound"]),
     ("data.store.size=small", ["data.store.size is a whole number"]),
