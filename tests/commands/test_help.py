@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import fusionlab
-from fusionlab.__main__ import verbs
+from fusionlab.cli import commands
 
 HEAVY = ("torch", "pytorch_lightning", "pandas", "matplotlib", "cv2", "decord", "av", "hydra", "omegaconf")
-VERBS = list(verbs())
+VERBS = list(commands())
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_help_is_quick_and_holds_an_example(verb: str, helps: dict[str, subproce
     done = helps[verb]
     assert done.returncode == 0
     assert f"python -m fusionlab.{verb} " in done.stdout
-    assert done.stdout.startswith(verbs()[verb])
+    assert done.stdout.startswith(commands()[verb])
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert not loaded & set(HEAVY)
 

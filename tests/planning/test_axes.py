@@ -39,8 +39,8 @@ def test_overlapping_excludes_are_each_asked_of_the_whole_grid():
         (AXES, [{"seed": True}], ["matches no point"]),
         (AXES, [{}], ["matches no point"]),
         (AXES, [{"fusoin": "sum"}], ["unknown axis in exclude", "did you mean fusion ?"]),
-        (AXES, [{"fusion": "sum"}, {"fusion": "conv"}], ["nothing"]),
-        ({"fusion": []}, [], ["without values"]),
+        (AXES, [{"fusion": "sum"}, {"fusion": "conv"}], ["removes every point"]),
+        ({"fusion": []}, [], ["has no values"]),
         ({"fusion": ["sum", "sum"]}, [], ["twice", "fusion: sum"]),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from terminal import FAST, Done, Lab
 
-from fusionlab.cli import listing
+from fusionlab.cli import groups_text
 from fusionlab.config import catalogue
 from fusionlab.config.compose import tree
 from fusionlab.config.shorthand import WIDE
@@ -99,7 +99,7 @@ def test_a_tower_of_the_user_s_is_a_choice_of_all_three_words(say: Say, tmp_path
         assert say("plan", *words).status == 0
     assert say("plan", "appearance=mine", "fusion=bilinear").status == 0
     assert "mine, resnet18" in say("plan", "motion=min").err
-    assert "backbone    mine, resnet18" in listing(), "in the folder of the last command"
+    assert "backbone    mine, resnet18" in groups_text(), "in the folder of the last command"
 
 
 def experiment(folder: Path, text: str) -> None:

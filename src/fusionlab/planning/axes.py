@@ -1,4 +1,4 @@
-"""The grid: every combination of the axes' values, less the excluded ones."""
+"""The grid: every combination of the axes' values, without the excluded ones."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Point = dict[str, Any]
 def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Point]:
     """The points in row-major order: the last axis runs fastest.
 
-    An entry of `exclude` takes away the points that match it in all its leaves. One that takes nothing away
-    is an error: it is a typo, or the grid is not what its author thinks.
+    An entry of `exclude` removes the points that match it in all its leaves. One that removes nothing is an error:
+    it is a typo, or the grid is not the intended one.
 
     >>> expand({"fusion": ["sum", "conv"], "seed": [0, 1]}, [{"fusion": "sum", "seed": 1}])
     [{'fusion': 'sum', 'seed': 0}, {'fusion': 'conv', 'seed': 0}, {'fusion': 'conv', 'seed': 1}]
     """
     for axis, values in axes.items():
         if not values:
-            raise UserError("an axis without values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
+            raise UserError("an axis has no values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
         seen = [canonical(value) for value in values]
-        twice = [value for place, value in enumerate(values) if seen[place] in seen[:place]]
-        if twice:
-            raise UserError("an axis names a value twice", got=f"{axis}: {twice[0]}", hint="leave one of them out")
+        repeated = [value for place, value in enumerate(values) if seen[place] in seen[:place]]
+        if repeated:
+            raise UserError("an axis has a value twice", got=f"{axis}: {repeated[0]}", hint="leave one of them out")
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     kept = points
     for entry in exclude:
@@ -35,8 +35,8 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
         for axis in leaves:
             if not axes:
                 raise UserError(
-                    "exclude needs a grid, and this is one point",
-                    got=_spell(entry),
+                    "exclude needs a grid; this is one point",
+                    got=_as_typed(entry),
                     hint=f"{axis}=a,b makes an axis",
                 )
             if axis not in axes:
@@ -44,14 +44,14 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
         hits = [point for point in points if leaves and _matches(point, leaves)]
         if not hits:
             raise UserError(
-                "an exclude that matches no point of the grid",
-                got=_spell(entry),
+                "exclude matches no point of the grid",
+                got=_as_typed(entry),
                 allowed=[f"{axis}={value}" for axis in leaves or axes for value in axes[axis]],
                 hint="correct it, or leave it out",
             )
         kept = [point for point in kept if not _matches(point, leaves)]
     if not kept:
-        raise UserError("the excludes leave nothing of the grid", got=", ".join(_spell(entry) for entry in exclude))
+        raise UserError("exclude removes every point of the grid", got=", ".join(_as_typed(entry) for entry in exclude))
     return kept
 
 
@@ -63,5 +63,5 @@ def _same(a: object, b: object) -> bool:
     return a == b and isinstance(a, bool) == isinstance(b, bool)  # 1 is 1.0, but not True
 
 
-def _spell(entry: Mapping[str, Any]) -> str:
+def _as_typed(entry: Mapping[str, Any]) -> str:
     return "{" + ",".join(f"{axis}:{value}" for axis, value in entry.items()) + "}"

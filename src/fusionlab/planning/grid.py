@@ -12,8 +12,8 @@ from fusionlab.config import catalogue
 from fusionlab.config.build import LAYER_OF_LATE, Blueprint
 from fusionlab.config.compose import tree
 from fusionlab.config.mask_secrets import masked_word
-from fusionlab.config.overrides import Words, excluded, parse, value
-from fusionlab.config.shorthand import said
+from fusionlab.config.overrides import Words, check_choice, parse_exclude, parse_overrides
+from fusionlab.config.shorthand import is_determined
 from fusionlab.errors import UserError
 from fusionlab.planning.check_config import examine
 from fusionlab.planning.divide_jobs import jobs_of
@@ -48,7 +48,7 @@ class Study:
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     """Parse, compose, check and plan; nothing is written."""
     blueprint = Blueprint()
-    words = parse(typed)
+    words = parse_overrides(typed)
     axes, exclude = _axes(words)
     points = [_point(words, point, blueprint) for point in expanded(words, axes, exclude, blueprint)]
     arms = _arms(points, list(axes), words, blueprint)
@@ -68,13 +68,13 @@ def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any
     for axis, values in (run["grid"] or {}).items():
         if axis in words.axes:
             axes[axis] = words.axes[axis]
-        elif not said(axis, words.typed):
-            axes[axis] = [value(axis, one, known) for one in (values if isinstance(values, list) else [values])]
+        elif not is_determined(axis, words.typed):
+            axes[axis] = [check_choice(axis, one, known) for one in (values if isinstance(values, list) else [values])]
     axes.update(words.axes)
     late = [one for one in axes.get("fusion", []) if one == "late"]
     if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
         axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
-    return axes, words.exclude or excluded(run["exclude"] or [], known)
+    return axes, words.exclude or parse_exclude(run["exclude"] or [], known)
 
 
 def _of_run(leaf: str) -> bool:
