@@ -24,7 +24,18 @@ from fusionlab.errors import UserError, show
 Main = Callable[..., int]
 Flags = Mapping[str, str]
 # The flags of a command that takes options of the config.
-OPTIONS = {"-m, --multirun": "hydra's flag for a sweep; options with several values are a sweep without it too"}
+OPTIONS = {
+    "--cfg job": "print the config of the first arm as YAML, then the axes of the grid; nothing is started",
+    "-m, --multirun": "accepted, as hydra's flag for a sweep; options with several values are a sweep without it too",
+}
+# Shown with their defaults by --help; `--cfg job` shows all.
+SHOWN_OPTIONS = (
+    "streams", "layer", "into", "keep_motion", "split", "seed", "weights", "data.sampling.snippets",
+    "data.sampling.fields", "data.sampling.crop", "optim.streams.epochs", "optim.streams.lr", "optim.fusion.epochs",
+    "optim.fusion.lr", "optim.fusion.batch_size", "trainer.threads", "run.folder", "run.data", "run.weights",
+    "run.device", "run.workers", "run.loaders", "run.retries",
+)  # fmt: skip
+WIDTH = 120
 NOT_COMMANDS = frozenset({"__init__", "__main__", "cli", "errors"})
 
 
@@ -41,7 +52,8 @@ def run(main: Main, text: str, flags: Flags | None = None, *, argv: Sequence[str
         else:
             given, words = parse_flags(words, flags)
             given.pop("multirun", None)
-            status = main(words, **given)
+            cfg = given.pop("cfg", None)
+            status = main(words, **given) if cfg is None else _show_config(cfg, words)
         sys.stdout.flush()
     except UserError as error:
         show(error, file=sys.stderr)
@@ -66,14 +78,15 @@ def parse_flags(words: Sequence[str], flags: Flags) -> tuple[dict[str, Any], lis
         raise UserError(what, got=" ".join(words), hint=f"{flag} {value}".strip()) from None
     for word in rest:
         if word.startswith("-"):
-            raise UserError("unknown flag", got=word, allowed=[*(_split(usage)[0][-1] for usage in flags), "--help"])
+            allowed = [*(_split(usage)[0][-1] for usage in flags), "--help"]
+            raise UserError("unknown flag", got=word, allowed=allowed, hint=_hydra_flag(word, flags))
     return vars(given), rest
 
 
 def help_text(text: str, flags: Flags) -> str:
-    """What `--help` shows: the docstring, the flags, and the config's groups where the command takes options."""
+    """What `--help` shows: the docstring and the flags; groups and options where the command takes options."""
     parts = [_parser({**flags, "-h, --help": "show this text"}, text.strip()).format_help().strip()]
-    return "\n\n".join([*parts, groups_text()] if takes_options(flags) else parts)
+    return "\n\n".join([*parts, groups_text(), options_text()] if takes_options(flags) else parts)
 
 
 def groups_text() -> str:
@@ -83,9 +96,27 @@ def groups_text() -> str:
     own = {group: names for group, names in groups().items() if folder_of(group) == group}
     return "\n".join(
         [
-            "groups (choose with group=name; `python -m fusionlab.plan` shows the result):",
+            "groups (choose with group=name):",
             *(f"  {group:<11} {', '.join(names)}" for group, names in own.items()),
             "backbone= sets the towers of both streams; appearance= and motion= set one.",
+        ]
+    )
+
+
+def options_text() -> str:
+    """The most useful options below the groups, with their defaults and the comments of the yamls."""
+    from fusionlab.config.options import read_options
+
+    options = read_options()
+    lines = [f"  {f'{name}={options[name].default}':<33} {options[name].comment}" for name in SHOWN_OPTIONS]
+    return "\n".join(
+        [
+            "options, with their defaults (set with name=value; name=a,b makes an axis):",
+            *(
+                line if len(line) <= WIDTH else line[: WIDTH - 2].rpartition(" ")[0] + " …"
+                for line in map(str.rstrip, lines)
+            ),
+            "Points are left out of a grid by 'exclude=[{fusion:sum,layer:fc8}]'. `--cfg job` shows all options.",
         ]
     )
 
@@ -93,6 +124,29 @@ def groups_text() -> str:
 def takes_options(flags: Flags) -> bool:
     """Whether a command with these flags takes options of the config."""
     return OPTIONS.items() <= flags.items()
+
+
+def _show_config(cfg: str, words: list[str]) -> int:
+    """`--cfg job`, as hydra's users type it."""
+    from fusionlab.config.compose import to_yaml
+    from fusionlab.planning.grid import plan_study
+
+    if cfg != "job":
+        raise UserError(
+            "--cfg shows one config, that of the job", got=f"--cfg {cfg}", allowed=["job"], hint="--cfg job"
+        )
+    study = plan_study(words)
+    show(to_yaml(study.config))
+    if study.axes:
+        show("---\n# The axes of the grid; the config above is of its first arm.\n" + to_yaml(study.axes))
+    return 0
+
+
+def _hydra_flag(word: str, flags: Flags) -> str | None:
+    """What hydra's flag is here."""
+    from fusionlab.config.hydra_habits import FLAGS
+
+    return FLAGS.get(word.partition("=")[0]) if takes_options(flags) else None
 
 
 def commands(folder: Path | None = None) -> dict[str, str]:
@@ -114,7 +168,7 @@ def _parser(flags: Flags, text: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         usage=argparse.SUPPRESS, description=text, add_help=False, allow_abbrev=False, exit_on_error=False,
         argument_default=argparse.SUPPRESS,
-        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=120, max_help_position=24),
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=WIDTH, max_help_position=24),
     )  # fmt: skip
     group = parser.add_argument_group("flags")
     for usage, help_of_flag in flags.items():

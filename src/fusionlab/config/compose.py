@@ -76,6 +76,11 @@ class Tree:
         return plain
 
 
+def to_yaml(content: Mapping[str, Any]) -> str:
+    """Plain data as YAML, in the order of the config."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(content))).rstrip()
+
+
 def tree(group_choices: Mapping[str, str]) -> Tree:
     """Composed once per distinct set of group choices."""
     catalogue.announce_own_conf()

@@ -1,6 +1,6 @@
 """Parse the options of a command line: fixed values, axes with several values, excluded points.
 
-The grammar is hydra's: `fusion=conv,sum`, `seed=range(5)`, `exclude=[{fusion:sum,layer:fc8}]`.
+The grammar is hydra's: `fusion=conv,sum`, `fusion=glob(*)`, `seed=range(5)`, `exclude=[{fusion:sum,layer:fc8}]`.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.override_parser.types import Glob, Override, QuotedString
 from hydra.errors import HydraException
 
-from fusionlab.config import catalogue
+from fusionlab.config import catalogue, hydra_habits
 from fusionlab.config.mask_secrets import masked, masked_word
 from fusionlab.config.shorthand import reject_useless_shorthand
 from fusionlab.errors import UserError
@@ -43,14 +43,15 @@ def parse_overrides(words: Sequence[str]) -> Words:
     exclude: list[Mapping[str, Any]] = []
     names: set[str] = set()
     for word in words:
-        override = _parse_word(word)
+        override = _parse_word(word, known)
         name = override.key_or_group
         if name in names:
             hint = "one list: 'exclude=[{…},{…}]'" if name == "exclude" else f"{name}=a,b for an axis of two values"
             raise UserError("an option is given twice", got=name, hint=hint)
         names.add(name)
         if override.is_sweep_override():
-            axes[name] = [masked(check_choice(name, one, known), name) for one in _axis(override, masked_word(word))]
+            values = _axis(override, masked_word(word), known)
+            axes[name] = [masked(check_choice(name, value, known), name) for value in values]
         elif name == "exclude":
             exclude = parse_exclude(to_plain(override.value()), known)
         elif name in known:
@@ -90,38 +91,29 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def _axis(override: Override, word: str) -> list[Any]:
-    try:
-        return list(override.sweep_iterator(to_plain))
-    except HydraException as error:  # glob(…), which needs hydra's own loader
-        raise UserError("an axis cannot be parsed", got=word, hint=f"{override.key_or_group}=a,b") from error
+def _axis(override: Override, word: str, known: Mapping[str, list[str]]) -> list[Any]:
+    """The values of an axis: commas, range(), choice(), or glob() over a group's choices."""
+    name, values = override.key_or_group, override.value()
+    if not isinstance(values, Glob):
+        try:
+            return list(override.sweep_iterator(to_plain))
+        except HydraException as error:  # interval(…), from which hydra's optimisers draw
+            raise UserError("an axis needs values", got=word, hint=f"'{name}=range(0,5)', or {name}=a,b") from error
+    if name not in known:
+        raise UserError("glob() is for groups", got=word, allowed=known, hint="'fusion=glob(*)'")
+    if not (choices := values.filter(known[name])):
+        raise UserError(f"glob() matches no {name}", got=word, allowed=known[name], hint=f"'{name}=glob(*)'")
+    return list(choices)
 
 
-def _parse_word(word: str) -> Override:
-    if "=" not in word:
+def _parse_word(word: str, known: Mapping[str, list[str]]) -> Override:
+    if "=" not in word and not word.startswith("~"):
         raise UserError("an option is typed as name=value", got=word, hint="fusion=conv,sum layer=relu5")
-    shown = masked_word(word)
-    if word[0] in "+~":
-        raise UserError("options are set, not added or removed", got=shown, hint=shown.lstrip("+~"))
+    word = hydra_habits.translate(word, known)
     try:
-        parsed = OverridesParser.create().parse_override(word)
+        return OverridesParser.create().parse_override(word)
     except HydraException as error:
-        hint = (
-            "'exclude=[{fusion:sum,layer:fc8}]'"
-            if word.startswith("exclude=")
-            else f"fusion=conv,sum; or quoted: '{word.partition('=')[0]}=\"a b\"'"
-        )
-        raise UserError("an option cannot be parsed", got=shown, hint=hint) from error
-    if "@" in word.partition("=")[0]:
-        raise _wrong_place(shown)
-    return parsed
-
-
-def _wrong_place(word: str) -> UserError:
-    """Hydra's `group@place`; here each place has an option."""
-    name, _, choice = word.partition("=")
-    group, _, place = name.partition("@")
-    options = [option for option, known in catalogue.PLACES.items() if known.endswith(f"@{place}")] or [group]
-    return UserError(
-        "a group is typed without its place", got=word, allowed=catalogue.groups(), hint=f"{options[0]}={choice}"
-    )
+        name = word.partition("=")[0]
+        quoted = f"fusion=conv,sum; or quoted: '{name}=\"a b\"'"
+        hint = "'exclude=[{fusion:sum,layer:fc8}]'" if name == "exclude" else quoted
+        raise UserError("an option cannot be parsed", got=masked_word(word), hint=hint) from error

@@ -16,7 +16,9 @@ def check_type(path: str, default: Any, value: Any) -> None:
     """Raise a `UserError` if `value` cannot replace `default`; an option whose default is null takes anything."""
     if (value is None and path in OR_NULL) or secret(path):  # a secret is masked and never read
         return
-    if isinstance(default, Mapping):
+    if path.partition(".")[0] == "seed" and not isinstance(default, Mapping):
+        _expect(_is_whole(value) and value >= 0, path, default, value, "a whole number from 0")
+    elif isinstance(default, Mapping):
         _check_group(path, default, value)
     elif isinstance(default, bool):
         _expect(isinstance(value, bool), path, default, value, "true or false")

@@ -6,8 +6,10 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fusionlab.config.options import place_of
+from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, unknown
-from fusionlab.records.signature import canonical, flatten
+from fusionlab.records.signature import RUN, canonical, flatten
 
 Point = dict[str, Any]
 
@@ -22,6 +24,7 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
     [{'fusion': 'sum', 'seed': 0}, {'fusion': 'conv', 'seed': 0}, {'fusion': 'conv', 'seed': 1}]
     """
     for axis, values in axes.items():
+        _reject_unhashed(axis, values)
         if not values:
             raise UserError("an axis has no values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
         seen = [canonical(value) for value in values]
@@ -36,7 +39,7 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
             if not axes:
                 raise UserError(
                     "exclude needs a grid; this is one point",
-                    got=_as_typed(entry),
+                    got=_spell_entry(entry),
                     hint=f"{axis}=a,b makes an axis",
                 )
             if axis not in axes:
@@ -45,14 +48,28 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
         if not hits:
             raise UserError(
                 "exclude matches no point of the grid",
-                got=_as_typed(entry),
+                got=_spell_entry(entry),
                 allowed=[f"{axis}={value}" for axis in leaves or axes for value in axes[axis]],
                 hint="correct it, or leave it out",
             )
         kept = [point for point in kept if not _matches(point, leaves)]
     if not kept:
-        raise UserError("exclude removes every point of the grid", got=", ".join(_as_typed(entry) for entry in exclude))
+        raise UserError(
+            "exclude removes every point of the grid", got=", ".join(_spell_entry(entry) for entry in exclude)
+        )
     return kept
+
+
+def _reject_unhashed(axis: str, values: Sequence[Any]) -> None:
+    """Raise a `UserError` if two values of an axis would give the same arm, of which only one is trained."""
+    place = place_of(axis).partition(".")[0]
+    if len(values) < 2 or place not in (RUN, "_global_"):
+        return
+    what = f"{axis} does not change the result, so it cannot be an axis"
+    if place != RUN:
+        what = f"{axis} is not an axis: it may have a grid of its own"
+    got = f"{axis}={','.join(map(as_typed, values))}"
+    raise UserError(what, got=got, hint=f"{axis}={as_typed(values[0])}, in a command of its own for each value")
 
 
 def _matches(point: Mapping[str, Any], leaves: Mapping[str, Any]) -> bool:
@@ -63,5 +80,5 @@ def _same(a: object, b: object) -> bool:
     return a == b and isinstance(a, bool) == isinstance(b, bool)  # 1 is 1.0, but not True
 
 
-def _as_typed(entry: Mapping[str, Any]) -> str:
+def _spell_entry(entry: Mapping[str, Any]) -> str:
     return "{" + ",".join(f"{axis}:{value}" for axis, value in entry.items()) + "}"

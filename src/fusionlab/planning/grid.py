@@ -37,6 +37,8 @@ class Study:
     run: Mapping[str, Any]
     threads: int  # of each job's process
     streams: frozenset[str]  # of the points that were typed: both, or one alone
+    config: Mapping[str, Any]  # of the first point, with `run`
+    axes: Mapping[str, Sequence[Any]]
 
     def asked(self) -> list[Arm]:
         """The arms that were typed, without the baselines that come along: late fusion is one beside a fusion."""
@@ -58,7 +60,8 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
     streams = os.path.relpath(Path(run["root"]) / "streams", folder)
     threads, typed_streams = points[0].config["trainer"]["threads"], frozenset(p.config["streams"] for p in points)
-    return Study(Plan.of(command, *jobs_of(arms, streams)), folder, run, threads, typed_streams)
+    plan = Plan.of(command, *jobs_of(arms, streams))
+    return Study(plan, folder, run, threads, typed_streams, points[0].config, axes)
 
 
 def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
