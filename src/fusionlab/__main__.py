@@ -1,7 +1,8 @@
-"""`python -m fusionlab`: the commands, one line each."""
+"""`python -m fusionlab`: the commands, one line each; `python -m fusionlab sweep …` runs one."""
 
 from __future__ import annotations
 
+import runpy
 import sys
 from collections.abc import Sequence
 
@@ -17,7 +18,15 @@ def page() -> str:
     width = max(map(len, lines), default=0)
     title = f"fusionlab {fusionlab.__version__}: {(fusionlab.__doc__ or '').strip()}"
     listing = [f"  python -m fusionlab.{name:<{width}}  {line}".rstrip() for name, line in lines.items()]
-    return "\n".join([title, "", *listing, "", "Each command explains itself with --help."])
+    return "\n".join(
+        [
+            title,
+            "",
+            *listing,
+            "",
+            "Each command explains itself with --help. `python -m fusionlab.completion bash` completes what is typed.",
+        ]
+    )
 
 
 def main(words: Sequence[str]) -> int:
@@ -27,15 +36,12 @@ def main(words: Sequence[str]) -> int:
     if words[0] == "--version":
         show(fusionlab.__version__)
         return 0
-    form = "python -m fusionlab.{}"
-    if words[0] in commands():
-        error = errors.UserError(
-            "a command is a module of its own", got=words[0], hint=" ".join([form.format(words[0]), *words[1:]])
-        )
-    else:
-        error = errors.unknown("command", words[0], commands(), form=form)
-    show(error, file=sys.stderr)
-    return 2
+    if words[0] not in commands():
+        show(errors.unknown("command", words[0], commands(), form="python -m fusionlab.{}"), file=sys.stderr)
+        return 2
+    sys.argv = list(words)
+    runpy.run_module(f"fusionlab.{words[0]}", run_name="__main__", alter_sys=True)
+    return 0
 
 
 if __name__ == "__main__":

@@ -78,8 +78,7 @@ def parse_flags(words: Sequence[str], flags: Flags) -> tuple[dict[str, Any], lis
         raise UserError(what, got=" ".join(words), hint=f"{flag} {value}".strip()) from None
     for word in rest:
         if word.startswith("-"):
-            allowed = [*(_split(usage)[0][-1] for usage in flags), "--help"]
-            raise UserError("unknown flag", got=word, allowed=allowed, hint=_hydra_flag(word, flags))
+            raise UserError("unknown flag", got=word, allowed=flag_names(flags), hint=_hydra_flag(word, flags))
     return vars(given), rest
 
 
@@ -119,6 +118,11 @@ def options_text() -> str:
             "Points are left out of a grid by 'exclude=[{fusion:sum,layer:fc8}]'. `--cfg job` shows all options.",
         ]
     )
+
+
+def flag_names(flags: Flags) -> list[str]:
+    """The long names of the flags that `--help` shows."""
+    return [*(_split(usage)[0][-1] for usage, help_of_flag in flags.items() if help_of_flag), "--help"]
 
 
 def takes_options(flags: Flags) -> bool:

@@ -36,8 +36,17 @@ def test_a_wrong_verb_is_answered_with_the_nearest(
     monkeypatch.setattr(listing, "commands", lambda: {"sweep": "", "train": ""})
     assert listing.main(["sweap"]) == 2
     assert "python -m fusionlab.sweep" in capsys.readouterr().err
-    assert listing.main(["train", "fusion=sum"]) == 2
-    assert "python -m fusionlab.train fusion=sum" in capsys.readouterr().err
+
+
+def test_a_command_runs_after_the_package_s_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["fusionlab"])
+    for words, status, text in ((["signature", "--help"], 0, "the signature of a config"), (["diff"], 2, "two runs")):
+        with pytest.raises(SystemExit) as end:
+            listing.main(words)
+        assert end.value.code == status
+        assert text in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("words", [[], ["--help"]])

@@ -33,8 +33,9 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
     config = catalogue.packaged() / "config.yaml"
     chosen = {**_chosen(config), **expand_shorthand(choices or {})}
     options: dict[str, Option] = {}
+    elsewhere = ("flow", *optional_groups())  # flow is read with the data; the others only set options
     for group, name in chosen.items():
-        if group not in ("flow", *optional_groups()):
+        if group not in elsewhere:
             options.update(_options_of_group(catalogue.folder_of(group), name, place_of(group), chosen))
     options.update(_own_options(config, ""))
     for short, (first, *_) in SHORTHAND.items():
