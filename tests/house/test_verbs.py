@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,15 +40,13 @@ def test_a_wrong_verb_is_answered_with_the_nearest(
     assert "python -m fusionlab.sweep" in capsys.readouterr().err
 
 
-def test_a_command_runs_after_the_package_s_name(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sys.argv", ["fusionlab"])
-    for words, status, text in ((["signature", "--help"], 0, "the signature of a config"), (["diff"], 2, "two runs")):
-        with pytest.raises(SystemExit) as end:
-            listing.main(words)
-        assert end.value.code == status
-        assert text in "".join(capsys.readouterr())
+@pytest.mark.parametrize(
+    ("words", "status", "text"), [(["signature", "--help"], 0, "the signature of a config"), (["diff"], 2, "two runs")]
+)
+def test_a_command_runs_after_the_package_s_name(words: list[str], status: int, text: str) -> None:
+    command = [sys.executable, "-m", "fusionlab", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == status and text in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["--help"]])

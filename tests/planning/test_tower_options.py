@@ -17,7 +17,7 @@ from terminal import FAST, Done, Lab
 from fusionlab.cli import groups_text
 from fusionlab.config import catalogue
 from fusionlab.config.compose import tree
-from fusionlab.config.shorthand import WIDE
+from fusionlab.config.shorthand import SHORTHAND
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import flatten
 from fusionlab.study.plan import Plan
@@ -70,11 +70,11 @@ def test_the_places_of_the_tree_are_those_of_the_conf() -> None:
     plain = tree({})
     assert plain.choices["appearance"] == plain.choices["motion"] == "tiny"
     assert "backbone" not in plain.choices
-    assert set(plain.get("backbone")) == set(WIDE["backbone"])
-    assert set(catalogue.PLACES) == {*WIDE["backbone"], "flow"}
+    assert set(plain.get("backbone")) == set(SHORTHAND["backbone"])
+    assert set(catalogue.PLACES) == {*SHORTHAND["backbone"], "flow"}
     assert plain.choices["flow"] == "dis" and plain.get("data.store.flow")
-    assert WIDE["seed"] == tuple(f"seed.{name}" for name in plain.get("seed"))
-    assert set(WIDE["weights"]) == {f"weights.{name}" for name in plain.get("weights")} - {
+    assert SHORTHAND["seed"] == tuple(f"seed.{name}" for name in plain.get("seed"))
+    assert set(SHORTHAND["weights"]) == {f"weights.{name}" for name in plain.get("weights")} - {
         "weights.head", "weights.other_split"
     }  # fmt: skip
 
