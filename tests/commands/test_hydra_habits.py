@@ -156,6 +156,8 @@ def test_a_place_of_hydra_is_the_option_that_sets_it() -> None:
         ("table=how,all", "table=how, in a command of its own for each value"),
         ("experiment=how,order", "experiment=how, in a command of its own for each value"),
         ("run.grid={run.workers:[1,2]}", "run.workers=1, in a command of its own for each value"),
+        ("tower_weight=1,1.0 keep_motion=true", "leave one of them out"),
+        ("experiment=same,alike", "leave one of them out"),
         ("seed=-1", "seed=0"),
         ("seed=0,-1", "seed=0"),
         ("seed.init=-1", "seed.init=0"),
@@ -165,12 +167,28 @@ def test_a_place_of_hydra_is_the_option_that_sets_it() -> None:
     ],
 )
 def test_a_habit_is_answered_with_what_to_type(say: Say, tmp_path: Path, habit: str, hint: str) -> None:
+    if "same" in habit:
+        experiments(tmp_path, same="split: 2", alike="split: 2")
     done = say("sweep", *habit.split())
     assert (done.status, done.out) == (2, "")
     what, *lines = done.err.splitlines()
     assert what[0].islower() and not what.startswith("unknown")
     assert f"  try:      {hint}" in lines
-    assert not list(tmp_path.iterdir())
+    assert not [file for file in tmp_path.iterdir() if file.name != "conf"]
+
+
+def experiments(home: Path, **contents: str) -> None:
+    folder = home / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    for name, content in contents.items():
+        (folder / f"{name}.yaml").write_text(f"# @package _global_\n{content}\n", encoding="utf-8")
+
+
+def test_experiments_without_a_grid_are_an_axis(say: Say, tmp_path: Path) -> None:
+    experiments(tmp_path, one="split: 1", two="split: 2", three="split: 3\nrun: {grid: {seed: [0, 1]}}")
+    done = say("plan", "-m", "experiment=one,two")
+    assert done.status == 0 and "6 arms" not in done.out and "experiment=two" in done.out
+    assert "experiment=three has a grid of its own" in say("plan", "-m", "experiment=one,three").err
 
 
 @pytest.mark.parametrize("name", [name for names, _, _ in ANSWERS for name in names.split()])

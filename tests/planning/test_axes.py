@@ -46,7 +46,7 @@ def test_overlapping_excludes_are_each_asked_of_the_whole_grid():
         ({"table": ["how", "all"], "seed": [0, 1]}, [], ["table does not change the result"]),
         ({"run.device": ["cpu", "cuda"]}, [], ["run.device does not change the result", "run.device=cpu"]),
         ({"run.folder": [None, "a"]}, [], ["run.folder=null,a"]),
-        ({"experiment": ["how", "order"]}, [], ["experiment is not an axis"]),
+        ({"experiment": ["how", "order"]}, [], ["experiment=how has a grid of its own"]),
     ],
 )
 def test_what_is_surely_a_mistake_is_told(axes, exclude, words):

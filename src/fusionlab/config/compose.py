@@ -76,6 +76,17 @@ class Tree:
         return plain
 
 
+def has_grid(group: str, name: str) -> bool:
+    """Whether a choice of a group has axes or excluded points of its own, as an experiment may."""
+    files = (folder / group / f"{name}.yaml" for folder in catalogue.folders())
+    file = next((file for file in files if file.is_file()), None)
+    try:
+        run = OmegaConf.select(OmegaConf.load(file), "run") if file else None
+    except (OmegaConfBaseException, YAMLError):  # reported when it is composed
+        return False
+    return isinstance(run, DictConfig) and any(run.get(leaf) for leaf in ("grid", "exclude"))
+
+
 def to_yaml(content: Mapping[str, Any]) -> str:
     """Plain data as YAML, in the order of the config."""
     return OmegaConf.to_yaml(OmegaConf.create(dict(content))).rstrip()

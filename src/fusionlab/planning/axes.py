@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fusionlab.config.compose import has_grid
 from fusionlab.config.options import place_of
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, unknown
@@ -24,7 +25,7 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
     [{'fusion': 'sum', 'seed': 0}, {'fusion': 'conv', 'seed': 0}, {'fusion': 'conv', 'seed': 1}]
     """
     for axis, values in axes.items():
-        _reject_unhashed(axis, values)
+        _reject_useless(axis, values)
         if not values:
             raise UserError("an axis has no values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
         seen = [canonical(value) for value in values]
@@ -60,14 +61,16 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
     return kept
 
 
-def _reject_unhashed(axis: str, values: Sequence[Any]) -> None:
-    """Raise a `UserError` if two values of an axis would give the same arm, of which only one is trained."""
-    place = place_of(axis).partition(".")[0]
-    if len(values) < 2 or place not in (RUN, "_global_"):
+def _reject_useless(axis: str, values: Sequence[Any]) -> None:
+    """Raise a `UserError` for an axis over what is not hashed (one arm for all values), or over grids (ignored)."""
+    if len(values) < 2:
         return
-    what = f"{axis} does not change the result, so it cannot be an axis"
-    if place != RUN:
-        what = f"{axis} is not an axis: it may have a grid of its own"
+    if place_of(axis).partition(".")[0] == RUN:
+        what = f"{axis} does not change the result, so it cannot be an axis"
+    elif own := [value for value in values if has_grid(axis, str(value))]:
+        what = f"{axis}={own[0]} has a grid of its own, so it cannot be a value of an axis"
+    else:
+        return
     got = f"{axis}={','.join(map(as_typed, values))}"
     raise UserError(what, got=got, hint=f"{axis}={as_typed(values[0])}, in a command of its own for each value")
 

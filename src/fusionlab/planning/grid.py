@@ -18,7 +18,7 @@ from fusionlab.errors import UserError
 from fusionlab.planning.check_config import examine
 from fusionlab.planning.divide_jobs import jobs_of
 from fusionlab.planning.layer_spelling import expanded, left_out
-from fusionlab.planning.naming import quoted, study_folder
+from fusionlab.planning.naming import arm_name, quoted, study_folder
 from fusionlab.planning.no_effect import refuse_idle
 from fusionlab.planning.point import Point
 from fusionlab.records.signature import NEUTRAL, signature
@@ -128,7 +128,10 @@ def _arms(
         except UserError as error:
             raise left_out(error, point.axes, varying) from None
         if point.choices["fusion"] != "late":
-            arms.setdefault(signature(arm_recipe(point.config)), ("fused", point))
+            first = arms.setdefault(signature(arm_recipe(point.config)), ("fused", point))[1]
+            if first is not point:
+                got = " and ".join(arm_name(one.axes) for one in (first, point))
+                raise UserError("two points of the grid are the same arm", got=got, hint="leave one of them out")
     return list(arms.values())
 
 
