@@ -13,7 +13,7 @@ from fusionlab.config import catalogue
 from fusionlab.config.build import Blueprint
 from fusionlab.config.compose import tree
 from fusionlab.config.overrides import Words
-from fusionlab.config.shorthand import WIDE
+from fusionlab.config.shorthand import SHORTHAND
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError
 from fusionlab.planning.axes import Point, expand
@@ -21,7 +21,7 @@ from fusionlab.records.signature import canonical
 from fusionlab.study.recipes import ARM
 
 # What a tower and its taps follow from; the axes among these decide how a layer is spelled.
-TOWERS = ("backbone", *WIDE["backbone"], "data")
+TOWERS = ("backbone", *SHORTHAND["backbone"], "data")
 
 
 def expanded(
