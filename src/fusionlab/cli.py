@@ -36,7 +36,7 @@ SHOWN_OPTIONS = (
     "run.device", "run.workers", "run.loaders", "run.retries",
 )  # fmt: skip
 WIDTH = 120
-NOT_COMMANDS = frozenset({"__init__", "__main__", "cli", "errors"})
+NOT_COMMANDS = frozenset({"__init__", "__main__", "api", "cli", "errors"})
 
 
 def run(main: Main, text: str, flags: Flags | None = None, *, argv: Sequence[str] | None = None) -> None:

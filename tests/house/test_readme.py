@@ -1,6 +1,7 @@
-"""The README's commands are run as they stand.
+"""The blocks of README.md and of docs/ are run as they stand, page by page, in an empty folder.
 
-Before a block, `<!-- slow -->` leaves it to `make test-slow`, `<!-- elsewhere: reason -->` to another stage.
+A block whose first line names a file (`# conf/fusion/gated.yaml`) is that file. Before a block, `<!-- slow -->` leaves it to
+`make test-slow`, `<!-- elsewhere: reason -->` to another stage.
 """
 
 from __future__ import annotations
@@ -12,40 +13,104 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tree import ROOT
 
-BLOCK = re.compile(r"(?:<!-- (?P<mark>slow|elsewhere: [^>]+) -->\n)?```bash\n(?P<lines>.*?)```", re.DOTALL)
-BLOCKS = [
-    (found["lines"].strip(), found["mark"] or "") for found in BLOCK.finditer((ROOT / "README.md").read_text("utf-8"))
-]
+from fusionlab.results.load import load
+from fusionlab.results.plots import picture
+from fusionlab.results.spec import Spec
+from fusionlab.results.tables import make_table
+from fusionlab.results.text_tables import markdown
+from fusionlab.summaries.summary_text import describe_arms
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(
+    r"(?:<!-- (?P<mark>slow|elsewhere: [^>]+) -->\n)?```(?P<language>bash|python|yaml)\n(?P<text>.*?)```", re.DOTALL
+)
+NAMED = re.compile(r"# ([\w./-]+\.(?:py|yaml))\n")
+WIDTH, LENGTH = 120, 120  # of the README, in characters and lines
 
 
-def marked(lines: str, mark: str) -> object:
-    slow = [pytest.mark.slow] if mark == "slow" else []
-    return pytest.param(lines, id=lines.partition("\n")[0], marks=slow)
+def blocks(page: Path) -> list[tuple[str, str, str]]:
+    """(language, text, mark) of each block."""
+    found = BLOCK.finditer(page.read_text("utf-8"))
+    return [(block["language"], block["text"], block["mark"] or "") for block in found]
 
 
-def run(lines: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """In a fresh folder, as a user of the wheel would; `make` where its file is."""
+def run(language: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """In the page's folder, as a user of the wheel would; `make` where its file is."""
     first = str(Path(sys.executable).parent)
     around = {**os.environ, "PATH": os.pathsep.join([first, os.environ["PATH"]])}
     for name in ("MAKEFLAGS", "MAKELEVEL", "PYTEST_CURRENT_TEST"):
         around.pop(name, None)
-    place = ROOT if lines.startswith("make") else folder
-    command = ["bash", "-euo", "pipefail", "-c", lines]
+    command = ["bash", "-euo", "pipefail", "-c", text] if language == "bash" else [sys.executable, "-c", text]
+    place = ROOT if text.startswith("make") else folder
     return subprocess.run(
         command, cwd=place, env=around, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False
     )
 
 
 def test_the_readme_has_commands() -> None:
-    text = "\n".join(lines for lines, _ in BLOCKS)
+    text = "\n".join(text for _, text, _ in blocks(ROOT / "README.md"))
     for needed in ("make demo", "make test", "python -m fusionlab.sweep fusion=conv,sum layer=relu5"):
         assert re.search(rf"^{re.escape(needed)}$", text, re.MULTILINE), f"{needed} is not in the README"
 
 
-@pytest.mark.parametrize("lines", [marked(lines, mark) for lines, mark in BLOCKS if not mark.startswith("elsewhere")])
-def test_a_command_of_the_readme_runs(lines: str, tmp_path: Path) -> None:
-    done = run(lines, tmp_path)
-    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert done.stdout.strip(), "a user would see nothing"
+def test_the_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert len(lines) <= LENGTH
+    assert max(map(len, lines)) <= WIDTH
+
+
+def between(name: str, new: str) -> None:
+    """The README has this text between two markers; else it is written there, and the test fails once."""
+    page = ROOT / "README.md"
+    text = page.read_text("utf-8")
+    shown = re.search(rf"<!-- {name}: [^>]+ -->\n(.*?)<!-- {name}: end -->", text, re.DOTALL)
+    assert shown, f"README.md has no place for the {name}"
+    if shown[1] != new:
+        page.write_text(text[: shown.start(1)] + new + text[shown.end(1) :], encoding="utf-8")
+        pytest.fail(f"the {name} in README.md was out of date and was made again: look at it and commit")
+
+
+def demo_table() -> str:
+    spec = yaml.safe_load((ROOT / "conf" / "table" / "short.yaml").read_text("utf-8"))
+    table = make_table(load(ROOT / "experiments" / "demo" / "records"), Spec.of(spec))
+    figure, place = picture(table), ROOT / "docs" / "demo.svg"
+    if not place.is_file() or place.read_text("utf-8") != figure:
+        place.write_text(figure, encoding="utf-8")
+        pytest.fail("docs/demo.svg was out of date and was drawn again: look at it and commit")
+    return markdown(table).partition("\n\n")[2].partition("\n\n- ")[0] + "\n"
+
+
+def test_the_readme_begins_with_the_demo_s_table_and_plot() -> None:
+    between("demo", demo_table())
+
+
+def test_the_readme_draws_the_network_as_summary_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = describe_arms(["fusion=conv", "layer=relu5"]).splitlines()
+    first = next(at for at, line in enumerate(lines) if "scores of" in line)
+    last = next(at for at, line in enumerate(lines) if line.strip().startswith("appearance, "))
+    between("drawing", "```\n" + "\n".join(line.rstrip() for line in lines[first : last + 1]) + "\n```\n")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("which", ["fast", pytest.param("slow", marks=pytest.mark.slow)])
+def test_the_blocks_of_a_page_run(page: Path, which: str, tmp_path: Path) -> None:
+    """The slow test runs the slow blocks alone, on the page's files."""
+    ran = 0
+    for language, text, mark in blocks(page):
+        named = NAMED.match(text)
+        if named:
+            place = tmp_path / named[1]
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text, encoding="utf-8")
+        elif mark == ("slow" if which == "slow" else ""):
+            assert language != "yaml", "a block of YAML names its file in its first line"
+            done = run(language, text, tmp_path)
+            assert done.returncode == 0, text + done.stdout[-4000:] + done.stderr[-4000:]
+            assert done.stdout.strip(), f"a user would see nothing: {text}"
+            ran += 1
+    if not ran:
+        pytest.skip(f"no {which} block")

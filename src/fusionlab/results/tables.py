@@ -47,6 +47,17 @@ class Table:
     rows: tuple[Row, ...]
     spec: Spec
 
+    def __str__(self) -> str:
+        from fusionlab.results.text_tables import terminal
+
+        return terminal(self)
+
+    def _repr_markdown_(self) -> str:
+        """What a notebook shows."""
+        from fusionlab.results.text_tables import markdown
+
+        return markdown(self)
+
 
 def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     """The table of a study's entries."""

@@ -1,0 +1,205 @@
+"""fusionlab from Python: plan and run a study, and read its results (docs/python.md).
+
+    study = fusionlab.Study.sweep(fusion=["conv", "sum"], layer="relu5")
+    study.table()
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fusionlab.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from fusionlab.planning.grid import Study as PlannedStudy
+    from fusionlab.results.load import Entry
+    from fusionlab.results.statistics import Difference
+    from fusionlab.results.tables import Table
+
+_PLAIN = re.compile(r"[A-Za-z_][\w./:+@-]*")
+_WORDS = {"true", "false", "null", "inf", "nan"}  # which hydra reads as something other than text
+
+
+def load(folder: str | os.PathLike[str]) -> Study:
+    """A study that was run, or any folder of records.
+
+    >>> load("runs/x")
+    Traceback (most recent call last):
+    ...
+    fusionlab.errors.UserError: no such study folder
+      got:      runs/x
+      try:      python -m fusionlab.status lists those below runs/
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise UserError(
+            "no such study folder", got=place, hint="python -m fusionlab.status lists those below runs/"
+        )
+    return Study(place)
+
+
+class Study:
+    """A study's folder, and what can be read from it. Made by `Study.plan`, `Study.sweep` or `fusionlab.load`."""
+
+    def __init__(self, folder: Path, planned: PlannedStudy | None = None) -> None:
+        self.folder, self._planned = folder, planned
+
+    @classmethod
+    def plan(cls, **options: Any) -> Study:
+        """The study of these options, without running it: its arms and its folder. Nothing is written.
+
+        A list is an axis, a tuple is one value. Options with a dot: `Study.plan(**{"optim.fusion.lr": [1e-3, 3e-3]})`.
+        """
+        from fusionlab.planning.grid import plan_study
+
+        planned = plan_study([option(name, value) for name, value in options.items()])
+        return cls(planned.folder, planned)
+
+    @classmethod
+    def sweep(cls, **options: Any) -> Study:
+        """Plan and run, as `python -m fusionlab.sweep`; a `UserError` if an arm failed, after the others have run."""
+        return cls.plan(**options).run()
+
+    def run(self) -> Study:
+        """Run what is not done yet."""
+        from fusionlab.planning.sweep_loop import run_study
+
+        if self._planned is None:
+            raise UserError(
+                "this study was loaded, not planned", got=self.folder, hint="Study.plan(...).run(), with its options"
+            )
+        status = run_study(self._planned)
+        if status == 130:
+            raise KeyboardInterrupt
+        self.__dict__.pop("entries", None)
+        if status:
+            failed = [f"{entry.name}: {entry.reason}" for entry in self.entries if entry.status != "done"]
+            raise UserError("some arms are not done", got="; ".join(failed), hint="fusionlab.load(study) shows the others")
+        return self
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """One entry for each arm: name, axes, status, record."""
+        from fusionlab.planning.report_study import unfinished_arms
+        from fusionlab.results.load import load as load_entries
+
+        return load_entries(self.folder, unfinished_arms(self.folder))
+
+    @property
+    def arms(self) -> pd.DataFrame:
+        """A line for each arm; of a study that was only planned, its axes and signature."""
+        import pandas as pd
+
+        from fusionlab.results.report import frame
+
+        if self._planned is not None and not self.folder.is_dir():
+            return pd.DataFrame(
+                {"name": arm.name, "kind": arm.kind, "status": "planned", **arm.axes, "signature": arm.signature}
+                for arm in self._planned.plan.arms
+            )
+        return frame(self.entries)
+
+    def table(self, name: str | None = None) -> Table:
+        """The table of the study; `name`: another one of conf/table. A notebook shows it; `str` is for a terminal."""
+        from fusionlab.planning.report_study import table_spec
+        from fusionlab.results.spec import Spec
+        from fusionlab.results.tables import make_table
+
+        return make_table(self.entries, Spec.of(table_spec(self.folder, name)))
+
+    def plot(self, name: str | None = None) -> Svg:
+        """The table as a picture."""
+        from fusionlab.results.plots import picture
+
+        return Svg(picture(self.table(name)))
+
+    def compare(self, a: str, b: str) -> dict[str, Difference]:
+        """Points that `a` gains over `b`, paired by seed and video: {kind of question: difference with its interval}.
+
+        Each is a fusion ("conv"), a stream ("motion"), or options with commas ("fusion=conv,layer=relu5").
+        """
+        from fusionlab.results.statistics import differences
+
+        first, second = self._by_seed(a), self._by_seed(b)
+        if first.keys() != second.keys():
+            raise UserError(
+                "these arms have other seeds, so they make no pairs", got=f"{a}: {sorted(first)}, {b}: {sorted(second)}"
+            )
+        return differences([(first[seed], second[seed]) for seed in sorted(first)])
+
+    def _by_seed(self, method: str) -> dict[tuple[Any, ...], Entry]:
+        """Seed -> the done arm that is meant."""
+        done = [entry for entry in self.entries if entry.status == "done"]
+        if "=" in method:
+            wanted = dict(one.partition("=")[::2] for one in method.split(","))
+            chosen = [entry for entry in done if all(str(entry.value(axis)) == one for axis, one in wanted.items())]
+        else:
+            chosen = [entry for entry in done if method in _names(entry)]
+        if not chosen:
+            raise unknown("method", method, sorted({name for entry in done for name in _names(entry)}))
+        places = list({json.dumps(entry.place, default=str): entry.place for entry in chosen}.values())
+        if len(places) > 1:
+            varying = sorted({axis for place in places for axis in place if any(p.get(axis) != place[axis] for p in places)})
+            raise UserError(
+                "several methods have this name", got=method,
+                allowed=[",".join(f"{axis}={place.get(axis)}" for axis in ("fusion", *varying)) for place in places],
+            )  # fmt: skip
+        return {entry.seed: entry for entry in chosen}
+
+    def __repr__(self) -> str:
+        return f"Study({str(self.folder)!r})"
+
+
+def _names(entry: Entry) -> set[str]:
+    """What an arm is called alone: its fusion, or its stream."""
+    own = entry.axes.get("fusion") if entry.kind != "stream" else entry.axes.get("streams")
+    return {str(own), entry.name}
+
+
+@dataclass(frozen=True)
+class Svg:
+    """A picture that a notebook shows; `text` is its SVG."""
+
+    text: str
+
+    def _repr_svg_(self) -> str:
+        return self.text
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file."""
+        from fusionlab.records.files import write_text
+
+        write_text(path, self.text)
+
+
+def option(name: str, value: Any) -> str:
+    """An option as it is typed: a list is an axis.
+
+    >>> option("fusion", ["conv", "sum"]), option("data.sampling.stride", (2, 6)), option("weights", None)
+    ('fusion=conv,sum', 'data.sampling.stride=[2,6]', 'weights=null')
+    """
+    return f"{name}={','.join(map(_typed, value)) if isinstance(value, list) and name != 'exclude' else _typed(value)}"
+
+
+def _typed(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{name}:{_typed(one)}" for name, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_typed, value)) + "]"
+    text = str(value)
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

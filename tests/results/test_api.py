@@ -1,0 +1,88 @@
+"""The public surface: what a notebook uses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fusionlab
+from fusionlab.api import option
+from fusionlab.errors import UserError
+from fusionlab.records.predictions import FILE
+from fusionlab.results.load import load as load_entries
+
+LAZY = """
+import sys
+import fusionlab
+assert {"Study", "load", "functional"} <= set(dir(fusionlab))
+print(*sorted(name for name in sys.modules if name.startswith("fusionlab")))
+"""
+
+
+def test_importing_loads_nothing() -> None:
+    done = subprocess.run([sys.executable, "-c", LAZY], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["fusionlab"]
+    with pytest.raises(AttributeError, match="sweeep"):
+        _ = fusionlab.sweeep
+
+
+def test_a_loaded_study_is_a_table_and_a_picture(study: Path) -> None:
+    loaded = fusionlab.load(study)
+    assert len(loaded.arms) == 12
+    assert set(loaded.arms.columns) >= {"name", "fusion", "accuracy", "binding", "signature"}
+    table = loaded.table("how")
+    assert "Conv" in str(table) and table._repr_markdown_().count("\n|") > 6
+    assert loaded.plot()._repr_svg_().startswith("<svg")
+
+
+def test_a_comparison_is_the_mean_of_paired_differences(study: Path) -> None:
+    loaded = fusionlab.load(study)
+    found = loaded.compare("conv", "late")["binding"]
+    entries = {entry.name: entry for entry in load_entries(study)}
+
+    def share(fusion: str, seed: int) -> float:
+        (entry,) = (e for e in entries.values() if e.axes.get("fusion") == fusion and e.axes["seed"] == seed)
+        answers = [one.right for one in entry.answers.values() if one.kind == "binding"]
+        return sum(answers) / len(answers)
+
+    by_hand = [share("conv", seed) - share("late", seed) for seed in (0, 1)]
+    assert found.mean == pytest.approx(sum(by_hand) / 2)
+    assert found.per_seed == pytest.approx(by_hand)
+    assert found.low < found.mean < found.high
+    back = loaded.compare("fusion=late", "fusion=conv,layer=relu5")["binding"]
+    assert back.mean == pytest.approx(-found.mean)
+
+
+def test_a_method_that_is_not_there_is_answered(study: Path) -> None:
+    loaded = fusionlab.load(study)
+    with pytest.raises(UserError, match="convolution") as refused:
+        loaded.compare("convolution", "late")
+    assert "conv" in str(refused.value)
+    with pytest.raises(UserError, match="no such study folder"):
+        fusionlab.load(study / "nowhere")
+    for file in study.rglob(FILE):
+        file.unlink()
+    with pytest.raises(UserError, match="no predictions"):
+        fusionlab.load(study).compare("conv", "late")
+
+
+def test_options_are_written_as_they_are_typed() -> None:
+    assert option("exclude", [{"fusion": "sum", "layer": "fc8"}]) == "exclude=[{fusion:sum,layer:fc8}]"
+    assert option("run.folder", "runs/a b") == 'run.folder="runs/a b"'
+    assert option("layer", ["relu3+relu5", "layer3:relu5"]) == 'layer=relu3+relu5,layer3:relu5'
+    assert option("run.folder", "null") == 'run.folder="null"'
+    assert option("keep_motion", True) == "keep_motion=true"
+    assert option("data.quarantine", ()) == "data.quarantine=[]"
+
+
+def test_a_plan_writes_nothing_and_says_what_it_would_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    planned = fusionlab.Study.plan(fusion=["conv", "sum"], layer="relu5", **{"optim.fusion.lr": 1e-3})
+    assert list(planned.arms["status"].unique()) == ["planned"]
+    assert set(planned.arms["fusion"].dropna()) == {"late", "conv", "sum"}
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match="fusion"):
+        fusionlab.Study.plan(fusion="convv")
