@@ -38,6 +38,8 @@ def main(words: list[str]) -> int:
     given, rest = flags(words, FLAGS)
     from fusionlab.config.compose import tree
     from fusionlab.config.overrides import parse
+    from fusionlab.config.run_config import RunConfig
+    from fusionlab.config.schema import ArmConfig
     from fusionlab.data.progress import aside
     from fusionlab.health.doctor import MOST, SAMPLE, examine
     from fusionlab.records.files import to_json, write_text
@@ -54,9 +56,10 @@ def main(words: list[str]) -> int:
     if typed.axes:
         raise UserError("doctor looks at one data set", got=", ".join(typed.axes), hint="one value for each option")
     composed = tree(typed.groups)
-    config = composed.with_leaves(typed.leaves)
+    plain = composed.with_leaves(typed.leaves)
     page = Path(given["--page"]) if "--page" in given else None
-    report = examine(config, str(composed.choices["data"]), sample=int(sample), page=page, say=aside)
+    config, name = ArmConfig.of(plain), str(composed.choices["data"])
+    report = examine(config, RunConfig.of(plain), name, sample=int(sample), page=page, say=aside)
     show(to_json(report.plain()).rstrip() if "--json" in given else report.text())
     if "--quarantine" in given:
         write_text(given["--quarantine"], report.quarantine())

@@ -12,7 +12,7 @@ from fusionlab.errors import UserError
 def main(words: list[str]) -> int:
     """As `sweep`, of one arm."""
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.sweep_loop import conduct
+    from fusionlab.planning.sweep_loop import run_study
 
     study = plan_study(words, verb="train")
     asked = [arm.name for arm in study.asked()]
@@ -22,7 +22,7 @@ def main(words: list[str]) -> int:
             got=f"{len(asked)} arms: {', '.join(asked[:4])} …",
             hint="python -m fusionlab.sweep …",
         )
-    return conduct(study)
+    return run_study(study)
 
 
 if __name__ == "__main__":

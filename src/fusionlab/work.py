@@ -20,6 +20,7 @@ FAULT = 70  # the exit status of a worker that ended by an error of its own
 def main(words: list[str]) -> int:
     """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
     from fusionlab.config.instantiate import refuse_foreign_plan
+    from fusionlab.config.run_config import RunConfig, TrainerConfig
     from fusionlab.study.plan import read
     from fusionlab.study.worker import Inside, work
 
@@ -40,8 +41,8 @@ def main(words: list[str]) -> int:
     refuse_foreign_plan(plan)
     jobs = plan.jobs
     if threads is None:
-        threads = max((job.config["trainer"]["threads"] for job in jobs if job.kind == "stream"), default=1)
-    timeout = max((job.config["run"].get("timeout", 0) for job in jobs), default=0)  # older plans have none
+        threads = max((TrainerConfig.of(job.config).threads for job in jobs if job.kind == "stream"), default=1)
+    timeout = max((RunConfig.of(job.config).timeout for job in jobs), default=0)
     inside = Inside(_load, _inside)
     try:
         return work(
@@ -56,7 +57,6 @@ def main(words: list[str]) -> int:
 
 def _load() -> None:
     """What every training needs."""
-    import fusionlab.jobs.run_job
     import fusionlab.jobs.stages  # noqa: F401
 
 
@@ -66,7 +66,7 @@ def _inside(study: Path, job_id: str, number: int) -> None:
 
 
 def _job(study: Path, job_id: str, number: int) -> int:
-    from fusionlab.jobs.run_job import run_job
+    from fusionlab.jobs.job_data import prepare_store
     from fusionlab.records.activity import report_to
     from fusionlab.study.attempt import Attempt
     from fusionlab.study.plan import expect_own_folders, read
@@ -77,7 +77,12 @@ def _job(study: Path, job_id: str, number: int) -> int:
     attempt = Attempt(job.path(study), number)
     report_to(attempt.progress_file)
     with attempt.explaining():
-        run_job(plan, study, job, attempt)
+        if job.kind == "prepare":
+            prepare_store(job, attempt)
+        else:
+            from fusionlab.jobs.stages import train  # torch, which preparing does without
+
+            train(plan, study, job, attempt)
     return 0
 
 

@@ -177,7 +177,7 @@ WRONG: list[tuple[str, list[str]]] = [
 def test_a_wrong_line_is_answered_and_nothing_is_written(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, parts: list[str]
 ) -> None:
-    monkeypatch.setattr("fusionlab.planning.sweep_loop.conduct", lambda study: pytest.fail(f"begun: {study.folder}"))
+    monkeypatch.setattr("fusionlab.planning.sweep_loop.run_study", lambda study: pytest.fail(f"begun: {study.folder}"))
     done = say("sweep", *line.split())
     assert (done.status, done.out) == (2, "")
     assert not [part for part in parts if part not in done.err], done.err
@@ -262,29 +262,29 @@ def test_a_weight_file_of_a_stream_that_is_trained_already_is_not_missed(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.preflight import look_ahead
+    from fusionlab.planning.preflight import check_files
 
     monkeypatch.chdir(tmp_path)
     study = plan_study(["weights.motion=gone.pt"])
     with pytest.raises(UserError, match="no such weight file"):
-        look_ahead(study)
+        check_files(study)
     (motion,) = (job for job in study.plan.jobs if job.id.startswith("motion"))
     (motion.path(study.folder) / "published").mkdir(parents=True)
-    look_ahead(study)
+    check_files(study)
 
 
 def test_a_weight_file_that_no_tower_can_start_from_is_said_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.preflight import look_ahead
+    from fusionlab.planning.preflight import check_files
 
     monkeypatch.chdir(tmp_path)
     torch.save({"conv1.weight": torch.zeros(2, 2)}, "other.pt")
     Path("half.pt").write_bytes(Path("other.pt").read_bytes()[:200])
     for name, told in (("other.pt", "conv2.weight"), ("half.pt", "half.pt")):
         with pytest.raises(UserError) as refused:
-            look_ahead(plan_study([f"weights.motion={name}"]))
+            check_files(plan_study([f"weights.motion={name}"]))
         assert told in str(refused.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["half.pt", "other.pt"]
 
@@ -301,10 +301,10 @@ def test_a_weight_file_that_is_another_one_by_now(tmp_path: Path, monkeypatch: p
     (motion.path(study.folder) / "published").mkdir(parents=True)
     began = {"sha256": hashlib.sha256(b"as it was").hexdigest()}
     monkeypatch.setattr(preflight, "read_records", lambda _: [{"status": "done", "result": {"initial_weights": began}}])
-    preflight.look_ahead(study)
+    preflight.check_files(study)
     Path("mine.pt").write_bytes(b"as it is now")
     with pytest.raises(UserError, match=r"motion stream started from other weights than mine\.pt holds now") as refused:
-        preflight.look_ahead(study)
+        preflight.check_files(study)
     assert "another name for the new file: weights.motion=" in str(refused.value)
 
 

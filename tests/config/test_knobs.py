@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fusionlab.planning.check_config import examine
 
 import fusionlab
 from fusionlab.config.build import Blueprint
 from fusionlab.config.catalogue import groups
 from fusionlab.config.compose import tree
 from fusionlab.errors import UserError
-from fusionlab.planning.check_config import examine
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import flatten, signature
 from fusionlab.study.plan import Plan

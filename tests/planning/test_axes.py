@@ -39,7 +39,7 @@ def test_overlapping_excludes_are_each_asked_of_the_whole_grid():
         (AXES, [{"seed": True}], ["matches no point"]),
         (AXES, [{}], ["matches no point"]),
         (AXES, [{"fusoin": "sum"}], ["unknown axis in exclude", "did you mean fusion ?"]),
-        (AXES, [{"fusion": "sum"}, {"fusion": "conv"}], ["nothing"]),
+        (AXES, [{"fusion": "sum"}, {"fusion": "conv"}], ["no point of the grid"]),
         ({"fusion": []}, [], ["without values"]),
         ({"fusion": ["sum", "sum"]}, [], ["twice", "fusion: sum"]),
     ],

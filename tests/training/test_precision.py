@@ -22,7 +22,7 @@ def _as_it_was() -> Iterator[None]:
 
 def test_what_a_process_is_told() -> None:
     for precision, tf32 in ((TF32, True), (FLOAT32, False), (TF32, True), (BF16, False)):
-        settle({"precision": precision, "threads": 1})
+        settle(precision, threads=1)
         assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is tf32
         assert torch.get_num_threads() == 1
 
@@ -34,6 +34,6 @@ def test_lightning_knows_two() -> None:
 def test_on_the_cpu_tf32_is_float32_bit_for_bit() -> None:
     losses = {}
     for precision in (FLOAT32, TF32):
-        settle({"precision": precision, "threads": 1})
+        settle(precision, threads=1)
         losses[precision] = fit(cohort({"sum": Fused("sum")}), Data(), precision=precision)["sum"].weights
     assert losses[FLOAT32] == losses[TF32] is not None

@@ -65,7 +65,7 @@ def rows() -> Iterator[Row]:
 
 
 def on(device: str) -> Iterator[Row]:
-    settle({"precision": FLOAT32, "threads": 1})
+    settle(FLOAT32, threads=1)
     memory.keep()
     for case in CASES[device]:
         yield from Bench(case, device).rows()
@@ -112,7 +112,7 @@ class Bench:
 
     def tf32(self) -> Tensor:
         """Backwards too: a step ends with the numbers that the next one begins with."""
-        settle({"precision": TF32, "threads": 1})
+        settle(TF32, threads=1)
         return self.fused()
 
     def autocast(self) -> Tensor:
@@ -157,7 +157,7 @@ class Bench:
     def _step(self, loss: Callable[[], Tensor]) -> None:
         self.net.zero_grad(set_to_none=True)
         torch.autograd.backward(loss())
-        settle({"precision": FLOAT32, "threads": 1})
+        settle(FLOAT32, threads=1)
         if self.device == "cuda":
             torch.cuda.synchronize()
 

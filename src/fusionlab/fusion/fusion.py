@@ -28,6 +28,7 @@ class Fusion(nn.Module):
     spatial = True  # leaves a map with places; if not, a descriptor of norm 1, which is classified at once
     equal_channels = True  # fuses channel d with channel d, so both maps need as many
     classifier: Classifying = "softmax"  # the loss of what classifies a descriptor
+    fuses_scores = False  # fuses the class scores of two whole towers: nothing is built above it
     layers: tuple[str, ...] | None = None  # the taps where it can stand; None: everywhere
 
     def __init__(self, channels_a: int, channels_b: int) -> None:

@@ -18,6 +18,7 @@ class Late(Fusion):
     meet.
     """
 
+    fuses_scores = True
     layers = ("fc8",)
 
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusionlab.config.instantiate import part
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig, build_dataset, build_flow
 from fusionlab.data.brush.brush import Brush
 from fusionlab.data.dataset import Dataset, Entry
 from fusionlab.data.processes import in_processes
@@ -17,11 +18,10 @@ from fusionlab.errors import UserError, show
 from fusionlab.health import brush_page, copies, field_checks, flow_checks, list_checks, video_checks
 from fusionlab.health.finding import NOTE, WRONG, Finding
 from fusionlab.health.findings_text import Report
-from fusionlab.jobs.job_data import STORES, VIDEOS, processes, refuse_flow
+from fusionlab.jobs.job_data import STORES, VIDEOS
 from fusionlab.preparation.prepare import place
 from fusionlab.records.files import safe_join
-from fusionlab.records.signature import value
-from fusionlab.study.recipes import STREAMS, data_recipe
+from fusionlab.study.recipes import STREAMS
 from fusionlab.video.flow import LUMA
 from fusionlab.video.store import Store
 
@@ -34,18 +34,16 @@ Say = Callable[[str], None]
 
 
 def examine(
-    config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = show
+    config: ArmConfig, run: RunConfig, chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = show
 ) -> Report:
     """Everything about the data of one composed config; `chosen`: the name of the data set there. `page`: a folder, for
     brush on a page.
     """
-    run = config["run"]
-    root, workers = Path(run["data"]), processes(run)
-    dataset: Dataset = part(config["data"]["dataset"], "data")
-    refuse_flow(dataset, config["data"]["store"])
+    root, workers = Path(run.data), run.processes
+    dataset = build_dataset(config.data)
     dataset.make(root / VIDEOS, processes=workers, say=say)
-    left_out = frozenset(value(config, "data.quarantine"))
-    listed = list_checks.read(dataset, config["split"])
+    left_out = frozenset(config.data.quarantine)
+    listed = list_checks.read(dataset, config.split)
     entries = [entry for entry in listed.videos if entry[0] not in left_out]
     everywhere = _paths(dataset, listed.videos)
     files = {name: everywhere[name] for name, _ in entries if name in everywhere}
@@ -53,26 +51,26 @@ def examine(
     findings = [
         *listed.findings,
         *list_checks.unlisted(dataset.root, everywhere),
-        *video_checks.findings(looked, config["data"]["sampling"]["fields"]),
+        *video_checks.findings(looked, config.data.sampling.fields),
     ]
     at: dict[str, Any] = {"videos": len(looked), "frames": sum(one.found.decoded for one in looked)}
     apart = [f"{len(left_out)} quarantined videos"] * bool(left_out)
     contents = [(one.name, f"file {one.sha256}") for one in looked if one.size]
 
-    store, why, broken = _store(root / STORES, data_recipe(config), chosen)
+    store, why, broken = _store(root / STORES, config.data.recipe, chosen)
     findings += broken
     if store is None:
         apart.append(why)
     else:
         contents += [(name, f"pixels {store.videos[name].sha256}") for name, _ in entries if name in store.videos]
-        method = part(config["data"]["store"]["flow"], "flow")
+        method = build_flow(config.data.store)
         some, told = _flow(entries, looked, store, method, sample, workers, say)
         findings += some
         at |= told["looked_at"]
         apart += told["not_looked_at"]
         if isinstance(dataset, Brush):
-            found = _proof(dataset, store, config, say)
-            if not any(value(config, f"weights.{stream}") for stream in STREAMS):
+            found = _proof(dataset, store, config, run, say)
+            if not any(config.weights.of_stream(stream).source for stream in STREAMS):
                 apart.append(
                     "frozen relu5: weights.appearance=FILE weights.motion=FILE, of trained streams, are probed too"
                 )
@@ -122,11 +120,11 @@ def _flow(
     }
 
 
-def _proof(brush: Brush, store: Store, config: Mapping[str, Any], say: Say) -> list[Probed]:
+def _proof(brush: Brush, store: Store, config: ArmConfig, run: RunConfig, say: Say) -> list[Probed]:
     from fusionlab.health.brush_proof import proof  # torch
-    from fusionlab.health.frozen_streams import frozen
+    from fusionlab.health.frozen_streams import stream_features
 
-    return list(proof(brush, store, config["data"]["sampling"]["fields"], say, frozen(config, brush)))
+    return list(proof(brush, store, config.data.sampling.fields, say, stream_features(config, run, brush)))
 
 
 def _told(one: Probed) -> Finding:

@@ -1,19 +1,37 @@
-"""The grid: every combination of the axes' values, less the excluded ones."""
+"""The grid: every combination of the axes' values, less the excluded ones; and a point of it."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from fusionlab.config.schema import ArmConfig
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.signature import canonical, flatten
 
-Point = dict[str, Any]
+Cell = dict[str, Any]  # axis -> its value
 
 
-def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Point]:
-    """The points in row-major order: the last axis runs fastest.
+@dataclass(frozen=True)
+class Point:
+    """One composed config. `tree`: the same as plain data, which is hashed; `choices`: group -> choice; `axes`: what
+    varies in the grid, with this point's values.
+    """
+
+    tree: dict[str, Any]
+    config: ArmConfig
+    choices: Mapping[str, str | None]
+    axes: Cell
+
+    @classmethod
+    def of(cls, tree: dict[str, Any], choices: Mapping[str, str | None], axes: Cell) -> Point:
+        return cls(tree, ArmConfig.of(tree), choices, axes)
+
+
+def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Cell]:
+    """The cells in row-major order: the last axis runs fastest.
 
     An entry of `exclude` takes away the points that match it in all its leaves. One that takes nothing away
     is an error: it is a typo, or the grid is not what its author thinks.
@@ -24,10 +42,10 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
     for axis, values in axes.items():
         if not values:
             raise UserError("an axis without values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
-        seen = [canonical(value) for value in values]
-        twice = [value for place, value in enumerate(values) if seen[place] in seen[:place]]
+        texts = [canonical(value) for value in values]
+        twice = [value for place, value in enumerate(values) if texts[place] in texts[:place]]
         if twice:
-            raise UserError("an axis names a value twice", got=f"{axis}: {twice[0]}", hint="leave one of them out")
+            raise UserError("an axis has a value twice", got=f"{axis}: {twice[0]}", hint="remove one of them")
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     kept = points
     for entry in exclude:
@@ -44,14 +62,14 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
         hits = [point for point in points if leaves and _matches(point, leaves)]
         if not hits:
             raise UserError(
-                "an exclude that matches no point of the grid",
+                "exclude= matches no point of the grid",
                 got=_spell(entry),
                 allowed=[f"{axis}={value}" for axis in leaves or axes for value in axes[axis]],
-                hint="correct it, or leave it out",
+                hint="correct it, or remove it",
             )
         kept = [point for point in kept if not _matches(point, leaves)]
     if not kept:
-        raise UserError("the excludes leave nothing of the grid", got=", ".join(_spell(entry) for entry in exclude))
+        raise UserError("exclude= leaves no point of the grid", got=", ".join(_spell(entry) for entry in exclude))
     return kept
 
 

@@ -34,7 +34,7 @@ FILE = "run.json"
 KINDS = ("fused", "stream", "late")
 STATUSES = ("done", "failed")
 LARGEST = 16 << 20  # bytes; one that names 100,000 quarantined videos has 6 MB
-UNREPRODUCED = ("circumstances", "log")  # the keys that two runs of one arm may differ in
+UNREPRODUCED = ("circumstances", "log", "titles")  # the keys that two runs of one arm may differ in
 
 # schema -> the function that makes a record of the next schema from one of this.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -108,6 +108,7 @@ _RECORD: dict[str, Any] = {
         "*": TREE,
     },
     "ceilings": {"*": _CHANCE},
+    "titles?": {"*": TEXT},  # fusion, temporal -> how tables call it, where its yaml says
     "circumstances": {
         **dict.fromkeys(("python?", "commit?", "platform?", "started?", "device?"), _WORD),
         "packages?": {"*": TEXT},
@@ -156,6 +157,7 @@ def new_record(
     stage_one: Mapping[str, str] | None = None,
     ceilings: Mapping[str, str | Fraction] | None = None,
     circumstances: Mapping[str, Any] | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """A checked record. `config` may still hold `run`: it goes where it belongs, into the circumstances."""
     around = dict(circumstances or {})
@@ -175,6 +177,7 @@ def new_record(
         "result": dict(result or {}),
         "ceilings": {which: str(most) for which, most in (ceilings or {}).items()},
         "circumstances": around,
+        **({"titles": dict(titles)} if titles else {}),
     }
     finite: dict[str, Any] = _finite(record)
     check(finite)

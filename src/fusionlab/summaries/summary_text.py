@@ -89,7 +89,7 @@ def _times(arms: Sequence[Sized]) -> list[Lines]:
         t, length = seen["snippets"], seen["fields"]
         tau, spans, reads = (_between(seen[name]) for name in ("stride", "span_fields", "read_fields"))
         window = f"t − {length // 2} … t + {length - length // 2 - 1}"
-        found[repr(one.arm.config["data"]["sampling"])] = [
+        found[repr(one.sampling)] = [
             f"time: T = {t} snippets, τ = {tau} frames apart, L = {length} fields of flow for each: {window}",
             f"  in training a clip spans (T − 1) τ + L = {spans} fields and reads {reads}; T · L = {t * length}",
             f"  in testing {seen['views']} views a video: {TESTED[seen['test']]}",
@@ -189,7 +189,7 @@ def _memory(one: Sized) -> Lines:
         ("weights of the frozen towers", memory.frozen),
         ("the net's own weights" + (", and copies in bfloat16" if bf16 else ""), memory.weights),
         ("their gradients", memory.gradients),
-        (f"what {one.block['name']} keeps of them", memory.states),
+        (f"what {one.recipe.name} keeps of them", memory.states),
         ("pixels", memory.pixels),
         ("maps that the towers hand over to the net", memory.maps),
         ("the most while the towers run, the maps among it", memory.towers),

@@ -55,6 +55,10 @@ class Temporal(nn.Module):
         for leaves of its own map (of side `own`, where that is another one), so that the layers above would not fit.
         """
 
+    def no_effect(self) -> dict[str, tuple[str, str]]:
+        """Its own numbers that were set and change nothing here -> (why, what to type instead)."""
+        return {}
+
     def forward(self, x: Tensor) -> Tensor:
         """Both, as when the pooling follows the fusion directly."""
         return self.at_pool(self.at_fusion(x))

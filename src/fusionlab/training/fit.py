@@ -23,7 +23,7 @@ from fusionlab.records.crash import crash_point
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.lightning_warnings import quiet
-from fusionlab.training.precision import FLOAT32, PRECISIONS, of_lightning
+from fusionlab.training.precision import FLOAT32, expect_precision, of_lightning
 from fusionlab.training.weights import State, fingerprint
 
 
@@ -123,8 +123,7 @@ def fit(
     `job` names the crash points. The number of epochs is each arm's own, in its recipe. SIGTERM ends the
     process after the step in hand, with status 143.
     """
-    if precision not in PRECISIONS:
-        raise UserError("a cohort cannot be trained in this precision", got=precision, allowed=PRECISIONS)
+    expect_precision(precision)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise UserError("torch sees no GPU here", got=device, allowed=["cpu"])
     with quiet():

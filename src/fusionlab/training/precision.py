@@ -9,18 +9,27 @@ On the CPU the first two are the same. A test is reckoned as its arm was trained
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
+from fusionlab.errors import UserError
 
 FLOAT32, TF32, BF16 = "32-true", "tf32", "bf16-mixed"
 PRECISIONS = (FLOAT32, TF32, BF16)  # float16 would need one loss scale for all arms, which couples them
 
 
-def settle(trainer: dict[str, Any]) -> None:
-    """Once in a process, before anything is computed: what a `trainer` says of threads and of float32."""
-    torch.set_num_threads(trainer["threads"])
-    tensor_cores = trainer["precision"] == TF32
+def expect_precision(precision: str) -> None:
+    """Raise a `UserError` for a precision in which no cohort can be trained."""
+    if precision not in PRECISIONS:
+        raise UserError(
+            "a cohort cannot be trained in this precision", got=f"trainer.precision={precision}",
+            allowed=PRECISIONS, hint="trainer=float32",
+        )  # fmt: skip
+
+
+def settle(precision: str, threads: int) -> None:
+    """Set torch's threads and float32 arithmetic: once in a process, before anything is computed."""
+    import torch  # here, since a config is checked without it
+
+    torch.set_num_threads(threads)
+    tensor_cores = precision == TF32
     torch.backends.cudnn.allow_tf32 = tensor_cores
     torch.backends.cuda.matmul.allow_tf32 = tensor_cores
 

@@ -16,6 +16,10 @@ class LateNet(Net):
         self.layer_a, self.layer_b = appearance, motion
         self.needs = {"appearance": (appearance,), "motion": (motion,)}
 
+    def no_effect(self) -> dict[str, tuple[str, str | None]]:
+        why = "late fusion has both towers whole and nothing above them"
+        return dict.fromkeys(("into", "keep_motion", "tower_weight"), (why, None))
+
     def forward(self, features: Features) -> Tensor:
         x_a, x_b = features["appearance"][self.layer_a], features["motion"][self.layer_b]
         if x_a.shape == x_b.shape:

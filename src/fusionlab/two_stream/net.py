@@ -35,6 +35,10 @@ class Net(nn.Module):
         """The logits that have a loss of their own, each (N, C, T'): one tower's, or two."""
         return (self(features),)
 
+    def no_effect(self) -> dict[str, tuple[str, str | None]]:
+        """Options of a config that change nothing in this net -> (why, what to type instead, if anything)."""
+        return {}
+
     def loss(self, features: Features, label: Tensor) -> Tensor:
         """Σ over the heads of the mean cross-entropy over clips and predictions."""
         first, *others = (cross_entropy(logits, label) for logits in self.heads(features))

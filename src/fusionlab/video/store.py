@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, is_whole, unknown
 from fusionlab.records.files import read_json
 from fusionlab.video.bounds import MOST_PIXELS
 from fusionlab.video.codecs import QUALITY, RAW, Codec, fields_codec, frames_codec
@@ -62,6 +62,17 @@ class Coding:
     flow: str = RAW
     quality: int = QUALITY  # of JPEG
     rule: str = "bound"  # or field: each scaled by its own lowest and highest value, as in 2014
+
+    def __post_init__(self) -> None:
+        for file in (FRAMES, FLOW):
+            self.codec(file)  # raises for a name that is none
+        if self.rule not in RULES:
+            raise unknown("rule by which flow becomes bytes", str(self.rule), RULES, form="data.store.rule={}")
+        if not is_whole(self.quality) or not 1 <= self.quality <= 100:
+            raise UserError(
+                "the quality of JPEG is a whole number", got=f"data.store.codec.quality={self.quality}",
+                allowed=["1 … 100"], hint=f"data.store.codec.quality={QUALITY}",
+            )  # fmt: skip
 
     @property
     def name(self) -> Any:
