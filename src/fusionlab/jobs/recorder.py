@@ -117,14 +117,14 @@ class Recorder:
             config=arm.config,
             stage_one=arm.config.get("stage_one", {}),
             ceilings=self.data.dataset.ceilings(self._system(arm)),
-            titles=_titles(arm),
+            titles=titles_of(arm),
             circumstances=around,
             **content,
         )
         loggers.send(write_record(where / arm.name, record, predictions), self.run.logger, self.attempt.folder)
 
 
-def _titles(arm: Arm) -> dict[str, str]:
+def titles_of(arm: Arm) -> dict[str, str]:
     """What the yamls of an arm's parts call them in tables, where they do."""
     titles = {group: title(group, str(arm.axes[group])) for group in TITLED if group in arm.axes}
     return {group: one for group, one in titles.items() if one is not None}
