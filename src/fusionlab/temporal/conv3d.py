@@ -67,7 +67,7 @@ class Conv3d(Pool3d):
     def no_effect(self) -> dict[str, tuple[str, str]]:
         options = super().no_effect()
         if len(self.weights) == 1:
-            why = "conv3d weighs the streams where it takes a stack of both, and this fusion leaves one map"
+            why = "conv3d weighs the streams if it takes a stack of both, not one map"
             for name, own, usual in zip(("weight_a", "weight_b"), self._weights_set, WEIGHTS, strict=True):
                 if own != usual:
                     options[name] = (why, f"fusion=cat, or temporal.{name}={usual}")

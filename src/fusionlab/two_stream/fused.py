@@ -245,10 +245,10 @@ class FusedNet(Net):
 
 def expect_towers(above: str, into: str, tower_weight: float) -> None:
     """Raise a `UserError` for options of the fused tower that have no such value."""
-    if above not in get_args(Above):
-        raise errors.unknown("start of the layers above", above, get_args(Above), form="above={}")
     if into not in STREAMS:
         raise errors.unknown("tower that goes on above the fusion", into, STREAMS, form="into={}")
+    if above not in get_args(Above):
+        raise errors.unknown("start of the layers above", above, get_args(Above), form="above={}")
     if not 0 <= tower_weight <= 1:
         raise errors.UserError(
             "tower_weight is the fused tower's share of the scores", got=f"tower_weight={tower_weight}",
