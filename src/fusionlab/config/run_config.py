@@ -1,6 +1,6 @@
 """`run` and `trainer` as typed configs: where and how things run, which a worker reads before it loads numpy.
 
-`fill` is the one boundary between plain trees and typed configs: a leaf that an older plan or record lacks gets its
+`build` is the one boundary between plain trees and typed configs: a leaf that an older plan or record lacks gets its
 neutral value there, and a leaf that no field takes is refused.
 """
 
@@ -10,12 +10,13 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from fusionlab.errors import UserError, expect_whole, unknown
 from fusionlab.records.signature import NEUTRAL
 from fusionlab.training.precision import expect_precision
 
+Kind = TypeVar("Kind")
 AUTO = "auto"
 LOGGERS = ("none", "wandb")
 # What a `run` from before there was the leaf is taken to say.
@@ -26,11 +27,11 @@ OLDER_RUN: dict[str, Any] = {
 }  # fmt: skip
 
 
-def fill(kind: Any, tree: Any, at: str, /, **made: Any) -> dict[str, Any]:
-    """The values of a dataclass's fields from a plain tree at this path. `made`: fields that are built already."""
+def build(kind: type[Kind], tree: Any, at: str, /, **made: Any) -> Kind:
+    """A dataclass from a plain tree at this path. `made`: fields that are built already."""
     if not isinstance(tree, Mapping):
         raise UserError("this is a group of options", got=f"{at.rstrip('.')}={tree}")
-    names = [one.name for one in fields(kind) if one.init]
+    names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
     for name in tree:
         if name not in names and not at.startswith("run."):  # a plan from before may say more of `run`
             raise unknown("option", f"{at}{name}", [f"{at}{one}" for one in names])
@@ -43,7 +44,7 @@ def fill(kind: Any, tree: Any, at: str, /, **made: Any) -> dict[str, Any]:
             raise UserError("a config lacks an option", got=f"{at}{name}", allowed=[f"{at}{one}" for one in names])
         value = tree[name] if name in tree else older[f"{at}{name}"]
         values[name] = tuple(value) if isinstance(value, list) else value
-    return values
+    return kind(**values)
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ class RunConfig:
     def of(cls, config: Mapping[str, Any]) -> RunConfig:
         """The `run` of a composed config or of a job."""
         tree = config["run"]
-        logger = LoggerConfig(**fill(LoggerConfig, tree.get("logger", OLDER_RUN["run.logger"]), "run.logger."))
-        return cls(**fill(cls, tree, "run.", logger=logger, tree=tree))
+        logger = build(LoggerConfig, tree.get("logger", OLDER_RUN["run.logger"]), "run.logger.")
+        return build(cls, tree, "run.", logger=logger, tree=tree)
 
     def __post_init__(self) -> None:
         for name in ("root", "data", "weights"):
@@ -131,7 +132,7 @@ class TrainerConfig:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> TrainerConfig:
         """The `trainer` of a composed config or of a job."""
-        return cls(**fill(cls, config["trainer"], "trainer."))
+        return build(cls, config["trainer"], "trainer.")
 
     def __post_init__(self) -> None:
         expect_precision(self.precision)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fusionlab.config import catalogue
 from fusionlab.config.instantiate import part
-from fusionlab.config.run_config import TrainerConfig, fill
+from fusionlab.config.run_config import TrainerConfig, build
 from fusionlab.data.dataset import Dataset, expect_sampling, refuse_flow
 from fusionlab.data.validation import expect_fraction
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, expect_whole, unknown
+from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS, data_recipe
 from fusionlab.video.codecs import JPEG, QUALITY
@@ -46,9 +47,9 @@ class StoreConfig:
 
     @classmethod
     def of(cls, tree: Tree) -> StoreConfig:
-        values = fill(cls, tree, "data.store.", codec=None)
-        own = fill(Coding, tree.get("codec", {}), "data.store.codec.", rule=values["rule"])
-        return cls(**{**values, "codec": Coding(**own)})
+        rule = tree.get("rule", NEUTRAL["data.store.rule"])
+        codec = build(Coding, tree.get("codec", {}), "data.store.codec.", rule=rule)
+        return build(cls, tree, "data.store.", codec=codec)
 
     def __post_init__(self) -> None:
         if self.bound <= 0:
@@ -111,11 +112,10 @@ class DataConfig(SourceConfig):
     @classmethod
     def of(cls, tree: Tree, quarantine: tuple[str, ...] = ()) -> DataConfig:
         """From the `data` of a config."""
-        sampling = SamplingConfig(**fill(SamplingConfig, tree["sampling"], "data.sampling."))
-        return cls(**fill(
+        return build(
             cls, tree, "data.", store=StoreConfig.of(tree["store"]), recipe=data_recipe({"data": tree}),
-            sampling=sampling,
-        ))  # fmt: skip
+            sampling=build(SamplingConfig, tree["sampling"], "data.sampling."),
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.sampling.bidirectional and not self.store.backward:
@@ -163,10 +163,6 @@ class BackboneConfig:
     def of_stream(self, stream: str) -> Part:
         return self.appearance if stream == "appearance" else self.motion
 
-    @classmethod
-    def of(cls, tree: Tree) -> BackboneConfig:
-        return cls(**fill(cls, tree, "backbone."))
-
 
 @dataclass(frozen=True)
 class SeedConfig:
@@ -175,10 +171,6 @@ class SeedConfig:
     init: int
     data: int
     dropout: int
-
-    @classmethod
-    def of(cls, tree: Tree) -> SeedConfig:
-        return cls(**fill(cls, tree, "seed."))
 
 
 @dataclass(frozen=True)
@@ -244,12 +236,12 @@ class StreamConfig:
     @classmethod
     def of(cls, tree: Tree) -> StreamConfig:
         """From a stream's recipe, or the config of its job."""
-        return cls(**fill(
+        return build(
             cls, {name: one for name, one in tree.items() if name != "run"}, "",
-            weights=FirstWeights(**fill(FirstWeights, tree.get("weights", {}), "weights.")),
+            weights=build(FirstWeights, tree.get("weights", {}), "weights."), trainer=TrainerConfig.of(tree),
             optim=StageConfig.of(tree["optim"], "optim.streams"), data=DataConfig.of(tree["data"]),
-            trainer=TrainerConfig.of(tree), seed=SeedConfig.of(tree["seed"]),
-        ))  # fmt: skip
+            seed=build(SeedConfig, tree["seed"], "seed."),
+        )  # fmt: skip
 
     @property
     def streams(self) -> str:
@@ -285,13 +277,13 @@ class ArmConfig:
     def of(cls, tree: Tree) -> ArmConfig:
         """From a composed config, or the recipe of an arm."""
         optim = {stage: StageConfig.of(tree["optim"][stage], f"optim.{stage}") for stage in ("streams", "fusion")}
-        return cls(**fill(
+        return build(
             cls, {name: one for name, one in tree.items() if name not in ("run", "stage_one")}, "",
-            backbone=BackboneConfig.of(tree["backbone"]), data=DataConfig.of(tree["data"]),
-            optim=OptimConfig(**fill(OptimConfig, tree["optim"], "optim.", **optim)), trainer=TrainerConfig.of(tree),
-            weights=WeightsConfig(**fill(WeightsConfig, tree.get("weights", {}), "weights.")),
-            seed=SeedConfig.of(tree["seed"]),
-        ))  # fmt: skip
+            backbone=build(BackboneConfig, tree["backbone"], "backbone."), data=DataConfig.of(tree["data"]),
+            optim=build(OptimConfig, tree["optim"], "optim.", **optim), trainer=TrainerConfig.of(tree),
+            weights=build(WeightsConfig, tree.get("weights", {}), "weights."),
+            seed=build(SeedConfig, tree["seed"], "seed."),
+        )  # fmt: skip
 
     def __post_init__(self) -> None:
         from fusionlab.two_stream.fused import expect_towers
@@ -315,7 +307,7 @@ class ArmConfig:
 
 def tower_configs(tree: Tree) -> tuple[BackboneConfig, DataConfig]:
     """What the towers of a composed config follow from."""
-    return BackboneConfig.of(tree["backbone"]), DataConfig.of(tree["data"])
+    return build(BackboneConfig, tree["backbone"], "backbone."), DataConfig.of(tree["data"])
 
 
 def config_of(arm: Arm) -> StreamConfig | ArmConfig:
