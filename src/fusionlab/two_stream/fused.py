@@ -251,7 +251,7 @@ def expect_towers(above: str, into: str, tower_weight: float) -> None:
         raise errors.unknown("start of the layers above", above, get_args(Above), form="above={}")
     if not 0 <= tower_weight <= 1:
         raise errors.UserError(
-            "tower_weight is the fused tower's share of the scores", got=f"tower_weight={tower_weight}",
+            "tower_weight lies between 0 and 1", got=f"tower_weight={tower_weight}",
             allowed=["0 … 1"], hint="tower_weight=0.5",
         )  # fmt: skip
 

@@ -31,17 +31,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.errors import UserError, is_whole, unknown
+from fusionlab.errors import UserError
 from fusionlab.records.files import read_json
 from fusionlab.video.bounds import MOST_PIXELS
-from fusionlab.video.codecs import QUALITY, RAW, Codec, fields_codec, frames_codec
+from fusionlab.video.codecs import QUALITY, RAW, Codec, expect_coding, fields_codec, frames_codec
 from fusionlab.video.part_files import PartFiles
 from fusionlab.video.quantise import BOUND, to_bound
 
 SCHEMA = 1
 INDEX = "index.json"
 FRAMES, FLOW, BACKWARD = "frames.bin", "flow.bin", "backward.bin"
-RULES = ("bound", "field")
 PART = re.compile(r"\w[\w.-]*")  # a folder of the store, and none elsewhere
 AGAIN = "python -m fusionlab.prepare"
 OFFSET, RANGE = np.dtype("<i8"), np.dtype("<f4")
@@ -64,15 +63,7 @@ class Coding:
     rule: str = "bound"  # or field: each scaled by its own lowest and highest value, as in 2014
 
     def __post_init__(self) -> None:
-        for file in (FRAMES, FLOW):
-            self.codec(file)  # raises for a name that is none
-        if self.rule not in RULES:
-            raise unknown("rule by which flow becomes bytes", str(self.rule), RULES, form="data.store.rule={}")
-        if not is_whole(self.quality) or not 1 <= self.quality <= 100:
-            raise UserError(
-                "the quality of JPEG is a whole number", got=f"data.store.codec.quality={self.quality}",
-                allowed=["1 … 100"], hint=f"data.store.codec.quality={QUALITY}",
-            )  # fmt: skip
+        expect_coding(self.frames, self.flow, self.quality, self.rule)
 
     @property
     def name(self) -> Any:
