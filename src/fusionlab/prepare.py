@@ -4,10 +4,10 @@
     python -m fusionlab.prepare data=ucf101 flow=tvl1 run.data=/disk/of/videos
     python -m fusionlab.prepare data=ucf101 flow=imported run.flow=/disk/of/flow data.store.codec.flow=jpeg
 
-A sweep does this by itself. Each video is read once, in sequence, on all cores (run.workers). A finished store is
-recognised and not made again; an interrupted one is continued behind its last video. What cannot be used is listed at
-the end, and the rest is kept; data.quarantine=FILE leaves it out. flow=imported packs images of flow that lie in
-run.flow already, and says what it assumes of them.
+A sweep does this by itself. Each video is read once, in sequence, on all cores (run.workers). A finished store is not
+made again; an incomplete store is resumed. Videos that cannot be used are listed at the end, and all others stay
+packed; data.quarantine=FILE leaves the listed ones out. flow=imported packs existing images of flow from run.flow, and
+shows what it assumes about them.
 """
 
 from fusionlab.cli import run

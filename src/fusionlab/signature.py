@@ -1,10 +1,10 @@
-"""the signature of a config: equal signatures, equal results; --why names the leaves that make two differ
+"""show the signature of a config (equal signatures, equal results); --why lists the leaves that differ
 
     python -m fusionlab.signature fusion=conv layer=relu5
     python -m fusionlab.signature --why fusion=conv,layer=relu5 fusion=sum,layer=relu5
     python -m fusionlab.signature --why runs/a/…/run.json runs/b/…/run.json
 
-With --why each side is a run.json or its folder, or options joined by commas.
+With --why each side is a run.json, its folder, or options joined by commas.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
         show(signature_of(recipe))
         return 0
     if len(rest) != 2:
-        raise UserError("--why takes two sides", got=" ".join(rest) or "nothing", hint="--why fusion=conv fusion=sum")
+        raise UserError("--why needs two sides", got=" ".join(rest) or "nothing", hint="--why fusion=conv fusion=sum")
     a, b = (_side(word) for word in rest)
     for leaf, one, other in differing(a, b):
         show(one_line(f"{leaf}: {one} → {other}"))
@@ -48,7 +48,11 @@ def _composed(words: list[str]) -> dict[str, Any]:
     asked = plan_study(words).asked()
     if len(asked) > 1:
         names = ", ".join(arm.name for arm in asked[:4])
-        raise UserError("a signature is of one arm", got=names, hint="one value for each option")
+        raise UserError(
+            "these options give several arms",
+            got=names,
+            hint="give one value for each option",
+        )
     return asked[0].config
 
 

@@ -3,11 +3,11 @@
     python -m fusionlab.summary backbone=vgg_m fusion=conv layer=relu5 data=ucf101
     python -m fusionlab.summary fusion=conv,sum layer=relu3,relu5
 
-The same words typed after `fusionlab.sweep` train it. Nothing is read, and no weights are allocated: only shapes run.
-Of several arms a table is printed, of one arm everything.
+The same options after `fusionlab.sweep` train it. No data is read and no weights are allocated: only shapes are
+computed. Several arms are printed as a table, one arm with all details.
 
-    --layers  everything of every arm
-    --json    one JSON object with all numbers instead: {"towers": [...], "arms": [...]}
+    --layers  all details of every arm
+    --json    all numbers as one JSON object: {"towers": [...], "arms": [...]}
               counts and bytes are integers, shapes are [D, T, H, W] of one clip
 """
 

@@ -20,7 +20,7 @@ FAULT = 70  # the exit status of a worker that ended by an error of its own
 def main(words: list[str]) -> int:
     """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
     from fusionlab.config.instantiate import refuse_foreign_plan
-    from fusionlab.config.run_config import RunConfig, TrainerConfig
+    from fusionlab.config.run_config import RunConfig, threads_of
     from fusionlab.study.plan import read
     from fusionlab.study.worker import Inside, work
 
@@ -41,7 +41,7 @@ def main(words: list[str]) -> int:
     refuse_foreign_plan(plan)
     jobs = plan.jobs
     if threads is None:
-        threads = max((TrainerConfig.of(job.config).threads for job in jobs if job.kind == "stream"), default=1)
+        threads = max((threads_of(job.config) for job in jobs if job.kind == "stream"), default=1)
     timeout = max((RunConfig.of(job.config).timeout for job in jobs), default=0)
     inside = Inside(_load, _inside)
     try:

@@ -110,7 +110,7 @@ def test_nor_is_a_set_of_files_prepared_without_a_video_that_it_does_not_have(sa
     for verb, more in (("prepare", []), ("sweep", small)):
         done = say(verb, *words, *more, "data.quarantine=[Archery/v_Archery_g08_c02.avi]")
         assert (done.status, done.out) == (2, ""), done.err
-        assert "in no list" in done.err and "is it Archery/v_Archery_g08_c01.avi ?" in done.err
+        assert "in no list" in done.err and "did you mean Archery/v_Archery_g08_c01.avi ?" in done.err
         assert not (tmp_path / "mine" / "stores").exists()
 
 

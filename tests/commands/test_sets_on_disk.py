@@ -132,4 +132,4 @@ def test_an_edited_list_of_a_whole_set_is_refused(say: Say, tmp_path: Path) -> N
     done = say("prepare", "data=ucf101", *PACKED)
     assert done.status == 2 and "101 and 101 videos" in done.err and "9537 and 3783" in done.err
     done = say("prepare", "data=ucf101", "data.dataset.counts=false", *PACKED)
-    assert done.status == 2 and "are not there" in done.err and "202 of 202" in done.err
+    assert done.status == 2 and "are missing" in done.err and "202 of 202" in done.err

@@ -258,7 +258,7 @@ def test_a_leaf_that_there_is_not_is_still_said(say: Say) -> None:
     assert done.status == 2 and "unknown option" in done.err and "abc" not in done.err
 
 
-def test_what_is_hashed_is_written_as_it_is() -> None:
+def test_what_is_hashed_is_written_keep_batch() -> None:
     """It is said with all of its value, too."""
     assert masked({"fusion": {"key": 3}}, "") == {"fusion": {"key": 3}} and masked(3, "data.dataset.key") == 3
     with pytest.raises(UserError) as told:

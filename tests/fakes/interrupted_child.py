@@ -12,12 +12,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from training_fakes import Data, Fused, Late, cohort
 
-from fusionlab.training.checkpoint import furthest
+from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.fit import fit
 
 torch.set_num_threads(1)
 out, *earlier = (Path(argument) for argument in sys.argv[1:])
-((_, checkpoint),) = furthest(dict.fromkeys(("sum", "max", "late"), earlier))
+((_, checkpoint),) = choose_checkpoints(dict.fromkeys(("sum", "max", "late"), earlier))
 ended = fit(
     cohort({"sum": Fused("sum"), "max": Fused("max"), "late": Late()}),
     Data(),

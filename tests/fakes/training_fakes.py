@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from fusionlab.records.draws import key
 from fusionlab.training.cohort import Cohort
-from fusionlab.training.recipe import Recipe, recipe
+from fusionlab.training.recipe import Recipe, parse_recipe
 from fusionlab.two_stream.net import Net
 
 CLASSES, FRAMES, SIZE, FLOWS = 4, 2, 6, 2
@@ -233,4 +233,4 @@ class Data(pl.LightningDataModule):
 
 
 def cohort(nets: Mapping[str, Net], recipes: Recipe | Mapping[str, Recipe] | None = None, seed: int = 0) -> Cohort:
-    return Cohort(Trunk(), nets, recipes or recipe(block()), seed=seed)
+    return Cohort(Trunk(), nets, recipes or parse_recipe(block()), seed=seed)

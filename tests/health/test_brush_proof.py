@@ -14,7 +14,7 @@ from fusionlab.data.dataset import refuse_flow
 from fusionlab.errors import UserError
 from fusionlab.health import brush_page
 from fusionlab.health import brush_proof as module
-from fusionlab.health.brush_proof import Looks, Probed, look, proof
+from fusionlab.health.brush_proof import ClipSamples, ProbeResult, proof, take_samples
 from fusionlab.health.probes import Accuracy
 from fusionlab.preparation.prepare import prepare
 from fusionlab.video.flow import Dis, Farneback
@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Brush, Store]:
 def test_the_truth_is_that_of_the_clips(made: tuple[Brush, Store]) -> None:
     """A patch around the hand's place has the hand's hue in its frame, and the other one has not."""
     brush, store = made
-    seen = look(brush, store, "binding", FIELDS)
+    seen = take_samples(brush, store, "binding", FIELDS)
     assert len(seen.flow) == 4 * 12 and seen.flow[0].shape[0] == 2 * FIELDS
     names = [(name, label) for name, label in brush.videos() if brush.labels[label].kind == "binding"]
     for (_, label), places, motions in zip(names, seen.places, seen.motions, strict=True):
@@ -52,7 +52,7 @@ def test_the_truth_is_that_of_the_clips(made: tuple[Brush, Store]) -> None:
 
 
 def test_an_order_clip_is_looked_at_once_in_each_segment(made: tuple[Brush, Store]) -> None:
-    seen = look(*made, "order", FIELDS)
+    seen = take_samples(*made, "order", FIELDS)
     assert len(seen.flow) == 8 and sum(seen.sense) == 4
     assert seen.flow[0].shape[0] == 3 * 2 * FIELDS and seen.frame[0].shape[0] == 9
     rest = np.abs(np.stack(seen.flow).astype(int) - 128).max((1, 2, 3))
@@ -61,7 +61,7 @@ def test_an_order_clip_is_looked_at_once_in_each_segment(made: tuple[Brush, Stor
 
 def test_a_hand_alone_is_looked_at_twice_and_both_looks_are_of_one_clip(made: tuple[Brush, Store]) -> None:
     brush, store = made
-    seen = look(brush, store, "how", FIELDS)
+    seen = take_samples(brush, store, "how", FIELDS)
     assert seen.clip == [clip for clip in range(16) for _ in range(2)]
     names = [name for name, label in brush.videos() if brush.labels[label].kind == "how"]
     for name, first, last in zip(names, seen.flow[::2], seen.flow[1::2], strict=True):
@@ -92,7 +92,7 @@ def test_every_quantity_is_asked_of_every_kind(made: tuple[Brush, Store], monkey
 )
 def test_when_it_holds(right: tuple[int, int], visible: bool, holds: bool) -> None:
     found = {how: Accuracy(one, 1000) for how, one in zip(("linear", "convolutional"), right, strict=True)}
-    one = Probed("motion", "flow", 0.5, visible, found)
+    one = ProbeResult("motion", "flow", 0.5, visible, found)
     assert one.holds == holds
     assert "motion, from flow" in str(one) and f"{right[0] / 10:.1f} %" in str(one)
 
@@ -130,8 +130,8 @@ def test_clips_of_a_kind_are_all_of_one_length(made: tuple[Brush, Store]) -> Non
 def test_the_page(made: tuple[Brush, Store], tmp_path: Path) -> None:
     brush, store = made
     found = [
-        Probed("motion", "flow", 0.25, True, {"linear": Accuracy(95, 100)}),
-        Probed("place", "flow", 1 / 3, False, {"linear": Accuracy(90, 100)}),
+        ProbeResult("motion", "flow", 0.25, True, {"linear": Accuracy(95, 100)}),
+        ProbeResult("place", "flow", 1 / 3, False, {"linear": Accuracy(90, 100)}),
     ]
     page = brush_page.write(tmp_path / "page", brush, store, found, "brush").read_text(encoding="utf-8")
     for kind in KINDS:
@@ -147,13 +147,13 @@ def test_the_page(made: tuple[Brush, Store], tmp_path: Path) -> None:
 
 
 def test_looks_start_empty() -> None:
-    assert Looks().flow == [] and Looks().flow is not Looks().flow
+    assert ClipSamples().flow == [] and ClipSamples().flow is not ClipSamples().flow
 
 
 def test_clips_are_chosen_without_favour(made: tuple[Brush, Store], monkeypatch: pytest.MonkeyPatch) -> None:
     """The first clips of the list would be those of the first classes: every place would tell a motion."""
     monkeypatch.setattr(module, "CLIPS", 24)
-    seen = look(*made, "binding", FIELDS)
+    seen = take_samples(*made, "binding", FIELDS)
     assert len(seen.flow) == 24
     assert {places[0] for places in seen.places} == {0, 1, 2} and {m[0] for m in seen.motions} == {0, 1, 2, 3}
 

@@ -370,7 +370,7 @@ def test_a_sample_of_none_says_so(doctor: Callable[..., tuple[int, dict[str, Any
 @pytest.mark.parametrize(
     "words, told",
     [
-        (["--sample", "many"], "--sample is a number of videos"),
+        (["--sample", "many"], "invalid number of videos for --sample"),
         (["--sample", "100000"], "0 … 500"),
         (["--quick"], "unknown flag"),
         (["--quarantine"], "needs a value"),

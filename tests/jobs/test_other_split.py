@@ -25,7 +25,7 @@ from fusionlab.jobs import provenance as job_provenance
 from fusionlab.jobs.provenance import refuse_other_split, seen, splits
 from fusionlab.study.recipes import stream_recipe
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 
 Say = Callable[..., Done]
 UCF = {"_target_": "fusionlab.data.ucf101.UCF101", "name": "ucf101", "classes": 2}

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax
 from training_fakes import block
 
-from fusionlab.training.arm import Arm
-from fusionlab.training.dropout import drawn_by
-from fusionlab.training.recipe import recipe
+from fusionlab.training.arm import ArmModule
+from fusionlab.training.cohort import seed_generators
+from fusionlab.training.recipe import parse_recipe
 from fusionlab.training.weights import fingerprint
 from fusionlab.two_stream.net import Net
 
@@ -29,8 +29,8 @@ class Bias(Net):
         return features["appearance"]["x"] + self.bias[None, :, None]
 
 
-def arm(**changes: object) -> Arm:
-    return Arm("bias", Bias(), recipe(block(**changes)))
+def arm(**changes: object) -> ArmModule:
+    return ArmModule("bias", Bias(), parse_recipe(block(**changes)))
 
 
 def test_the_loss_is_the_mean_over_clips_and_time_steps() -> None:
@@ -73,16 +73,16 @@ def test_the_lowest_loss_is_the_best_and_of_equals_the_first() -> None:
         one.steps = 10 * step
         with torch.no_grad():
             one.net.bias.fill_(step)
-        one.validated(loss)
+        one.record_validation(loss)
     assert one.status == "done" and (one.best_step, one.best_loss) == (20, 0.5)
     assert one.best is not None and one.best["bias"].tolist() == [2.0, 2.0]
 
 
 def test_epochs_end_an_arm() -> None:
     one = arm(epochs=2)
-    one.validated(1.0)
+    one.record_validation(1.0)
     assert one.active
-    one.validated(0.9)
+    one.record_validation(0.9)
     assert one.status == "done"
 
 
@@ -90,15 +90,15 @@ def test_epochs_end_an_arm() -> None:
 def test_a_validation_loss_that_is_not_finite_is_a_failure(loss: float) -> None:
     one = arm(epochs=5)
     one.steps = 7
-    one.validated(1.0)
-    one.validated(loss)
+    one.record_validation(1.0)
+    one.record_validation(loss)
     assert one.status == "failed" and one.reason == f"diverged by step 7: validation loss {loss}" and one.best is None
 
 
 def test_state_and_restore_are_inverse() -> None:
     one, other = arm(epochs=5), arm(epochs=5)
     one.steps = 3
-    one.validated(0.7)
+    one.record_validation(0.7)
     with torch.no_grad():
         one.net.bias.fill_(9.0)
     other.restore(one.state())
@@ -112,10 +112,10 @@ def test_draws_are_the_keys_and_the_process_keeps_its_own() -> None:
     torch.manual_seed(1)
     expected = torch.rand(3)
     torch.manual_seed(1)
-    with drawn_by(5, torch.device("cpu")):
+    with seed_generators(5, torch.device("cpu")):
         first = torch.rand(3)
     assert torch.equal(torch.rand(3), expected)
-    with drawn_by(5, torch.device("cpu")):
+    with seed_generators(5, torch.device("cpu")):
         assert torch.equal(torch.rand(3), first)
 
 

@@ -11,7 +11,7 @@ from training_fakes import Broken, Data, Frozen, Fused, Handing, Late, Sick, Str
 
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.fit import Outcome, fit
-from fusionlab.training.recipe import Recipe, recipe
+from fusionlab.training.recipe import Recipe, parse_recipe
 from fusionlab.two_stream.net import Net
 
 
@@ -40,7 +40,7 @@ def alone() -> dict[str, Outcome]:
 
 
 def test_it_really_trains(alone: dict[str, Outcome]) -> None:
-    long = trained({"sum": Fused("sum")}, recipe(block(epochs=12, weight_decay=0.0)))["sum"]
+    long = trained({"sum": Fused("sum")}, parse_recipe(block(epochs=12, weight_decay=0.0)))["sum"]
     assert long.val_loss is not None and long.val_loss < 0.3 < 1.3 < 1.386
     assert alone["sum"].steps == 18 and alone["sum"].status == "done"
     assert alone["sum"].weights != alone["max"].weights
@@ -126,8 +126,8 @@ def test_every_arm_diverges_and_the_fit_ends_quietly(recwarn: pytest.WarningsRec
 
 
 def test_an_arm_that_stops_early_changes_nobody(alone: dict[str, Outcome]) -> None:
-    short = trained({"short": Fused("max", seed=1)}, recipe(block(epochs=1)))["short"]
-    recipes = {"short": recipe(block(epochs=1)), "sum": recipe(block()), "max": recipe(block())}
+    short = trained({"short": Fused("max", seed=1)}, parse_recipe(block(epochs=1)))["short"]
+    recipes = {"short": parse_recipe(block(epochs=1)), "sum": parse_recipe(block()), "max": parse_recipe(block())}
     together = trained({"short": Fused("max", seed=1), "sum": Fused("sum"), "max": Fused("max")}, recipes)
     assert together["short"].steps == 6
     for name, other in {"short": short, **alone}.items():
@@ -135,8 +135,10 @@ def test_an_arm_that_stops_early_changes_nobody(alone: dict[str, Outcome]) -> No
 
 
 def test_patience_stops_an_arm_that_does_not_improve() -> None:
-    hopeless = recipe(block(lr=5.0, epochs=8, patience=1, clip=0.0, schedule={"name": "constant"}))
-    ended = trained({"worse": Fused("sum"), "sum": Fused("sum")}, {"worse": hopeless, "sum": recipe(block(epochs=8))})
+    hopeless = parse_recipe(block(lr=5.0, epochs=8, patience=1, clip=0.0, schedule={"name": "constant"}))
+    ended = trained(
+        {"worse": Fused("sum"), "sum": Fused("sum")}, {"worse": hopeless, "sum": parse_recipe(block(epochs=8))}
+    )
     worse = ended["worse"]
     assert worse.status == "done" and worse.best_step is not None
     assert worse.steps == worse.best_step + 6 < 48 == ended["sum"].steps
@@ -144,13 +146,13 @@ def test_patience_stops_an_arm_that_does_not_improve() -> None:
 
 def test_the_best_weights_are_kept_and_left_in_the_net() -> None:
     net = Fused("sum")
-    ended = trained({"sum": net}, recipe(block(lr=0.5, epochs=6, clip=0.0)))["sum"]
+    ended = trained({"sum": net}, parse_recipe(block(lr=0.5, epochs=6, clip=0.0)))["sum"]
     assert ended.state is not None and ended.best_step is not None and ended.best_step < ended.steps
     assert all(torch.equal(value, ended.state[name]) for name, value in net.state_dict().items())
 
 
 def test_clipping_is_by_the_norm_of_the_arm_alone(alone: dict[str, Outcome]) -> None:
-    free, clipped = recipe(block(clip=0.0)), recipe(block(clip=0.5))
+    free, clipped = parse_recipe(block(clip=0.0)), parse_recipe(block(clip=0.5))
     assert trained({"sum": Fused("sum")}, free)["sum"].weights != alone["sum"].weights  # the limit is met
     loud = Fused("sum", seed=3)
     with torch.no_grad():
@@ -168,7 +170,7 @@ def test_dropout_is_a_function_of_seed_and_step(alone: dict[str, Outcome]) -> No
     assert_same(twins["a"], twins["b"])  # the same draws for all arms of a seed
 
 
-def test_the_frozen_trunk_stays_as_it_is() -> None:
+def test_the_frozen_trunk_stays_keep_batch() -> None:
     made = cohort({"sum": Fused("sum")})
     trunk = made.trunk
     before = {name: value.clone() for name, value in trunk.state_dict().items()}
@@ -179,7 +181,7 @@ def test_the_frozen_trunk_stays_as_it_is() -> None:
 
 
 def test_the_trunk_computes_what_the_active_arms_read() -> None:
-    recipes = {"raw": recipe(block(epochs=1)), "sum": recipe(block(epochs=2))}
+    recipes = {"raw": parse_recipe(block(epochs=1)), "sum": parse_recipe(block(epochs=2))}
     made = Cohort(Trunk(), {"raw": Stream("appearance"), "sum": Fused("sum")}, recipes, seed=0)
     fit(made, Data())
     asked = made.trunk.asked
@@ -188,7 +190,7 @@ def test_the_trunk_computes_what_the_active_arms_read() -> None:
 
 
 def test_a_stream_is_a_cohort_over_its_inputs() -> None:
-    made = Cohort(Handing(), {"appearance": Stream("appearance")}, recipe(block(epochs=8)), seed=0)
+    made = Cohort(Handing(), {"appearance": Stream("appearance")}, parse_recipe(block(epochs=8)), seed=0)
     ended = fit(made, Data(), job="stream")["appearance"]
     assert ended.status == "done" and ended.val_loss is not None and ended.val_loss < 1.0
     assert isinstance(made.arms["appearance"].net.tower, Frozen)
@@ -203,8 +205,8 @@ def test_late_fusion_alone_is_only_evaluated() -> None:
 
 def test_sgd_keeps_the_laws() -> None:
     sgd = {k: v for k, v in block(name="sgd", momentum=0.9, lr=0.05).items() if k != "betas"}
-    one = trained({"sum": Fused("sum")}, recipe(sgd))["sum"]
-    together = trained({"sick": Sick(5), "max": Fused("max"), "sum": Fused("sum")}, recipe(sgd))
+    one = trained({"sum": Fused("sum")}, parse_recipe(sgd))["sum"]
+    together = trained({"sick": Sick(5), "max": Fused("max"), "sum": Fused("sum")}, parse_recipe(sgd))
     assert_same(together["sum"], one)
 
 

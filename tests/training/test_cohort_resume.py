@@ -17,7 +17,7 @@ from fusionlab.errors import UserError
 from fusionlab.training import checkpoint
 from fusionlab.training import fit as fitting
 from fusionlab.training.fit import Outcome, fit
-from fusionlab.training.recipe import recipe
+from fusionlab.training.recipe import parse_recipe
 
 CHILD = Path(__file__).parents[1] / "fakes" / "interrupted_child.py"
 
@@ -88,14 +88,14 @@ def test_interrupted_anywhere(
         patch.setattr(fitting, "crash_point", stop)
         with pytest.raises(Interrupted):
             fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=every)
-    ((_, last),) = checkpoint.furthest({name: [tmp_path / "never was", tmp_path] for name in nets()})
+    ((_, last),) = checkpoint.choose_checkpoints({name: [tmp_path / "never was", tmp_path] for name in nets()})
     ended = fit(cohort(nets()), Data(), resume_from=last)
     for name, one in ended.items():
         assert_whole(whole, name, one.state, one.steps, one.best_step, one.val_loss)
 
 
 def test_continuing_keeps_the_ends_of_arms(tmp_path: Path) -> None:
-    recipes = {"short": recipe(block(epochs=1)), "sick": recipe(block()), "sum": recipe(block())}
+    recipes = {"short": parse_recipe(block(epochs=1)), "sick": parse_recipe(block()), "sum": parse_recipe(block())}
 
     def made() -> Any:
         return cohort({"short": Fused("max"), "sick": Sick(2), "sum": Fused("sum")}, recipes)
@@ -148,7 +148,7 @@ def test_some_of_the_arms_go_on_from_the_checkpoint_of_all(
     first = tmp_path / "1"
     first.mkdir()
     assert child("cohort.step:9", first).returncode == -signal.SIGKILL
-    ((arms, last),) = checkpoint.furthest({name: [first] for name in some})
+    ((arms, last),) = checkpoint.choose_checkpoints({name: [first] for name in some})
     assert (arms, last and last["step"]) == (some, 8)
     ended = fit(cohort({name: nets()[name] for name in some}), Data(), resume_from=last)
     for name, one in ended.items():
@@ -160,6 +160,8 @@ def test_each_arm_goes_on_from_the_furthest_checkpoint_that_has_it_unharmed(tmp_
     for name, own, every in (("1", ["sick", "sum", "max"], 4), ("2", ["sum"], 8)):
         (tmp_path / name).mkdir()
         fit(cohort({one: made[one] for one in own}), Data(), folder=tmp_path / name, checkpoint_every=every)
-    groups = checkpoint.furthest({name: [tmp_path / "2", tmp_path / "1"] for name in ("sick", "sum", "max", "new")})
-    found = {name: content and content["step"] for names, content in groups for name in names}
-    assert found == {"sick": None, "sum": 16, "max": 16, "new": None}
+    groups = checkpoint.choose_checkpoints(
+        {name: [tmp_path / "2", tmp_path / "1"] for name in ("sick", "sum", "max", "new")}
+    )
+    steps = {name: content and content["step"] for names, content in groups for name in names}
+    assert steps == {"sick": None, "sum": 16, "max": 16, "new": None}

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import DataLoader
 from training_fakes import CLASSES, Clips, Data, Fused, Late, Sick, cohort
 
-from fusionlab.training.evaluate import accuracy, evaluate, evaluate_cohort
+from fusionlab.training.evaluate import count_correct, evaluate, evaluate_cohort
 from fusionlab.training.fit import fit
 
 
@@ -49,14 +49,14 @@ def test_the_arms_that_are_done_are_evaluated_with_their_best_weights() -> None:
     assert torch.equal(again.of["sum"], seen.of["sum"])  # alone as in company
 
 
-def test_accuracy_is_counted_by_kind() -> None:
-    counts = accuracy([0, 1, 2, 2], [0, 1, 1, 2], ["what", "what", "binding"])
+def test_correct_predictions_are_counted_by_kind() -> None:
+    counts = count_correct([0, 1, 2, 2], [0, 1, 1, 2], ["what", "what", "binding"])
     assert counts == {
         "all": {"correct": 3, "total": 4},
         "what": {"correct": 2, "total": 3},
         "binding": {"correct": 1, "total": 1},
     }
-    assert accuracy([0], [1]) == {"all": {"correct": 0, "total": 1}}
+    assert count_correct([0], [1]) == {"all": {"correct": 0, "total": 1}}
 
 
 @pytest.mark.parametrize("what", ["error", "nan"])
@@ -75,5 +75,5 @@ def test_an_arm_that_cannot_be_evaluated_fails_and_no_other(monkeypatch: pytest.
     scores = evaluate_cohort(made, Data().test_dataloader())
     assert list(scores.of) == ["max"] and torch.equal(scores.of["max"], alone)
     assert made.arms["bad"].status == "failed" and made.arms["max"].status == "done"
-    told = "shapes do not fit" if what == "error" else "its scores are not numbers"
-    assert made.arms["bad"].reason == f"error in its evaluation: ValueError: {told}"
+    message = "shapes do not fit" if what == "error" else "its scores are not numbers"
+    assert made.arms["bad"].reason == f"error in its evaluation: ValueError: {message}"

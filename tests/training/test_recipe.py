@@ -1,16 +1,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
-from training_fakes import block
+from training_fakes import Data, Fused, block, cohort
 
 from fusionlab.errors import UserError
-from fusionlab.training.optimiser import OWN_NUMBERS
-from fusionlab.training.recipe import recipe
-from fusionlab.training.schedule import SCHEDULES, Constant, Cosine, Plateau, schedule
+from fusionlab.training.fit import fit
+from fusionlab.training.recipe import (
+    BF16,
+    FLOAT32,
+    OWN_NUMBERS,
+    SCHEDULES,
+    TF32,
+    Constant,
+    Cosine,
+    Plateau,
+    configure_torch,
+    parse_recipe,
+    parse_schedule,
+)
 
 CONF = Path(__file__).parents[2] / "conf" / "optim"
 
@@ -21,17 +34,17 @@ def test_every_yaml_is_two_recipes(file: Path) -> None:
     assert set(blocks) == {"streams", "fusion"}
     for one in blocks.values():
         assert one["name"] == file.stem and one["batch_size"] > 0
-        made = recipe(one)
+        made = parse_recipe(one)
         assert set(made.own) == set(OWN_NUMBERS[file.stem])
 
 
 def test_every_optimiser_and_schedule_has_its_choice() -> None:
     assert {file.stem for file in CONF.glob("*.yaml")} == set(OWN_NUMBERS)
-    assert {schedule({"name": name}).__class__.__name__.lower() for name in SCHEDULES} == set(SCHEDULES)
+    assert {parse_schedule({"name": name}).__class__.__name__.lower() for name in SCHEDULES} == set(SCHEDULES)
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"name": "adan"}, "did you mean optim=adam"),
         ({"momentum": 0.9}, "unknown number of the optimiser adam"),
@@ -43,16 +56,16 @@ def test_every_optimiser_and_schedule_has_its_choice() -> None:
         ({"schedule": {"name": "plateau", "wait": 0}}, "wait ≥ 1"),
     ],
 )
-def test_wrong_numbers_are_answered(changes: dict[str, object], said: str) -> None:
-    with pytest.raises(UserError, match=said):
-        recipe(block(**changes))
+def test_wrong_numbers_are_answered(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse_recipe(block(**changes))
 
 
 def test_a_missing_number_is_named() -> None:
     numbers = block()
     del numbers["betas"]
     with pytest.raises(UserError, match="adam lacks betas"):
-        recipe(numbers)
+        parse_recipe(numbers)
 
 
 def test_schedules_are_their_equations() -> None:
@@ -64,3 +77,31 @@ def test_schedules_are_their_equations() -> None:
     assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9]) == pytest.approx(0.1)
     assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9, 0.8, 0.85]) == pytest.approx(0.1)
     assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9, 0.95, 0.95]) == pytest.approx(0.01)
+
+
+# -- precision
+
+
+@pytest.fixture
+def _restore_torch() -> Iterator[None]:
+    threads, tf32 = torch.get_num_threads(), (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32)
+    yield
+    torch.set_num_threads(threads)
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+@pytest.mark.usefixtures("_restore_torch")
+def test_only_tf32_uses_tensor_cores() -> None:
+    for precision, tf32 in ((TF32, True), (FLOAT32, False), (TF32, True), (BF16, False)):
+        configure_torch(precision, threads=1)
+        assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is tf32
+        assert torch.get_num_threads() == 1
+
+
+@pytest.mark.usefixtures("_restore_torch")
+def test_on_the_cpu_tf32_is_float32_bit_for_bit() -> None:
+    weights = {}
+    for precision in (FLOAT32, TF32):
+        configure_torch(precision, threads=1)
+        weights[precision] = fit(cohort({"sum": Fused("sum")}), Data(), precision=precision)["sum"].weights
+    assert weights[FLOAT32] == weights[TF32] is not None

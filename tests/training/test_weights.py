@@ -32,7 +32,7 @@ from fusionlab.training.evaluate import Scores
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
 from fusionlab.two_stream.describe import Description
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 
 
 def net(seed: int, classes: int = 5) -> StreamNet:
@@ -42,14 +42,14 @@ def net(seed: int, classes: int = 5) -> StreamNet:
 def test_weights_go_out_and_in(tmp_path: Path) -> None:
     state = net(0).state_dict()
     mark = write_weights(tmp_path / "weights.pt", state)
-    found = read_weights(tmp_path / "weights.pt")
-    assert mark == fingerprint(state) == fingerprint(found) != fingerprint(net(1).state_dict())
-    assert {"tower.mean", "tower.scale"} <= found.keys(), "pixels are part of the weights, and of their fingerprint"
+    read = read_weights(tmp_path / "weights.pt")
+    assert mark == fingerprint(state) == fingerprint(read) != fingerprint(net(1).state_dict())
+    assert {"tower.mean", "tower.scale"} <= read.keys(), "pixels are part of the weights, and of their fingerprint"
 
 
 def test_what_is_no_weight_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
-    with pytest.raises(UserError, match="there is no weight file"):
+    with pytest.raises(UserError, match="the weight file does not exist"):
         read_weights(path)
     path.write_bytes(b"no weights")
     with pytest.raises(UserError, match="not a weight file of plain tensors"):
@@ -108,7 +108,7 @@ def test_weights_are_loaded_on_top_of_the_draws(tmp_path: Path, capsys: pytest.C
     assert "starts from state dict: w.pt" in capsys.readouterr().out
     with pytest.raises(UserError, match="another number of classes"):
         first_weights(net(0, classes=4).tower, recipe("w.pt"), replace(RUN, weights=str(tmp_path)))
-    with pytest.raises(UserError, match="there is no such weight file"):
+    with pytest.raises(UserError, match="no such weight file"):
         first_weights(made.tower, recipe("v.pt"), RUN)
 
 

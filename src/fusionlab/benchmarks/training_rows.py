@@ -1,4 +1,4 @@
-"""A store, its loader, and a cohort's step against its arms' steps alone, on a small brush."""
+"""Rows on training: a small store of brush, its loader, and a cohort's step relative to those of single arms."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from fusionlab.benchmarks.row import Row
+from fusionlab.benchmarks.measure import Row
 from fusionlab.config import build
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
@@ -52,8 +52,8 @@ def _rows(folder: str) -> Iterator[Row]:
         loss.backward()  # type: ignore[union-attr]
 
     alone, together = _median(lambda: step(nets[:1])), _median(lambda: step(nets))
-    yield Row(f"reading a batch of {batch_size} clips, of a training step", load / together, "×", 0.2)
-    yield Row(f"{ARMS} arms in one cohort, of {ARMS} arms each alone", together / (ARMS * alone), "×", 0.6)
+    yield Row(f"reading a batch of {batch_size} clips, relative to a training step", load / together, "×", 0.2)
+    yield Row(f"{ARMS} arms in one cohort, relative to {ARMS} arms each alone", together / (ARMS * alone), "×", 0.6)
 
 
 def _median(action: Callable[[], object], times: int = 9) -> float:

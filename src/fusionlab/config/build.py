@@ -17,8 +17,7 @@ from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import read, spell
-from fusionlab.two_stream.late import LateNet
-from fusionlab.two_stream.net import STREAMS, Net, Stream
+from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream
 
 LAYER_OF_LATE = "softmax"
 

@@ -1,4 +1,4 @@
-"""`run` and `trainer` as typed configs: where and how things run, which a worker reads before it loads numpy.
+"""`run` as a typed config: where and how things run. A worker reads it before it loads numpy.
 
 `build` is the one boundary between plain trees and typed configs: a leaf that an older plan or record lacks gets its
 neutral value there, and a leaf that no field takes is refused.
@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from fusionlab.errors import UserError, expect_whole, unknown
 from fusionlab.records.signature import NEUTRAL
-from fusionlab.training.precision import expect_precision
 
 Kind = TypeVar("Kind")
 AUTO = "auto"
@@ -122,18 +121,6 @@ class RunConfig:
         return len(os.sched_getaffinity(0)) if self.workers == AUTO else int(self.workers)
 
 
-@dataclass(frozen=True)
-class TrainerConfig:
-    """Arithmetic, which determines the last bits."""
-
-    precision: str
-    threads: int  # of a job's process
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> TrainerConfig:
-        """The `trainer` of a composed config or of a job."""
-        return build(cls, config["trainer"], "trainer.")
-
-    def __post_init__(self) -> None:
-        expect_precision(self.precision)
-        expect_whole("trainer.threads", self.threads)
+def threads_of(config: Mapping[str, Any]) -> int:
+    """Threads of a job's process, by its config: all that a worker asks of it."""
+    return int(config["trainer"]["threads"])

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fusionlab.config import catalogue
 from fusionlab.config.instantiate import part
-from fusionlab.config.run_config import TrainerConfig, build
+from fusionlab.config.run_config import build
 from fusionlab.data.dataset import Dataset, expect_sampling, refuse_flow
 from fusionlab.data.validation import expect_fraction
 from fusionlab.data.views import Sampling
@@ -127,6 +127,25 @@ class DataConfig(SourceConfig):
 
 
 @dataclass(frozen=True)
+class TrainerConfig:
+    """Arithmetic, which determines the last bits."""
+
+    precision: str
+    threads: int  # of a job's process
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> TrainerConfig:
+        """The `trainer` of a composed config or of a job."""
+        return build(cls, config["trainer"], "trainer.")
+
+    def __post_init__(self) -> None:
+        from fusionlab.training.recipe import expect_precision
+
+        expect_precision(self.precision)
+        expect_whole("trainer.threads", self.threads)
+
+
+@dataclass(frozen=True)
 class StageConfig:
     """How the arms of one stage are trained."""
 
@@ -135,10 +154,10 @@ class StageConfig:
 
     @classmethod
     def of(cls, block: Tree, at: str) -> StageConfig:
-        from fusionlab.training.recipe import recipe
+        from fusionlab.training.recipe import parse_recipe
 
         try:
-            made = recipe(block)
+            made = parse_recipe(block)
         except UserError as error:
             raise UserError(f"{at}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint) from None
         expect_whole(f"{at}.batch_size", block.get("batch_size"))
@@ -182,7 +201,7 @@ class FirstWeights:
     other_split: str
 
     def __post_init__(self) -> None:
-        from fusionlab.backbones.pretrained.loaded_weights import expect_head
+        from fusionlab.backbones.pretrained.load_weights import expect_head
 
         expect_head(self.head)
         if self.other_split not in OTHER_SPLIT:

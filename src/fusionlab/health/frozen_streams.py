@@ -1,4 +1,4 @@
-"""Trained streams as fixed functions: what a tower with weights from a file makes of pictures."""
+"""Features of trained streams: the maps that a tower with weights from a file computes from pictures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BATCH = 100
 
 
 def stream_features(config: ArmConfig, run: RunConfig, dataset: Dataset) -> dict[str, Features]:
-    """Of each stream for which there are weights."""
+    """stream -> its features, for each stream with weights."""
     features: dict[str, Features] = {}
     for stream in STREAMS:
         weights = config.weights.of_stream(stream)
@@ -35,7 +35,7 @@ def stream_features(config: ArmConfig, run: RunConfig, dataset: Dataset) -> dict
 
 
 def _maps(tower: Tower, pictures: NDArray[np.uint8]) -> NDArray[Any]:
-    """(n, C, H, W) -> (n, D, h, w) at the layer that is probed."""
+    """(n, C, H, W) -> (n, D, h, w) at the probed layer."""
     with torch.no_grad():
         maps = [
             tower.collect(torch.from_numpy(np.ascontiguousarray(pictures[at : at + BATCH]))[:, :, None], [LAYER])[LAYER]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, SourceConfig, StreamConfig, build_dataset, build_flow
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.quarantine import refuse_unknown
-from fusionlab.data.views import Sampling
+from fusionlab.data.split_checks import refuse_unknown
 from fusionlab.errors import one_line, show
 from fusionlab.preparation.prepare import prepare, prepared
 from fusionlab.records.files import write_json
@@ -57,13 +56,12 @@ class Data:
         from fusionlab.data.module import TwoStreamData  # torch and lightning, which preparing does without
 
         sampling = config.data.sampling
-        how = {leaf.name: getattr(sampling, leaf.name) for leaf in fields(Sampling)}
         return TwoStreamData(
             self.dataset,
             self.folder,
             split=config.split,
             streams=config.streams,
-            **{**how, "snippets": snippets or sampling.snippets},
+            sampling=sampling if snippets is None else replace(sampling, snippets=snippets),
             batch_size=config.stage.batch_size,
             seed=config.seed.data,
             validation=sampling.validation,

@@ -10,7 +10,7 @@ from fusionlab.config.instantiate import refuse_foreign_plan
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import config_of
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.quarantine import left_in
+from fusionlab.data.split_checks import without_quarantined
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs import provenance
 from fusionlab.jobs.job_data import make_dataset
@@ -56,7 +56,7 @@ def _seen(plan: Plan, study: Path, arms: Sequence[Arm], split: int) -> dict[str,
         key = repr(config.data.dataset)
         sets[key] = sets.get(key) or make_dataset(config.data, RunConfig.of(plan.job(arm.job).config))
         whole = provenance.seen(sets[key], _trained(plan, study, arm), split)
-        kept = left_in([(name, 0) for name in whole], config.data.quarantine)
+        kept = without_quarantined([(name, 0) for name in whole], config.data.quarantine)
         seen[arm.name] = frozenset(name for name, _ in kept)
     return seen
 

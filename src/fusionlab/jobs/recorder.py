@@ -18,12 +18,12 @@ from fusionlab.jobs import loggers
 from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.provenance import provenance
 from fusionlab.records.crash import crash_point
-from fusionlab.records.environment import circumstances
+from fusionlab.records.environment import describe_environment
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import new_record, write_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
-from fusionlab.training.evaluate import Scores, accuracy
+from fusionlab.training.evaluate import Scores, count_correct
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import State, write_weights
 from fusionlab.two_stream.describe import Description
@@ -58,7 +58,7 @@ class Recorder:
         predictions = Predictions.of(
             self.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[arm.name].tolist()
         )
-        counts = accuracy(list(predictions.predicted), scores.label, self.data.kinds)
+        counts = count_correct(list(predictions.predicted), scores.label, self.data.kinds)
         every = counts.pop("all")
         store = self.data.store
         result = {
@@ -104,7 +104,7 @@ class Recorder:
 
     def _write(self, where: Path, arm: Arm, predictions: Predictions | None, **content: Any) -> None:
         around = {
-            **circumstances(),
+            **describe_environment(),
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
             "run": masked(self.run.tree, "run"),  # a plan from before may hold a secret

@@ -19,23 +19,23 @@ from fusionlab.config import build
 from fusionlab.config.instantiate import refuse_foreign_plan
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
-from fusionlab.data import memory
+from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs.job_data import Data, open_data
 from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.jobs.stages import trained_streams
-from fusionlab.records.environment import circumstances, elsewhere
+from fusionlab.records.environment import changed_arithmetic, describe_environment
 from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, read_predictions
-from fusionlab.records.record import damage, readable_records
+from fusionlab.records.record import readable_records
 from fusionlab.study import plan as plans
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Plan
 from fusionlab.training.evaluate import evaluate
-from fusionlab.training.precision import settle
+from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
 TOLERANCE = 1e-4
@@ -82,18 +82,18 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     job = plan.job(arm.job)
     published = job.path(study) / "published"
     records, damaged = readable_records(published) if published.is_dir() else ({}, {})
-    places = [path for path, record in records.items() if record["signature"] == arm.signature]
-    if not places:
+    own = arm.find(records)
+    if own is None:
         if failed := Ledger(study, plan).state(arm.job).failed.get(arm.name):
             return f"failed: {failed.reason}"
-        return damage(arm.name, damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
-    record = records[places[0]]
+        return arm.damage(damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
+    path, record = own
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"
     run, config = RunConfig.of(job.config), config_of(arm)
-    settle(config.trainer.precision, config.trainer.threads)
-    memory.keep()
-    data, place = open_data(config.data, run), places[0].parent
+    configure_torch(config.trainer.precision, config.trainer.threads)
+    keep_memory()
+    data, place = open_data(config.data, run), path.parent
     return Opened(arm, config, record, data, *_built(plan, study, arm, config, data, place), run, place)
 
 
@@ -117,8 +117,8 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
     same, accuracy = f"the same {count} predictions", f"accuracy {predictions.correct / count:.4f}"
     if _digest(predictions.to_csv().encode("utf-8")) == of.record["result"].get("predictions"):
         return f"{same}, {accuracy}"
-    here = {**circumstances(), "device": build.device_name(of.run)}
-    changed = elsewhere(of.record["circumstances"], here)
+    here = {**describe_environment(), "device": build.device_name(of.run)}
+    changed = changed_arithmetic(of.record["circumstances"], here)
     if changed and (most := _apart(of, predictions)) <= TOLERANCE:
         return f"{same} within {TOLERANCE:g} (at most {most:.1e} apart), {accuracy}; no equal bits: {changed}"
     return f"other predictions: {accuracy}, recorded {of.record['result'].get('accuracy', math.nan):.4f}"
@@ -131,7 +131,7 @@ def _apart(of: Opened, predictions: Predictions) -> float:
         return math.inf
     if fingerprint(read_weights(of.place / WEIGHTS)) != result.get("weights"):
         return math.inf
-    return predictions.apart(read_predictions(place))
+    return predictions.largest_difference(read_predictions(place))
 
 
 def _digest(content: bytes) -> str:

@@ -10,8 +10,8 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, StreamConfig
-from fusionlab.data import memory
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.job_data import open_data
 from fusionlab.jobs.provenance import refuse_other_split
@@ -20,15 +20,14 @@ from fusionlab.records.record import read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import STREAMS
-from fusionlab.training.checkpoint import furthest
+from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import evaluate_cohort
 from fusionlab.training.fit import fit
-from fusionlab.training.precision import settle
+from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
-from fusionlab.two_stream.net import Net
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import Net, StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
 
@@ -44,15 +43,15 @@ def train(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
 def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     stream: Any = config.stream
-    settle(config.trainer.precision, config.trainer.threads)
-    memory.keep()
+    configure_torch(config.trainer.precision, config.trainer.threads)
+    keep_memory()
     data = open_data(config.data, run, _say)
     recorder = Recorder(attempt, data, run)
     tower = build.tower(config.tower, stream, config.data, len(data.dataset.classes))
     net = StreamNet(tower, stream, seed=config.seed.init)
     initial = first_weights(tower, config, run, data.dataset)
     cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
-    ((_, checkpoint),) = furthest({arm.name: attempt.checkpoints(arm.name)})
+    ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
     training = data.module(config, config.data.sampling.stream_snippets)
     outcome = _fit(cohort, training, config, run, attempt, "stream", checkpoint)[arm.name]
     test = data.module(config)
@@ -84,13 +83,13 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     """
     config = ArmConfig.of(plan.arm(job.arms[0]).config)  # what all arms of a cohort have in common
     arms = {name: plan.arm(name) for name in (job.arms if attempt.arms is None else attempt.arms)}
-    settle(config.trainer.precision, config.trainer.threads)
-    memory.keep()
+    configure_torch(config.trainer.precision, config.trainer.threads)
+    keep_memory()
     data = open_data(config.data, run, _say)
     recorder = Recorder(attempt, data, run)
     classes, content = len(data.dataset.classes), data.content(config.data)
     loaders = data.module(config)
-    for names, checkpoint in furthest({name: attempt.checkpoints(name) for name in arms}):
+    for names, checkpoint in choose_checkpoints({name: attempt.checkpoints(name) for name in arms}):
         appearance, motion = trained_streams(plan, study, job, config, classes, content)
         nets: dict[str, Net] = {}
         for name in names:

@@ -14,7 +14,7 @@ from fusionlab.config.value_types import as_typed
 from fusionlab.planning.axes import Point
 from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.plan import FILE, Plan
-from fusionlab.study.recipes import ARM, NOTHING_TO
+from fusionlab.study.recipes import ARM, IGNORED
 
 # Options that are part of an arm's name where they are not at their usual value.
 TURNED = ("into", "keep_motion", "tower_weight")
@@ -37,7 +37,7 @@ def axes_of(point: Point, kind: str) -> dict[str, Any]:
     alike = len(set(seeds.values())) == 1
     seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
     own = ("fusion", "temporal", "layer") if kind == "fused" else ARM  # named above, or not the baselines'
-    own = (*own, *NOTHING_TO.get(kind, ()))
+    own = (*own, *IGNORED.get(kind, ()))
     other = {
         axis: _scalar(one)
         for axis, one in point.axes.items()

@@ -20,8 +20,8 @@ from fusionlab.planning.report_study import make_report, stages
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
-from fusionlab.study.progress import Progress
 from fusionlab.study.status import Status, Summary
+from fusionlab.study.sweep_progress import Progress
 
 POLL = 0.3  # seconds between two looks at the ledger
 

@@ -1,6 +1,4 @@
-"""The arms of a plan in numbers, without data and without weights: all of it runs on the meta device, where there are
-only shapes.
-"""
+"""The sizes of arms, without data and without weights: all of it runs on the meta device, which has only shapes."""
 
 from __future__ import annotations
 
@@ -17,40 +15,37 @@ from fusionlab.config.schema import DataConfig, Part, SamplingConfig, StreamConf
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
 from fusionlab.summaries.costs import Costs, measure
-from fusionlab.summaries.reach import reach, unseen
-from fusionlab.training.optimiser import optimiser
-from fusionlab.training.recipe import Recipe
+from fusionlab.training.recipe import Recipe, make_optimiser
 from fusionlab.two_stream.describe import Description, describe
-from fusionlab.two_stream.net import Net
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import Net, StreamNet
 
 FLOAT = 4  # bytes: weights, gradients and the optimiser's numbers are float32 in either precision
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes in a training step, on its way forward."""
+    """Bytes in the forward pass of a training step."""
 
     frozen: int  # the weights of the towers below
-    weights: int  # the net's own, and where it computes in bfloat16 their copies
+    weights: int  # the net's own, and their copies in bfloat16
     gradients: int
     states: int  # the optimiser's
     pixels: int  # of the batch
-    maps: int  # what the frozen towers hand over
-    towers: int  # the most that these hold while they run, the maps among it
-    net: int  # the most that the net holds on its way forward, the maps and `kept` among it
-    kept: int  # for the way back
+    maps: int  # from the frozen towers to the net
+    towers: int  # their peak while they run, with the maps
+    net: int  # the peak of its forward pass, with the maps and `kept`
+    kept: int  # for the backward pass
 
     @property
     def together(self) -> int:
-        """The towers' own layers are gone before the net begins to keep its own."""
-        there = self.frozen + self.weights + self.gradients + self.states + self.pixels
-        return there + max(self.towers, self.net)
+        """The larger of two peaks: the towers' own maps are freed before the net's are made."""
+        always = self.frozen + self.weights + self.gradients + self.states + self.pixels
+        return always + max(self.towers, self.net)
 
 
 @dataclass(frozen=True)
 class Sized:
-    """An arm in numbers. `costs` are of a clip as it is tested, `trained` of a batch as it is trained."""
+    """An arm's sizes. `costs` are of a clip in testing, `trained` of a batch in training."""
 
     arm: Arm
     net: Net
@@ -62,7 +57,7 @@ class Sized:
     precision: str
     optimiser: str
     reach: tuple[int, ...]  # snippets that one prediction sees, of each head
-    unseen: list[int]  # snippets, from 1, that none of them sees
+    unseen: list[int]  # snippets, from 1, that no prediction of the fused tower sees
 
     @property
     def sampling(self) -> SamplingConfig:
@@ -92,7 +87,7 @@ class Sized:
 
 
 class Sizes:
-    """Arms made and measured; towers once for all that share them."""
+    """Builds and measures arms; a tower that several share is built once."""
 
     def __init__(self) -> None:
         self._towers: dict[str, Tower] = {}
@@ -118,9 +113,11 @@ class Sizes:
             costs = trained
             if snippets != sampling.snippets:
                 costs = measure(net, *pair, snippets=sampling.snippets, dtype=dtype)
+        heads = net.reach(sampling.snippets)
+        seen = {t for prediction in heads[0] for t in prediction}
         return Sized(
             arm, net, towers, describe(net, *pair), costs, trained, batch, precision, config.stage.recipe.name,
-            reach(net, sampling.snippets), unseen(net, sampling.snippets),
+            tuple(max(map(len, head)) for head in heads), [t + 1 for t in range(sampling.snippets) if t not in seen],
         )  # fmt: skip
 
     def _tower(self, recipe: Part, stream: Any, data: DataConfig) -> Tower:
@@ -133,10 +130,10 @@ class Sizes:
 
 
 def states(recipe: Recipe) -> int:
-    """How many numbers an optimiser keeps for each that it moves: found by one step of its own."""
+    """How many numbers an optimiser keeps for each parameter, counted after one step."""
     one = nn.Parameter(torch.zeros(8))
     one.grad = torch.zeros(8)
     group = {"params": [one], "lr": recipe.lr, "weight_decay": recipe.weight_decay, **recipe.own}
-    made = optimiser(recipe.name, [group])
+    made = make_optimiser(recipe.name, [group])
     made.step()
     return sum(state.shape == one.shape for state in made.state[one].values() if isinstance(state, torch.Tensor))

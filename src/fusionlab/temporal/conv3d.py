@@ -27,12 +27,11 @@ WEIGHTS = (0.25, 0.75)  # of appearance and motion, where none are set
 
 
 class Conv3d(Pool3d):
-    """Filters that weigh the fused channels over 3×3×3 neighbours in time and space, then the pooling of
-    pool3d.
+    """Filters over 3×3×3 neighbours in time and space, then the pooling of pool3d.
 
-    After cat it is the paper's final fusion (3×3×3×2D×D): two stacked identities spread by a bell, the
-    motion's `weight_b` three times the appearance's `weight_a`, since its activations are about three times
-    smaller. After a fusion that leaves D channels, it starts as one identity spread by the bell.
+    After cat it is the paper's final fusion (3×3×3×2D×D): two stacked identities spread by a bell. The motion's
+    `weight_b` is three times the appearance's `weight_a`, since its activations are about three times smaller. After a
+    fusion that leaves D channels, it starts as one identity spread by the bell.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class Conv3d(Pool3d):
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:
-        """Its filters weigh what comes before and what comes after apart."""
+        """Its filters have other weights for what comes before than for what comes after."""
         return snippets > 1
 
     def no_effect(self) -> dict[str, tuple[str, str]]:
@@ -72,6 +71,10 @@ class Conv3d(Pool3d):
                 if own != usual:
                     options[name] = (why, f"fusion=cat, or temporal.{name}={usual}")
         return options
+
+    def reach(self, snippets: int) -> list[range]:
+        """The box, and one snippet more on either side, as far as the clip has them."""
+        return [range(max(0, box.start - 1), min(snippets, box.stop + 1)) for box in super().reach(snippets)]
 
     def initialise_own(self, generator_for: GeneratorFor) -> None:
         identity = stacked(self.filters.in_channels, self.filters.out_channels, self.weights)

@@ -1,8 +1,8 @@
-"""An arm: one net of the grid with its own schedule, its own best and its own end.
+"""One net of the grid with its own schedule, its own best weights and its own end.
 
-It holds all that its training is, and needs no Trainer: `loss` forward, `sick` and `clip` on its gradients,
-`rate` for its parameter group, `validated` after each epoch. An arm that has finished or failed is left
-alone: no forward pass, no gradient, no step.
+It needs no Trainer: `loss` is its forward pass, `gradient_norm` and `clip` look at its gradients, `rate` is for its
+parameter group, `record_validation` is called after each epoch. An arm that is done or failed takes no forward pass,
+has no gradient and makes no step.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.training.recipe import Recipe
-from fusionlab.training.weights import State, copied
+from fusionlab.training.weights import State, copy_to_cpu
 from fusionlab.two_stream.net import Features, Needs, Net
 
 Status = Literal["training", "done", "failed"]
 
 
-class Arm(nn.Module):
+class ArmModule(nn.Module):
+    """An arm in training. `trained` is empty if it is only evaluated (late fusion)."""
+
     def __init__(self, name: str, net: Net, recipe: Recipe) -> None:
         super().__init__()
         self.name = name
         self.net = net
         self.recipe = recipe
-        # what the optimiser moves; nothing for an arm that is only evaluated (late fusion)
         self.trained = tuple(p for p in net.parameters() if p.requires_grad)
         self.status: Status = "training"
         self.reason: str | None = None
@@ -47,14 +48,14 @@ class Arm(nn.Module):
         return self.status == "training"
 
     def loss(self, features: Features, label: Tensor) -> Tensor:
-        """The net's own: of its one tower, or of its two."""
+        """The loss of the net: of one tower, or of both."""
         loss: Tensor = self.net.loss(features, label)
         return loss
 
     # -- one step
 
-    def group(self) -> dict[str, Any]:
-        """Its parameter group in the optimiser."""
+    def parameter_group(self) -> dict[str, Any]:
+        """Its group in the cohort's optimiser."""
         numbers = {"lr": self.recipe.lr, "weight_decay": self.recipe.weight_decay}
         return {"params": list(self.trained), **numbers, **self.recipe.own}
 
@@ -66,49 +67,48 @@ class Arm(nn.Module):
         return [p.grad for p in self.trained if p.grad is not None]
 
     def gradient_norm(self) -> Tensor:
-        """‖g‖₂ over all of the arm's parameters; not finite as soon as one element is not."""
+        """‖g‖₂ over all of the arm's parameters; not finite if one element is not."""
         norms: list[Tensor] = list(torch._foreach_norm(self.gradients()))
         norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
         return norm
 
     def clip(self, norm: float) -> None:
-        """g ← g · min(1, clip / ‖g‖₂), with the norm of this arm's gradient alone."""
+        """g ← g · min(1, clip / ‖g‖₂), where `norm` is ‖g‖₂ of this arm alone."""
         if 0 < self.recipe.clip < norm:
             torch._foreach_mul_(self.gradients(), self.recipe.clip / norm)
 
     # -- its end
 
-    def leave(self) -> None:
-        """Without gradients the optimiser passes the arm by: no decay, no momentum, nothing."""
+    def drop_gradients(self) -> None:
+        """The optimiser skips parameters without a gradient: no decay, no momentum."""
         for parameter in self.trained:
             parameter.grad = None
 
     def fail(self, reason: str) -> None:
         self.status, self.reason, self.best = "failed", reason, None
-        self.leave()
+        self.drop_gradients()
 
     def finish(self) -> None:
         self.status = "done"
-        self.leave()
+        self.drop_gradients()
 
-    def validated(self, loss: float) -> None:
-        """Take in one epoch's validation loss; keep the weights if it is the lowest so far (of equals the
-        first)."""
+    def record_validation(self, loss: float) -> None:
+        """Add one epoch's validation loss; keep the weights if it is the lowest so far (of equals the first)."""
         if not math.isfinite(loss):
             self.fail(f"diverged by step {self.steps}: validation loss {loss}")
             return
         self.losses.append(loss)
         if loss < self.best_loss:
-            self.best_loss, self.best_step, self.best = loss, self.steps, copied(self.net.state_dict())
-        waited = len(self.losses) - 1 - self.losses.index(self.best_loss)
+            self.best_loss, self.best_step, self.best = loss, self.steps, copy_to_cpu(self.net.state_dict())
+        waiting = len(self.losses) - 1 - self.losses.index(self.best_loss)
         patience = self.recipe.patience
-        if not self.trained or len(self.losses) >= self.recipe.epochs or 0 < patience <= waited:
+        if not self.trained or len(self.losses) >= self.recipe.epochs or 0 < patience <= waiting:
             self.finish()
 
     # -- checkpoints
 
     def state(self) -> dict[str, Any]:
-        """Plain tensors, numbers and strings: all that an interrupted arm needs to go on."""
+        """All that an interrupted arm needs to resume, as plain tensors, numbers and strings."""
         return {
             "status": self.status,
             "reason": self.reason,

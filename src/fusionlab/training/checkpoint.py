@@ -2,8 +2,8 @@
 
 Lightning's own checkpoint is not used: it would hold the frozen towers of every cohort, pickles objects that
 `weights_only` refuses, and resumes in mid-epoch by replaying the first batches of the epoch. Here the place
-in the data follows from `step` alone, and generators have no state to keep, so this is all there is. Each arm's part
-stands by itself: an attempt that takes some of the arms goes on from the checkpoint of one that took more.
+in the data follows from `step` alone, and generators have no state to keep. Each arm's part stands by itself: an
+attempt that trains some of the arms resumes from the checkpoint of one that trained more.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FORMAT = 1
 
 
 def write(folder: Path, cohort: Cohort, optimiser: torch.optim.Optimizer) -> None:
-    """Replace the folder's checkpoint by the cohort as it stands now."""
+    """Replace the folder's checkpoint by the present state of the cohort."""
     content = {
         "format": FORMAT,
         "step": cohort.step,
@@ -43,40 +43,40 @@ def read(path: Path) -> dict[str, Any]:
         refuse_bombs(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        why, hint = str(error).partition("\n")[0][:200], f"rm '{path}': its arms start from their first step"
-        raise UserError("this checkpoint cannot be read", got=f"{path}: {why}", hint=hint) from error
+        why, hint = str(error).partition("\n")[0][:200], f"rm '{path}': its arms then start from their first step"
+        raise UserError("unreadable checkpoint", got=f"{path}: {why}", hint=hint) from error
     version = content.get("format") if isinstance(content, dict) else None
     if version != FORMAT:
-        raise UserError("this checkpoint is of another version", got=f"{path}: {version}", allowed=[str(FORMAT)])
+        raise UserError("the checkpoint has another version", got=f"{path}: {version}", allowed=[str(FORMAT)])
     return dict(content)
 
 
-def furthest(folders: Mapping[str, Sequence[Path]]) -> list[tuple[list[str], dict[str, Any] | None]]:
-    """Arms with the checkpoint that each goes on from: of those in its folders, the one with the most steps; None
-    where it is trained from its first step, since no attempt came so far, or it failed there.
+def choose_checkpoints(folders: Mapping[str, Sequence[Path]]) -> list[tuple[list[str], dict[str, Any] | None]]:
+    """Groups of arms, each with the checkpoint that they resume from and train on together.
 
-    Arms of one checkpoint are trained together. Several go on from several where attempts took parts of a cohort.
+    Of the checkpoints in an arm's folders it is the one with the most steps. It is None if there is none, or if the
+    arm failed there: then it starts from its first step.
     """
-    found = {place: read(place) for place in dict.fromkeys(one / FILE for all_ in folders.values() for one in all_)
+    contents = {place: read(place) for place in dict.fromkeys(one / FILE for all_ in folders.values() for one in all_)
              if place.is_file()}  # fmt: skip
     groups: dict[Path | None, list[str]] = {}
     for arm, places in folders.items():
-        usable = [place for one in places if (place := one / FILE) in found and _goes_on(found[place], arm)]
-        best = max(usable, key=lambda place: int(found[place]["step"]), default=None)
+        usable = [place for one in places if (place := one / FILE) in contents and _can_resume(contents[place], arm)]
+        best = max(usable, key=lambda place: int(contents[place]["step"]), default=None)
         groups.setdefault(best, []).append(arm)
-    return [(arms, None if place is None else found[place]) for place, arms in groups.items()]
+    return [(arms, None if place is None else contents[place]) for place, arms in groups.items()]
 
 
-def _goes_on(content: Mapping[str, Any], arm: str) -> bool:
+def _can_resume(content: Mapping[str, Any], arm: str) -> bool:
     return arm in content["arms"] and content["arms"][arm]["status"] != "failed"
 
 
 def restore(cohort: Cohort, content: Mapping[str, Any]) -> None:
-    """Put the cohort where the checkpoint was written. That may hold more arms. The optimiser follows later."""
+    """Load a checkpoint into the cohort; it may hold more arms. The optimiser's state is kept until there is one."""
     missing = [name for name in cohort.arms if name not in content["arms"]]
     if missing or content["steps_per_epoch"] != cohort.steps_per_epoch:
         raise UserError(
-            "this checkpoint is of another cohort",
+            "the checkpoint is of another cohort",
             got=f"{', '.join(content['arms'])}; {content['steps_per_epoch']} steps an epoch",
             allowed=[f"{', '.join(cohort.arms)}; {cohort.steps_per_epoch} steps an epoch"],
             hint="the folder of another study",
@@ -84,11 +84,11 @@ def restore(cohort: Cohort, content: Mapping[str, Any]) -> None:
     for name, arm in cohort.arms.items():
         arm.restore(content["arms"][name])
     cohort.step = content["step"]
-    cohort.optimiser_state = _optimiser(content["optimiser"], [a.name for a in cohort.arms.values() if a.trained])
+    cohort.optimiser_state = _optimiser_state(content["optimiser"], [a.name for a in cohort.arms.values() if a.trained])
 
 
-def _optimiser(state: Mapping[str, Any], arms: Sequence[str]) -> dict[str, Any]:
-    """The part of an optimiser's state that is these arms', in their order."""
+def _optimiser_state(state: Mapping[str, Any], arms: Sequence[str]) -> dict[str, Any]:
+    """The part of an optimiser's state that belongs to these arms, in their order."""
     groups = {group["arm"]: group for group in state["param_groups"]}
     own = [groups[arm] for arm in arms]
     kept = {index for group in own for index in group["params"]}

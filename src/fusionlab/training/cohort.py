@@ -1,19 +1,29 @@
-"""A cohort: arms that share frozen streams and data, trained in one pass over the data.
+"""The LightningModule: one cohort of arms, trained in one pass over the data.
 
-    loss = Σ over the active arms of the arm's own loss
+    frame + flow ── trunk ──┬── arm 1: net = fusion + temporal head + layers above ── loss 1 ─┐
+                            ├── arm 2: net ─────────────────────────────────────────── loss 2 ─┼─ Σ
+                            └── arm n: net ─────────────────────────────────────────── loss n ─┘
 
-The trunk runs once a batch, without gradients; each arm's gradient is then its own, because nothing that
-requires one is shared. What would couple the arms is kept out: one optimiser with a parameter group an arm,
-clipping and finite checks arm by arm before the step, dropout from (seed, step), and an arm that diverged or
-ended leaves the sum instead of being multiplied by 0 (0 · inf is NaN). So alone, in company, in any order and
-after a resume an arm takes the same steps.
+- `Cohort` is the only LightningModule of fusionlab. `training_step` sums the losses of the arms that still train.
+- The **trunk** (`two_stream.Trunk`) holds the two trained streams, frozen, in eval mode. It computes, once a batch and
+  without gradients, each layer that some arm fuses at. To train one stream, it hands on the batch itself.
+- An **arm** (`arm.ArmModule`) is one point of the grid: its **net** (a `two_stream.Net`: a fusion, a temporal head and
+  the layers above), its recipe, its best weights and its end.
+- **Why arms share one module**: decoding clips and computing the streams is most of the work and the same for all arms;
+  twelve arms in one pass took a ninth of the CPU time of twelve processes.
+- **Why sharing changes nothing**: nothing that requires a gradient is shared, so the gradient of the sum in an arm is
+  the gradient of its own loss. The optimiser has a parameter group for each arm; clipping and the check for NaN are
+  done for each arm before the step; dropout follows from (seed, step). An arm that is done or failed leaves the sum; it
+  is not multiplied by 0, since 0 · inf is NaN. So an arm takes the same steps alone, in company, in any order and after
+  a resume.
 """
 
 from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
@@ -22,26 +32,23 @@ from torch import Tensor, nn
 
 from fusionlab.errors import out_of_memory
 from fusionlab.records.draws import key
-from fusionlab.training.arm import Arm
-from fusionlab.training.dropout import drawn_by
-from fusionlab.training.optimiser import optimiser
-from fusionlab.training.recipe import Recipe
+from fusionlab.training.arm import ArmModule
+from fusionlab.training.recipe import Recipe, make_optimiser
 from fusionlab.two_stream.net import Features, Needs, Net, union
 
 Batch = Mapping[str, Tensor]
 
 
-class Trunk(Protocol):
-    """What stands below the arms: frozen towers, or nothing (then it hands the inputs on as the layer
-    `input`)."""
+class FeatureSource(Protocol):
+    """A trunk: frozen towers, or none (then it returns the inputs as the layer `input`)."""
 
     def features(self, batch: Batch, needs: Needs) -> Features: ...
 
 
 class Cohort(pl.LightningModule):
-    """`recipes`: one for all arms or one an arm, of one optimiser. `seed` draws the dropout.
+    """`recipes`: one for all arms or one an arm, of one optimiser. `seed` is the seed of the dropout.
 
-    `step` counts the steps taken since the beginning of the training, across interruptions; Lightning's own
+    `step` counts the steps since the beginning of the training, also those before an interruption. Lightning's own
     counters start from 0 in every process and are not used.
     """
 
@@ -56,24 +63,24 @@ class Cohort(pl.LightningModule):
         super().__init__()
         self.trunk = trunk
         each = recipes if isinstance(recipes, Mapping) else dict.fromkeys(nets, recipes)
-        self.arms = {name: Arm(name, net, each[name]) for name, net in nets.items()}
+        self.arms = {name: ArmModule(name, net, each[name]) for name, net in nets.items()}
         # a list, since an arm's name may hold dots and a name in a ModuleDict may not
         self.members = nn.ModuleList(self.arms.values())
         self.seed = seed
         self.step = 0
-        self.steps_per_epoch = 0  # the data's, set before the training
-        self.optimiser_state: dict[str, Any] | None = None  # of a checkpoint, for the optimiser to come
+        self.steps_per_epoch = 0  # of the data, set before the training
+        self.optimiser_state: dict[str, Any] | None = None  # from a checkpoint, until there is an optimiser
         self._sums: dict[str, float] = {}
         self._count = 0
         names = {arm.recipe.name for arm in self.arms.values() if arm.trained}
         assert nets and len(names) <= 1, f"a cohort has one optimiser, got {sorted(names)}"
 
-    def active(self) -> list[Arm]:
+    def active(self) -> list[ArmModule]:
         """The arms that are still being trained."""
         return [arm for arm in self.arms.values() if arm.active and arm.trained]
 
-    def unmeasured(self) -> list[Arm]:
-        """Arms without parameters that have not seen their one validation yet."""
+    def untrained(self) -> list[ArmModule]:
+        """Arms without parameters, before their one validation."""
         return [arm for arm in self.arms.values() if arm.active and not arm.trained]
 
     @property
@@ -81,9 +88,10 @@ class Cohort(pl.LightningModule):
         return max((arm.recipe.epochs for arm in self.active()), default=0)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One group an arm, of those that ended too: a checkpoint has a place for them."""
+        """One group an arm, also of arms that ended, so that a checkpoint's optimiser always fits."""
         arms = [arm for arm in self.arms.values() if arm.trained]
-        made = optimiser(arms[0].recipe.name, [{"arm": arm.name, **arm.group()} for arm in arms])
+        groups = [{"arm": arm.name, **arm.parameter_group()} for arm in arms]
+        made = make_optimiser(arms[0].recipe.name, groups)
         if self.optimiser_state is not None:
             made.load_state_dict(self.optimiser_state)
             self.optimiser_state = None
@@ -94,33 +102,31 @@ class Cohort(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         arms = self.active()
         features = self.trunk_features(batch, arms)
-        tried = []
+        losses: dict[ArmModule, Tensor] = {}
         for arm in arms:
-            before = write_counts(features)
-            with drawn_by(key("dropout", self.seed, self.step), self.device):
-                loss = attempted(arm, features, batch["label"])
-            if write_counts(features) != before:  # what all others read
+            versions = write_counts(features)
+            with seed_generators(key("dropout", self.seed, self.step), self.device):
+                loss = try_loss(arm, features, batch["label"])
+            if write_counts(features) != versions:  # all other arms read these maps
                 arm.fail(f"error at step {arm.steps + 1}: it changes its input in place")
                 features, loss = self.trunk_features(batch, arms), None
-            tried.append((arm, loss))
-        losses = [(arm, loss) for arm, loss in tried if loss is not None]
-        kept = []
-        for (arm, loss), value in zip(losses, numbers([loss for _, loss in losses]), strict=True):
-            if math.isfinite(value):
-                kept.append(loss)
-            else:
+            if loss is not None:
+                losses[arm] = loss
+        for arm, value in zip(tuple(losses), to_floats(losses.values()), strict=True):
+            if not math.isfinite(value):
                 arm.fail(f"diverged at step {arm.steps + 1}: loss {value}")
-        if not kept:  # nobody is left: a sum of nothing, which moves nothing
+                del losses[arm]
+        if not losses:  # no arm is left: a loss that moves nothing
             return torch.zeros((), device=self.device, requires_grad=True)
-        return torch.stack(kept).sum()
+        return torch.stack(list(losses.values())).sum()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Each arm's gradient is looked at, clipped and given its rate by itself."""
+        """Check and clip the gradient of each arm by itself, and set its rate."""
         for arm in self.active():
             if not arm.gradients():
                 arm.fail(f"error at step {arm.steps + 1}: none of its parameters has a gradient")
         arms = self.active()
-        for arm, norm in zip(arms, numbers([arm.gradient_norm() for arm in arms]), strict=True):
+        for arm, norm in zip(arms, to_floats(arm.gradient_norm() for arm in arms), strict=True):
             if math.isfinite(norm):
                 arm.clip(norm)
             else:
@@ -144,17 +150,16 @@ class Cohort(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._count = 0
-        self._sums = {arm.name: 0.0 for arm in (*self.active(), *self.unmeasured())}
+        self._sums = {arm.name: 0.0 for arm in (*self.active(), *self.untrained())}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         arms = [self.arms[name] for name in self._sums]
         if not arms:
             return
         features = self.trunk_features(batch, arms)
-        tried = [(arm, attempted(arm, features, batch["label"])) for arm in arms]
-        losses = [(arm, loss) for arm, loss in tried if loss is not None]
-        for (arm, _), loss in zip(losses, numbers([loss for _, loss in losses]), strict=True):
-            self._sums[arm.name] += loss * len(batch["label"])
+        losses = {arm: loss for arm in arms if (loss := try_loss(arm, features, batch["label"])) is not None}
+        for arm, value in zip(losses, to_floats(losses.values()), strict=True):
+            self._sums[arm.name] += value * len(batch["label"])
         for arm in arms:
             if arm.status == "failed":
                 del self._sums[arm.name]
@@ -164,18 +169,18 @@ class Cohort(pl.LightningModule):
         """An arm's validation loss is the mean of its loss over clips, views and time steps."""
         for name, total in self._sums.items():
             assert self._count, "the validation loader gave no clips"
-            self.arms[name].validated(total / self._count)
+            self.arms[name].record_validation(total / self._count)
 
-    def trunk_features(self, batch: Batch, arms: Iterable[Arm]) -> Features:
-        trunk = cast(Trunk, self.trunk)
+    def trunk_features(self, batch: Batch, arms: Iterable[ArmModule]) -> Features:
+        trunk = cast(FeatureSource, self.trunk)
         with torch.no_grad():
             return trunk.features(batch, union(arm.needs for arm in arms))
 
 
-def attempted(arm: Arm, features: Features, label: Tensor) -> Tensor | None:
-    """The arm's loss. An error in its own net is its own failure, not the cohort's: None.
+def try_loss(arm: ArmModule, features: Features, label: Tensor) -> Tensor | None:
+    """The arm's loss; None after an error of its net, which fails this arm alone.
 
-    Memory that is used up is everybody's matter: which arm meets it first says nothing of that arm.
+    Out of memory is raised: any arm of the cohort could meet it first.
     """
     try:
         return arm.loss(features, label)
@@ -187,11 +192,29 @@ def attempted(arm: Arm, features: Features, label: Tensor) -> Tensor | None:
         return None
 
 
+@contextmanager
+def seed_generators(seed: int, device: torch.device) -> Iterator[None]:
+    """Start the default generators of the CPU and of `device` from `seed`; restore them afterwards.
+
+    torch's dropout takes no generator. All arms of a cohort get the same draws: layers of equal shape drop the same
+    units, and comparisons are paired. The generators are seeded one by one, since `torch.manual_seed` writes down a
+    stack trace for each accelerator that has not started, which takes longer than a tiny arm's forward pass.
+    """
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        torch.default_generator.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
 def write_counts(features: Features) -> list[int]:
     """How often each map was written to."""
     return [one._version for layers in features.values() for one in layers.values()]
 
 
-def numbers(values: list[Tensor]) -> list[float]:
+def to_floats(scalars: Iterable[Tensor]) -> list[float]:
     """Scalars from the device in one transfer."""
-    return torch.stack([value.detach() for value in values]).tolist() if values else []
+    values = [one.detach() for one in scalars]
+    return torch.stack(values).tolist() if values else []

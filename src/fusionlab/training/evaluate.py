@@ -1,4 +1,4 @@
-"""What a trained net says of videos it has not seen: scores, predictions, accuracy.
+"""Evaluation of trained nets on the test list: scores, predictions, accuracy.
 
 score[v, c] = mean over the views of video v and over the net's time steps t of softmax(logits)[c, t]
 """
@@ -15,14 +15,17 @@ from torch import Tensor, nn
 
 from fusionlab.errors import out_of_memory
 from fusionlab.records.activity import mark
-from fusionlab.training.arm import Arm
-from fusionlab.training.cohort import Batch, Cohort, Trunk
-from fusionlab.two_stream.net import scores, union
+from fusionlab.training.arm import ArmModule
+from fusionlab.training.cohort import Batch, Cohort, FeatureSource
+from fusionlab.two_stream.net import union
+from fusionlab.two_stream.scores import scores
+
+Counts = dict[str, dict[str, int]]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Row r of everything belongs to video `index[r]`, in rising order of the data's index."""
+    """Row r of everything belongs to video `index[r]`; `index` rises."""
 
     index: list[int]
     label: list[int]
@@ -43,7 +46,7 @@ def evaluate(
 ) -> Scores:
     """Scores of every net, float32, in one pass; a video's views may lie in different batches.
 
-    `fail` takes an error of one net, which has no scores then; without it, errors are raised.
+    `fail` is called with the error of one net, which then has no scores; without it, the error is raised.
     """
     where = torch.device(device)
     trunk.to(where)
@@ -53,7 +56,7 @@ def evaluate(
     needs = union(net.needs for net in nets.values())  # type: ignore[misc]
     labels: dict[int, int] = {}
     views: dict[int, int] = {}
-    # Plain floats: thousands of small tensors between a batch's large ones would split the memory that those free.
+    # Plain floats: thousands of small tensors would fragment the memory that a batch's large ones free.
     sums: dict[str, dict[int, list[float]]] = {name: {} for name in nets}
     with torch.no_grad():
         for batch in loader:
@@ -62,14 +65,14 @@ def evaluate(
             for video, label in zip(videos, batch["label"].tolist(), strict=True):
                 assert labels.setdefault(video, label) == label, f"video {video} has two labels"
                 views[video] = views.get(video, 0) + 1
-            features = cast(Trunk, trunk).features(moved, needs)
+            features = cast(FeatureSource, trunk).features(moved, needs)
             mark()
             for name in tuple(sums):
                 try:
-                    found = scores(nets[name](features).float())
-                    if not found.isfinite().all():
+                    rows = scores(nets[name](features).float())
+                    if not rows.isfinite().all():
                         raise ValueError("its scores are not numbers")
-                    for video, row in zip(videos, found.tolist(), strict=True):
+                    for video, row in zip(videos, rows.tolist(), strict=True):
                         before = sums[name].get(video, [0.0] * len(row))
                         sums[name][video] = [a + b for a, b in zip(before, row, strict=True)]
                 except Exception as error:
@@ -88,10 +91,10 @@ def evaluate(
 
 
 def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "cpu") -> Scores:
-    """Scores of the cohort's arms that are done, with their best weights (as `fit` leaves them). An arm whose net
-    cannot be evaluated fails, and no other.
+    """Scores of the arms that are done, with their best weights (as `fit` leaves them). An error of one net fails its
+    arm alone.
     """
-    done: dict[str, Arm] = {name: arm for name, arm in cohort.arms.items() if arm.status == "done"}
+    done: dict[str, ArmModule] = {name: arm for name, arm in cohort.arms.items() if arm.status == "done"}
 
     def fail(name: str, error: Exception) -> None:
         traceback.print_exception(error)
@@ -100,11 +103,11 @@ def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "c
     return evaluate(cohort.trunk, {name: arm.net for name, arm in done.items()}, loader, device=device, fail=fail)
 
 
-def accuracy(predicted: Sequence[int], label: Sequence[int], kinds: Sequence[str] = ()) -> dict[str, dict[str, int]]:
-    """{kind: {correct, total}} with `kinds` the kind of each class, and all of them together under "all"."""
-    counts = {kind: {"correct": 0, "total": 0} for kind in ("all", *dict.fromkeys(kinds))}
+def count_correct(predicted: Sequence[int], label: Sequence[int], groups: Sequence[str] = ()) -> Counts:
+    """{group: {correct, total}} where `groups` names the group of each class; "all" is the sum over all classes."""
+    counts = {group: {"correct": 0, "total": 0} for group in ("all", *dict.fromkeys(groups))}
     for guess, truth in zip(predicted, label, strict=True):
-        for kind in ("all", *([kinds[truth]] if kinds else [])):
-            counts[kind]["correct"] += int(guess == truth)
-            counts[kind]["total"] += 1
+        for group in ("all", *([groups[truth]] if groups else [])):
+            counts[group]["correct"] += int(guess == truth)
+            counts[group]["total"] += 1
     return counts

@@ -1,13 +1,16 @@
 """Training a cohort from where it stands to its end, in one process.
 
-Lightning runs the loop (device, precision, automatic optimisation); the place in the data, checkpoints and
-resuming are ours, since each is a function of one number, `cohort.step`.
+Lightning runs the loop (device, precision, automatic optimisation). The place in the data, checkpoints and resuming
+are ours, since each is a function of one number, `cohort.step`.
 """
 
 from __future__ import annotations
 
+import logging
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -22,14 +25,27 @@ from fusionlab.records.activity import mark
 from fusionlab.records.crash import crash_point
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Batch, Cohort
-from fusionlab.training.lightning_warnings import quiet
-from fusionlab.training.precision import FLOAT32, expect_precision, of_lightning
+from fusionlab.training.recipe import BF16, FLOAT32, expect_precision
 from fusionlab.training.weights import State, fingerprint
 
+# Lightning's warnings that do not concern our users: (message, reason), for pytorch-lightning 2.6. A test fails when
+# Lightning no longer gives one of them.
+IGNORED: tuple[tuple[str, str], ...] = (
+    (
+        r"Found \d+ module\(s\) in eval mode at the start of training",
+        "the frozen trunk is meant to be in eval mode",
+    ),
+    (
+        r"The '\w+_dataloader' does not have many workers",
+        "reads from the packed store are cheap; the data module decides",
+    ),
+    (r"`isinstance\(treespec, LeafSpec\)` is deprecated", "Lightning's own use of torch"),
+    (r"GPU available but not used", "the caller chooses the device"),
+)
 
-class Placed(Protocol):
-    """Data whose training loader begins at a step: `start_step` set, `train_dataloader()` gives what remains
-    of the epoch that contains it."""
+
+class ResumableData(Protocol):
+    """Data whose training loader gives the rest of the epoch that contains `start_step`."""
 
     start_step: int
 
@@ -41,8 +57,9 @@ class Placed(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an arm. `val_loss`, `best_step`: of its best validation, also where it failed later;
-    `state` and `weights` (their fingerprint) are the best's and None where it failed."""
+    """The end of an arm. `val_loss`, `best_step`: of its best validation, also if it failed later. `state` and
+    `weights` (the fingerprint): of its best weights, None if it failed.
+    """
 
     name: str
     status: Literal["done", "failed"]
@@ -54,14 +71,14 @@ class Outcome:
     weights: str | None
 
 
-class Onwards:
-    """The training data as Lightning sees it: each pass goes from the cohort's step to the end of the epoch.
+class RestOfEpoch:
+    """The training data for Lightning: each pass goes from the cohort's step to the end of the epoch.
 
-    It has no length on purpose: Lightning takes the length of the first pass, which is short after a resume,
-    for that of all others.
+    It has no length on purpose: Lightning would take the length of the first pass, which is short after a resume, for
+    that of all others.
     """
 
-    def __init__(self, data: Placed, cohort: Cohort) -> None:
+    def __init__(self, data: ResumableData, cohort: Cohort) -> None:
         self.data, self.cohort = data, cohort
 
     def __iter__(self) -> Iterator[Batch]:
@@ -70,11 +87,11 @@ class Onwards:
         yield from self.data.train_dataloader()
 
 
-class Conduct(pl.Callback):
-    """Between the steps: injected crashes, checkpoints, the end when no arm is left, a line an epoch."""
+class CohortCallback(pl.Callback):
+    """Between the steps: checkpoints, the end when no arm is left, a line an epoch, crash points for tests."""
 
-    def __init__(self, folder: Path | None, every: int, job: str, say: Callable[[str], None] | None) -> None:
-        self.folder, self.every, self.job, self.say = folder, every, job, say
+    def __init__(self, folder: Path | None, every: int, job: str, progress: Callable[[str], None] | None) -> None:
+        self.folder, self.every, self.job, self.progress = folder, every, job, progress
         self.due = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
@@ -95,8 +112,8 @@ class Conduct(pl.Callback):
         self.save(trainer, cohort)
         if not cohort.active():
             trainer.should_stop = True
-        if self.say is not None:
-            self.say(line(cohort))
+        if self.progress is not None:
+            self.progress(progress_line(cohort))
 
     def save(self, trainer: pl.Trainer, cohort: Cohort) -> None:
         if self.due and self.folder is not None:
@@ -106,7 +123,7 @@ class Conduct(pl.Callback):
 
 def fit(
     cohort: Cohort,
-    data: Placed,
+    data: ResumableData,
     *,
     folder: Path | None = None,
     device: str = "cpu",
@@ -119,20 +136,20 @@ def fit(
     """Train every arm to its end and leave the best weights in the arms that are done.
 
     `folder` takes a checkpoint every `checkpoint_every` steps (0: none); `resume_from` is the content of one, of an
-    attempt before this one (`checkpoint.furthest`). `progress` gets one plain line an epoch.
+    attempt before this one (`choose_checkpoints`). `progress` gets one plain line an epoch.
     `job` names the crash points. The number of epochs is each arm's own, in its recipe. SIGTERM ends the
     process after the step in hand, with status 143.
     """
     expect_precision(precision)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise UserError("torch sees no GPU here", got=device, allowed=["cpu"])
-    with quiet():
+    with ignore_known_warnings():
         data.prepare_data()
         data.setup("fit")
         data.start_step = 0
         cohort.steps_per_epoch = len(data.train_dataloader())
         if not cohort.steps_per_epoch:
-            raise UserError("there are no clips to train on", got="an empty training list")
+            raise UserError("no clips to train on", got="an empty training list")
         if resume_from is not None:
             checkpoint.restore(cohort, resume_from)
             if progress is not None:
@@ -140,24 +157,25 @@ def fit(
         cohort.train()
         epochs = cohort.epochs - cohort.step // cohort.steps_per_epoch
         if cohort.active() and epochs > 0:
-            conduct = Conduct(folder, checkpoint_every, job, progress)
+            loop = trainer(device, precision, epochs, CohortCallback(folder, checkpoint_every, job, progress))
             try:
-                trainer(device, precision, epochs, conduct).fit(cohort, Onwards(data, cohort), data.val_dataloader())
-            except SIGTERMException:  # would leave the process with status 0, as if all were done
+                loop.fit(cohort, RestOfEpoch(data, cohort), data.val_dataloader())
+            except SIGTERMException:  # the process would end with status 0, as after a success
                 raise SystemExit(128 + signal.SIGTERM) from None
-        if cohort.unmeasured():  # no arm has come to a validation, or none is trained at all
+        if cohort.untrained():  # the other arms failed before a validation, or there are none
             trainer(device, precision, 1).validate(cohort, data.val_dataloader(), verbose=False)
     return {name: outcome(cohort, name) for name in cohort.arms}
 
 
 def trainer(device: str, precision: str, epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
-    """Lightning as a plain loop. The environment is named so that under SLURM it does not start to schedule
-    itself; `inference_mode` is off since the weights kept during a validation live longer than it."""
+    """Lightning as a plain loop. The environment is set so that Lightning does not schedule by itself under SLURM;
+    `inference_mode` is off since the weights kept during a validation live longer than the validation.
+    """
     where = torch.device(device)
     return pl.Trainer(
         accelerator="gpu" if where.type == "cuda" else where.type,
         devices=[where.index or 0] if where.type == "cuda" else 1,
-        precision=cast(Any, of_lightning(precision)),
+        precision=cast(Any, BF16 if precision == BF16 else FLOAT32),
         max_epochs=epochs,
         callbacks=list(callbacks),
         plugins=[LightningEnvironment()],
@@ -173,7 +191,7 @@ def trainer(device: str, precision: str, epochs: int, *callbacks: pl.Callback) -
 
 def outcome(cohort: Cohort, name: str) -> Outcome:
     arm = cohort.arms[name]
-    assert arm.status != "training", f"{name} has not come to its end"
+    assert arm.status != "training", f"{name} has not ended"
     if arm.best is not None:
         arm.net.load_state_dict(arm.best)
     return Outcome(
@@ -188,13 +206,28 @@ def outcome(cohort: Cohort, name: str) -> Outcome:
     )
 
 
-def line(cohort: Cohort) -> str:
-    """One line on where the cohort stands."""
+def progress_line(cohort: Cohort) -> str:
+    """The cohort's state in one line."""
     arms = list(cohort.arms.values())
     epoch = -(-cohort.step // cohort.steps_per_epoch)
     count = {status: sum(arm.status == status for arm in arms) for status in ("training", "done", "failed")}
     measured = [arm for arm in arms if arm.losses and arm.status != "failed"]
     best = min(measured, key=lambda arm: arm.best_loss, default=None)
-    told = "" if best is None else f", lowest validation loss {best.best_loss:.4f} ({best.name})"
+    lowest = "" if best is None else f", lowest validation loss {best.best_loss:.4f} ({best.name})"
     states = ", ".join(f"{number} {status}" for status, number in count.items() if number)
-    return f"epoch {epoch}, step {cohort.step}: arms {states}{told}"
+    return f"epoch {epoch}, step {cohort.step}: arms {states}{lowest}"
+
+
+@contextmanager
+def ignore_known_warnings() -> Iterator[None]:
+    """Ignore the warnings above and Lightning's messages (devices, tips, reasons to stop)."""
+    logger = logging.getLogger("pytorch_lightning")
+    before = logger.level
+    with warnings.catch_warnings():
+        for message, _ in IGNORED:
+            warnings.filterwarnings("ignore", message=f".*{message}")
+        logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            logger.setLevel(before)

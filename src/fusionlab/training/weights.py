@@ -11,20 +11,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusionlab.backbones.pretrained.tensors import read_tensors, saying
+from fusionlab.backbones.pretrained.tensors import read_tensors, with_metadata
 from fusionlab.records.files import write_bytes
 
 State = dict[str, Tensor]
 
 
-def copied(state: Mapping[str, Tensor]) -> State:
-    """A copy on the CPU that later steps cannot reach."""
+def copy_to_cpu(state: Mapping[str, Tensor]) -> State:
+    """A copy that later steps do not change."""
     return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
 
 def fingerprint(state: Mapping[str, Tensor]) -> str:
-    """sha256 over name, type, shape and bytes of every tensor, in the order of the names: equal weights,
-    equal hash, whatever file they lie in."""
+    """sha256 over name, type, shape and bytes of every tensor, sorted by name: equal weights have equal hashes."""
     digest = hashlib.sha256()
     for name in sorted(state):
         value = state[name].detach().cpu().contiguous()
@@ -34,13 +33,13 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], on: Mapping[str, Any] | None = None) -> str:
-    """Write atomically; returns the fingerprint. `on`: what they were trained on, which goes into the file too."""
+    """Write atomically and return the fingerprint. `on`: what they were trained on, kept in the file."""
     buffer = io.BytesIO()
-    torch.save(saying(state, on) if on else dict(state), buffer)
+    torch.save(with_metadata(state, on) if on else dict(state), buffer)
     write_bytes(path, buffer.getvalue())
     return fingerprint(state)
 
 
 def read_weights(path: Path) -> State:
-    """Tensors only: a weight file is data, and nothing in it is ever run."""
+    """Tensors only: nothing in a weight file is ever run."""
     return read_tensors(path)

@@ -1,8 +1,8 @@
 """Optical flow between two frames: (previous, next) → (u, v), in pixels, u to the right and v downwards.
 
-An estimator reads luma, or colour if it says so. It is a small value (it pickles, compares and describes itself) and
-keeps no state between calls. OpenCV is held to one thread inside: its result depends on the number of threads, and
-processes share the cores instead.
+An estimator reads luma, or colour if it declares so. It is a small value (it can be pickled and compared, and describes
+itself) and keeps no state between calls. OpenCV is limited to one thread inside: its result depends on the number of
+threads, and processes share the cores instead.
 
 Measured at 56×56, one thread, textured discs of radius 4–5 px on a circle of radius 6 over a still ground;
 mean end-point error inside the disc at 1, 2, 3 px a frame; milliseconds a pair:
@@ -53,7 +53,7 @@ class Estimator(Protocol):
 
     @property
     def reads(self) -> str:
-        """What it is shown: LUMA or RGB."""
+        """What it reads: LUMA or RGB."""
         ...
 
     def __call__(self, previous: Picture, following: Picture, /) -> NDArray[np.float32]:
@@ -105,7 +105,7 @@ def gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def seen(estimator: Estimator, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What an estimator is shown of RGB frames (…, H, W, 3)."""
+    """RGB frames (…, H, W, 3) as an estimator reads them."""
     return rgb if estimator.reads == RGB else gray(rgb)
 
 
@@ -182,7 +182,7 @@ class Farneback:
 
 
 def at_least(estimator: Estimator, **least: int) -> None:
-    """Refuse what is no whole number, or too small: OpenCV would say it in the middle of the work, or not at all."""
+    """Refuse values that are not whole numbers, or too small: OpenCV would report them late, or not at all."""
     for name, lowest in least.items():
         value = getattr(estimator, name)
         if type(value) is not int or value < lowest:
@@ -193,7 +193,7 @@ def at_least(estimator: Estimator, **least: int) -> None:
 
 
 def above_zero(estimator: Estimator, *names: str) -> None:
-    """Refuse what is no number above zero."""
+    """Refuse values that are not numbers above zero."""
     for name in names:
         value = getattr(estimator, name)
         if type(value) not in (int, float) or not 0 < value < math.inf:
@@ -209,7 +209,7 @@ def planes(flow: Any) -> NDArray[np.float32]:
 
 @contextlib.contextmanager
 def one_thread(picture: Gray) -> Iterator[None]:
-    """OpenCV on one thread; what it refuses about frames of this size is told."""
+    """OpenCV on one thread; its errors about frames of this size become a `UserError`."""
     threads = cv2.getNumThreads()
     if threads != 1:
         cv2.setNumThreads(1)
