@@ -9,13 +9,8 @@ config (python -m fusionlab.prepare with the same options makes it), every byte 
 flow of a few pairs of frames is estimated again and compared with the stored flow: is it late by a frame, are x and y
 swapped, is a sign, a mirror, the bound or the zero level wrong?
 
-    --sample N         number of videos whose flow is estimated again, spread over the list (20)
-    --quarantine FILE  write the names of the unusable videos: data.quarantine=FILE leaves them out
-    --page FOLDER      for brush: write FOLDER/page.md with pictures of its clips, its ceilings and the probes' results
-    --json             print one JSON object instead:
-                       {"data", "videos", "healthy": true or false, "looked_at": {…}, "not_looked_at": ["…"],
-                        "findings": [{"code", "severity": "wrong" or "note", "what", "count",
-                                      "files": [{"name", "why"}], "remedy", "numbers": {…}}]}
+The JSON object is {"data", "videos", "healthy": true or false, "looked_at": {…}, "not_looked_at": ["…"], "findings":
+[{"code", "severity": "wrong" or "note", "what", "count", "files": [{"name", "why"}], "remedy", "numbers": {…}}]}.
 
 For brush (python -m fusionlab.doctor data=brush) two probes try to read hand, place, motion and the sense of a cycle
 from frames and from flow, and some of these must be readable and others not. With weights.appearance=FILE and
@@ -26,44 +21,51 @@ Exit code 0: nothing is wrong in what was checked; 1: something is wrong; 2: the
 
 from pathlib import Path
 
-from fusionlab.cli import flags, run
+from fusionlab.cli import OPTIONS, run
 from fusionlab.errors import UserError, show
 
-FLAGS = {"--json": False, "--sample": True, "--quarantine": True, "--page": True}
+FLAGS = {
+    **OPTIONS,
+    "--sample N": "number of videos whose flow is estimated again, spread over the list (20)",
+    "--quarantine FILE": "write the names of the unusable videos: data.quarantine=FILE leaves them out",
+    "--page FOLDER": "for brush: write FOLDER/page.md with pictures of its clips, its ceilings and the probes' results",
+    "--json": "print one JSON object instead",
+}
 
 
-def main(words: list[str]) -> int:
+def main(
+    words: list[str], sample: int | None = None, quarantine: str | None = None, page: str | None = None,
+    json: bool = False,
+) -> int:  # fmt: skip
     """Run all checks and show the report."""
-    given, rest = flags(words, FLAGS)
     from fusionlab.config.compose import tree
-    from fusionlab.config.overrides import parse
+    from fusionlab.config.overrides import parse_overrides
     from fusionlab.config.run_config import RunConfig
     from fusionlab.config.schema import ArmConfig
     from fusionlab.data.video_progress import show_on_stderr
     from fusionlab.health.doctor import MOST, SAMPLE, examine
     from fusionlab.records.files import to_json, write_text
 
-    sample = given.get("--sample", str(SAMPLE))
-    if not sample.isdecimal() or int(sample) > MOST:
+    sample = SAMPLE if sample is None else sample
+    if sample > MOST:
         raise UserError(
             "invalid number of videos for --sample",
             got=f"--sample {sample}",
             allowed=[f"0 … {MOST}"],
             hint=f"--sample {SAMPLE}",
         )
-    typed = parse(rest)
+    typed = parse_overrides(words)
     if typed.axes:
         raise UserError("doctor checks one data set", got=", ".join(typed.axes), hint="one value for each option")
     composed = tree(typed.groups)
-    plain = composed.with_leaves(typed.leaves)
-    page = Path(given["--page"]) if "--page" in given else None
-    config, name = ArmConfig.of(plain), str(composed.choices["data"])
-    report = examine(config, RunConfig.of(plain), name, sample=int(sample), page=page, say=show_on_stderr)
-    show(to_json(report.plain()).rstrip() if "--json" in given else report.text())
-    if "--quarantine" in given:
-        write_text(given["--quarantine"], report.quarantine())
+    plain, name = composed.with_leaves(typed.leaves), str(composed.choices["data"])
+    place = Path(page) if page else None
+    report = examine(ArmConfig.of(plain), RunConfig.of(plain), name, sample=sample, page=place, say=show_on_stderr)
+    show(to_json(report.plain()).rstrip() if json else report.text())
+    if quarantine is not None:
+        write_text(quarantine, report.quarantine())
     return 0 if report.healthy else 1
 
 
 if __name__ == "__main__":
-    run(main, __doc__, choices=True)
+    run(main, __doc__, FLAGS)

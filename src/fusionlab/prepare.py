@@ -10,19 +10,21 @@ packed; data.quarantine=FILE leaves the listed ones out. flow=imported packs exi
 shows what it assumes about them.
 """
 
-from fusionlab.cli import run
+from fusionlab.cli import OPTIONS, run
+
+FLAGS = OPTIONS
 
 
 def main(words: list[str]) -> int:
     """Make the store of one composed config."""
     from fusionlab.config.compose import tree
-    from fusionlab.config.overrides import parse
+    from fusionlab.config.overrides import parse_overrides
     from fusionlab.config.run_config import RunConfig
     from fusionlab.config.schema import ArmConfig
     from fusionlab.errors import UserError, show
     from fusionlab.jobs.job_data import open_data
 
-    typed = parse(words)
+    typed = parse_overrides(words)
     if typed.axes:
         raise UserError("prepare makes one store", got=", ".join(typed.axes), hint="one value for each option")
     composed = tree(typed.groups).with_leaves(typed.leaves)
@@ -32,4 +34,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    run(main, __doc__, choices=True)
+    run(main, __doc__, FLAGS)

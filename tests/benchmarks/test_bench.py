@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from terminal import Done
 
-from fusionlab.__main__ import verbs
 from fusionlab.benchmarks import measure, start_rows
 from fusionlab.benchmarks.measure import Row
+from fusionlab.cli import commands
 
 Say = Callable[..., Done]
 ROWS = {
@@ -119,7 +119,7 @@ def test_a_wrong_option_is_answered_before_anything_is_measured(
 
 
 def test_the_verbs_are_those_that_there_are() -> None:
-    assert start_rows.verbs() == list(verbs())
+    assert start_rows.verbs() == list(commands())
 
 
 @pytest.mark.slow

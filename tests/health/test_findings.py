@@ -85,7 +85,7 @@ def test_text_shows_the_first_files_and_json_all() -> None:
     report = Report("some", 20, of_files("empty", WRONG, "{videos}: 0 bytes", files), {"videos": 20}, ["flow"])
     text = report.text()
     assert "13 videos: 0 bytes" in text and "video 9: why 9" in text and "video 10" not in text
-    assert "… and 3 more" in text and "not looked at: flow" in text and text.endswith("1 thing wrong")
+    assert "… and 3 more" in text and "not checked: flow" in text and text.endswith("1 thing wrong")
     (plain,) = report.plain()["findings"]
     assert plain["count"] == 13 and plain["files"][12] == {"name": "video 12", "why": "why 12"}
     assert report.plain()["healthy"] is False

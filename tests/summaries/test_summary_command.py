@@ -232,7 +232,7 @@ def test_the_arm_that_was_asked_for_is_drawn(say: Say, words: list[str], said: s
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--jsn"], ["unknown flag", "--json, --layers"]),
+        (["--jsn"], ["unknown flag", "--layers, --json"]),
         (["layer=relu9"], ["unknown layer", "did you mean layer=relu5"]),
         (["fusion=cat", "layer=fc8"], ["no layer above can take them", "fusion=conv"]),
         (["temporal=pool3d", "layer=fc7"], ["needs a layer with a map", "temporal=pool2d"]),

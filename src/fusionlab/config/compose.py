@@ -23,8 +23,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fusionlab.config import catalogue, env_values, quarantine_file
 from fusionlab.config.mask_secrets import masked
-from fusionlab.config.shorthand import spread
-from fusionlab.config.value_types import fits
+from fusionlab.config.shorthand import expand_shorthand
+from fusionlab.config.value_types import check_type
 from fusionlab.errors import UserError, nearest, unknown
 from fusionlab.records.signature import flatten
 
@@ -35,7 +35,7 @@ class OwnConfFirst(SearchPathPlugin):
     """`./conf` is searched before the packaged folder: a user of the wheel can add a part or change one."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        mine = catalogue.own()
+        mine = catalogue.own_conf()
         if mine is not None:
             search_path.prepend(provider="working directory", path=f"file://{mine}")
 
@@ -58,13 +58,15 @@ class Tree:
         content = self.content.copy()
         leaves = quarantine_file.named({path: masked(one, path) for path, one in leaves.items()})
         for path, value in leaves.items():
-            for leaf, one in spread({path: value}).items():
+            for leaf, one in expand_shorthand({path: value}).items():
                 if not _known(content, leaf):
                     raise _unknown(content, leaf, one)
-                if isinstance(one, str) and (word := catalogue.word_of(leaf)):
-                    raise UserError("this is a config group, not an option", got=f"{leaf}={one}", hint=f"{word}={one}")
-                fits(leaf if isinstance(value, Mapping) else path, OmegaConf.select(content, leaf), one)
-        for leaf, value in spread(leaves).items():
+                if isinstance(one, str) and (word := catalogue.option_of(leaf)):
+                    raise UserError(
+                        "this is a config group; set it with its own option", got=f"{leaf}={one}", hint=f"{word}={one}"
+                    )
+                check_type(leaf if isinstance(value, Mapping) else path, OmegaConf.select(content, leaf), one)
+        for leaf, value in expand_shorthand(leaves).items():
             OmegaConf.update(content, leaf, value, merge=False)
         looked_up = any("${" in str(one) for one in leaves.values())
         env_values.refuse_outside(content, env_values.interpolated(content) if looked_up else self._interpolated)
@@ -76,10 +78,26 @@ class Tree:
         return plain
 
 
+def has_grid(group: str, name: str) -> bool:
+    """Whether a choice of a group has axes or excluded points of its own, as an experiment may."""
+    files = (folder / group / f"{name}.yaml" for folder in catalogue.folders())
+    file = next((file for file in files if file.is_file()), None)
+    try:
+        run = OmegaConf.select(OmegaConf.load(file), "run") if file else None
+    except (OmegaConfBaseException, yaml.YAMLError):  # reported when it is composed
+        return False
+    return isinstance(run, DictConfig) and any(run.get(leaf) for leaf in ("grid", "exclude"))
+
+
+def to_yaml(content: Mapping[str, Any]) -> str:
+    """Plain data as YAML, in the order of the config."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(content))).rstrip()
+
+
 def tree(group_choices: Mapping[str, str]) -> Tree:
     """Composed once per distinct set of group choices."""
-    catalogue.say_own()
-    return _composed(tuple(sorted(catalogue.placed(group_choices).items())), catalogue.own())
+    catalogue.announce_own_conf()
+    return _composed(tuple(sorted(catalogue.hydra_choices(group_choices).items())), catalogue.own_conf())
 
 
 @lru_cache(maxsize=256)
@@ -109,7 +127,7 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
         content[group].pop("title", None)
     content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
     OmegaConf.set_struct(content, True)
-    return Tree(content, catalogue.words(choices))
+    return Tree(content, catalogue.choices_by_option(choices))
 
 
 def title(group: str, choice: str) -> str | None:

@@ -100,7 +100,7 @@ def _named(folders: tuple[Path, ...]) -> dict[str, list[str]]:
     """Group -> every `_target_` that a yaml of these folders has in it, wherever it stands."""
     import yaml
 
-    catalogue.say_own()
+    catalogue.announce_own_conf()
     found: dict[str, set[str]] = {}
     for folder in folders:
         for file in folder.rglob("*.yaml"):

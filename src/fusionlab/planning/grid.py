@@ -12,16 +12,16 @@ from fusionlab.config import catalogue
 from fusionlab.config.build import LAYER_OF_LATE, Blueprint, fuses_scores
 from fusionlab.config.compose import tree
 from fusionlab.config.mask_secrets import masked_word
-from fusionlab.config.overrides import Words, excluded, parse, value
+from fusionlab.config.overrides import Words, check_choice, parse_exclude, parse_overrides
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, build_dataset
-from fusionlab.config.shorthand import said
+from fusionlab.config.shorthand import is_determined
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError
 from fusionlab.planning.axes import Cell, Point
 from fusionlab.planning.divide_jobs import jobs_of
 from fusionlab.planning.layer_spelling import spelled_cells, with_exclusion
-from fusionlab.planning.naming import quoted, study_folder
+from fusionlab.planning.naming import arm_name, quoted, study_folder
 from fusionlab.records.signature import NEUTRAL, signature
 from fusionlab.results.spec import Spec
 from fusionlab.study.plan import Arm, Plan
@@ -40,6 +40,8 @@ class Study:
     run: RunConfig
     threads: int  # of each job's process
     streams: frozenset[str]  # of the points that were typed: both, or one alone
+    config: Mapping[str, Any]  # of the first point, with `run`
+    axes: Mapping[str, Sequence[Any]]
 
     def asked(self) -> list[Arm]:
         """The arms that were typed, without the baselines that come along: late fusion is one beside a fusion."""
@@ -51,7 +53,7 @@ class Study:
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     """Parse, compose, check and plan; nothing is written."""
     blueprint = Blueprint()
-    words = parse(typed)
+    words = parse_overrides(typed)
     axes, exclude = _axes(words)
     points = [_point(words, cell, blueprint) for cell in spelled_cells(words, axes, exclude, blueprint)]
     arms = _arms(points, list(axes), words, blueprint)
@@ -61,7 +63,8 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
     streams = os.path.relpath(Path(run.root) / "streams", folder)
     threads, typed_streams = points[0].config.trainer.threads, frozenset(point.config.streams for point in points)
-    return Study(Plan.of(command, *jobs_of(arms, streams)), folder, run, threads, typed_streams)
+    plan = Plan.of(command, *jobs_of(arms, streams))
+    return Study(plan, folder, run, threads, typed_streams, points[0].tree, axes)
 
 
 def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
@@ -72,13 +75,13 @@ def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any
     for axis, values in (run.grid or {}).items():
         if axis in words.axes:
             axes[axis] = words.axes[axis]
-        elif not said(axis, words.typed):
-            axes[axis] = [value(axis, one, known) for one in (values if isinstance(values, list) else [values])]
+        elif not is_determined(axis, words.typed):
+            axes[axis] = [check_choice(axis, one, known) for one in (values if isinstance(values, list) else [values])]
     axes.update(words.axes)
     late = [one for one in axes.get("fusion", []) if one == "late"]
     if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
         axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
-    return axes, words.exclude or excluded([*(run.exclude or ())], known)
+    return axes, words.exclude or parse_exclude([*(run.exclude or ())], known)
 
 
 def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
@@ -126,7 +129,10 @@ def _arms(
         except UserError as error:
             raise with_exclusion(error, point.axes, varying) from None
         if not fuses_scores(point.config):
-            arms.setdefault(signature(arm_recipe(point.tree)), ("fused", point))
+            first = arms.setdefault(signature(arm_recipe(point.tree)), ("fused", point))[1]
+            if first is not point:
+                got = " and ".join(arm_name(one.axes) for one in (first, point))
+                raise UserError("two points of the grid are the same arm", got=got, hint="leave one of them out")
     return list(arms.values())
 
 

@@ -14,7 +14,7 @@ from fusionlab.config.build import Blueprint
 from fusionlab.config.compose import tree
 from fusionlab.config.overrides import Words
 from fusionlab.config.schema import BackboneConfig, DataConfig, tower_configs
-from fusionlab.config.shorthand import WIDE
+from fusionlab.config.shorthand import SHORTHAND
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError
 from fusionlab.planning.axes import Cell, expand
@@ -22,7 +22,7 @@ from fusionlab.records.signature import canonical
 from fusionlab.study.recipes import ARM
 
 # What a tower and its taps follow from; the axes among these decide how a layer is spelled.
-TOWERS = ("backbone", *WIDE["backbone"], "data")
+TOWERS = ("backbone", *SHORTHAND["backbone"], "data")
 
 
 def spelled_cells(
