@@ -40,6 +40,8 @@ def main(
     """Run all checks and show the report."""
     from fusionlab.config.compose import tree
     from fusionlab.config.overrides import parse_overrides
+    from fusionlab.config.run_config import RunConfig
+    from fusionlab.config.schema import ArmConfig
     from fusionlab.data.video_progress import show_on_stderr
     from fusionlab.health.doctor import MOST, SAMPLE, examine
     from fusionlab.records.files import to_json, write_text
@@ -56,10 +58,9 @@ def main(
     if typed.axes:
         raise UserError("doctor checks one data set", got=", ".join(typed.axes), hint="one value for each option")
     composed = tree(typed.groups)
-    config = composed.with_leaves(typed.leaves)
-    report = examine(
-        config, str(composed.choices["data"]), sample=sample, page=Path(page) if page else None, say=show_on_stderr
-    )
+    plain, name = composed.with_leaves(typed.leaves), str(composed.choices["data"])
+    place = Path(page) if page else None
+    report = examine(ArmConfig.of(plain), RunConfig.of(plain), name, sample=sample, page=place, say=show_on_stderr)
     show(to_json(report.plain()).rstrip() if json else report.text())
     if quarantine is not None:
         write_text(quarantine, report.quarantine())

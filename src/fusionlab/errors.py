@@ -114,6 +114,20 @@ def unknown(kind: str, got: str, allowed: Iterable[str], form: str = "{}") -> Us
     return UserError(f"unknown {kind}", got=got, allowed=names, hint=hint)
 
 
+def is_whole(value: object) -> bool:
+    """A whole number; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def expect_whole(option: str, value: object, least: int = 1, *others: str) -> None:
+    """Raise a `UserError` unless the option is a whole number from `least` on. `others`: texts that it may be too."""
+    if not (is_whole(value) and least <= value) and value not in others:  # type: ignore[operator]
+        raise UserError(
+            f"{option} is a whole number", got=f"{option}={value}", allowed=[*others, f"{least}, {least + 1}, …"],
+            hint=f"{option}={max(least, 1)}",
+        )  # fmt: skip
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether the process ran out of memory; on the CPU torch raises a plain RuntimeError for that."""
     names = {kind.__name__ for kind in type(error).__mro__}

@@ -19,15 +19,16 @@ def main(words: list[str]) -> int:
     """Make the store of one composed config."""
     from fusionlab.config.compose import tree
     from fusionlab.config.overrides import parse_overrides
+    from fusionlab.config.run_config import RunConfig
+    from fusionlab.config.schema import ArmConfig
     from fusionlab.errors import UserError, show
     from fusionlab.jobs.job_data import open_data
-    from fusionlab.study.recipes import data_recipe
 
     typed = parse_overrides(words)
     if typed.axes:
         raise UserError("prepare makes one store", got=", ".join(typed.axes), hint="one value for each option")
-    config = tree(typed.groups).with_leaves(typed.leaves)
-    data = open_data(data_recipe(config), config["run"], quarantine=config["data"]["quarantine"])
+    composed = tree(typed.groups).with_leaves(typed.leaves)
+    data = open_data(ArmConfig.of(composed).data, RunConfig.of(composed))
     show(f"{len(data.store.videos)} videos in {data.folder}")
     return 0
 

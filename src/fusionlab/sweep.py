@@ -19,9 +19,9 @@ FLAGS = OPTIONS
 def main(words: list[str]) -> int:
     """Plan, work, report."""
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.sweep_loop import conduct
+    from fusionlab.planning.sweep_loop import run_study
 
-    return conduct(plan_study(words))
+    return run_study(plan_study(words))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ FLAGS = OPTIONS
 def main(words: list[str]) -> int:
     """Plan, work, report, as `sweep` does."""
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.sweep_loop import conduct
+    from fusionlab.planning.sweep_loop import run_study
 
     study = plan_study(words, verb="train")
     asked = [arm.name for arm in study.asked()]
@@ -23,7 +23,7 @@ def main(words: list[str]) -> int:
             "train is for one arm", got=f"{len(asked)} arms: {', '.join(asked[:4])} …",
             hint="python -m fusionlab.sweep …",
         )  # fmt: skip
-    return conduct(study)
+    return run_study(study)
 
 
 if __name__ == "__main__":

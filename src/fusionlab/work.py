@@ -29,6 +29,7 @@ def main(
 ) -> int:  # fmt: skip
     """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
     from fusionlab.config.instantiate import refuse_foreign_plan
+    from fusionlab.config.run_config import RunConfig, threads_of
     from fusionlab.study.plan import read
     from fusionlab.study.worker import Inside, work
 
@@ -45,8 +46,8 @@ def main(
     refuse_foreign_plan(plan)
     jobs = plan.jobs
     if threads is None:
-        threads = max((one.config["trainer"]["threads"] for one in jobs if one.kind == "stream"), default=1)
-    timeout = max((one.config["run"].get("timeout", 0) for one in jobs), default=0)  # older plans have none
+        threads = max((threads_of(one.config) for one in jobs if one.kind == "stream"), default=1)
+    timeout = max((RunConfig.of(one.config).timeout for one in jobs), default=0)
     inside = Inside(_load, _inside)
     try:
         return work(study, inside=inside, threads=threads, session=session, retries=retries, timeout_s=timeout)
@@ -59,7 +60,6 @@ def main(
 
 def _load() -> None:
     """What every training needs."""
-    import fusionlab.jobs.run_job
     import fusionlab.jobs.stages  # noqa: F401
 
 
@@ -69,7 +69,7 @@ def _inside(study: Path, job_id: str, number: int) -> None:
 
 
 def _job(study: Path, job_id: str, number: int) -> int:
-    from fusionlab.jobs.run_job import run_job
+    from fusionlab.jobs.job_data import prepare_store
     from fusionlab.records.activity import report_to
     from fusionlab.study.attempt import Attempt
     from fusionlab.study.plan import expect_own_folders, read
@@ -80,7 +80,12 @@ def _job(study: Path, job_id: str, number: int) -> int:
     attempt = Attempt(job.path(study), number)
     report_to(attempt.progress_file)
     with attempt.explaining():
-        run_job(plan, study, job, attempt)
+        if job.kind == "prepare":
+            prepare_store(job, attempt)
+        else:
+            from fusionlab.jobs.stages import train  # torch, which preparing does without
+
+            train(plan, study, job, attempt)
     return 0
 
 

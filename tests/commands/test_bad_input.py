@@ -94,7 +94,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("tower_weight=0.3,0.5 keep_motion=true,false", ["'exclude=[{tower_weight:0.3,keep_motion:false}]'"]),
     ("tower_weight=1.5 keep_motion=true", ["tower_weight=1.5", "0 … 1"]),
     ("tower_weight=half keep_motion=true", ["tower_weight is a number", "tower_weight=0.5"]),
-    ("weights=3", ["weights are named", "null, imagenet, a file"]),
+    ("weights=3", ["weights are a file's name", "null, imagenet, a file"]),
     ("weights.head=fresh", ["no weights are loaded", "weights=imagenet with it, or weights.head=keep"]),
     ("weights.head=new weights=a.pt", ["classifier of loaded weights", "keep, fresh"]),
     ("weights.tail=keep", ["unknown option", "weights.appearance, weights.motion, weights.head"]),
@@ -141,7 +141,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("data=brush_order data.sampling.fields=8", ["window of flow is longer", "data.dataset.pause=8"]),
     ("data.dataset.vocabulary=brush3", ["unknown vocabulary", "brush, brush2"]),
     ("data.sampling.apart=-1", ["apart", "0 … 999"]),
-    ("flow=raft", ["RAFT sees colour", "flow=dis"]),
+    ("flow=raft", ["reads colour", "flow=dis"]),
     ("data.dataset.frames=many", ["data.dataset.frames is a whole number"]),
     ("data.sampling.snippets=0", ["data.sampling.snippets"]),
     ("data.sampling.stride=[8,4]", ["data.sampling.stride=[4,8]"]),
@@ -151,7 +151,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("data.sampling.crops=jiter", ["did you mean data.sampling.crops=jitter ?"]),
     ("data.sampling.test=frames", ["middle, frame, final, simonyan", "did you mean data.sampling.test=frame ?"]),
     ("data.sampling.stacking=trajectories", ["did you mean data.sampling.stacking=trajectory ?"]),
-    ("data.sampling.stacking=bidirectional", ["leads back", "data.store.backward=true with it"]),
+    ("data.sampling.stacking=bidirectional", ["backward flow", "data.store.backward=true with it"]),
     ("data.sampling.stacking=bidirectional data.sampling.fields=5", ["even number", "data.sampling.fields=6"]),
     ("data.sampling.subtract_mean=1", ["data.sampling.subtract_mean"]),
     ("data.store.bound=0", ["data.store.bound"]),
@@ -187,7 +187,7 @@ WRONG: list[tuple[str, list[str]]] = [
 def test_a_wrong_line_is_answered_and_nothing_is_written(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, parts: list[str]
 ) -> None:
-    monkeypatch.setattr("fusionlab.planning.sweep_loop.conduct", lambda study: pytest.fail(f"begun: {study.folder}"))
+    monkeypatch.setattr("fusionlab.planning.sweep_loop.run_study", lambda study: pytest.fail(f"begun: {study.folder}"))
     done = say("sweep", *line.split())
     assert (done.status, done.out) == (2, "")
     assert not [part for part in parts if part not in done.err], done.err
@@ -272,29 +272,29 @@ def test_a_weight_file_of_a_stream_that_is_trained_already_is_not_missed(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.preflight import look_ahead
+    from fusionlab.planning.preflight import check_files
 
     monkeypatch.chdir(tmp_path)
     study = plan_study(["weights.motion=gone.pt"])
     with pytest.raises(UserError, match="no such weight file"):
-        look_ahead(study)
+        check_files(study)
     (motion,) = (job for job in study.plan.jobs if job.id.startswith("motion"))
     (motion.path(study.folder) / "published").mkdir(parents=True)
-    look_ahead(study)
+    check_files(study)
 
 
 def test_a_weight_file_that_no_tower_can_start_from_is_said_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.preflight import look_ahead
+    from fusionlab.planning.preflight import check_files
 
     monkeypatch.chdir(tmp_path)
     torch.save({"conv1.weight": torch.zeros(2, 2)}, "other.pt")
     Path("half.pt").write_bytes(Path("other.pt").read_bytes()[:200])
     for name, told in (("other.pt", "conv2.weight"), ("half.pt", "half.pt")):
         with pytest.raises(UserError) as refused:
-            look_ahead(plan_study([f"weights.motion={name}"]))
+            check_files(plan_study([f"weights.motion={name}"]))
         assert told in str(refused.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["half.pt", "other.pt"]
 
@@ -311,10 +311,10 @@ def test_a_weight_file_that_is_another_one_by_now(tmp_path: Path, monkeypatch: p
     (motion.path(study.folder) / "published").mkdir(parents=True)
     began = {"sha256": hashlib.sha256(b"as it was").hexdigest()}
     monkeypatch.setattr(preflight, "read_records", lambda _: [{"status": "done", "result": {"initial_weights": began}}])
-    preflight.look_ahead(study)
+    preflight.check_files(study)
     Path("mine.pt").write_bytes(b"as it is now")
     with pytest.raises(UserError, match=r"motion stream started from other weights than mine\.pt holds now") as refused:
-        preflight.look_ahead(study)
+        preflight.check_files(study)
     assert "another name for the new file: weights.motion=" in str(refused.value)
 
 
@@ -367,7 +367,7 @@ def test_a_group_of_the_user_s_that_cannot_be_read(say: Say, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("verb", ["prepare", "sweep", "doctor"])
-@pytest.mark.parametrize("flow, why", [("raft", "RAFT sees colour"), ("dis_medium", "at half of brush's size")])
+@pytest.mark.parametrize("flow, why", [("raft", "reads colour"), ("dis_medium", "at half of brush's size")])
 def test_flow_that_brush_does_not_allow_is_said_before_a_clip_is_drawn(
     say: Say, tmp_path: Path, verb: str, flow: str, why: str
 ) -> None:

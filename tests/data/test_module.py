@@ -191,7 +191,7 @@ def test_its_training_loader_keeps_its_processes_and_begins_where_it_is_told(dri
     "changed, what",
     [
         ({"streams": "motoin"}, "did you mean streams=motion"),
-        ({"snippets": 0}, "snippets is at least 1"),
+        ({"snippets": 0}, "data.sampling.snippets is a whole number"),
         ({"stride": (5, 2)}, "from low to high"),
         ({"batch_size": 0}, "at least one clip"),
     ],

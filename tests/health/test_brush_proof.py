@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,14 +10,15 @@ import pytest
 from brush_fakes import FIELDS
 
 from fusionlab.data.brush.brush import Brush
+from fusionlab.data.dataset import refuse_flow
 from fusionlab.errors import UserError
 from fusionlab.health import brush_page
 from fusionlab.health import brush_proof as module
 from fusionlab.health.brush_proof import ClipSamples, ProbeResult, proof, take_samples
 from fusionlab.health.probes import Accuracy
-from fusionlab.jobs.job_data import refuse_flow
 from fusionlab.preparation.prepare import prepare
-from fusionlab.video.flow import Dis
+from fusionlab.video.flow import Dis, Farneback
+from fusionlab.video.raft import Raft
 from fusionlab.video.store import Store
 
 KINDS = ("what", "binding", "order", "how", "still")
@@ -98,21 +98,17 @@ def test_when_it_holds(right: tuple[int, int], visible: bool, holds: bool) -> No
 
 
 def test_colour_is_refused() -> None:
-    with pytest.raises(UserError, match="RAFT sees colour") as error:
-        refuse_flow(Brush(), store_of("Raft", "raft"))
+    with pytest.raises(UserError, match="reads colour") as error:
+        refuse_flow(Brush(), Raft())
     assert error.value.hint == "flow=dis"
-    for name in ("Dis", "Farneback"):
-        refuse_flow(Brush(), store_of(name))
+    for flow in (Dis(), Farneback()):
+        refuse_flow(Brush(), flow)
 
 
 def test_a_search_at_less_than_its_own_size_is_refused() -> None:
     with pytest.raises(UserError, match="does not see its motions") as error:
-        refuse_flow(Brush(), store_of("Dis", finest_scale=1))
+        refuse_flow(Brush(), Dis(finest_scale=1))
     assert error.value.hint == "flow=dis"
-
-
-def store_of(name: str, module: str = "flow", **numbers: int) -> dict[str, Any]:
-    return {"flow": {"_target_": f"fusionlab.video.{module}.{name}", **numbers}}
 
 
 def lengths(brush: Brush, frames: dict[str, int]) -> dict[str, set[int]]:
@@ -194,6 +190,9 @@ def test_frozen_streams_are_asked_for_what_must_be_seen(
 
 def test_without_weights_nothing_is_frozen() -> None:
     from fusionlab.config.compose import tree
+    from fusionlab.config.run_config import RunConfig
+    from fusionlab.config.schema import ArmConfig
     from fusionlab.health.frozen_streams import stream_features
 
-    assert stream_features(tree({}).with_leaves({}), Brush()) == {}
+    plain = tree({}).with_leaves({})
+    assert stream_features(ArmConfig.of(plain), RunConfig.of(plain), Brush()) == {}

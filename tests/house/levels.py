@@ -30,15 +30,15 @@ class Package:
 
 PACKAGES = (
     Package(8, "api", "the public surface: `fusionlab.load`, `fusionlab.Study`", ("pandas",)),
-    Package(7, "commands", "one small file each: what a person types", (*TORCH, "pandas")),
-    Package(6, "cli", "flags, help, `--cfg job`, exit codes of all commands"),
-    Package(6, "summaries", "what an arm is before it is trained: text, JSON, drawing, costs, memory", TORCH),
-    Package(5, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
-    Package(5, "benchmarks", "what the project promises to reach, measured", (*TORCH, "decord")),
-    Package(5, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
-    Package(4, "jobs", "what runs inside a job: data, stages, records, loggers", ("torch", "wandb")),
+    Package(8, "commands", "one small file each: what a person types", (*TORCH, "pandas")),
+    Package(7, "cli", "flags, help, `--cfg job`, exit codes of all commands"),
+    Package(7, "summaries", "what an arm is before it is trained: text, JSON, drawing, costs, memory", TORCH),
+    Package(6, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
+    Package(6, "benchmarks", "what the project promises to reach, measured", (*TORCH, "decord")),
+    Package(6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
+    Package(5, "jobs", "what runs inside a job: data, stages, records, loggers", ("torch", "wandb")),
     Package(
-        3,
+        4,
         "config",
         "options → one tree → typed configs; parts built from them",
         ("hydra", "omegaconf", "torch", "yaml"),

@@ -79,7 +79,7 @@ def gpu_rows() -> Iterator[Row]:
 
 
 def rows_on(device: str) -> Iterator[Row]:
-    configure_torch({"precision": FLOAT32, "threads": 1})
+    configure_torch(FLOAT32, threads=1)
     keep_memory()
     for case in CASES[device]:
         yield from Bench(case, device).rows()
@@ -128,7 +128,7 @@ class Bench:
 
     def tf32(self) -> Tensor:
         """With TF32 backward too: `_step` sets float32 again."""
-        configure_torch({"precision": TF32, "threads": 1})
+        configure_torch(TF32, threads=1)
         return self.fused()
 
     def autocast(self) -> Tensor:
@@ -173,7 +173,7 @@ class Bench:
     def _step(self, loss: Callable[[], Tensor]) -> None:
         self.net.zero_grad(set_to_none=True)
         torch.autograd.backward(loss())
-        configure_torch({"precision": FLOAT32, "threads": 1})
+        configure_torch(FLOAT32, threads=1)
         if self.device == "cuda":
             torch.cuda.synchronize()
 

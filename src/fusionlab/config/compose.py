@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
@@ -19,7 +20,6 @@ from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from fusionlab.config import catalogue, env_values, quarantine_file
 from fusionlab.config.mask_secrets import masked
@@ -27,6 +27,8 @@ from fusionlab.config.shorthand import expand_shorthand
 from fusionlab.config.value_types import check_type
 from fusionlab.errors import UserError, nearest, unknown
 from fusionlab.records.signature import flatten
+
+TITLED = ("fusion", "temporal")  # groups whose yamls may have a `title`: presentation, and no part of the config
 
 
 class OwnConfFirst(SearchPathPlugin):
@@ -48,8 +50,8 @@ class Tree:
     def get(self, path: str) -> Any:
         """A leaf or subtree as plain data."""
         env_values.refuse_outside(self.content, self._interpolated)
-        found = OmegaConf.select(self.content, path)
-        return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
+        node = OmegaConf.select(self.content, path)
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
     def with_leaves(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
         """Plain and resolved, with these leaves set. What may not come from the environment is refused."""
@@ -82,7 +84,7 @@ def has_grid(group: str, name: str) -> bool:
     file = next((file for file in files if file.is_file()), None)
     try:
         run = OmegaConf.select(OmegaConf.load(file), "run") if file else None
-    except (OmegaConfBaseException, YAMLError):  # reported when it is composed
+    except (OmegaConfBaseException, yaml.YAMLError):  # reported when it is composed
         return False
     return isinstance(run, DictConfig) and any(run.get(leaf) for leaf in ("grid", "exclude"))
 
@@ -110,28 +112,42 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
             content = hydra_compose("config", overrides, return_hydra_config=True)
             env_values.refuse_chosen()
     except HydraException as error:
-        told = str(error).strip().splitlines()[0]
-        raise _nowhere(told, dict(group_choices)) or UserError("the config cannot be composed", got=told) from error
-    except (OmegaConfBaseException, YAMLError) as error:
-        told = " ".join(str(error).split())
+        message = str(error).strip().splitlines()[0]
+        own = _fixed_flow(message, dict(group_choices))
+        raise own or UserError("the config cannot be composed", got=message) from error
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        message = " ".join(str(error).split())
         raise UserError(
-            "a file of the config cannot be read", got=told, hint="correct it; see conf/ for how they look"
+            "a file of the config cannot be read", got=message, hint="correct it; conf/ has examples"
         ) from error
     choices = {str(group): name for group, name in content.hydra.runtime.choices.items()}
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
+    for group in TITLED:
+        content[group].pop("title", None)
     content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
     OmegaConf.set_struct(content, True)
     return Tree(content, catalogue.choices_by_option(choices))
 
 
-def _nowhere(told: str, choices: Mapping[str, str]) -> UserError | None:
-    """A data set of the user's that writes its flow down, and so leaves nothing to choose."""
+def title(group: str, choice: str) -> str | None:
+    """What the yaml of a choice says that tables call it."""
+    for folder in catalogue.folders():
+        file = folder / group / f"{choice}.yaml"
+        if file.is_file():
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            return str(content["title"]) if isinstance(content, dict) and content.get("title") else None
+    return None
+
+
+def _fixed_flow(message: str, choices: Mapping[str, str]) -> UserError | None:
+    """The error for a flow= beside a data set of the user's whose yaml fixes its flow."""
     flow = catalogue.PLACES["flow"]
-    if f"override '{flow}'" not in told:
+    if f"override '{flow}'" not in message:
         return None
     return UserError(
-        "this data set says itself how flow is estimated", got=f"data={choices.get('data')} flow={choices[flow]}",
+        "flow= has no effect: the yaml of this data set fixes its flow",
+        got=f"data={choices.get('data')} flow={choices[flow]}",
         hint=f"write into its yaml, instead of store.flow: defaults: [/flow@store.flow: {choices[flow]}, _self_]",
     )  # fmt: skip
 

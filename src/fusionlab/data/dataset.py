@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from fusionlab.errors import show
 
@@ -87,6 +87,21 @@ def expect_sampling(dataset: Dataset, how: Sampling) -> None:
     check = getattr(dataset, "expect_sampling", None)
     if check is not None:
         check(how.snippets, how.fields, how.strides)
+
+
+@runtime_checkable
+class RefusesFlow(Protocol):
+    """A data set whose questions some flow would answer, or hide."""
+
+    def refuse_flow(self, flow: Any) -> None:
+        """A `UserError` for a flow estimator that does not go with this data set."""
+        ...
+
+
+def refuse_flow(dataset: Dataset, flow: Any) -> None:
+    """A `UserError` for a flow estimator that this data set refuses; most refuse none."""
+    if isinstance(dataset, RefusesFlow):
+        dataset.refuse_flow(flow)
 
 
 def united(lists: Sequence[Sequence[Entry]]) -> list[Entry]:

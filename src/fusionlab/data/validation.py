@@ -21,14 +21,20 @@ from fusionlab.records.draws import key
 FRACTION = 0.1
 
 
+def expect_fraction(fraction: float) -> None:
+    """Raise a `UserError` for a fraction of which no validation list can be cut."""
+    if not 0 < fraction < 0.5:
+        raise UserError(
+            "the validation set is a part below one half", got=f"data.sampling.validation={fraction}",
+            hint=f"data.sampling.validation={FRACTION}",
+        )  # fmt: skip
+
+
 def cut(
     train: Sequence[Entry], group: Callable[[str], str], seed: int, fraction: float = FRACTION
 ) -> tuple[list[Entry], list[Entry]]:
     """(training, validation), both in the order of the list; neither is empty."""
-    if not 0 < fraction < 0.5:
-        raise UserError(
-            "the validation fraction must be below one half", got=fraction, hint=f"data.sampling.validation={FRACTION}"
-        )
+    expect_fraction(fraction)
     labels: dict[str, Counter[int]] = {}
     for name, label in train:
         labels.setdefault(group(name), Counter())[label] += 1

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.data import clips, crops, stacking
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError, expect_whole, is_whole, unknown
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
 
@@ -54,11 +54,16 @@ class Sampling:
     delay: int = 0  # number of frames by which frames are later than their flow
 
     def __post_init__(self) -> None:
+        ends: tuple[object, ...] = self.stride if isinstance(self.stride, tuple) else (self.stride,) * 2
+        if len(ends) != 2 or not all(map(is_whole, ends)):
+            raise UserError(
+                "the stride τ is a number of frames, or the least and the most of them",
+                got=f"data.sampling.stride={self.stride}", hint="data.sampling.stride=4, or data.sampling.stride=[2,6]",
+            )  # fmt: skip
         low, high = self.strides
         counts = {"snippets": self.snippets, "fields": self.fields, "crop": self.crop, "stride": low}
         for name, number in counts.items():
-            if number < 1:
-                raise UserError(f"{name} is at least 1", got=number, hint=f"data.sampling.{name}=…")
+            expect_whole(f"data.sampling.{name}", number)
         if high < low:
             hint = f"data.sampling.stride=[{high},{low}]"
             raise UserError("the stride goes from low to high", got=f"{low}, {high}", hint=hint)

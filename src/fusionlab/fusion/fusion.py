@@ -29,6 +29,8 @@ class Fusion(nn.Module):
     spatial = True  # leaves a map with places; if not, a descriptor of norm 1, which is classified at once
     equal_channels = True  # fuses channel d with channel d, so both maps need as many
     classifier: Classifying = "softmax"  # the loss of what classifies a descriptor
+    fuses_scores = False  # fuses the class scores of two whole towers: nothing is built above it
+
     keeps_shape = False  # it is a step of the network: tables and drawings have a row for it
     layers: tuple[str, ...] | None = None  # the taps where it can stand; None: everywhere
 

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from fusionlab.config.instantiate import part
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig, build_dataset, build_flow
 from fusionlab.data.dataset import Dataset, Entry
 from fusionlab.data.processes import in_processes
 from fusionlab.data.split_checks import without_quarantined
@@ -16,11 +17,10 @@ from fusionlab.data.video_progress import Progress
 from fusionlab.errors import UserError, show
 from fusionlab.health import brush_page, field_checks, flow_checks, list_checks, video_checks
 from fusionlab.health.findings import NOTE, WRONG, Finding, Report
-from fusionlab.jobs.job_data import STORES, VIDEOS, processes, refuse_flow
+from fusionlab.jobs.job_data import STORES, VIDEOS
 from fusionlab.preparation.prepare import place
 from fusionlab.records.files import safe_join
-from fusionlab.records.signature import value
-from fusionlab.study.recipes import STREAMS, data_recipe
+from fusionlab.study.recipes import STREAMS
 from fusionlab.video.flow import LUMA
 from fusionlab.video.store import Store
 
@@ -34,18 +34,16 @@ Say = Callable[[str], None]
 
 
 def examine(
-    config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = show
+    config: ArmConfig, run: RunConfig, chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = show
 ) -> Report:
     """All checks of one composed config. `chosen`: the name of its data set; `page`: a folder for the page of a data
     set with probes.
     """
-    run = config["run"]
-    root, workers = Path(run["data"]), processes(run)
-    dataset: Dataset = part(config["data"]["dataset"], "data")
-    refuse_flow(dataset, config["data"]["store"])
+    root, workers = Path(run.data), run.processes
+    dataset = build_dataset(config.data)
     dataset.make(root / VIDEOS, processes=workers, say=say)
-    quarantined = frozenset(value(config, "data.quarantine"))
-    lists = list_checks.read_lists(dataset, config["split"])
+    quarantined = frozenset(config.data.quarantine)
+    lists = list_checks.read_lists(dataset, config.split)
     entries = without_quarantined(lists.videos, quarantined)
     paths = _paths(dataset, lists.videos)
     files = {name: paths[name] for name, _ in entries if name in paths}
@@ -53,27 +51,27 @@ def examine(
     findings = [
         *lists.findings,
         *list_checks.unlisted(dataset.root, paths),
-        *video_checks.findings(checked, config["data"]["sampling"]["fields"]),
+        *video_checks.findings(checked, config.data.sampling.fields),
     ]
     looked_at: dict[str, Any] = {"videos": len(checked), "frames": sum(one.inspection.decoded for one in checked)}
     skipped = [f"{len(quarantined)} quarantined videos"] * bool(quarantined)
     contents = [(one.name, f"file {one.sha256}") for one in checked if one.size]
     probed = cast("Brush", dataset) if getattr(dataset, "has_probes", False) else None
 
-    store, why, broken = _store(root / STORES, data_recipe(config), chosen)
+    store, why, broken = _store(root / STORES, config.data.recipe, chosen)
     findings += broken
     if store is None:
         skipped.append(why)
     else:
         contents += [(name, f"pixels {store.videos[name].sha256}") for name, _ in entries if name in store.videos]
-        method = part(config["data"]["store"]["flow"], "flow")
+        method = build_flow(config.data.store)
         of_flow, flow_looked_at, flow_skipped = _check_flow(entries, checked, store, method, sample, workers, say)
         findings += of_flow
         looked_at |= flow_looked_at
         skipped += flow_skipped
         if probed is not None:
-            results = _proof(probed, store, config, say)
-            if not any(value(config, f"weights.{stream}") for stream in STREAMS):
+            results = _proof(probed, store, config, run, say)
+            if not any(config.weights.of_stream(stream).source for stream in STREAMS):
                 skipped.append("relu5 of trained streams: weights.appearance=FILE weights.motion=FILE probe it too")
             findings += [_probe_finding(one) for one in results]
             if page is not None:
@@ -124,11 +122,11 @@ def _check_flow(
     return findings, looked_at, skipped
 
 
-def _proof(brush: Brush, store: Store, config: Mapping[str, Any], say: Say) -> list[ProbeResult]:
+def _proof(brush: Brush, store: Store, config: ArmConfig, run: RunConfig, say: Say) -> list[ProbeResult]:
     from fusionlab.health.brush_proof import proof  # torch
     from fusionlab.health.frozen_streams import stream_features
 
-    return list(proof(brush, store, config["data"]["sampling"]["fields"], say, stream_features(config, brush)))
+    return list(proof(brush, store, config.data.sampling.fields, say, stream_features(config, run, brush)))
 
 
 def _probe_finding(one: ProbeResult) -> Finding:

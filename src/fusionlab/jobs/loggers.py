@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from fusionlab.errors import UserError, unknown
+from fusionlab.config.run_config import LoggerConfig
+from fusionlab.errors import UserError
 from fusionlab.records.signature import flatten
 
-LOGGERS = ("none", "wandb")
 
-
-def send(record: Mapping[str, Any], how: Mapping[str, Any], folder: Path) -> None:
+def send(record: Mapping[str, Any], how: LoggerConfig, folder: Path) -> None:
     """One run per record; wandb writes into the attempt's folder, and to the net only in mode=online."""
-    if how["name"] not in LOGGERS:
-        raise unknown("logger", str(how["name"]), LOGGERS, form="logger={}")
-    if how["name"] == "none":
+    if how.name == "none":
         return
     try:
         import wandb
@@ -25,7 +22,7 @@ def send(record: Mapping[str, Any], how: Mapping[str, Any], folder: Path) -> Non
         raise UserError("wandb is not installed", got="logger=wandb", hint="pip install 'fusionlab[wandb]'") from error
     os.environ.setdefault("WANDB_SILENT", "true")
     with wandb.init(
-        project=how["project"], mode=how["mode"], dir=str(folder), name=record["name"],
+        project=how.project, mode=cast(Any, how.mode), dir=str(folder), name=record["name"],
         config={**record["config"], "signature": record["signature"]}, reinit="finish_previous",
     ) as run:  # fmt: skip
         run.summary["status"] = record["status"]

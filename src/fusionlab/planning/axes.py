@@ -1,22 +1,40 @@
-"""The grid: every combination of the axes' values, without the excluded ones."""
+"""The grid: every combination of the axes' values, without the excluded ones; and a point of it."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from fusionlab.config.compose import has_grid
 from fusionlab.config.options import place_of
+from fusionlab.config.schema import ArmConfig
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.signature import RUN, canonical, flatten
 
-Point = dict[str, Any]
+Cell = dict[str, Any]  # axis -> its value
 
 
-def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Point]:
-    """The points in row-major order: the last axis runs fastest.
+@dataclass(frozen=True)
+class Point:
+    """One composed config. `tree`: the same as plain data, which is hashed; `choices`: group -> choice; `axes`: what
+    varies in the grid, with this point's values.
+    """
+
+    tree: dict[str, Any]
+    config: ArmConfig
+    choices: Mapping[str, str | None]
+    axes: Cell
+
+    @classmethod
+    def of(cls, tree: dict[str, Any], choices: Mapping[str, str | None], axes: Cell) -> Point:
+        return cls(tree, ArmConfig.of(tree), choices, axes)
+
+
+def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Cell]:
+    """The cells in row-major order: the last axis runs fastest.
 
     An entry of `exclude` removes the points that match it in all its leaves. One that removes nothing is an error:
     it is a typo, or the grid is not the intended one.
@@ -51,7 +69,7 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
                 "exclude matches no point of the grid",
                 got=_spell_entry(entry),
                 allowed=[f"{axis}={value}" for axis in leaves or axes for value in axes[axis]],
-                hint="correct it, or leave it out",
+                hint="correct it, or remove it",
             )
         kept = [point for point in kept if not _matches(point, leaves)]
     if not kept:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from fusionlab.config.catalogue import choice
 from fusionlab.config.compose import tree
+from fusionlab.config.run_config import RunConfig
 from fusionlab.records.plan_file import has_plan
 from fusionlab.results.report import report
 from fusionlab.study import plan as plans
@@ -20,7 +19,7 @@ def make_report(folder: str, table: str | None = None) -> str:
     study = Path(folder)
     planned = has_plan(study)
     if table is None and planned:
-        spec: Mapping[str, Any] = plans.read(study).jobs[0].config["run"]["table"]
+        spec = RunConfig.of(plans.read(study).jobs[0].config).table
     else:
         spec = tree({"table": choice("table", table or "all")}).get("run.table")
     return report(study, spec, study / "report", unfinished=_unfinished(study) if planned else None)

@@ -41,7 +41,7 @@ FILE = "run.json"
 KINDS = ("fused", "stream", "late")
 STATUSES = ("done", "failed")
 LARGEST = 16 << 20  # bytes; one that names 100,000 quarantined videos has 6 MB
-UNREPRODUCED = ("circumstances", "log")  # the keys that two runs of one arm may differ in
+UNREPRODUCED = ("circumstances", "log", "titles")  # the keys that two runs of one arm may differ in
 
 # schema -> the function that makes a record of the next schema from one of this.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}

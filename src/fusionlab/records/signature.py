@@ -72,8 +72,31 @@ NEUTRAL: dict[str, Leaf] = {
     },
 }
 
+TARGET = "_target_"  # a part's class, by its path
+# A class that has moved: its path now -> its path when it was born, by which it is hashed. Old plans have the latter.
+BORN: dict[str, str] = {}
+
 _PLAIN = re.compile(r"[^.\[\]\"]+")
 _EMPTY = object()  # stands for a node without any leaves left
+
+
+def born(tree: Any) -> Any:
+    """A tree with each class by the path that it was born with."""
+    return _renamed(tree, BORN)
+
+
+def moved(tree: Any) -> Any:
+    """A tree with each class by the path that it has now."""
+    return _renamed(tree, {old: now for now, old in BORN.items()})
+
+
+def _renamed(tree: Any, paths: Mapping[str, str]) -> Any:
+    if isinstance(tree, Mapping):
+        return {
+            name: paths.get(one, one) if name == TARGET and isinstance(one, str) else _renamed(one, paths)
+            for name, one in tree.items()
+        }
+    return [_renamed(one, paths) for one in tree] if isinstance(tree, list | tuple) else tree
 
 
 def canonical(value: object) -> str:
@@ -113,7 +136,7 @@ def _collect(node: Any, at: str, leaves: dict[str, Leaf]) -> None:
 
 def identity(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = None) -> dict[str, Any]:
     """The part of a config that determines a result: without `run`, without leaves at their neutral value."""
-    kept = {name: child for name, child in config.items() if name != RUN}
+    kept = born({name: child for name, child in config.items() if name != RUN})
     left = _without_neutral(kept, "", NEUTRAL if neutral is None else neutral)
     return left if isinstance(left, dict) else {}
 

@@ -11,10 +11,11 @@ from torch import nn
 
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
+from fusionlab.config.schema import DataConfig, Part, SamplingConfig, StreamConfig, build_dataset, config_of
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
 from fusionlab.summaries.costs import Costs, measure
-from fusionlab.training.recipe import make_optimiser, parse_recipe
+from fusionlab.training.recipe import Recipe, make_optimiser
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.net import Net, StreamNet
 
@@ -59,8 +60,8 @@ class Sized:
     unseen: list[int]  # snippets, from 1, that no prediction of the fused tower sees
 
     @property
-    def sampling(self) -> Mapping[str, Any]:
-        return self.arm.config["data"]["sampling"]
+    def sampling(self) -> SamplingConfig:
+        return config_of(self.arm).data.sampling
 
     @property
     def memory(self) -> Memory:
@@ -71,7 +72,7 @@ class Sized:
             frozen=FLOAT * sum(layer.parameters for stream in STREAMS for layer in self.costs.of(stream)),
             weights=FLOAT * own + copies,
             gradients=FLOAT * learnt,
-            states=FLOAT * learnt * (states(self.block) if learnt else 0),
+            states=FLOAT * learnt * (states(self.recipe) if learnt else 0),
             pixels=self.trained.pixels,
             maps=self.trained.maps,
             towers=self.trained.towers,
@@ -80,10 +81,9 @@ class Sized:
         )
 
     @property
-    def block(self) -> Mapping[str, Any]:
-        """Its config of the optimiser."""
-        optim = self.arm.config["optim"]
-        return optim if self.arm.kind == "stream" else optim["fusion"]
+    def recipe(self) -> Recipe:
+        """How it is trained."""
+        return config_of(self.arm).stage.recipe
 
 
 class Sizes:
@@ -93,50 +93,47 @@ class Sizes:
         self._towers: dict[str, Tower] = {}
 
     def of(self, arm: Arm) -> Sized:
-        config = arm.config
-        sampling, precision = config["data"]["sampling"], config["trainer"]["precision"]
-        if arm.kind == "stream":
-            stream, streams = config["stream"], {config["stream"]: config["tower"]}
-            block, snippets = config["optim"], sampling["stream_snippets"]
+        config = config_of(arm)
+        sampling, precision, batch = config.data.sampling, config.trainer.precision, config.stage.batch_size
+        if isinstance(config, StreamConfig):
+            parts, snippets = {config.stream: config.tower}, sampling.stream_snippets
         else:
-            streams, block, snippets = config["backbone"], config["optim"]["fusion"], sampling["snippets"]
-        towers = {
-            stream: self._tower(streams[stream], stream, config["data"]) for stream in STREAMS if stream in streams
-        }
+            parts, snippets = {stream: config.backbone.of_stream(stream) for stream in STREAMS}, sampling.snippets
+        towers = {stream: self._tower(part, stream, config.data) for stream, part in parts.items()}
         with torch.device("meta"):
             net: Net
-            if arm.kind == "stream":
+            if isinstance(config, StreamConfig):
+                stream: Any = config.stream
                 net, below = StreamNet(towers[stream], stream), {}
             else:
                 net, below = build.net(config, towers["appearance"], towers["motion"]), towers
             dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
             pair = (below.get("appearance"), below.get("motion"))
-            trained = measure(net, *pair, clips=block["batch_size"], snippets=snippets, dtype=dtype)
+            trained = measure(net, *pair, clips=batch, snippets=snippets, dtype=dtype)
             costs = trained
-            if snippets != sampling["snippets"]:
-                costs = measure(net, *pair, snippets=sampling["snippets"], dtype=dtype)
-        heads = net.reach(sampling["snippets"])
+            if snippets != sampling.snippets:
+                costs = measure(net, *pair, snippets=sampling.snippets, dtype=dtype)
+        heads = net.reach(sampling.snippets)
         seen = {t for prediction in heads[0] for t in prediction}
         return Sized(
-            arm, net, towers, describe(net, *pair), costs, trained, block["batch_size"], precision, block["name"],
-            tuple(max(map(len, head)) for head in heads), [t + 1 for t in range(sampling["snippets"]) if t not in seen],
+            arm, net, towers, describe(net, *pair), costs, trained, batch, precision, config.stage.recipe.name,
+            tuple(max(map(len, head)) for head in heads), [t + 1 for t in range(sampling.snippets) if t not in seen],
         )  # fmt: skip
 
-    def _tower(self, recipe: Mapping[str, Any], stream: Any, data: Mapping[str, Any]) -> Tower:
+    def _tower(self, recipe: Part, stream: Any, data: DataConfig) -> Tower:
         label = repr((recipe, stream, data))
         if label not in self._towers:
             with torch.device("meta"):
-                classes = build.dataset({"data": data}).class_count
+                classes = build_dataset(data).class_count
                 self._towers[label] = build.tower(recipe, stream, data, classes)
         return self._towers[label]
 
 
-def states(block: Mapping[str, Any]) -> int:
+def states(recipe: Recipe) -> int:
     """How many numbers an optimiser keeps for each parameter, counted after one step."""
-    made_of = parse_recipe(block)
     one = nn.Parameter(torch.zeros(8))
     one.grad = torch.zeros(8)
-    group = {"params": [one], "lr": made_of.lr, "weight_decay": made_of.weight_decay, **made_of.own}
-    made = make_optimiser(made_of.name, [group])
+    group = {"params": [one], "lr": recipe.lr, "weight_decay": recipe.weight_decay, **recipe.own}
+    made = make_optimiser(recipe.name, [group])
     made.step()
     return sum(state.shape == one.shape for state in made.state[one].values() if isinstance(state, torch.Tensor))

@@ -88,7 +88,7 @@ def _times(arms: Sequence[Sized]) -> list[Lines]:
         t, length = seen["snippets"], seen["fields"]
         tau, spans, reads = (_between(seen[name]) for name in ("stride", "span_fields", "read_fields"))
         window = f"t − {length // 2} … t + {length - length // 2 - 1}"
-        lines[repr(one.arm.config["data"]["sampling"])] = [
+        lines[repr(one.sampling)] = [
             f"time: T = {t} snippets, τ = {tau} frames apart, L = {length} fields of flow for each: {window}",
             f"  in training a clip spans (T − 1) τ + L = {spans} fields and reads {reads}; T · L = {t * length}",
             f"  in testing {seen['views']} views a video: {TESTED[seen['test']]}",
@@ -188,7 +188,7 @@ def _memory(one: Sized) -> Lines:
         ("weights of the frozen towers", memory.frozen),
         ("the net's own weights" + (", and copies in bfloat16" if bf16 else ""), memory.weights),
         ("its gradients", memory.gradients),
-        (f"state of {one.block['name']}", memory.states),
+        (f"state of {one.recipe.name}", memory.states),
         ("pixels", memory.pixels),
         ("maps from the towers to the net", memory.maps),
         ("peak of the towers, with the maps", memory.towers),

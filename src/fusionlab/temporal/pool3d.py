@@ -8,6 +8,8 @@ from fusionlab.backbones.layers import Window, takes_mean, window_text
 from fusionlab.temporal import pool2d
 from fusionlab.temporal.temporal import Spatial, Temporal
 
+STRIDE = 2  # of the box in time, where none is set
+
 
 def pool(x: Tensor, spatial: Spatial, extent: int, stride: int) -> Tensor:
     """y_d(t, i, j) = max x_d(t', i', j'), t' in stride·t … stride·t + extent - 1 and i', j' in the box at (i, j)
@@ -39,7 +41,7 @@ class Pool3d(Temporal):
         pool: Spatial | None,
         *,
         extent: int | str = "all",
-        stride: int = 2,
+        stride: int = STRIDE,
         side: int | None = None,
     ) -> None:
         super().__init__(channels_in, channels_out, pool)
@@ -101,6 +103,12 @@ class Pool3d(Temporal):
 
     def beside(self, channels: int, pool: Spatial | None) -> "Pool3d":
         return Pool3d(channels, channels, pool, extent=self.extent, stride=self.stride, side=self.side)
+
+    def no_effect(self) -> dict[str, tuple[str, str]]:
+        if self.extent == "all" and self.stride != STRIDE:
+            instead = f"temporal.extent=3 with it, or temporal.stride={STRIDE}"
+            return {"stride": ("a box as long as the clip takes no steps", instead)}
+        return {}
 
     def fits(self, side: int, own: int | None = None) -> None:
         if self.own is None or self.side is None:

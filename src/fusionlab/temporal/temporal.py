@@ -62,6 +62,10 @@ class Temporal(nn.Module):
         They expect as many places as the replaced pooling leaves of its own map, whose side is `own` if it differs.
         """
 
+    def no_effect(self) -> dict[str, tuple[str, str]]:
+        """Its own numbers that were set and change nothing here -> (why, what to type instead)."""
+        return {}
+
     def forward(self, x: Tensor) -> Tensor:
         """Both, as where the pooling follows the fusion directly."""
         return self.at_pool(self.at_fusion(x))

@@ -75,7 +75,7 @@ class FusedNet(Net):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        _check(above, into, tower_weight)
+        expect_towers(above, into, tower_weight)
         all_points = read(layer, appearance, motion)
         if keep:
             refuse_keeping(all_points)
@@ -187,6 +187,19 @@ class FusedNet(Net):
             if above == "fresh" or not stack(conv, name.partition(".")[2], point, start)
         ]
 
+    def no_effect(self) -> dict[str, tuple[str, str | None]]:
+        options: dict[str, tuple[str, str | None]] = {}
+        bare = (f"nothing stands above the fusion at {'+'.join(self.names)}", None)
+        nothing_above = not any(True for _ in self.above.parameters())
+        if nothing_above:
+            options["above"] = bare
+        options |= {f"temporal.{name}": reason for name, reason in self.temporal.no_effect().items()}
+        if not self.two_losses:
+            options["tower_weight"] = ("one tower's scores have nothing to be weighed against", "keep_motion=true")
+            if nothing_above:
+                options["into"] = bare
+        return options
+
     # -- what it does
 
     def heads(self, features: Features) -> tuple[Tensor, ...]:
@@ -259,15 +272,17 @@ class FusedNet(Net):
         return fused_storeys(self)
 
 
-def _check(above: str, into: str, tower_weight: float) -> None:
-    if above not in get_args(Above):
-        raise errors.unknown("start of the layers above", above, get_args(Above), form="above={}")
+def expect_towers(above: str, into: str, tower_weight: float) -> None:
+    """Raise a `UserError` for options of the fused tower that have no such value."""
     if into not in STREAMS:
         raise errors.unknown("tower that goes on above the fusion", into, STREAMS, form="into={}")
+    if above not in get_args(Above):
+        raise errors.unknown("start of the layers above", above, get_args(Above), form="above={}")
     if not 0 <= tower_weight <= 1:
         raise errors.UserError(
-            "tower_weight lies between 0 and 1", got=f"tower_weight={tower_weight}", hint="tower_weight=0.5"
-        )
+            "tower_weight lies between 0 and 1", got=f"tower_weight={tower_weight}",
+            allowed=["0 … 1"], hint="tower_weight=0.5",
+        )  # fmt: skip
 
 
 def _pool(cut: Cut) -> Spatial | None:

@@ -39,6 +39,10 @@ class Net(nn.Module):
         """The logits that have a loss of their own, each (N, C, T'): one tower's, or two."""
         return (self(features),)
 
+    def no_effect(self) -> dict[str, tuple[str, str | None]]:
+        """Options of a config that change nothing in this net -> (why, what to type instead, if anything)."""
+        return {}
+
     def loss(self, features: Features, label: Tensor) -> Tensor:
         """Σ over the heads of the mean cross-entropy over clips and predictions."""
         first, *others = (cross_entropy(logits, label) for logits in self.heads(features))
@@ -100,6 +104,10 @@ class LateNet(Net):
         super().__init__()
         self.layer_a, self.layer_b = appearance, motion
         self.needs = {"appearance": (appearance,), "motion": (motion,)}
+
+    def no_effect(self) -> dict[str, tuple[str, str | None]]:
+        why = "late fusion has both towers whole and nothing above them"
+        return dict.fromkeys(("into", "keep_motion", "tower_weight"), (why, None))
 
     def forward(self, features: Features) -> Tensor:
         x_a, x_b = features["appearance"][self.layer_a], features["motion"][self.layer_b]

@@ -26,13 +26,14 @@ import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError, is_whole, unknown
 from fusionlab.video.opencv import cv2, decoded, size_of
 
 Bytes = NDArray[np.uint8]
 Blob = bytes | memoryview
 RAW, LZ4, JPEG = "raw", "lz4", "jpeg"
 CODECS = (RAW, LZ4, JPEG)
+RULES = ("bound", "field")  # by which flow becomes bytes
 QUALITY = 95  # of JPEG
 LEVEL = 4  # of LZ4's thorough mode: twice as dense as the quick one, and read more quickly
 
@@ -102,6 +103,19 @@ class JpegFields:
     def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...]) -> Bytes:
         planes = [_picture(blob, cv2.IMREAD_GRAYSCALE, shape[1:]) for blob in blobs]
         return np.stack(planes)
+
+
+def expect_coding(frames: str, flow: str, quality: int, rule: str) -> None:
+    """Raise a `UserError` for the first value that no store can be written with."""
+    for what, name in (("frames", frames), ("flow", flow)):
+        _check_name(name, what)
+    if not is_whole(quality) or not 1 <= quality <= 100:
+        raise UserError(
+            "the quality of JPEG is a whole number", got=f"data.store.codec.quality={quality}", allowed=["1 … 100"],
+            hint=f"data.store.codec.quality={QUALITY}",
+        )  # fmt: skip
+    if rule not in RULES:
+        raise unknown("rule by which flow becomes bytes", str(rule), RULES, form="data.store.rule={}")
 
 
 def frames_codec(name: str, quality: int = QUALITY) -> Codec | None:

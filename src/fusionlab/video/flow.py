@@ -28,7 +28,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -45,7 +45,11 @@ READS = (LUMA, RGB)
 
 
 class Estimator(Protocol):
-    """A method of optical flow."""
+    """A method of optical flow.
+
+    Optional: `looking_in(folder)` returns the same with its files of weights looked for there, `expect()` raises a
+    `UserError` where such a file is missing, and `finest_scale` is how often frames are halved before it looks (0).
+    """
 
     @property
     def reads(self) -> str:
@@ -59,6 +63,38 @@ class Estimator(Protocol):
     def describe(self) -> dict[str, Any]:
         """Method, its numbers and the library's version, for the record."""
         ...
+
+
+def looking_in(estimator: Any, folder: str) -> Any:
+    """The estimator with its files of weights looked for in this folder; itself where it has none."""
+    method = getattr(estimator, "looking_in", None)
+    return estimator if method is None else method(folder)
+
+
+def expect_files(estimator: Any) -> None:
+    """Raise a `UserError` for a file that the estimator needs and that is not there."""
+    method = getattr(estimator, "expect", None)
+    if method is not None:
+        method()
+
+
+def expect_estimator(flow: Any, choices: Sequence[str], *, backward: bool, rule: str) -> None:
+    """Raise a `UserError` for a part that can neither compute nor supply flow as a store is to hold it."""
+    own = getattr(flow, "expect_store", None)
+    if own is not None:
+        own(backward=backward, rule=rule)
+    elif not (callable(flow) and hasattr(flow, "describe")):
+        raise UserError(
+            "this part is not a flow estimator", got=f"data.store.flow: {type(flow).__name__}",
+            allowed=[f"flow={name}" for name in choices],
+            hint="of your own: a class whose instances are called with two frames, and have describe() and reads",
+        )  # fmt: skip
+    elif getattr(flow, "reads", None) not in READS:
+        raise UserError(
+            "a flow estimator declares which frames it reads", got=f"reads = {getattr(flow, 'reads', 'nothing')!r}",
+            allowed=[f"reads = {one!r}" for one in READS],
+            hint=f"{type(flow).__name__}.reads = {READS[0]!r} for grey frames (H, W), {READS[1]!r} for (H, W, 3)",
+        )  # fmt: skip
 
 
 def gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

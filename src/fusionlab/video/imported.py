@@ -75,6 +75,16 @@ class Imported:
     def describe(self) -> dict[str, Any]:
         return {"method": "imported", **asdict(self)}
 
+    def expect_store(self, *, backward: bool, rule: str) -> None:
+        """A `UserError` for a store that asks for more than lies there."""
+        for leaf, value, only in (("backward", backward, False), ("rule", rule, "bound")):
+            if value != only:
+                got, hint = (f"data.store.{leaf}={str(one).lower()}" for one in (value, only))
+                raise UserError(
+                    "imported flow has one direction and one bound", got=got,
+                    hint=f"{hint}, or a flow that is computed: flow=dis_medium",
+                )  # fmt: skip
+
     def open(self, folder: str | Path | None, videos: Iterable[str] = ()) -> FlowFiles:
         """The images in a folder. `videos`: names, to detect an `auto` layout by the first one that is there."""
         if not folder:

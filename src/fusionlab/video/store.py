@@ -34,14 +34,13 @@ from numpy.typing import NDArray
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_json
 from fusionlab.video.bounds import MOST_PIXELS
-from fusionlab.video.codecs import QUALITY, RAW, Codec, fields_codec, frames_codec
+from fusionlab.video.codecs import QUALITY, RAW, Codec, expect_coding, fields_codec, frames_codec
 from fusionlab.video.part_files import PartFiles
 from fusionlab.video.quantise import BOUND, to_bound
 
 SCHEMA = 1
 INDEX = "index.json"
 FRAMES, FLOW, BACKWARD = "frames.bin", "flow.bin", "backward.bin"
-RULES = ("bound", "field")
 PART = re.compile(r"\w[\w.-]*")  # a folder of the store, and none elsewhere
 AGAIN = "python -m fusionlab.prepare"
 OFFSET, RANGE = np.dtype("<i8"), np.dtype("<f4")
@@ -57,6 +56,9 @@ class Coding:
     flow: str = RAW
     quality: int = QUALITY  # of JPEG
     rule: str = "bound"  # or field: each scaled by its own lowest and highest value, as in 2014
+
+    def __post_init__(self) -> None:
+        expect_coding(self.frames, self.flow, self.quality, self.rule)
 
     @property
     def name(self) -> Any:

@@ -30,14 +30,19 @@ class Loaded:
     trained_on: dict[str, Any] = field(default_factory=dict)  # data set and split, where the file has them
 
 
+def expect_head(head: str) -> None:
+    """Raise a `UserError` for something that cannot be done with the classifier of loaded weights."""
+    if head not in HEADS:
+        raise unknown("choice for the classifier of loaded weights", str(head), HEADS, form="weights.head={}")
+
+
 def load(tower: Tower, source: str, *, head: str = "keep", folder: str | os.PathLike[str] | None = None) -> Loaded:
     """Load a weight file into a tower whose weights are drawn, and set how pixels enter.
 
     `source`: see `locate`. `head`: "keep" loads the classifier too, which must have the tower's number of classes;
     "fresh" keeps the drawn one. On an error the tower is unchanged.
     """
-    if head not in HEADS:
-        raise unknown("choice for the classifier", str(head), HEADS, form="weights.head={}")
+    expect_head(head)
     assert not any(parameter.is_meta for parameter in tower.parameters()), "a tower without storage"
     path = locate(source, tower, folder)
     with path.open("rb") as file:

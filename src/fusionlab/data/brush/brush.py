@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,13 @@ from fusionlab.errors import UserError, show, unknown
 from fusionlab.records.files import disk_errors, publish, read_json, write_json, write_text
 from fusionlab.records.lock import alone
 from fusionlab.records.signature import signature
+from fusionlab.video.flow import LUMA, RGB
 
 VERSION = 2  # of the drawing: a change of any pixel is a new version, and so another folder and other signatures
 GROUPS = 24  # a third of them is the test list of each split
 CHUNK = 60  # clips of one task
 MADE = "made.json"
+FLOW = ("dis", "farneback", "tvl1")  # the choices of which the doctor's probes say that they show what they should
 STILL_FRAMES = 2  # of a still clip: as many as a store takes
 
 
@@ -139,10 +141,26 @@ class Brush:
         if self.knobs.order:
             self.knobs.cycle.expect(snippets, fields, stride)
 
+    def refuse_flow(self, flow: Any) -> None:
+        """Hand and decoy differ in hue at equal luma, which flow that reads colour would tell. And motions are of a few
+        pixels, which an estimator that starts at half the size does not find.
+        """
+        if getattr(flow, "reads", LUMA) == RGB:
+            raise UserError(
+                "this flow reads colour, and brush hides its questions in colour: it would tell hand from decoy",
+                got=f"data=brush flow={type(flow).__name__.lower()}", allowed=FLOW, hint="flow=dis",
+            )  # fmt: skip
+        if scale := getattr(flow, "finest_scale", 0):
+            raise UserError(
+                "at half of brush's size or less, DIS does not see its motions well: probes read 84 to 96 %, not 99",
+                got=f"data.store.flow.finest_scale={scale} (flow=dis_medium has 1)", allowed=FLOW, hint="flow=dis",
+            )  # fmt: skip
+
     @property
     def files(self) -> UCF101:
-        """The folder of files, read by UCF101's reader."""
-        assert self._files is not None, "make() comes first"
+        """The made folder, read by UCF101's own reader."""
+        if self._files is None:
+            raise UserError("brush is not made yet", got="no call of make()")
         return self._files
 
     @property
