@@ -1,7 +1,7 @@
 """fusionlab from Python: plan and run a study, and read its results (docs/python.md).
 
-    study = fusionlab.Study.sweep(fusion=["conv", "sum"], layer="relu5")
-    study.table()
+study = fusionlab.Study.sweep(fusion=["conv", "sum"], layer="relu5")
+study.table()
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fusionlab.errors import UserError, unknown
 if TYPE_CHECKING:
     import pandas as pd
 
-    from fusionlab.planning.grid import Study as PlannedStudy
+    from fusionlab.planning.grid import PlannedStudy
     from fusionlab.results.load import Entry
     from fusionlab.results.statistics import Difference
     from fusionlab.results.tables import Table
@@ -37,13 +37,11 @@ def load(folder: str | os.PathLike[str]) -> Study:
     ...
     fusionlab.errors.UserError: no such study folder
       got:      runs/x
-      try:      python -m fusionlab.status lists those below runs/
+      try:      fusionlab.load('runs/x'), a folder below runs/
     """
     place = Path(folder)
     if not place.is_dir():
-        raise UserError(
-            "no such study folder", got=place, hint="python -m fusionlab.status lists those below runs/"
-        )
+        raise UserError("no such study folder", got=place, hint="fusionlab.load('runs/x'), a folder below runs/")
     return Study(place)
 
 
@@ -83,7 +81,9 @@ class Study:
         self.__dict__.pop("entries", None)
         if status:
             failed = [f"{entry.name}: {entry.reason}" for entry in self.entries if entry.status != "done"]
-            raise UserError("some arms are not done", got="; ".join(failed), hint="fusionlab.load(study) shows the others")
+            raise UserError(
+                "some arms are not done", got="; ".join(failed), hint=f"fusionlab.load({str(self.folder)!r}).arms"
+            )
         return self
 
     @cached_property
@@ -148,10 +148,11 @@ class Study:
             raise unknown("method", method, sorted({name for entry in done for name in _names(entry)}))
         places = list({json.dumps(entry.place, default=str): entry.place for entry in chosen}.values())
         if len(places) > 1:
-            varying = sorted({axis for place in places for axis in place if any(p.get(axis) != place[axis] for p in places)})
+            axes = sorted({axis for place in places for axis in place})
+            varying = [axis for axis in axes if len({str(place.get(axis)) for place in places}) > 1]
             raise UserError(
                 "several methods have this name", got=method,
-                allowed=[",".join(f"{axis}={place.get(axis)}" for axis in ("fusion", *varying)) for place in places],
+                allowed=[",".join(f"{axis}={place.get(axis)}" for axis in varying) for place in places],
             )  # fmt: skip
         return {entry.seed: entry for entry in chosen}
 

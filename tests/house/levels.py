@@ -29,7 +29,7 @@ class Package:
 
 
 PACKAGES = (
-    Package(8, "api", "the public surface: `fusionlab.load`, `fusionlab.Study`", ("pandas",)),
+    Package(7, "api", "the public surface: `fusionlab.load`, `fusionlab.Study`", ("pandas",)),
     Package(8, "commands", "one small file each: what a person types", (*TORCH, "pandas")),
     Package(7, "cli", "flags, help, `--cfg job`, exit codes of all commands"),
     Package(7, "summaries", "what an arm is before it is trained: text, JSON, drawing, costs, memory", TORCH),

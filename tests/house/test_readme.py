@@ -1,7 +1,7 @@
 """The blocks of README.md and of docs/ are run as they stand, page by page, in an empty folder.
 
-A block whose first line names a file (`# conf/fusion/gated.yaml`) is that file. Before a block, `<!-- slow -->` leaves it to
-`make test-slow`, `<!-- elsewhere: reason -->` to another stage.
+A block whose first line names a file (`# conf/fusion/gated.yaml`) is that file. Before a block, `<!-- slow -->` leaves
+it to `make test-slow`, `<!-- elsewhere: reason -->` to another stage.
 """
 
 from __future__ import annotations

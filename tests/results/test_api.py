@@ -72,7 +72,7 @@ def test_a_method_that_is_not_there_is_answered(study: Path) -> None:
 def test_options_are_written_as_they_are_typed() -> None:
     assert option("exclude", [{"fusion": "sum", "layer": "fc8"}]) == "exclude=[{fusion:sum,layer:fc8}]"
     assert option("run.folder", "runs/a b") == 'run.folder="runs/a b"'
-    assert option("layer", ["relu3+relu5", "layer3:relu5"]) == 'layer=relu3+relu5,layer3:relu5'
+    assert option("layer", ["relu3+relu5", "layer3:relu5"]) == "layer=relu3+relu5,layer3:relu5"
     assert option("run.folder", "null") == 'run.folder="null"'
     assert option("keep_motion", True) == "keep_motion=true"
     assert option("data.quarantine", ()) == "data.quarantine=[]"

@@ -32,7 +32,7 @@ LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
 
 
 @dataclass(frozen=True)
-class Study:
+class PlannedStudy:
     """A planned study and where it goes."""
 
     plan: Plan
@@ -50,7 +50,7 @@ class Study:
         return [arm for arm in typed if not (fused and arm.kind == "late")]
 
 
-def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
+def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     """Parse, compose, check and plan; nothing is written."""
     blueprint = Blueprint()
     words = parse_overrides(typed)
@@ -64,7 +64,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     streams = os.path.relpath(Path(run.root) / "streams", folder)
     threads, typed_streams = points[0].config.trainer.threads, frozenset(point.config.streams for point in points)
     plan = Plan.of(command, *jobs_of(arms, streams))
-    return Study(plan, folder, run, threads, typed_streams, points[0].tree, axes)
+    return PlannedStudy(plan, folder, run, threads, typed_streams, points[0].tree, axes)
 
 
 def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:

@@ -19,11 +19,11 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import expect_data
 from fusionlab.jobs.provenance import refuse_other_split
-from fusionlab.planning.grid import Study
+from fusionlab.planning.grid import PlannedStudy
 from fusionlab.records.record import read_records
 
 
-def check_files(study: Study) -> None:
+def check_files(study: PlannedStudy) -> None:
     """Raise a `UserError` for the first file that is missing or cannot be used.
 
     A stream that is trained already needs no weights; but a file that is there has to be the one it started from.

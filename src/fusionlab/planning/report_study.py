@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from fusionlab.config.catalogue import choice
 from fusionlab.config.compose import tree
@@ -15,18 +17,23 @@ from fusionlab.study.status import Status
 
 
 def make_report(folder: str, table: str | None = None) -> str:
-    """Write `folder`/report and return the table as text. `table`: a choice of conf/table; default: the study's own."""
+    """Write `folder`/report and return the table as text."""
     study = Path(folder)
-    planned = has_plan(study)
-    if table is None and planned:
-        spec = RunConfig.of(plans.read(study).jobs[0].config).table
-    else:
-        spec = tree({"table": choice("table", table or "all")}).get("run.table")
-    return report(study, spec, study / "report", unfinished=_unfinished(study) if planned else None)
+    return report(study, table_spec(study, table), study / "report", unfinished=unfinished_arms(study))
 
 
-def _unfinished(study: Path) -> dict[str, tuple[str, str | None]]:
+def table_spec(study: Path, table: str | None = None) -> Mapping[str, Any]:
+    """A choice of conf/table; by default the study's own."""
+    if table is None and has_plan(study):
+        return RunConfig.of(plans.read(study).jobs[0].config).table
+    spec: Mapping[str, Any] = tree({"table": choice("table", table or "all")}).get("run.table")
+    return spec
+
+
+def unfinished_arms(study: Path) -> dict[str, tuple[str, str | None]]:
     """Arms without a record: {name: (reason, log)}, from their job or from a job that it needs."""
+    if not has_plan(study):
+        return {}
     rows = Status(study).summary().arms
     return {row.name: (row.reason, row.log) for row in rows if row.state in ("failed", "blocked") and row.reason}
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import uuid
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fusionlab.config.build import device
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.errors import one_line, show
-from fusionlab.planning.grid import Study
+from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, stages
 from fusionlab.study.launchers.local import Local
@@ -26,7 +28,7 @@ from fusionlab.study.sweep_progress import Progress
 POLL = 0.3  # seconds between two looks at the ledger
 
 
-def run_study(study: Study) -> int:
+def run_study(study: PlannedStudy) -> int:
     """Work on the study until nothing is left to do here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
     begun = time.monotonic()
     device(study.run)
@@ -41,9 +43,7 @@ def run_study(study: Study) -> int:
     streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
     launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})
     status = Status(study.folder, session=session, retries=study.run.retries)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler, or of `timeout`: as Ctrl-C
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and so are we
-        signal.signal(signal.SIGHUP, _hang_up)
+    signals = _handle_signals()
     try:
         if any(row.state != "published" for row in status.summary().jobs):
             launcher.start(
@@ -66,11 +66,24 @@ def run_study(study: Study) -> int:
     except BaseException:  # a full disk, say: nobody would look after the workers
         launcher.end()
         raise
+    finally:
+        for number, before in signals.items():
+            signal.signal(number, before)
     return _close(study, status.summary(), launcher, time.monotonic() - begun)
 
 
 class _Detached(Exception):
     """The terminal was closed."""
+
+
+def _handle_signals() -> dict[int, Any]:
+    """Let a scheduler's SIGTERM end a sweep as Ctrl-C does, and SIGHUP leave it; returns the handlers of before."""
+    if threading.current_thread() is not threading.main_thread():  # of a notebook's own: signals are not ours
+        return {}
+    before: dict[int, Any] = {signal.SIGTERM: signal.signal(signal.SIGTERM, signal.default_int_handler)}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and so are we
+        before[signal.SIGHUP] = signal.signal(signal.SIGHUP, _hang_up)
+    return before
 
 
 def _hang_up(_number: int, _frame: object) -> None:
@@ -92,7 +105,7 @@ def _watch(status: Status, launcher: Local) -> None:
         progress.show(status.summary())
 
 
-def _close(study: Study, summary: Summary, launcher: Local, seconds: float) -> int:
+def _close(study: PlannedStudy, summary: Summary, launcher: Local, seconds: float) -> int:
     """One line per failure, the table, the time of each stage, and where the report lies."""
     bad = [row for row in summary.arms if row.state != "done"]
     if len(bad) < len(summary.arms):
@@ -109,7 +122,7 @@ def _close(study: Study, summary: Summary, launcher: Local, seconds: float) -> i
     return 1 if bad else 0
 
 
-def states(study: Study) -> dict[str, str]:
+def states(study: PlannedStudy) -> dict[str, str]:
     """Job -> its state if the study were begun now: what is published already would not run again."""
     ledger = Ledger(study.folder, study.plan)
     return {job: "published" if state.name == "published" else "to do" for job, state in ledger.states().items()}
