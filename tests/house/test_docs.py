@@ -59,3 +59,16 @@ def test_each_link_leads_somewhere(page: Path) -> None:
 def test_the_examples_in_docstrings_run(module: str) -> None:
     result = doctest.testmod(importlib.import_module(module), optionflags=doctest.ELLIPSIS)
     assert result.attempted and result.failed == 0
+
+
+def test_the_way_of_an_arm_has_ten_stations_that_exist() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    stations = re.findall(r"^\| (\d+) \| `([\w.]+)` \|", page, re.MULTILINE)
+    assert [int(number) for number, _ in stations] == list(range(1, len(stations) + 1))
+    assert 5 <= len(stations) <= 10
+    for _, station in stations:
+        names = station.split(".")
+        held: object = importlib.import_module(".".join(["fusionlab", *names[:2]]))
+        for name in names[2:]:
+            held = getattr(held, name)
+        assert callable(held)

@@ -16,7 +16,7 @@ from fusionlab import __main__ as listing
 FILES = [file for file in sorted(PACKAGE.glob("*.py")) if file.stem not in {*BY_NAME, "__init__", LISTING}]
 
 
-def test_the_list_and_the_floors_mean_the_same_verbs() -> None:
+def test_the_list_and_the_levels_mean_the_same_commands() -> None:
     assert list(listing.commands()) == [file.stem for file in FILES]
 
 
