@@ -82,7 +82,7 @@ def restore(cohort: Cohort, content: Mapping[str, Any]) -> None:
             hint="the folder of another study",
         )
     for name, arm in cohort.arms.items():
-        arm.restore(content["arms"][name])
+        arm.restore(content["arms"][name], content["steps_per_epoch"])
     cohort.step = content["step"]
     cohort.optimiser_state = _optimiser_state(content["optimiser"], [a.name for a in cohort.arms.values() if a.trained])
 

@@ -1,8 +1,9 @@
 """What a net is: the maps it needs from each stream, and logits made of them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,10 +36,24 @@ class Net(nn.Module):
         """The logits that have a loss of their own, each (N, C, T'): one tower's, or two."""
         return (self(features),)
 
-    def loss(self, features: Features, label: Tensor) -> Tensor:
+    def combine(self, heads: Sequence[Tensor]) -> Tensor:
+        """The logits of `forward`, from those of the heads."""
+        return heads[0]
+
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """Σ over the heads of the mean cross-entropy over clips and predictions."""
-        first, *others = (cross_entropy(logits, label) for logits in self.heads(features))
+        first, *others = (cross_entropy(logits, label) for logits in heads)
         return sum(others, start=first)
+
+    def loss(self, features: Features, label: Tensor) -> Tensor:
+        return self.heads_loss(self.heads(features), label)
+
+    def loss_and_correct(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and how many clips have their highest score at their label, from one pass."""
+        heads = self.heads(features)
+        with torch.no_grad():
+            correct = (scores(self.combine([one.detach().float() for one in heads])).argmax(dim=1) == label).sum()
+        return self.heads_loss(heads, label), correct
 
 
 def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
