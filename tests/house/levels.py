@@ -35,7 +35,7 @@ PACKAGES = (
     Package(5, "benchmarks", "what the project promises to reach, measured", (*TORCH, "decord")),
     Package(5, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
     Package(4, "cli", "flags, help, errors as they are shown"),
-    Package(4, "jobs", "what runs inside a job: data, stages, records, loggers", ("torch", "wandb")),
+    Package(4, "jobs", "what runs inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),
     Package(
         3,
         "config",

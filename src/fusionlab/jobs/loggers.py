@@ -1,32 +1,44 @@
-"""Records sent to where people look at runs. The records on disk are the truth; a logger is a copy."""
+"""Lightning's loggers, one an arm.
+
+csv           metrics.csv and hparams.yaml beside the arm's run.json
+tensorboard   <attempt>/tensorboard/<arm>
+wandb         one run an arm, below <attempt>/wandb; it is sent only with mode=online
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 from fusionlab.errors import UserError, unknown
-from fusionlab.records.signature import flatten
+from fusionlab.study.attempt import Attempt
 
-LOGGERS = ("none", "wandb")
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
+LOGGERS = ("none", "csv", "tensorboard", "wandb")
+# logger -> the packages of which it needs one; our extra has the logger's name
+PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
 
-def send(record: Mapping[str, Any], how: Mapping[str, Any], folder: Path) -> None:
-    """One run per record; wandb writes into the attempt's folder, and to the net only in mode=online."""
-    if how["name"] not in LOGGERS:
-        raise unknown("logger", str(how["name"]), LOGGERS, form="logger={}")
-    if how["name"] == "none":
-        return
-    try:
-        import wandb
-    except ImportError as error:
-        raise UserError("wandb is not installed", got="logger=wandb", hint="pip install 'fusionlab[wandb]'") from error
+def expect_logger(name: str) -> None:
+    """A `UserError` if there is no such logger, or if its package is not installed."""
+    if name not in LOGGERS:
+        raise unknown("logger", name, LOGGERS, form="logger={}")
+    if name in PACKAGES and not any(find_spec(package) for package in PACKAGES[name]):
+        raise UserError(f"{name} is not installed", got=f"logger={name}", hint=f"pip install 'fusionlab[{name}]'")
+
+
+def make_logger(how: Mapping[str, Any], attempt: Attempt, arm: str) -> Logger:
+    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # planning does without
+
+    expect_logger(str(how["name"]))
+    if how["name"] == "csv":
+        return CSVLogger(attempt.result, name=arm, version="")
+    if how["name"] == "tensorboard":
+        return TensorBoardLogger(attempt.folder / "tensorboard", name=arm, version="", default_hp_metric=False)
     os.environ.setdefault("WANDB_SILENT", "true")
-    with wandb.init(
-        project=how["project"], mode=how["mode"], dir=str(folder), name=record["name"],
-        config={**record["config"], "signature": record["signature"]}, reinit="finish_previous",
-    ) as run:  # fmt: skip
-        run.summary["status"] = record["status"]
-        run.log({name: one for name, one in flatten(record["result"]).items() if isinstance(one, int | float)})
+    # without create_new, all loggers of a process would write into one run
+    return WandbLogger(name=arm, project=how["project"], save_dir=attempt.folder, mode=how["mode"], reinit="create_new")

@@ -12,6 +12,7 @@ from fusionlab.config import build
 from fusionlab.data import memory
 from fusionlab.data.dataset import Dataset
 from fusionlab.errors import UserError, one_line, show
+from fusionlab.jobs.callbacks import UserCallbacks
 from fusionlab.jobs.frame_sizes import expect_frames
 from fusionlab.jobs.job_data import open_data
 from fusionlab.jobs.provenance import refuse_other_split
@@ -24,7 +25,7 @@ from fusionlab.study.recipes import STREAMS, data_recipe
 from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import evaluate_cohort
-from fusionlab.training.fit import fit
+from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import configure_torch, parse_recipe
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
@@ -50,12 +51,13 @@ def train_stream(arm: Arm, config: dict[str, Any], attempt: Attempt) -> None:
 
     cohort = Cohort(Trunk(), {arm.name: net}, parse_recipe(optim), seed=config["seed"]["dropout"])
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
-    outcome = _fit(cohort, loaders(sampling["stream_snippets"]), config, attempt, "stream", checkpoint)[arm.name]
+    data_in = loaders(sampling["stream_snippets"])
+    outcome = _fit(cohort, data_in, config, attempt, recorder, "stream", checkpoint)[arm.name]
     test = loaders(sampling["snippets"])
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
     if (reason := cohort.arms[arm.name].reason) is not None:
         # Nothing can stand on this stream: the job fails with its arm, and its reason is shown on all that need it.
-        recorder.failed(arm, reason)
+        recorder.failed(arm, reason, outcome)
         raise UserError(f"the {stream} stream has failed", got=reason, hint="a lower optim.streams.lr")
     assert outcome.state is not None
     videos = [name for name, _ in test.entries["test"]]
@@ -104,20 +106,22 @@ def train_cohort(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
         if not nets:
             continue
         cohort = Cohort(Trunk(appearance, motion), nets, parse_recipe(optim), seed=config["seed"]["dropout"])
-        outcomes = _fit(cohort, loaders, {**config, "run": run}, attempt, "cohort", checkpoint)
+        outcomes = _fit(cohort, loaders, {**config, "run": run}, attempt, recorder, "cohort", checkpoint)
         scores = evaluate_cohort(cohort, loaders.test_dataloader(), device=build.device(run))
         videos = [video for video, _ in loaders.entries["test"]]
         for name, outcome in outcomes.items():
             if (reason := cohort.arms[name].reason) is not None:
-                recorder.failed(arms[name], reason)
+                recorder.failed(arms[name], reason, outcome)
             else:
                 size = describe(nets[name], appearance, motion)
                 recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {})
 
 
-def _fit(cohort: Cohort, data: Any, config: dict[str, Any], attempt: Attempt, job: Any, checkpoint: Any) -> Any:
-    run = config["run"]
-    return fit(
+def _fit(
+    cohort: Cohort, data: Any, config: dict[str, Any], attempt: Attempt, recorder: Recorder, job: Any, checkpoint: Any
+) -> dict[str, Outcome]:
+    run, callbacks = config["run"], UserCallbacks(value(config, "callbacks"))
+    outcomes = fit(
         cohort,
         data,
         folder=attempt.folder,
@@ -126,8 +130,15 @@ def _fit(cohort: Cohort, data: Any, config: dict[str, Any], attempt: Attempt, jo
         resume_from=checkpoint,
         checkpoint_every=run["checkpoint_every"],
         progress=_say,
+        callbacks=callbacks.made,
+        observers=[recorder.loggers],
         job=job,
     )
+    for name in callbacks.not_restored():
+        text = f"interrupted equals undisturbed: the callback {name} has state without a state_dict"
+        recorder.not_promised.append(text)
+        _say(f"not promised: {text}")
+    return outcomes
 
 
 def trained_streams(

@@ -16,7 +16,7 @@ from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
 from fusionlab.jobs.job_data import refuse_flow
 from fusionlab.jobs.job_data import sampling as cut
-from fusionlab.jobs.loggers import LOGGERS
+from fusionlab.jobs.loggers import expect_logger
 from fusionlab.planning.check_store import examine_store
 from fusionlab.records.signature import value
 from fusionlab.results.spec import Spec
@@ -156,8 +156,7 @@ def _run(run: Mapping[str, Any]) -> None:
     for leaf in ("checkpoint_every", "retries", "timeout"):
         _at_least(0, f"run.{leaf}", run[leaf])
     Spec.of(run["table"])
-    if run["logger"]["name"] not in LOGGERS:
-        raise unknown("logger", str(run["logger"]["name"]), LOGGERS, form="logger={}")
+    expect_logger(str(run["logger"]["name"]))
 
 
 def _at_least(least: int, path: str, value: Any, *other: str) -> None:

@@ -182,9 +182,10 @@ class Cohort(pl.LightningModule):
         seconds = time.monotonic() - (self._started or 0.0)
         self._started = None
         for name, (loss, correct) in self._sums.items():
-            self.arms[name].record_validation(loss / self._count, correct / self._count, round(seconds, 3))
-            row = self.arms[name].curve.rows[-1]  # in `trainer.callback_metrics`, for callbacks of users
-            self.log_dict({f"{name}/{column}": row[column] for column in ("val_loss", "val_accuracy")}, logger=False)
+            mean, accuracy = loss / self._count, correct / self._count
+            self.arms[name].record_validation(mean, accuracy, round(seconds, 3))
+            # for callbacks of users, in `trainer.callback_metrics`
+            self.log_dict({f"{name}/val_loss": mean, f"{name}/val_accuracy": accuracy}, logger=False)
 
     def trunk_features(self, batch: Batch, arms: Iterable[ArmModule]) -> Features:
         trunk = cast(FeatureSource, self.trunk)
