@@ -20,6 +20,9 @@ from fusionlab.study.plan import Arm
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.curve import Row
 
+# what is logged of a result
+FINAL = ("accuracy", "correct", "total", "kinds", "val_loss", "best_step")
+
 
 class CurveLoggers(pl.Callback):
     """Hands each arm's curve to the arm's own logger, after each validation."""
@@ -47,11 +50,8 @@ class CurveLoggers(pl.Callback):
 
     def log_result(self, arm: Arm, status: str, result: Mapping[str, Any]) -> str | None:
         """The config and the final numbers; returns why the arm's logger failed, if it did."""
-        numbers = {
-            f"result/{name}": value
-            for name, value in flatten({name: one for name, one in result.items() if name != "curves"}).items()
-            if isinstance(value, int | float)
-        }
+        final = flatten({name: result[name] for name in FINAL if name in result})
+        numbers = {f"result/{name}": value for name, value in final.items() if value is not None}
 
         def write(logger: Logger) -> None:
             logger.log_hyperparams(cast(Any, {**arm.config, "signature": arm.signature, "status": status}))

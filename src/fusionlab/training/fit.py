@@ -18,8 +18,8 @@ from typing import Any, Literal, Protocol, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
-from pytorch_lightning.utilities.exceptions import (
-    MisconfigurationException,  # type: ignore[attr-defined]
+from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-defined]
+    MisconfigurationException,
     SIGTERMException,
 )
 
