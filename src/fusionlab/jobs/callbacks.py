@@ -53,8 +53,8 @@ def _has_plain_state(callback: pl.Callback) -> bool:
 
 
 def _attributes(callback: pl.Callback) -> dict[str, bytes | str]:
-    """What each attribute holds, to see whether it changes."""
-    return {name: _content(value) for name, value in vars(callback).items()}
+    """What each attribute holds, to see whether it changes. Lightning sets two by itself."""
+    return {name: _content(value) for name, value in vars(callback).items() if name not in ("log", "log_dict")}
 
 
 def _content(value: Any) -> bytes | str:

@@ -1,7 +1,7 @@
 """The callback that feeds the loggers: each arm's curve while it is trained, its config and result at the end.
 
 The record is the truth and a logger is a copy of it: a logger that raises is reported once and then not used any more,
-and its arm goes on. `run` is not logged, since it may hold a secret.
+and its arm goes on. `run` is not logged, and what is named like a secret elsewhere is masked.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
+from fusionlab.config.mask_secrets import hide_variables, masked
 from fusionlab.errors import one_line, show
 from fusionlab.jobs.loggers import make_logger
 from fusionlab.records.signature import flatten
@@ -54,8 +55,11 @@ class CurveLoggers(pl.Callback):
         numbers = {f"result/{name}": value for name, value in final.items() if value is not None}
 
         def write(logger: Logger) -> None:
-            logger.log_hyperparams(cast(Any, {**arm.config, "signature": arm.signature, "status": status}))
-            logger.log_metrics(cast(Any, numbers), step=int(result.get("steps") or 0))
+            logger.log_hyperparams(
+                cast(Any, {**masked(arm.config, "run"), "signature": arm.signature, "status": status})
+            )
+            if numbers:
+                logger.log_metrics(cast(Any, numbers), step=int(result.get("steps") or 0))
             logger.finalize("success" if status == "done" else "failed")
 
         self._try(arm.name, write)
@@ -69,6 +73,7 @@ class CurveLoggers(pl.Callback):
                 self.loggers[arm] = make_logger(self.how, self.attempt, arm)
             write(self.loggers[arm])
         except Exception as error:
+            reason = hide_variables(f"{type(error).__name__}: {error}")
             if not self.failures:
-                show(one_line(f"logger={self.how['name']} failed, training goes on without it: {error}"))
-            self.failures[arm] = f"{type(error).__name__}: {error}"
+                show(one_line(f"logger={self.how['name']} failed, training continues without it: {reason}"))
+            self.failures[arm] = reason
