@@ -14,7 +14,7 @@ SYSTEM ?=
 PYTHON ?=
 # More processes than this only wait for each other's memory; every test runs torch on one thread.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 8 ? n : 8)))
-PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PY) -m pytest -q --durations=10
+PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PY) -m pytest -q -rs --durations=10
 
 # A .venv holds absolute paths: in a tree that was moved or copied it is not ready.
 $(shell [ "$$(cat $(READY) 2>/dev/null)" = "$$PWD" ] || rm -f $(READY))

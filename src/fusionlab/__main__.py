@@ -1,40 +1,32 @@
-"""`python -m fusionlab`: the verbs, one line each."""
+"""`python -m fusionlab`: the commands, one line each; `python -m fusionlab sweep …` runs one."""
 
 from __future__ import annotations
 
-import ast
+import runpy
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import fusionlab
 from fusionlab import errors
+from fusionlab.cli import commands
 from fusionlab.errors import show
-
-# What lies beside the verbs and is none.
-NO_VERBS = frozenset({"__init__", "__main__", "cli", "errors"})
-
-
-def verbs(folder: Path | None = None) -> dict[str, str]:
-    """name -> the first line of its docstring; read, not imported, so that the list costs nothing."""
-    folder = folder or Path(__file__).parent
-    files = (file for file in sorted(folder.glob("*.py")) if file.stem not in NO_VERBS)
-    return {file.stem: _first_line(file) for file in files}
-
-
-def _first_line(file: Path) -> str:
-    said = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
-    return said.partition("\n")[0]
 
 
 def page() -> str:
-    """What `python -m fusionlab` prints."""
-    found = verbs()
-    width = max(map(len, found), default=0)
-    lines = [f"fusionlab {fusionlab.__version__}: {(fusionlab.__doc__ or '').strip()}", ""]
-    lines += [f"  python -m fusionlab.{name:<{width}}  {line}".rstrip() for name, line in found.items()]
-    lines += ["", "Each verb explains itself with --help."]
-    return "\n".join(lines)
+    """What `python -m fusionlab` shows."""
+    lines = commands()
+    width = max(map(len, lines), default=0)
+    title = f"fusionlab {fusionlab.__version__}: {(fusionlab.__doc__ or '').strip()}"
+    listing = [f"  python -m fusionlab.{name:<{width}}  {line}".rstrip() for name, line in lines.items()]
+    return "\n".join(
+        [
+            title,
+            "",
+            *listing,
+            "",
+            "Each command explains itself with --help. `python -m fusionlab.completion bash` completes what is typed.",
+        ]
+    )
 
 
 def main(words: Sequence[str]) -> int:
@@ -44,15 +36,12 @@ def main(words: Sequence[str]) -> int:
     if words[0] == "--version":
         show(fusionlab.__version__)
         return 0
-    form = "python -m fusionlab.{}"
-    if words[0] in verbs():
-        error = errors.UserError(
-            "a verb is a module of its own", got=words[0], hint=" ".join([form.format(words[0]), *words[1:]])
-        )
-    else:
-        error = errors.unknown("verb", words[0], verbs(), form=form)
-    show(error, file=sys.stderr)
-    return 2
+    if words[0] not in commands():
+        show(errors.unknown("command", words[0], commands(), form="python -m fusionlab.{}"), file=sys.stderr)
+        return 2
+    sys.argv = list(words)
+    runpy.run_module(f"fusionlab.{words[0]}", run_name="__main__", alter_sys=True)
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""measure what the project promises to reach, as ratios side by side in one run
+"""measure speed and memory against fixed limits, as ratios of two actions that run in turns
 
     python -m fusionlab.bench
     python -m fusionlab.bench rows=networks
     python -m fusionlab.bench out=experiments/bench/2026-11-21.md
 
-Takes ten minutes on two cores. Each row names what was measured, the figure, and what it should be; a figure
-beyond it is marked, not hidden. Where the figure has an interval, the interval decides. `rows=` chooses parts:
-start, brush, video, training, networks, gpu. Exit code 0: all within; 1: some beyond.
+Takes ten minutes on two cores. Each row has a figure and its limit; a figure beyond the limit is marked. Where a figure
+has an interval, the interval decides. `rows=` chooses parts: start, brush, video, training, networks, gpu.
+Exit code 0: all figures are within their limits; 1: some are beyond.
 """
 
 from collections.abc import Iterator
@@ -22,11 +22,10 @@ OPTIONS = {"rows": "networks", "out": "experiments/bench/today.md"}  # name -> a
 def main(words: list[str]) -> int:
     """Print the table, line by line; with `out=` write it too."""
     given = options(words)
-    from fusionlab.benchmarks.measure import PARTS, bench, chosen, page
-    from fusionlab.benchmarks.row import Row
+    from fusionlab.benchmarks.measure import PARTS, Row, bench, page, parse_parts
     from fusionlab.records.files import write_text
 
-    parts = chosen(given["rows"]) if "rows" in given else PARTS
+    parts = parse_parts(given["rows"]) if "rows" in given else list(PARTS)
     verdicts, lines = [], []
 
     def measured() -> Iterator[Row]:
@@ -56,7 +55,7 @@ def options(words: list[str]) -> dict[str, str]:
         given[name] = value
     if "out" in given and Path(given["out"]).is_dir():
         hint = f"out={Path(given['out'], 'today.md')}"
-        raise errors.UserError("the table is written into a file, and this is a folder", got=given["out"], hint=hint)
+        raise errors.UserError("out= needs a file, not a folder", got=given["out"], hint=hint)
     return given
 
 

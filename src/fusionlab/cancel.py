@@ -1,8 +1,8 @@
-"""end the workers of a study on this machine; the same sweep continues it
+"""stop the workers of a study on this machine; the same sweep command resumes it
 
     python -m fusionlab.cancel runs/my-study
 
-Each worker ends its job in order; what was published stays, and what was trained so far is continued.
+Each worker stops its job gracefully: published arms stay, and the training of the others is resumed later.
 """
 
 from pathlib import Path
@@ -12,13 +12,13 @@ from fusionlab.errors import UserError, show
 
 
 def main(words: list[str]) -> int:
-    """TERM to each worker, which ends its job in order; KILL to what does not listen."""
+    """Send TERM to each worker, and KILL to those that do not stop."""
     from fusionlab.study.launchers.local import Local
     from fusionlab.study.plan import read
 
     if len(words) != 1:
         raise UserError(
-            "cancel takes one study's folder",
+            "cancel needs the folder of one study",
             got=" ".join(words) or "nothing",
             hint="python -m fusionlab.cancel runs/my-study",
         )

@@ -1,10 +1,10 @@
-"""Errors that teach: what went wrong, what was got, what is allowed, what to type; and how text is shown.
+"""Errors that say what is wrong, what was given, what is allowed and what to type; and safe output of text.
 
-A situation that a user can cause raises `UserError`; `assert` is for our own bugs. The verbs print a
-`UserError` as it is, without a traceback, and exit with a status other than 0.
+A situation that a user can cause raises `UserError`; `assert` is for our own bugs. Commands print a `UserError` without
+a traceback, and exit with a status other than 0.
 
-Names, reasons and paths come from anywhere. Text that goes to a person passes through `visible`, or through `one_line`
-where a line end in it would begin a line that is not ours; `show` prints it.
+Names, reasons and paths may come from strangers. All text for a person goes through `visible`, or through `one_line` if
+a line end in it could look like a line of ours; `show` prints it.
 """
 
 from __future__ import annotations
@@ -25,27 +25,28 @@ UNSAFE = re.compile(
 
 
 def visible(text: object) -> str:
-    r"""The text with each sign that steers a terminal, reorders its neighbours or is no character written out as in
-    Python. Line ends and tabs stay, and so do all letters, accents and emoji.
+    r"""The text with unsafe characters as Python escapes: those that control a terminal, reorder text or are invalid.
+
+    Line ends and tabs stay, and so do all letters, accents and emoji.
 
     >>> print(visible("a\x1b[31mb\u202ec"))
     a\x1b[31mb\u202ec
     """
-    return UNSAFE.sub(lambda found: ascii(found[0])[1:-1], str(text))
+    return UNSAFE.sub(lambda match: ascii(match[0])[1:-1], str(text))
 
 
 def one_line(text: object) -> str:
-    """`visible` on one line: blanks, tabs and line ends in a row become one blank."""
+    """`visible` on one line: consecutive blanks, tabs and line ends become one blank."""
     return visible(re.sub(r"[ \t\r\n]+", " ", str(text)).strip(" "))
 
 
 def show(text: object = "", file: TextIO | None = None) -> None:
-    """Print for a person: all that a command says goes this way."""
+    """Print for a person: all output of commands goes through this function."""
     print(visible(text), file=file, flush=True)
 
 
 class UserError(Exception):
-    """One clear message; lines that were not given are left out.
+    """An error of the user; lines without content are left out.
 
     >>> print(UserError("unknown fusion", got="sun", allowed=["sum", "conv"], hint="fusion=sum"))
     unknown fusion
@@ -76,15 +77,15 @@ class UserError(Exception):
             lines.append(f"  allowed:  {', '.join(self.allowed)}")
         if self.hint is not None:
             lines.append(f"  try:      {self.hint}")
-        # A line end in a name begins no line that looks like one of these.
+        # A line end in a name must not begin a line that looks like one of these.
         return "\n".join(re.sub(r"\n(?! {4})", "\n    ", visible(line)) for line in lines)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # The default would call UserError(what) and lose the keywords on the way between two processes.
-        return _again, (self.what, self.got, self.allowed, self.hint)
+        # The default would call UserError(what) and lose the keywords between two processes.
+        return _rebuild, (self.what, self.got, self.allowed, self.hint)
 
 
-def _again(what: str, got: str | None, allowed: tuple[str, ...] | None, hint: str | None) -> UserError:
+def _rebuild(what: str, got: str | None, allowed: tuple[str, ...] | None, hint: str | None) -> UserError:
     return UserError(what, got=got, allowed=allowed, hint=hint)
 
 
@@ -93,7 +94,7 @@ def _plain(name: str) -> str:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """The choice that was most likely meant, whatever its case and separators; None where nothing is near.
+    """The most similar choice, whatever its case and separators; None if none is similar.
 
     >>> nearest("ReLU_5", ["relu4", "relu5"])
     'relu5'
@@ -101,23 +102,34 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
     by_plain: dict[str, str] = {}
     for choice in choices:
         by_plain.setdefault(_plain(choice), choice)
-    found = difflib.get_close_matches(_plain(name), list(by_plain), n=1, cutoff=0.6)
-    return by_plain[found[0]] if found else None
+    matches = difflib.get_close_matches(_plain(name), list(by_plain), n=1, cutoff=0.6)
+    return by_plain[matches[0]] if matches else None
 
 
 def unknown(kind: str, got: str, allowed: Iterable[str], form: str = "{}") -> UserError:
-    """The error for a name that is not in a list; `form` is how the right name is typed, e.g. "fusion={}"."""
+    """The error for an unknown name; `form` shows how the right one is typed, e.g. "fusion={}"."""
     names, got = list(allowed), str(got)
-    near = nearest(got, names)
-    hint = None if near is None else f"did you mean {form.format(near)} ?"
+    similar = nearest(got, names)
+    hint = None if similar is None else f"did you mean {form.format(similar)} ?"
     return UserError(f"unknown {kind}", got=got, allowed=names, hint=hint)
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether memory was short: a matter of the whole process, not of who met it first.
+def is_whole(value: object) -> bool:
+    """A whole number; true and false are none."""
+    return isinstance(value, int) and not isinstance(value, bool)
 
-    On the CPU torch says so by a plain RuntimeError.
-    """
+
+def expect_whole(option: str, value: object, least: int = 1, *others: str) -> None:
+    """Raise a `UserError` unless the option is a whole number from `least` on. `others`: texts that it may be too."""
+    if not (is_whole(value) and least <= value) and value not in others:  # type: ignore[operator]
+        raise UserError(
+            f"{option} is a whole number", got=f"{option}={value}", allowed=[*others, f"{least}, {least + 1}, …"],
+            hint=f"{option}={max(least, 1)}",
+        )  # fmt: skip
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether the process ran out of memory; on the CPU torch raises a plain RuntimeError for that."""
     names = {kind.__name__ for kind in type(error).__mro__}
     text = str(error).casefold()
     return bool(names & {"MemoryError", "OutOfMemoryError"}) or (

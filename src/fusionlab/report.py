@@ -3,7 +3,7 @@
     python -m fusionlab.report runs/my-study
     python -m fusionlab.report experiments/how table=how
 
-Writes report/table.md, table.csv, table.tex, plot.svg and index.html into the folder, and prints the table.
+It writes report/table.md, table.csv, table.tex, plot.svg and index.html into the folder, and prints the table.
 """
 
 from pathlib import Path
@@ -13,20 +13,20 @@ from fusionlab.errors import UserError, show
 
 
 def main(words: list[str]) -> int:
-    """Records in, report out."""
+    """Write the report and print its table."""
     from fusionlab.planning.report_study import make_report
 
-    # The name of a study holds = too: runs/fusion=conv+sum-….
+    # The name of a study may have a = too: runs/fusion=conv+sum-….
     folders = [word for word in words if "=" not in word or "/" in word or Path(word).is_dir()]
     tables = [word.partition("=") for word in words if word not in folders]
     if len(folders) != 1:
         raise UserError(
-            "report takes one folder",
+            "report needs one folder",
             got=" ".join(folders) or "nothing",
             hint="python -m fusionlab.report runs/my-study",
         )
     if any(name != "table" for name, _, _ in tables):
-        raise UserError("report knows one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
+        raise UserError("report has one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
     show(make_report(folders[0], tables[-1][2] if tables else None))
     return 0
 

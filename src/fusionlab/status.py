@@ -1,8 +1,8 @@
-"""say how far a study is: a line for each job and arm, failures with reason and log
+"""show the state of a study: a line for each job and arm, failures with reason and log
 
     python -m fusionlab.status runs/my-study
 
-Exit code 0: all arms are done; 1: not (yet).
+Exit code 0: all arms are done; 1: some are not (yet).
 """
 
 from fusionlab.cli import run
@@ -10,28 +10,28 @@ from fusionlab.errors import UserError, one_line, show
 
 
 def main(words: list[str]) -> int:
-    """Read the ledger; nothing is changed."""
+    """Read the ledger; change nothing."""
     from fusionlab.study.status import summary
 
     if len(words) != 1:
         raise UserError(
-            "status takes one study's folder",
+            "status needs the folder of one study",
             got=" ".join(words) or "nothing",
             hint="python -m fusionlab.status runs/my-study",
         )
-    now = summary(words[0])
+    study = summary(words[0])
     for title, rows in (
-        ("jobs", [(r.state, r.id, r) for r in now.jobs]),
-        ("arms", [(r.state, r.name, r) for r in now.arms]),
+        ("jobs", [(r.state, r.id, r) for r in study.jobs]),
+        ("arms", [(r.state, r.name, r) for r in study.arms]),
     ):
         show(f"{len(rows)} {title}")
         for state, name, row in rows:
-            trouble = state in ("failed", "blocked")
+            failed = state in ("failed", "blocked")
             show(
                 f"  {state:<10} {one_line(name)}"
-                + (f": {one_line(row.reason or '')} (log: {one_line(row.log)})" if trouble else "")
+                + (f": {one_line(row.reason or '')} (log: {one_line(row.log)})" if failed else "")
             )
-    return 0 if all(row.state == "done" for row in now.arms) else 1
+    return 0 if all(row.state == "done" for row in study.arms) else 1
 
 
 if __name__ == "__main__":

@@ -1,29 +1,30 @@
-"""train one arm, with the baselines that it is held against
+"""train one arm, and the baselines that it is compared with
 
     python -m fusionlab.train fusion=conv layer=relu5 temporal=pool3d seed=1
 
-A sweep of one point: the same jobs, records and table. Streams that were trained before are found again.
+A sweep of one point: the same jobs, records and table. Streams that were trained before are used again.
 """
 
-from fusionlab.cli import run
+from fusionlab.cli import OPTIONS, run
 from fusionlab.errors import UserError
+
+FLAGS = OPTIONS
 
 
 def main(words: list[str]) -> int:
-    """As `sweep`, of one arm."""
+    """Plan, work, report, as `sweep` does."""
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.sweep_loop import conduct
+    from fusionlab.planning.sweep_loop import run_study
 
     study = plan_study(words, verb="train")
     asked = [arm.name for arm in study.asked()]
     if len(asked) > 1:
         raise UserError(
-            "train is for one arm",
-            got=f"{len(asked)} arms: {', '.join(asked[:4])} …",
+            "train is for one arm", got=f"{len(asked)} arms: {', '.join(asked[:4])} …",
             hint="python -m fusionlab.sweep …",
-        )
-    return conduct(study)
+        )  # fmt: skip
+    return run_study(study)
 
 
 if __name__ == "__main__":
-    run(main, __doc__, choices=True)
+    run(main, __doc__, FLAGS)

@@ -3,50 +3,54 @@
     python -m fusionlab.work runs/my-study
 
 `sweep` starts workers by itself. Typed on another machine with the same file system, this adds one.
-Flags: --session NAME (failures of other sessions are tried again), --retries N, --threads N.
-If a study keeps its data or its streams elsewhere than commands typed here, name the folder:
+If the study's data or streams lie elsewhere for commands typed here, name the folder:
 FUSIONLAB_DATA=/data python -m fusionlab.work runs/my-study
 """
 
 import traceback
 from pathlib import Path
 
-from fusionlab.cli import flags, run
+from fusionlab.cli import run
 from fusionlab.errors import UserError
 
 FAULT = 70  # the exit status of a worker that ended by an error of its own
+FLAGS = {
+    "--session NAME": "failures of other sessions are tried again",
+    "--retries N": "further attempts at a failed arm (0)",
+    "--threads N": "threads of each job (as planned)",
+    "--job ID": "",
+    "--attempt N": "",
+}
 
 
-def main(words: list[str]) -> int:
+def main(
+    words: list[str], session: str | None = None, retries: int = 0, threads: int | None = None, job: str | None = None,
+    attempt: int = 0,
+) -> int:  # fmt: skip
     """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
     from fusionlab.config.instantiate import refuse_foreign_plan
+    from fusionlab.config.run_config import RunConfig, threads_of
     from fusionlab.study.plan import read
     from fusionlab.study.worker import Inside, work
 
-    known = dict.fromkeys(("--session", "--retries", "--threads", "--job", "--attempt"), True)
-    given, rest = flags(words, known)
-    if len(rest) != 1:
+    if len(words) != 1:
         raise UserError(
             "work takes one study's folder",
-            got=" ".join(rest) or "nothing",
+            got=" ".join(words) or "nothing",
             hint="python -m fusionlab.work runs/my-study",
         )
-    study = Path(rest[0])
-    if "--job" in given:
-        return _job(study, given["--job"], _number("--attempt", given.get("--attempt", "")))
-    threads = _number("--threads", given["--threads"]) if "--threads" in given else None
-    retries = _number("--retries", given.get("--retries", "0"))
+    study = Path(words[0])
+    if job is not None:
+        return _job(study, job, attempt)
     plan = read(study)
     refuse_foreign_plan(plan)
     jobs = plan.jobs
     if threads is None:
-        threads = max((job.config["trainer"]["threads"] for job in jobs if job.kind == "stream"), default=1)
-    timeout = max((job.config["run"].get("timeout", 0) for job in jobs), default=0)  # older plans have none
+        threads = max((threads_of(one.config) for one in jobs if one.kind == "stream"), default=1)
+    timeout = max((RunConfig.of(one.config).timeout for one in jobs), default=0)
     inside = Inside(_load, _inside)
     try:
-        return work(
-            study, inside=inside, threads=threads, session=given.get("--session"), retries=retries, timeout_s=timeout
-        )
+        return work(study, inside=inside, threads=threads, session=session, retries=retries, timeout_s=timeout)
     except UserError:
         raise
     except Exception:  # not 1: nobody would look for the reason of a worker that ended as one does whose jobs failed
@@ -56,7 +60,6 @@ def main(words: list[str]) -> int:
 
 def _load() -> None:
     """What every training needs."""
-    import fusionlab.jobs.run_job
     import fusionlab.jobs.stages  # noqa: F401
 
 
@@ -66,7 +69,7 @@ def _inside(study: Path, job_id: str, number: int) -> None:
 
 
 def _job(study: Path, job_id: str, number: int) -> int:
-    from fusionlab.jobs.run_job import run_job
+    from fusionlab.jobs.job_data import prepare_store
     from fusionlab.records.activity import report_to
     from fusionlab.study.attempt import Attempt
     from fusionlab.study.plan import expect_own_folders, read
@@ -77,15 +80,14 @@ def _job(study: Path, job_id: str, number: int) -> int:
     attempt = Attempt(job.path(study), number)
     report_to(attempt.progress_file)
     with attempt.explaining():
-        run_job(plan, study, job, attempt)
+        if job.kind == "prepare":
+            prepare_store(job, attempt)
+        else:
+            from fusionlab.jobs.stages import train  # torch, which preparing does without
+
+            train(plan, study, job, attempt)
     return 0
 
 
-def _number(flag: str, text: str) -> int:
-    if not text.isdecimal():
-        raise UserError(f"{flag} takes a number", got=text or "nothing", hint=f"{flag} 1")
-    return int(text)
-
-
 if __name__ == "__main__":
-    run(main, __doc__)
+    run(main, __doc__, FLAGS)

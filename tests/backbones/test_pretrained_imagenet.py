@@ -178,7 +178,7 @@ def test_a_file_that_is_not_what_its_name_says(
     tower = ResNet18(3, classes=1000, size=64)
     for content in (whole[:-1], whole + b"\0"):
         path.write_bytes(content)
-        with pytest.raises(UserError, match="not the file that its name says"):
+        with pytest.raises(UserError, match="content of this file does not match its name"):
             load(tower, "imagenet")
     torch.save(resnet18.state_dict(), tmp_path / "vgg16-397923af.pth")
     with pytest.raises(

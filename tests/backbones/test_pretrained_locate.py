@@ -79,18 +79,18 @@ def test_a_typo_is_answered(folder: Path) -> None:
 
 def test_folders_and_empty_files_are_refused(folder: Path) -> None:
     (folder / "x.pt").mkdir()
-    with pytest.raises(UserError, match="a weight file is meant, and this is none"):
+    with pytest.raises(UserError, match="names something that is not a file"):
         locate("x.pt", TOWER, folder)
     (folder / "y.pt").touch()
     with pytest.raises(UserError, match="empty"):
         locate("y.pt", TOWER, folder)
     os.mkfifo(folder / "z.pt")
-    with pytest.raises(UserError, match="this is none"):
+    with pytest.raises(UserError, match="is not a file"):
         locate("z.pt", TOWER, folder)
 
 
 def test_what_may_not_be_read_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(folder / "x.pt")
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may read everything, whatever the mode
-    with pytest.raises(UserError, match="may not be read"):
+    with pytest.raises(UserError, match="is not readable"):
         locate("x.pt", TOWER, folder)

@@ -93,7 +93,7 @@ def test_flow_starts_from_the_mean_over_colours(tmp_path: Path) -> None:
                 assert motion.conv1.weight[(o, c, *place)].item() == pytest.approx(mean, rel=1e-5, abs=1e-7)
     assert motion.mean.flatten().tolist() == [128] * 20 and motion.scale.flatten().tolist() == [1] * 20
     assert any("mean over RGB, repeated 20 times" in note for note in loaded.notes)
-    assert any(note.startswith("norm2") and "left out" in note for note in loaded.notes)
+    assert any(note.startswith("norm2") and "ignored" in note for note in loaded.notes)
     # Without norm2, and with those filters, by the formulas.
     layers = [layer for layer in layers if layer["name"] != "norm2"]
     wide = motion.conv1.weight.detach().float().permute(2, 3, 1, 0).numpy()
@@ -101,7 +101,7 @@ def test_flow_starts_from_the_mean_over_colours(tmp_path: Path) -> None:
     agree(motion, layers, frame(motion), np.full(20, 128.0), ("relu1", "relu5", "fc8"))
 
 
-def test_a_file_for_flow_is_taken_as_it_is(tmp_path: Path) -> None:
+def test_a_file_for_flow_is_taken_keep_batch(tmp_path: Path) -> None:
     """As the released code saves its temporal networks: 20 channels, averageImage = ones(1,1,20)*128."""
     tower = drawn(SmallVggM(20, norm2=False))
     layers, mean = described(tower), np.full((1, 1, 20), 128.0)
@@ -213,7 +213,7 @@ def test_vgg_m_normalises_as_matconvnets_file_says() -> None:
         appearance, motion = VggM(3, classes=7), VggM(20, classes=7)
     assert compare(appearance, {"norm1": param, "norm2": param}) == ([], [])
     wrong, notes = compare(motion, {"norm1": param, "norm2": param})
-    assert wrong == [] and notes == ["norm2 of the file has no weights and no place in this tower: left out"]
+    assert wrong == [] and notes == ["norm2 of the file has no weights and is not in this tower: ignored"]
 
 
 def test_single_precision_numbers_of_normalisation_are_the_same(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_single_precision_numbers_of_normalisation_are_the_same(tmp_path: Path) 
 
 def test_missing_normalisation_is_refused(tmp_path: Path) -> None:
     path = changed(tmp_path, lambda layers: layers.remove(named(layers, "norm2")))
-    assert "norm2: N κ α β are nothing in the file" in refusal(drawn(SmallVggM()), path)
+    assert "norm2: N κ α β are missing in the file" in refusal(drawn(SmallVggM()), path)
 
 
 @pytest.mark.parametrize(
@@ -319,9 +319,9 @@ def test_other_content_is_refused(tmp_path: Path) -> None:
     tower = drawn(SmallVggM())
     for content in ({"images": np.ones(3)}, {"net": np.ones(3)}, {"layers": np.ones(3)}, {"net": {"params": 1.0}}):
         savemat(tmp_path / "x.mat", content)
-        assert "there is no MatConvNet network in this file" in refusal(tower, str(tmp_path / "x.mat"))
+        assert "this file has no MatConvNet network" in refusal(tower, str(tmp_path / "x.mat"))
     savemat(tmp_path / "x.mat", {"layers": cell([1.0, "conv", {"type": "conv", "weights": "none"}])})
-    assert "layer 1 is no struct" in refusal(tower, str(tmp_path / "x.mat"))
+    assert "layer 1 is not a struct" in refusal(tower, str(tmp_path / "x.mat"))
 
 
 def test_cut_files_and_garbage_are_refused(tmp_path: Path) -> None:
@@ -333,7 +333,7 @@ def test_cut_files_and_garbage_are_refused(tmp_path: Path) -> None:
             refusal(tower, str(path))
     for seed in range(20):
         path.write_bytes(np.random.default_rng(seed).bytes(2000))
-        assert "not a whole MATLAB file" in refusal(tower, str(path))
+        assert "this MATLAB file is damaged" in refusal(tower, str(path))
     for broken in (b"\0", b"text, and no MATLAB", b"\0" * 1000, whole["old"][:128] + b"\xff" * 400):
         path.write_bytes(broken)
         refusal(tower, str(path))

@@ -12,7 +12,7 @@ import pytest
 from pretrained_fakes import cell, structs
 from scipy.io import loadmat, savemat
 
-from fusionlab.backbones.pretrained.mat import listed, read_mat
+from fusionlab.backbones.pretrained.mat import as_list, read_mat
 from fusionlab.errors import UserError
 
 TYPES = ["f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "c16"]
@@ -96,7 +96,7 @@ def test_byte_orders_and_what_matlab_writes_small(order: str, tmp_path: Path) ->
 
 
 def test_one_of_several_or_none() -> None:
-    assert listed([1, 2]) == [1, 2] and listed({"a": 1}) == [{"a": 1}] and listed(np.zeros((0, 0))) == []
+    assert as_list([1, 2]) == [1, 2] and as_list({"a": 1}) == [{"a": 1}] and as_list(np.zeros((0, 0))) == []
 
 
 def head() -> bytes:
@@ -133,7 +133,7 @@ LIES = {
 def test_nothing_that_a_file_says_is_believed(lie: str, tmp_path: Path) -> None:
     path = tmp_path / "x.mat"
     path.write_bytes(head() + LIES[lie])
-    with pytest.raises(UserError, match="not a whole MATLAB file"):
+    with pytest.raises(UserError, match="this MATLAB file is damaged"):
         read_mat(path, ["net"])
 
 
@@ -149,7 +149,7 @@ def test_deep_nesting_is_refused(tmp_path: Path) -> None:
     for _ in range(3000):
         inner = matrix("<", 1, (1, 1), inner)
     (tmp_path / "x.mat").write_bytes(head() + matrix("<", 1, (1, 1), inner, name=b"net"))
-    with pytest.raises(UserError, match="not a whole MATLAB file"):
+    with pytest.raises(UserError, match="this MATLAB file is damaged"):
         read_mat(tmp_path / "x.mat", ["net"])
 
 

@@ -18,7 +18,7 @@ from fusionlab.backbones.pretrained import load
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 
 
 def tower(seed: int = 0, channels: int = 3, classes: int = 5) -> Tower:
@@ -105,7 +105,7 @@ def test_flow_starts_from_colour(tmp_path: Path) -> None:
     assert loaded.notes == ["conv1 is the mean over RGB, repeated 12 times", "pixels of flow: mean 128, scale 21"]
 
 
-def test_flow_is_taken_as_it_is_and_no_other_number_of_channels_is_made_to_fit(tmp_path: Path) -> None:
+def test_flow_is_taken_keep_batch_and_no_other_number_of_channels_is_made_to_fit(tmp_path: Path) -> None:
     path = write(trained(channels=12).state_dict(), tmp_path / "w.pt")
     made = tower(channels=12)
     load(made, path)

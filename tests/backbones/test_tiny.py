@@ -97,7 +97,7 @@ def test_wrong_input_is_refused() -> None:
     with pytest.raises(UserError, match="size=16"):
         Tiny(3, classes=2, size=8)
     for width in (0, 1, -2):
-        with pytest.raises(UserError, match="two channels wide"):
+        with pytest.raises(UserError, match="width must be 2"):
             Tiny(3, classes=2, width=width)
 
 

@@ -14,10 +14,10 @@ from torch import nn
 from fusionlab.backbones.taps import walk
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
+from fusionlab.testing import load_parts
 from fusionlab.testing import tower_contract as contract
-from fusionlab.testing.yaml_parts import catalogue
 
-TOWERS = catalogue(Path(__file__).parents[2] / "conf" / "backbone")
+TOWERS = load_parts(Path(__file__).parents[2] / "conf" / "backbone")
 # Smaller frames than the tower is made for where that saves seconds; a new yaml is tried with its own.
 SMALL = {"vgg_m": 64, "vgg16": 32, "resnet18": 64, "resnet50": 32}
 ALL = pytest.mark.parametrize("name", list(TOWERS))

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from terminal import Done
 
-from fusionlab.__main__ import verbs
 from fusionlab.benchmarks import measure, start_rows
-from fusionlab.benchmarks.row import Row
+from fusionlab.benchmarks.measure import Row
+from fusionlab.cli import commands
 
 Say = Callable[..., Done]
 ROWS = {
@@ -35,6 +35,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def rows(self) -> Iterator[Row]:
             asked.append(self.name)
             yield from ROWS[self.name]
+
+        def gpu_rows(self) -> Iterator[Row]:
+            asked.append("gpu")
+            yield from ROWS["gpu"]
 
     monkeypatch.setattr(measure, "import_module", Part)
     return asked
@@ -97,12 +101,12 @@ def test_the_interval_decides(row: Row, verdict: str) -> None:
     ("words", "parts"),
     [
         (["rows=network"], ["unknown part of the bench", "start, brush, video, training, networks, gpu"]),
-        (["rows=,"], ["no part of the bench is named", "rows=networks"]),
+        (["rows=,"], ["rows= names no part", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
         (["rows=start", "rows=training"], ["given twice", "rows=start rows=training"]),
         (["rows="], ["needs a value", "rows=networks"]),
         (["out"], ["needs a value", "out=experiments/bench/today.md"]),
-        (["out=."], ["this is a folder", "out=today.md"]),
+        (["out=."], ["needs a file, not a folder", "out=today.md"]),
         (["networks"], ["unknown option of bench", "networks"]),
     ],
 )  # fmt: skip
@@ -115,7 +119,7 @@ def test_a_wrong_option_is_answered_before_anything_is_measured(
 
 
 def test_the_verbs_are_those_that_there_are() -> None:
-    assert start_rows.verbs() == list(verbs())
+    assert start_rows.verbs() == list(commands())
 
 
 @pytest.mark.slow
@@ -142,4 +146,4 @@ def test_videos_are_measured_without_real_clips_too(monkeypatch: pytest.MonkeyPa
         "bytes a field",
     }
     assert all(row.figure is not None and row.figure > 0 for row in rows if not row.missing)
-    assert all("brush at 320×240" in row.what or "memory" in row.what or "first look" in row.what for row in rows)
+    assert all("brush at 320×240" in row.what or "memory" in row.what or "first access" in row.what for row in rows)

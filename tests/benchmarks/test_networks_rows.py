@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fusionlab.benchmarks import compiler, gpu_rows, networks_rows, reference_net
+from fusionlab.benchmarks import networks_rows, reference_net
 from fusionlab.benchmarks.networks_rows import CASES, Bench, Case, Tiny
 
 SMALL = Case("tiny", Tiny, 32, 2, 3)
@@ -28,8 +28,8 @@ def equal(case: Case) -> None:
     loss, gradients = both(bench, bench.fused)
     assert len(gradients) == 8  # weights and biases: the fusion, fc6, fc7, fc8
     for memory in (torch.channels_last, torch.contiguous_format):
-        by_hand_ = both(bench, lambda memory=memory: bench.by_hand(memory))
-        torch.testing.assert_close(by_hand_, (loss, gradients), rtol=1e-3, atol=1e-5)
+        called = both(bench, lambda memory=memory: bench.reference(memory))
+        torch.testing.assert_close(called, (loss, gradients), rtol=1e-3, atol=1e-5)
     torch.testing.assert_close(both(bench, bench.autocast)[0], loss, rtol=0.05, atol=0)
 
 
@@ -54,8 +54,8 @@ def test_a_machine_without_a_compiler_is_told_apart(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     monkeypatch.delenv("CC", raising=False)
-    assert compiler.why_not("cpu") == "no C++ compiler"
-    assert compiler.why_not("cuda") in ("no triton", "no C compiler")
+    assert networks_rows.missing_for_compiling("cpu") == "no C++ compiler"
+    assert networks_rows.missing_for_compiling("cuda") in ("no triton", "no C compiler")
     row = Bench(SMALL, "cpu")._compiled()
     assert row.figure is None and row.within
     assert row.verdict == "not measured: no C++ compiler"
@@ -67,7 +67,7 @@ def test_a_compiler_that_is_named_is_found(monkeypatch: pytest.MonkeyPatch, tmp_
     mine.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CXX", "mine")
-    assert compiler.why_not("cpu") != "no C++ compiler"
+    assert networks_rows.missing_for_compiling("cpu") != "no C++ compiler"
 
 
 @pytest.mark.slow
@@ -76,7 +76,7 @@ def test_all_rows_of_a_small_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(networks_rows, "CASES", {"cpu": (SMALL,), "cuda": (SMALL,)})
     rows = list(networks_rows.rows())
     assert len(rows) == 5
-    on_gpu = list(gpu_rows.rows())
+    on_gpu = list(networks_rows.gpu_rows())
     if torch.cuda.is_available():
         assert len(on_gpu) == 6 and "TF32" in on_gpu[3].what
         rows += on_gpu

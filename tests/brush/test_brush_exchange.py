@@ -17,7 +17,7 @@ from fusionlab.data.brush.labels import LABELS
 from fusionlab.data.brush.render import planes
 from fusionlab.data.brush.scene import Scene
 from fusionlab.errors import UserError
-from fusionlab.health.brush_proof import look
+from fusionlab.health.brush_proof import take_samples
 from fusionlab.preparation.prepare import prepare
 from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
@@ -120,7 +120,7 @@ def test_the_truth_of_a_probe_is_that_of_its_window(tmp_path: Path, monkeypatch:
     brush = Brush(what=0, binding=1, exchange=True, frames=FRAMES)
     brush.make(tmp_path / "videos", say=lambda _: None)
     store = Store.open(prepare(brush, tmp_path / "stores", Dis(), recipe={"test": 1}, bound=4.0, say=lambda _: None))
-    seen = look(brush, store, "binding", FIELDS)
+    seen = take_samples(brush, store, "binding", FIELDS)
     names = brush.videos()
     assert len(names) == len(seen.frame)
     late = 0

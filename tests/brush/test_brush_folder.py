@@ -192,7 +192,7 @@ DAMAGE = {
 def test_a_damaged_folder_is_refused_and_not_touched(damage: str, copy: Path) -> None:
     DAMAGE[damage](copy)
     before = contents(copy)
-    with pytest.raises(UserError, match="not the set that it was") as error:
+    with pytest.raises(UserError, match="files in this folder have changed") as error:
         make(copy.parent)
     assert error.value.got == str(copy) and error.value.hint == f"remove it: rm -r '{copy}'"
     assert contents(copy) == before
@@ -265,7 +265,7 @@ BAD = [
 
 @pytest.mark.parametrize("name, value, allowed", BAD)
 def test_a_knob_out_of_range_is_told_with_what_is_allowed(name: str, value: float, allowed: str) -> None:
-    with pytest.raises(UserError, match=f"brush cannot be made with this {name}") as error:
+    with pytest.raises(UserError, match=f"invalid {name} of brush") as error:
         Brush(**{name: value})
     assert error.value.got == str(value) and error.value.allowed == (allowed,)
     assert error.value.hint == f"data.dataset.{name}={getattr(Knobs, name)}"
@@ -273,7 +273,7 @@ def test_a_knob_out_of_range_is_told_with_what_is_allowed(name: str, value: floa
 
 
 def test_a_drawing_of_another_version_is_told() -> None:
-    with pytest.raises(UserError, match="drawn otherwise") as error:
+    with pytest.raises(UserError, match="only the current version") as error:
         Brush(version=module.VERSION + 1)
     assert error.value.allowed == (f"version {module.VERSION}",)
 

@@ -257,10 +257,10 @@ def test_names_of_the_classes() -> None:
     "how, told",
     [
         ((3, 7, (14, 14)), "a window of flow is longer"),
-        ((3, 6, (4, 4)), "do not fall into neighbouring segments"),
-        ((3, 6, (13, 14)), "do not fall into neighbouring segments"),
-        ((2, 6, (14, 14)), "do not fall into neighbouring segments"),
-        ((5, 6, (14, 14)), "do not fall into neighbouring segments"),
+        ((3, 6, (4, 4)), "must fall into neighbouring segments"),
+        ((3, 6, (13, 14)), "must fall into neighbouring segments"),
+        ((2, 6, (14, 14)), "must fall into neighbouring segments"),
+        ((5, 6, (14, 14)), "must fall into neighbouring segments"),
     ],
 )
 def test_what_does_not_fit_the_cycle_is_told_with_what_fits(how: tuple[int, int, tuple[int, int]], told: str) -> None:

@@ -19,19 +19,23 @@ WRONG: list[tuple[str, list[str]]] = [
     ("fusoin=conv", ["unknown option", "fusoin", "fusion, into, keep_motion, layer", "did you mean fusion=conv ?"]),
     ("lr=0.1", ["unknown option", "optim.streams.lr=0.1 or optim.fusion.lr=0.1"]),
     ("optim.streams.lrr=1", ["unknown option", "optim.streams.epochs", "did you mean optim.streams.lr=1 ?"]),
-    ("hydra.job.name=x", ["unknown option", "hydra.job.name"]),
+    ("hydra.job.name=x", ["arms are named by their options", "run.folder=runs/my-study"]),
     ("+fusion=conv", ["set, not added", "try:      fusion=conv"]),
     ("conv", ["name=value", "fusion=conv,sum"]),
-    ("--cfg", ["name=value"]),
+    ("--cfg", ["--cfg needs a value", "--cfg job"]),
+    ("--cfg all", ["--cfg shows one config", "--cfg job"]),
+    ("--config-name x", ["unknown flag", "try:      experiment=how"]),
     ("fusion=sun", ["unknown fusion", "got:      sun", "bilinear, cat, compact, conv", "did you mean fusion=sum ?"]),
     ("fusion=conv,sun", ["unknown fusion", "did you mean fusion=sum ?"]),
     ("fusion=", ["unknown fusion", "bilinear, cat, compact, conv"]),
     ("fusion=[conv,sum]", ["fusion takes a name", "try:      fusion=conv,sum"]),
     ("fusion=conv,conv", ["twice", "fusion: conv"]),
-    ("fusion=glob(*)", ["cannot be read", "fusion=a,b"]),
+    ("layer=glob(*)", ["glob() is for groups", "'fusion=glob(*)'"]),
+    ("fusion=glob(z*)", ["matches no fusion", "bilinear, cat"]),
+    ("seed=interval(0,5)", ["an axis needs values", "'seed=range(0,5)'"]),
     ("layer=relu9", ["unknown layer", "relu1, conv2", "did you mean layer=relu"]),
     ("layer=relu5,ReLU5", ["twice", "layer: relu5"]),
-    ("layer=,", ["cannot be read"]),
+    ("layer=,", ["cannot be parsed"]),
     ("layer=[relu5]", ["layer is a name", "layer=relu5"]),
     ("data=bruhs", ["unknown data", "did you mean data=brush ?"]),
     ("data=ucf102", ["unknown data", "brush_still, folder, hmdb51", "did you mean data=ucf101 ?"]),
@@ -39,9 +43,9 @@ WRONG: list[tuple[str, list[str]]] = [
     ("appearance=vgg", ["unknown appearance", "tiny, vgg16, vgg_m", "did you mean appearance=vgg_m ?"]),
     ("motion=resnet34", ["unknown motion", "did you mean motion=resnet"]),
     ("backbone=[tiny,vgg_m]", ["backbone takes a name", "try:      backbone=tiny,vgg_m"]),
-    ("backbone=tiny appearance=vgg_m motion=vgg16", ["backbone says what appearance and motion leave open"]),
-    ("seed=1 seed.init=0 seed.data=0 seed.dropout=0", ["seed says what", "leave seed=… out"]),
-    ("backbone@backbone.motion=tiny", ["named without its place", "try:      motion=tiny"]),
+    ("backbone=tiny appearance=vgg_m motion=vgg16", ["backbone= has no effect: both streams are set"]),
+    ("seed=1 seed.init=0 seed.data=0 seed.dropout=0", ["seed= has no effect: all three seeds", "leave seed=… out"]),
+    ("backbone@backbone.third=tiny", ["no such place", "appearance=, backbone=, motion="]),
     ("backbone.width=16", ["unknown option", "backbone.appearance.width=16 or backbone.motion.width=16"]),
     ("width=16", ["unknown option", "backbone.appearance.width=16 or backbone.motion.width=16"]),
     ("motion.dropout=0", ["unknown option", "try:      backbone.motion.dropout=0"]),
@@ -49,9 +53,9 @@ WRONG: list[tuple[str, list[str]]] = [
     ("backbone=resnet18", ["unknown layer", "relu5", "layer1, layer2, layer3, layer4, fc, softmax"]),
     ("motion=resnet18", ["the motion tower has no layer relu5", "layer1, layer2", "(appearance:motion)"]),
     ("backbone=tiny,resnet18 layer=relu5", ["relu5", "'exclude=[{backbone:resnet18}]'"]),
-    ("data=ucf101 backbone=vgg_m layer=relu2:relu5", ["do not lie on each", "26×26 (stride 8)", "13×13 (stride 16)"]),
+    ("data=ucf101 backbone=vgg_m layer=relu2:relu5", ["differ in size", "26×26 (stride 8)", "13×13 (stride 16)"]),
     ("layer=relu5:relu9", ["unknown layer", "relu9"]),
-    ("layer=relu5+relu5", ["one above the other", "relu5"]),
+    ("layer=relu5+relu5", ["lie above the one before", "relu5"]),
     ("layer=relu5+fc8+softmax", ["fused once", "layer=softmax"]),
     ("layer=relu4+relu5,ReLU5+ReLU4", ["twice", "layer: relu4+relu5"]),
     ("fusion=bilinear layer=relu4+relu5", ["nothing can be fused above it", "layer=relu4"]),
@@ -67,14 +71,14 @@ WRONG: list[tuple[str, list[str]]] = [
     ("above=nothing", ["unknown start of the layers above", "appearance, motion, fresh"]),
     ("above=motion layer=fc8", ["nothing stands above the fusion at fc8", "try:      above=appearance"]),
     ("above=appearance,fresh fusion=bilinear", ["nothing stands above the fusion at relu5", "above=fresh"]),
-    ("layer=relu5+softmax", ["averaged behind the softmax in any case", "layer=relu5 keep_motion=true"]),
+    ("layer=relu5+softmax", ["always averaged behind the softmax", "layer=relu5 keep_motion=true"]),
     ("layer=relu5+fc8:softmax", ["of the same kind", "layer=fc8"]),
-    ("layer=conv5+relu5 fusion=cat", ["72 channels come up", "above=fresh"]),
+    ("layer=conv5+relu5 fusion=cat", ["72 channels arrive", "above=fresh"]),
     ("fusion=sum temporal=conv3d temporal.weight_a=0.5", ["takes a stack of both", "fusion=cat"]),
     ("temporal=pool3d temporal.stride=1", ["takes no steps", "temporal.extent=3 with it"]),
     ("fusion.init=sumAB", ["name for identity", "fusion.init=identity"]),
     ("fusion.init=1", ["unknown initialisation", "got:      1"]),
-    ("backbone=resnet18 layer=layer3 temporal=pool3d_paper", ["takes its mean over all", "temporal=pool3d or conv3d"]),
+    ("backbone=resnet18 layer=layer3 temporal=pool3d_paper", ["takes the mean", "temporal=pool3d or conv3d"]),
     ("backbone=resnet18 layer=layer3 backbone.appearance.partial_bn=true", ["none are loaded", "partial_bn=false"]),
     ("into=x", ["unknown tower that goes on above the fusion", "appearance, motion"]),
     ("into=motion layer=fc8", ["nothing stands above the fusion at fc8", "into=motion", "into=appearance"]),
@@ -83,22 +87,22 @@ WRONG: list[tuple[str, list[str]]] = [
     ("fusion=late into=motion", ["late fusion has both towers whole", "into=appearance"]),
     ("fusion=late keep_motion=true", ["late fusion has both towers whole", "keep_motion=false"]),
     ("fusion=late tower_weight=0.3", ["late fusion has both towers whole", "tower_weight=0.5"]),
-    ("layer=fc8 keep_motion=true", ["nothing of a tower is left to keep", "keep_motion=false"]),
-    ("layer=relu5+fc8 keep_motion=true", ["is kept already", "keep_motion=false, or layer=relu5"]),
+    ("layer=fc8 keep_motion=true", ["no layers of a tower are above its class scores", "keep_motion=false"]),
+    ("layer=relu5+fc8 keep_motion=true", ["at its class scores is kept", "keep_motion=false, or layer=relu5"]),
     ("keep_motion=1", ["keep_motion is true or false", "keep_motion=1"]),
     ("tower_weight=0.3", ["nothing to be weighed against", "keep_motion=true, or tower_weight=0.5"]),
     ("tower_weight=0.3,0.5 keep_motion=true,false", ["'exclude=[{tower_weight:0.3,keep_motion:false}]'"]),
     ("tower_weight=1.5 keep_motion=true", ["tower_weight=1.5", "0 … 1"]),
     ("tower_weight=half keep_motion=true", ["tower_weight is a number", "tower_weight=0.5"]),
-    ("weights=3", ["weights are named", "null, imagenet, a file"]),
+    ("weights=3", ["weights are a file's name", "null, imagenet, a file"]),
     ("weights.head=fresh", ["no weights are loaded", "weights=imagenet with it, or weights.head=keep"]),
     ("weights.head=new weights=a.pt", ["classifier of loaded weights", "keep, fresh"]),
     ("weights.tail=keep", ["unknown option", "weights.appearance, weights.motion, weights.head"]),
-    ("weights=a.pt weights.appearance=b.pt weights.motion=c.pt", ["weights says what", "leave weights=… out"]),
+    ("weights=a.pt weights.appearance=b.pt weights.motion=c.pt", ["weights= has no effect: both streams"]),
     ("run.weights=null", ["run.weights is a name or a text", "run.weights=weights"]),
     ("data=ucf101 data.dataset.name=/data/ucf101", ["a folder below run.data", "run.data="]),
     ("data=ucf101 backbone=vgg_m data.dataset.counts=1", ["data.dataset.counts is true or false", "counts=1"]),
-    ("data=folder backbone=vgg_m", ["has to be known before their files are read", "data.dataset.classes=7"]),
+    ("data=folder backbone=vgg_m", ["unknown before the files are read", "data.dataset.classes=7"]),
     ("data=folder backbone=vgg_m data.dataset.classes=many", ["two classes or more", "data.dataset.classes=7"]),
     ("data=kinetics backbone=vgg_m data.dataset.classes=1", ["two classes or more", "data.dataset.classes=1"]),
     ("data=folder backbone=vgg_m data.dataset.test=0.7", ["below one half", "data.dataset.test=0.3"]),
@@ -107,7 +111,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("temporal=pool3d layer=fc7", ["pool3d needs a layer with a map", "layer=fc7", "temporal=pool2d"]),
     ("temporal=pool3d,pool2d layer=relu5,fc7", ["needs a layer", "'exclude=[{temporal:pool3d,layer:fc7}]'"]),
     ("temporal=pool3d fusion=bilinear", ["bilinear fusion leaves none", "temporal=pool2d"]),
-    ("fusion=cat layer=fc8", ["no layer above takes them", "fusion=conv"]),
+    ("fusion=cat layer=fc8", ["no layer above can take them", "fusion=conv"]),
     ("fusion.init=zero", ["unknown initialisation", "identity, 2sumAB", "gaussian"]),
     ("fusion=sum fusion.init=he", ["unknown option", "fusion.init"]),
     ("optim.streams.lr=fast", ["optim.streams.lr is a number", "got:      optim.streams.lr=fast"]),
@@ -122,8 +126,14 @@ WRONG: list[tuple[str, list[str]]] = [
     ("optim.fusion=3", ["a group of options", "optim.fusion.lr"]),
     ("seed=one", ["seed is a whole number", "seed=0"]),
     ("seed=0.5", ["seed is a whole number"]),
+    ("seed=-1", ["seed is a whole number from 0", "seed=0"]),
+    ("seed=0,-1", ["seed is a whole number from 0"]),
+    ("seed.init=-1", ["seed.init is a whole number from 0"]),
+    ("seed.init=0,-1", ["seed.init is a whole number from 0"]),
+    ("seed=range(-1,2)", ["seed is a whole number from 0"]),
     ("split=0", ["split is a whole number", "split=1"]),
-    ("trainer.precision=16-mixed", ["precision", "32-true, tf32, bf16-mixed"]),
+    ("trainer.precision=16-mixed", ["precision", "trainer=bf16"]),
+    ("trainer.precision=8", ["precision", "32-true, tf32, bf16-mixed"]),
     ("trainer.threads=0", ["trainer.threads", "1, 2, …"]),
     ("data.dataset.what=100", ["what", "0 … 99"]),
     ("data.dataset.what=0 data.dataset.binding=0", ["at least one kind", "data.dataset.what=18"]),
@@ -131,7 +141,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("data=brush_order data.sampling.fields=8", ["window of flow is longer", "data.dataset.pause=8"]),
     ("data.dataset.vocabulary=brush3", ["unknown vocabulary", "brush, brush2"]),
     ("data.sampling.apart=-1", ["apart", "0 … 999"]),
-    ("flow=raft", ["RAFT sees colour", "flow=dis"]),
+    ("flow=raft", ["reads colour", "flow=dis"]),
     ("data.dataset.frames=many", ["data.dataset.frames is a whole number"]),
     ("data.sampling.snippets=0", ["data.sampling.snippets"]),
     ("data.sampling.stride=[8,4]", ["data.sampling.stride=[4,8]"]),
@@ -141,8 +151,8 @@ WRONG: list[tuple[str, list[str]]] = [
     ("data.sampling.crops=jiter", ["did you mean data.sampling.crops=jitter ?"]),
     ("data.sampling.test=frames", ["middle, frame, final, simonyan", "did you mean data.sampling.test=frame ?"]),
     ("data.sampling.stacking=trajectories", ["did you mean data.sampling.stacking=trajectory ?"]),
-    ("data.sampling.stacking=bidirectional", ["leads back", "data.store.backward=true with it"]),
-    ("data.sampling.stacking=bidirectional data.sampling.fields=5", ["even in number", "data.sampling.fields=6"]),
+    ("data.sampling.stacking=bidirectional", ["backward flow", "data.store.backward=true with it"]),
+    ("data.sampling.stacking=bidirectional data.sampling.fields=5", ["even number", "data.sampling.fields=6"]),
     ("data.sampling.subtract_mean=1", ["data.sampling.subtract_mean"]),
     ("data.store.bound=0", ["data.store.bound"]),
     ("data.store.size=small", ["data.store.size is a whole number"]),
@@ -155,9 +165,9 @@ WRONG: list[tuple[str, list[str]]] = [
     ("exclude=[{fusion:sun}] fusion=conv,sum", ["unknown fusion", "fusion=sum"]),
     ("exclude=[{fusoin:sum}] fusion=conv,sum", ["unknown axis in exclude", "fusion"]),
     ("exclude=[{fusion:sum}]", ["one point", "fusion=a,b"]),
-    ("exclude=[fusion=sum] fusion=conv,sum", ["cannot be read", "'exclude=[{fusion:sum,layer:fc8}]'"]),
+    ("exclude=[fusion=sum] fusion=conv,sum", ["cannot be parsed", "'exclude=[{fusion:sum,layer:fc8}]'"]),
     ("exclude=3 fusion=conv,sum", ["a list of points", "'exclude=[{fusion:sum,layer:fc8}]'"]),
-    ("exclude=[{fusion:conv},{fusion:sum}] fusion=conv,sum", ["leave nothing"]),
+    ("exclude=[{fusion:conv},{fusion:sum}] fusion=conv,sum", ["removes every point"]),
     ("run.workers=0", ["run.workers", "auto, 1, 2, …", "run.workers=1"]),
     ("run.workers=two", ["run.workers"]),
     ("run.loaders=-1", ["run.loaders"]),
@@ -177,7 +187,7 @@ WRONG: list[tuple[str, list[str]]] = [
 def test_a_wrong_line_is_answered_and_nothing_is_written(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, parts: list[str]
 ) -> None:
-    monkeypatch.setattr("fusionlab.planning.sweep_loop.conduct", lambda study: pytest.fail(f"begun: {study.folder}"))
+    monkeypatch.setattr("fusionlab.planning.sweep_loop.run_study", lambda study: pytest.fail(f"begun: {study.folder}"))
     done = say("sweep", *line.split())
     assert (done.status, done.out) == (2, "")
     assert not [part for part in parts if part not in done.err], done.err
@@ -194,19 +204,19 @@ def test_a_wrong_line_is_answered_and_nothing_is_written(
     [
         ("train", ["fusion=conv,sum"], ["train is for one arm", "python -m fusionlab.sweep"]),
         ("prepare", ["seed=0,1"], ["one store"]),
-        ("prepare", ["data=ucf101"], ["lists of this data set are not there", "data/videos/ucf101", "run.data=…"]),
-        ("signature", ["fusion=conv,sum"], ["one arm"]),
+        ("prepare", ["data=ucf101"], ["lists of this data set are missing", "data/videos/ucf101", "run.data=…"]),
+        ("signature", ["fusion=conv,sum"], ["several arms"]),
         ("signature", ["--why", "fusion=conv"], ["two sides"]),
         ("signature", ["--wy", "a", "b"], ["unknown flag", "--why"]),
         ("diff", ["one"], ["two runs"]),
         ("diff", ["no/a", "no/b"], ["no such file", "no/a"]),
-        ("status", [], ["one study's folder"]),
+        ("status", [], ["the folder of one study"]),
         ("status", ["nowhere"], ["no study in this folder", "nowhere"]),
         ("cancel", ["nowhere"], ["no study in this folder"]),
         ("test", [], ["a study's folder"]),
         ("test", ["nowhere"], ["no study in this folder"]),
         ("work", ["nowhere"], ["no study in this folder"]),
-        ("work", ["nowhere", "--retries", "x"], ["--retries takes a number"]),
+        ("work", ["nowhere", "--retries", "x"], ["--retries takes a whole number"]),
         ("report", [], ["one folder"]),
         ("report", ["nowhere"], ["no such study folder", "nowhere"]),
         ("report", [".", "tabel=how"], ["one option", "table=how"]),
@@ -227,11 +237,11 @@ def test_each_verb_says_what_it_takes(say: Say, tmp_path: Path, verb: str, words
     [
         (["weights=nowhere.pt"], ["no such weight file", "weights=nowhere.pt", "weights/nowhere.pt"]),
         (["weights.motion=nowhere.mat", "run.weights=mine"], ["no such weight file", "mine/nowhere.mat"]),
-        (["weights=imagnet"], ["no weights that can be loaded", "did you mean weights=imagenet ?"]),
+        (["weights=imagnet"], ["does not name a weight file", "did you mean weights=imagenet ?"]),
         (["weights=imagenet"], ["imagenet"]),  # there are none for this tower
         (
             ["data=ucf101", "backbone=vgg_m"],
-            ["lists of this data set are not there", "data/videos/ucf101/classInd.txt", "RecognitionTask.zip"],
+            ["lists of this data set are missing", "data/videos/ucf101/classInd.txt", "RecognitionTask.zip"],
         ),
         (["data=ucf101", "backbone=vgg_m", "split=4"], ["no such split", "1, 2, 3"]),
         (["data=hmdb51", "backbone=vgg_m"], ["lists of this data set", "<class>_test_split1.txt", "hmdb51_org.rar"]),
@@ -239,7 +249,7 @@ def test_each_verb_says_what_it_takes(say: Say, tmp_path: Path, verb: str, words
         (["data=something", "backbone=vgg_m"], ["lists of this data set", "labels.json", "validation.json"]),
         (
             ["data=folder", "data.dataset.classes=7", "backbone=vgg_m"],
-            ["class folders of this data set are not there", "data/videos/folder", "train/<class>/<video>"],
+            ["class folders of this data set are missing", "data/videos/folder", "train/<class>/<video>"],
         ),
     ],
 )  # fmt: skip
@@ -262,29 +272,29 @@ def test_a_weight_file_of_a_stream_that_is_trained_already_is_not_missed(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.preflight import look_ahead
+    from fusionlab.planning.preflight import check_files
 
     monkeypatch.chdir(tmp_path)
     study = plan_study(["weights.motion=gone.pt"])
     with pytest.raises(UserError, match="no such weight file"):
-        look_ahead(study)
+        check_files(study)
     (motion,) = (job for job in study.plan.jobs if job.id.startswith("motion"))
     (motion.path(study.folder) / "published").mkdir(parents=True)
-    look_ahead(study)
+    check_files(study)
 
 
 def test_a_weight_file_that_no_tower_can_start_from_is_said_before_anything_starts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.preflight import look_ahead
+    from fusionlab.planning.preflight import check_files
 
     monkeypatch.chdir(tmp_path)
     torch.save({"conv1.weight": torch.zeros(2, 2)}, "other.pt")
     Path("half.pt").write_bytes(Path("other.pt").read_bytes()[:200])
     for name, told in (("other.pt", "conv2.weight"), ("half.pt", "half.pt")):
         with pytest.raises(UserError) as refused:
-            look_ahead(plan_study([f"weights.motion={name}"]))
+            check_files(plan_study([f"weights.motion={name}"]))
         assert told in str(refused.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["half.pt", "other.pt"]
 
@@ -301,10 +311,10 @@ def test_a_weight_file_that_is_another_one_by_now(tmp_path: Path, monkeypatch: p
     (motion.path(study.folder) / "published").mkdir(parents=True)
     began = {"sha256": hashlib.sha256(b"as it was").hexdigest()}
     monkeypatch.setattr(preflight, "read_records", lambda _: [{"status": "done", "result": {"initial_weights": began}}])
-    preflight.look_ahead(study)
+    preflight.check_files(study)
     Path("mine.pt").write_bytes(b"as it is now")
     with pytest.raises(UserError, match=r"motion stream started from other weights than mine\.pt holds now") as refused:
-        preflight.look_ahead(study)
+        preflight.check_files(study)
     assert "another name for the new file: weights.motion=" in str(refused.value)
 
 
@@ -357,7 +367,7 @@ def test_a_group_of_the_user_s_that_cannot_be_read(say: Say, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("verb", ["prepare", "sweep", "doctor"])
-@pytest.mark.parametrize("flow, why", [("raft", "RAFT sees colour"), ("dis_medium", "at half of brush's size")])
+@pytest.mark.parametrize("flow, why", [("raft", "reads colour"), ("dis_medium", "at half of brush's size")])
 def test_flow_that_brush_does_not_allow_is_said_before_a_clip_is_drawn(
     say: Say, tmp_path: Path, verb: str, flow: str, why: str
 ) -> None:

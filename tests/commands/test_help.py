@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import fusionlab
-from fusionlab.__main__ import verbs
+from fusionlab.cli import commands
 
 HEAVY = ("torch", "pytorch_lightning", "pandas", "matplotlib", "cv2", "decord", "av", "hydra", "omegaconf")
-VERBS = list(verbs())
+VERBS = list(commands())
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_help_is_quick_and_holds_an_example(verb: str, helps: dict[str, subproce
     done = helps[verb]
     assert done.returncode == 0
     assert f"python -m fusionlab.{verb} " in done.stdout
-    assert done.stdout.startswith(verbs()[verb])
+    assert done.stdout.startswith(commands()[verb])
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert not loaded & set(HEAVY)
 
@@ -48,6 +48,26 @@ def test_help_lists_the_groups(verb: str, helps: dict[str, subprocess.CompletedP
     ):
         assert f"  {line}" in helps[verb].stdout
     assert "appearance= and motion= set one" in helps[verb].stdout
+
+
+@pytest.mark.parametrize("verb", ["sweep", "train", "plan", "prepare", "summary", "signature", "doctor"])
+def test_help_lists_the_most_useful_options_with_their_defaults(
+    verb: str, helps: dict[str, subprocess.CompletedProcess[str]]
+) -> None:
+    lines = helps[verb].stdout.splitlines()
+    for start in (
+        "  layer=relu5  ", "  seed=0  ", "  split=1  ", "  streams=both  ", "  optim.fusion.epochs=8  ",
+        "  data.sampling.snippets=3  ", "  run.device=auto  ", "  run.workers=auto  ", "  run.folder=null  ",
+        "  --cfg job  ", "  -m, --multirun  ", "  -h, --help  ",
+    ):  # fmt: skip
+        (line,) = [line for line in lines if line.startswith(start)]
+        assert len(line) <= 120 and line.removeprefix(start).strip(), "an option without a word on it"
+
+
+def test_a_flag_is_shown_where_it_works(helps: dict[str, subprocess.CompletedProcess[str]]) -> None:
+    assert "\n  --sample N  " in helps["doctor"].stdout and "\n  --retries N  " in helps["work"].stdout
+    assert "--job" not in helps["work"].stdout, "between a worker and its jobs"
+    assert "--cfg" not in helps["status"].stdout
 
 
 def test_the_package_alone_is_its_version() -> None:

@@ -14,6 +14,8 @@ from test_sets_on_disk import PACKED, make
 
 from fusionlab.config.compose import tree
 from fusionlab.config.quarantine_file import names
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import open_data
 from fusionlab.planning.grid import plan_study
@@ -108,7 +110,7 @@ def test_nor_is_a_set_of_files_prepared_without_a_video_that_it_does_not_have(sa
     for verb, more in (("prepare", []), ("sweep", small)):
         done = say(verb, *words, *more, "data.quarantine=[Archery/v_Archery_g08_c02.avi]")
         assert (done.status, done.out) == (2, ""), done.err
-        assert "in no list" in done.err and "is it Archery/v_Archery_g08_c01.avi ?" in done.err
+        assert "in no list" in done.err and "did you mean Archery/v_Archery_g08_c01.avi ?" in done.err
         assert not (tmp_path / "mine" / "stores").exists()
 
 
@@ -124,8 +126,8 @@ def test_what_an_arm_may_read_is_the_same_whether_the_store_holds_the_rest_or_no
         leaves = {"data.dataset.classes": 2, "data.store.size": 32, "data.store.flow.finest_scale": 0,
                   "run.data": "mine", "data.quarantine": list(left_out)}  # fmt: skip
         config = tree({"data": "hmdb51"}).with_leaves(leaves)
-        recipe, run = data_recipe(config), config["run"]
-        return open_data(recipe, run, lambda line: None, quarantine=left_out).content(config)
+        data = ArmConfig.of(config).data
+        return open_data(data, RunConfig.of(config), lambda line: None).content(data)
 
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "mine" / "videos" / "hmdb51" / "hmdb51_org" / name

@@ -11,8 +11,9 @@ import pytest
 from terminal import Done
 
 from fusionlab.config.compose import tree
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig
 from fusionlab.jobs.job_data import open_data
-from fusionlab.study.recipes import data_recipe
 from fusionlab.video import encode
 
 Say = Callable[..., Done]
@@ -102,7 +103,7 @@ def test_a_set_is_packed_and_its_notes_are_said_once(
     config = tree({"data": name}).with_leaves(
         {"data.dataset.classes": 2, "data.store.size": 32, "data.store.flow.finest_scale": 0, "run.data": "mine"}
     )
-    data = open_data(data_recipe(config), config["run"], lambda line: pytest.fail(f"made again: {line}"))
+    data = open_data(ArmConfig.of(config).data, RunConfig.of(config), lambda line: pytest.fail(f"made again: {line}"))
     train, test = data.dataset.lists(1)
     for video, label in (*train, *test):
         assert data.store.video(video).label == label
@@ -131,4 +132,4 @@ def test_an_edited_list_of_a_whole_set_is_refused(say: Say, tmp_path: Path) -> N
     done = say("prepare", "data=ucf101", *PACKED)
     assert done.status == 2 and "101 and 101 videos" in done.err and "9537 and 3783" in done.err
     done = say("prepare", "data=ucf101", "data.dataset.counts=false", *PACKED)
-    assert done.status == 2 and "are not there" in done.err and "202 of 202" in done.err
+    assert done.status == 2 and "are missing" in done.err and "202 of 202" in done.err

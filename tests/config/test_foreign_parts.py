@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from terminal import FAST, Done
 
-from fusionlab.cli import listing
+from fusionlab.cli import groups_text
 from fusionlab.config import instantiate
 from fusionlab.config.catalogue import groups
 from fusionlab.config.compose import tree
@@ -366,7 +366,7 @@ def test_help_lists_a_conf_and_runs_nothing_of_it(
     mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(mine)
-    assert "mine" in listing() and capsys.readouterr() == ("", "")
+    assert "mine" in groups_text() and capsys.readouterr() == ("", "")
 
 
 def test_without_a_conf_nothing_is_said(say: Say) -> None:

@@ -12,9 +12,13 @@ from typing import Any
 
 import pytest
 
+from fusionlab.config.build import fuses_scores
+from fusionlab.config.instantiate import part, refuse_foreign
+from fusionlab.config.schema import ArmConfig, StreamConfig
+from fusionlab.errors import UserError
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.record import find_records, read_record
-from fusionlab.records.signature import signature
+from fusionlab.records.signature import BORN, moved, signature
 from fusionlab.study.plan import Plan
 
 GOLDEN: dict[str, dict[str, Any]] = json.loads(
@@ -55,6 +59,38 @@ def test_the_record_of_an_arm_is_that_of_the_same_line_today() -> None:
     assert set(kept) == set(today)
     assert {name: record["signature"] for name, record in kept.items()} == today
     assert {name: signature(record["config"]) for name, record in kept.items()} == today
+
+
+EVERY_RECORD = sorted(find_records(RECORDS.parents[1]))
+
+
+def test_every_record_keeps_its_signature_and_loads_as_a_typed_config() -> None:
+    records = [read_record(place) for place in EVERY_RECORD]
+    assert len(records) > 200
+    for record in records:
+        assert signature(record["config"]) == record["signature"], record["name"]
+        typed = (StreamConfig if record["kind"] == "stream" else ArmConfig).of(record["config"])
+        assert typed.seed.init == record["config"]["seed"]["init"]
+
+
+NOW, OLD = "fusionlab.fusion.sum.Sum", "fusionlab.fuse.adding.Plus"
+
+
+def test_a_class_that_moves_keeps_its_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = plan_study(["fusion=sum"]).plan
+    old = json.loads(before.to_json().replace(NOW, OLD))
+    (arm,) = (arm for arm in old["arms"] if arm["kind"] == "fused")
+    with pytest.raises(UserError, match="cannot be built"):
+        part(arm["config"]["fusion"], "fusion")
+    of_old = signature(arm["config"])
+    monkeypatch.setitem(BORN, NOW, OLD)
+    made = part(arm["config"]["fusion"], "fusion")
+    assert f"{made.func.__module__}.{made.func.__qualname__}" == NOW, "an old plan builds the class where it is now"
+    assert fuses_scores(ArmConfig.of(arm["config"])) is False
+    refuse_foreign(moved(old["arms"]), "")
+    now = {**arm["config"], "fusion": {**arm["config"]["fusion"], "_target_": NOW}}
+    assert signature(now) == signature(arm["config"]) == of_old != before.arm(arm["name"]).signature
+    assert plan_study(["fusion=sum"]).plan.arm(arm["name"]).signature == of_old
 
 
 def test_bilinear_with_an_svm_is_another_arm(as_drawn_first: str) -> None:

@@ -134,9 +134,9 @@ def test_folders_may(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     words = ["run.root=${oc.env:PLACE}", "run.flow=${oc.env:PLACE}/flow"]
     study = plan_study(words)
-    assert study.run["data"] == str(tmp_path / "FUSIONLAB_DATA")
-    assert study.run["weights"] == str(tmp_path / "FUSIONLAB_WEIGHTS")
-    assert study.run["flow"] == str(tmp_path / "PLACE" / "flow")
+    assert study.run.data == str(tmp_path / "FUSIONLAB_DATA")
+    assert study.run.weights == str(tmp_path / "FUSIONLAB_WEIGHTS")
+    assert study.run.flow == str(tmp_path / "PLACE" / "flow")
     assert study.folder.parent == tmp_path / "PLACE"
     assert plan_study([]).plan.signature == study.plan.signature
 
@@ -183,7 +183,7 @@ def test_a_secret_is_in_no_plan(conf: Callable[[str, str], None], monkeypatch: p
     conf("logger/mine.yaml", SECRET_YAML)
     study = plan_study(["logger=mine", word])
     assert HIDDEN not in study.plan.to_json() + str(study.folder) + str(study.run)
-    assert study.run["logger"]["api_key"] == study.run["logger"]["note"] == MASK
+    assert study.run.tree["logger"]["api_key"] == study.run.tree["logger"]["note"] == MASK
     assert "logger=mine" in study.plan.command and f"{word.partition('=')[0]}=" in study.plan.command
     assert study.plan.signature == plan_study([]).plan.signature
 
@@ -209,7 +209,7 @@ def test_an_error_shows_no_secret(say: Say, conf: Callable[[str, str], None], wo
 def test_a_secret_of_any_kind_may_be_typed_over_one(conf: Callable[[str, str], None]) -> None:
     """Nobody reads it, so nobody asks for its kind."""
     conf("logger/mine.yaml", f"{RUN}api_key: 123\ntoken: null\n")
-    logger = plan_study(["logger=mine", "run.logger.api_key=abc", "run.logger.token=4"]).run["logger"]
+    logger = plan_study(["logger=mine", "run.logger.api_key=abc", "run.logger.token=4"]).run.tree["logger"]
     assert (logger["api_key"], logger["token"]) == (MASK, MASK)
 
 
@@ -258,7 +258,7 @@ def test_a_leaf_that_there_is_not_is_still_said(say: Say) -> None:
     assert done.status == 2 and "unknown option" in done.err and "abc" not in done.err
 
 
-def test_what_is_hashed_is_written_as_it_is() -> None:
+def test_what_is_hashed_is_written_keep_batch() -> None:
     """It is said with all of its value, too."""
     assert masked({"fusion": {"key": 3}}, "") == {"fusion": {"key": 3}} and masked(3, "data.dataset.key") == 3
     with pytest.raises(UserError) as told:

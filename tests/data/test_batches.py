@@ -1,8 +1,9 @@
-"""Batches of every kind of clip, from real stores: with flow that leads back, and with videos of unequal sizes."""
+"""Batches of every kind of clip, from real stores: with flow that backward flow, and with videos of unequal sizes."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,25 @@ import torch
 from data_fakes import Drifting
 from torch.utils.data import DataLoader
 
-from fusionlab.data.batches import as_it_is
+from fusionlab.data.batches import keep_batch
 from fusionlab.data.module import TwoStreamData
+from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError
 from fusionlab.preparation.prepare import prepare
 from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
 
-SIZES = {"snippets": 3, "fields": 4, "stride": (1, 3), "crop": 16, "batch_size": 4, "validation": 0.25}
+SAMPLING = Sampling(snippets=3, fields=4, stride=(1, 3), crop=16)
 
 
 def data(dataset: Drifting, store: Store, **changed: Any) -> TwoStreamData:
-    made = TwoStreamData(dataset, store.folder, **{**SIZES, **changed})
+    sampling = {name: changed.pop(name) for name in vars(SAMPLING) if name in changed}
+    made = TwoStreamData(
+        dataset,
+        store.folder,
+        sampling=replace(SAMPLING, **sampling),
+        **{"batch_size": 4, "validation": 0.25, **changed},
+    )
     made.setup()
     return made
 
@@ -93,7 +101,7 @@ def test_every_kind_of_clip_is_the_same_in_a_worker(drifting: Drifting, both_way
                 here.dataset,
                 batch_sampler=list(here.batch_sampler)[:4],
                 num_workers=1,
-                collate_fn=as_it_is,
+                collate_fn=keep_batch,
                 multiprocessing_context="fork",  # OpenCV has worked in this process already
             )
             for a, b in zip(there, here, strict=False):
@@ -155,7 +163,7 @@ def test_training_and_validation_are_squares_whatever_the_test(unequal: Drifting
 
 
 def test_flow_that_leads_back_has_to_be_there(drifting: Drifting, store: Store) -> None:
-    with pytest.raises(UserError, match="leads back") as refused:
+    with pytest.raises(UserError, match="backward flow") as refused:
         data(drifting, store, stacking="bidirectional")
     assert "data.store.backward=true" in str(refused.value)
     data(drifting, store, stacking="bidirectional", streams="appearance")  # needs none
@@ -164,7 +172,7 @@ def test_flow_that_leads_back_has_to_be_there(drifting: Drifting, store: Store) 
 def test_a_frame_that_is_too_small_to_be_looked_at_as_a_whole_is_told_before_training(
     unequal: Drifting, unequal_store: Store
 ) -> None:
-    with pytest.raises(UserError, match="as a whole") as refused:
+    with pytest.raises(UserError, match="no whole frame") as refused:
         data(unequal, unequal_store, crop=22, crops="jitter", test="frame")
     assert "video 24×20" in str(refused.value)
     data(unequal, unequal_store, crop=22, crops="jitter")

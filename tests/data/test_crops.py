@@ -204,6 +204,6 @@ def test_a_smaller_frame_is_resized_where_training_resizes() -> None:
 
 def test_a_whole_frame_and_one_that_is_too_small() -> None:
     assert crops.whole(56, 60, 48, flip=True) == crops.Crop(0, 0, 56, 60, True)
-    with pytest.raises(UserError, match="as a whole") as refused:
+    with pytest.raises(UserError, match="no whole frame") as refused:
         crops.whole(40, 60, 48)
     assert "data.sampling.test=middle" in str(refused.value)

@@ -40,10 +40,10 @@ def test_lists_beside_the_class_folders(tmp_path: Path) -> None:
     (tmp_path / "test.txt").write_text("rum/c.mp4\n../c.mp4\nrun/../../c.mp4\n")
     with pytest.raises(UserError) as error:
         Folder(tmp_path).lists(1)
-    assert "2: test.txt:1: rum/c.mp4" in str(error.value) and "is it run ?" in str(error.value)
+    assert "2: test.txt:1: rum/c.mp4" in str(error.value) and "did you mean run ?" in str(error.value)
     assert "stay inside its folder: 1: test.txt:3" in str(error.value)
     (tmp_path / "test.txt").write_text("run/d.mp4\nrun/b.mp4.mp4\n")
-    with pytest.raises(UserError, match="videos of this data set are not there") as error:
+    with pytest.raises(UserError, match="videos of this data set are missing") as error:
         Folder(tmp_path, name=tmp_path.name).expect(tmp_path.parent, split=1, packed=False)
     assert "2 of 4" in str(error.value) and "run/b.mp4.mp4, run/d.mp4" in str(error.value)
 
@@ -128,13 +128,13 @@ def test_knobs_that_mean_nothing_are_refused(knobs: dict[str, float | str]) -> N
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="class folders of this data set are not there") as error:
+    with pytest.raises(UserError, match="class folders of this data set are missing") as error:
         Folder(classes=2).expect(tmp_path, split=1, packed=False)
     assert str(tmp_path / "folder") in str(error.value) and "train/<class>/<video>" in str(error.value)
-    with pytest.raises(UserError, match="has to be known") as error:
+    with pytest.raises(UserError, match="number of classes is unknown") as error:
         _ = Folder().class_count
     assert "data.dataset.classes=7" in str(error.value)
     persons(tmp_path / "folder")
     Folder(classes=2).expect(tmp_path, split=1, packed=False)
-    with pytest.raises(UserError, match="another number of classes"):
+    with pytest.raises(UserError, match="not the number of classes"):
         Folder(classes=3).expect(tmp_path, split=1, packed=False)

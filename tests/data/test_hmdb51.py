@@ -128,19 +128,19 @@ def test_bad_lists_are_told(tmp_path: Path, clap: dict[str, int], told: str) -> 
 
 
 def test_lists_that_are_not_there_are_all_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="lists of this data set are not there") as error:
+    with pytest.raises(UserError, match="lists of this data set are missing") as error:
         HMDB51(classes=51).expect(tmp_path, split=1, packed=True)
     assert "<class>_test_split1.txt" in str(error.value) and "hmdb51_org.rar" in str(error.value)
     write(tmp_path / "hmdb51")
     for name in CODES:
         (tmp_path / "hmdb51" / f"{name}_test_split2.txt").unlink()
     HMDB51(classes=2).expect(tmp_path, split=1, packed=True)
-    with pytest.raises(UserError, match="lists of this data set are not there") as error:
+    with pytest.raises(UserError, match="lists of this data set are missing") as error:
         HMDB51(classes=2).expect(tmp_path, split=2, packed=True)
     assert "brush_hair_test_split2.txt" in str(error.value) and "clap_test_split2.txt" in str(error.value)
     with pytest.raises(UserError, match="no such split"):
         HMDB51(classes=2).expect(tmp_path, split=4, packed=True)
-    with pytest.raises(UserError, match="another number of classes"):
+    with pytest.raises(UserError, match="not the number of classes"):
         HMDB51(classes=51).expect(tmp_path, split=1, packed=True)
 
 
@@ -151,7 +151,7 @@ def test_absent_videos_are_told_and_those_of_another_spelling_found(tmp_path: Pa
     (clap / ODD[0]).rename(clap / ODD[0].upper())
     (clap / ODD[2]).unlink()
     data = HMDB51(classes=2)
-    with pytest.raises(UserError, match="videos of this data set are not there") as error:
+    with pytest.raises(UserError, match="videos of this data set are missing") as error:
         data.expect(tmp_path, split=1, packed=False)
     assert f"1 of {len(data.videos())}" in str(error.value) and f"clap/{ODD[2]}" in str(error.value)
     assert data.path(f"clap/{ODD[0]}") == clap / ODD[0].upper()

@@ -92,7 +92,7 @@ def test_absent_videos_are_normal_and_can_be_left_out(tmp_path: Path) -> None:
     for name in (BIKE, FIRE, TESTED):
         (tmp_path / "kinetics" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "kinetics" / name).touch()
-    with pytest.raises(UserError, match="videos of this data set are not there") as error:
+    with pytest.raises(UserError, match="videos of this data set are missing") as error:
         Kinetics(classes=2).expect(tmp_path, split=1, packed=False)
     assert "30 of 33" in str(error.value) and "gone09" in str(error.value) and "gone10" not in str(error.value)
     file = tmp_path / "kinetics.absent.txt"
@@ -111,7 +111,7 @@ def test_absent_videos_are_normal_and_can_be_left_out(tmp_path: Path) -> None:
         (['riding a bike,"x,0,10,train'], None, "lines like `archery"),
         (["riding a bike,../../x,0,10,train"], None, "stay inside"),
         ([*TRAIN, TRAIN[0]], None, "twice"),
-        (None, ["riding a bik,x,0,10,val"], "is it riding a bike ?"),
+        (None, ["riding a bik,x,0,10,val"], "did you mean riding a bike ?"),
         ([], None, "this list is empty"),
         (None, [], "this list is empty"),
     ],
@@ -174,7 +174,7 @@ def test_numbers_are_named_by_a_list_of_classes(tmp_path: Path) -> None:
     assert data.classes == ["archery", "bowling", "riding a bike"]
     assert data.lists(1) == ([("x.mp4", 0), ("y.mp4", 2)], [("z.mp4", 2)])
     (tmp_path / "classes.txt").write_text("archery\nbowling\n")
-    with pytest.raises(UserError, match="a class that there is not") as error:
+    with pytest.raises(UserError, match="an unknown class") as error:
         write(tmp_path, *lines, head="").lists(1)
     assert "train.csv:2" in str(error.value) and "val.csv:1" in str(error.value)
 
@@ -186,12 +186,12 @@ def test_absolute_paths_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="lists of this data set are not there") as error:
+    with pytest.raises(UserError, match="lists of this data set are missing") as error:
         Kinetics(classes=400).expect(tmp_path, split=1, packed=False)
     assert "kinetics/train.csv" in str(error.value) and "kinetics/val.csv" in str(error.value)
     write(tmp_path / "kinetics" / "annotations")
     Kinetics(classes=2).expect(tmp_path, split=1, packed=True)
-    with pytest.raises(UserError, match="another number of classes") as error:
+    with pytest.raises(UserError, match="not the number of classes") as error:
         Kinetics(classes=400).expect(tmp_path, split=1, packed=True)
     assert "data.dataset.classes=2" in str(error.value)
 

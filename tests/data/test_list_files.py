@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fusionlab.data.case_insensitive import Below
+from fusionlab.data.case_insensitive import CaseInsensitiveFolder
 from fusionlab.data.list_files import Wrong, entries, is_a_line, read_json, refuse_outside, stays_inside, text_lines
 from fusionlab.errors import UserError
 
@@ -31,7 +31,7 @@ def test_bytes_that_are_no_utf8_are_told_with_their_line(tmp_path: Path, end: st
 
 
 def test_what_is_no_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such list"):
+    with pytest.raises(UserError, match="list not found"):
         text_lines(tmp_path / "list.txt")
     with pytest.raises(UserError, match="this is a folder"):
         text_lines(tmp_path)
@@ -65,11 +65,11 @@ def test_the_same_name_written_otherwise_is_the_same(tmp_path: Path) -> None:
 def test_an_error_inside_is_not_hidden_by_what_was_gathered() -> None:
     with pytest.raises(ZeroDivisionError):
         gathered({"a": "b"}, 0)
-    with pytest.raises(UserError, match="a, and more") as error:
+    with pytest.raises(UserError, match="a, and there are more") as error:
         gathered({"a": "b", "c": "d"}, 1)
     told = str(pickle.loads(pickle.dumps(error.value)))
     assert told == (
-        "a, and more is wrong with these lists\n  got:      a: 1: b\n            c: 1: d\n  try:      type this"
+        "a, and there are more errors in these lists\n  got:      a: 1: b\n            c: 1: d\n  try:      type this"
     )
     gathered({}, 1)
 
@@ -94,7 +94,7 @@ def test_files_are_found_as_a_walk_finds_them(tmp_path: Path) -> None:
         alike = [one for one in disk if one.casefold() == name.casefold()]
         return name if name in alike else alike[0] if len(alike) == 1 else None
 
-    below = Below(tmp_path)
+    below = CaseInsensitiveFolder(tmp_path)
     for name in [*disk, *map(str.upper, disk), *map(str.lower, disk), "a/none.avi", "none/x.avi", "a", "C/d"]:
         assert below.find(name) == walked(name), name
         assert below.find(name, any_case=False) == (name if name in disk else None)
@@ -102,7 +102,7 @@ def test_files_are_found_as_a_walk_finds_them(tmp_path: Path) -> None:
 
 def test_accents_are_one_letter_or_two(tmp_path: Path) -> None:
     (tmp_path / "cafe\u0301.avi").touch()
-    found = Below(tmp_path).find("caf\u00e9.avi")
+    found = CaseInsensitiveFolder(tmp_path).find("caf\u00e9.avi")
     assert found is not None and (tmp_path / found).is_file()
 
 
@@ -112,8 +112,8 @@ def test_a_link_is_followed_and_one_that_leads_nowhere_is_no_file(tmp_path: Path
     (tmp_path / "set").mkdir()
     (tmp_path / "set" / "run").symlink_to(tmp_path / "disk", target_is_directory=True)
     (tmp_path / "set" / "gone.avi").symlink_to(tmp_path / "nowhere")
-    assert Below(tmp_path / "set").find("run/X.avi") == "run/x.avi"
-    assert Below(tmp_path / "set").find("gone.avi") is None
+    assert CaseInsensitiveFolder(tmp_path / "set").find("run/X.avi") == "run/x.avi"
+    assert CaseInsensitiveFolder(tmp_path / "set").find("gone.avi") is None
 
 
 def test_a_list_that_would_never_end_is_told(tmp_path: Path) -> None:

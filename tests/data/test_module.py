@@ -1,5 +1,6 @@
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,18 +10,25 @@ from data_fakes import Drifting
 from torch.utils.data import DataLoader
 
 from fusionlab.data import clips
-from fusionlab.data.batches import Clips, as_it_is
+from fusionlab.data.batches import Clips, keep_batch
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.sampler import StepSampler
+from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError
 from fusionlab.video.quantise import mirror
 from fusionlab.video.store import Store
 
-SIZES = {"snippets": 3, "fields": 4, "stride": (1, 3), "crop": 16, "batch_size": 4, "validation": 0.25}
+SAMPLING = Sampling(snippets=3, fields=4, stride=(1, 3), crop=16)
 
 
 def data(drifting: Drifting, store: Store, **changed: Any) -> TwoStreamData:
-    made = TwoStreamData(drifting, store.folder, **{**SIZES, **changed})
+    sampling = {name: changed.pop(name) for name in vars(SAMPLING) if name in changed}
+    made = TwoStreamData(
+        drifting,
+        store.folder,
+        sampling=replace(SAMPLING, **sampling),
+        **{"batch_size": 4, "validation": 0.25, **changed},
+    )
     made.setup()
     return made
 
@@ -153,7 +161,7 @@ def test_workers_give_identical_batches(drifting: Drifting, store: Store, contex
         again,
         batch_sampler=StepSampler(len(again), 4, 0),
         num_workers=2,
-        collate_fn=as_it_is,
+        collate_fn=keep_batch,
         multiprocessing_context=context,
     )
     assert all(same(a, b) for a, b in zip(loader, here, strict=True))
@@ -183,7 +191,7 @@ def test_its_training_loader_keeps_its_processes_and_begins_where_it_is_told(dri
     "changed, what",
     [
         ({"streams": "motoin"}, "did you mean streams=motion"),
-        ({"snippets": 0}, "snippets is at least 1"),
+        ({"snippets": 0}, "data.sampling.snippets is a whole number"),
         ({"stride": (5, 2)}, "from low to high"),
         ({"batch_size": 0}, "at least one clip"),
     ],
@@ -229,7 +237,7 @@ def test_a_quarantine_that_takes_a_whole_class_away_is_told(drifting: Drifting, 
 def test_a_quarantine_of_what_no_list_has_is_told(drifting: Drifting, store: Store) -> None:
     with pytest.raises(UserError, match="in no list") as error:
         data(drifting, store, quarantine=["Hop/v_Hop_g01_c09.avi"])
-    assert "is it Hop/v_Hop_g01_c0" in str(error.value)
+    assert "did you mean Hop/v_Hop_g01_c0" in str(error.value)
 
 
 def test_what_the_store_lacks_may_be_quarantined_and_else_is_told_with_that_advice(

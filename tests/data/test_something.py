@@ -64,7 +64,10 @@ def test_the_archives_as_they_were_unpacked(tmp_path: Path, videos: str, lists: 
 @pytest.mark.parametrize(
     "change, told",
     [
-        ({"train": [*TRAIN, {"id": "1", "template": "Holding [somethin] next to [something]"}]}, f"is it {HOLD} ?"),
+        (
+            {"train": [*TRAIN, {"id": "1", "template": "Holding [somethin] next to [something]"}]},
+            f"did you mean {HOLD} ?",
+        ),
         ({"train": [*TRAIN, {"id": "1"}, "x"]}, "2: train.json[2]"),
         ({"train": [*TRAIN, TRAIN[0]]}, "twice"),
         ({"train": [*TRAIN, {**TRAIN[0], "id": "../1"}]}, "train.json[2]: ../1.webm"),
@@ -92,12 +95,12 @@ def test_a_file_that_is_no_json_is_told(tmp_path: Path) -> None:
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="lists of this data set are not there") as error:
+    with pytest.raises(UserError, match="lists of this data set are missing") as error:
         Something(classes=174).expect(tmp_path, split=1, packed=False)
     for name in ("labels.json", "train.json", "validation.json"):
         assert str(tmp_path / "something" / name) in str(error.value)
     write(tmp_path / "something")
     (tmp_path / "something" / "42.webm").touch()
-    with pytest.raises(UserError, match="videos of this data set are not there") as error:
+    with pytest.raises(UserError, match="videos of this data set are missing") as error:
         Something(classes=2).expect(tmp_path, split=1, packed=False)
     assert "2 of 3" in str(error.value) and "7.webm, 78687.webm" in str(error.value)

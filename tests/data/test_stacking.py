@@ -169,7 +169,7 @@ def test_each_field_of_a_clip_is_read_once() -> None:
     for kind, ways in (("plain", [False]), ("trajectory", [False]), ("bidirectional", [False, True])):
         for centres in ((3, 6, 6, 9, 20, 29), (0, 0, 1, 2, 3), (29, 29), (20, 27, 28, 29), (10,)):
             known = noise(30)
-            fields = stacking.Fields(known.store, "", centres)
+            fields = stacking.Fields(known.store, "")
             for centre in centres:
                 alone = stacking.Fields(noise(30).store, "").stacked(centre, 6, kind)
                 for one, other in zip(fields.stacked(centre, 6, kind), alone, strict=True):

@@ -52,7 +52,7 @@ def test_a_group_is_class_and_number() -> None:
     [
         (["Archery/v_Archery_g08_c01.avi 2"], "disagrees"),
         (["Archery/v_Archery_g08_c01.avi 2"], "trainlist01.txt:1: Archery/v_Archery_g08_c01.avi 2 (1 there)"),
-        (["Archry/v_Archery_g08_c01.avi 1"], "is it Archery"),
+        (["Archry/v_Archery_g08_c01.avi 1"], "did you mean Archery"),
         (TRAIN + TRAIN[:1], "twice"),
         ([""], "empty"),
         ([*TRAIN, "Archery/v_Archery_g01_c07.avi 1"], "groups are in both"),
@@ -75,10 +75,10 @@ def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
             tmp_path, train=[*train, "Bowlin/v_Bowling_g10_c02.avi"], test=["Archery/../v_Archery_g01_c01.avi", "…"]
         ).lists(1)
     for told in (
-        "a list names a class that the class index has not: 4: trainlist01.txt:4", "trainlist01.txt:6",
-        "testlist01.txt:2", "is it Archery ?",
+        "a list names a class that is not in the class index: 4: trainlist01.txt:4", "trainlist01.txt:6",
+        "testlist01.txt:2", "did you mean Archery ?",
         "disagrees with the class index: 1: trainlist01.txt:5", "twice: 1: trainlist01.txt:3",
-        "and more is wrong with these lists",
+        "and there are more errors in these lists",
     ):  # fmt: skip
         assert told in str(error.value), error.value
 
@@ -99,7 +99,7 @@ def test_names_that_climb_out_are_refused(tmp_path: Path) -> None:
 
 
 def test_absent_lists_and_splits_are_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such list"):
+    with pytest.raises(UserError, match="list not found"):
         UCF101(tmp_path).lists(1)
     with pytest.raises(UserError, match="no such split"):
         write(tmp_path).lists(4)
@@ -129,7 +129,7 @@ def test_another_number_of_classes_is_told_when_the_index_is_read(tmp_path: Path
     right, wrong = UCF101(name="mine", classes=2), UCF101(name="mine", classes=101)
     right.expect(tmp_path, split=1, packed=False)
     assert right.classes == CLASSES and right.class_count == 2
-    with pytest.raises(UserError, match="another number of classes") as error:
+    with pytest.raises(UserError, match="not the number of classes") as error:
         wrong.expect(tmp_path, split=1, packed=True)
     assert "2 in" in str(error.value) and "101" in str(error.value)
 
@@ -148,12 +148,12 @@ def test_the_archives_as_they_were_unpacked(tmp_path: Path, videos: str, lists: 
 
 def test_what_is_not_there_is_told_with_its_place(tmp_path: Path) -> None:
     data = UCF101()
-    with pytest.raises(UserError, match="lists of this data set are not there") as error:
+    with pytest.raises(UserError, match="lists of this data set are missing") as error:
         data.expect(tmp_path, split=1, packed=True)
     assert str(tmp_path / "ucf101" / "classInd.txt") in str(error.value)
     unpacked(tmp_path / "ucf101")
     (tmp_path / "ucf101" / TEST[1]).unlink()
-    with pytest.raises(UserError, match="videos of this data set are not there") as error:
+    with pytest.raises(UserError, match="videos of this data set are missing") as error:
         UCF101().expect(tmp_path, split=1, packed=False)
     assert f"1 of 4 in {tmp_path / 'ucf101'}: {TEST[1]}" in str(error.value)
     UCF101().expect(tmp_path, split=1, packed=True)  # the packed store holds what is read
@@ -190,7 +190,7 @@ def test_a_video_has_one_name_and_is_found_under_either_spelling(tmp_path: Path,
     assert data.lists(1)[1] == [(PLAIN, 1)] and spelled(OTHER) == spelled(PLAIN) == PLAIN
     assert data.path(PLAIN) == tmp_path / on_disk
     pairs = [f"{one} is {one.replace('v_Handstand', 'v_HandStand')}" for one in (PLAIN, PLAIN.replace("g01", "g08"))]
-    told = f"2 files are spelled otherwise than here: {', '.join(pairs)}"
+    told = f"2 files are spelled in another way: {', '.join(pairs)}"
     assert data.notes == ([told] if on_disk == OTHER else [])
 
 
@@ -205,10 +205,10 @@ def test_another_case_is_found_where_only_one_file_fits(tmp_path: Path) -> None:
     (tmp_path / "videos/bowling/V_Bowling_g08_C02.AVI").touch()
     name = "Bowling/v_Bowling_g08_c02.avi"
     assert data.path(name) == tmp_path / "videos/bowling/V_Bowling_g08_C02.AVI"
-    assert data.notes == [f"1 files are spelled otherwise than here: {name} is bowling/V_Bowling_g08_C02.AVI"]
+    assert data.notes == [f"1 files are spelled in another way: {name} is bowling/V_Bowling_g08_C02.AVI"]
     (tmp_path / "videos/bowling/V_bowling_g08_C02.AVI").touch()
     assert write(tmp_path).path(name) == tmp_path / "videos" / name, "two fit, so none does"
-    with pytest.raises(UserError, match="videos of this data set are not there") as error:
+    with pytest.raises(UserError, match="videos of this data set are missing") as error:
         write(tmp_path).expect(tmp_path, split=1, packed=False)
     assert name in str(error.value) and "4 of 4" in str(error.value)
 
@@ -218,7 +218,7 @@ def test_a_file_is_not_taken_for_another_video_of_the_lists(tmp_path: Path) -> N
     for name in ("Archery/v_Archery_g08_c01.avi", "Bowling/v_Bowling_g08_c02.avi", *TEST):
         (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "videos" / name).touch()
-    with pytest.raises(UserError, match="videos of this data set are not there") as error:
+    with pytest.raises(UserError, match="videos of this data set are missing") as error:
         write(tmp_path, train=train).expect(tmp_path, split=1, packed=False)
     assert "1 of 5" in str(error.value) and "g08_C01" in str(error.value)
 
@@ -246,7 +246,7 @@ def test_a_file_that_has_come_since_is_found(tmp_path: Path) -> None:
     unpacked(tmp_path / "ucf101")
     (tmp_path / "ucf101" / TEST[1]).unlink()
     data = UCF101()
-    with pytest.raises(UserError, match="videos of this data set are not there"):
+    with pytest.raises(UserError, match="videos of this data set are missing"):
         data.expect(tmp_path, split=1, packed=False)
     (tmp_path / "ucf101" / TEST[1]).touch()
     assert data.path(TEST[1]).is_file()

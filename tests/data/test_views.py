@@ -189,7 +189,7 @@ def test_a_small_video_is_resized_in_testing_where_it_is_in_training() -> None:
         with pytest.raises(UserError, match="larger than the video"):
             views(40, replace(PAPER, test=test), 120, 160)
     for test in ("frame", "final"):
-        with pytest.raises(UserError, match="as a whole"):
+        with pytest.raises(UserError, match="no whole frame"):
             views(40, replace(PAPER, test=test), 120, 160)
 
 

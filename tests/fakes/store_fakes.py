@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -33,17 +33,8 @@ class Known:
         self.read += [(backward, place) for place in range(start, start + count)]
         return list(self.fields[backward][start : start + count])
 
-    def each_field(
-        self, name: str, start: int, count: int, backward: bool, memory: Callable[[], np.ndarray | None]
-    ) -> Iterator[np.ndarray]:
-        """Memory that is offered is made use of, whatever lay in it."""
-        for field in self.flow(name, start, count, backward):
-            place = memory()
-            if place is None:
-                yield field
-            else:
-                place[...] = field
-                yield place
+    def each_field(self, name: str, start: int, count: int, backward: bool) -> Iterator[np.ndarray]:
+        yield from self.flow(name, start, count, backward)
 
     @property
     def store(self) -> Store:

@@ -39,7 +39,7 @@ def typed(verb: str, words: Sequence[str]) -> int:
     """The exit code of a verb, in this process."""
     module = importlib.import_module(f"fusionlab.{verb}")
     try:
-        run(module.main, module.__doc__, argv=list(words))
+        run(module.main, module.__doc__, getattr(module, "FLAGS", None), argv=list(words))
     except SystemExit as end:
         return int(end.code or 0)
     raise AssertionError("a verb leaves the process")

@@ -9,14 +9,13 @@ from torch import Tensor, nn
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.backbones.tower import Tower
 from fusionlab.temporal.pool2d import Pool2d
-from fusionlab.testing.yaml_parts import catalogue
+from fusionlab.testing import load_parts
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.net import Features
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import Features, StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
 CONF = Path(__file__).parents[2] / "conf"
-FUSIONS, HEADS = catalogue(CONF / "fusion"), catalogue(CONF / "temporal")
+FUSIONS, HEADS = load_parts(CONF / "fusion"), load_parts(CONF / "temporal")
 N, T, C = 2, 3, 5
 
 

@@ -7,9 +7,9 @@ import pytest
 from fusionlab.errors import UserError
 from fusionlab.fusion.sum import Sum
 from fusionlab.testing import fusion_contract as contract
-from fusionlab.testing.yaml_parts import catalogue
+from fusionlab.testing import load_parts
 
-FUSIONS = catalogue(Path(__file__).parents[2] / "conf" / "fusion")
+FUSIONS = load_parts(Path(__file__).parents[2] / "conf" / "fusion")
 
 
 def test_the_papers_fusions_are_there() -> None:
@@ -35,5 +35,5 @@ def test_the_contract_notices_a_wrong_fusion() -> None:
 
     with pytest.raises(AssertionError, match="symmetric"):
         contract.swap(Wrong)
-    with pytest.raises(AssertionError, match="without a word"):
+    with pytest.raises(AssertionError, match="without an error"):
         contract.refuses_unlike_maps(Wrong)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,14 +10,15 @@ import pytest
 from brush_fakes import FIELDS
 
 from fusionlab.data.brush.brush import Brush
+from fusionlab.data.dataset import refuse_flow
 from fusionlab.errors import UserError
 from fusionlab.health import brush_page
 from fusionlab.health import brush_proof as module
-from fusionlab.health.brush_proof import Looks, Probed, look, proof
+from fusionlab.health.brush_proof import ClipSamples, ProbeResult, proof, take_samples
 from fusionlab.health.probes import Accuracy
-from fusionlab.jobs.job_data import refuse_flow
 from fusionlab.preparation.prepare import prepare
-from fusionlab.video.flow import Dis
+from fusionlab.video.flow import Dis, Farneback
+from fusionlab.video.raft import Raft
 from fusionlab.video.store import Store
 
 KINDS = ("what", "binding", "order", "how", "still")
@@ -39,7 +39,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Brush, Store]:
 def test_the_truth_is_that_of_the_clips(made: tuple[Brush, Store]) -> None:
     """A patch around the hand's place has the hand's hue in its frame, and the other one has not."""
     brush, store = made
-    seen = look(brush, store, "binding", FIELDS)
+    seen = take_samples(brush, store, "binding", FIELDS)
     assert len(seen.flow) == 4 * 12 and seen.flow[0].shape[0] == 2 * FIELDS
     names = [(name, label) for name, label in brush.videos() if brush.labels[label].kind == "binding"]
     for (_, label), places, motions in zip(names, seen.places, seen.motions, strict=True):
@@ -52,7 +52,7 @@ def test_the_truth_is_that_of_the_clips(made: tuple[Brush, Store]) -> None:
 
 
 def test_an_order_clip_is_looked_at_once_in_each_segment(made: tuple[Brush, Store]) -> None:
-    seen = look(*made, "order", FIELDS)
+    seen = take_samples(*made, "order", FIELDS)
     assert len(seen.flow) == 8 and sum(seen.sense) == 4
     assert seen.flow[0].shape[0] == 3 * 2 * FIELDS and seen.frame[0].shape[0] == 9
     rest = np.abs(np.stack(seen.flow).astype(int) - 128).max((1, 2, 3))
@@ -61,7 +61,7 @@ def test_an_order_clip_is_looked_at_once_in_each_segment(made: tuple[Brush, Stor
 
 def test_a_hand_alone_is_looked_at_twice_and_both_looks_are_of_one_clip(made: tuple[Brush, Store]) -> None:
     brush, store = made
-    seen = look(brush, store, "how", FIELDS)
+    seen = take_samples(brush, store, "how", FIELDS)
     assert seen.clip == [clip for clip in range(16) for _ in range(2)]
     names = [name for name, label in brush.videos() if brush.labels[label].kind == "how"]
     for name, first, last in zip(names, seen.flow[::2], seen.flow[1::2], strict=True):
@@ -92,27 +92,23 @@ def test_every_quantity_is_asked_of_every_kind(made: tuple[Brush, Store], monkey
 )
 def test_when_it_holds(right: tuple[int, int], visible: bool, holds: bool) -> None:
     found = {how: Accuracy(one, 1000) for how, one in zip(("linear", "convolutional"), right, strict=True)}
-    one = Probed("motion", "flow", 0.5, visible, found)
+    one = ProbeResult("motion", "flow", 0.5, visible, found)
     assert one.holds == holds
     assert "motion, from flow" in str(one) and f"{right[0] / 10:.1f} %" in str(one)
 
 
 def test_colour_is_refused() -> None:
-    with pytest.raises(UserError, match="RAFT sees colour") as error:
-        refuse_flow(Brush(), store_of("Raft", "raft"))
+    with pytest.raises(UserError, match="reads colour") as error:
+        refuse_flow(Brush(), Raft())
     assert error.value.hint == "flow=dis"
-    for name in ("Dis", "Farneback"):
-        refuse_flow(Brush(), store_of(name))
+    for flow in (Dis(), Farneback()):
+        refuse_flow(Brush(), flow)
 
 
 def test_a_search_at_less_than_its_own_size_is_refused() -> None:
     with pytest.raises(UserError, match="does not see its motions") as error:
-        refuse_flow(Brush(), store_of("Dis", finest_scale=1))
+        refuse_flow(Brush(), Dis(finest_scale=1))
     assert error.value.hint == "flow=dis"
-
-
-def store_of(name: str, module: str = "flow", **numbers: int) -> dict[str, Any]:
-    return {"flow": {"_target_": f"fusionlab.video.{module}.{name}", **numbers}}
 
 
 def lengths(brush: Brush, frames: dict[str, int]) -> dict[str, set[int]]:
@@ -134,8 +130,8 @@ def test_clips_of_a_kind_are_all_of_one_length(made: tuple[Brush, Store]) -> Non
 def test_the_page(made: tuple[Brush, Store], tmp_path: Path) -> None:
     brush, store = made
     found = [
-        Probed("motion", "flow", 0.25, True, {"linear": Accuracy(95, 100)}),
-        Probed("place", "flow", 1 / 3, False, {"linear": Accuracy(90, 100)}),
+        ProbeResult("motion", "flow", 0.25, True, {"linear": Accuracy(95, 100)}),
+        ProbeResult("place", "flow", 1 / 3, False, {"linear": Accuracy(90, 100)}),
     ]
     page = brush_page.write(tmp_path / "page", brush, store, found, "brush").read_text(encoding="utf-8")
     for kind in KINDS:
@@ -151,13 +147,13 @@ def test_the_page(made: tuple[Brush, Store], tmp_path: Path) -> None:
 
 
 def test_looks_start_empty() -> None:
-    assert Looks().flow == [] and Looks().flow is not Looks().flow
+    assert ClipSamples().flow == [] and ClipSamples().flow is not ClipSamples().flow
 
 
 def test_clips_are_chosen_without_favour(made: tuple[Brush, Store], monkeypatch: pytest.MonkeyPatch) -> None:
     """The first clips of the list would be those of the first classes: every place would tell a motion."""
     monkeypatch.setattr(module, "CLIPS", 24)
-    seen = look(*made, "binding", FIELDS)
+    seen = take_samples(*made, "binding", FIELDS)
     assert len(seen.flow) == 24
     assert {places[0] for places in seen.places} == {0, 1, 2} and {m[0] for m in seen.motions} == {0, 1, 2, 3}
 
@@ -194,6 +190,9 @@ def test_frozen_streams_are_asked_for_what_must_be_seen(
 
 def test_without_weights_nothing_is_frozen() -> None:
     from fusionlab.config.compose import tree
-    from fusionlab.health.frozen_streams import frozen
+    from fusionlab.config.run_config import RunConfig
+    from fusionlab.config.schema import ArmConfig
+    from fusionlab.health.frozen_streams import stream_features
 
-    assert frozen(tree({}).with_leaves({}), Brush()) == {}
+    plain = tree({}).with_leaves({})
+    assert stream_features(ArmConfig.of(plain), RunConfig.of(plain), Brush()) == {}

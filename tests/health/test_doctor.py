@@ -342,7 +342,7 @@ def test_the_quarantine_makes_it_well(say: Say, home: Path, tmp_path: Path) -> N
     assert say("doctor", *words, "--quarantine", str(worse)).status == 1
     assert [line.partition(" # ")[0] for line in worse.read_text().splitlines()] == sorted([FIRST, TESTED])
     done = say("doctor", *WORDS, f"run.data={home}", f"data.quarantine={worse}")
-    assert done.status == 0 and "not looked at: 2 quarantined videos" in done.out
+    assert done.status == 0 and "not checked: 2 quarantined videos" in done.out
 
 
 @pytest.mark.parametrize("plant", [group_on_both_sides, name_on_both_sides])
@@ -370,7 +370,7 @@ def test_a_sample_of_none_says_so(doctor: Callable[..., tuple[int, dict[str, Any
 @pytest.mark.parametrize(
     "words, told",
     [
-        (["--sample", "many"], "--sample is a number of videos"),
+        (["--sample", "many"], "--sample takes a whole number"),
         (["--sample", "100000"], "0 … 500"),
         (["--quick"], "unknown flag"),
         (["--quarantine"], "needs a value"),

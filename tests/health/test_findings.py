@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from fusionlab.errors import UNSAFE, show, visible
-from fusionlab.health import copies
-from fusionlab.health.finding import NOTE, WRONG, Finding, of_files
-from fusionlab.health.findings_text import SHOWN, Report
-from fusionlab.health.video_checks import Looked, look, remarks
+from fusionlab.health.findings import NOTE, SHOWN, WRONG, Finding, Report, of_files
+from fusionlab.health.list_checks import find_copies, group_copies
+from fusionlab.health.video_checks import CheckedFile, check_files, remarks
 from fusionlab.records.files import to_json
 from fusionlab.video.inspection import Inspection
 
@@ -20,7 +19,7 @@ SOUND = Inspection(declared=30, decoded=30, streams=1, height=240, width=320, ra
 
 def told(name: str = "a", sha256: str | None = "5", size: int = 9, **found: object) -> list[str]:
     """The codes of a file that is sound but for this."""
-    return [code for code, _ in remarks(Looked(name, Inspection(**{**vars(SOUND), **found}), sha256, size), 10)]  # type: ignore[arg-type]
+    return [code for code, _ in remarks(CheckedFile(name, Inspection(**{**vars(SOUND), **found}), sha256, size), 10)]  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -58,27 +57,27 @@ def test_a_file_that_is_not_there_is_no_error(tmp_path: Path) -> None:
         ("folder.avi", tmp_path / "folder.avi"),
         ("b.avi", tmp_path / "no" / "b.avi"),
     ]
-    assert [remarks(one, 10)[0][0] for one in look(files)] == ["absent", "unreadable", "absent"]
+    assert [remarks(one, 10)[0][0] for one in check_files(files)] == ["absent", "unreadable", "absent"]
 
 
 def test_contents_are_alike_by_any_digest() -> None:
     """a and b by their files, b and c by their pixels; d is alone."""
     contents = [("a", "f1"), ("b", "f1"), ("c", "f2"), ("d", "f3"), ("a", "p1"), ("b", "p2"), ("c", "p2"), ("d", "p4")]
-    assert copies.alike(contents) == [["a", "b", "c"]]
-    assert copies.alike(reversed(contents)) == [["a", "b", "c"]]
-    assert copies.alike([("a", "1"), ("b", "1"), ("c", "2"), ("d", "2"), ("a", "3"), ("d", "3")]) == [
+    assert group_copies(contents) == [["a", "b", "c"]]
+    assert group_copies(reversed(contents)) == [["a", "b", "c"]]
+    assert group_copies([("a", "1"), ("b", "1"), ("c", "2"), ("d", "2"), ("a", "3"), ("d", "3")]) == [
         ["a", "b", "c", "d"]
     ]
 
 
 def test_copies_across_the_lists_of_a_split_are_wrong() -> None:
     lists = {1: ([("a", 0), ("b", 0)], [("c", 0), ("d", 1)]), 2: ([("c", 0), ("d", 1)], [("a", 0), ("b", 0)])}
-    assert [(one.code, one.severity) for one in copies.findings([["a", "b"]], lists)] == [("copies", NOTE)]
-    (across,) = copies.findings([["a", "c"]], {1: lists[1]})
+    assert [(one.code, one.severity) for one in find_copies([["a", "b"]], lists)] == [("copies", NOTE)]
+    (across,) = find_copies([["a", "c"]], {1: lists[1]})
     assert (across.code, across.severity, list(across.leave_out)) == ("copies-across-lists", WRONG, ["a"])
     assert across.files == {"a": "= c", "c": "= a"} and across.numbers == {"splits": [1]}
-    assert copies.findings([["a", "c"]], lists)[0].numbers == {"splits": [1, 2]}
-    assert copies.findings([], lists) == []
+    assert find_copies([["a", "c"]], lists)[0].numbers == {"splits": [1, 2]}
+    assert find_copies([], lists) == []
 
 
 def test_text_shows_the_first_files_and_json_all() -> None:
@@ -86,7 +85,7 @@ def test_text_shows_the_first_files_and_json_all() -> None:
     report = Report("some", 20, of_files("empty", WRONG, "{videos}: 0 bytes", files), {"videos": 20}, ["flow"])
     text = report.text()
     assert "13 videos: 0 bytes" in text and "video 9: why 9" in text and "video 10" not in text
-    assert "… and 3 more" in text and "not looked at: flow" in text and text.endswith("1 thing wrong")
+    assert "… and 3 more" in text and "not checked: flow" in text and text.endswith("1 thing wrong")
     (plain,) = report.plain()["findings"]
     assert plain["count"] == 13 and plain["files"][12] == {"name": "video 12", "why": "why 12"}
     assert report.plain()["healthy"] is False
@@ -108,7 +107,7 @@ def test_a_quarantine_says_all_reasons_in_one_line() -> None:
         *of_files("tiny", WRONG, "", {"a.avi": "1×1"}),
         *of_files("short", NOTE, "", {"c.avi": ""}),
     ]
-    report = Report("some", 3, findings, left_out=["z.avi"])
+    report = Report("some", 3, findings, quarantined=["z.avi"])
     assert report.quarantine().splitlines() == [
         "a.avi # empty two lines; tiny 1×1",
         "b #1.avi # empty",

@@ -29,15 +29,15 @@ class Package:
 
 
 PACKAGES = (
-    Package(7, "commands", "one small file each: what a person types", (*TORCH, "pandas")),
-    Package(6, "summaries", "what an arm is before it is trained: text, JSON, drawing, costs, memory", TORCH),
-    Package(5, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
-    Package(5, "benchmarks", "what the project promises to reach, measured", (*TORCH, "decord")),
-    Package(5, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
-    Package(4, "cli", "flags, help, errors as they are shown"),
-    Package(4, "jobs", "what runs inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),
+    Package(8, "commands", "one small file each: what a person types", (*TORCH, "pandas")),
+    Package(7, "cli", "flags, help, `--cfg job`, exit codes of all commands"),
+    Package(7, "summaries", "what an arm is before it is trained: text, JSON, drawing, costs, memory", TORCH),
+    Package(6, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
+    Package(6, "benchmarks", "what the project promises to reach, measured", (*TORCH, "decord")),
+    Package(6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
+    Package(5, "jobs", "what runs inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),
     Package(
-        3,
+        4,
         "config",
         "options → one tree → typed configs; parts built from them",
         ("hydra", "omegaconf", "torch", "yaml"),
@@ -47,7 +47,7 @@ PACKAGES = (
     Package(2, "two_stream", "networks made of towers, fusions and heads", TORCH),
     Package(2, "data", "data sets, lists, sampling, crops, loaders; brush", (*TORCH, "pytorch_lightning", "tqdm")),
     Package(2, "testing", "the contract of a part: fusion, temporal head, tower", (*TORCH, "pytest", "yaml")),
-    Package(1, "results", "records → statistics, tables, plots, page", ("numpy", "pandas")),
+    Package(1, "results", "records → statistics, tables, plots, page", ("pandas", "scipy")),
     Package(1, "study", "plan, ledger, attempts, workers, launchers", ("tqdm",)),
     Package(1, "temporal", "temporal heads", TORCH, beside=("backbones", "fusion")),
     Package(1, "fusion", "fusions", TORCH, beside=("backbones",)),

@@ -7,10 +7,10 @@ import pytest
 import yaml
 from tree import ROOT
 
-from fusionlab.results import markdown
 from fusionlab.results.load import load
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import make_table
+from fusionlab.results.text_tables import markdown
 
 FOLDERS = sorted(place.parent for place in (ROOT / "experiments").glob("*/records"))
 
@@ -25,4 +25,4 @@ def test_the_table_is_what_its_records_give(folder: Path) -> None:
     assert said, "the README says which table is made of the records"
     spec = yaml.safe_load((ROOT / "conf/table" / f"{said[1]}.yaml").read_text(encoding="utf-8"))
     table = make_table(load(folder / "records"), Spec.of(spec))
-    assert markdown.render(table) == (folder / "table.md").read_text(encoding="utf-8")
+    assert markdown(table) == (folder / "table.md").read_text(encoding="utf-8")

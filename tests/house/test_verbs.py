@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ FILES = [file for file in sorted(PACKAGE.glob("*.py")) if file.stem not in {*BY_
 
 
 def test_the_list_and_the_floors_mean_the_same_verbs() -> None:
-    assert list(listing.verbs()) == [file.stem for file in FILES]
+    assert list(listing.commands()) == [file.stem for file in FILES]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -27,17 +29,24 @@ def test_a_verb_says_in_one_line_what_it_does(file: Path) -> None:
 
 def test_the_list_reads_and_does_not_import(tmp_path: Path) -> None:
     (tmp_path / "bang.py").write_text('"""What it does.\n\nMore."""\nraise SystemExit("imported")\n', encoding="utf-8")
-    assert listing.verbs(tmp_path) == {"bang": "What it does."}
+    assert listing.commands(tmp_path) == {"bang": "What it does."}
 
 
 def test_a_wrong_verb_is_answered_with_the_nearest(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listing, "verbs", lambda: {"sweep": "", "train": ""})
+    monkeypatch.setattr(listing, "commands", lambda: {"sweep": "", "train": ""})
     assert listing.main(["sweap"]) == 2
     assert "python -m fusionlab.sweep" in capsys.readouterr().err
-    assert listing.main(["train", "fusion=sum"]) == 2
-    assert "python -m fusionlab.train fusion=sum" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"), [(["signature", "--help"], 0, "the signature of a config"), (["diff"], 2, "two runs")]
+)
+def test_a_command_runs_after_the_package_s_name(words: list[str], status: int, text: str) -> None:
+    command = [sys.executable, "-m", "fusionlab", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == status and text in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["--help"]])

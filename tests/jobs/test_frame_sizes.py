@@ -11,20 +11,20 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.config.build import Blueprint, towers
 from fusionlab.config.build import net as built
 from fusionlab.config.compose import tree
+from fusionlab.config.schema import ArmConfig
 from fusionlab.errors import UserError
-from fusionlab.jobs.frame_sizes import expect_frames
 from fusionlab.training.evaluate import evaluate
 from fusionlab.two_stream.trunk import Trunk
 
 UCF = {"data": "ucf101", "fusion": "sum"}
 
 
-def config(choices: dict[str, str], **leaves: Any) -> dict[str, Any]:
-    return tree(choices).with_leaves({leaf.replace("__", "."): one for leaf, one in leaves.items()})
+def config(choices: dict[str, str], **leaves: Any) -> ArmConfig:
+    return ArmConfig.of(tree(choices).with_leaves({leaf.replace("__", "."): one for leaf, one in leaves.items()}))
 
 
 def tried(choices: dict[str, str], size: tuple[int, int], **leaves: Any) -> None:
-    expect_frames(config(choices, **leaves), [size], Blueprint())
+    Blueprint().expect_frames(config(choices, **leaves), [size])
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_unlike_towers_without_maps_do_not_fit_at_every_size(layer: str) -> None
     tried(unlike, (224, 224), layer=layer)
     with pytest.raises(UserError, match="whole frames") as refused:
         tried(unlike, (256, 252), layer=layer)
-    said = str(refused.value)
-    assert f"layer={layer}, frames 252×256: (1, " in said and "data.sampling.test=middle" in said
+    message = str(refused.value)
+    assert f"layer={layer}, frames 252×256: (1, " in message and "data.sampling.test=middle" in message
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_scores_are_means_over_views_times_and_places(
     choices: dict[str, str], crop: int, size: tuple[int, int], map_of: int | None
 ) -> None:
     how = config({"fusion": "sum", **choices}, data__sampling__crop=crop, layer="relu5")
-    appearance, motion = towers(how, 3)
+    appearance, motion = towers(how.backbone, how.data, 3)
     for stream, tower in (("appearance", appearance), ("motion", motion)):
         initialise(tower, 0, prefix=f"{stream}.")
     net, trunk = built(how, appearance, motion).eval(), Trunk(appearance, motion)

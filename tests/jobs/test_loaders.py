@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,17 +10,20 @@ from typing import Any
 import pytest
 
 from fusionlab.config.compose import tree
-from fusionlab.config.instantiate import part
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig, build_dataset
 from fusionlab.jobs import job_data
 from fusionlab.jobs.job_data import LOADERS_MOST, Data, loaders
 from fusionlab.video.codecs import JPEG, LZ4
 from fusionlab.video.store import Coding
 
+PLAIN = tree({"data": "brush"}).with_leaves({})
+RUN = RunConfig.of(PLAIN)
 CODED, RAW = Coding(JPEG, LZ4), Coding()
 
 
-def run(loaders: Any = "auto", device: str = "cuda", workers: Any = "auto") -> dict[str, Any]:
-    return {"loaders": loaders, "device": device, "workers": workers}
+def run(loaders: Any = "auto", device: str = "cuda", workers: Any = "auto") -> RunConfig:
+    return replace(RUN, loaders=loaders, device=device, workers=workers)
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +50,9 @@ def test_nothing_is_read_ahead_where_that_would_not_help() -> None:
 
 
 def test_a_study_from_before_there_was_the_option_has_the_default() -> None:
-    old = run()
-    del old["loaders"]
-    assert loaders(old, CODED) == LOADERS_MOST
+    old = {name: one for name, one in PLAIN["run"].items() if name not in ("loaders", "flow", "timeout")}
+    assert loaders(replace(RunConfig.of({"run": old}), device="cuda"), CODED) == LOADERS_MOST
+    assert RunConfig.of({"run": old}).timeout == 0
 
 
 def test_no_more_than_fit_into_shared_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,7 +63,7 @@ def test_no_more_than_fit_into_shared_memory(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_job_reads_by_as_many(tmp_path: Path) -> None:
-    config = tree({"data": "brush"}).with_leaves({})
+    config = ArmConfig.of(PLAIN)
     for asked in (0, 2):
-        there = Data(part(config["data"]["dataset"], "data"), tmp_path, run(asked))
-        assert there.module(config, streams="both", snippets=3, batch_size=4).workers == asked
+        there = Data(build_dataset(config.data), tmp_path, run(asked))
+        assert there.module(config).workers == asked

@@ -9,17 +9,17 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 import yaml
 from terminal import FAST, Lab
 from training_fakes import Data, Fused, Late, cohort
 
+from fusionlab.config.run_config import LOGGERS, LoggerConfig
 from fusionlab.errors import UserError
 from fusionlab.jobs import curve_loggers
 from fusionlab.jobs.curve_loggers import CurveLoggers
-from fusionlab.jobs.loggers import LOGGERS, expect_logger
+from fusionlab.jobs.loggers import expect_installed
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
 from fusionlab.training.curve import Row
@@ -31,15 +31,15 @@ RESULT = {"accuracy": 0.5, "correct": 1, "total": 2, "val_loss": None, "steps": 
 HIDDEN = "0123456789secret"
 
 
-def trained(tmp_path: Path, **how: Any) -> tuple[dict[str, Outcome], dict[str, str | None]]:
+def trained(tmp_path: Path, name: str) -> tuple[dict[str, Outcome], dict[str, str | None]]:
     """A cohort of two with loggers, and why the loggers failed."""
     attempt = Attempt(tmp_path / "job", 1)
     attempt.result.mkdir(parents=True)
-    loggers = CurveLoggers(how, attempt)
-    ended = fit(cohort({name: make() for name, make in NETS.items()}), Data(), observers=[loggers])
+    loggers = CurveLoggers(LoggerConfig(name, "fusionlab", "offline"), attempt)
+    ended = fit(cohort({arm: make() for arm, make in NETS.items()}), Data(), observers=[loggers])
     config = {"fusion": {"_target_": "x", "api_key": HIDDEN}, "layer": "relu5"}
-    arms = {name: Arm(name, "fused", {}, "0123456789abcdef", config, "job") for name in NETS}
-    return ended, {name: loggers.log_result(arm, "done", RESULT) for name, arm in arms.items()}
+    arms = [Arm(arm, "fused", {}, "0123456789abcdef", config, "job") for arm in NETS]
+    return ended, {arm.name: loggers.log_result(arm, "done", RESULT) for arm in arms}
 
 
 def known(row: Row) -> dict[str, float | int]:
@@ -101,10 +101,10 @@ def test_tensorboard_gets_the_curve_and_the_result(tmp_path: Path, monkeypatch: 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fusionlab.jobs.loggers.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"pip install 'fusionlab\[tensorboard\]'"):
-        expect_logger("tensorboard")
+        expect_installed("tensorboard")
     with pytest.raises(UserError, match=r"pip install 'fusionlab\[wandb\]'"):
-        expect_logger("wandb")
-    expect_logger("csv")
+        expect_installed("wandb")
+    expect_installed("csv")
 
 
 def test_a_logger_that_raises_is_reported_once_and_its_arms_are_done(

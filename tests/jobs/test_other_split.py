@@ -17,11 +17,15 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.pretrained.tensors import BESIDE, trained_on
 from fusionlab.backbones.tiny import Tiny
+from fusionlab.config.compose import tree
+from fusionlab.config.schema import StreamConfig
 from fusionlab.data.ucf101 import UCF101
 from fusionlab.errors import UserError
-from fusionlab.jobs.provenance import provenance, refuse_other_split, seen, splits
+from fusionlab.jobs import provenance as job_provenance
+from fusionlab.jobs.provenance import refuse_other_split, seen, splits
+from fusionlab.study.recipes import stream_recipe
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 
 Say = Callable[..., Done]
 UCF = {"_target_": "fusionlab.data.ucf101.UCF101", "name": "ucf101", "classes": 2}
@@ -31,11 +35,18 @@ NAMES = [f"{c}/v_{c}_g{group:02d}_c{clip:02d}.avi" for c in ("A", "B") for group
 TESTED = {1: (1,), 2: (3, 4), 3: (3, 4)}
 
 
-def recipe(split: int, dataset: dict[str, Any] = UCF, **weights: str) -> dict[str, Any]:
-    return {
-        "stream": "motion", "data": {"dataset": dataset}, "split": split, "seed": {"init": 0, "data": 7},
-        "weights": {"source": "a.pt", **weights},
-    }  # fmt: skip
+PLAIN = stream_recipe(tree({}).with_leaves({}), "motion")
+
+
+def recipe(split: int, dataset: dict[str, Any] = UCF, **weights: str) -> StreamConfig:
+    seed, data = {**PLAIN["seed"], "data": 7}, {**PLAIN["data"], "dataset": dataset}
+    return StreamConfig.of(
+        {**PLAIN, "data": data, "split": split, "seed": seed, "weights": {"source": "a.pt", **weights}}
+    )
+
+
+def provenance(config: StreamConfig, initial: Loaded | None = None) -> dict[str, Any]:
+    return job_provenance.provenance(config, "0123456789abcdef", initial)
 
 
 def write_lists(home: Path) -> Path:

@@ -39,9 +39,14 @@ def test_overlapping_excludes_are_each_asked_of_the_whole_grid():
         (AXES, [{"seed": True}], ["matches no point"]),
         (AXES, [{}], ["matches no point"]),
         (AXES, [{"fusoin": "sum"}], ["unknown axis in exclude", "did you mean fusion ?"]),
-        (AXES, [{"fusion": "sum"}, {"fusion": "conv"}], ["nothing"]),
-        ({"fusion": []}, [], ["without values"]),
+        (AXES, [{"fusion": "sum"}, {"fusion": "conv"}], ["removes every point"]),
+        ({"fusion": []}, [], ["has no values"]),
         ({"fusion": ["sum", "sum"]}, [], ["twice", "fusion: sum"]),
+        ({"logger": ["none", "wandb"]}, [], ["logger does not change the result", "logger=none,wandb", "logger=none"]),
+        ({"table": ["how", "all"], "seed": [0, 1]}, [], ["table does not change the result"]),
+        ({"run.device": ["cpu", "cuda"]}, [], ["run.device does not change the result", "run.device=cpu"]),
+        ({"run.folder": [None, "a"]}, [], ["run.folder=null,a"]),
+        ({"experiment": ["how", "order"]}, [], ["experiment=how has a grid of its own"]),
     ],
 )
 def test_what_is_surely_a_mistake_is_told(axes, exclude, words):
@@ -52,3 +57,10 @@ def test_what_is_surely_a_mistake_is_told(axes, exclude, words):
 
 def test_true_is_not_one_as_a_value():
     assert expand({"a": [1, True]}, [{"a": 1}]) == [{"a": True}]
+
+
+def test_one_value_of_what_is_not_hashed_loses_nothing():
+    assert expand({"run.device": ["cpu"], "seed": [0, 1]}) == [
+        {"run.device": "cpu", "seed": 0},
+        {"run.device": "cpu", "seed": 1},
+    ]

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from terminal import FAST, Done, Lab
 
-from fusionlab.cli import listing
+from fusionlab.cli import groups_text
 from fusionlab.config import catalogue
 from fusionlab.config.compose import tree
-from fusionlab.config.shorthand import WIDE
+from fusionlab.config.shorthand import SHORTHAND
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import flatten
 from fusionlab.study.plan import Plan
@@ -70,11 +70,11 @@ def test_the_places_of_the_tree_are_those_of_the_conf() -> None:
     plain = tree({})
     assert plain.choices["appearance"] == plain.choices["motion"] == "tiny"
     assert "backbone" not in plain.choices
-    assert set(plain.get("backbone")) == set(WIDE["backbone"])
-    assert set(catalogue.PLACES) == {*WIDE["backbone"], "flow"}
+    assert set(plain.get("backbone")) == set(SHORTHAND["backbone"])
+    assert set(catalogue.PLACES) == {*SHORTHAND["backbone"], "flow"}
     assert plain.choices["flow"] == "dis" and plain.get("data.store.flow")
-    assert WIDE["seed"] == tuple(f"seed.{name}" for name in plain.get("seed"))
-    assert set(WIDE["weights"]) == {f"weights.{name}" for name in plain.get("weights")} - {
+    assert SHORTHAND["seed"] == tuple(f"seed.{name}" for name in plain.get("seed"))
+    assert set(SHORTHAND["weights"]) == {f"weights.{name}" for name in plain.get("weights")} - {
         "weights.head", "weights.other_split"
     }  # fmt: skip
 
@@ -99,7 +99,7 @@ def test_a_tower_of_the_user_s_is_a_choice_of_all_three_words(say: Say, tmp_path
         assert say("plan", *words).status == 0
     assert say("plan", "appearance=mine", "fusion=bilinear").status == 0
     assert "mine, resnet18" in say("plan", "motion=min").err
-    assert "backbone    mine, resnet18" in listing(), "in the folder of the last command"
+    assert "backbone    mine, resnet18" in groups_text(), "in the folder of the last command"
 
 
 def experiment(folder: Path, text: str) -> None:

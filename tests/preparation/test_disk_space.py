@@ -11,7 +11,7 @@ from data_fakes import Drifting
 
 from fusionlab.errors import UserError
 from fusionlab.preparation import disk_space
-from fusionlab.preparation.pack import Making
+from fusionlab.preparation.flow_sources import Computed, Making
 from fusionlab.preparation.prepare import prepare, prepared
 from fusionlab.video.decode import PyAV
 from fusionlab.video.flow import Dis
@@ -32,8 +32,8 @@ def test_the_estimate_is_near_what_is_written(
     drifting: Drifting, tmp_path: Path, coding: Coding, backward: bool
 ) -> None:
     videos = [(name, label, drifting.path(name)) for name, label in drifting.videos()]
-    making = Making(PyAV(), Dis(), 8, None, coding, backward)
-    need = disk_space.Room(tmp_path, videos, making).need()
+    making = Making(PyAV(), Computed(Dis()), 8, None, coding, backward)
+    need = disk_space.DiskSpace(tmp_path, videos, making).need()
     folder = on_disk(drifting, tmp_path, [], coding=coding, backward=backward)
     written = sum(file.stat().st_size for file in folder.rglob("*.bin"))
     assert 0.7 < need / written < 1.4
@@ -43,7 +43,7 @@ def test_too_little_is_refused_before_and_nothing_is_written(
     drifting: Drifting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 300 * KIB))
-    with pytest.raises(UserError, match="not room enough") as error:
+    with pytest.raises(UserError, match="not enough disk space") as error:
         on_disk(drifting, tmp_path, [])
     assert "300 KiB free" in str(error.value) and "data.store.codec.frames=jpeg" in str(error.value)
     assert not list(tmp_path.rglob("*.bin"))
@@ -53,7 +53,7 @@ def test_what_may_be_too_little_is_said(drifting: Drifting, tmp_path: Path, monk
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 700 * KIB))
     said: list[str] = []
     on_disk(drifting, tmp_path, said)
-    assert "it may not be enough" in said[0]
+    assert "this may not be enough" in said[0]
 
 
 def test_a_disk_that_others_fill_is_noticed_on_the_way(

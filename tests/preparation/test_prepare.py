@@ -205,7 +205,7 @@ def test_a_video_that_cannot_be_read_is_named(tmp_path: Path, processes: int) ->
     assert prepared(tmp_path, RECIPE) is None
     listed = next(tmp_path.glob("*.unusable.txt"))
     assert [line.split(" # ")[0] for line in listed.read_text().splitlines()] == sorted([name, other])
-    # Left out by name, the rest is a store; repaired and asked for again, the store is gone on with.
+    # Left out by name, the rest is a store; repaired and asked for again, the store is resumed.
     folder = prepare(small, tmp_path, Dis(), recipe=RECIPE, quarantine={name, other}, chunk=2, say=quiet)
     part = Store.open(folder)
     assert set(part.videos) == {n for n, _ in small.videos()} - {name, other} and not listed.exists()

@@ -209,21 +209,21 @@ import sys, pathlib
 from fusionlab.errors import UserError
 from fusionlab.records.files import *
 folder = pathlib.Path(sys.argv[1])
-def told(act):
+def outcome(act):
     try:
         act()
     except UserError as error:
         return str(error).splitlines()[0]
     return "nothing"
 write_text(folder / "a.txt", "old")
-print(told(lambda: write_bytes(folder / "a.txt", b"x" * 200_000)))
-print(told(lambda: create_exclusive(folder / "b.txt", "x" * 200_000)))
+print(outcome(lambda: write_bytes(folder / "a.txt", b"x" * 200_000)))
+print(outcome(lambda: create_exclusive(folder / "b.txt", "x" * 200_000)))
 print((folder / "a.txt").read_text(), sorted(one.name for one in folder.iterdir()))
 import subprocess
 subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-print(told(lambda: write_text(folder / "a.txt", "new")))
-print(told(lambda: create_exclusive(folder / "claims" / "001.json", "x")))
-print(told(lambda: folder_clock(folder)))
+print(outcome(lambda: write_text(folder / "a.txt", "new")))
+print(outcome(lambda: create_exclusive(folder / "claims" / "001.json", "x")))
+print(outcome(lambda: folder_clock(folder)))
 """
 
 
@@ -292,13 +292,13 @@ def test_a_file_as_large_as_allowed_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"[" * 10**6, "nested deeper"),
-        (b'{"a":' * 10**5, "nested deeper"),
-        (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1), "nested deeper"),
-        (b"1e309", "no finite number"),
-        (b"[-1e999]", "no finite number"),
-        (b"NaN", "no finite number"),
-        (b"-Infinity", "no finite number"),
+        (b"[" * 10**6, "levels"),
+        (b'{"a":' * 10**5, "levels"),
+        (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1), "levels"),
+        (b"1e309", "not a finite number"),
+        (b"[-1e999]", "not a finite number"),
+        (b"NaN", "not a finite number"),
+        (b"-Infinity", "not a finite number"),
         (b"1" * 10**5, "more than 300 digits"),
         (b"-" + b"1" * DIGITS, "more than 300 digits"),
         (b'"\xff"', "not a readable JSON"),

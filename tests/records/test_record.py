@@ -6,7 +6,7 @@ import pytest
 
 from fusionlab.errors import UserError
 from fusionlab.records import record as module
-from fusionlab.records.environment import LIMITS, circumstances, elsewhere
+from fusionlab.records.environment import LIMITS, changed_arithmetic, describe_environment
 from fusionlab.records.files import write_json
 from fusionlab.records.predictions import Predictions, float32, read_predictions, write_predictions
 from fusionlab.records.record import check, new_record, read_record, read_records, upgrade, write_record
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_named(changes, word):
         ({"result": {"accuracy": 1.5}}, "result.accuracy"),
         ({"result": {"accuracy": True}}, "result.accuracy"),
         ({"result": {"correct": 1.0, "total": 2}}, "result.correct"),
-        ({"result": {"correct": 1}}, "correct and total stand together"),
+        ({"result": {"correct": 1}}, "correct and total are given together"),
         ({"result": {"total": 10**200, "correct": 1}}, "result.total"),
         ({"result": {"kinds": []}}, "result.kinds is a mapping"),
         ({"result": {"kinds": {"what": {"correct": 1.5, "total": 2}}}}, "result.kinds.what.correct"),
@@ -199,11 +199,11 @@ def test_damaged_predictions_are_named(tmp_path, text):
 
 
 def test_circumstances_are_plain_and_name_the_versions():
-    found = circumstances()
-    json.dumps(found, allow_nan=False)
-    assert {"python", "packages", "commit", "dirty", "machine", "platform", "started"} == set(found)
-    assert "fusionlab" in found["packages"]
-    assert found["machine"]["cores"] >= 1
+    environment = describe_environment()
+    json.dumps(environment, allow_nan=False)
+    assert {"python", "packages", "commit", "dirty", "machine", "platform", "started"} == set(environment)
+    assert "fusionlab" in environment["packages"]
+    assert environment["machine"]["cores"] >= 1
 
 
 def test_circumstances_keep_the_instruction_set_of_a_torch_that_is_loaded(monkeypatch):
@@ -212,12 +212,12 @@ def test_circumstances_keep_the_instruction_set_of_a_torch_that_is_loaded(monkey
     for name in LIMITS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
-    machine = circumstances()["machine"]
+    machine = describe_environment()["machine"]
     assert machine["cpu"]
     assert machine["capability"] == torch.backends.cpu.get_cpu_capability()
     assert machine["limits"] == {"ONEDNN_MAX_CPU_ISA": "AVX2"}
     monkeypatch.delitem(sys.modules, "torch")
-    assert circumstances()["machine"]["capability"] is None
+    assert describe_environment()["machine"]["capability"] is None
     assert "torch" not in sys.modules, "nothing is imported for it"
 
 
@@ -229,7 +229,7 @@ def around(device="cpu", torch="2.15.0", **machine):
 
 
 @pytest.mark.parametrize(
-    "recorded, said",
+    "recorded, text",
     [
         (around(), ""),
         (around(cores=2, memory=1), ""),
@@ -241,18 +241,18 @@ def around(device="cpu", torch="2.15.0", **machine):
         ({}, ", ".join(f"{one} not recorded → {here}" for one, here in HERE.items())),
     ],
 )  # fmt: skip
-def test_where_bits_are_not_promised_is_told(recorded, said):
-    assert elsewhere(recorded, around()) == said
+def test_changes_that_end_the_promise_of_equal_bits(recorded, text):
+    assert changed_arithmetic(recorded, around()) == text
 
 
 def test_on_a_gpu_the_cpu_s_instructions_do_not_matter():
-    assert elsewhere(around("H200", capability="AVX512"), around("H200", cpu="B")) == ""
+    assert changed_arithmetic(around("H200", capability="AVX512"), around("H200", cpu="B")) == ""
 
 
 def test_how_far_predictions_are_apart():
     one = Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, 0.5]])
-    assert one.apart(one) == 0
-    assert one.apart(Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, 0.375]])) == 0.125
+    assert one.largest_difference(one) == 0
+    assert one.largest_difference(Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, 0.375]])) == 0.125
     for other in (
         Predictions.of("ac", ["v", "w"], [0, 1], one.scores),
         Predictions.of("ab", ["v", "x"], [0, 1], one.scores),
@@ -260,4 +260,4 @@ def test_how_far_predictions_are_apart():
         Predictions.of("ab", ["v"], [0], one.scores[:1]),
         Predictions.of("ab", ["v", "w"], [0, 1], [[0.75, 0.25], [0.5, math.nan]]),
     ):
-        assert one.apart(other) == math.inf
+        assert one.largest_difference(other) == math.inf

@@ -44,10 +44,10 @@ def predictions(shares: dict[str, float], draw: random.Random) -> Predictions:
         mine = [at for at, name in enumerate(names) if CLASSES[name] == kind]
         for number in range(count):
             label = mine[number % len(mine)]
-            said = label if number in right else (label + 1) % len(names)
+            predicted = label if number in right else (label + 1) % len(names)
             videos.append(f"v_{kind}_{number:03}")
             labels.append(label)
-            scores.append([0.9 if at == said else 0.025 for at in range(len(names))])
+            scores.append([0.9 if at == predicted else 0.025 for at in range(len(names))])
     return Predictions.of(names, videos, labels, scores)
 
 
@@ -59,24 +59,25 @@ def arm(
     shares: dict[str, float] | None = None,
     reason: str | None = None,
     config: dict[str, Any] | None = None,
+    titles: dict[str, str] | None = None,
     **result: Any,
 ) -> dict[str, Any]:
     """Write one arm's run.json and predictions.csv; with a `reason` it failed."""
     name = ",".join(f"{axis}={value}" for axis, value in axes.items())
     system = {"stream": axes.get("streams"), "late": "late"}.get(kind, "fused")
     signature = hashlib.sha256(repr((name, config)).encode()).hexdigest()[:16]
-    said = None if reason else predictions(shares or {"what": 1, "binding": 1}, random.Random(name))
+    answers = None if reason else predictions(shares or {"what": 1, "binding": 1}, random.Random(name))
     counts: dict[str, Any] = {}
-    if said is not None:
+    if answers is not None:
         for kind_of in ("what", "binding"):
-            at = [i for i, label in enumerate(said.labels) if CLASSES[said.classes[label]] == kind_of]
-            right = sum(said.predicted[i] == said.labels[i] for i in at)
+            at = [i for i, label in enumerate(answers.labels) if CLASSES[answers.classes[label]] == kind_of]
+            right = sum(answers.predicted[i] == answers.labels[i] for i in at)
             counts[kind_of] = {"correct": right, "total": len(at)}
         result = {
-            "accuracy": said.correct / len(said.videos),
+            "accuracy": answers.correct / len(answers.videos),
             "kinds": counts,
-            "correct": said.correct,
-            "total": len(said.videos),
+            "correct": answers.correct,
+            "total": len(answers.videos),
             "classes": CLASSES,
             "steps": 100,
             "best_step": 90,
@@ -101,10 +102,11 @@ def arm(
         log=str(folder / "log.txt") if reason else None,
         stage_one=streams,
         ceilings=CEILINGS[str(system)],
+        titles=titles,
         circumstances={"seconds": 2.5, "commit": "c" * 40, "packages": {"torch": "2.11.0"}},
     )
     place = folder / f"{kind}-{len(list(folder.glob('*')))}-{signature}"
-    return write_record(place, record, said)
+    return write_record(place, record, answers)
 
 
 SHARES = {  # what a good run looks like: streams and late at their ceilings, fusions between them and all

@@ -8,8 +8,7 @@ from typing import Any, cast
 
 import pytest
 
-from fusionlab.results.ceilings import KIND, SCORES, ceiling_rows
-from fusionlab.results.rows import Row, Share
+from fusionlab.results.rows import CEILING, SCORES, Row, Share, ceiling_rows
 
 HALF, ONE, THIRD = Fraction(1, 2), Fraction(1), Fraction(1, 3)
 
@@ -27,31 +26,31 @@ BLIND = row("fused", {"what": ONE, "order": HALF}, fusion="sum")
 SEES = row("fused", {"what": ONE, "order": ONE}, fusion="sum", temporal="conv3d")
 
 
-def told(*rows: Row) -> list[str]:
+def methods(*rows: Row) -> list[str]:
     return [one.method for one in ceiling_rows(rows)]
 
 
 def test_each_system_of_the_table_has_its_row_once() -> None:
-    assert told(STREAM, STREAM, LATE, SEES, SEES) == [
+    assert methods(STREAM, STREAM, LATE, SEES, SEES) == [
         "Ceiling: Motion alone", f"Ceiling: {SCORES}", "Ceiling: any fusion that sees order",
     ]  # fmt: skip
-    found = ceiling_rows([STREAM])
-    assert found[0].kind == KIND and found[0].shares["what"].ceiling == THIRD and not found[0].undone
+    (only,) = ceiling_rows([STREAM])
+    assert only.kind == CEILING and only.shares["what"].ceiling == THIRD and not only.undone
 
 
 def test_fusions_that_can_know_no_more_than_the_scores_have_no_row_of_their_own() -> None:
-    assert told(LATE, BLIND) == [f"Ceiling: {SCORES}"]
+    assert methods(LATE, BLIND) == [f"Ceiling: {SCORES}"]
 
 
 def test_fusions_are_told_apart_where_order_is_asked_and_only_there() -> None:
     binding = row("late", {"binding": HALF, "order": HALF})
     fused = [row("fused", {"binding": ONE, "order": most}, fusion="sum") for most in (ONE, HALF)]
-    assert told(binding, *fused)[1:] == [
+    assert methods(binding, *fused)[1:] == [
         "Ceiling: any fusion that is blind to order", "Ceiling: any fusion that sees order",
     ]  # fmt: skip
-    assert told(row("fused", {"binding": ONE}, fusion="max")) == ["Ceiling: any fusion"]
+    assert methods(row("fused", {"binding": ONE}, fusion="max")) == ["Ceiling: any fusion"]
 
 
 @pytest.mark.parametrize("kind", ["stream", "late", "fused"])
 def test_where_nothing_is_known_there_is_no_row(kind: str) -> None:
-    assert told(row(kind, {}, streams="motion", fusion="sum")) == []
+    assert methods(row(kind, {}, streams="motion", fusion="sum")) == []

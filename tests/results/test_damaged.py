@@ -103,8 +103,8 @@ def look(study: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     text = report(study, {"caption": "?"}, out, unfinished=unfinished)
     assert "Sum" in text and "Appearance alone" in text
     status.main([str(study)])
-    told = capsys.readouterr().out
-    for shown in (text, told, *(file.read_text(encoding="utf-8") for file in out.iterdir())):
+    shown_status = capsys.readouterr().out
+    for shown in (text, shown_status, *(file.read_text(encoding="utf-8") for file in out.iterdir())):
         assert not UNSAFE.search(shown)
     ElementTree.fromstring((out / "plot.svg").read_text(encoding="utf-8"))
     reader = Reader()
@@ -112,17 +112,17 @@ def look(study: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     assert reader.open == []
     for line in csv.reader(io.StringIO((out / "table.csv").read_text(encoding="utf-8"))):
         assert not [cell for cell in line if cell[:1] in tuple("=@+") and not cell[1:].replace(".", "").isdigit()]
-    return text, told
+    return text, shown_status
 
 
 def differ(one: Path, other: Path, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         assert diff.main([str(one), str(other)]) in (0, 1)
-        said = "run.json"
+        message = "run.json"
     except UserError as error:
-        said = str(error)
-    assert "run.json" in said
-    assert not UNSAFE.search(said + capsys.readouterr().out)
+        message = str(error)
+    assert "run.json" in message
+    assert not UNSAFE.search(message + capsys.readouterr().out)
 
 
 def all_damages(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -154,13 +154,13 @@ def test_any_damage_in_any_place_of_a_record(small, first, which, capsys):
     ):  # each is tried on one of the three
         place.write_text(text, encoding="utf-8")
         try:
-            text, told = look(small, capsys)
+            text, shown_status = look(small, capsys)
             differ(other, place, capsys)
         except Exception as error:
             raise AssertionError(f"{which}: {what}") from error
-        refused.add("cannot be read" in told)
-        assert ("cannot be read" in told) == ("cannot be read" in text), what
-        assert "cannot be read" not in told or "run.json" in told, what
+        refused.add("cannot be read" in shown_status)
+        assert ("cannot be read" in shown_status) == ("cannot be read" in text), what
+        assert "cannot be read" not in shown_status or "run.json" in shown_status, what
     place.write_text(good, encoding="utf-8")
     assert refused == {True, False}
 

@@ -11,11 +11,17 @@ from html.parser import HTMLParser
 import pytest
 
 from fusionlab.errors import visible
-from fusionlab.results import csv_table, figures, latex, markdown, page, plots, terminal
+from fusionlab.results import formatting, plots
+from fusionlab.results import latex as latex_module
+from fusionlab.results.csv_table import csv_text
+from fusionlab.results.formatting import superscript
+from fusionlab.results.latex import latex
 from fusionlab.results.load import load
+from fusionlab.results.page import page
+from fusionlab.results.plots import picture
 from fusionlab.results.spec import Spec
-from fusionlab.results.superscript import raised
 from fusionlab.results.tables import make_table
+from fusionlab.results.text_tables import markdown, terminal
 
 HOSTILE = (
     "<script>alert('x')</script> & \"a|b\" \\input{/etc/passwd} $x_1^2$ 100% #1 ~ `c` *d* [e](f) \x1b[31mred\u202eend"
@@ -39,7 +45,7 @@ def cells_of(table):
     """The cells as the table has them: marks behind the first cell, a span in the next."""
     for line in table.lines:
         cells = list(line.cells)
-        cells[0] += f" {raised(line.marks)}" if line.marks else ""
+        cells[0] += f" {superscript(line.marks)}" if line.marks else ""
         yield cells + ([] if line.span is None else [line.span])
 
 
@@ -53,7 +59,7 @@ def read_markdown(text):
 @pytest.mark.parametrize("which", ["table", "hostile"])
 def test_markdown_reads_back(which, request):
     table = request.getfixturevalue(which)
-    head, *rows = read_markdown(markdown.render(table))
+    head, *rows = read_markdown(markdown(table))
     assert head == [column.head for column in table.columns]
     assert len(rows) == len(table.lines)
     for row, expected in zip(rows, cells_of(table), strict=True):
@@ -63,37 +69,37 @@ def test_markdown_reads_back(which, request):
 
 def read_latex(text):
     body = text.split(r"\toprule")[1].split(r"\bottomrule")[0]
-    plain = {written: sign for sign, written in latex._SIGNS.items()}
+    plain = {written: sign for sign, written in latex_module._SIGNS.items()}
     ways = "|".join(re.escape(written) for written in sorted(plain, key=len, reverse=True))
     for row in body.replace(r"\midrule", "").split(r" \\")[:-1]:
         cells = []
         for cell in re.split(r"(?<!\\)&", row):
             inside = re.sub(
                 r"\\textsuperscript\{([\d,]+)\}",
-                lambda found: f" {raised(found[1].split(','))}",
+                lambda match: f" {superscript(match[1].split(','))}",
                 cell.strip(),
             )
             inside = re.sub(r"^\\multicolumn\{\d+\}\{l\}\{\\emph\{(.*)\}\}$", r"\1", inside)
-            cells.append(re.sub(ways, lambda found: plain[found[0]], inside))
+            cells.append(re.sub(ways, lambda match: plain[match[0]], inside))
         yield cells
 
 
 @pytest.mark.parametrize("which", ["table", "hostile"])
 def test_latex_reads_back(which, request):
     table = request.getfixturevalue(which)
-    head, *rows = read_latex(latex.render(table))
+    head, *rows = read_latex(latex(table))
     assert head == [column.head for column in table.columns]
     assert rows == list(cells_of(table))
 
 
 def test_latex_commands_are_ours_only(hostile):
-    text = latex.render(hostile)
+    text = latex(hostile)
     assert r"\input" not in text
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
 
 
 def test_csv_is_plain_numbers(table):
-    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(csv_table.render(table)))}
+    rows = {row["method"]: row for row in csv.DictReader(io.StringIO(csv_text(table)))}
     conv, late = rows["Conv"], rows["Late fusion"]
     assert float(conv["binding"]) == pytest.approx(95.0)
     assert float(conv["binding_gain"]) == pytest.approx(46.0)
@@ -109,7 +115,7 @@ def test_csv_is_plain_numbers(table):
 
 
 def test_csv_keeps_hostile_text_and_the_failed_arm(hostile):
-    rows = list(csv.DictReader(io.StringIO(csv_table.render(hostile))))
+    rows = list(csv.DictReader(io.StringIO(csv_text(hostile))))
     failed = [row for row in rows if row["status"] == "failed"]
     assert [row["fusion"] for row in failed] == [visible(HOSTILE)]
     assert "line one\nline two" in failed[0]["reason"]
@@ -117,14 +123,14 @@ def test_csv_keeps_hostile_text_and_the_failed_arm(hostile):
 
 
 def test_a_terminal_gets_no_control_characters(hostile):
-    text = terminal.render(hostile)
+    text = terminal(hostile)
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "failed, seed 1: line one line two" in text
 
 
 def test_terminal_columns_stand_under_each_other(table):
-    text = terminal.render(table).splitlines()
+    text = terminal(table).splitlines()
     rows = [line for line in text if line.startswith(("Max", "Sum", "Conv", "Motion"))]
     assert len({len(line.rstrip()) for line in rows}) == 1
 
@@ -161,7 +167,7 @@ class Reader(HTMLParser):
 
 def read_page(table, study):
     reader = Reader()
-    reader.feed(page.render(table, load(study), name=study.name, out=study / "report"))
+    reader.feed(page(table, load(study), name=study.name, out=study / "report"))
     assert reader.open == []
     return reader
 
@@ -191,42 +197,78 @@ def test_the_page_runs_nothing(hostile, study):
 @pytest.mark.parametrize("which", ["table", "hostile"])
 def test_the_picture_is_whole_xml(which, request):
     table = request.getfixturevalue(which)
-    root = ElementTree.fromstring(plots.picture(table))
+    root = ElementTree.fromstring(picture(table))
     assert root.tag.endswith("svg")
     assert not [node for node in root.iter() if node.tag.endswith("script")]
 
 
 def test_the_picture_puts_shares_where_they_belong(table):
     """x = left + width · share: read the dots back and find the shares, per panel."""
-    root = ElementTree.fromstring(plots.picture(table))
+    root = ElementTree.fromstring(picture(table))
     means = [node for node in root.iter() if "fl-mean" in node.get("class", "")][: 3 * len(table.rows)]
     left = plots._LABEL
-    found = [(float(node.get("cx")) - left) / plots._PANEL for node in means[: len(table.rows)]]
-    assert found == pytest.approx([row.shares["what"].mean for row in table.rows], abs=1e-3)
+    shares = [(float(node.get("cx")) - left) / plots._PANEL for node in means[: len(table.rows)]]
+    assert shares == pytest.approx([row.shares["what"].mean for row in table.rows], abs=1e-3)
     left += plots._PANEL + plots._GAP
-    found = [(float(node.get("cx")) - left) / plots._PANEL for node in means[len(table.rows) : 2 * len(table.rows)]]
-    assert found == pytest.approx([row.shares["binding"].mean for row in table.rows], abs=1e-3)
+    shares = [(float(node.get("cx")) - left) / plots._PANEL for node in means[len(table.rows) : 2 * len(table.rows)]]
+    assert shares == pytest.approx([row.shares["binding"].mean for row in table.rows], abs=1e-3)
     marks = [node for node in root.iter() if node.get("class") == "fl-ceiling" and len(node)]
     ceilings = [(float(node.get("x1")) - left) / plots._PANEL for node in marks[len(table.rows) :]]
     assert ceilings == pytest.approx([float(row.shares["binding"].ceiling) for row in table.rows], abs=1e-3)
 
 
 @pytest.mark.parametrize(
-    "found, expected",
+    "text, expected",
     [
-        (figures.percent(0.8596, 2), "85.96"),
-        (figures.percent(0.8596), "86.0"),
-        (figures.percent(-1e-9), "0.0"),
-        (figures.points(0.25), "+25.0"),
-        (figures.points(-0.25), "−25.0"),
-        (figures.points(0.0), "0.0"),
-        (figures.points(-0.0001), "0.0"),
-        (figures.millions(97_578_533), "97.58M"),
-        (figures.millions(212_345), "0.21M"),
-        (figures.millions(999), "999"),
-        (figures.between(0.5, 1.0), "(50.0–100.0)"),
-        (figures.plain("a\n b\x00"), r"a b\x00"),
+        (formatting.percent(0.8596, 2), "85.96"),
+        (formatting.percent(0.8596), "86.0"),
+        (formatting.percent(-1e-9), "0.0"),
+        (formatting.points(0.25), "+25.0"),
+        (formatting.points(-0.25), "−25.0"),
+        (formatting.points(0.0), "0.0"),
+        (formatting.points(-0.0001), "0.0"),
+        (formatting.millions(97_578_533), "97.58M"),
+        (formatting.millions(212_345), "0.21M"),
+        (formatting.millions(999), "999"),
+        (formatting.between(0.5, 1.0), "(50.0–100.0)"),
+        (formatting.plain("a\n b\x00"), r"a b\x00"),
     ],
 )
-def test_numbers_are_written_one_way(found, expected):
-    assert found == expected
+def test_numbers_are_written_one_way(text, expected):
+    assert text == expected
+
+
+TITLES = {"fusion": "Gated (ours) & <b>", "temporal": "Mean_over $all$ & <i>"}
+
+
+@pytest.fixture
+def titled(study, fakes):
+    """Fusions from outside the package, whose records have the titles of their parts."""
+    axes = {"streams": "both", "fusion": "gated", "layer": "relu5"}
+    for seed in (0, 1):
+        for temporal, titles in (("mean", TITLES), ("pool2d", {"fusion": TITLES["fusion"]})):
+            fakes["arm"](study, kind="fused", axes={**axes, "temporal": temporal, "seed": seed}, titles=titles)
+    return make_table(load(study), Spec.of({"caption": "titles"}))
+
+
+def test_a_part_is_printed_under_its_title_in_every_format(titled, study):
+    ours = (TITLES["fusion"], TITLES["temporal"])
+    assert ours in {(line.cells[0], line.cells[1]) for line in titled.lines}
+    assert (TITLES["fusion"], "pool2d") in {(line.cells[0], line.cells[1]) for line in titled.lines}
+    assert "Gated (ours) & <b>" in terminal(titled) and "Mean_over $all$ & <i>" in terminal(titled)
+    assert any(row[0] == ours[0] and row[1] == ours[1] for row in read_markdown(markdown(titled)))
+    assert r"Gated (ours) \& \<b\>" in markdown(titled)
+    assert any(row[0] == ours[0] and row[1] == ours[1] for row in read_latex(latex(titled)))
+    assert r"Gated (ours) \& \textless{}b\textgreater{} & Mean\_over \$all\$ \&" in latex(titled)
+    rows = list(csv.DictReader(io.StringIO(csv_text(titled))))
+    assert {(row["method"], row["temporal"], row["temporal_title"]) for row in rows if row["fusion"] == "gated"} == {
+        (TITLES["fusion"], "mean", TITLES["temporal"]), (TITLES["fusion"], "pool2d", ""),
+    }  # fmt: skip
+    assert any(row[0] == ours[0] and row[1] == ours[1] for row in read_page(titled, study).rows)
+    assert "Gated (ours) &amp; &lt;b&gt;" in page(titled, load(study), name="x", out=study)
+    assert TITLES["fusion"] in " ".join(ElementTree.fromstring(picture(titled)).itertext())
+
+
+def test_a_table_without_titles_has_the_names_as_typed(table):
+    assert "temporal_title" not in csv_text(table)
+    assert {"Max", "Sum", "Conv"} < {line.cells[0] for line in table.lines}

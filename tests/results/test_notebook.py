@@ -47,7 +47,7 @@ def test_they_find_the_newest_study(study, tmp_path, monkeypatch):
     monkeypatch.delenv("FUSIONLAB_STUDY", raising=False)
     (tmp_path / "runs").mkdir()
     study.rename(tmp_path / "runs" / "mine")
-    (tmp_path / "runs" / "mine" / "plan.json").write_text('{"jobs": [], "arms": []}')
+    (tmp_path / "runs" / "mine" / "plan.json").write_text('{"schema": 1, "command": "", "jobs": [], "arms": []}')
     monkeypatch.chdir(tmp_path)
     with pytest.raises(Exception, match="no records in this folder"):
         run()

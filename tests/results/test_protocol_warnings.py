@@ -1,4 +1,4 @@
-"""What must be said beside a table is said, and nothing that need not be."""
+"""A table has the warnings that it needs, and no others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from fusionlab.results.load import load
 from fusionlab.results.spec import Spec
-from fusionlab.results.tables import GUARD, make_table
+from fusionlab.results.tables import WARNING, make_table
 
 AXES = {"streams": "both", "fusion": "gated", "layer": "relu5", "temporal": "pool2d"}
 
@@ -29,29 +29,29 @@ def notes_of(table, method):
     return [table.marked[mark - 1] for mark in line_of(table, method).marks]
 
 
-def test_nothing_to_say_of_a_clean_study(study, made):
+def test_a_clean_study_has_no_warnings(study, made):
     table = made(study)
     assert table.marked == ()
-    assert not [note for note in table.notes if note.startswith(GUARD)]
+    assert not [note for note in table.notes if note.startswith(WARNING)]
 
 
 def test_other_seeds(study, made, fakes):
     fakes["arm"](study, kind="fused", axes={**AXES, "seed": 0})
     table = made(study)
-    assert notes_of(table, "gated") == ["over other seeds (0) than most rows (0, 1)"]
+    assert notes_of(table, "gated") == ["other seeds (0) than most rows (0, 1)"]
     assert notes_of(table, "Conv") == []
     assert "±" not in line_of(table, "gated").cells[1]
     assert "±" in line_of(table, "Conv").cells[1]
 
 
 @pytest.mark.parametrize(
-    "leaf, value, said", [("data", "e" * 64, "prepared data"), ("decoder", "av 14.2.0", "decoder")]
+    "leaf, value, words", [("data", "e" * 64, "prepared data"), ("decoder", "av 14.2.0", "decoder")]
 )
-def test_other_data_or_decoder(study, made, fakes, leaf, value, said):
+def test_other_data_or_decoder(study, made, fakes, leaf, value, words):
     for seed in (0, 1):
         fakes["arm"](study, kind="fused", axes={**AXES, "seed": seed}, **{leaf: value})
-    (note,) = [note for note in made(study).notes if note.startswith(GUARD)]
-    assert said in note
+    (note,) = [note for note in made(study).notes if note.startswith(WARNING)]
+    assert words in note
     assert "gated" in note
     assert value[:12] in note
 
@@ -60,34 +60,34 @@ def test_other_flow(study, made, fakes):
     for seed in (0, 1):
         flow = {"method": "tvl1", "rule": "field", "bound": 20.0}
         fakes["arm"](study, kind="fused", axes={**AXES, "seed": seed}, flow=flow)
-    notes = [note for note in made(study).notes if note.startswith(GUARD)]
+    notes = [note for note in made(study).notes if note.startswith(WARNING)]
     assert any("optical flow" in note and "tvl1 by field, ±20.0 px: gated" in note for note in notes)
 
 
 def test_other_quarantine(study, made):
     edit(study, "fusion=conv", leave_out)
-    notes = [note for note in made(study).notes if note.startswith(GUARD)]
-    assert any("the same quarantine" in note and "2 videos" in note and "Conv" in note for note in notes)
+    notes = [note for note in made(study).notes if note.startswith(WARNING)]
+    assert any("quarantine differs" in note and "2 videos" in note and "Conv" in note for note in notes)
 
 
 def test_a_quarantine_of_all_rows_is_a_note(study, made):
     edit(study, "", leave_out)
     table = made(study)
-    assert not [note for note in table.notes if note.startswith(GUARD)]
-    said = "Quarantined: 2 videos (1 of the train list, 1 of the test list)"
-    assert any(note.startswith(said) for note in table.notes)
+    assert not [note for note in table.notes if note.startswith(WARNING)]
+    words = "Quarantined: 2 videos (1 of the train list, 1 of the test list)"
+    assert any(note.startswith(words) for note in table.notes)
 
 
 def test_other_numbers_of_test_videos(study, made):
     edit(study, "fusion=conv", lambda record, _: record["result"]["kinds"]["binding"].update(correct=50, total=59))
-    notes = [note for note in made(study).notes if note.startswith(GUARD)]
-    assert any("the same numbers of test videos" in note and "59 binding" in note and "Conv" in note for note in notes)
+    notes = [note for note in made(study).notes if note.startswith(WARNING)]
+    assert any("number of test videos differs" in note and "59 binding" in note and "Conv" in note for note in notes)
 
 
 def test_weights_of_another_split_are_told_where_they_were_allowed(study, made):
     edit(study, "fusion=conv", lambda record, _: record["config"].update(weights={"other_split": "allow"}))
     table = made(study)
-    assert any("weights.other_split=allow: first weights may come" in note for note in notes_of(table, "Conv"))
+    assert any("weights.other_split=allow: initial weights may come" in note for note in notes_of(table, "Conv"))
     assert not [note for note in notes_of(table, "Max") if "other_split" in note]
 
 
@@ -106,32 +106,36 @@ def edit(study, name, change):
 
 def test_other_code(study, made):
     edit(study, "fusion=conv", lambda record, _: record["circumstances"].update(commit="b" * 40, dirty=True))
-    (note,) = [note for note in made(study).notes if note.startswith(GUARD)]
+    (note,) = [note for note in made(study).notes if note.startswith(WARNING)]
     assert "bbbbbbbbbb with changes: Conv" in note
 
 
 def test_other_devices(study, made):
     edit(study, "seed=0", lambda record, _: record["circumstances"].update(device="cpu"))
-    assert not [note for note in made(study).notes if note.startswith(GUARD)], "an older record names none"
+    assert not [note for note in made(study).notes if note.startswith(WARNING)], "an older record names none"
     edit(study, "fusion=conv", lambda record, _: record["circumstances"].update(device="NVIDIA H200"))
-    (note,) = [note for note in made(study).notes if note.startswith(GUARD)]
+    (note,) = [note for note in made(study).notes if note.startswith(WARNING)]
     assert "device" in note and "NVIDIA H200: Conv" in note
 
 
 @pytest.mark.parametrize(
-    ("usual", "other", "said"),
+    ("usual", "other", "words"),
     [
-        ({"capability": "AVX512"}, {"capability": "AVX2"}, "instruction set — most with AVX512, but AVX2: Conv"),
-        ({"cpu": "Xeon"}, {"cpu": "EPYC"}, "CPU — most with Xeon, but EPYC: Conv"),
+        (
+            {"capability": "AVX512"},
+            {"capability": "AVX2"},
+            "set differs between rows: AVX512 for most, but AVX2: Conv",
+        ),
+        ({"cpu": "Xeon"}, {"cpu": "EPYC"}, "CPU differs between rows: Xeon for most, but EPYC: Conv"),
     ],
 )
-def test_other_instruction_sets(study, made, usual, other, said):
+def test_other_instruction_sets(study, made, usual, other, words):
     edit(study, "", lambda record, _: record["circumstances"].update(machine=usual))
     edit(study, "seed=0", lambda record, _: record["circumstances"].update(machine={}))
-    assert not [note for note in made(study).notes if note.startswith(GUARD)], "an older record names none"
+    assert not [note for note in made(study).notes if note.startswith(WARNING)], "an older record names none"
     edit(study, "fusion=conv", lambda record, _: record["circumstances"].update(machine=other))
-    (note,) = [note for note in made(study).notes if note.startswith(GUARD)]
-    assert said in note and "no bits are promised" in note
+    (note,) = [note for note in made(study).notes if note.startswith(WARNING)]
+    assert words in note and "equal bits are not promised" in note
 
 
 def test_above_a_ceiling_by_more_than_chance(study, made):
@@ -153,13 +157,13 @@ def test_predictions_of_another_record(study, made):
         lambda _, folder: (folder / "predictions.csv").write_text("video,label,predicted\n"),
     )
     table = made(study)
-    assert any("not those that the record was made from" in note for note in notes_of(table, "Conv"))
+    assert any("do not belong to this record" in note for note in notes_of(table, "Conv"))
     assert line_of(table, "Conv").row.gains == {}
 
 
 def test_predictions_that_say_another_number(study, made):
     edit(study, "fusion=conv,", lambda record, _: record["result"].update(correct=3, accuracy=3 / 160))
-    assert any("its record says 3" in note for note in notes_of(made(study), "Conv"))
+    assert any("its record has 3" in note for note in notes_of(made(study), "Conv"))
 
 
 def test_no_predictions(study, made):
@@ -167,27 +171,27 @@ def test_no_predictions(study, made):
     table = made(study)
     assert "over late" not in " ".join(column.head for column in table.columns)
     assert any("no predictions" in note for note in notes_of(table, "Conv"))
-    assert table.headline.startswith("Most over late fusion on binding: Conv, 95.0 %, +46.0 points (")
-    assert table.headline.endswith("), unpaired, as no predictions lie beside the records.")
-    assert [note for note in table.notes if "Newcombe" in note and "widened by what the seeds vary" in note]
+    assert table.headline.startswith("Largest gain over late fusion on binding: Conv, 95.0 %, +46.0 points (")
+    assert table.headline.endswith("), unpaired: there are no predictions next to the records.")
+    assert [note for note in table.notes if "Newcombe" in note and "widened by the variance of the seeds" in note]
 
 
 def test_no_predictions_of_one_seed(tmp_path, made, fakes):
     edit(fakes["fill"](tmp_path, seeds=(0,)), "fusion=", lambda _, folder: (folder / "predictions.csv").unlink())
     table = made(tmp_path)
-    assert table.headline.endswith("), unpaired, as no predictions lie beside the records.")
+    assert table.headline.endswith("), unpaired: there are no predictions next to the records.")
     assert [note for note in table.notes if "Newcombe" in note and "one seed" in note]
 
 
 def test_no_predictions_of_the_best_only(study, made):
     edit(study, "fusion=conv", lambda _, folder: (folder / "predictions.csv").unlink())
-    assert made(study).headline.startswith("Most over late fusion on binding: Conv")
+    assert made(study).headline.startswith("Largest gain over late fusion on binding: Conv")
     assert "unpaired" in made(study).headline, "the best fusion is the best, whatever lies beside it"
 
 
 def test_no_predictions_of_another_one(study, made):
     edit(study, "fusion=max", lambda _, folder: (folder / "predictions.csv").unlink())
-    assert made(study).headline.startswith("Most over late fusion on binding: Conv")
+    assert made(study).headline.startswith("Largest gain over late fusion on binding: Conv")
     assert "unpaired" not in made(study).headline and not [note for note in made(study).notes if "Newcombe" in note]
 
 
@@ -198,7 +202,7 @@ def test_other_videos(study, made, fakes):
         record["result"].pop("predictions")
 
     edit(study, "fusion=conv", rename)
-    assert any("other test videos" in note for note in notes_of(made(study), "Conv"))
+    assert any("test videos or labels differ" in note for note in notes_of(made(study), "Conv"))
     assert "Sum" in made(study).headline, "what answered other videos is not held against late fusion at all"
 
 
@@ -206,7 +210,7 @@ def test_seeds_of_a_row_by_other_recipes(study, made, fakes):
     for seed in (0, 1):
         config = {"optim": {"lr": 0.1 + seed}, "seed": seed}
         fakes["arm"](study, kind="fused", axes={**AXES, "seed": seed}, config=config)
-    assert notes_of(made(study), "gated") == ["its seeds differ in more than the seed: optim.lr"]
+    assert notes_of(made(study), "gated") == ["its arms differ in more than the seed: optim.lr"]
 
 
 def test_a_knob_that_is_born_later_is_no_difference_at_its_neutral_value(study, made, fakes):
@@ -232,13 +236,13 @@ def test_a_failed_arm_is_a_row_with_its_reason_and_log(study, made, fakes):
         "failed, seed 1: diverged at step 3: loss nan (log: log.txt)",
         "failed, seeds 0, 1: no memory (log: log.txt)",
     ]
-    assert any("may flatter" in note for note in notes_of(table, "gated"))
+    assert any("may be too high" in note for note in notes_of(table, "gated"))
 
 
 def test_one_seed_says_that_it_is_one(tmp_path, made, fakes):
     table = made(fakes["fill"](tmp_path / "s", seeds=(3,)))
     assert "±" not in "".join(cell for line in table.lines for cell in line.cells)
-    assert any("one seed, so nothing is said" in note for note in table.notes)
+    assert any("one seed, so the spread" in note for note in table.notes)
     assert not any("p-value" in note or "two-sided p" in note for note in table.notes)
 
 
@@ -255,5 +259,5 @@ def test_six_seeds_have_a_p(tmp_path, made, fakes):
 
 def test_the_spread_of_the_fusions_is_said_with_its_interval(study, made):
     (note,) = [note for note in made(study).notes if note.startswith("Spread")]
-    assert "from +24.0 (Max) to +46.0 (Conv); the two are +22.0 points apart (+" in note
-    assert "which flatters" in note
+    assert "from +24.0 (Max) to +46.0 (Conv); their difference is +22.0 points (+" in note
+    assert "biased upwards" in note

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from fusionlab.errors import UserError
-from fusionlab.results.frame import frame
 from fusionlab.results.load import load
-from fusionlab.results.report import report
+from fusionlab.results.report import frame, report
 
 FILES = {"table.md", "table.csv", "table.tex", "plot.svg", "index.html"}
 
@@ -46,16 +45,22 @@ def planned(study: Path, fakes, extra=()):
             job, folder = f"stream {number}", f"../streams/{number}"
         else:
             job, folder = f"cohort {record['axes']['seed']}", f"jobs/{record['axes']['seed']}"
-        jobs[job] = {"id": job, "folder": folder}
+        jobs[job] = planned_job(job, record["kind"], folder)
         (study / folder / "published").mkdir(parents=True, exist_ok=True)
         shutil.move(path.parent, study / folder / "published" / str(number))
         keys = ("name", "kind", "axes", "signature", "config")
         arms.append({**{key: record[key] for key in keys}, "job": job})
     for name, axes in extra:
-        jobs[name] = {"id": name, "folder": f"jobs/{name}"}
+        jobs[name] = planned_job(name, "fused", f"jobs/{name}")
         arms.append({"name": name, "kind": "fused", "axes": axes, "signature": "0" * 16, "config": {}, "job": name})
-    fakes["write_json"](study / "plan.json", {"jobs": list(jobs.values()), "arms": arms})
+    plan = {"schema": 1, "command": "sweep", "jobs": list(jobs.values()), "arms": arms}
+    fakes["write_json"](study / "plan.json", plan)
     return study
+
+
+def planned_job(name: str, kind: str, folder: str):
+    kind = "stream" if kind == "stream" else "cohort"
+    return {"id": name, "kind": kind, "folder": folder, "needs": [], "config": {}, "arms": []}
 
 
 AXES = {"streams": "both", "fusion": "bilinear", "layer": "relu5", "temporal": "pool2d"}
@@ -67,7 +72,7 @@ def test_a_plan_says_what_there_was_to_be(study, spec, tmp_path, fakes):
     text = report(study, spec, tmp_path / "out", unfinished={"first": ("killed (signal 9)", "jobs/first/log.txt")})
     assert "Appearance alone" in text  # whose record lies beside the study
     assert "failed, seed 0: killed (signal 9) (log: jobs/first/log.txt)" in text
-    assert "not there, seed 1: no record of it (yet)" in text
+    assert "missing, seed 1: no record of it (yet)" in text
 
 
 def test_a_shared_stream_goes_by_the_plans_name(study, spec, tmp_path, fakes):
@@ -106,7 +111,7 @@ def test_a_folder_without_records_is_one_clear_message(tmp_path, spec, made):
 
 
 def test_a_damaged_plan_is_one_clear_message(study, spec, tmp_path):
-    (study / "plan.json").write_text("{}")
+    (study / "plan.json").write_text('{"schema": 1}')
     with pytest.raises(UserError, match="damaged plan"):
         report(study, spec, tmp_path / "out")
 

@@ -8,10 +8,10 @@ from fractions import Fraction
 import pytest
 from scipy import stats
 
-from fusionlab.results.gains import partner
 from fusionlab.results.load import load
 from fusionlab.results.rows import make_rows
 from fusionlab.results.spec import Spec
+from fusionlab.results.statistics import partner
 from fusionlab.results.tables import gain_kind, make_table
 
 ALL = Spec.of({"caption": "all"})
@@ -95,7 +95,7 @@ def test_only_late_of_the_same_seed_and_streams_is_a_partner(tmp_path, fakes):
     table = make_table(load(tmp_path), ALL)
     assert table.rows[-1].gains == {}
     assert any("no late fusion of the same seed" in note for note in table.marked)
-    assert "could be held against" in table.headline
+    assert "could be compared with late fusion" in table.headline
 
 
 def test_rows_differ_in_every_axis_but_the_seed(tmp_path, fakes):
@@ -131,7 +131,7 @@ def test_one_seed_on_two_pairs_of_streams_is_said(study):
     }
     table = make_table([*entries, replace(fused, record=record)], ALL)
     assert len(table.rows[-1].done) == 2
-    assert any("another record" in note and "stage_one.appearance" in note for note in table.marked)
+    assert any("a second record" in note and "stage_one.appearance" in note for note in table.marked)
 
 
 def test_one_arm_found_twice_counts_once(study, tmp_path, fakes):

@@ -83,13 +83,13 @@ def test_the_paper_stands_beside_its_own_rows_only(study, spec, fakes):
             fakes["arm"](study, kind="fused", axes={**axes, "seed": 0})
     table = make_table(load(study), Spec.of(spec))
     at = [column.key for column in table.columns].index("paper:accuracy")
-    found = {(*map(row.axes.get, ("fusion", "temporal", "fusion.init")),): None for row in table.rows}
+    cells = {(*map(row.axes.get, ("fusion", "temporal", "fusion.init")),): None for row in table.rows}
     for line in table.lines:
-        found[(*map(line.row.axes.get, ("fusion", "temporal", "fusion.init")),)] = line.cells[at]
-    assert found[("conv", "pool2d", "identity")] == "85.96"
-    assert found[("conv", "pool2d", "gaussian")] == "85.59"
-    assert found[("conv", "pool3d", "identity")] == "–"
-    assert found[("max", "pool2d", None)] == "82.70"
+        cells[(*map(line.row.axes.get, ("fusion", "temporal", "fusion.init")),)] = line.cells[at]
+    assert cells[("conv", "pool2d", "identity")] == "85.96"
+    assert cells[("conv", "pool2d", "gaussian")] == "85.59"
+    assert cells[("conv", "pool3d", "identity")] == "–"
+    assert cells[("max", "pool2d", None)] == "82.70"
 
 
 def paper_cells(study, fakes, name, **axes):
@@ -124,16 +124,16 @@ def test_the_paper_stands_beside_its_own_networks_only(study, fakes, name, axes,
     assert cell == printed
 
 
-def test_a_switch_is_written_as_it_is_typed(study, fakes):
+def test_a_switch_is_written_keep_batch_typed(study, fakes):
     for kept in (True, False):
         axes = {"streams": "both", "fusion": "conv", "layer": "relu5", "temporal": "pool3d", "keep_motion": kept}
         fakes["arm"](study, kind="fused", axes={**axes, "seed": 0}, shares={"what": 1.0, "binding": 1.0})
     table = make_table(load(study), Spec.of(fakes["table_spec"]("all")))
     at = [column.key for column in table.columns].index("axis:keep_motion")
     assert {line.cells[at] for line in table.lines} == {"–", "true", "false"}
-    said = " ".join((table.headline, *table.notes))
-    assert "pool3d keep_motion=false" in said and "pool3d keep_motion=true" in said
-    assert "True" not in said and "False" not in said
+    text = " ".join((table.headline, *table.notes))
+    assert "pool3d keep_motion=false" in text and "pool3d keep_motion=true" in text
+    assert "True" not in text and "False" not in text
 
 
 def test_a_row_without_the_papers_figures_says_why(study, fakes):
@@ -142,11 +142,11 @@ def test_a_row_without_the_papers_figures_says_why(study, fakes):
     (certain,) = [
         note
         for note in make_table(load(study), Spec.of(fakes["table_spec"]("how"))).notes
-        if note.startswith("How certain")
+        if note.startswith("Sources")
     ]
     assert "Conv" in certain
     notes = make_table(load(study), Spec.of(fakes["table_spec"]("when"))).notes
-    assert not [note for note in notes if note.startswith("How certain")], "no figure of the paper is shown"
+    assert not [note for note in notes if note.startswith("Sources")], "no figure of the paper is shown"
     (absent,) = [note for note in notes if note.startswith("In the paper, but not run here")]
     assert absent.count("89.") == 2 and "False" not in absent and "fused" not in absent
 
@@ -180,7 +180,7 @@ def test_nothing_done_is_said_too(tmp_path, fakes, spec):
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, words",
     [
         ({"colums": []}, "columns"),
         ({"columns": ["acuracy"]}, "accuracy"),
@@ -198,10 +198,10 @@ def test_nothing_done_is_said_too(tmp_path, fakes, spec):
         ),
     ],
 )
-def test_a_mistyped_table_is_answered(change, said):
+def test_a_mistyped_table_is_answered(change, words):
     with pytest.raises(UserError) as caught:
         Spec.of({"caption": "c", **change})
-    assert said in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_names_sort_with_their_numbers():

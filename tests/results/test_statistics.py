@@ -38,9 +38,11 @@ def test_student_is_scipys(probability, freedom):
 def test_one_seed_is_the_paired_t_interval_over_videos():
     draw = random.Random(3)
     differences = [draw.choice([-1.0, 0.0, 0.0, 1.0, 1.0]) for _ in range(50)]
-    found = paired([differences])
+    result = paired([differences])
     test = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(differences), test.low, test.high), abs=1e-6)
+    assert (result.mean, result.low, result.high) == pytest.approx(
+        (np.mean(differences), test.low, test.high), abs=1e-6
+    )
 
 
 def test_three_seeds_as_written_in_loops():
@@ -59,8 +61,8 @@ def test_three_seeds_as_written_in_loops():
         var_s += (sum(d[s][v] for v in range(videos)) / videos - centre) ** 2 / (seeds - 1)
     a, b = var_v / videos, var_s / seeds
     half = math.sqrt(stats.t.ppf(0.975, videos - 1) ** 2 * a + stats.t.ppf(0.975, seeds - 1) ** 2 * b)
-    found = paired(d)
-    assert (found.mean, found.low, found.high) == pytest.approx((centre, centre - half, centre + half), abs=1e-6)
+    result = paired(d)
+    assert (result.mean, result.low, result.high) == pytest.approx((centre, centre - half, centre + half), abs=1e-6)
 
 
 def test_the_sign_is_the_firsts():
@@ -69,8 +71,8 @@ def test_the_sign_is_the_firsts():
 
 
 def test_nothing_that_varies_has_no_interval():
-    found = paired([[0.0] * 10, [0.0] * 10])
-    assert (found.mean, found.low, found.high) == (0.0, None, None)
+    result = paired([[0.0] * 10, [0.0] * 10])
+    assert (result.mean, result.low, result.high) == (0.0, None, None)
 
 
 def test_the_interval_covers_as_often_as_it_says():
@@ -80,18 +82,18 @@ def test_the_interval_covers_as_often_as_it_says():
     for _ in range(rounds):
         seed = draw.normal(0, 0.1, size=(2, 1))
         video = draw.normal(0, 0.4, size=(1, 60))
-        found = paired((0.2 + seed + video + draw.normal(0, 0.3, size=(2, 60))).tolist())
-        assert found.low is not None
-        hits += found.low <= 0.2 <= found.high
+        result = paired((0.2 + seed + video + draw.normal(0, 0.3, size=(2, 60))).tolist())
+        assert result.low is not None
+        hits += result.low <= 0.2 <= result.high
     assert hits / rounds >= 0.95
 
 
 def test_unpaired_is_newcombe_s():
     """The table of his paper of 1998 (method 10): 56/70 − 48/80, and 9/10 − 3/10."""
-    found = unpaired([(56 / 70, 48 / 80)], (70, 80))
-    assert (found.mean, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
-    found = unpaired([(0.9, 0.3)], (10, 10))
-    assert (found.mean, found.low, found.high) == pytest.approx((0.6, 0.1705, 0.8090), abs=5e-5)
+    result = unpaired([(56 / 70, 48 / 80)], (70, 80))
+    assert (result.mean, result.low, result.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    result = unpaired([(0.9, 0.3)], (10, 10))
+    assert (result.mean, result.low, result.high) == pytest.approx((0.6, 0.1705, 0.8090), abs=5e-5)
 
 
 def test_unpaired_over_seeds_as_written_out():
@@ -99,11 +101,11 @@ def test_unpaired_over_seeds_as_written_out():
     d = [one - other for one, other in shares]
     seeds = stats.t.ppf(0.975, 2) ** 2 * np.var(d, ddof=1) / 3
     (p, q), ((l1, u1), (l2, u2)) = np.mean(shares, axis=0), (wilson(m, 768) for m in np.mean(shares, axis=0))
-    found = unpaired(shares, videos)
+    result = unpaired(shares, videos)
     low = np.mean(d) - math.sqrt((p - l1) ** 2 + (u2 - q) ** 2 + seeds)
     high = np.mean(d) + math.sqrt((u1 - p) ** 2 + (q - l2) ** 2 + seeds)
-    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(d), low, high), abs=1e-6)
-    assert found.per_seed == pytest.approx(d) and found.videos == 768
+    assert (result.mean, result.low, result.high) == pytest.approx((np.mean(d), low, high), abs=1e-6)
+    assert result.per_seed == pytest.approx(d) and result.videos == 768
 
 
 def test_unpaired_is_wider_than_paired_where_both_are_right_on_the_same_videos():
@@ -134,6 +136,6 @@ def test_sign_flip_reaches_its_floor_and_not_below():
     values = [0.1, 0.2, 0.3, 0.15, 0.05, 0.4]
     assert sign_flip(values) == smallest_p(6) == 2 / 64
     for signs in itertools.product((1, -1), repeat=6):
-        found = sign_flip([sign * value for sign, value in zip(signs, values, strict=True)])
-        assert found is not None
-        assert found >= 2 / 64
+        result = sign_flip([sign * value for sign, value in zip(signs, values, strict=True)])
+        assert result is not None
+        assert result >= 2 / 64

@@ -70,8 +70,8 @@ def test_jobs_are_forked_one_by_one_from_a_worker_that_loads_once(make):
     status, output, worker = ended(study)
     assert (status, output.count("loaded, threads 3")) == (0, 1)
     for job in "ab":
-        said = Attempt(study / "jobs" / job, 1).log.read_text()
-        assert said.startswith(f"forked from {worker}\npublish, threads 3\n"), said
+        log = Attempt(study / "jobs" / job, 1).log.read_text()
+        assert log.startswith(f"forked from {worker}\npublish, threads 3\n"), log
 
 
 @pytest.mark.parametrize("kind", ["light", "threaded"])
@@ -103,16 +103,18 @@ def test_each_way_to_end_is_told_as_that_of_a_program(make):
     deeds = ("publish a failed arm", "publish and die", "die", "fail", "explain", "nothing")
     study = make({deed.replace(" ", "-"): ([], [deed]) for deed in deeds})
     assert ended(study)[0] == 1
-    told = {job: [(end["outcome"], end["reason"]) for end in ends(study, job.replace(" ", "-"))] for job in deeds}
-    assert told["publish a failed arm"] == [("failed", "diverged at step 3: loss nan")]
-    assert told["publish and die"] == [("done", None)]
-    assert [outcome for outcome, _ in told["die"]] == ["died", "died", "failed"]
-    assert "SIGKILL" in told["die"][0][1]
-    assert told["fail"] == [("failed", "ValueError: it does not work")]
-    assert told["explain"][0][0] == "failed"
-    assert "relu9" in told["explain"][0][1]
-    assert [outcome for outcome, _ in told["nothing"]] == ["died", "died", "failed"]
-    assert told["nothing"][0][1].startswith("its process ended with exit status 0 and without a result; its log ends: ")
+    outcomes = {job: [(end["outcome"], end["reason"]) for end in ends(study, job.replace(" ", "-"))] for job in deeds}
+    assert outcomes["publish a failed arm"] == [("failed", "diverged at step 3: loss nan")]
+    assert outcomes["publish and die"] == [("done", None)]
+    assert [outcome for outcome, _ in outcomes["die"]] == ["died", "died", "failed"]
+    assert "SIGKILL" in outcomes["die"][0][1]
+    assert outcomes["fail"] == [("failed", "ValueError: it does not work")]
+    assert outcomes["explain"][0][0] == "failed"
+    assert "relu9" in outcomes["explain"][0][1]
+    assert [outcome for outcome, _ in outcomes["nothing"]] == ["died", "died", "failed"]
+    assert outcomes["nothing"][0][1].startswith(
+        "its process ended with exit status 0 and without a result; its log ends: "
+    )
 
 
 def test_a_killed_worker_takes_its_forked_child_along(make):

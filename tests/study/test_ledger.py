@@ -13,7 +13,7 @@ from fusionlab.records.record import new_record, read_record, write_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
-from fusionlab.study.process_id import Holder
+from fusionlab.study.process_id import ProcessId
 
 SPAWN = multiprocessing.get_context("spawn")
 CHAIN = {"a": ([], ["publish"]), "b": (["a"], ["publish"]), "c": (["b"], ["publish"])}
@@ -131,7 +131,7 @@ def test_two_processes_racing_for_claims_one_gets_each(tmp_path, make_plan):
 def plant(attempt, **changes):
     """Make a claim another holder's, as if it had been written there."""
     claim = json.loads(attempt.claim_file.read_text())
-    holder = replace(Holder.from_dict(claim), **changes)
+    holder = replace(ProcessId.from_dict(claim), **changes)
     attempt.claim_file.write_text(json.dumps({**claim, **holder.to_dict()}))
     return attempt
 

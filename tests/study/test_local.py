@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from fusionlab.study.attempt import Attempt
-from fusionlab.study.launchers.launcher import Launcher
+from fusionlab.study.launchers import Launcher
 from fusionlab.study.launchers.local import Local, worker_argv
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
-from fusionlab.study.process_id import Holder, process_started
+from fusionlab.study.process_id import ProcessId, process_started
 from fusionlab.work import FAULT, main
 
 WORKER = f"""
@@ -93,7 +93,7 @@ def test_a_note_in_the_folder_does_not_make_a_process_a_worker(tmp_path, make_pl
     """Not even with its right pid and start time; and a pid of -1 would be every process that is ours."""
     make_plan({"a": ([], ["publish"])}).write(tmp_path)
     with subprocess.Popen([sys.executable, "-S", "-c", "input()", str(tmp_path)], stdin=subprocess.PIPE) as bystander:
-        true = Holder.of(bystander.pid).to_dict()
+        true = ProcessId.of(bystander.pid).to_dict()
         notes = {
             "pid": true,
             "started": {**true, "pid": 2**22 + 1, "started": None},

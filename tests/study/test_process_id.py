@@ -4,19 +4,19 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fusionlab.study.process_id import Holder, process_started
+from fusionlab.study.process_id import ProcessId, process_started
 
 
 def test_this_process_lives_and_no_other_with_its_pid():
-    here = Holder.here()
+    here = ProcessId.here()
     assert here.alive() is True
     assert replace(here, started=here.started - 1).alive() is False  # the pid was used again
     assert replace(here, pid=2**22 + 1).alive() is False
-    assert Holder.from_dict({**here.to_dict(), "session": "x"}) == here
+    assert ProcessId.from_dict({**here.to_dict(), "session": "x"}) == here
 
 
 def test_nothing_is_known_of_another_host_boot_or_container():
-    here = Holder.here()
+    here = ProcessId.here()
     assert replace(here, host="elsewhere").alive() is None
     assert replace(here, boot="another").alive() is None
     assert replace(here, namespace="pid:[1]").alive() is None
@@ -24,7 +24,7 @@ def test_nothing_is_known_of_another_host_boot_or_container():
 
 def test_a_zombie_is_dead():
     child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
-    holder = Holder.of(child.pid)
+    holder = ProcessId.of(child.pid)
     assert holder.alive()
     child.kill()
     until = time.monotonic() + 5
@@ -43,7 +43,7 @@ def test_a_process_whose_name_has_spaces_and_parentheses(tmp_path):
         until = time.monotonic() + 5
         while ") S (" not in Path(f"/proc/{child.pid}/stat").read_text() and time.monotonic() < until:
             time.sleep(0.01)
-        assert Holder.of(child.pid).alive()
+        assert ProcessId.of(child.pid).alive()
     finally:
         child.kill()
         child.wait()

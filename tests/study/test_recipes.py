@@ -9,7 +9,7 @@ import pytest
 from fusionlab.config.compose import tree
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import signature
-from fusionlab.study.recipes import NOTHING_TO, STREAMS, arm_recipe, stream_recipe
+from fusionlab.study.recipes import IGNORED, STREAMS, arm_recipe, stream_recipe
 
 
 def config(**leaves: Any) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def config(**leaves: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("stream", "other"), [STREAMS, STREAMS[::-1]])
 def test_what_moves_the_other_stream_is_nothing_to_this_one(stream: str, other: str) -> None:
-    for leaf in NOTHING_TO[stream]:
+    for leaf in IGNORED[stream]:
         plain, moved = config(), config(**{leaf: 4})
         assert signature(stream_recipe(plain, stream)) == signature(stream_recipe(moved, stream))
         assert signature(stream_recipe(plain, other)) != signature(stream_recipe(moved, other))

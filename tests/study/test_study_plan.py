@@ -7,7 +7,7 @@ import pytest
 from fusionlab.errors import UserError
 from fusionlab.records.files import write_json
 from fusionlab.study.ledger import Ledger
-from fusionlab.study.plan import FILE, Arm, Job, Plan, expect_own_folders, read
+from fusionlab.study.plan import FILE, Arm, Job, Plan, common_recipe, expect_own_folders, read
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -79,17 +79,17 @@ def arm(name, owner):
         ([job("a"), job("a", folder="jobs/b")], [], ["job twice", "a"]),
         ([job("a"), job("b", folder="jobs/./a")], [], ["folder twice"]),
         ([job("a", ["c"])], [], ["a needs c"]),
-        ([job("a", ["b"]), job("b", ["c"]), job("c", ["b"])], [], ["circle", "b needs c needs b"]),
-        ([job("a", ["a"])], [], ["circle", "a needs a"]),
+        ([job("a", ["b"]), job("b", ["c"]), job("c", ["b"])], [], ["cycle", "b needs c needs b"]),
+        ([job("a", ["a"])], [], ["cycle", "a needs a"]),
         ([job("a", kind="cook")], [], ["unknown kind", "cook"]),
         ([job("a", arms=["x", "x"])], [arm("x", "a"), arm("x", "a")], ["arm twice"]),
-        ([job("a", arms=["x"])], [], ["not its own"]),
-        ([job("a")], [arm("x", "a")], ["does not list"]),
+        ([job("a", arms=["x"])], [], ["another job"]),
+        ([job("a")], [arm("x", "a")], ["missing in its job's list"]),
         ([job("a/b")], [], ["folder"]),
         ([job("..")], [], ["folder"]),
     ],
 )
-def test_a_plan_that_does_not_fit_together_is_told(jobs, arms, words):
+def test_a_plan_that_does_not_fit_together_is_refused(jobs, arms, words):
     with pytest.raises(UserError) as caught:
         Plan.of("sweep", jobs, arms)
     assert all(word in str(caught.value) for word in words)
@@ -144,7 +144,7 @@ def test_data_lie_where_commands_typed_here_have_them(tmp_path, monkeypatch):
     study = tmp_path / "runs" / "x"
     plan = elsewhere(study, config={"run": {"data": str(tmp_path / "victim")}})
     monkeypatch.delenv("FUSIONLAB_DATA", raising=False)
-    with pytest.raises(UserError, match="keeps its data elsewhere") as caught:
+    with pytest.raises(UserError, match="the data folder of the study") as caught:
         expect_own_folders(plan, study)
     assert f"FUSIONLAB_DATA='{tmp_path / 'victim'}'" in str(caught.value)
     monkeypatch.setenv("FUSIONLAB_DATA", str(tmp_path / "victim"))
@@ -276,6 +276,6 @@ def add(study, fusion):
 
 def test_a_recipe_is_without_run_also_in_its_arms():
     both = Job("a", "cohort", "a", (), {"run": {}, "seed": 0, "arms": [{"layer": "relu5", "run": {"x": 1}}]})
-    assert both.recipe() == {}
+    assert common_recipe(both.config) == {}
     both = replace(both, config={"run": {}, "arms": [{"layer": "relu5", "run": {"x": 1}, "seed": 0}, {"seed": 0}]})
-    assert both.recipe() == {"seed": 0}  # what its arms have in common
+    assert common_recipe(both.config) == {"seed": 0}  # what its arms have in common

@@ -1,6 +1,7 @@
 import io
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +10,8 @@ from fusionlab.jobs.retest import retest
 from fusionlab.status import main as verb
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
-from fusionlab.study.progress import Progress
-from fusionlab.study.status import Status, Summary, find_record, summary
+from fusionlab.study.status import Status, Summary, summary
+from fusionlab.study.sweep_progress import Progress
 from fusionlab.study.worker import work
 
 JOBS = {
@@ -41,7 +42,7 @@ def test_before_while_and_after(study, argv):
     assert seen.summary().jobs[0].state == "running"
     assert "pid" in seen.summary().jobs[0].by
     attempt.end("interrupted")
-    work(study, argv, poll=0.02, say=quiet)
+    work(study, argv, poll=0.02, report=quiet)
     after = summary(study)
     assert after.arm_counts == {"done": 1, "failed": 2, "blocked": 1}
     assert after.job_counts == {"published": 1, "failed": 2, "blocked": 1}
@@ -54,7 +55,7 @@ def test_before_while_and_after(study, argv):
 
 
 def test_a_record_that_is_missing_or_damaged_is_shown_never_left_out(study, argv):
-    work(study, argv, poll=0.02, say=quiet)
+    work(study, argv, poll=0.02, report=quiet)
     place = study / "jobs" / "a" / "published" / "arm-a" / "run.json"
     place.write_text("{")
     assert summary(study).arms[0].state == "failed"
@@ -68,8 +69,8 @@ def test_a_stream_that_studies_share_is_known_by_its_signature(study):
     arm = read(study).arm("arm-a")
     other = {"signature": "x", "kind": "fused", "name": "arm-a"}
     mine = {"signature": "sig-a", "kind": "fused", "name": "under another name"}
-    assert find_record(arm, [other, mine]) is mine
-    assert find_record(arm, [other]) is None
+    assert arm.find({Path("b"): other, Path("a"): mine}) == (Path("a"), mine)
+    assert arm.find({Path("b"): other}) is None
 
 
 class Terminal(io.StringIO):
@@ -82,7 +83,7 @@ def test_plain_lines_one_for_each_change(study, argv):
     with Progress(stream) as progress:
         progress.show(summary(study))
         assert stream.getvalue() == ""
-        work(study, argv, poll=0.02, say=quiet)
+        work(study, argv, poll=0.02, report=quiet)
         progress.show(summary(study))
         progress.show(summary(study))
     assert stream.getvalue().splitlines() == [
@@ -101,7 +102,7 @@ def test_one_bar_on_a_terminal(study, argv):
     with Progress(stream) as progress:
         progress.show(summary(study))
         assert "0/4" in stream.getvalue()
-        work(study, argv, poll=0.02, say=quiet)
+        work(study, argv, poll=0.02, report=quiet)
         progress.show(summary(study))
     last = stream.getvalue().rstrip().split("\r")[-1]
     assert "4/4" in last
@@ -111,7 +112,7 @@ def test_one_bar_on_a_terminal(study, argv):
 
 @pytest.mark.parametrize("tty", [True, False])
 def test_a_name_or_a_reason_from_anywhere_steers_no_terminal(study, argv, tty, capsys):
-    work(study, argv, poll=0.02, say=quiet)
+    work(study, argv, poll=0.02, report=quiet)
     seen = summary(study)
     evil = "a\x1b[2J\n[9/9 arms] arm b: done\u202e\ud800"
     arms = tuple(replace(row, name=evil, reason=evil, log=evil, state="failed") for row in seen.arms)
@@ -126,13 +127,13 @@ def test_a_name_or_a_reason_from_anywhere_steers_no_terminal(study, argv, tty, c
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("fusionlab.study.status.summary", lambda _: Summary(jobs, arms))
         assert verb(["x"]) == 1
-    told = capsys.readouterr().out
-    assert not UNSAFE.search(told)
-    assert len(told.splitlines()) == 2 + len(jobs) + len(arms)
+    output = capsys.readouterr().out
+    assert not UNSAFE.search(output)
+    assert len(output.splitlines()) == 2 + len(jobs) + len(arms)
 
 
 def test_arms_are_tested_again_though_one_has_a_damaged_record(study, argv, capsys):
-    work(study, argv, poll=0.02, say=quiet)
+    work(study, argv, poll=0.02, report=quiet)
     (study / "jobs" / "a" / "published" / "arm-a" / "run.json").write_text('{"x": 1e309}')
     assert retest(str(study), []) == 1
     rows = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())

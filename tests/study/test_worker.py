@@ -30,7 +30,7 @@ sys.exit(work(sys.argv[1], child_argv, poll=0.05, beat_s=0.1, grace_s=float(sys.
 
 def run(study, argv, **words):
     lines = []
-    status = work(study, argv, poll=0.02, say=lines.append, **words)
+    status = work(study, argv, poll=0.02, report=lines.append, **words)
     return status, lines
 
 
@@ -71,7 +71,7 @@ def test_jobs_run_in_the_order_of_their_needs_each_in_a_fresh_process(make, argv
     study = make({"c": (["b"], ["publish"]), "b": (["a"], ["publish"]), "a": ([], ["publish"])})
     status, lines = run(study, argv, threads=3)
     assert status == 0
-    assert [line.split(":")[0] for line in lines if "begins" in line] == ["a", "b", "c"]
+    assert [line.split(":")[0] for line in lines if "starts" in line] == ["a", "b", "c"]
     assert sorted(record["name"] for record in read_records(study)) == ["arm-a", "arm-b", "arm-c"]
     attempt = Attempt(study / "jobs" / "a", 1)
     assert attempt.log.read_text().startswith("publish, threads 3\n")
@@ -120,8 +120,8 @@ def test_ending_without_publishing_is_a_failure(make, argv):
     study = make({"a": ([], ["nothing"])})
     assert run(study, argv, threads=1)[0] == 1
     assert outcomes(study, "a") == ["died", "died", "failed"]
-    told = "its process ended with exit status 0 and without a result; its log ends: nothing, threads 1"
-    assert [end["reason"] for end in ends(study, "a")] == [told, told, f"{told}, 3 times"]
+    reason = "its process ended with exit status 0 and without a result; its log ends: nothing, threads 1"
+    assert [end["reason"] for end in ends(study, "a")] == [reason, reason, f"{reason}, 3 times"]
 
 
 def test_a_child_killed_after_publishing_is_done(make, argv):
@@ -163,7 +163,7 @@ def test_an_idle_worker_waits_for_a_running_one_and_takes_over_when_it_dies(make
     first.kill()
     assert second.wait(20) == 0
     first.communicate()
-    assert second.communicate()[0].count("begins") == 2
+    assert second.communicate()[0].count("starts") == 2
 
 
 def test_two_workers_share_the_jobs_and_each_is_done_once(make, argv):
@@ -171,7 +171,7 @@ def test_two_workers_share_the_jobs_and_each_is_done_once(make, argv):
     workers = [start(study), start(study)]
     outputs = [worker.communicate(timeout=60)[0] for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0]
-    assert sum(output.count("begins") for output in outputs) == 12
+    assert sum(output.count("starts") for output in outputs) == 12
     assert all(outcomes(study, f"j{number}") == ["done"] for number in range(12))
 
 
@@ -304,9 +304,9 @@ def test_an_arm_that_ends_its_process_stops_no_other(make, argv, deed, at):
     assert sizes[:2] == [8, 4]
     assert len(sizes) <= 12, "halves, until it is found"
     state = Ledger(study, read(study)).state("k")
-    told = {"die": "SIGKILL", "exit 3": "status 3", "exit 0": "status 0", "signal 11": "SIGSEGV", "fail": "ValueError"}
+    signs = {"die": "SIGKILL", "exit 3": "status 3", "exit 0": "status 0", "signal 11": "SIGSEGV", "fail": "ValueError"}
     assert list(state.failed) == [names[at]]
-    assert told[deed] in state.failed[names[at]].reason
+    assert signs[deed] in state.failed[names[at]].reason
     assert ended.count("failed") == 1
 
 
@@ -377,5 +377,5 @@ def test_a_log_that_grows_and_grows_is_bounded(make, argv, monkeypatch):
     assert run(study, argv, beat_s=0.05)[0] == 0
     log = Attempt(study / "jobs" / "a", 1).log.read_text()
     assert log.startswith("talk") and "the last line" in log[-200:]
-    assert "bytes are left out here" in log
+    assert "bytes were removed here" in log
     assert len(log) < 3_000_000

@@ -26,16 +26,13 @@ from fusionlab.fusion.compact import Compact
 from fusionlab.fusion.conv import Conv
 from fusionlab.fusion.sum import Sum
 from fusionlab.summaries.costs import Costs, measure
-from fusionlab.summaries.memory_meter import Held
-from fusionlab.summaries.reach import reach
+from fusionlab.summaries.memory_meter import MemoryMeter
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
 from fusionlab.two_stream.describe import describe
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.late import LateNet
-from fusionlab.two_stream.net import Net
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import LateNet, Net, StreamNet
 
 CLIPS, SNIPPETS = 2, 5
 # layer: parameters of the appearance tower and of the motion tower, multiply-adds of a frame of each
@@ -50,6 +47,11 @@ VGG_M = {
     "fc8": (206_949, 206_949, 206_848, 206_848),
 }
 SIDES = {"conv1": 109, "pool1": 54, "conv2": 26, "pool2": 13, "conv3": 13, "conv5": 13, "pool5": 6, "fc6": 1}
+
+
+def reach(net: Net) -> tuple[int, ...]:
+    """Snippets that a prediction of each head sees, at most."""
+    return tuple(max(map(len, head)) for head in net.reach(SNIPPETS))
 
 
 @cache
@@ -257,7 +259,7 @@ def test_memory_on_the_way_forward_is_what_is_allocated(fusion: Any, temporal: A
 
 def test_memory_is_let_go() -> None:
     """1000 numbers made of 1000; then the first are dropped, and a view takes nothing."""
-    with Held() as held:
+    with MemoryMeter() as held:
         x = torch.zeros(1000, device="meta")
         y = x + 1
         assert (held.now, held.most) == (8000, 8000)
@@ -314,7 +316,7 @@ def influence(made: FusedNet, head: int) -> list[set[int]]:
 )
 def test_how_far_a_prediction_sees(temporal: Any, expected: tuple[int, int]) -> None:
     made = fused(Sum, temporal, keep=True)
-    assert reach(made, SNIPPETS) == expected
+    assert reach(made) == expected
     for head, snippets in enumerate(expected):
         seen = influence(made, head)
         assert max(map(len, seen)) == snippets
@@ -322,4 +324,4 @@ def test_how_far_a_prediction_sees(temporal: Any, expected: tuple[int, int]) -> 
 
 
 def test_streams_see_a_snippet_at_a_time() -> None:
-    assert reach(LateNet(), SNIPPETS) == reach(StreamNet(A, "appearance"), SNIPPETS) == (1,)
+    assert reach(LateNet()) == reach(StreamNet(A, "appearance")) == (1,)

@@ -22,9 +22,7 @@ from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.late import LateNet
-from fusionlab.two_stream.net import Net
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import LateNet, Net, StreamNet
 
 TOWERS: dict[str, Callable[[int], Tower]] = {
     "tiny": lambda channels: Tiny(channels, 24),

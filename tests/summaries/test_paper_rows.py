@@ -13,12 +13,12 @@ import yaml
 from two_stream_fakes import CONF, FUSIONS, HEADS
 
 from fusionlab.backbones.tower import Tower
-from fusionlab.testing.yaml_parts import catalogue
-from fusionlab.two_stream.describe import Description, check, describe
+from fusionlab.testing import load_parts
+from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.late import LateNet
+from fusionlab.two_stream.net import LateNet
 
-TOWERS = catalogue(CONF / "backbone")
+TOWERS = load_parts(CONF / "backbone")
 MILLION = 1_000_000
 # row: fusion, layer, ours, weighted layers, printed (millions)
 TABLE_1 = {
@@ -54,7 +54,8 @@ def net(
     with torch.device("meta"):
         if fusion == "late":
             return describe(LateNet(appearance.classifier, motion.classifier), appearance, motion)
-        return check(appearance, motion, FUSIONS[fusion], HEADS[head], layer, **options)  # type: ignore[arg-type]
+        net = FusedNet(appearance, motion, FUSIONS[fusion], HEADS[head], layer, **options)  # type: ignore[arg-type]
+        return describe(net, appearance, motion)
 
 
 @pytest.mark.parametrize("row", ROWS)

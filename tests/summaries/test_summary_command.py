@@ -232,11 +232,11 @@ def test_the_arm_that_was_asked_for_is_drawn(say: Say, words: list[str], said: s
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--jsn"], ["unknown flag", "--json, --layers"]),
+        (["--jsn"], ["unknown flag", "--layers, --json"]),
         (["layer=relu9"], ["unknown layer", "did you mean layer=relu5"]),
-        (["fusion=cat", "layer=fc8"], ["no layer above takes them", "fusion=conv"]),
+        (["fusion=cat", "layer=fc8"], ["no layer above can take them", "fusion=conv"]),
         (["temporal=pool3d", "layer=fc7"], ["needs a layer with a map", "temporal=pool2d"]),
-        (["backbone=resnet18", "layer=layer1:layer2"], ["do not lie on each other", "layer="]),
+        (["backbone=resnet18", "layer=layer1:layer2"], ["differ in size or stride", "layer="]),
         (["backbone=vgg_m"], ["frames are too small"]),
     ],
 )

@@ -8,6 +8,7 @@ from temporal_oracles import D, clip, filtered, maxima, means_of_maxima
 from torch import nn
 
 from fusionlab.backbones.initialise import initialise
+from fusionlab.backbones.layers import Window
 from fusionlab.errors import UserError
 from fusionlab.fusion import cat
 from fusionlab.temporal import conv3d, pool2d, pool3d
@@ -15,11 +16,10 @@ from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
 from fusionlab.temporal.temporal import Temporal
-from fusionlab.temporal.window import Window
+from fusionlab.testing import load_parts
 from fusionlab.testing import temporal_contract as contract
-from fusionlab.testing.yaml_parts import catalogue
 
-HEADS = catalogue(Path(__file__).parents[2] / "conf" / "temporal")
+HEADS = load_parts(Path(__file__).parents[2] / "conf" / "temporal")
 
 
 @pytest.mark.parametrize("name", list(HEADS))
@@ -137,9 +137,11 @@ def test_places_are_counted_as_torch_counts_them() -> None:
     ):
         for up in (False, True):
             pool = nn.MaxPool2d(size, stride, padding, ceil_mode=up)
-            counted = [Window.of(pool).places(side) for side in range(size, 20)]
+            window = Window.of(pool)
+            assert window is not None
+            counted = [window.places(side) for side in range(size, 20)]
             assert counted == [pool(torch.zeros(1, side, side)).shape[-1] for side in range(size, 20)]
-    assert Window.of(nn.MaxPool2d(5, 2)).places(2) == 0
+    assert Window(5, 2, 0, False).places(2) == 0
 
 
 def test_a_side_that_does_not_fit_the_layers_above_is_refused() -> None:

@@ -171,7 +171,7 @@ def test_dropout_is_a_function_of_seed_and_step(alone: dict[str, Outcome]) -> No
     assert_same(twins["a"], twins["b"])  # the same draws for all arms of a seed
 
 
-def test_the_frozen_trunk_stays_as_it_is() -> None:
+def test_the_frozen_trunk_stays_keep_batch() -> None:
     made = cohort({"sum": Fused("sum")})
     trunk = made.trunk
     before = {name: value.clone() for name, value in trunk.state_dict().items()}

@@ -93,7 +93,7 @@ def _restore_torch() -> Iterator[None]:
 @pytest.mark.usefixtures("_restore_torch")
 def test_only_tf32_uses_tensor_cores() -> None:
     for precision, tf32 in ((TF32, True), (FLOAT32, False), (TF32, True), (BF16, False)):
-        configure_torch({"precision": precision, "threads": 1})
+        configure_torch(precision, threads=1)
         assert torch.backends.cudnn.allow_tf32 is torch.backends.cuda.matmul.allow_tf32 is tf32
         assert torch.get_num_threads() == 1
 
@@ -102,6 +102,6 @@ def test_only_tf32_uses_tensor_cores() -> None:
 def test_on_the_cpu_tf32_is_float32_bit_for_bit() -> None:
     weights = {}
     for precision in (FLOAT32, TF32):
-        configure_torch({"precision": precision, "threads": 1})
+        configure_torch(precision, threads=1)
         weights[precision] = fit(cohort({"sum": Fused("sum")}), Data(), precision=precision)["sum"].weights
     assert weights[FLOAT32] == weights[TF32] is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +16,9 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.pretrained import Loaded
 from fusionlab.backbones.pretrained.tensors import trained_on
 from fusionlab.backbones.tiny import Tiny
+from fusionlab.config.compose import tree
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import StreamConfig
 from fusionlab.data.dataset import Dataset
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import Data
@@ -24,11 +27,12 @@ from fusionlab.jobs.stages import first_weights
 from fusionlab.records.record import read_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
+from fusionlab.study.recipes import stream_recipe
 from fusionlab.training.evaluate import Scores
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
 from fusionlab.two_stream.describe import Description
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 
 
 def net(seed: int, classes: int = 5) -> StreamNet:
@@ -45,7 +49,7 @@ def test_weights_go_out_and_in(tmp_path: Path) -> None:
 
 def test_what_is_no_weight_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
-    with pytest.raises(UserError, match="there is no weight file"):
+    with pytest.raises(UserError, match="the weight file does not exist"):
         read_weights(path)
     path.write_bytes(b"no weights")
     with pytest.raises(UserError, match="not a weight file of plain tensors"):
@@ -73,30 +77,39 @@ def test_nothing_in_a_weight_file_is_run(tmp_path: Path) -> None:
 # -- what a stream starts from
 
 
-def recipe(source: str | None, head: str = "keep") -> dict[str, Any]:
-    return {"weights": {"source": source, "head": head}}
+PLAIN = tree({"data": "brush"}).with_leaves({"seed.data": 3})
+RECIPE = stream_recipe(PLAIN, "appearance")
+RUN = RunConfig.of({"run": {**PLAIN["run"], "device": "cpu"}})
 
 
-@pytest.mark.parametrize("config", [{}, {"weights": None}, recipe(None), recipe(None, "fresh")])
-def test_without_a_source_all_is_drawn(config: dict[str, Any]) -> None:
+def recipe(source: str | None, head: str = "keep") -> StreamConfig:
+    return StreamConfig.of({**RECIPE, "weights": {"source": source, "head": head}})
+
+
+def older() -> StreamConfig:
+    return StreamConfig.of({name: one for name, one in RECIPE.items() if name != "weights"})
+
+
+@pytest.mark.parametrize("config", [older(), recipe(None), recipe(None, "fresh")])
+def test_without_a_source_all_is_drawn(config: StreamConfig) -> None:
     """Also from the recipe of a study that was planned before weights could be loaded."""
     made = net(0)
-    assert first_weights(made.tower, config, {}) is None
+    assert first_weights(made.tower, config, RUN) is None
     assert fingerprint(made.state_dict()) == fingerprint(net(0).state_dict())
 
 
 def test_weights_are_loaded_on_top_of_the_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made, source = net(0), net(1)
     write_weights(tmp_path / "w.pt", source.state_dict())
-    loaded = first_weights(made.tower, recipe("w.pt", "fresh"), {"weights": str(tmp_path)})
+    loaded = first_weights(made.tower, recipe("w.pt", "fresh"), replace(RUN, weights=str(tmp_path)))
     assert loaded is not None and loaded.origin == "state dict: w.pt"
     assert torch.equal(made.tower.fc7.weight, source.tower.fc7.weight)
     assert torch.equal(made.tower.fc8.weight, net(0).tower.fc8.weight)
     assert "starts from state dict: w.pt" in capsys.readouterr().out
     with pytest.raises(UserError, match="another number of classes"):
-        first_weights(net(0, classes=4).tower, recipe("w.pt"), {"weights": str(tmp_path)})
-    with pytest.raises(UserError, match="there is no such weight file"):
-        first_weights(made.tower, recipe("v.pt"), {})
+        first_weights(net(0, classes=4).tower, recipe("w.pt"), replace(RUN, weights=str(tmp_path)))
+    with pytest.raises(UserError, match="no such weight file"):
+        first_weights(made.tower, recipe("v.pt"), RUN)
 
 
 def test_weights_from_before_pixels_were_part_of_them_still_load() -> None:
@@ -129,7 +142,7 @@ class Two:
         return {}
 
 
-ON: dict[str, Any] = {"data": {"dataset": {"_target_": "two"}}, "split": 1, "seed": {"data": 3}}
+ON: dict[str, Any] = {**RECIPE, "data": {**RECIPE["data"], "dataset": {"_target_": "two"}}}
 BEFORE = {"dataset": {"_target_": "two"}, "split": 2}
 
 
@@ -152,14 +165,12 @@ def test_the_record_says_what_a_stream_started_from(initial: Loaded | None, tmp_
     attempt.result.mkdir(parents=True)
     arm = Arm(
         name="streams=appearance", kind="stream", axes={"streams": "appearance"}, signature="0123456789abcdef",
-        config={**recipe(None), "stream": "appearance", **ON}, job="appearance-1",
+        config=ON, job="appearance-1",
     )  # fmt: skip
     scores = Scores(index=[0, 1], label=[0, 1], of={arm.name: torch.eye(2)})
     state = net(0).state_dict()
     outcome = Outcome(arm.name, "done", None, 1, 0.5, 2, state, fingerprint(state))
-    recorder = Recorder(
-        attempt, NoStore(cast(Dataset, Two()), tmp_path, {}), {"logger": {"name": "none"}, "device": "cpu"}
-    )
+    recorder = Recorder(attempt, NoStore(cast(Dataset, Two()), tmp_path, RUN), RUN)
     size = Description(parameters=1, layers=1, trained_parameters=1, svm_parameters=0)
     recorder.done(arm, outcome, scores, ["v0", "v1"], size, state, initial)
     result = read_record(attempt.published / arm.name)["result"]

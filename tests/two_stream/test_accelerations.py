@@ -15,10 +15,9 @@ from two_stream_fakes import FUSIONS, HEADS, TRUNK, A, B, C, N, batch
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.lrn import LocalResponseNorm
 from fusionlab.backbones.resnet import ResNet18
-from fusionlab.backbones.time_folding import folded, unfolded
-from fusionlab.backbones.tower import Tower
+from fusionlab.backbones.tower import Tower, fold_time, unfold_time
 from fusionlab.backbones.vgg_m import VggM
-from fusionlab.benchmarks.compiler import why_not
+from fusionlab.benchmarks.networks_rows import missing_for_compiling
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.net import Features
 from fusionlab.two_stream.trunk import Trunk
@@ -151,9 +150,9 @@ def in_memory(maps: Features, memory: torch.memory_format) -> Features:
 def test_what_a_trunk_hands_on_is_folded_without_a_copy() -> None:
     maps = TRUNK.features(batch(), {"appearance": ("relu3", "fc7"), "motion": ("relu5",)})
     for x in (maps["appearance"]["relu3"], maps["appearance"]["fc7"], maps["motion"]["relu5"]):
-        frames = folded(x)
+        frames = fold_time(x)
         assert frames.data_ptr() == x.data_ptr() and frames.is_contiguous(memory_format=torch.channels_last)
-        assert unfolded(frames, N).data_ptr() == x.data_ptr()
+        assert unfold_time(frames, N).data_ptr() == x.data_ptr()
 
 
 @each_net
@@ -232,7 +231,7 @@ def test_a_trunk_compiles_in_one_graph(net: Made) -> None:
 def test_compiled_equals_eager(net: Made) -> None:
     """The whole step, as the bench times it."""
     trunk, fused, data = net
-    missing = why_not(data["label"].device.type)
+    missing = missing_for_compiling(data["label"].device.type)
     if missing is not None:
         pytest.skip(missing)
     expected = step(trunk, fused, data)

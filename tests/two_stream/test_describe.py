@@ -1,5 +1,7 @@
 """Parameters and weighted layers, as the papers count them, for nets of tiny towers."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,14 +13,18 @@ from fusionlab.fusion.max import Max
 from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
-from fusionlab.two_stream.describe import check, describe
-from fusionlab.two_stream.late import LateNet
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.describe import Description, describe
+from fusionlab.two_stream.fused import FusedNet
+from fusionlab.two_stream.net import LateNet, StreamNet
 
 
 def tiny() -> tuple[Tiny, Tiny]:
     with torch.device("meta"):
         return Tiny(3, classes=24), Tiny(12, classes=24)
+
+
+def check(appearance: Tiny, motion: Tiny, *parts: Any) -> Description:
+    return describe(FusedNet(appearance, motion, *parts), appearance, motion)
 
 
 @pytest.mark.parametrize(

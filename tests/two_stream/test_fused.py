@@ -20,8 +20,8 @@ from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.late import LateNet
-from fusionlab.two_stream.net import scores
+from fusionlab.two_stream.net import LateNet
+from fusionlab.two_stream.scores import scores
 
 
 @pytest.mark.parametrize("layer, fusion, temporal", list(combinations(LAYERS, FUSIONS, HEADS)))

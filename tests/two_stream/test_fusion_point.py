@@ -30,8 +30,8 @@ def test_one_spelling_of_all_that_mean_the_same(typed: str, meant: str) -> None:
 def test_one_name_for_the_last_of_several_layers_of_a_block() -> None:
     assert spell("relu5", deep(3), B) == spell("relu5_3:relu5", deep(3), B) == "relu5_3"
     assert spell("relu5", A, deep()) == "relu5"
-    (meeting,) = read("relu5", A, deep())
-    assert (meeting.a.layer, meeting.b.layer) == ("relu5", "relu5_3")
+    (point,) = read("relu5", A, deep())
+    assert (point.a.layer, point.b.layer) == ("relu5", "relu5_3")
     assert spell("relu5:relu5_1", A, deep()) == "relu5:relu5_1"
 
 
@@ -42,8 +42,8 @@ def test_one_name_for_the_last_of_several_layers_of_a_block() -> None:
         ("relu55", "unknown layer"),
         ("relu5_9", "unknown layer"),
         ("relu5_1", "unknown layer"),
-        ("relu5+relu5", "one above the other"),
-        ("relu3:relu5+relu5:relu3", "one above the other"),
+        ("relu5+relu5", "lie above the one before"),
+        ("relu3:relu5+relu5:relu3", "lie above the one before"),
         ("relu5+", "unknown layer"),
         ("relu5+fc8+softmax", "class scores can be fused once"),
         ("", "unknown layer"),
@@ -77,25 +77,25 @@ def test_what_fits() -> None:
 
 
 def test_the_nearest_pair_lies_the_fewest_layers_away() -> None:
-    (meeting,) = read("relu1:relu5", A, B)
-    found = nearest(meeting)
+    (point,) = read("relu1:relu5", A, B)
+    found = nearest(point)
     assert found is not None
     (pair,) = read(found, A, B)
     assert fits(pair.a.tap, pair.b.tap) and pair.a.tap.rectified and pair.b.tap.rectified
-    away = abs(pair.a.depth - meeting.a.depth) + abs(pair.b.depth - meeting.b.depth)
+    away = abs(pair.a.depth - point.a.depth) + abs(pair.b.depth - point.b.depth)
     for one in A.taps:
         for two in B.taps:
             a, b = A.taps[one], B.taps[two]
             if fits(a, b) and a.spatial and a.rectified and b.rectified and a.channels == b.channels:
                 (other,) = read(f"{one}:{two}", A, B)
-                assert away <= abs(other.a.depth - meeting.a.depth) + abs(other.b.depth - meeting.b.depth)
+                assert away <= abs(other.a.depth - point.a.depth) + abs(other.b.depth - point.b.depth)
 
 
 def test_no_pair_fits() -> None:
     with torch.device("meta"):
-        (meeting,) = read("relu5", A, Tiny(4, 5, size=320))
-    assert meeting.a.tap.side != meeting.b.tap.side
-    assert nearest(meeting) is None
+        (point,) = read("relu5", A, Tiny(4, 5, size=320))
+    assert point.a.tap.side != point.b.tap.side
+    assert nearest(point) is None
 
 
 def test_taps_of_tiny_are_spelled_as_they_are() -> None:

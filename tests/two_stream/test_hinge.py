@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fusionlab.two_stream.hinge import hinge
+from fusionlab.two_stream.scores import hinge
 
 N, C, T = 4, 3, 2
 

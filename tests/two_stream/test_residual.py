@@ -13,7 +13,7 @@ from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 
 N, T, C, SIZE = 2, 3, 5, 64
 

@@ -16,7 +16,7 @@ from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
-from fusionlab.two_stream.net import scores
+from fusionlab.two_stream.scores import scores
 
 
 def frames(layer: str) -> tuple[Tensor, Tensor]:
@@ -212,8 +212,8 @@ def test_a_descriptor_beside_a_kept_tower() -> None:
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"layer": "fc8", "keep": True}, "nothing of a tower is left to keep"),
-        ({"layer": "relu5+fc8", "keep": True}, "is kept already"),
+        ({"layer": "fc8", "keep": True}, "no layers of a tower are above its class scores"),
+        ({"layer": "relu5+fc8", "keep": True}, "also fused at its class scores is kept"),
         ({"layer": "relu5+softmax"}, "layer=relu5 keep_motion=true; or layer=relu5+fc8"),
         ({"layer": "relu5+fc8:softmax"}, "class scores of the same kind"),
         ({"tower_weight": 1.5}, "tower_weight lies between 0 and 1"),

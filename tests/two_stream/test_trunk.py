@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from fusionlab.backbones.tiny import Tiny
-from fusionlab.two_stream.net import union
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet, union
 from fusionlab.two_stream.trunk import Trunk
 
 BATCH = {

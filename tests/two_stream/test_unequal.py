@@ -16,10 +16,9 @@ from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.late import LateNet
-from fusionlab.two_stream.net import scores
-from fusionlab.two_stream.pad_to_match import levelled
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.fusion_point import pad_to_match
+from fusionlab.two_stream.net import LateNet, StreamNet
+from fusionlab.two_stream.scores import scores
 
 
 def larger() -> torch.nn.Module:
@@ -40,17 +39,17 @@ def maps(side_a: int = 8, side_b: int = 9) -> dict[str, dict[str, Tensor]]:
 
 def test_zeros_below_and_to_the_right() -> None:
     x_a, x_b = torch.ones(1, 2, 1, 3, 4), torch.ones(1, 2, 1, 4, 4)
-    a, b = levelled(x_a, x_b)
+    a, b = pad_to_match(x_a, x_b)
     assert a.shape == b.shape == x_b.shape
     assert torch.equal(a[..., :3, :], x_a) and not a[..., 3, :].any()
     assert b is x_b
-    a, b = levelled(x_b, torch.ones(1, 2, 1, 3, 5))  # each is the smaller one in one direction
+    a, b = pad_to_match(x_b, torch.ones(1, 2, 1, 3, 5))  # each is the smaller one in one direction
     assert a.shape == b.shape == (1, 2, 1, 4, 5) and not a[..., 4].any() and not b[..., 3, :].any()
 
 
 def test_maps_that_differ_by_more_are_left_for_the_fusion_to_refuse() -> None:
     x_a, x_b = torch.ones(1, 2, 1, 3, 3), torch.ones(1, 2, 1, 5, 5)
-    assert levelled(x_a, x_b) == (x_a, x_b)
+    assert pad_to_match(x_a, x_b) == (x_a, x_b)
     net = FusedNet(A, B, Sum, Pool2d, "relu5")
     with pytest.raises(UserError, match="of one shape"):
         net(maps(8, 11))
@@ -89,7 +88,7 @@ def test_unlike_layers_above_can_start_from_their_own_tower_or_fresh() -> None:
     with pytest.raises(UserError) as refusal:
         FusedNet(A, B, Sum, Pool2d, "relu5", above="motion")
     assert "cannot start from the motion tower's: they differ" in str(refusal.value)
-    assert "fc7 is not there" in str(refusal.value) and "above=appearance" in str(refusal.value)
+    assert "fc7 is missing" in str(refusal.value) and "above=appearance" in str(refusal.value)
     with pytest.raises(UserError, match="above=fresh"):
         FusedNet(A, B, Cat, Pool2d, "relu5")
     assert FusedNet(A, B, Cat, Pool2d, "relu5", above="fresh").above["fc6"].in_channels == 16

@@ -132,7 +132,7 @@ def test_a_file_of_weights_is_looked_for_in_the_folder_then_here(
     estimator.looking_in(tmp_path).expect()
     monkeypatch.chdir(tmp_path)
     estimator.looking_in(weights.parent).expect()
-    with pytest.raises(UserError, match="no such file") as told:
+    with pytest.raises(UserError, match="weights not found") as told:
         estimator.looking_in(tmp_path / "none").expect()
     assert f"'{tmp_path / 'none' / 'mine.pth'}', 'mine.pth'" in str(told.value)
     Raft().looking_in(tmp_path).expect()  # torchvision's are got before work begins
@@ -141,7 +141,7 @@ def test_a_file_of_weights_is_looked_for_in_the_folder_then_here(
 @pytest.mark.parametrize(
     "wrong, told",
     [
-        ({"weights": None}, "without weights"), ({"weights": ""}, "without weights"),
+        ({"weights": None}, "needs trained weights"), ({"weights": ""}, "needs trained weights"),
         ({"model": "medium"}, "unknown model"), ({"updates": 0}, "whole number"), ({"updates": True}, "whole number"),
     ],
 )  # fmt: skip
@@ -173,7 +173,7 @@ def test_what_are_no_weights_is_told_and_never_run(
         torch.save([torch.zeros(2)], file)
     else:
         torch.save(drawn("large").state_dict(), file)
-    with pytest.raises(UserError, match="no weights of RAFT small") as refused:
+    with pytest.raises(UserError, match="not weights of RAFT small") as refused:
         Raft(weights="w.pth")(*frames(2, 16, 16))
     assert "weights_only" not in str(refused.value), "torch's advice is to run it"
     assert not (tmp_path / "it_was_run").exists()
@@ -207,13 +207,13 @@ def test_torchvision_s_weights_are_got_once_and_this_is_said(
     (asked,) = site.asked
     assert asked.endswith("/raft_small_C_T_V2-01064c6d.pth 01064c6d")
     assert described["weights"] == "raft_small_C_T_V2-01064c6d.pth"
-    assert capsys.readouterr().err.count("getting torchvision's weights") == 1
+    assert capsys.readouterr().err.count("downloading torchvision's weights") == 1
 
 
 def test_a_download_that_fails_teaches(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", Site(weights, works=False))
-    with pytest.raises(UserError, match="getting them failed") as told:
+    with pytest.raises(UserError, match="the download failed") as told:
         Raft("large").describe()
     assert "no network here" in str(told.value) and str(tmp_path / "hub" / "checkpoints") in str(told.value)
     assert "raft_large_C_T_SKHT_V2-ff5fadd5.pth" in str(told.value)

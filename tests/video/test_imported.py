@@ -157,7 +157,7 @@ def test_one_image_too_few_is_a_miscount_and_two_are_an_error(videos: Two, tmp_p
         store = packed(videos, tmp_path / "flow", tmp_path / "s", Coding("raw", "jpeg"))
         assert all(store.video(name).frames == FRAMES - 1 and store.notes[name] for name in NAMES)
     else:
-        with pytest.raises(UserError, match="4 fields need 5 frames, and there are 7"):
+        with pytest.raises(UserError, match="4 fields need 5 frames, but there are 7"):
             packed(videos, tmp_path / "flow", tmp_path / "s", Coding("raw", "jpeg"))
 
 
@@ -182,7 +182,7 @@ def test_what_is_wrong_with_images_is_told(videos: Two, tmp_path: Path) -> None:
     told("cannot be read")
     cv2.imwrite(str(folder / "flow_x_00005.jpg"), np.zeros((HEIGHT, WIDTH + 2), np.uint8))
     told("differ in size")
-    with pytest.raises(UserError, match="takes the folder"):
+    with pytest.raises(UserError, match="needs the folder"):
         Imported().open(None)
     with pytest.raises(UserError, match="unknown layout"):
         Imported(layout="tns")

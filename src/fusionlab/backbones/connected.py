@@ -16,11 +16,13 @@ DROPOUT = {"fc6": 0.85, "fc7": 0.85}
 
 
 class Connected(nn.Conv2d):
-    """A convolution; of a map as large as its window, the same thing as a matrix product.
+    """A convolution; of a map as large as its window, a matrix product.
 
-    For channels-last maps a CPU puts a convolution's weights in another order at every call, and fc6 has 302 MB of
-    them: forward and backward of two frames of VGG-M took 1102 ms so, and take 208.
+    For channels-last maps a CPU reorders a convolution's weights at every call, and fc6 has 302 MB of them: forward and
+    backward of two frames of VGG-M took 1102 ms that way, and take 208.
     """
+
+    whole_map = True  # see layers.py
 
     def forward(self, input: Tensor) -> Tensor:
         if tuple(input.shape[2:]) != self.kernel_size:
@@ -32,15 +34,15 @@ def connected(
     channels: int, side: int, width: tuple[int, int], classes: int, dropout: Mapping[str, float]
 ) -> dict[str, nn.Module]:
     """fc6 takes the whole map, `side` × `side`; fc7 and fc8 are 1×1. `width`: of fc6 and of fc7."""
-    wide6, wide7 = width
+    width6, width7 = width
     return {
-        "fc6": Connected(channels, wide6, side),
+        "fc6": Connected(channels, width6, side),
         "relu6": nn.ReLU(),
         "drop6": nn.Dropout(_share("fc6", dropout)),
-        "fc7": Connected(wide6, wide7, 1),
+        "fc7": Connected(width6, width7, 1),
         "relu7": nn.ReLU(),
         "drop7": nn.Dropout(_share("fc7", dropout)),
-        "fc8": Classifier(wide7, classes, 1),
+        "fc8": Classifier(width7, classes, 1),
         "softmax": nn.Softmax(dim=1),
     }
 

@@ -1,14 +1,14 @@
 """Fresh weights, each a function of (seed, the parameter's name) and of nothing else.
 
-No generator is shared, so a network's draws do not depend on what was built before it or beside it: arms of
-one seed that share a layer (same name, same shape) start it from the same numbers, and their comparison is a
-paired one.
+No generator is shared, so a network's draws do not depend on what was built before it or beside it. Arms of one seed
+that share a layer (same name, same shape) start it from the same numbers, so they can be compared in pairs.
 
     weights       N(0, 2 / fan in)      He et al. 2015, for layers followed by a ReLU
     biases        0
     classifier    N(0, 0.01²)           as in the released code
     norm layers   scale 1, shift 0, and statistics as if nothing had been seen
-A part with a rule of its own has a method `initialise_own(generator_for)`.
+
+A part with its own rule has a method `initialise_own(generator_for)`.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,9 @@ class InitialisesItself(Protocol):
 
 
 class Classifier(nn.Conv2d):
-    """The last weighted layer: a convolution that starts at N(0, 0.01²), so that no class is favoured at
-    first.
-    """
+    """The last weighted layer: a convolution that starts at N(0, 0.01²), so that no class is favoured."""
+
+    whole_map = True  # see layers.py
 
     def initialise_own(self, generator_for: GeneratorFor) -> None:
         gaussian(self.weight, 0.01, generator_for("weight"))
@@ -57,8 +57,8 @@ def initialise(module: nn.Module, seed: int, prefix: str = "") -> None:
         for own, parameter in part.named_parameters(recurse=False):
             if not parameter.is_meta:
                 _usual(own, parameter, _generator(seed, name + own))
-        if isinstance(part, nn.BatchNorm2d):
-            part.reset_running_stats()
+        if (reset := getattr(part, "reset_running_stats", None)) is not None:
+            reset()
         for own, child in part.named_children():
             visit(child, f"{name}{own}.")
 

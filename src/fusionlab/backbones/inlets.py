@@ -1,56 +1,45 @@
-"""Inlets: the convolutions through which a layer reads its input, where it can be widened."""
+"""Inlets: the convolutions that read a layer's input, which have to be widened for more channels."""
 
 from torch import nn
 
-from fusionlab.backbones.lrn import LocalResponseNorm
-from fusionlab.backbones.taps import is_residual
-
-# What looks at each channel alone, or at whichever there are.
-ANY_CHANNELS = (
-    nn.MaxPool2d,
-    nn.AvgPool2d,
-    nn.ReLU,
-    nn.Dropout,
-    nn.Softmax,
-    nn.Identity,
-    LocalResponseNorm,
-)
+from fusionlab.backbones.layers import any_channels, is_chain, is_convolution, is_residual
 
 
 def inlets(layer: nn.Module) -> tuple[str, ...] | None:
-    """Dotted names, within the layer, of the convolutions that read its input; "" where it is one itself. Empty where
-    any number of channels passes, None where their number is fixed by something that cannot be widened: an identity
-    shortcut, batch normalisation, groups.
+    """The paths, within the layer, of the convolutions that read its input; "" where it is one itself.
+
+    Empty where any number of channels passes; None where something that cannot be widened fixes their number: an
+    identity shortcut, batch normalisation, groups.
     """
-    if isinstance(layer, nn.Conv2d):
-        return ("",) if layer.groups == 1 else None
-    if isinstance(layer, ANY_CHANNELS):
-        return ()
-    if isinstance(layer, nn.Sequential):
+    if is_convolution(layer):
+        return ("",) if getattr(layer, "groups", 1) == 1 else None
+    if is_chain(layer):
         return _of_chain(layer)
+    if any_channels(layer):
+        return ()
     if is_residual(layer) and layer.downsample is not None:
         return _joined(("conv1", "downsample"), layer)
     return None
 
 
-def _of_chain(chain: nn.Sequential) -> tuple[str, ...] | None:
-    """Those of the first part that is not passed by any number of channels."""
+def _of_chain(chain: nn.Module) -> tuple[str, ...] | None:
+    """Those of the first part that needs a certain number of channels."""
     for name, part in chain.named_children():
-        found = inlets(part)
-        if found != ():
-            return None if found is None else tuple(_name(name, one) for one in found)
+        own = inlets(part)
+        if own != ():
+            return None if own is None else tuple(_name(name, one) for one in own)
     return ()
 
 
 def _joined(children: tuple[str, ...], layer: nn.Module) -> tuple[str, ...] | None:
     """Those of several children that read the same input, if each can be widened."""
-    found: list[str] = []
+    paths: list[str] = []
     for name in children:
         own = inlets(layer.get_submodule(name))
         if not own:
             return None
-        found += [_name(name, one) for one in own]
-    return tuple(found)
+        paths += [_name(name, one) for one in own]
+    return tuple(paths)
 
 
 def _name(child: str, own: str) -> str:

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 
 def normalised(x: Tensor, window: int, kappa: float, alpha: float, beta: float) -> Tensor:
-    """y_d = x_d / (κ + α Σ_c x_c²)^β, c over the window of N channels around d, as far as they are there.
+    """y_d = x_d / (κ + α Σ_c x_c²)^β, c over the window of N channels around d that exist.
 
     torch divides α by N: its `local_response_norm(x, N, N·α, β, κ)` is this, for frames (N·T, D, H, W) in
     channels-last memory 1.5 times slower. Here the sum is an average along D, innermost, times N. At least float32:
@@ -14,10 +14,10 @@ def normalised(x: Tensor, window: int, kappa: float, alpha: float, beta: float) 
     """
     assert window % 2 == 1, "a window around a channel is odd"
     n, d, h, w = x.shape
-    wide = x if x.dtype == torch.float64 else x.float()
-    squares = wide.square().permute(0, 2, 3, 1).reshape(n * h * w, 1, d)
+    precise = x if x.dtype == torch.float64 else x.float()
+    squares = precise.square().permute(0, 2, 3, 1).reshape(n * h * w, 1, d)
     average = F.avg_pool1d(squares, window, stride=1, padding=window // 2).reshape(n, h, w, d).permute(0, 3, 1, 2)
-    return (wide * (kappa + alpha * window * average).pow(-beta)).to(x.dtype)
+    return (precise * (kappa + alpha * window * average).pow(-beta)).to(x.dtype)
 
 
 class LocalResponseNorm(nn.Module):
@@ -32,6 +32,14 @@ class LocalResponseNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return normalised(x, self.window, self.kappa, self.alpha, self.beta)
+
+    @property
+    def lrn_numbers(self) -> tuple[int, float, float, float]:
+        """N, κ, α, β, as a MatConvNet file has them."""
+        return self.window, self.kappa, self.alpha, self.beta
+
+    def layer_text(self) -> str:
+        return f"lrn {self.window}"
 
     def extra_repr(self) -> str:
         return f"{self.window}, kappa={self.kappa}, alpha={self.alpha}, beta={self.beta}"

@@ -1,4 +1,4 @@
-"""Batch normalisation that stands still: partial BN, as Temporal Segment Networks train with small batches."""
+"""Batch normalisation that never changes: partial BN, as Temporal Segment Networks train with small batches."""
 
 from typing import Self
 
@@ -13,27 +13,29 @@ class StillNorm2d(nn.BatchNorm2d):
     and saved as in any network, but no gradient ever reaches them.
     """
 
+    never_trains = True
+
     def __init__(self, channels: int) -> None:
         super().__init__(channels)
         self.requires_grad_(False)
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Never."""
+        """Evaluation mode whatever is asked."""
         return super().train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """Never."""
+        """False whatever is asked."""
         return super().requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Detached: `requires_grad_` of a module that this one is in goes to the parameters past the method above.
+        # Detached: `requires_grad_` of an outer module sets the parameters directly, past the method above.
         weight, bias = self.weight.detach(), self.bias.detach()
         return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, training=False, eps=self.eps)
 
 
 def trainable(module: nn.Module) -> None:
-    """Let every parameter learn but those that stand still."""
-    still = {id(own) for part in module.modules() if isinstance(part, StillNorm2d) for own in part.parameters()}
+    """Let every parameter learn, but those of layers with `never_trains`."""
+    fixed = {id(own) for part in module.modules() if getattr(part, "never_trains", False) for own in part.parameters()}
     for parameter in module.parameters():
-        parameter.requires_grad_(id(parameter) not in still)
+        parameter.requires_grad_(id(parameter) not in fixed)

@@ -17,13 +17,11 @@ TAPS = {  # fc6 and fc7 are read behind their ReLU and before dropout: where the
 
 
 class Tiny(Tower):
-    """Five convolutions and three fully connected layers; 2.9 million multiply-adds for a 48×48 RGB frame at
-    a width of 24.
+    """Five convolutions and three fully connected layers: 2.9 million multiply-adds for a 48×48 RGB frame, width 24.
 
         48 -conv1 3/2-> 24 -pool1 3/2-> 12 -conv2 … conv5 3/1-> 12 -pool5 3/2-> 6 -fc6-> 1 -fc7-> 1 -fc8-> 1
 
-    Pools round up (24 -> 12 -> 6). relu5 has stride 4 and a receptive field of 39: fine enough to tell places
-    apart.
+    Pools round up (24 -> 12 -> 6). relu5 has stride 4 and a receptive field of 39: fine enough to tell places apart.
     """
 
     def __init__(
@@ -32,7 +30,7 @@ class Tiny(Tower):
         if size < 16:
             raise errors.UserError("frames are too small for this tower", got=size, hint="size=16 or more")
         if width < 2:
-            raise errors.UserError("a tower is two channels wide or more", got=f"width={width}", hint="width=24")
+            raise errors.UserError("width must be 2 or more", got=f"width={width}", hint="width=24")
         convolutions: dict[str, nn.Module] = {
             "conv1": nn.Conv2d(in_channels, width // 2, 3, stride=2, padding=1),
             "relu1": nn.ReLU(),

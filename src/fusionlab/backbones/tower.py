@@ -8,11 +8,23 @@ from torch import Tensor, nn
 
 from fusionlab import errors
 from fusionlab.backbones.taps import Tap, walk
-from fusionlab.backbones.time_folding import folded, unfolded
+
+
+def fold_time(x: Tensor) -> Tensor:
+    """(N, D, T, H, W) -> (N·T, D, H, W), as two-dimensional layers take clips.
+
+    In channels-last memory (D innermost): twice as fast as the default on a CPU, and both directions are then views.
+    """
+    return x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def unfold_time(x: Tensor, clips: int) -> Tensor:
+    """(N·T, D, H, W) -> (N, D, T, H, W), N = clips."""
+    return x.reshape(clips, -1, *x.shape[1:]).transpose(1, 2)
 
 
 class Tower(nn.Module):
-    """x (N, D, T, H, W) -> maps at the taps asked for, each (N, D', T, H', W').
+    """x (N, D, T, H, W) -> maps at the asked taps, each (N, D', T, H', W').
 
     The layers are two-dimensional and see every frame alone. The last two are the classifier and its softmax;
     the fully connected layers are convolutions as large as the map that they expect, so that a larger frame
@@ -22,6 +34,7 @@ class Tower(nn.Module):
     state dict.
     """
 
+    published: str | None = None  # the published network that it is exactly, if any
     mean: Tensor
     scale: Tensor
 
@@ -35,10 +48,10 @@ class Tower(nn.Module):
         mean: float | Sequence[float] = 128.0,
         scale: float | Sequence[float] = 58.0,
     ) -> None:
-        """`taps`: tap -> the layer that it is read behind. `size`: the side of the frames that leave one
-        prediction. `mean` and `scale`: see `set_pixels`. Where no weights came with others: 128, which is flow's
-        zero exactly, and 58, the contrast of photographs (0.226 of 255 over ImageNet), so that colour enters with the
-        variance of one that fresh weights keep; flow, weaker, enters with less.
+        """`taps`: tap -> the layer that it is read behind. `size`: the side of frames that leave one prediction.
+
+        `mean` and `scale`: see `set_pixels`. The defaults are 128, flow's zero, and 58, the contrast of photographs
+        (0.226 of 255 over ImageNet): colour then enters with variance one, which fresh weights keep; flow with less.
         """
         super().__init__()
         self.names = tuple(layers)
@@ -78,8 +91,8 @@ class Tower(nn.Module):
             self.get_buffer(name).copy_(given.reshape(1, -1, 1, 1, 1))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Weights from before the pixels were part of them were trained with those that this tower is made with, and
-        keep them. Only where neither is there: one without the other is an error, as is anything else that is missing.
+        """Older weights without `mean` and `scale` were trained with this tower's, and keep them. One without the other
+        is an error, as any missing entry.
         """
         pixels = {f"{prefix}mean": self.mean, f"{prefix}scale": self.scale}
         if not pixels.keys() & state_dict.keys():
@@ -87,7 +100,7 @@ class Tower(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Bytes become numbers around zero; what is floating point already passes. Clips or frames."""
+        """Bytes, of clips or frames, become numbers around zero; floating point numbers stay as they are."""
         if x.is_floating_point():
             return x
         mean, scale = (numbers.reshape(1, -1, *[1] * (x.ndim - 2)) for numbers in (self.mean, self.scale))
@@ -116,26 +129,26 @@ class Tower(nn.Module):
                 allowed=[f"D = {self.in_channels}"],
                 hint="a single frame is a clip of T = 1",
             )
-        clips, found = x.shape[0], {}
+        clips, maps = x.shape[0], {}
         if "input" in wanted:
-            found["input"] = self.normalise(x)
+            maps["input"] = self.normalise(x)
         behind: dict[str, list[str]] = {}
         for tap in wanted:
             if tap != "input":
                 behind.setdefault(self.taps[tap].after, []).append(tap)
-        x = self.normalise(folded(x))  # bytes are folded: a quarter to move
+        x = self.normalise(fold_time(x))  # folded as bytes: a quarter of the memory to move
         for name in self.below(wanted):
             x = self.get_submodule(name)(x)
             for tap in behind.get(name, ()):
-                found[tap] = unfolded(x, clips)
-        return {tap: found[tap] for tap in wanted}
+                maps[tap] = unfold_time(x, clips)
+        return {tap: maps[tap] for tap in wanted}
 
     def forward_from(self, x: Tensor, after: str) -> Tensor:
         """From the map at a tap up to the logits (N, C, T, H', W')."""
-        clips, x = x.shape[0], folded(x)
+        clips, x = x.shape[0], fold_time(x)
         for name in self.above(after):
             x = self.get_submodule(name)(x)
-        return unfolded(x, clips)
+        return unfold_time(x, clips)
 
     def forward(self, x: Tensor) -> Tensor:
         """The logits (N, C, T, H', W')."""

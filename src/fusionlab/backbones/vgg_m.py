@@ -46,6 +46,8 @@ class VggM(Tower):
     the one of 3 channels, colour, for appearance.
     """
 
+    published = "VGG-M-2048"
+
     def __init__(
         self,
         in_channels: int,

@@ -1,4 +1,4 @@
-"""Making brush: what drawing adds to encoding."""
+"""Rows on brush: how much drawing adds to encoding."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from fusionlab.benchmarks.row import Row
+from fusionlab.benchmarks.measure import Row
 from fusionlab.benchmarks.side_by_side import side_by_side
-from fusionlab.data import memory
 from fusionlab.data.brush.brush import CHUNK, GROUPS, Knobs, draw, drawn
 from fusionlab.data.brush.labels import labels
+from fusionlab.data.processes import keep_memory
 from fusionlab.video.encode import write
 
 SECONDS = 30.0
 
 
 def rows() -> Iterator[Row]:
-    memory.keep()  # as the processes do that make brush
+    keep_memory()  # as the processes do that make brush
     knobs = Knobs()
     classes = labels(knobs.words, knobs.kinds)
     clips = [(f"{n}.avi", 1 + n % GROUPS, n % len(classes)) for n in range(CHUNK)]
@@ -30,5 +30,5 @@ def rows() -> Iterator[Row]:
                 write(Path(folder, name), film)
 
         ratio = side_by_side(partial(draw, Path(folder), knobs, clips), encode, SECONDS)
-    told = f"drawing and encoding clips of brush, of encoding alone: {ratio.pairs} pairs of {CHUNK} clips"
-    yield Row(told, ratio.median, "×", 1 / 0.8, ratio.interval)
+    what = f"drawing and encoding clips of brush, relative to encoding alone: {ratio.pairs} pairs of {CHUNK} clips"
+    yield Row(what, ratio.median, "×", 1 / 0.8, ratio.interval)

@@ -1,53 +1,92 @@
-"""What `bench` measures, and its table: how quickly a command answers, what sharing (streams, reads, processes) saves,
-what a fused network costs beside its parts.
-"""
+"""What `bench` measures: parts, their rows, and the table of all rows."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
 from fusionlab import errors
-from fusionlab.benchmarks.row import Row
-from fusionlab.records.environment import circumstances
+from fusionlab.records.environment import describe_environment
 
-PARTS = ("start", "brush", "video", "training", "networks", "gpu")  # fusionlab.benchmarks.x_rows, each with `rows`
+# part -> the module and the function of its rows, in the order in which they are measured
+PARTS = {
+    "start": ("start_rows", "rows"), "brush": ("brush_rows", "rows"), "video": ("video_rows", "rows"),
+    "training": ("training_rows", "rows"), "networks": ("networks_rows", "rows"), "gpu": ("networks_rows", "gpu_rows"),
+}  # fmt: skip
 
 
-def chosen(text: str) -> list[str]:
+@dataclass(frozen=True)
+class Row:
+    """One figure. `most`: its limit. `interval`: contains the true figure with 95 %; it decides instead of the figure,
+    where there is one. `missing`: the reason why there is no figure.
+    """
+
+    what: str
+    figure: float | None
+    unit: str
+    most: float | None = None
+    interval: tuple[float, float] | None = None
+    missing: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Empty where the figure is within its limit."""
+        if self.figure is None:
+            return f"not measured: {self.missing}"
+        low, high = self.interval or (self.figure, self.figure)
+        if self.most is None or high <= self.most:
+            return ""
+        return "beyond" if low > self.most else "undecided"
+
+    @property
+    def within(self) -> bool:
+        """Whether the figure is not beyond its limit; an undecided or missing one is not."""
+        return self.verdict != "beyond"
+
+    def line(self) -> str:
+        """A line of the table."""
+        figure = "" if self.figure is None else f"{self.figure:.2f} {self.unit}"
+        interval = "" if self.interval is None else "{:.3f} … {:.3f}".format(*self.interval)
+        most = "" if self.most is None else f"{self.most:g} {self.unit}"
+        return f"| {self.what} | {figure} | {interval} | {most} | {self.verdict} |"
+
+
+def parse_parts(text: str) -> list[str]:
     """`start,networks` -> the parts, in the order in which they are measured."""
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
-        raise errors.UserError("no part of the bench is named", got=f"rows={text}", allowed=PARTS, hint="rows=networks")
+        raise errors.UserError("rows= names no part", got=f"rows={text}", allowed=PARTS, hint="rows=networks")
     for name in names:
         if name not in PARTS:
             raise errors.unknown("part of the bench", name, PARTS, form="rows={}")
     return [part for part in PARTS if part in names]
 
 
-def bench(parts: Sequence[str] = PARTS) -> Iterator[Row]:
+def bench(parts: Sequence[str] = tuple(PARTS)) -> Iterator[Row]:
     """Each row as soon as it is measured."""
     for part in parts:
-        rows = cast(Callable[[], Iterator[Row]], import_module(f"fusionlab.benchmarks.{part}_rows").rows)
+        module, function = PARTS[part]
+        rows = cast(Callable[[], Iterator[Row]], getattr(import_module(f"fusionlab.benchmarks.{module}"), function))
         yield from rows()
 
 
 def page(rows: Iterable[Row], command: str) -> Iterator[str]:
-    """The rows as lines of Markdown, below the command, the class of machine and the day."""
-    here = circumstances()
-    machine = here["machine"]
-    where = f"{machine['cores']} cores of {machine['cpu']}, torch {here['packages'].get('torch')}"
+    """The rows as a Markdown table, with the command, the day and the machine."""
+    environment = describe_environment()
+    machine = environment["machine"]
+    where = f"{machine['cores']} cores of {machine['cpu']}, torch {environment['packages'].get('torch')}"
     yield f"`{command}`, {datetime.datetime.now(datetime.UTC).date()}, {where}, one thread a process"
     yield ""
     yield "| what | figure | 95 % | at most | |"
     yield "|---|---:|---:|---:|---|"
-    between = False
+    has_interval = False
     for row in rows:
         yield row.line()
-        between = between or row.interval is not None
-    if between:
+        has_interval = has_interval or row.interval is not None
+    if has_interval:
         yield ""
-        yield "A ratio with an interval: the two are run in turns, A B B A …; the figure is the median over the pairs,"
-        yield "which the interval holds with 95 %. Beyond is what lies beyond with all of its interval."
+        yield "A ratio with an interval: both are run in turns, A B B A …; the figure is the median over the pairs, and"
+        yield "the interval contains the true median with 95 %. Beyond: the whole interval is above the limit."

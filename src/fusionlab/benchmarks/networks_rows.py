@@ -1,18 +1,23 @@
-"""A fused network's step, forward and backward, against the sum of its parts; and what makes it quicker.
+"""Rows on networks: a fused network's step relative to its parts, and options that make it faster.
 
-The step is the house's: two towers without gradients up to relu5, conv fusion, the layers above, and their gradients.
-All of it is measured side by side, here on the CPU, in `bench_gpu` on a GPU.
+A step is forward and backward: two towers without gradients up to relu5, conv fusion, the layers above, and their
+gradients. Measured side by side on the CPU (`rows`), and on a GPU where there is one (`gpu_rows`).
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
+import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -22,10 +27,9 @@ from fusionlab.backbones.tiny import Tiny
 from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.vgg_m import VggM
 from fusionlab.benchmarks import reference_net
-from fusionlab.benchmarks.compiler import why_not
-from fusionlab.benchmarks.row import Row
+from fusionlab.benchmarks.measure import Row
 from fusionlab.benchmarks.side_by_side import Ratio, side_by_side
-from fusionlab.data import memory
+from fusionlab.data.processes import keep_memory
 from fusionlab.fusion.conv import Conv
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.training.recipe import FLOAT32, TF32, configure_torch
@@ -33,10 +37,13 @@ from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.trunk import Trunk
 
 SECONDS = {"cpu": 8.0, "cuda": 2.0}  # a comparison
-CAREFUL = 3  # times as long where something is promised: the interval has to decide
+CAREFUL = 3  # times as long where there is a limit: the interval has to decide
 CLASSES = 101
 FIELDS = 20  # channels of the motion tower: ten fields of flow
-MOST = 1.03  # a network may cost so much of its parts
+MOST = 1.03  # limit of a network's time, relative to its parts
+# The compilers that torch looks for where CXX and CC are not set.
+CXX = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+CC = {"darwin": "clang", "win32": "cl"}.get(sys.platform, "gcc")
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Case:
         return f"{self.name} {self.size} px, {self.clips} × {self.frames} frames"
 
 
-# Large enough that layers are what takes the time, and small enough for the machine.
+# Large enough that layers take most of the time, and small enough for the machine.
 CASES = {
     "cpu": (Case("vgg_m", VggM, 112, 2, 2), Case("tiny", partial(Tiny, width=24), 48, 32, 3)),
     "cuda": (Case("vgg_m", VggM, 224, 32, 5), Case("tiny", partial(Tiny, width=24), 48, 32, 3)),
@@ -61,12 +68,19 @@ CASES = {
 
 
 def rows() -> Iterator[Row]:
-    yield from on("cpu")
+    yield from rows_on("cpu")
 
 
-def on(device: str) -> Iterator[Row]:
-    configure_torch({"precision": FLOAT32, "threads": 1})
-    memory.keep()
+def gpu_rows() -> Iterator[Row]:
+    if torch.cuda.is_available():
+        yield from rows_on("cuda")
+    else:
+        yield Row("networks on a GPU", None, "×", missing="there is none here")
+
+
+def rows_on(device: str) -> Iterator[Row]:
+    configure_torch(FLOAT32, threads=1)
+    keep_memory()
     for case in CASES[device]:
         yield from Bench(case, device).rows()
 
@@ -93,13 +107,15 @@ class Bench:
         self.batch["label"] = torch.arange(case.clips, device=device) % CLASSES
 
     def rows(self) -> Iterator[Row]:
-        yield self._row("fused network, forward + backward, of its parts by hand", self.fused, self.by_hand, MOST)
+        yield self._row(
+            "fused network, forward + backward, relative to its parts called by hand", self.fused, self.reference, MOST
+        )
         yield self._above()
-        contiguous = partial(self.by_hand, torch.contiguous_format)
-        yield self._row("channels-last frames, of contiguous ones (by hand)", self.by_hand, contiguous)
+        contiguous = partial(self.reference, torch.contiguous_format)
+        yield self._row("channels-last frames, relative to contiguous ones (by hand)", self.reference, contiguous)
         if self.device == "cuda":
-            yield self._row("TF32, of float32", self.tf32, self.fused)
-        yield self._row("autocast(bf16), of float32", self.autocast, self.fused)
+            yield self._row("TF32, relative to float32", self.tf32, self.fused)
+        yield self._row("autocast(bf16), relative to float32", self.autocast, self.fused)
         yield self._compiled()
 
     # -- the losses
@@ -107,12 +123,12 @@ class Bench:
     def fused(self) -> Tensor:
         return self.net.loss(self.trunk.features(self.batch, self.net.needs), self.batch["label"])
 
-    def by_hand(self, layout: torch.memory_format = torch.channels_last) -> Tensor:
+    def reference(self, layout: torch.memory_format = torch.channels_last) -> Tensor:
         return reference_net.loss(self.appearance, self.motion, self.net, self.batch, layout)
 
     def tf32(self) -> Tensor:
-        """Backwards too: a step ends with the numbers that the next one begins with."""
-        configure_torch({"precision": TF32, "threads": 1})
+        """With TF32 backward too: `_step` sets float32 again."""
+        configure_torch(TF32, threads=1)
         return self.fused()
 
     def autocast(self) -> Tensor:
@@ -122,21 +138,21 @@ class Bench:
     # -- the rows
 
     def _above(self) -> Row:
-        """What the machinery costs, with nothing of the towers to hide it."""
+        """The overhead of the network without the towers."""
         maps, label = self.trunk.features(self.batch, self.net.needs), self.batch["label"]
         x_a, x_b = (
             reference_net.below(tower, self.batch[stream], "relu5")
             for tower, stream in ((self.appearance, "appearance"), (self.motion, "motion"))
         )
         return self._row(
-            "its arm alone, above maps at hand, of its parts by hand",
+            "its arm alone, on given maps, relative to its parts called by hand",
             lambda: self.net.loss(maps, label),
             lambda: reference_net.above(self.net, x_a, x_b, label),
         )
 
     def _compiled(self) -> Row:
-        what = "torch.compile, of eager"
-        missing = why_not(self.device)
+        what = "torch.compile, relative to eager"
+        missing = missing_for_compiling(self.device)
         if missing is not None:
             return Row(f"{what}: {self.where}", None, "×", missing=missing)
         with _empty_cache():
@@ -150,21 +166,21 @@ class Bench:
 
     def _row(self, what: str, one: Callable[[], Tensor], other: Callable[[], Tensor], most: float | None = None) -> Row:
         seconds = SECONDS[self.device] * (1 if most is None else CAREFUL)
-        found: Ratio = side_by_side(partial(self._step, one), partial(self._step, other), seconds)
-        what = f"{what}: {self.where}, {found.pairs} pairs"
-        return Row(what, found.median, "×", most, found.interval)
+        ratio: Ratio = side_by_side(partial(self._step, one), partial(self._step, other), seconds)
+        what = f"{what}: {self.where}, {ratio.pairs} pairs"
+        return Row(what, ratio.median, "×", most, ratio.interval)
 
     def _step(self, loss: Callable[[], Tensor]) -> None:
         self.net.zero_grad(set_to_none=True)
         torch.autograd.backward(loss())
-        configure_torch({"precision": FLOAT32, "threads": 1})
+        configure_torch(FLOAT32, threads=1)
         if self.device == "cuda":
             torch.cuda.synchronize()
 
 
 @contextmanager
 def _empty_cache() -> Iterator[None]:
-    """What was compiled another day would make the time to compile nobody's."""
+    """Without code that was compiled before, so that the time to compile is measured."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     before = os.environ.get(name)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -175,3 +191,16 @@ def _empty_cache() -> Iterator[None]:
             os.environ.pop(name)
             if before is not None:
                 os.environ[name] = before
+
+
+def missing_for_compiling(device: str) -> str | None:
+    """What `torch.compile` lacks for a device; None where nothing is missing."""
+    if device == "cpu" and shutil.which(os.environ.get("CXX", CXX)) is None:
+        return "no C++ compiler"
+    if device != "cpu" and importlib.util.find_spec("triton") is None:
+        return "no triton"
+    if device != "cpu" and shutil.which(os.environ.get("CC", CC)) is None:
+        return "no C compiler"
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        return "no header files of Python"
+    return None

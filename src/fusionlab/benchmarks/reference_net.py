@@ -1,8 +1,7 @@
-"""A fused network's modules called one after the other, as in any script: what the network is measured against.
+"""A fused network's modules called one after the other, as in a script: the reference of the bench.
 
 Conv fusion at a layer of two equal towers, pool2d, the layers above, cross-entropy: the same modules with the same
-weights, and nothing of the machinery that lets them be exchanged. Both begin with the batch as the loader leaves it,
-clips of bytes.
+weights, without the machinery that makes them exchangeable. Both begin with a batch of the loader, clips of bytes.
 """
 
 from __future__ import annotations

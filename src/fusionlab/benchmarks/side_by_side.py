@@ -1,8 +1,8 @@
-"""How many times as long one thing takes as another, measured so that a machine with other work does not decide.
+"""The ratio of the times of two actions, measured so that other work on the machine matters little.
 
-Two passes of the same work can differ by 40 % on a shared machine, and for minutes at a time. So the two are run in
-turns, A B B A A B …, each pair gives a ratio of its own, and the median of the ratios is told with an interval that
-assumes nothing about how they are spread.
+Two passes of the same work can differ by 40 % on a shared machine, for minutes at a time. So both are run in turns,
+A B B A A B …, each pair gives a ratio, and the result is the median of the ratios, with an interval that assumes
+nothing about their distribution.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Ratio:
 
 
 def side_by_side(one: Action, other: Action, seconds: float, *, untimed: int = 3) -> Ratio:
-    """The time of `one`, of `other`'s. Both are run some times before any is timed (the last of these rounds says how
-    many pairs fit into `seconds`); the number of pairs depends on nothing that is seen afterwards.
+    """The time of `one` relative to that of `other`. Both are run a few times without being timed, and the last of
+    these rounds determines how many pairs fit into `seconds`; no measured ratio changes this number.
     """
     for _ in range(untimed - 1):
         one(), other()

@@ -1,4 +1,4 @@
-"""How quickly a command answers."""
+"""Rows on start-up: how fast a command answers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from fusionlab.benchmarks.row import Row
+from fusionlab.benchmarks.measure import Row
 
 
 def rows() -> Iterator[Row]:
@@ -17,19 +17,19 @@ def rows() -> Iterator[Row]:
     yield Row("`import fusionlab`, beyond a bare interpreter", _command("-c", "import fusionlab") - bare, "s", 0.2)
     slowest = max(verbs(), key=lambda verb: _command("-m", f"fusionlab.{verb}", "--help", times=1))
     took = _command("-m", f"fusionlab.{slowest}", "--help")
-    yield Row(f"`--help` of the slowest verb ({slowest})", took, "s", 1.5)
+    yield Row(f"`--help` of the slowest command ({slowest})", took, "s", 1.5)
 
 
 def verbs() -> list[str]:
-    """Those that there are, from the list that a person would read."""
-    said = subprocess.run([sys.executable, "-m", "fusionlab"], check=True, capture_output=True, text=True).stdout
-    found = re.findall(r"^  python -m fusionlab\.(\w+) ", said, re.MULTILINE)
-    assert found, "the list of verbs looks otherwise"
-    return found
+    """The commands that `python -m fusionlab` lists."""
+    listing = subprocess.run([sys.executable, "-m", "fusionlab"], check=True, capture_output=True, text=True).stdout
+    names = re.findall(r"^  python -m fusionlab\.(\w+) ", listing, re.MULTILINE)
+    assert names, "the list of commands has another form"
+    return names
 
 
 def _command(*words: str, times: int = 5) -> float:
-    """Seconds that a fresh Python takes, the median of some."""
+    """The seconds of a fresh Python process, a median."""
     seconds = []
     for _ in range(times):
         begun = time.perf_counter()

@@ -1,4 +1,4 @@
-"""A store, its loader, and a cohort's step against its arms' steps alone, on a small brush."""
+"""Rows on training: a small store of brush, its loader, and a cohort's step relative to those of single arms."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 
-from fusionlab.benchmarks.row import Row
+from fusionlab.benchmarks.measure import Row
 from fusionlab.config import build
 from fusionlab.config.compose import tree
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig
 from fusionlab.jobs.job_data import open_data
-from fusionlab.study.recipes import data_recipe
 from fusionlab.two_stream.trunk import Trunk
 
 ARMS = 6
@@ -26,23 +28,23 @@ def rows() -> Iterator[Row]:
 
 
 def _rows(folder: str) -> Iterator[Row]:
-    config = tree({"fusion": "conv"}).with_leaves(
+    plain = tree({"fusion": "conv"}).with_leaves(
         {"data.dataset.what": 4, "data.dataset.binding": 1, "run.data": folder}
     )
+    config = ArmConfig.of(plain)
     begun = time.perf_counter()
-    data = open_data(data_recipe(config), config["run"], lambda _: None)
+    data = open_data(config.data, RunConfig.of(plain), lambda _: None)
     made = time.perf_counter() - begun
     cores, videos = len(os.sched_getaffinity(0)), len(data.store.videos)
     what = f"making brush: draw, encode, decode, flow, pack ({cores} processes)"
     yield Row(what, 1000 * made / videos, "ms a clip")
 
-    batch_size = config["optim"]["fusion"]["batch_size"]
-    module = data.module(config, streams="both", snippets=config["data"]["sampling"]["snippets"], batch_size=batch_size)
+    batch_size, module = config.stage.batch_size, data.module(config)
     batch = next(iter(module.train_dataloader()))
     load = _median(lambda: next(iter(module.train_dataloader())))
-    appearance, motion = build.towers(config, len(data.dataset.classes))
+    appearance, motion = build.towers(config.backbone, config.data, len(data.dataset.classes))
     trunk = Trunk(appearance, motion)
-    nets = [build.net({**config, "seed": {**config["seed"], "init": seed}}, appearance, motion) for seed in range(ARMS)]
+    nets = [build.net(replace(config, seed=replace(config.seed, init=n)), appearance, motion) for n in range(ARMS)]
 
     def step(some: Sequence[torch.nn.Module]) -> None:
         features = trunk.features(batch, nets[0].needs)
@@ -50,8 +52,8 @@ def _rows(folder: str) -> Iterator[Row]:
         loss.backward()  # type: ignore[union-attr]
 
     alone, together = _median(lambda: step(nets[:1])), _median(lambda: step(nets))
-    yield Row(f"reading a batch of {batch_size} clips, of a training step", load / together, "×", 0.2)
-    yield Row(f"{ARMS} arms in one cohort, of {ARMS} arms each alone", together / (ARMS * alone), "×", 0.6)
+    yield Row(f"reading a batch of {batch_size} clips, relative to a training step", load / together, "×", 0.2)
+    yield Row(f"{ARMS} arms in one cohort, relative to {ARMS} arms each alone", together / (ARMS * alone), "×", 0.6)
 
 
 def _median(action: Callable[[], object], times: int = 9) -> float:

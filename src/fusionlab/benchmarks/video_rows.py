@@ -1,8 +1,7 @@
-"""Videos as training reads them, against what one would do by hand: clips from the packed store, single frames,
-extraction.
+"""Rows on video, relative to simple scripts: extraction, clips from the packed store, single frames.
 
 On UCF101's own clips where FUSIONLAB_CLIPS names a folder with them, else on clips of brush, enlarged to 320×240.
-What is compared is stored at a short side of 256, flow by DIS, as `data=ucf101` has it.
+Stores have a short side of 256 and flow by DIS, as `data=ucf101` has.
 """
 
 from __future__ import annotations
@@ -19,14 +18,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.benchmarks.row import Row
+from fusionlab.benchmarks.measure import Row
 from fusionlab.benchmarks.side_by_side import side_by_side
-from fusionlab.data import clips, memory
+from fusionlab.data import clips
 from fusionlab.data.batches import Clips
 from fusionlab.data.brush.labels import LABELS
 from fusionlab.data.brush.render import render
 from fusionlab.data.brush.scene import compose
 from fusionlab.data.module import CONTEXT
+from fusionlab.data.processes import keep_memory
 from fusionlab.data.views import Sampling, View
 from fusionlab.preparation.prepare import prepare
 from fusionlab.records.draws import key
@@ -57,7 +57,7 @@ class Set:
     """Some videos as a data set of one class."""
 
     files: Sequence[Path]
-    copies: int = 1  # each is listed so often
+    copies: int = 1  # entries of each file
 
     def videos(self) -> list[tuple[str, int]]:
         return [(f"{number:03d} {file.name}", 0) for number, file in enumerate([*self.files] * self.copies)]
@@ -67,7 +67,7 @@ class Set:
 
 
 def rows() -> Iterator[Row]:
-    memory.keep()  # as loader workers do
+    keep_memory()  # as loader workers do
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         files, what = _videos(root / "videos")
@@ -102,16 +102,16 @@ def _packed(videos: Set, folder: Path, coding: Coding, processes: int = 1) -> St
 
 
 def _extraction(files: Sequence[Path], root: Path, what: str) -> Iterator[Row]:
-    """The whole command on all cores, against a bare loop that decodes, computes and encodes the same, one a core,
-    before it and behind it. (Alone on a machine of two cores that loop is a tenth quicker: they share their memory.)
-    Videos are enough for the start of the processes to matter as little as it does with thousands.
+    """The whole command on all cores, relative to a bare loop on each core that decodes, computes and encodes the same,
+    before and after it. (A loop alone on a machine of two cores is a tenth faster: cores share their memory.) There are
+    enough videos for the start of the processes to matter little.
     """
     cores = len(os.sched_getaffinity(0))
     videos = Set(files, copies=4 * cores)
     with get_context(CONTEXT).Pool(cores) as pool:
 
         def bare() -> float:
-            return sum(pool.map(_seconds_by_hand, [files] * cores, chunksize=1)) / cores
+            return sum(pool.map(_seconds_of_loop, [files] * cores, chunksize=1)) / cores
 
         times = []
         bare()  # the first one imports
@@ -122,19 +122,19 @@ def _extraction(files: Sequence[Path], root: Path, what: str) -> Iterator[Row]:
             whole, behind = time.perf_counter() - begun, bare()
             times.append(whole * cores / len(videos.videos()) / ((before + behind) / 2))
             before = behind
-    told = f"extraction, of {cores} cores each running a bare loop that decodes, computes and encodes the same: {what}"
-    yield Row(told, sorted(times)[1], "×", 1 / 0.9)
+    loop = f"a bare loop on each of {cores} cores that decodes, computes and encodes the same"
+    yield Row(f"extraction, relative to {loop}: {what}", sorted(times)[1], "×", 1 / 0.9)
 
 
-def _seconds_by_hand(files: Sequence[Path]) -> float:
-    """For a video, on average."""
+def _seconds_of_loop(files: Sequence[Path]) -> float:
+    """The mean time of a video."""
     begun = time.perf_counter()
     for file in files:
-        _by_hand(file)
+        _bare_loop(file)
     return (time.perf_counter() - begun) / len(files)
 
 
-def _by_hand(file: Path) -> int:
+def _bare_loop(file: Path) -> int:
     frames_codec, fields_codec = CODING.codec(FRAMES), CODING.codec(FLOW)
     assert frames_codec is not None and fields_codec is not None
     written, before = 0, None
@@ -176,24 +176,24 @@ def _clips(store: Store, root: Path, what: str) -> Iterator[Row]:
 
     blobs = list(_blobs(store, looks))
 
-    there = {shape: np.empty(shape, dtype=np.uint8) for _, _, shape in blobs}
-
     def bare() -> None:
         for codec, some, shape in blobs:
-            codec.decode(some, shape, there[shape])
+            codec.decode(some, shape)
 
     one = side_by_side(packed, by_images, SECONDS)
-    told = f"T={SNIPPETS} frames and {SNIPPETS}×{FIELDS} fields, crop {CROP}, {what}, {one.pairs} pairs"
-    yield Row(f"reading a clip, of one JPEG a plane by OpenCV: {told}", one.median, "×", 1 / 3, one.interval)
+    of = f"T={SNIPPETS} frames and {SNIPPETS}×{FIELDS} fields, crop {CROP}, {what}, {one.pairs} pairs"
+    yield Row(f"reading a clip, relative to one JPEG a plane by OpenCV: {of}", one.median, "×", 1 / 3, one.interval)
     two = side_by_side(packed, bare, SECONDS)
-    yield Row(f"reading a clip, of bare decoding of the same bytes: {told}", two.median, "×", 1 / 0.8, two.interval)
+    yield Row(
+        f"reading a clip, relative to bare decoding of the same bytes: {of}", two.median, "×", 1 / 0.8, two.interval
+    )
     begun = time.perf_counter()
     packed()
     yield Row(f"reading a clip: {what}", (time.perf_counter() - begun) / len(keys) * 1000, "ms")
 
 
 def _blobs(store: Store, looks: Sequence[Look]) -> Iterator[tuple[Codec, list[bytes], tuple[int, ...]]]:
-    """Each picture of the clips as it is stored, in memory."""
+    """The stored bytes of each picture of the clips, in memory."""
     for name, view in looks:
         video = store.video(name)
         for centre in view.centres:
@@ -224,7 +224,7 @@ def _one_jpeg_a_plane(store: Store, folder: Path) -> Path:
 
 
 def _read_images(place: Path, view: View, frames: int) -> tuple[Bytes, Bytes]:
-    """The same clip as any script would read it."""
+    """The same clip as a simple script reads it."""
     rows, columns = slice(view.crop.y, view.crop.y + CROP), slice(view.crop.x, view.crop.x + CROP)
     appearance = np.empty((3, SNIPPETS, CROP, CROP), dtype=np.uint8)
     motion = np.empty((2 * FIELDS, SNIPPETS, CROP, CROP), dtype=np.uint8)
@@ -248,7 +248,7 @@ def _read_images(place: Path, view: View, frames: int) -> tuple[Bytes, Bytes]:
 def _frames(files: Sequence[Path], what: str) -> Iterator[Row]:
     """Frames in random order by decord itself, and by a `Film` over it, which compares each with that in sequence."""
     if importlib.util.find_spec("decord") is None:
-        yield Row(f"frame access, of decord's own: {what}", None, "×", missing="decord has no wheel here")
+        yield Row(f"frame access, relative to decord's own: {what}", None, "×", missing="decord has no wheel here")
         return
     import decord
 
@@ -260,20 +260,20 @@ def _frames(files: Sequence[Path], what: str) -> Iterator[Row]:
         lambda: [bare.get_batch(order[at : at + 8]).asnumpy() for at in range(0, 64, 8)],
         SECONDS,
     )
-    told = f"frame access (8 at a time, in random order), of decord's own: {what}, {one.pairs} pairs"
-    yield Row(told, one.median, "×", 1 / 0.9, one.interval)
+    access = "frame access (8 at a time, in random order), relative to decord's own"
+    yield Row(f"{access}: {what}, {one.pairs} pairs", one.median, "×", 1 / 0.9, one.interval)
     begun = time.perf_counter()
     with Film(files[0], Decord()) as fresh:
         fresh[0]
         seconds = time.perf_counter() - begun
-        yield Row(f"the first look at a film, which reads all of it once: {len(fresh)} frames", seconds * 1000, "ms")
+        yield Row(f"the first access to a film, which reads all of it once: {len(fresh)} frames", seconds * 1000, "ms")
 
 
 # -- memory
 
 
 def _memory(store: Store) -> Row:
-    """Of one reader process over many clips, after the first thousand."""
+    """The growth of one reader process over many clips, after the first thousand."""
     reading = Clips(store, _entries(store), Sampling(SNIPPETS, FIELDS, STRIDE, CROP), ("appearance", "motion"), 0)
     before = 0
     for number in range(MANY):
@@ -281,12 +281,15 @@ def _memory(store: Store) -> Row:
         if number == MANY // 10:
             before = _resident()
     return Row(
-        f"memory of a reader after {MANY:,} clips, of that after {MANY // 10:,}", _resident() / before, "×", 1.05
+        f"memory of a reader after {MANY:,} clips, relative to that after {MANY // 10:,}",
+        _resident() / before,
+        "×",
+        1.05,
     )
 
 
 def _resident() -> int:
-    """Bytes of this process that are its own: mapped pages of the store are everybody's."""
+    """The private memory of this process; mapped pages of the store are shared."""
     fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(fields["RssAnon"].split()[0])
 

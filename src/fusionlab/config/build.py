@@ -1,8 +1,8 @@
-"""From plain configs to towers and nets, and the same on paper: what cannot be built is said beforehand."""
+"""From typed configs to parts, towers and nets; on the meta device too, where what cannot be built costs nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -10,21 +10,21 @@ import torch
 
 from fusionlab.backbones.tower import Tower
 from fusionlab.config.instantiate import part
-from fusionlab.data.dataset import Dataset
+from fusionlab.config.run_config import AUTO, RunConfig
+from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, build_dataset
 from fusionlab.errors import UserError
-from fusionlab.records.signature import value
+from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.fusion_point import spell
-from fusionlab.two_stream.late import LateNet
-from fusionlab.two_stream.net import Net, Stream
+from fusionlab.two_stream.fusion_point import read, spell
+from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream
 
 LAYER_OF_LATE = "softmax"
 
 
 @contextmanager
-def _told(*configs: Mapping[str, Any]) -> Iterator[None]:
-    """What goes wrong in a part's own constructor is the user's to know: the part may be theirs."""
+def _explained(*configs: Part) -> Iterator[None]:
+    """An error in a part's own constructor as a `UserError`: the part may be the user's."""
     try:
         yield
     except UserError:
@@ -34,14 +34,9 @@ def _told(*configs: Mapping[str, Any]) -> Iterator[None]:
         raise UserError("a part cannot be built from these numbers", got=f"{names}: {error}") from error
 
 
-def dataset(config: Mapping[str, Any]) -> Dataset:
-    return cast(Dataset, part(config["data"]["dataset"], "data"))
-
-
-def tower(recipe: Mapping[str, Any], stream: Stream, data: Mapping[str, Any], classes: int) -> Tower:
+def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower:
     """A stream's tower: 3 channels of colour, or 2 L of flow."""
-    sampling = data["sampling"]
-    channels = 3 if stream == "appearance" else 2 * sampling["fields"]
+    channels = 3 if stream == "appearance" else 2 * data.sampling.fields
     if not recipe.get("_target_") or not recipe.get("_partial_"):
         raise UserError(
             "conf/backbone/x.yaml is one tower: `_target_`, `_partial_: true`, and its numbers",
@@ -50,74 +45,109 @@ def tower(recipe: Mapping[str, Any], stream: Stream, data: Mapping[str, Any], cl
         )
     make: Callable[..., Tower] = part(recipe, "backbone")
     try:
-        with _told(recipe):
-            return make(in_channels=channels, classes=classes, size=sampling["crop"])
+        with _explained(recipe):
+            return make(in_channels=channels, classes=classes, size=data.sampling.crop)
     except UserError as error:  # what a tower calls its size is typed otherwise here
         got, hint = (one and one.replace("size=", "data.sampling.crop=") for one in (error.got, error.hint))
         raise UserError(error.what, got=got, allowed=error.allowed, hint=hint) from None
 
 
-def towers(config: Mapping[str, Any], classes: int) -> tuple[Tower, Tower]:
+def towers(backbone: BackboneConfig, data: DataConfig, classes: int) -> tuple[Tower, Tower]:
     """Both streams' towers, not yet drawn."""
-    backbone = config["backbone"]
-    return (
-        tower(backbone["appearance"], "appearance", config["data"], classes),
-        tower(backbone["motion"], "motion", config["data"], classes),
-    )
+    return tower(backbone.appearance, "appearance", data, classes), tower(backbone.motion, "motion", data, classes)
 
 
-def is_late(config: Mapping[str, Any]) -> bool:
-    return str(config["fusion"].get("_target_")).endswith(".Late")
+def fuses_scores(config: ArmConfig) -> bool:
+    """Whether the fusion declares that it fuses the class scores of two whole towers, as late fusion does."""
+    factory = part(config.fusion, "fusion")
+    return bool(getattr(getattr(factory, "func", factory), "fuses_scores", False))
 
 
-def net(config: Mapping[str, Any], appearance: Tower, motion: Tower) -> Net:
+def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
     """The arm's own part, above the two towers."""
-    if is_late(config):
+    if fuses_scores(config):
         return LateNet(appearance.classifier, motion.classifier)
-    with _told(config["fusion"], config["temporal"]):
+    with _explained(config.fusion, config.temporal):
         return FusedNet(
-            appearance, motion, part(config["fusion"], "fusion"), part(config["temporal"], "temporal"), config["layer"],
-            above=config["above"], into=value(config, "into"), keep=value(config, "keep_motion"),
-            tower_weight=value(config, "tower_weight"), seed=config["seed"]["init"],
+            appearance, motion, part(config.fusion, "fusion"), part(config.temporal, "temporal"), config.layer,
+            above=cast(Any, config.above), into=cast(Any, config.into), keep=config.keep_motion,
+            tower_weight=config.tower_weight, seed=config.seed.init,
         )  # fmt: skip
 
 
 class Blueprint:
-    """Arms on the meta device: what is wrong with one is said before anything is made, in milliseconds."""
+    """Arms on the meta device: what is wrong with one is raised before anything is made, in milliseconds."""
 
     def __init__(self) -> None:
         self._towers: dict[str, tuple[Tower, Tower]] = {}
 
-    def towers(self, config: Mapping[str, Any]) -> tuple[Tower, Tower]:
-        label = repr((config["backbone"], config["data"]))
+    def towers(self, backbone: BackboneConfig, data: DataConfig) -> tuple[Tower, Tower]:
+        label = repr((backbone, data.dataset, data.store, data.sampling))
         if label not in self._towers:
             with torch.device("meta"):
-                self._towers[label] = towers(config, dataset(config).class_count)
+                self._towers[label] = towers(backbone, data, build_dataset(data).class_count)
         return self._towers[label]
 
-    def layer(self, config: Mapping[str, Any]) -> str:
-        """The taps that are meant by the config's `layer`, as these towers spell them."""
-        return spell(str(config["layer"]), *self.towers(config))
+    def layer(self, layer: object, backbone: BackboneConfig, data: DataConfig) -> str:
+        """The taps that are meant by what was typed, as these towers spell them."""
+        return spell(str(layer), *self.towers(backbone, data))
 
-    def net(self, config: Mapping[str, Any]) -> Net:
+    def net(self, config: ArmConfig) -> Net:
         with torch.device("meta"):
-            return net(config, *self.towers(config))
+            return net(config, *self.towers(config.backbone, config.data))
 
-    def describe(self, config: Mapping[str, Any]) -> Description:
-        return describe(self.net(config), *self.towers(config))
+    def describe(self, config: ArmConfig) -> Description:
+        return describe(self.net(config), *self.towers(config.backbone, config.data))
+
+    def system(self, config: ArmConfig) -> str:
+        """Whose ceilings hold for an arm: late's, those of a fusion that cannot see order, or of one that can.
+
+        What is fused at the class scores, or behind the softmax, is a function of the streams' scores, as late is.
+        """
+        points = read(config.layer, *self.towers(config.backbone, config.data))
+        if fuses_scores(config) or all(point.prediction for point in points):
+            return "late"
+        head = part(config.temporal, "temporal")
+        sees_order = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
+        return "ordered" if sees_order(config.data.sampling.snippets, **head.keywords) else "fused"
+
+    def expect_frames(self, config: ArmConfig, sizes: list[tuple[int, int]]) -> None:
+        """Raise a `UserError` for the first height and width of a test's frames with which the arm's net cannot work.
+
+        Tried on shapes: whether two unlike towers leave equal maps of a larger frame depends on its very size.
+        """
+        sampling = config.data.sampling
+        larger = [size for size in sizes if size != (sampling.crop, sampling.crop)]
+        if not larger:
+            return
+        net, towers = self.net(config).eval(), self.towers(config.backbone, config.data)
+        for height, width in larger:
+            try:
+                with torch.device("meta"), torch.no_grad():
+                    features = {}
+                    for stream, tower in zip(STREAMS, towers, strict=True):
+                        shape = (1, tower.in_channels, sampling.snippets, height, width)
+                        features[stream] = tower.collect(torch.zeros(shape, dtype=torch.uint8), net.needs[stream])
+                    net(features)
+            except (UserError, RuntimeError) as error:
+                reason = error.got if isinstance(error, UserError) else str(error).partition("\n")[0]
+                raise UserError(
+                    "this arm cannot be tested on whole frames of this size",
+                    got=f"layer={config.layer}, frames {width}×{height}: {reason}",
+                    hint="data.sampling.test=middle; or a layer where both towers have maps, or two towers of one kind",
+                ) from error
 
 
-def device(run: Mapping[str, Any]) -> str:
+def device(run: RunConfig) -> str:
     """`auto` is CUDA where there is one."""
-    asked = str(run["device"])
-    if asked == "auto":
+    if run.device == AUTO:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device here", got=f"run.device={asked}", hint="run.device=auto")
-    return asked
+    if run.on_gpu and not torch.cuda.is_available():
+        raise UserError("there is no CUDA device here", got=f"run.device={run.device}", hint="run.device=auto")
+    return run.device
 
 
-def device_name(run: Mapping[str, Any]) -> str:
+def device_name(run: RunConfig) -> str:
     """`cpu`, or what the maker calls the GPU."""
-    found = device(run)
-    return torch.cuda.get_device_name(found) if found.startswith("cuda") else found
+    name = device(run)
+    return torch.cuda.get_device_name(name) if name.startswith("cuda") else name

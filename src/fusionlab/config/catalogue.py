@@ -1,4 +1,4 @@
-"""Where the config lies: `./conf` of the working directory first, then the packaged one. Listing it needs no hydra."""
+"""The folders of the config and the groups in them; `./conf` is searched first. Listing them needs no hydra."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from fusionlab.config.shorthand import spread
+from fusionlab.config.shorthand import expand_shorthand
 from fusionlab.errors import UserError, show, unknown
 
-# Groups whose choices stand elsewhere than their name says, or at several places: each place has a word.
+# Options that choose from another group's folder, or set another place than their name: option -> hydra's group@place.
 PLACES = {
     "appearance": "backbone@backbone.appearance",
     "motion": "backbone@backbone.motion",
     "flow": "flow@data.store.flow",
 }
 
-# What people type for what is called otherwise here; any case is accepted besides.
+# Other spellings that are accepted; case, `-` and `_` are ignored.
 SPELLINGS = {
     "backbone": {
         "cnnm": "vgg_m", "cnnm2048": "vgg_m", "vggm2048": "vgg_m", "vggd": "vgg16", "vggverydeep16": "vgg16",
@@ -39,74 +39,74 @@ def packaged() -> Path:
         if (folder / "config.yaml").is_file():
             return folder
     raise UserError(
-        "fusionlab is installed without its conf folder", got=here.parents[1], hint="install the wheel anew"
+        "fusionlab is installed without its conf folder", got=here.parents[1], hint="install the wheel again"
     )
 
 
-def own() -> Path | None:
-    """The user's own `./conf`, if there is one and it is not the packaged one."""
+def own_conf() -> Path | None:
+    """The user's `./conf`, if there is one and it is not the packaged one."""
     folder = Path.cwd() / "conf"
     if not folder.is_dir() or folder.resolve() == packaged().resolve():
         return None
     if (folder / "config.yaml").exists():
         raise UserError(
-            "the conf folder here is another program's: it has a config.yaml, which would replace all of fusionlab's",
+            "./conf has a config.yaml, which would replace all of fusionlab's: it belongs to another program",
             got=folder, hint="run from another folder, or keep only conf/<group>/<name>.yaml in it",
         )  # fmt: skip
     return folder
 
 
-def say_own() -> None:
-    """Say, once in a process, that a `./conf` is in use: whoever chooses from it runs what it names."""
-    if (mine := own()) is not None:
-        _say(mine)
+def announce_own_conf() -> None:
+    """Show once per process that `./conf` is in use: its yamls name code that is run."""
+    if (folder := own_conf()) is not None:
+        _announce(folder)
 
 
 @cache
-def _say(folder: Path) -> None:
+def _announce(folder: Path) -> None:
     show(f"using ./conf: {folder} (its yamls name code that is run)", file=sys.stderr)
 
 
 def folders() -> list[Path]:
-    """In the order in which they are searched."""
-    mine = own()
-    return [packaged()] if mine is None else [mine, packaged()]
+    """The folders of the config, in the order in which they are searched."""
+    own = own_conf()
+    return [packaged()] if own is None else [own, packaged()]
 
 
 def groups() -> dict[str, list[str]]:
     """Group -> its choices. `appearance` and `motion` choose from the folder of `backbone`."""
-    found: dict[str, set[str]] = {}
+    choices: dict[str, set[str]] = {}
     for folder in folders():
         for file in folder.glob("*/*.yaml"):
-            found.setdefault(file.parent.name, set()).add(file.stem)
-    for word in PLACES:
-        found[word] = found.get(folder_of(word), set())
-    return {group: sorted(found[group]) for group in sorted(found)}
+            choices.setdefault(file.parent.name, set()).add(file.stem)
+    for option in PLACES:
+        choices[option] = choices.get(folder_of(option), set())
+    return {group: sorted(choices[group]) for group in sorted(choices)}
 
 
-def folder_of(word: str) -> str:
-    """The folder that a word chooses from."""
-    return PLACES.get(word, word).partition("@")[0]
+def folder_of(option: str) -> str:
+    """The folder that an option chooses from."""
+    return PLACES.get(option, option).partition("@")[0]
 
 
-def word_of(path: str) -> str | None:
-    """The word that chooses what stands at this place of the tree."""
-    return next((word for word, place in PLACES.items() if place.partition("@")[2] == path), None)
+def option_of(path: str) -> str | None:
+    """The option that chooses the part at this path of the tree."""
+    return next((option for option, place in PLACES.items() if place.partition("@")[2] == path), None)
 
 
-def placed(choices: Mapping[str, str]) -> dict[str, str]:
-    """Choices by hydra's names for their places: {"backbone": x} -> {"backbone@backbone.appearance": x, …motion: x}."""
-    return {PLACES.get(word, word): name for word, name in spread(choices).items()}
+def hydra_choices(choices: Mapping[str, str]) -> dict[str, str]:
+    """Choices under hydra's names: {"backbone": x} -> {"backbone@backbone.appearance": x, …motion: x}."""
+    return {PLACES.get(option, option): name for option, name in expand_shorthand(choices).items()}
 
 
-def words(choices: Mapping[str, str | None]) -> dict[str, str | None]:
-    """The way back: choices by the words that set them alone."""
-    of = {place: word for word, place in PLACES.items()}
-    return {of.get(place, place): name for place, name in choices.items() if "/" not in place}
+def choices_by_option(choices: Mapping[str, str | None]) -> dict[str, str | None]:
+    """The inverse of `hydra_choices`."""
+    options = {place: option for option, place in PLACES.items()}
+    return {options.get(place, place): name for place, name in choices.items() if "/" not in place}
 
 
 def choice(group: str, typed: str) -> str:
-    """The choice that is meant by what was typed."""
+    """The choice that the typed name stands for."""
     choices = groups()[group]
     flat = _flat(typed)
     by_flat = {_flat(name): name for name in reversed(choices)}

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
@@ -19,21 +20,22 @@ from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from fusionlab.config import catalogue, env_values, quarantine_file
 from fusionlab.config.mask_secrets import masked
-from fusionlab.config.shorthand import spread
-from fusionlab.config.value_types import fits
+from fusionlab.config.shorthand import expand_shorthand
+from fusionlab.config.value_types import check_type
 from fusionlab.errors import UserError, nearest, unknown
 from fusionlab.records.signature import flatten
+
+TITLED = ("fusion", "temporal")  # groups whose yamls may have a `title`: presentation, and no part of the config
 
 
 class OwnConfFirst(SearchPathPlugin):
     """`./conf` is searched before the packaged folder: a user of the wheel can add a part or change one."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        mine = catalogue.own()
+        mine = catalogue.own_conf()
         if mine is not None:
             search_path.prepend(provider="working directory", path=f"file://{mine}")
 
@@ -48,21 +50,23 @@ class Tree:
     def get(self, path: str) -> Any:
         """A leaf or subtree as plain data."""
         env_values.refuse_outside(self.content, self._interpolated)
-        found = OmegaConf.select(self.content, path)
-        return OmegaConf.to_container(found, resolve=True) if OmegaConf.is_config(found) else found
+        node = OmegaConf.select(self.content, path)
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
     def with_leaves(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
         """Plain and resolved, with these leaves set. What may not come from the environment is refused."""
         content = self.content.copy()
         leaves = quarantine_file.named({path: masked(one, path) for path, one in leaves.items()})
         for path, value in leaves.items():
-            for leaf, one in spread({path: value}).items():
+            for leaf, one in expand_shorthand({path: value}).items():
                 if not _known(content, leaf):
                     raise _unknown(content, leaf, one)
-                if isinstance(one, str) and (word := catalogue.word_of(leaf)):
-                    raise UserError("this is chosen by a word of its own", got=f"{leaf}={one}", hint=f"{word}={one}")
-                fits(leaf if isinstance(value, Mapping) else path, OmegaConf.select(content, leaf), one)
-        for leaf, value in spread(leaves).items():
+                if isinstance(one, str) and (word := catalogue.option_of(leaf)):
+                    raise UserError(
+                        "this is a config group; set it with its own option", got=f"{leaf}={one}", hint=f"{word}={one}"
+                    )
+                check_type(leaf if isinstance(value, Mapping) else path, OmegaConf.select(content, leaf), one)
+        for leaf, value in expand_shorthand(leaves).items():
             OmegaConf.update(content, leaf, value, merge=False)
         looked_up = any("${" in str(one) for one in leaves.values())
         env_values.refuse_outside(content, env_values.interpolated(content) if looked_up else self._interpolated)
@@ -74,10 +78,26 @@ class Tree:
         return plain
 
 
+def has_grid(group: str, name: str) -> bool:
+    """Whether a choice of a group has axes or excluded points of its own, as an experiment may."""
+    files = (folder / group / f"{name}.yaml" for folder in catalogue.folders())
+    file = next((file for file in files if file.is_file()), None)
+    try:
+        run = OmegaConf.select(OmegaConf.load(file), "run") if file else None
+    except (OmegaConfBaseException, yaml.YAMLError):  # reported when it is composed
+        return False
+    return isinstance(run, DictConfig) and any(run.get(leaf) for leaf in ("grid", "exclude"))
+
+
+def to_yaml(content: Mapping[str, Any]) -> str:
+    """Plain data as YAML, in the order of the config."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(content))).rstrip()
+
+
 def tree(group_choices: Mapping[str, str]) -> Tree:
     """Composed once per distinct set of group choices."""
-    catalogue.say_own()
-    return _composed(tuple(sorted(catalogue.placed(group_choices).items())), catalogue.own())
+    catalogue.announce_own_conf()
+    return _composed(tuple(sorted(catalogue.hydra_choices(group_choices).items())), catalogue.own_conf())
 
 
 @lru_cache(maxsize=256)
@@ -92,28 +112,42 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
             content = hydra_compose("config", overrides, return_hydra_config=True)
             env_values.refuse_chosen()
     except HydraException as error:
-        told = str(error).strip().splitlines()[0]
-        raise _nowhere(told, dict(group_choices)) or UserError("the config cannot be composed", got=told) from error
-    except (OmegaConfBaseException, YAMLError) as error:
-        told = " ".join(str(error).split())
+        message = str(error).strip().splitlines()[0]
+        own = _fixed_flow(message, dict(group_choices))
+        raise own or UserError("the config cannot be composed", got=message) from error
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        message = " ".join(str(error).split())
         raise UserError(
-            "a file of the config cannot be read", got=told, hint="correct it; see conf/ for how they look"
+            "a file of the config cannot be read", got=message, hint="correct it; conf/ has examples"
         ) from error
     choices = {str(group): name for group, name in content.hydra.runtime.choices.items()}
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
+    for group in TITLED:
+        content[group].pop("title", None)
     content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
     OmegaConf.set_struct(content, True)
-    return Tree(content, catalogue.words(choices))
+    return Tree(content, catalogue.choices_by_option(choices))
 
 
-def _nowhere(told: str, choices: Mapping[str, str]) -> UserError | None:
-    """A data set of the user's that writes its flow down, and so leaves nothing to choose."""
+def title(group: str, choice: str) -> str | None:
+    """What the yaml of a choice says that tables call it."""
+    for folder in catalogue.folders():
+        file = folder / group / f"{choice}.yaml"
+        if file.is_file():
+            content = yaml.safe_load(file.read_text(encoding="utf-8"))
+            return str(content["title"]) if isinstance(content, dict) and content.get("title") else None
+    return None
+
+
+def _fixed_flow(message: str, choices: Mapping[str, str]) -> UserError | None:
+    """The error for a flow= beside a data set of the user's whose yaml fixes its flow."""
     flow = catalogue.PLACES["flow"]
-    if f"override '{flow}'" not in told:
+    if f"override '{flow}'" not in message:
         return None
     return UserError(
-        "this data set says itself how flow is estimated", got=f"data={choices.get('data')} flow={choices[flow]}",
+        "flow= has no effect: the yaml of this data set fixes its flow",
+        got=f"data={choices.get('data')} flow={choices[flow]}",
         hint=f"write into its yaml, instead of store.flow: defaults: [/flow@store.flow: {choices[flow]}, _self_]",
     )  # fmt: skip
 

@@ -18,9 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fusionlab.config import catalogue
 from fusionlab.errors import UserError
+from fusionlab.records.signature import TARGET, moved
 from fusionlab.study.plan import Plan
 
-TARGET = "_target_"
 # What lies under such a name, in a yaml or in a plan, is a part of this group; else of the group around it.
 GROUP_OF = {
     "backbone": "backbone", "tower": "backbone", "fusion": "fusion", "temporal": "temporal",
@@ -29,15 +29,16 @@ GROUP_OF = {
 
 
 def part(config: Any, group: str) -> Any:
-    """An object from its `_target_` and numbers; what the part itself has to say about them is passed on."""
+    """An object from its `_target_` and numbers; the part's own errors are passed on."""
     if not isinstance(config, Mapping) or TARGET not in config:
         raise UserError(
             f"a part is a `{TARGET}` and its numbers", got=f"{group}: {config}",
             hint=f"conf/{group} has examples",
         )  # fmt: skip
+    config = moved(config)
     refuse_foreign(config, group)
     try:
-        return instantiate(dict(config), _convert_="all")
+        return instantiate(config, _convert_="all")
     except (HydraException, OmegaConfBaseException, TypeError) as error:
         cause = error.__cause__
         if isinstance(cause, UserError):
@@ -47,7 +48,7 @@ def part(config: Any, group: str) -> Any:
 
 def refuse_foreign_plan(plan: Plan) -> None:
     """Refuse a plan with a foreign part before any of its work begins."""
-    refuse_foreign([*(job.config for job in plan.jobs), *(arm.config for arm in plan.arms)], "")
+    refuse_foreign(moved([*(job.config for job in plan.jobs), *(arm.config for arm in plan.arms)]), "")
 
 
 def refuse_foreign(tree: Any, group: str) -> None:
@@ -99,7 +100,7 @@ def _named(folders: tuple[Path, ...]) -> dict[str, list[str]]:
     """Group -> every `_target_` that a yaml of these folders has in it, wherever it stands."""
     import yaml
 
-    catalogue.say_own()
+    catalogue.announce_own_conf()
     found: dict[str, set[str]] = {}
     for folder in folders:
         for file in folder.rglob("*.yaml"):

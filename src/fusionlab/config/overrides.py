@@ -1,6 +1,6 @@
-"""The words of a command line -> what is fixed, what is an axis, what is left out.
+"""Parse the options of a command line: fixed values, axes with several values, excluded points.
 
-Hydra's own grammar reads them: `fusion=conv,sum`, `seed=range(5)`, `exclude=[{fusion:sum,layer:fc8}]`.
+The grammar is hydra's: `fusion=conv,sum`, `fusion=glob(*)`, `seed=range(5)`, `exclude=[{fusion:sum,layer:fc8}]`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, QuotedString
+from hydra.core.override_parser.types import Glob, Override, QuotedString
 from hydra.errors import HydraException
 
-from fusionlab.config import catalogue
+from fusionlab.config import catalogue, hydra_habits
 from fusionlab.config.mask_secrets import masked, masked_word
-from fusionlab.config.shorthand import refuse_overruled
+from fusionlab.config.shorthand import reject_useless_shorthand
 from fusionlab.errors import UserError
 
 
 @dataclass(frozen=True)
 class Words:
-    """`groups` and `leaves` are fixed; `axes` take several values each, in the order as typed."""
+    """The options of a command line: `groups` and `leaves` are fixed, `axes` have several values, in typed order."""
 
     groups: Mapping[str, str] = field(default_factory=dict)
     leaves: Mapping[str, Any] = field(default_factory=dict)
@@ -30,98 +30,90 @@ class Words:
 
     @property
     def typed(self) -> set[str]:
-        """Every option that was named."""
+        """The names of all options."""
         return {*self.groups, *self.leaves, *self.axes}
 
 
-def parse(words: Sequence[str]) -> Words:
-    """Sort the words; every name of a group's choice is spelled right afterwards."""
+def parse_overrides(words: Sequence[str]) -> Words:
+    """Parse each `name=value`; the choices of groups are checked and get their exact names."""
     known = catalogue.groups()
     groups: dict[str, str] = {}
     leaves: dict[str, Any] = {}
     axes: dict[str, list[Any]] = {}
     exclude: list[Mapping[str, Any]] = []
-    seen: set[str] = set()
+    names: set[str] = set()
     for word in words:
-        override = _override(word)
+        override = _parse_word(word, known)
         name = override.key_or_group
-        if name in seen:
+        if name in names:
             hint = "one list: 'exclude=[{…},{…}]'" if name == "exclude" else f"{name}=a,b for an axis of two values"
             raise UserError("an option is given twice", got=name, hint=hint)
-        seen.add(name)
+        names.add(name)
         if override.is_sweep_override():
-            axes[name] = [masked(value(name, one, known), name) for one in _swept(override, masked_word(word))]
+            values = _axis(override, masked_word(word), known)
+            axes[name] = [masked(check_choice(name, value, known), name) for value in values]
         elif name == "exclude":
-            exclude = excluded(plain(override.value()), known)
+            exclude = parse_exclude(to_plain(override.value()), known)
         elif name in known:
-            groups[name] = str(value(name, plain(override.value()), known))
+            groups[name] = str(check_choice(name, to_plain(override.value()), known))
         else:
-            leaves[name] = masked(plain(override.value()), name)
-    refuse_overruled(seen)
+            leaves[name] = masked(to_plain(override.value()), name)
+    reject_useless_shorthand(names)
     return Words(groups, leaves, axes, exclude)
 
 
-def excluded(entries: object, known: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
-    """A list of partial points, with choices spelled right."""
+def parse_exclude(entries: object, known: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
+    """A list of partial points; the choices in them get their exact names."""
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise UserError("exclude is a list of points", got=entries, hint="'exclude=[{fusion:sum,layer:fc8}]'")
-    return [{axis: value(axis, one, known) for axis, one in entry.items()} for entry in entries]
+    return [{axis: check_choice(axis, value, known) for axis, value in entry.items()} for entry in entries]
 
 
-def value(name: str, typed: Any, known: Mapping[str, list[str]]) -> Any:
-    """One value of a group or leaf: a group's choice is spelled right, anything else stays."""
+def check_choice(name: str, value: Any, known: Mapping[str, list[str]]) -> Any:
+    """The exact name of a group's choice; the value of another option as it is."""
     if name not in known:
-        return typed
-    if not isinstance(typed, str | int):
-        several = isinstance(typed, list) and typed
-        hint = f"{name}={','.join(map(str, typed))}" if several else f"{name}={known[name][0]}"
-        raise UserError(f"{name} takes a name", got=f"{name}={typed}", allowed=known[name], hint=hint)
-    return catalogue.choice(name, str(typed))
+        return value
+    if not isinstance(value, str | int):
+        is_list = isinstance(value, list) and value
+        hint = f"{name}={','.join(map(str, value))}" if is_list else f"{name}={known[name][0]}"
+        raise UserError(f"{name} takes a name", got=f"{name}={value}", allowed=known[name], hint=hint)
+    return catalogue.choice(name, str(value))
 
 
-def plain(found: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Hydra's value as plain data."""
-    if isinstance(found, QuotedString):
-        return found.text
-    if isinstance(found, list):
-        return [plain(one) for one in found]
-    if isinstance(found, dict):
-        return {str(plain(key)): plain(one) for key, one in found.items()}
-    return found
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [to_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {str(to_plain(key)): to_plain(one) for key, one in value.items()}
+    return value
 
 
-def _swept(override: Override, word: str) -> list[Any]:
-    try:
-        return list(override.sweep_iterator(plain))
-    except HydraException as error:  # glob(…), which needs hydra's own loader
-        raise UserError("this axis cannot be read", got=word, hint=f"{override.key_or_group}=a,b") from error
+def _axis(override: Override, word: str, known: Mapping[str, list[str]]) -> list[Any]:
+    """The values of an axis: commas, range(), choice(), or glob() over a group's choices."""
+    name, values = override.key_or_group, override.value()
+    if not isinstance(values, Glob):
+        try:
+            return list(override.sweep_iterator(to_plain))
+        except HydraException as error:  # interval(…), from which hydra's optimisers draw
+            raise UserError("an axis needs values", got=word, hint=f"'{name}=range(0,5)', or {name}=a,b") from error
+    if name not in known:
+        raise UserError("glob() is for groups", got=word, allowed=known, hint="'fusion=glob(*)'")
+    if not (choices := values.filter(known[name])):
+        raise UserError(f"glob() matches no {name}", got=word, allowed=known[name], hint=f"'{name}=glob(*)'")
+    return list(choices)
 
 
-def _override(word: str) -> Override:
-    if "=" not in word:
+def _parse_word(word: str, known: Mapping[str, list[str]]) -> Override:
+    if "=" not in word and not word.startswith("~"):
         raise UserError("an option is typed as name=value", got=word, hint="fusion=conv,sum layer=relu5")
-    shown = masked_word(word)
-    if word[0] in "+~":
-        raise UserError("options are set, not added or removed", got=shown, hint=shown.lstrip("+~"))
+    word = hydra_habits.translate(word, known)
     try:
-        parsed = OverridesParser.create().parse_override(word)
+        return OverridesParser.create().parse_override(word)
     except HydraException as error:
-        hint = (
-            "'exclude=[{fusion:sum,layer:fc8}]'"
-            if word.startswith("exclude=")
-            else f"fusion=conv,sum; or quoted: '{word.partition('=')[0]}=\"a b\"'"
-        )
-        raise UserError("this option cannot be read", got=shown, hint=hint) from error
-    if "@" in word.partition("=")[0]:
-        raise _at_a_place(shown)
-    return parsed
-
-
-def _at_a_place(word: str) -> UserError:
-    """Hydra's own way to name a group and its place; here each place has a word."""
-    group, _, place = word.partition("=")[0].partition("@")
-    near = [known for known, where in catalogue.PLACES.items() if where.endswith(f"@{place}")] or [group]
-    choice = word.partition("=")[2]
-    return UserError(
-        "a group is named without its place", got=word, allowed=catalogue.groups(), hint=f"{near[0]}={choice}"
-    )
+        name = word.partition("=")[0]
+        quoted = f"fusion=conv,sum; or quoted: '{name}=\"a b\"'"
+        hint = "'exclude=[{fusion:sum,layer:fc8}]'" if name == "exclude" else quoted
+        raise UserError("an option cannot be parsed", got=masked_word(word), hint=hint) from error

@@ -1,6 +1,6 @@
-"""Words that stand for several: `seed=3` is all three seeds, `backbone=vgg_m` the towers of both streams.
+"""Options that stand for several: `seed=3` sets all three seeds, `backbone=vgg_m` the towers of both streams.
 
-Where a narrow word is typed too it holds, in whatever order: `backbone=vgg_m appearance=vgg16`.
+The longer option overrides the short one, in any order: `backbone=vgg_m appearance=vgg16`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from fusionlab.errors import UserError
 
-WIDE = {
+SHORTHAND = {
     "backbone": ("appearance", "motion"),
     "seed": ("seed.init", "seed.data", "seed.dropout"),
     "weights": ("weights.appearance", "weights.motion"),
@@ -18,40 +18,40 @@ WIDE = {
 Value = TypeVar("Value")
 
 
-def spread(typed: Mapping[str, Value]) -> dict[str, Value]:
-    """Each wide word as the narrow ones that it stands for; `seed={init: 1}` is seed.init=1.
+def expand_shorthand(options: Mapping[str, Value]) -> dict[str, Value]:
+    """Replace each shorthand by the options it stands for; `seed={init: 1}` becomes seed.init=1.
 
-    >>> spread({"appearance": "vgg16", "backbone": "vgg_m"})
+    >>> expand_shorthand({"appearance": "vgg16", "backbone": "vgg_m"})
     {'appearance': 'vgg16', 'motion': 'vgg_m'}
     """
-    narrow: dict[str, Value] = {}
-    for word, value in typed.items():
-        if word in WIDE and isinstance(value, Mapping):
-            narrow.update({f"{word}.{one}": own for one, own in value.items()})
-        elif word in WIDE:
-            narrow.update({one: value for one in WIDE[word] if one not in typed})
+    expanded: dict[str, Value] = {}
+    for option, value in options.items():
+        if option in SHORTHAND and isinstance(value, Mapping):
+            expanded.update({f"{option}.{name}": one for name, one in value.items()})
+        elif option in SHORTHAND:
+            expanded.update({name: value for name in SHORTHAND[option] if name not in options})
         else:
-            narrow[word] = value
-    return narrow
+            expanded[option] = value
+    return expanded
 
 
-def said(word: str, typed: Container[str]) -> bool:
-    """Whether what was typed leaves nothing for this word to say."""
-    wider = [one for one, narrow in WIDE.items() if word in narrow]
-    return word in typed or any(one in typed for one in wider) or overruled(word, typed)
+def is_determined(option: str, typed: Container[str]) -> bool:
+    """Whether the typed options already determine this one."""
+    shorthand = (short for short, names in SHORTHAND.items() if option in names)
+    return option in typed or any(short in typed for short in shorthand) or has_no_effect(option, typed)
 
 
-def overruled(word: str, typed: Container[str]) -> bool:
-    """Whether all that a wide word stands for was typed word by word."""
-    return word in WIDE and all(one in typed for one in WIDE[word])
+def has_no_effect(option: str, typed: Container[str]) -> bool:
+    """Whether this is a shorthand, and each option that it stands for was typed."""
+    return option in SHORTHAND and all(name in typed for name in SHORTHAND[option])
 
 
-def refuse_overruled(typed: Container[str]) -> None:
-    """A wide word that turns nothing."""
-    for word, narrow in WIDE.items():
-        if word in typed and overruled(word, typed):
+def reject_useless_shorthand(typed: Container[str]) -> None:
+    """Raise a `UserError` for a shorthand without effect."""
+    for option, names in SHORTHAND.items():
+        if option in typed and has_no_effect(option, typed):
             raise UserError(
-                f"{word} says what {' and '.join(narrow)} leave open, which is nothing here",
-                got=", ".join(f"{one}=…" for one in (word, *narrow)),
-                hint=f"leave {word}=… out",
+                f"{option}= has no effect: {'all three seeds' if option == 'seed' else 'both streams'} are set",
+                got=", ".join(f"{name}=…" for name in (option, *names)),
+                hint=f"leave {option}=… out",
             )

@@ -1,56 +1,58 @@
-"""Is a typed value of its option's kind? The kind is that of the value which it takes the place of."""
+"""Check that a typed value has the type of its option, which is the type of the option's default."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fusionlab.config.mask_secrets import secret
 from fusionlab.errors import UserError
 
-# Where null is a value beside the one that a config has.
+# Options that may be null although their default is not.
 OR_NULL = frozenset({"data.store.size", "data.dataset.group", "data.dataset.classes"})
 
 
-def fits(path: str, there: Any, value: Any) -> None:
-    """Raise a `UserError` where `value` cannot stand in the place of `there`; null may become anything."""
+def check_type(path: str, default: Any, value: Any) -> None:
+    """Raise a `UserError` if `value` cannot replace `default`; an option whose default is null takes anything."""
     if (value is None and path in OR_NULL) or secret(path):  # a secret is masked and never read
         return
-    if isinstance(there, Mapping):
-        _group(path, there, value)
-    elif isinstance(there, bool):
-        _must(isinstance(value, bool), path, there, value, "true or false")
-    elif isinstance(there, int):
-        _must(_whole(value) or _all(_whole, value), path, there, value, "a whole number")
-    elif isinstance(there, float):
-        _must(_number(value), path, there, value, "a number")
-    elif isinstance(there, str):
-        _must(isinstance(value, str | int | float), path, there, value, "a name or a text")
-    elif isinstance(there, Sequence):
-        _list(path, there, value)
+    if path.partition(".")[0] == "seed" and not isinstance(default, Mapping):
+        _expect(_is_whole(value) and value >= 0, path, default, value, "a whole number from 0")
+    elif isinstance(default, Mapping):
+        _check_group(path, default, value)
+    elif isinstance(default, bool):
+        _expect(isinstance(value, bool), path, default, value, "true or false")
+    elif isinstance(default, int):
+        _expect(_is_whole(value) or _all(_is_whole, value), path, default, value, "a whole number")
+    elif isinstance(default, float):
+        _expect(_is_number(value), path, default, value, "a number")
+    elif isinstance(default, str):
+        _expect(isinstance(value, str | int | float), path, default, value, "a name or a text")
+    elif isinstance(default, Sequence):
+        _check_list(path, default, value)
 
 
-def _group(path: str, there: Mapping[str, Any], value: Any) -> None:
-    if isinstance(value, Mapping) and path != "run":  # which would take the place of all of it
+def _check_group(path: str, default: Mapping[str, Any], value: Any) -> None:
+    if isinstance(value, Mapping) and path != "run":  # the mapping replaces the whole group
         return
-    if not there:  # run.grid
+    if not default:  # run.grid
         raise UserError(f"{path} holds options by name", got=f"{path}={value}", hint=f"'{path}={{fusion:[conv,sum]}}'")
-    below = [f"{path}.{leaf}" for leaf in there]
-    hint = f"{below[0]}=…" if len(below) > 1 else f"{below[0]}={value}"
-    raise UserError(f"{path} is a group of options, not one", got=f"{path}={value}", allowed=below, hint=hint)
+    options = [f"{path}.{leaf}" for leaf in default]
+    hint = f"{options[0]}=…" if len(options) > 1 else f"{options[0]}={value}"
+    raise UserError(f"{path} is a group of options, not one", got=f"{path}={value}", allowed=options, hint=hint)
 
 
-def _list(path: str, there: Sequence[Any], value: Any) -> None:
-    numbers = len(there) > 0 and all(_number(one) for one in there)
-    right = isinstance(value, list) and (not numbers or (_all(_number, value) and len(value) == len(there)))
-    right = right or (_all(_whole, list(there)) and _whole(value))  # both ends of a range are the same
-    what = f"a list of {len(there)} numbers" if numbers else "a list"
-    _must(right, path, "[" + ",".join(map(str, there)) + "]", value, what)
+def _check_list(path: str, default: Sequence[Any], value: Any) -> None:
+    numbers = len(default) > 0 and all(_is_number(one) for one in default)
+    right = isinstance(value, list) and (not numbers or (_all(_is_number, value) and len(value) == len(default)))
+    right = right or (_all(_is_whole, list(default)) and _is_whole(value))  # one number: both ends of a range
+    what = f"a list of {len(default)} numbers" if numbers else "a list"
+    _expect(right, path, "[" + ",".join(map(str, default)) + "]", value, what)
 
 
-def _must(right: bool, path: str, there: Any, value: Any, what: str) -> None:
+def _expect(right: bool, path: str, default: Any, value: Any, what: str) -> None:
     if not right:
-        raise UserError(f"{path} is {what}", got=f"{path}={as_typed(value)}", hint=f"{path}={as_typed(there)}")
+        raise UserError(f"{path} is {what}", got=f"{path}={as_typed(value)}", hint=f"{path}={as_typed(default)}")
 
 
 def as_typed(value: Any) -> str:
@@ -60,14 +62,14 @@ def as_typed(value: Any) -> str:
     return str(value)
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _whole(value: Any) -> bool:
+def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _all(right: Any, value: Any) -> bool:
-    """A list may stand for a number where both ends of a range can be given (data.sampling.stride)."""
+def _all(right: Callable[[Any], bool], value: Any) -> bool:
+    """A list may replace a number where a range can be given (data.sampling.stride)."""
     return isinstance(value, list) and len(value) > 0 and all(map(right, value))

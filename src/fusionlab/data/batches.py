@@ -1,6 +1,6 @@
 """Batches for two streams, read from a packed store by key.
 
-Loader workers import this module and not Lightning's, so that they start quickly.
+Loader workers import this module and not Lightning, so that they start quickly.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ Batch = dict[str, torch.Tensor]
 class Clips(TorchDataset[Batch]):
     """Batches by their keys: (epoch, index) in training, (view, index) in testing.
 
-    Each sample is a function of its key alone, whatever the batch that it is in. Views of whole frames have the sizes
-    of their videos, and a batch has one (see `sampler`).
+    A sample is a function of its key alone, not of the rest of its batch. Views of whole frames have the sizes of their
+    videos, and a batch has one size (see `sampler`).
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Clips(TorchDataset[Batch]):
         return len(self.entries)
 
     def sizes(self) -> list[tuple[int, int]] | None:
-        """Height and width of each video's views where they are its own; None: all are one square."""
+        """Height and width of each video's views where they are whole frames; None: all are one square."""
         if self.seed is not None or not self.how.whole:
             return None
         videos = [self.store.video(name) for name, _ in self.entries]
@@ -53,7 +53,7 @@ class Clips(TorchDataset[Batch]):
         return training_view(*shape, self.how, self.seed, first, index)
 
     def __getitems__(self, keys: list[Key]) -> Batch:
-        """The whole batch at once: each video's pixels go from the store to their place in the batch."""
+        """A whole batch: pixels go directly from the store to their place in it."""
         how, views = self.how, [self.view(key) for key in keys]
         (shape,) = {view.crop.shape for view in views}
         channels = {"appearance": 3, "motion": 2 * how.fields}
@@ -75,6 +75,6 @@ class Clips(TorchDataset[Batch]):
         return self.__getitems__([key])
 
 
-def as_it_is(batch: Any) -> Any:
+def keep_batch(batch: Any) -> Any:
     """`Clips` returns whole batches; there is nothing to collate."""
     return batch

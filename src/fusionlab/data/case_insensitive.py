@@ -1,7 +1,7 @@
-"""Files below a folder, found by name: exactly, or, where none has that name, the only one that differs in case.
+"""Finding files by name: the exact one, or the only one that differs in case.
 
-Each folder is read once, so that asking for every video of a large set costs no look at the disk for each; what has
-come since is not seen.
+Each folder is read once, so that a search for all videos of a large set does not touch the disk for each; files that
+appear later are not seen.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-class There(NamedTuple):
-    """What lies in a folder: names, and by their plain form those that are alike."""
+class Listing(NamedTuple):
+    """The content of a folder: plain form -> the names that have it."""
 
     files: dict[str, list[str]]
     folders: dict[str, list[str]]
 
 
 def plain(name: str) -> str:
-    """What names that differ in nothing but case (or in how an accent is written) have in common.
+    """The common form of names that differ only in case, or in how an accent is encoded.
 
     >>> plain("v_HandStandPushups_g01_c01.avi") == plain("v_HandstandPushups_g01_c01.AVI")
     True
@@ -28,39 +28,39 @@ def plain(name: str) -> str:
     return name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
 
 
-class Below:
-    """The files below `root`; names are parted by /."""
+class CaseInsensitiveFolder:
+    """The files below `root`; names are separated by /."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._read: dict[str, There] = {}
+        self._read: dict[str, Listing] = {}
 
     def find(self, name: str, *, any_case: bool = True) -> str | None:
-        """The name under which the disk has this file; None where it has none, or where it is not clear which."""
+        """The name of this file on the disk; None where there is none, or more than one candidate."""
         above, _, last = name.rpartition("/")
-        if last in self._there(above).files.get(plain(last), []):
+        if last in self._listing(above).files.get(plain(last), []):
             return name
         alike = self._alike(name) if any_case else []
         return alike[0] if len(alike) == 1 else None
 
     def _alike(self, name: str) -> list[str]:
-        """All files whose names differ from this one in nothing but case."""
+        """All files whose names differ from this one only in case."""
         *folders, last = map(plain, name.split("/"))
         places = [""]
         for folder in folders:
-            places = [f"{place}{one}/" for place in places for one in self._there(place).folders.get(folder, [])]
-        return [f"{place}{one}" for place in places for one in self._there(place).files.get(last, [])]
+            places = [f"{place}{one}/" for place in places for one in self._listing(place).folders.get(folder, [])]
+        return [f"{place}{one}" for place in places for one in self._listing(place).files.get(last, [])]
 
-    def _there(self, folder: str) -> There:
+    def _listing(self, folder: str) -> Listing:
         folder = folder.rstrip("/")
         if folder not in self._read:
-            there = There({}, {})
+            listing = Listing({}, {})
             try:
-                with os.scandir(self.root / folder) as found:
-                    for one in found:
-                        kind = there.folders if one.is_dir() else there.files if one.is_file() else {}
-                        kind.setdefault(plain(one.name), []).append(one.name)
-            except OSError:  # not there, no folder, or not ours to read: nothing is found in it
+                with os.scandir(self.root / folder) as entries:
+                    for one in entries:
+                        names = listing.folders if one.is_dir() else listing.files if one.is_file() else {}
+                        names.setdefault(plain(one.name), []).append(one.name)
+            except OSError:  # missing, not a folder, or not readable: it counts as empty
                 pass
-            self._read[folder] = there
+            self._read[folder] = listing
         return self._read[folder]

@@ -1,4 +1,4 @@
-"""When to look: centres of snippets in a video, and the window of flow around a centre.
+"""Times of a clip: centres of snippets in a video, and the window of flow around a centre.
 
 Video frames are 0 … F − 1; field k leads from frame k to frame k + 1, so there are F − 1. The window of L
 fields around frame t has the offsets −L/2 … L/2 − 1:  fields t − L/2 … t + L/2 − 1. It lies in the video for
@@ -21,7 +21,7 @@ Times = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Window:
-    """`count` fields from `start` on, the first `front` times more before, the last `back` times after."""
+    """`count` fields from `start` on; the first is repeated `front` times, the last `back` times."""
 
     start: int
     count: int
@@ -30,7 +30,7 @@ class Window:
 
     @property
     def places(self) -> list[int]:
-        """All of them by their numbers, in order."""
+        """The numbers of all fields, in order."""
         last = self.start + self.count - 1
         return [self.start] * self.front + list(range(self.start, last + 1)) + [last] * self.back
 
@@ -42,13 +42,13 @@ def valid_centres(frames: int, fields: int) -> tuple[int, int]:
 
 
 def window(centre: int, frames: int, fields: int) -> Window:
-    """The fields around a centre; what lies outside the video is its first or last field again."""
+    """The fields around a centre; outside the video its first or last field is repeated."""
     assert 0 <= centre < frames
     return between(centre - fields // 2, centre + fields - fields // 2, frames)
 
 
 def between(first: int, end: int, frames: int) -> Window:
-    """Fields `first` … `end` − 1; what lies outside the video is its first or last field again."""
+    """Fields `first` … `end` − 1; outside the video its first or last field is repeated."""
     assert frames >= 2
     fields = end - first
     start, stop = max(first, 0), min(end, frames - 1)
@@ -61,26 +61,26 @@ def between(first: int, end: int, frames: int) -> Window:
 
 
 def at_stride(frames: int, snippets: int, fields: int, stride: int, start: float) -> Times:
-    """T centres τ apart; `start` in 0 … 1 says where in the room that is left.
+    """T centres τ apart; `start` in 0 … 1 chooses one of the possible starts.
 
-    In a short video τ shrinks until the centres fit, and where even τ = 1 is too long, the first and the last
-    are repeated, front and back.
+    In a short video τ shrinks until the centres fit; where even τ = 1 is too long, the first and the last centre are
+    repeated.
     """
-    earliest, room = _earliest(frames, snippets, fields, stride)
-    return earliest + min(int(start * room), room - 1)
+    earliest, starts = _earliest(frames, snippets, fields, stride)
+    return earliest + min(int(start * starts), starts - 1)
 
 
 def nth(frames: int, snippets: int, fields: int, stride: int, number: int, of: int) -> Times:
-    """Testing: clip `number` of `of` ones τ apart, whose starts are spread evenly over the room, first and last place
-    included; where there is less room than clips, some are the same. A short video is treated as in `at_stride`.
+    """Testing: clip `number` of `of`, τ apart. Their starts are spread evenly from the first to the last possible one;
+    in a short video some are equal. For still shorter videos see `at_stride`.
     """
     assert 0 <= number < of and of > 1
-    earliest, room = _earliest(frames, snippets, fields, stride)
-    return earliest + number * (room - 1) // (of - 1)
+    earliest, starts = _earliest(frames, snippets, fields, stride)
+    return earliest + number * (starts - 1) // (of - 1)
 
 
 def _earliest(frames: int, snippets: int, fields: int, stride: int) -> tuple[Times, int]:
-    """The first clip that there is in a video, and how many there are, each a frame later."""
+    """The first possible clip of a video, and the number of possible starts, a frame apart."""
     first, last = valid_centres(frames, fields)
     places = last - first + 1
     if places < snippets:
@@ -91,7 +91,7 @@ def _earliest(frames: int, snippets: int, fields: int, stride: int) -> tuple[Tim
 
 
 def drawn(frames: int, snippets: int, fields: int, stride: tuple[int, int], draw: np.random.Generator) -> Times:
-    """Training: τ uniform over low … high, then the start uniform over the room. Always two draws."""
+    """Training: τ uniform over low … high, then the start, uniform over all possible ones. Always two draws."""
     low, high = stride
     tau = int(draw.integers(low, high + 1))
     return at_stride(frames, snippets, fields, tau, draw.random())

@@ -1,4 +1,4 @@
-"""Where to look: one rectangle and one mirror for a whole clip.
+"""Crops: one rectangle and one mirror for a whole clip.
 
 They are the same for frames and flow, so that pixels stay in correspondence. A picture is cut out, resized to the
 square that towers expect where the rectangle is another, then mirrored: columns reversed, and u → 255 − u. Flow is
@@ -10,8 +10,8 @@ r uniform in 0 … 1, H×W the frame. A rectangle larger than the frame is cut t
     square           s × s anywhere, as in 2014                                    y, x, mirror
     jitter           height and width round(s (¾ + r/2)), each its own r; each     height, width, y, x, mirror
                      side at most a quarter of the frame from its nearer border
-    jitter_released  the same sizes; y and x in the first quarter of the room      height, width, quarter, y, x, mirror
-                     that is left, or both in the last, as the released code does
+    jitter_released  the same sizes; y and x in the first quarter of the places    height, width, quarter, y, x, mirror
+                     left for them, or both in the last, as the released code does
     corners          height and width each one of 8/7, 1, 6/7, 3/4 of s, at one    height, width, place, mirror
                      of the four corners or in the middle, as released for VGG-16
 
@@ -60,7 +60,7 @@ class Crop:
     def frame(self, frame: Bytes, out: Bytes) -> None:
         """A frame (H, W, 3) into `out` (3, h, w)."""
         pixels = self._resized(self.cut(frame))
-        # cv2.split is the quickest way from HWC to CHW, but for pixels that lie in one piece only.
+        # cv2.split is the fastest way from HWC to CHW, but needs contiguous pixels.
         pixels = _bytes(cv2.flip(pixels, 1)) if self.flip else np.ascontiguousarray(pixels)
         cv2.split(pixels, [out[channel] for channel in range(3)])
 
@@ -80,27 +80,14 @@ class Crop:
 
     def frames(self, frames: Iterable[Bytes], out: Bytes) -> None:
         """T frames (H, W, 3) into `out` (3, T, h, w)."""
-        waiting = iter(frames)
-        for time in range(out.shape[1]):
-            # By no name: the next frame is decoded to where this one was, which the processor has at hand.
-            self.frame(next(waiting), out[:, time])
+        for time, frame in enumerate(frames):
+            self.frame(frame, out[:, time])
 
     def flow(self, fields: Iterable[Bytes], out: Bytes) -> None:
         """L quantised fields (2, H, W) into `out` (L, 2, h, w)."""
-        if self.shape != (self.height, self.width):
-            for (u, v), field in zip(out, fields, strict=True):
-                for cut, to in zip(self.components(field), (u, v), strict=True):
-                    self.component(cut, to, negate=to is u)
-            return
-        rows, columns = slice(self.y, self.y + self.height), slice(self.x, self.x + self.width)
-        if not self.flip:
-            for both, field in zip(out, fields, strict=True):
-                both[...] = field[:, rows, columns]
-            return
         for (u, v), field in zip(out, fields, strict=True):
-            cv2.flip(field[0, rows, columns], 1, u)
-            cv2.flip(field[1, rows, columns], 1, v)
-        np.invert(out[:, 0], out=out[:, 0])  # 255 − u
+            self.component(self.cut(field[0]), u, negate=True)
+            self.component(self.cut(field[1]), v, negate=False)
 
     def _resized(self, pixels: Bytes) -> Bytes:
         if self.to is None or pixels.shape[:2] == (self.to, self.to):
@@ -108,14 +95,14 @@ class Crop:
         return _bytes(cv2.resize(pixels, (self.to, self.to), interpolation=cv2.INTER_LINEAR))
 
 
-# -- where nothing is drawn
+# -- fixed crops
 
 
 def whole(height: int, width: int, size: int, flip: bool = False) -> Crop:
-    """The whole frame, which leaves more than one prediction where it is larger than the square that towers expect."""
+    """The whole frame; one that is larger than the towers' square gives several predictions."""
     if size > min(height, width):
         raise UserError(
-            "the video is smaller than what the towers expect, so it cannot be looked at as a whole",
+            "the video is smaller than the input of the towers, so no whole frame can be tested",
             got=f"crop {size}, video {width}×{height}",
             hint=f"data.store.size={size} or more, or data.sampling.test=middle",
         )
@@ -128,7 +115,7 @@ def centre(height: int, width: int, size: int, flip: bool = False, *, capped: bo
 
 
 def at(place: int, height: int, width: int, size: int, flip: bool = False, *, capped: bool = False) -> Crop:
-    """The square in one of the corners or in the middle. `capped`: in a smaller frame what there is, resized; else that
+    """The square in one of the corners or in the middle. `capped`: a smaller frame is cropped less and resized; else it
     is an error.
     """
     if not capped:
@@ -151,7 +138,7 @@ def jittered(height: int, width: int, size: int, draw: np.random.Generator) -> C
     """The 2016 paper's. Always five draws: height, width, y, x, mirror."""
     h, w = _jitter(size, height, draw), _jitter(size, width, draw)
     y, x = _near_a_border(height, h, draw), _near_a_border(width, w, draw)
-    return _resizing(y, x, h, w, bool(draw.integers(2)), size)
+    return _resized_crop(y, x, h, w, bool(draw.integers(2)), size)
 
 
 def jittered_as_released(height: int, width: int, size: int, draw: np.random.Generator) -> Crop:
@@ -159,7 +146,7 @@ def jittered_as_released(height: int, width: int, size: int, draw: np.random.Gen
     h, w = _jitter(size, height, draw), _jitter(size, width, draw)
     quarter = 0.75 * int(draw.integers(2))
     y, x = (_part(side - own, quarter + draw.random() / 4) for side, own in ((height, h), (width, w)))
-    return _resizing(y, x, h, w, bool(draw.integers(2)), size)
+    return _resized_crop(y, x, h, w, bool(draw.integers(2)), size)
 
 
 def cornered(height: int, width: int, size: int, draw: np.random.Generator) -> Crop:
@@ -176,31 +163,31 @@ DRAWN: dict[str, Drawing] = {
 
 
 def _jitter(size: int, side: int, draw: np.random.Generator) -> int:
-    """round(s (¾ + r/2)), no more than there is."""
+    """round(s (¾ + r/2)), at most the side."""
     return min(max(1, round(size * (0.75 + 0.5 * draw.random()))), side)
 
 
 def _near_a_border(side: int, own: int, draw: np.random.Generator) -> int:
     """Uniform over the places at most a quarter of the side away from the nearer border."""
-    room, reach = side - own, side // 4
-    places = min(room + 1, 2 * (reach + 1))
+    slack, reach = side - own, side // 4
+    places = min(slack + 1, 2 * (reach + 1))
     drawn = int(draw.integers(places))
-    return drawn if drawn <= reach else room - (places - 1 - drawn)
+    return drawn if drawn <= reach else slack - (places - 1 - drawn)
 
 
-def _part(room: int, part: float) -> int:
-    """A place in the room by its fraction, 0 … 1."""
-    return min(int(part * (room + 1)), room)
+def _part(slack: int, part: float) -> int:
+    """A place among `slack` + 1, by its fraction, 0 … 1."""
+    return min(int(part * (slack + 1)), slack)
 
 
 def _placed(place: int, height: int, width: int, h: int, w: int, size: int, flip: bool) -> Crop:
     assert place in range(PLACES)
     y, x = height - h, width - w
     y, x = (y // 2, x // 2) if place == MIDDLE else (y * (place // 2), x * (place % 2))
-    return _resizing(y, x, h, w, flip, size)
+    return _resized_crop(y, x, h, w, flip, size)
 
 
-def _resizing(y: int, x: int, h: int, w: int, flip: bool, size: int) -> Crop:
+def _resized_crop(y: int, x: int, h: int, w: int, flip: bool, size: int) -> Crop:
     """A rectangle that is the square already is not resized."""
     return Crop(y, x, h, w, flip, None if (h, w) == (size, size) else size)
 

@@ -1,11 +1,11 @@
-"""What a data set is to the rest of the house: classes, lists, groups and files."""
+"""The interface of a data set: classes, lists, groups and files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from fusionlab.errors import show
 
@@ -17,7 +17,12 @@ Entry = tuple[str, int]
 
 
 class Dataset(Protocol):
-    """A labelled set of video files with train and test lists."""
+    """A labelled set of video files with train and test lists.
+
+    Optional, for sets that have them: `expect_sampling(snippets, fields, stride)` raises a `UserError` for clips that
+    cannot show the classes; `present`: the splits whose lists are files; `unchecked_lists(split)`: lists before any
+    check, for the doctor; `has_probes`: `scene(name, label)` knows the truth of each clip (see `health.brush_proof`).
+    """
 
     @property
     def classes(self) -> Sequence[str]:
@@ -26,12 +31,12 @@ class Dataset(Protocol):
 
     @property
     def class_count(self) -> int:
-        """How many classes there are; known before there is any file."""
+        """The number of classes; known before any file exists."""
         ...
 
     @property
     def kinds(self) -> Mapping[str, str]:
-        """Class -> kind of question, by which results are told apart; there may be one kind for all."""
+        """Class -> kind of question, for results by kind; all classes may have one kind."""
         ...
 
     @property
@@ -41,18 +46,17 @@ class Dataset(Protocol):
 
     @property
     def notes(self) -> Sequence[str]:
-        """What a person should know of this set, and need not do anything about."""
+        """Remarks for people that need no action."""
         ...
 
     def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
-        """Find the files below `root` that nobody can make, and raise a `UserError` that says which belong where if
-        they are not there. `packed`: the videos are in a store already, and only the lists are needed. Those in
-        `quarantine` are not needed.
+        """Find the files below `root` that the set cannot make; a `UserError` names the missing ones and their place.
+        `packed`: the videos are in a store, so that only the lists are needed. Videos in `quarantine` are not needed.
         """
         ...
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = show) -> None:
-        """Make the files if this set is a generated one and they are not there yet; else do nothing."""
+        """Make missing files where this set is generated; else only find them."""
         ...
 
     def lists(self, split: int) -> tuple[list[Entry], list[Entry]]:
@@ -68,29 +72,36 @@ class Dataset(Protocol):
         ...
 
     def group(self, name: str) -> str:
-        """What a video was cut from: videos of one group are never on both sides of a cut."""
+        """The recording that a video was cut from: a group is never in both lists."""
         ...
 
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
-        """The best accuracy per kind of appearance, motion, late, fused (blind to the snippets' order) or ordered;
-        empty where unknown.
+        """kind -> the best possible accuracy of appearance, motion, late, fused (blind to the snippets' order) or
+        ordered; empty where unknown.
         """
         ...
 
 
-@runtime_checkable
-class Timed(Protocol):
-    """A data set whose questions are only asked by clips that are cut in a certain way."""
+def expect_sampling(dataset: Dataset, how: Sampling) -> None:
+    """Raise a `UserError` where the data set declares that clips sampled in this way do not show its classes."""
+    check = getattr(dataset, "expect_sampling", None)
+    if check is not None:
+        check(how.snippets, how.fields, how.strides)
 
-    def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
-        """A `UserError` where clips are cut otherwise."""
+
+@runtime_checkable
+class RefusesFlow(Protocol):
+    """A data set whose questions some flow would answer, or hide."""
+
+    def refuse_flow(self, flow: Any) -> None:
+        """A `UserError` for a flow estimator that does not go with this data set."""
         ...
 
 
-def expect_sampling(dataset: Dataset, how: Sampling) -> None:
-    """A `UserError` where clips that are cut like this do not show what this data set asks."""
-    if isinstance(dataset, Timed):
-        dataset.expect_sampling(how.snippets, how.fields, how.strides)
+def refuse_flow(dataset: Dataset, flow: Any) -> None:
+    """A `UserError` for a flow estimator that this data set refuses; most refuse none."""
+    if isinstance(dataset, RefusesFlow):
+        dataset.refuse_flow(flow)
 
 
 def united(lists: Sequence[Sequence[Entry]]) -> list[Entry]:

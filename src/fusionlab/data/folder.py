@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from fusionlab.data import validation
 from fusionlab.data.dataset import Entry, united
-from fusionlab.data.list_files import Named, Wrong, entries, is_a_line, numbers, text_lines
+from fusionlab.data.list_files import Named, Wrong, class_labels, entries, is_a_line, text_lines
 from fusionlab.data.on_disk import Lists, OnDisk
 from fusionlab.errors import UserError
 
@@ -45,7 +45,7 @@ class Folder(OnDisk):
             self._group = None if group is None else re.compile(group)
         except (re.error, TypeError) as error:
             raise UserError(
-                f"this is no regular expression ({error})", got=f"data.dataset.group={group}",
+                f"invalid regular expression ({error})", got=f"data.dataset.group={group}",
                 hint=r"data.dataset.group='(.+)_\d+$', the name without its last number",
             ) from None  # fmt: skip
         self._part = test
@@ -54,8 +54,8 @@ class Folder(OnDisk):
         if self._group is None:
             return name
         within = PurePosixPath(name.partition("/")[2] if self._test_folder else name)
-        found = self._group.search(str(within.with_suffix("")))
-        group = "" if found is None else "/".join(one or "" for one in found.groups() or (found[0],))
+        match = self._group.search(str(within.with_suffix("")))
+        group = "" if match is None else "/".join(one or "" for one in match.groups() or (match[0],))
         if not group:
             raise UserError(
                 "a video's name has no group in it", got=name, allowed=[self._group.pattern],
@@ -65,16 +65,16 @@ class Folder(OnDisk):
 
     @property
     def notes(self) -> list[str]:
-        said = []
+        notes = []
         if self._is_cut:
-            said.append(
+            notes.append(
                 "nothing says what is for testing: a part is cut off, by group, and other files are another cut"
             )
         if self._group is None:
-            said.append(
+            notes.append(
                 "each video is its own group (data.dataset.group=null): parts of one recording may be in both lists"
             )
-        return [*said, *super().notes]
+        return [*notes, *super().notes]
 
     @property
     def splits(self) -> int:
@@ -104,28 +104,28 @@ class Folder(OnDisk):
 
     def _classes(self) -> list[str]:
         above = [self.root] if (test := self._test_folder) is None else [self.root / TRAIN, self.root / test]
-        found = sorted({one.name for folder in above for one in _folders(folder)})
-        if len(found) < 2:
-            got = f"{', '.join(found) or 'none'} in {self.root}"
+        names = sorted({one.name for folder in above for one in _folders(folder)})
+        if len(names) < 2:
+            got = f"{', '.join(names) or 'none'} in {self.root}"
             raise UserError("two class folders or more", got=got, hint=self.unpack)
-        return found
+        return names
 
     def _lists(self, split: int) -> Lists:
         if (folder := self._test_folder) is not None:
             return self._videos(TRAIN), self._videos(folder)
         if (file := self._test_list) is not None:
             with Wrong() as wrong:
-                return self._listed_in(self.root / f"{TRAIN}.txt", wrong), self._listed_in(file, wrong)
-        found = self._videos("")
+                return self._read_list(self.root / f"{TRAIN}.txt", wrong), self._read_list(file, wrong)
+        videos = self._videos("")
         for label, name in enumerate(self.classes):
-            groups = {self.group(video) for video, one in found if one == label}
+            groups = {self.group(video) for video, one in videos if one == label}
             if len(groups) < 2:
                 hint = "more videos of it; or train and test folders; or, if groups are too wide, data.dataset.group=…"
                 raise UserError("a class that is cut needs two groups or more", got=f"{name}: {len(groups)}", hint=hint)
-        return validation.cut(found, self.group, split, self._part)
+        return validation.cut(videos, self.group, split, self._part)
 
-    def _listed_in(self, path: Path, wrong: Wrong) -> list[Entry]:
-        labels, lines = numbers(self.classes), text_lines(path)
+    def _read_list(self, path: Path, wrong: Wrong) -> list[Entry]:
+        labels, lines = class_labels(self.classes), text_lines(path)
         if not lines:
             wrong.add("this list is empty", path)
 
@@ -142,19 +142,19 @@ class Folder(OnDisk):
 
     def _videos(self, below: str) -> list[Entry]:
         """All videos of the class folders, hidden files left out."""
-        found, odd, empty = [], [], []
+        videos, odd, empty = [], [], []
         for label, name in enumerate(self.classes):
             files = sorted(_files(self.root, f"{below}/{name}" if below else name))
             odd += [ascii(file) for file in files if not is_a_line(file)]
             empty += [] if files or below not in ("", TRAIN) else [name]
-            found += [(file, label) for file in files]
+            videos += [(file, label) for file in files]
         with Wrong() as wrong:
             for file in odd:
                 wrong.add("a video's name is one line of text in UTF-8", file, "another name for the file")
             for name in empty:
                 hint = f"videos in it ({', '.join(sorted(ENDINGS))}), or no such folder"
                 wrong.add("class folders hold no video to learn from", name, hint)
-        return found
+        return videos
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.list_files import Named, Wrong, entries, numbers, text_lines
+from fusionlab.data.list_files import Named, Wrong, class_labels, entries, some, text_lines
 from fusionlab.data.on_disk import Lists, OnDisk, unpacked
-from fusionlab.data.split_leak import some
 from fusionlab.errors import UserError
 
 VIDEOS = ("hmdb51_org", "hmdb51")  # the folders that the archives may bring along
@@ -38,8 +37,8 @@ def group_of(name: str) -> str:
     """
     folder, _, file = name.rpartition("/")
     class_ = folder.rpartition("/")[2]
-    source, found, _ = file.rpartition(f"_{class_}_")
-    if not found:
+    source, match, _ = file.rpartition(f"_{class_}_")
+    if not match:
         raise UserError("an HMDB51 name is source_class_….avi, in the folder of its class", got=name)
     return f"{class_}/{source}"
 
@@ -76,8 +75,8 @@ class HMDB51(OnDisk):
         for name, label in self.videos():
             classes[self.group(name).partition("/")[2]].add(label)
         several = sorted(source for source, labels in classes.items() if len(labels) > 1)
-        told = f"{len(several)} sources appear in more than one class, where they are other groups: {some(several, 3)}"
-        return [*([told] if several else []), *super().notes]
+        note = f"{len(several)} sources appear in more than one class, where they are other groups: {some(several, 3)}"
+        return [*([note] if several else []), *super().notes]
 
     def _find(self, home: Path) -> tuple[Path, Path]:
         return unpacked(home, *VIDEOS), unpacked(home, *SPLIT_LISTS)
@@ -85,12 +84,12 @@ class HMDB51(OnDisk):
     @cached_property
     def _files(self) -> dict[int, dict[str, Path]]:
         """Split -> class -> its list."""
-        found: dict[int, dict[str, Path]] = defaultdict(dict)
+        files: dict[int, dict[str, Path]] = defaultdict(dict)
         for file in sorted(self.folder.glob("*_test_split?.txt")):
             match = _LIST.fullmatch(file.name)
             if match and not file.name.startswith("."):
-                found[int(match[2])][match[1]] = file
-        return found
+                files[int(match[2])][match[1]] = file
+        return files
 
     def _needs(self, split: int | None) -> list[Path]:
         """Of each class that has a list for any split."""
@@ -126,12 +125,12 @@ class HMDB51(OnDisk):
             with Wrong() as wrong:
                 named = [
                     line
-                    for name, label in numbers(self.classes).items()
+                    for name, label in class_labels(self.classes).items()
                     for line in self._named(split, name, label, codes, wrong)
                 ]
-                found = entries(named, wrong)
+                videos = entries(named, wrong)
             self._codes[split] = {
-                code: [entry for entry in found if codes[entry[0]] == code] for code in (UNUSED, TRAIN, TEST)
+                code: [entry for entry in videos if codes[entry[0]] == code] for code in (UNUSED, TRAIN, TEST)
             }
         return self._codes[split]
 

@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from fusionlab.data.list_files import Named, Wrong, entries, numbers, text_lines
+from fusionlab.data.list_files import Named, Wrong, class_labels, entries, text_lines
 from fusionlab.data.on_disk import Lists, OnDisk, unpacked
 
 TRAIN, TEST = "train", "val"
@@ -48,14 +48,14 @@ class Kinetics(OnDisk):
         self._seen: dict[str, list[Line]] = {}
 
     def group(self, name: str) -> str:
-        found = _CLIP.fullmatch(_stem(name))
-        return found[1] if found else name
+        match = _CLIP.fullmatch(_stem(name))
+        return match[1] if match else name
 
     @property
     def notes(self) -> list[str]:
         unknown = sum(not self._is_clip(name) for name, _ in self.videos())
-        told = f"{unknown} videos are each their own group: their names have no YouTube id"
-        return [*([told] if unknown else []), *super().notes]
+        note = f"{unknown} videos are each their own group: their names have no YouTube id"
+        return [*([note] if unknown else []), *super().notes]
 
     def _find(self, home: Path) -> tuple[Path, Path]:
         return home, unpacked(home, "annotations")
@@ -96,19 +96,19 @@ class Kinetics(OnDisk):
             labels = {label for _, _, label in self._lines(TRAIN, wrong)}
         if not all(label.isdecimal() for label in labels):
             return sorted(labels)
-        found = sorted({int(label) for label in labels})
+        counted = sorted({int(label) for label in labels})
         with Wrong() as wrong:
-            for number in sorted(set(range(found[-1] + 1 if found else 0)) - set(found)):
+            for number in sorted(set(range(counted[-1] + 1 if counted else 0)) - set(counted)):
                 hint = f"labels count from 0; {NAMES} names the classes, if some have no video"
                 wrong.add("labels of the training list are left out", str(number), hint)
-        return [str(number) for number in found]
+        return [str(number) for number in counted]
 
     def _lists(self, split: int) -> Lists:
         with Wrong() as wrong:
             lines = [self._lines(which, wrong) for which in (TRAIN, TEST)]
-        labels = numbers(self.classes)
+        labels = class_labels(self.classes)
         if (self.folder / NAMES).is_file():  # a number is a place among the classes
-            labels = {**numbers([str(number) for number in range(len(labels))]), **labels}
+            labels = {**class_labels([str(number) for number in range(len(labels))]), **labels}
         with Wrong() as wrong:
             train, test = (entries(self._labelled(one, labels, wrong), wrong) for one in lines)
         return train, test
@@ -128,7 +128,7 @@ class Kinetics(OnDisk):
                 yield place, video, labels[label]
             else:
                 hint = f"one of the labels of the training list, or of {NAMES}"
-                wrong.add_unknown("a list names a class that there is not", f"{place}: {label}", label, labels, hint)
+                wrong.add_unknown("a list names an unknown class", f"{place}: {label}", label, labels, hint)
 
 
 def _stem(name: str) -> str:
@@ -176,8 +176,8 @@ def _plain(lines: list[tuple[str, str]], wrong: Wrong) -> Iterator[Line]:
     """All lines with a blank before a number, or all with a comma: paths may hold either."""
     spaced = all(_SPACED.fullmatch(line) for _, line in lines)
     for place, line in lines:
-        found = _SPACED.fullmatch(line) if spaced else None
-        video, label = (found[1], found[2]) if found else (one.strip() for one in line.rpartition(",")[::2])
+        match = _SPACED.fullmatch(line) if spaced else None
+        video, label = (match[1], match[2]) if match else (one.strip() for one in line.rpartition(",")[::2])
         if not video or not label:
             wrong.add("a list has lines like `path 3`, or `path,label`", f"{place}: {line}")
         else:

@@ -1,4 +1,4 @@
-"""Lists of videos, as they are read: lines of text, names that stay inside, each once; all that is wrong is told."""
+"""Reading lists of videos: lines of text, names that stay in their folder, each once; all errors are reported."""
 
 from __future__ import annotations
 
@@ -9,17 +9,26 @@ from types import TracebackType
 from typing import Any
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.split_leak import some
 from fusionlab.errors import UserError, nearest
 from fusionlab.records.files import parse_json, read_whole
 
-LONGEST = 1000  # signs of a place; a line may have millions
+LONGEST = 1000  # characters of a place; a line may have millions
+SHOWN = 10  # names in a message
 Named = tuple[str, str, int]  # place in a file, video, label
 _NO_LINE = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")  # line ends, controls, bytes that are no UTF-8
 
 
+def some(names: Sequence[str], most: int = SHOWN) -> str:
+    """The first names, for a message.
+
+    >>> some(["a", "b", "c"], 2)
+    'a, b …'
+    """
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
+
+
 class Wrong:
-    """Gathers what is wrong while lists are read, and raises one `UserError` for all of it behind the block.
+    """Collects errors while lists are read, and raises one `UserError` for all of them after the block.
 
     >>> with Wrong() as wrong:
     ...     wrong.add("a line is no name", "a.txt:3: ?")
@@ -39,35 +48,35 @@ class Wrong:
             self.hints.setdefault(what, hint)
 
     def add_unknown(self, what: str, place: str, got: str, allowed: Collection[str], otherwise: str) -> None:
-        """A name that is none of those allowed; which was meant is looked for once."""
+        """A name that is not allowed; the nearest one that is allowed becomes the hint, once."""
         near = None if what in self.hints else nearest(got, allowed)
-        self.add(what, place, f"is it {near} ?" if near else otherwise)
+        self.add(what, place, f"did you mean {near} ?" if near else otherwise)
 
     def __enter__(self) -> Wrong:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is None and self.places:
-            raise self._told()
+            raise self._error()
 
-    def _told(self) -> UserError:
-        told = {what: f"{len(places)}: {some(places)}" for what, places in self.places.items()}
-        what, *others = told
+    def _error(self) -> UserError:
+        by_error = {what: f"{len(places)}: {some(places)}" for what, places in self.places.items()}
+        what, *others = by_error
         hint = "; ".join(dict.fromkeys(self.hints.values())) or None
         if not others:
-            return UserError(what, got=told[what], hint=hint)
-        lines = "\n            ".join(f"{what}: {one}" for what, one in told.items())
-        return UserError(f"{what}, and more is wrong with these lists", got=lines, hint=hint)
+            return UserError(what, got=by_error[what], hint=hint)
+        lines = "\n            ".join(f"{what}: {one}" for what, one in by_error.items())
+        return UserError(f"{what}, and there are more errors in these lists", got=lines, hint=hint)
 
 
 def read_text(path: Path) -> str:
-    """A list's text. Line ends may be LF or CRLF, and a byte order mark is none of it."""
+    """The text of a list, with LF as line end and without a byte order mark."""
     try:
         text = read_whole(path).decode("utf-8-sig")
     except UserError:
         if path.exists():
             raise
-        raise UserError("no such list", got=path, hint="the folder that holds the lists of the data set") from None
+        raise UserError("list not found", got=path, hint="the folder that holds the lists of the data set") from None
     except UnicodeDecodeError as error:
         place = f"{path}:{error.object.count(10, 0, error.start) + 1}"
         hint = f"iconv -f latin1 -t utf8 '{path}' > …, if it is in Latin-1"
@@ -87,7 +96,7 @@ def read_json(path: Path) -> Any:
 
 
 def stays_inside(name: str) -> bool:
-    """Does this name lead to a place below the folder that it is looked for in?
+    """Whether a name leads to a place below its folder.
 
     >>> [stays_inside(name) for name in ("a/-b #1.avi", "../a.avi", "/a.avi", "a/../../b.avi", "")]
     [True, False, False, False, False]
@@ -96,33 +105,33 @@ def stays_inside(name: str) -> bool:
 
 
 def is_a_line(name: str) -> bool:
-    """Can it be written in a list of names, one a line, in UTF-8?"""
+    """Whether a name can be written as one line of UTF-8."""
     return _NO_LINE.search(name) is None
 
 
 def refuse_outside(name: str) -> str:
-    """The name, if it stays inside."""
+    """The name; a `UserError` where it leaves its folder."""
     if not stays_inside(name):
         raise UserError("a name must stay inside its folder", got=name or "an empty name")
     return name
 
 
 def entries(named: Iterable[Named], wrong: Wrong) -> list[Entry]:
-    """The videos of a list; each must stand there once, and stay inside."""
-    found: dict[str, int] = {}
+    """The videos of a list; each must be there once, and stay in its folder."""
+    labels: dict[str, int] = {}
     for place, name, label in named:
         if not stays_inside(name):
             hint = "names below the data set's folder, without .. and not from the disk's root"
             wrong.add("a name in a list must stay inside its folder", f"{place}: {name or 'an empty name'}", hint)
         elif not is_a_line(name):
             wrong.add("a video's name is one line of text in UTF-8", f"{place}: {name!a}", "another name for the file")
-        elif (name := str(PurePosixPath(name)) if "//" in name or "./" in name else name) in found:
+        elif (name := str(PurePosixPath(name)) if "//" in name or "./" in name else name) in labels:
             wrong.add("a list names a video twice", f"{place}: {name}")
         else:
-            found[name] = label
-    return list(found.items())
+            labels[name] = label
+    return list(labels.items())
 
 
-def numbers(classes: Sequence[str]) -> dict[str, int]:
+def class_labels(classes: Sequence[str]) -> dict[str, int]:
     """Class -> label."""
     return {name: label for label, name in enumerate(classes)}

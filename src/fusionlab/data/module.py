@@ -20,28 +20,29 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from fusionlab.data import crops as rectangles
-from fusionlab.data import memory
 from fusionlab.data import validation as validation_list
-from fusionlab.data.batches import Batch, Clips, as_it_is
+from fusionlab.data.batches import Batch, Clips, keep_batch
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
-from fusionlab.data.quarantine import left_in, refuse_lost, refuse_unknown
+from fusionlab.data.list_files import some
+from fusionlab.data.processes import keep_memory_in_loader
 from fusionlab.data.sampler import StepSampler, ViewSampler
-from fusionlab.data.split_leak import some
+from fusionlab.data.split_checks import refuse_lost, refuse_unknown, without_quarantined
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
 from fusionlab.video.store import Store
 
 Which = Literal["train", "validation", "test"]
 STREAMS = {"both": ("appearance", "motion"), "appearance": ("appearance",), "motion": ("motion",)}
-CONTEXT = "forkserver"  # how loader workers start: nothing that the parent has open or running is in them
+SAMPLING = Sampling()
+CONTEXT = "forkserver"  # how loader workers start: they inherit no open file and no thread
 
 
 class TwoStreamData(pl.LightningDataModule):
     """A data set's split, read from its store.
 
-    `start_step` says where the training loader begins; it is read when the loader is asked for. With `workers` there is
-    one training loader, whose processes wait for the next epoch, as validation's do: to start them can take longer than
-    an epoch. They end where a test begins.
+    `start_step` is the first step of the training loader; it is read when the loader is created. With `workers` there
+    is one training loader, whose processes wait for the next epoch, as validation's do: starting them can take longer
+    than an epoch. They end when a test begins.
     """
 
     def __init__(
@@ -51,16 +52,7 @@ class TwoStreamData(pl.LightningDataModule):
         *,
         split: int = 1,
         streams: str = "both",
-        snippets: int = 3,
-        fields: int = 6,
-        stride: int | tuple[int, int] = 4,
-        crop: int = 48,
-        crops: str = "square",
-        stacking: str = "plain",
-        subtract_mean: bool = False,
-        test: str = "middle",
-        apart: int = 0,
-        delay: int = 0,
+        sampling: Sampling = SAMPLING,
         batch_size: int = 64,
         seed: int = 0,
         validation: float = validation_list.FRACTION,
@@ -74,7 +66,7 @@ class TwoStreamData(pl.LightningDataModule):
             raise UserError("a batch holds at least one clip", got=batch_size, hint="optim.….batch_size=64")
         self.dataset, self.folder, self.split = dataset, Path(store), split
         self.streams = STREAMS[streams]
-        self.sampling = Sampling(snippets, fields, stride, crop, crops, stacking, subtract_mean, test, apart, delay)
+        self.sampling = sampling
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
         self.quarantine = frozenset(quarantine)
         self.start_step = 0
@@ -89,24 +81,24 @@ class TwoStreamData(pl.LightningDataModule):
         self.store = Store.open(self.folder)
         whole = self.dataset.lists(self.split)
         refuse_unknown(self.quarantine, {name for name, _ in self.dataset.videos()})
-        train, test = (left_in(entries, self.quarantine) for entries in whole)
+        train, test = (without_quarantined(entries, self.quarantine) for entries in whole)
         for which, before, after in (("training", whole[0], train), ("test", whole[1], test)):
             refuse_lost(before, after, self.dataset.classes, which)
         missing = [name for name, _ in (*train, *test) if name not in self.store.videos]
         if missing:
-            told = f"{len(missing)} of {len(train) + len(test)}: {some(missing)}"
-            hint = "python -m fusionlab.prepare with the same words; data.quarantine=FILE leaves videos out by name"
-            raise UserError("videos of the lists are not in the store", got=told, hint=hint)
+            got = f"{len(missing)} of {len(train) + len(test)}: {some(missing)}"
+            hint = "python -m fusionlab.prepare with the same options; data.quarantine=FILE leaves videos out by name"
+            raise UserError("videos of the lists are not in the store", got=got, hint=hint)
         self._expect_views(test)
         train, held_out = validation_list.cut(train, self.dataset.group, self.seed, self.validation)
         self.entries = {"train": train, "validation": held_out, "test": test}
 
     def _expect_views(self, test: Sequence[Entry]) -> None:
-        """What is asked of the store that it does not hold is said before training, not behind it."""
+        """Raise a `UserError` for test views that the store cannot give, before training."""
         how = self.sampling
         if how.bidirectional and "motion" in self.streams and not self.store.has_backward:
             raise UserError(
-                "bidirectional stacking needs flow that leads back, and this store holds none",
+                "bidirectional stacking needs backward flow, and this store has none",
                 got=self.folder,
                 hint="data.store.backward=true with it, or data.sampling.stacking=plain",
             )
@@ -121,11 +113,11 @@ class TwoStreamData(pl.LightningDataModule):
         return Clips(self.store, self.entries[which], how, self.streams, seed)
 
     def test_sizes(self) -> list[tuple[int, int]]:
-        """Heights and widths of the pictures that the test looks at, each once."""
+        """The distinct heights and widths of the test views."""
         return list(dict.fromkeys(self.clips("test").sizes() or [(self.sampling.crop, self.sampling.crop)]))
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """What remains of the epoch in which `start_step` lies; at 0 its length is that of an epoch."""
+        """The rest of the epoch from `start_step` on; at 0 a whole epoch."""
         if self._train is None or not self.workers:
             clips = self.clips("train")
             self._batches = StepSampler(len(clips), self.batch_size, self.seed, self.start_step)
@@ -145,19 +137,19 @@ class TwoStreamData(pl.LightningDataModule):
         return self._loader(clips, ViewSampler(len(clips), clips.how.views, self.batch_size, clips.sizes()), again)
 
     def _loader(self, clips: Clips, batches: StepSampler | ViewSampler, again: bool) -> DataLoader[Batch]:
-        """`again`: it is gone through more than once."""
+        """`again`: whether the loader is used for more than one epoch."""
         context = None
         if self.workers:
             context = get_context(CONTEXT)
-            # The server imports torch once; a process is then forked from it in a moment, instead of in 3 s.
+            # The server imports torch once; a process is then forked from it at once, instead of in 3 s.
             context.set_forkserver_preload([Clips.__module__])
         return DataLoader(
             clips,
             batch_sampler=batches,
             num_workers=self.workers,
-            collate_fn=as_it_is,
+            collate_fn=keep_batch,
             multiprocessing_context=context,
             persistent_workers=again and self.workers > 0,
             prefetch_factor=1 if self.workers else None,  # a batch of the paper's clips is 400 MB
-            worker_init_fn=memory.keep_in_worker if self.workers else None,
+            worker_init_fn=keep_memory_in_loader if self.workers else None,
         )

@@ -1,10 +1,10 @@
-"""Data sets of files that somebody has downloaded: what they have in common.
+"""What all data sets of downloaded files share.
 
-One lies in the folder `name` below the folder of the data, so that what is trained follows from the name and not from
-where it is on one machine. Everything that is missing or wrong is told at once, with what belongs where.
+A data set lies in the folder `name` below the folder of the data, so that a signature depends on the name and not on
+a path of one machine. All missing or invalid files are reported together, with the place where they belong.
 
-A video is known by the name that its list gives it, and found on the disk under that name, or, where no file has it,
-under the only one that differs in nothing but case and is not another video of the lists.
+The name of a video is that in its list. On the disk it is the file of that name, or else the only file that differs in
+case and is not another video of the lists.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from fusionlab.data.case_insensitive import Below
+from fusionlab.data.case_insensitive import CaseInsensitiveFolder
 from fusionlab.data.dataset import Entry, united
-from fusionlab.data.list_files import Wrong, refuse_outside
-from fusionlab.data.quarantine import refuse_unknown
-from fusionlab.data.split_leak import SHOWN, refuse_leaks, some
+from fusionlab.data.list_files import SHOWN, Wrong, refuse_outside, some
+from fusionlab.data.split_checks import refuse_leaks, refuse_unknown
 from fusionlab.errors import UserError, show
 from fusionlab.records.files import write_text
 
@@ -28,10 +27,10 @@ Lists = tuple[list[Entry], list[Entry]]  # training, test
 
 
 class OnDisk:
-    """Below: `_find` says where the files lie, `_needs` which lists a split has, `_classes` and `_lists` read them."""
+    """A set defines `_find` (its folders), `_needs` (the files of a split's lists), `_classes` and `_lists`."""
 
     listing: ClassVar[str] = "lists"
-    unpack: ClassVar[str]  # what belongs where: "unpack UCF101.rar"
+    unpack: ClassVar[str]  # how to get the files in place: "unpack UCF101.rar"
     known: ClassVar[Mapping[int, tuple[int, int]]] = {}  # split -> the numbers of videos in the official lists
     known_videos: ClassVar[int] = 0  # in all of them
     known_classes: ClassVar[int] = 0  # of the official set
@@ -45,8 +44,8 @@ class OnDisk:
         classes: int | None = None,
         counts: bool = True,
     ) -> None:
-        """`root` and `lists` where they are known at once; `classes`: their number, so that it is known before any file
-        is there; `counts`: a set with as many classes as the official one must have its numbers of videos.
+        """`root` and `lists`: folders, where they are known already; `classes`: their number, before any file is there;
+        `counts`: a set with as many classes as the official one must have the official numbers of videos.
         """
         if not name or PurePosixPath(name).name != name or name.startswith("."):
             raise UserError(
@@ -61,7 +60,7 @@ class OnDisk:
         self._folder = self._root if lists is None else Path(lists)
         self._read: dict[int, Lists] = {}
 
-    # -- what a data set is asked for
+    # -- the methods of a data set
 
     @property
     def splits(self) -> int:
@@ -80,19 +79,19 @@ class OnDisk:
 
     @cached_property
     def classes(self) -> list[str]:
-        found = self._classes()
-        if self._count not in (None, len(found)):
+        classes = self._classes()
+        if self._count not in (None, len(classes)):
             raise UserError(
-                "this data set has another number of classes", got=f"{len(found)} in {self.folder}",
-                allowed=[str(self._count)], hint=f"data.dataset.classes={len(found)}, if these are the classes",
+                "data.dataset.classes is not the number of classes", got=f"{len(classes)} in {self.folder}",
+                allowed=[str(self._count)], hint=f"data.dataset.classes={len(classes)}, if these are the classes",
             )  # fmt: skip
-        return found
+        return classes
 
     @property
     def class_count(self) -> int:
         if self._count is None and self._root is None:
             raise UserError(
-                "how many classes there are has to be known before their files are read",
+                "the number of classes is unknown before the files are read",
                 got="data.dataset.classes=null", hint="data.dataset.classes=7, the number of classes",
             )  # fmt: skip
         return len(self.classes) if self._count is None else self._count
@@ -103,33 +102,33 @@ class OnDisk:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know of this set, and need not do anything about."""
-        found = ((name, self._located(name)) for name, _ in self.videos())
-        other = [f"{name} is {one}" for name, one in found if one and one != name and one.lower() == name.lower()]
-        return [f"{len(other)} files are spelled otherwise than here: {some(other, 3)}"] if other else []
+        """Remarks for people that need no action."""
+        located = ((name, self._located(name)) for name, _ in self.videos())
+        other = [f"{name} is {one}" for name, one in located if one and one != name and one.lower() == name.lower()]
+        return [f"{len(other)} files are spelled in another way: {some(other, 3)}"] if other else []
 
     def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
-        """Find the lists, and the videos unless they are packed, where both are to be unpacked."""
+        """Find the lists, and the videos unless they are packed."""
         self._seek(root)
         self._exists(split)
         self._must_be_there(self._needs(split))
-        self.lists(split)  # says what is wrong in them
+        self.lists(split)  # raises their errors
         refuse_unknown(quarantine, {name for name, _ in self.videos()})
         if packed:
             return
-        self.__dict__.pop("_below", None)  # as the disk is now
+        self.__dict__.pop("_folder_below", None)  # read the disk again
         names = [name for name, _ in self.videos() if name not in quarantine]
         absent = [name for name in names if self._located(name) is None]
         if absent:
             raise self._absent(absent, len(names), Path(root), quarantine)
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = show) -> None:
-        """It is downloaded by hand; there is nothing to make."""
+        """Find the files; downloaded files cannot be made."""
         self._seek(root)
         self._must_be_there(self._needs(None))
 
     def lists(self, split: int) -> Lists:
-        """Training and test list; no video and no group is in both, and what is tested can be learned."""
+        """Training and test list: no video or group is in both, and each tested class has training videos."""
         self._exists(split)
         if split not in self._read:
             train, test = self._lists(split)
@@ -146,19 +145,19 @@ class OnDisk:
         return self._read[split]
 
     def videos(self) -> list[Entry]:
-        """Of all splits whose lists are there."""
-        found = united([self._of(split) for split in self.present or [1]])
+        """The videos of all splits whose lists exist."""
+        videos = united([self._of(split) for split in self.present or [1]])
         if self.known_videos and len(self.present) == self.splits:
-            self._official("the lists of all splits together are", (self.known_videos,), (len(found),))
-        return found
+            self._official("the lists of all splits together are", (self.known_videos,), (len(videos),))
+        return videos
 
     @property
     def present(self) -> list[int]:
-        """The splits whose lists are files that are there; none of a set that cuts its lists itself."""
+        """The splits whose list files exist; none of a set that cuts its lists itself."""
         return [s for s in range(1, self.splits + 1) if all(file.is_file() for file in self._needs(s))]
 
-    def unguarded(self, split: int) -> Lists:
-        """Training and test list as they are written, whatever is wrong with them: for the doctor."""
+    def unchecked_lists(self, split: int) -> Lists:
+        """Training and test list without any check, for the doctor."""
         return self._lists(split)
 
     def path(self, name: str) -> Path:
@@ -171,7 +170,7 @@ class OnDisk:
         """Unknown."""
         return {}
 
-    # -- what each set says for itself
+    # -- to be defined by each set
 
     def _find(self, home: Path) -> tuple[Path, Path]:
         """Where videos and lists lie in its folder."""
@@ -193,36 +192,36 @@ class OnDisk:
         return [*train, *test]
 
     def _places(self, name: str) -> Iterator[str]:
-        """Where a video may lie, in the order in which it is looked for."""
+        """The places of a video, in the order in which they are searched."""
         yield name
 
     def _any_case(self, name: str) -> bool:
-        """May its file be spelled in another case?"""
+        """Whether its file may be spelled in another case."""
         return True
 
-    # -- what is there
+    # -- files on the disk
 
     def _seek(self, root: Path) -> None:
         if self._root is None:
             self._root, self._folder = self._find(Path(root) / self.name)
 
     @cached_property
-    def _below(self) -> Below:
-        return Below(self.root)
+    def _folder_below(self) -> CaseInsensitiveFolder:
+        return CaseInsensitiveFolder(self.root)
 
     @cached_property
-    def _listed(self) -> frozenset[str]:
+    def _names_in_lists(self) -> frozenset[str]:
         return frozenset(name for name, _ in self.videos())
 
     def _located(self, name: str) -> str | None:
         """The name below the root under which the disk has a video."""
         for place in self._places(name):
-            found = self._below.find(place, any_case=self._any_case(name))
-            if found is not None and (found in (name, place) or found not in self._listed):
-                return found
+            match = self._folder_below.find(place, any_case=self._any_case(name))
+            if match is not None and (match in (name, place) or match not in self._names_in_lists):
+                return match
         return None
 
-    # -- what is missing or wrong
+    # -- errors
 
     def _exists(self, split: int) -> None:
         if split not in range(1, self.splits + 1):
@@ -233,13 +232,13 @@ class OnDisk:
         absent = [file for file in files if not file.exists()]
         if absent:
             raise UserError(
-                f"the {self.listing} of this data set are not there", got=some([str(file) for file in absent], 3),
+                f"the {self.listing} of this data set are missing", got=some([str(file) for file in absent], 3),
                 hint=f"{self.unpack} in {self.folder}, or run.data=… for where it lies",
             )  # fmt: skip
 
     def _absent(self, absent: list[str], total: int, root: Path, quarantine: Collection[str]) -> UserError:
-        """All are named: here, or in a file where they are many, which may become the quarantine."""
-        told = f"{len(absent)} of {total} in {self.root}: {some(absent)}"
+        """The error for missing videos. Many are named in a file, which can be the quarantine."""
+        got = f"{len(absent)} of {total} in {self.root}: {some(absent)}"
         hint = f"{self.unpack} in {self.root}; or run.data=… for where they lie"
         if len(absent) < total:
             file, leave_out = root / f"{self.name}.absent.txt", "data.quarantine=FILE, with their names in it"
@@ -249,7 +248,7 @@ class OnDisk:
                     write_text(file, "".join(f"{name}{why}\n" for name, why in lines))
                     leave_out = f"data.quarantine='{file}', which names all of them"
             hint += f"; or, to do without them, {leave_out}"
-        return UserError("videos of this data set are not there", got=told, hint=hint)
+        return UserError("videos of this data set are missing", got=got, hint=hint)
 
     def _official(self, what: str, official: tuple[int, ...] | None, got: tuple[int, ...]) -> None:
         if self._counted and official not in (None, got) and self.class_count == self.known_classes:
@@ -257,7 +256,7 @@ class OnDisk:
                 f"{what} not the official ones",
                 got=f"{' and '.join(map(str, got))} videos in {self.folder}",
                 allowed=[" and ".join(map(str, official or ()))],
-                hint="the lists anew; or data.dataset.counts=false, if these are meant",
+                hint="download the lists again; or data.dataset.counts=false for lists of your own",
             )  # fmt: skip
 
 
@@ -266,5 +265,5 @@ def _is_number(classes: object) -> bool:
 
 
 def unpacked(home: Path, *archives: str) -> Path:
-    """The folder that an archive brings along, where it is there."""
+    """The folder inside the archive, where it exists; else `home`."""
     return next((home / one for one in archives if (home / one).is_dir()), home)

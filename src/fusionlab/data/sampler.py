@@ -1,11 +1,10 @@
-"""Which videos when: batches as a function of (seed, epoch, step).
+"""Samplers: batches as a function of (seed, epoch, step).
 
     order(epoch) = permutation of 0 … n − 1, drawn from key("order", seed, epoch)
     batch(step)  = b videos of order(step div S), from place b (step mod S) on;  S = n div b steps an epoch
 
-The place follows from the step alone, so that after an interruption the batches go on as if there had been
-none; how many were fetched ahead does not count. What an epoch leaves over (n mod b) is drawn anew in the
-next.
+The position depends on the step alone, so that an interrupted training resumes with the same batches, whatever the
+loaders had prefetched. The n mod b videos that an epoch leaves out can be drawn in the next one.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ Key = tuple[int, int]  # (epoch, index) of a training sample; (view, index) of a
 
 
 def order(n: int, seed: int, epoch: int) -> list[int]:
-    """The order of an epoch."""
+    """The videos of an epoch, in the order drawn for it."""
     drawn = np.random.Generator(np.random.Philox(key=key("order", seed, epoch)))
     return [int(index) for index in drawn.permutation(n)]
 
@@ -53,8 +52,8 @@ class StepSampler:
 class ViewSampler:
     """Every view of every video once, a video's views side by side, as lists of (view, index).
 
-    `sizes`: of each video's pictures, where they are not all alike. A batch then holds one size, and no views of other
-    sizes: the sizes come in the order of the first video of each, a size's videos in the order of the list.
+    `sizes`: of each video's pictures, where they differ. A batch then has pictures of one size: sizes come in the order
+    of their first videos, the videos of a size in the order of the list.
     """
 
     def __init__(self, n: int, views: int, batch_size: int, sizes: Sequence[tuple[int, int]] | None = None) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.list_files import Named, Wrong, entries, numbers, read_json
+from fusionlab.data.list_files import Named, Wrong, class_labels, entries, read_json
 from fusionlab.data.on_disk import Lists, OnDisk, unpacked
 from fusionlab.errors import UserError
 
@@ -61,29 +61,29 @@ class Something(OnDisk):
 
     def _classes(self) -> list[str]:
         path = self._file(LABELS)
-        found = read_json(path)
-        labels = {name: str(number) for name, number in found.items()} if isinstance(found, dict) else {}
+        content = read_json(path)
+        labels = {name: str(number) for name, number in content.items()} if isinstance(content, dict) else {}
         if not labels or set(labels.values()) != {str(number) for number in range(len(labels))}:
             hint = '{"Holding something": "0", …}'
             raise UserError("labels.json gives each label a number, from 0 without a gap", got=path, hint=hint)
         return sorted(labels, key=lambda name: int(labels[name]))
 
     def _lists(self, split: int) -> Lists:
-        labels = numbers(self.classes)
+        labels = class_labels(self.classes)
         with Wrong() as wrong:
             return self._list(TRAIN, labels, wrong), self._list(TEST, labels, wrong)
 
     def _list(self, name: str, labels: Mapping[str, int], wrong: Wrong) -> list[Entry]:
-        found = read_json(self._file(name))
-        if not isinstance(found, list):
+        content = read_json(self._file(name))
+        if not isinstance(content, list):
             raise UserError("a list of Something-Something is a list of entries", got=self._file(name), hint="[{…}, …]")
-        if not found:
+        if not content:
             wrong.add("this list is empty", self._file(name))
-        return entries(_named(name, found, labels, wrong), wrong)
+        return entries(_named(name, content, labels, wrong), wrong)
 
 
-def _named(name: str, found: list[Any], labels: Mapping[str, int], wrong: Wrong) -> Iterator[Named]:
-    for number, one in enumerate(found):
+def _named(name: str, content: list[Any], labels: Mapping[str, int], wrong: Wrong) -> Iterator[Named]:
+    for number, one in enumerate(content):
         place = f"{name}[{number}]"
         video, template = (one.get("id"), one.get("template")) if isinstance(one, dict) else (None, None)
         if not isinstance(video, str | int) or not isinstance(template, str) or isinstance(video, bool):

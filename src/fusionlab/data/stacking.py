@@ -1,12 +1,12 @@
-"""What is looked at around a frame: L fields become the 2L channels u₁ v₁ u₂ v₂ … of a snippet at frame t.
+"""Stacking: L fields around frame t become the 2L channels u₁ v₁ u₂ v₂ … of a snippet.
 
     plain          fields t − L/2 … t + L/2 − 1, each where it is
-    bidirectional  L/2 forward fields t … t + L/2 − 1, then L/2 backward ones t − 1 … t − L/2: what comes, and whence
-    trajectory     the fields of plain, each where the motion has led: from the point p₁ of a crop's pixel on,
+    bidirectional  L/2 forward fields t … t + L/2 − 1, then L/2 backward ones t − 1 … t − L/2
+    trajectory     the fields of plain, each at the point that the motion leads to, from a pixel p₁ of the crop on:
                        pₖ = pₖ₋₁ + dₖ₋₁(pₖ₋₁),        channels k: dₖ(pₖ)
 
 All three are the 2014 paper's, which begins its forward stacks at frame t; a window around it is the 2016 paper's, and
-trajectories here begin where it begins, at frame t − L/2. Beyond a video's ends its first and last field come again.
+trajectories here begin where it begins, at frame t − L/2. Beyond a video's ends its first and last field are repeated.
 
 Trajectories run over the whole field, not the crop; outside the picture they see its border. dₖ is bilinear between
 pixels, at places rounded to 1/32 of a pixel: all weights are then exact, whatever the version of OpenCV. With L = 1,
@@ -14,12 +14,12 @@ and where flow is the same everywhere, they are the plain stack byte by byte. Th
 and mirrored afterwards.
 
 `subtract_mean` takes from every field its mean vector, over the whole field: q → round(q − q̄ + 127.5), in levels, so
-that a field averages to zero motion, 127.5. It is done to what is written; trajectories follow the motion as it was.
+that a field averages to zero motion, 127.5. Only the written channels change; trajectories follow the original motion.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,92 +35,39 @@ PARTS = 32  # of a pixel: how fine a trajectory's places are
 
 
 class Fields:
-    """The fields around the snippets of one clip. Each is read once: windows that lie near share theirs. `centres`:
-    all snippets', so that a field that no later one wants is decoded where the one before it was, in memory that the
-    processor has at hand: it is to be used before the next is asked for. Without `centres` all are kept.
-    """
+    """The fields around the snippets of one clip. Each is read and decoded once: windows that overlap share theirs."""
 
-    def __init__(self, store: Store, name: str, centres: Iterable[int] | None = None) -> None:
+    def __init__(self, store: Store, name: str) -> None:
         self.store, self.name = store, name
         self.frames = store.video(name).frames
-        self._later = None if centres is None else following([int(centre) for centre in centres])
-        self._known: dict[bool, dict[int, Bytes]] = {False: {}, True: {}}
-        self._memory: Bytes | None = None  # of fields that are not kept
+        self._decoded: dict[bool, dict[int, Bytes]] = {False: {}, True: {}}  # backward -> place -> field
 
     def stacked(self, centre: int, fields: int, stacking: str) -> Iterator[Bytes]:
         """The L whole fields around a frame, (2, H, W) each, in the order of their channels."""
         half = fields // 2
         if stacking != "bidirectional":
-            return self._between(centre - half, centre + fields - half, self._begins(centre, half))
-        return self._both_ways(centre, half)
+            yield from self._between(centre - half, centre + fields - half)
+        else:
+            yield from self._between(centre, centre + half)
+            yield from reversed(list(self._between(centre - half, centre, backward=True)))
 
-    def _both_ways(self, centre: int, half: int) -> Iterator[Bytes]:
-        yield from self._between(centre, centre + half, self._begins(centre, 0))
-        # From the last to the first, so that all are needed at once.
-        yield from reversed(list(self._between(centre - half, centre, 0, backward=True)))
-
-    def _begins(self, centre: int, before: int) -> int:
-        """The first field that a later snippet wants."""
-        if self._later is None:
-            return 0
-        later = self._later[centre]
-        return self.frames if later is None else max(later - before, 0)
-
-    def _between(self, first: int, end: int, kept_from: int, *, backward: bool = False) -> Iterator[Bytes]:
-        window = clips.between(first, end, self.frames)
-        alone = kept_from >= self.frames or (kept_from >= end and end < self.frames - 1)
-        if alone and not self._known[backward] and window.count == end - first:
-            # Nothing is shared with a later window, as with most: no more is to be done than to decode.
-            return self.store.each_field(self.name, window.start, window.count, backward, self._spare)
-        return self._shared(window, kept_from, backward)
-
-    def _shared(self, window: clips.Window, kept_from: int, backward: bool) -> Iterator[Bytes]:
-        """Where some fields are known already, are wanted again, or lie beyond an end."""
-        known = self._known[backward]
-        new = [place for place in range(window.start, window.start + window.count) if place not in known]
-        # What lies beyond an end is its last field again: a later window may want that, wherever it begins.
-        kept = {place for place in new if place >= min(kept_from, self.frames - 2)}
-        asked = iter(new)
-
-        def memory() -> Bytes | None:
-            return None if next(asked) in kept else self._spare()
-
+    def _between(self, first: int, end: int, *, backward: bool = False) -> Iterator[Bytes]:
+        window, decoded = clips.between(first, end, self.frames), self._decoded[backward]
+        new = [place for place in range(window.start, window.start + window.count) if place not in decoded]
         # One run, since a clip's centres rise.
-        read = self.store.each_field(self.name, new[0], len(new), backward, memory) if new else iter(())
-        last = -1
+        read = self.store.each_field(self.name, new[0], len(new), backward) if new else iter(())
         for place in window.places:
-            if place in known:
-                field = known[place]
-            elif place != last:
-                field = next(read)
-                if place in kept:
-                    known[place] = field
-            last = place
-            yield field
-
-    def _spare(self) -> Bytes:
-        if self._memory is None:
-            video = self.store.video(self.name)
-            self._memory = np.empty((2, video.height, video.width), dtype=np.uint8)
-        return self._memory
-
-
-def following(centres: Sequence[int]) -> dict[int, int | None]:
-    """Of each centre the one that comes next, which may be the same again; None after the last.
-
-    >>> following([7, 3, 3])
-    {7: None, 3: 3}
-    """
-    rising = sorted(centres)
-    return dict(reversed(list(zip(rising, [*rising[1:], None], strict=True))))
+            if place not in decoded:
+                decoded[place] = next(read)
+            yield decoded[place]
 
 
 def write(
     fields: Iterable[Bytes], crop: Crop, out: Bytes, *, stacking: str = "plain", mean: bool = False, bound: float
 ) -> None:
-    """The whole fields of a snippet, L times (2, H, W), into its channels, `out` (2L, h, w). `mean`: take its own."""
+    """The whole fields of a snippet, L times (2, H, W), into its channels, `out` (2L, h, w). `mean`: subtract it."""
     if stacking != "trajectory" and not mean:
-        crop.flow(fields, out.reshape(-1, 2, *out.shape[1:]))  # the same memory: an axis is only divided
+        crop.flow(fields, out.reshape(-1, 2, *out.shape[1:]))  # a view: one axis is split
         return
     seen = Trajectory(crop, bound) if stacking == "trajectory" else crop.components
     for place, field in enumerate(fields):
@@ -131,7 +78,7 @@ def write(
 
 
 class Trajectory:
-    """u and v of one field after the other where the points of the crop have come to: pₖ = pₖ₋₁ + dₖ₋₁(pₖ₋₁)."""
+    """u and v of one field after the other, at the points where the crop's pixels are: pₖ = pₖ₋₁ + dₖ₋₁(pₖ₋₁)."""
 
     def __init__(self, crop: Crop, bound: float) -> None:
         rows, columns = np.arange(crop.y, crop.y + crop.height), np.arange(crop.x, crop.x + crop.width)

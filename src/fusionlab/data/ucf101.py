@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.list_files import Named, Wrong, entries, numbers, text_lines
+from fusionlab.data.list_files import Named, Wrong, class_labels, entries, text_lines
 from fusionlab.data.on_disk import Lists, OnDisk, unpacked
 from fusionlab.errors import UserError
 
@@ -29,21 +29,21 @@ _GROUP = re.compile(r"_g(\d+)_c\d+\.\w+$", re.IGNORECASE)
 
 def read_classes(path: Path) -> list[str]:
     """Class names in the order of their numbers."""
-    found: dict[int, str] = {}
+    classes: dict[int, str] = {}
     with Wrong() as wrong:
         for place, line in text_lines(path):
             number, _, name = line.partition(" ")
             if not (number.isascii() and number.isdecimal()) or not name.strip():
                 wrong.add("a class index has lines like `1 ApplyEyeMakeup`", f"{place}: {line}")
-            elif int(number) in found:
+            elif int(number) in classes:
                 wrong.add("two lines of a class index have the same number", f"{place}: {line}")
             else:
-                found[int(number)] = name.strip()
-        if not wrong.places and not found:
+                classes[int(number)] = name.strip()
+        if not wrong.places and not classes:
             wrong.add("this list is empty", path)
-    if sorted(found) != list(range(1, len(found) + 1)) or len(set(found.values())) != len(found):
+    if sorted(classes) != list(range(1, len(classes) + 1)) or len(set(classes.values())) != len(classes):
         raise UserError("the numbers of a class index are 1, 2, 3 … and its names differ", got=path)
-    return [found[number] for number in sorted(found)]
+    return [classes[number] for number in sorted(classes)]
 
 
 def read_list(path: Path, classes: Sequence[str], wrong: Wrong) -> list[Entry]:
@@ -51,7 +51,7 @@ def read_list(path: Path, classes: Sequence[str], wrong: Wrong) -> list[Entry]:
 
     The label is that of the folder; where a number stands beside the name, it must agree.
     """
-    return entries(_named(path, numbers(classes), wrong), wrong)
+    return entries(_named(path, class_labels(classes), wrong), wrong)
 
 
 def _named(path: Path, labels: Mapping[str, int], wrong: Wrong) -> Iterator[Named]:
@@ -62,7 +62,7 @@ def _named(path: Path, labels: Mapping[str, int], wrong: Wrong) -> Iterator[Name
         name, _, number = line.partition(" ")  # UCF101's names hold no blank
         folder = name.rpartition("/")[0].rpartition("/")[2]
         if folder not in labels:
-            what, hint = "a list names a class that the class index has not", f"one of the {len(labels)} in {INDEX}"
+            what, hint = "a list names a class that is not in the class index", f"one of the {len(labels)} in {INDEX}"
             wrong.add_unknown(what, f"{place}: {line}", folder, labels, hint)
         elif number.strip() not in ("", str(labels[folder] + 1)):
             wrong.add("a label disagrees with the class index", f"{place}: {line} ({labels[folder] + 1} there)")
@@ -83,10 +83,10 @@ def spelled(name: str) -> str:
 
 def group_of(name: str) -> str:
     """`Archery/v_Archery_g08_c01.avi` -> `Archery/g08`."""
-    found = _GROUP.search(name)
-    if found is None:
+    match = _GROUP.search(name)
+    if match is None:
         raise UserError("a UCF101 name ends in _gXX_cXX.avi", got=name)
-    return f"{PurePosixPath(name).parent.name}/g{found[1]}"
+    return f"{PurePosixPath(name).parent.name}/g{match[1]}"
 
 
 class UCF101(OnDisk):

@@ -1,4 +1,4 @@
-"""The validation list: cut from the training list by whole groups, seeded; the test list is never looked at.
+"""The validation list: cut from the training list by whole groups and a seed; the test list is not used.
 
 Groups are taken in an order drawn from (seed, group). A group is taken if that brings the numbers of videos
 per class nearer to `fraction` of each class:
@@ -21,14 +21,20 @@ from fusionlab.records.draws import key
 FRACTION = 0.1
 
 
+def expect_fraction(fraction: float) -> None:
+    """Raise a `UserError` for a fraction of which no validation list can be cut."""
+    if not 0 < fraction < 0.5:
+        raise UserError(
+            "the validation set is a part below one half", got=f"data.sampling.validation={fraction}",
+            hint=f"data.sampling.validation={FRACTION}",
+        )  # fmt: skip
+
+
 def cut(
     train: Sequence[Entry], group: Callable[[str], str], seed: int, fraction: float = FRACTION
 ) -> tuple[list[Entry], list[Entry]]:
-    """(what remains for training, validation), both in the order of the list; neither is empty."""
-    if not 0 < fraction < 0.5:
-        raise UserError(
-            "the validation set is a part below one half", got=fraction, hint=f"data.sampling.validation={FRACTION}"
-        )
+    """(training, validation), both in the order of the list; neither is empty."""
+    expect_fraction(fraction)
     labels: dict[str, Counter[int]] = {}
     for name, label in train:
         labels.setdefault(group(name), Counter())[label] += 1
@@ -49,7 +55,7 @@ def cut(
         if change(name) < 0:
             chosen.add(name)
             taken.update(labels[name])
-    if not chosen:  # every group is larger than what is wanted: the one that overshoots least
+    if not chosen:  # every group is too large: take the one that overshoots least
         chosen.add(min(order, key=change))
     rest = [entry for entry in train if group(entry[0]) not in chosen]
     return rest, [entry for entry in train if group(entry[0]) in chosen]

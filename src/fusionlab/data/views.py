@@ -1,7 +1,7 @@
-"""One look at a video: when (`clips`) and where (`crops`), drawn once for both streams.
+"""Views of a video: times (`clips`) and crops (`crops`), drawn once for both streams.
 
     training   a function of (seed, epoch, index): τ, start, then the draws of the crop, in this order
-    test       by number, always all of them:
+    test       by number, all of them:
       middle     2: snippets evenly spread over the video, the middle square, and its mirror image
       frame      2: the same snippets, the whole frame, and its mirror image; as in the 2016 paper's comparisons
       final     20: 10 clips at the largest τ, spread evenly, the whole frame, each mirrored too; as in its last tables
@@ -11,12 +11,11 @@
 A view and its mirror image are numbers 2n and 2n + 1. Validation, which comes once an epoch, always looks at `middle`.
 Whole frames leave a map of predictions, whose scores are averaged as those of the views are.
 
-Nothing depends on which of the streams are read, nor on what else is in the batch.
+A view depends neither on which streams are read, nor on the rest of the batch.
 
-The streams can be taken apart on purpose, to see what of a fusion hangs on their correspondence: `apart` pixels of the
-square that towers expect, by which a clip's flow is moved up or down (drawn by clip; what leaves on one side comes back
-on the other), and `delay` frames, by which its frames come later than the flow around them (towards the end of a video,
-earlier).
+The streams can be misaligned on purpose, to measure how much a fusion depends on their correspondence. `apart`: a
+clip's flow is shifted up or down by this number of pixels of the crop (the direction is drawn by clip; the shift wraps
+around). `delay`: frames are taken this number of frames later than the flow around them (near a video's end, earlier).
 """
 
 from __future__ import annotations
@@ -27,17 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.data import clips, crops, stacking
-from fusionlab.data.sample_draws import drawing
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError, expect_whole, is_whole, unknown
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
 
 Bytes = NDArray[np.uint8]
 FRAMES_OF_2014 = 25
 CLIPS_OF_2016 = 10
-# How many views of a video there are.
+# test -> number of views of a video
 TESTS = {"middle": 2, "frame": 2, "final": 2 * CLIPS_OF_2016, "simonyan": FRAMES_OF_2014 * 2 * crops.PLACES}
-WHOLE = ("frame", "final")  # the whole frame is looked at
+WHOLE = ("frame", "final")  # tests with whole frames
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,20 @@ class Sampling:
     stacking: str = "plain"  # how the fields around a frame become channels
     subtract_mean: bool = False  # from each field its mean vector
     test: str = "middle"  # which views a test looks at
-    apart: int = 0  # pixels that flow is moved against the frames, up or down
-    delay: int = 0  # frames by which the frames come after their flow
+    apart: int = 0  # pixels by which flow is shifted against the frames, up or down
+    delay: int = 0  # number of frames by which frames are later than their flow
 
     def __post_init__(self) -> None:
+        ends: tuple[object, ...] = self.stride if isinstance(self.stride, tuple) else (self.stride,) * 2
+        if len(ends) != 2 or not all(map(is_whole, ends)):
+            raise UserError(
+                "the stride τ is a number of frames, or the least and the most of them",
+                got=f"data.sampling.stride={self.stride}", hint="data.sampling.stride=4, or data.sampling.stride=[2,6]",
+            )  # fmt: skip
         low, high = self.strides
-        numbers = {"snippets": self.snippets, "fields": self.fields, "crop": self.crop, "stride": low}
-        for name, number in numbers.items():
-            if number < 1:
-                raise UserError(f"{name} is at least 1", got=number, hint=f"data.sampling.{name}=…")
+        counts = {"snippets": self.snippets, "fields": self.fields, "crop": self.crop, "stride": low}
+        for name, number in counts.items():
+            expect_whole(f"data.sampling.{name}", number)
         if high < low:
             hint = f"data.sampling.stride=[{high},{low}]"
             raise UserError("the stride goes from low to high", got=f"{low}, {high}", hint=hint)
@@ -69,9 +72,9 @@ class Sampling:
             "stacking": ("way to stack flow", stacking.STACKINGS),
             "test": ("protocol of test views", TESTS),
         }
-        for leaf, (what, there) in names.items():
-            if getattr(self, leaf) not in there:
-                raise unknown(what, getattr(self, leaf), there, form=f"data.sampling.{leaf}={{}}")
+        for leaf, (what, choices) in names.items():
+            if getattr(self, leaf) not in choices:
+                raise unknown(what, getattr(self, leaf), choices, form=f"data.sampling.{leaf}={{}}")
         for name, knob in (("apart", self.apart), ("delay", self.delay)):
             if type(knob) is not int or not 0 <= knob < 1000:
                 raise UserError(
@@ -85,7 +88,7 @@ class Sampling:
                           form="data.sampling.subtract_mean={}")  # fmt: skip
         if self.bidirectional and self.fields % 2:
             raise UserError(
-                "half of the fields lead forward and half of them back, so they are even in number",
+                "bidirectional stacking needs an even number of fields, half of them backward",
                 got=f"data.sampling.fields={self.fields}",
                 hint=f"data.sampling.fields={self.fields + 1}",
             )
@@ -103,18 +106,18 @@ class Sampling:
 
     @property
     def whole(self) -> bool:
-        """Whether test views are of a video's own size."""
+        """Whether test views are whole frames."""
         return self.test in WHOLE
 
     @property
     def views(self) -> int:
-        """How many a test looks at, of each video."""
+        """The number of test views of a video."""
         return TESTS[self.test]
 
 
 @dataclass(frozen=True)
 class View:
-    """The centres of the snippets and the rectangle. `down`: pixels by which flow is moved, less than 0 up."""
+    """The centres of the snippets and the crop. `down`: pixels by which flow is shifted down, negative: up."""
 
     centres: clips.Times
     crop: crops.Crop
@@ -123,7 +126,7 @@ class View:
 
 def training_view(frames: int, height: int, width: int, how: Sampling, seed: int, epoch: int, index: int) -> View:
     """The view of a training sample in an epoch."""
-    draw = drawing("sample", seed, epoch, index)
+    draw = np.random.Generator(np.random.Philox(key=key("sample", seed, epoch, index)))
     centres = clips.drawn(frames, how.snippets, how.fields, how.strides, draw)
     crop = crops.DRAWN[how.crops](height, width, how.crop, draw)
     return View(centres, crop, how.apart * (1 - 2 * int(draw.integers(2))) if how.apart else 0)
@@ -137,8 +140,8 @@ def testing_view(
     view: int,
     name: str = "",  # noqa: PT028
 ) -> View:
-    """One of the views of a test; the odd ones are mirror images of those before them. `name`: of the video, from which
-    follows whether its flow is moved up or down.
+    """One of the views of a test; odd ones are mirror images of those before them. `name`: of the video; it determines
+    whether flow is shifted up or down.
     """
     assert view in range(how.views)
     number, flip = view // 2, view % 2 == 1
@@ -153,7 +156,7 @@ def testing_view(
         centres = clips.even(frames, how.snippets, how.fields)
     if how.whole:
         return View(centres, crops.whole(height, width, how.crop, flip), down)
-    # What training made fit, testing makes fit too.
+    # Testing resizes where training does.
     return View(centres, crops.at(place, height, width, how.crop, flip, capped=how.crops != "square"), down)
 
 
@@ -164,16 +167,14 @@ def read_frames(store: Store, name: str, view: View, out: Bytes, delay: int = 0)
 
 
 def later(times: clips.Times, delay: int, frames: int) -> clips.Times:
-    """So many frames later; where the video ends before, so many earlier: the delay is the same all over it. (In one
-    that is too short for either, its last frame.)
-    """
+    """Shift by `delay`; backwards near the end. (In a video that is too short for either: its last frame.)"""
     beyond = times + delay >= frames
     return np.where(beyond & (times >= delay), times - delay, np.minimum(times + delay, frames - 1))
 
 
 def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes) -> None:
     """The fields around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …"""
-    fields = stacking.Fields(store, name, view.centres)
+    fields = stacking.Fields(store, name)
     for snippet, centre in enumerate(view.centres):
         stacking.write(
             fields.stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from fusionlab.fusion.fusion import Fusion, classifying
 
-# Keeps the root's slope finite at zero, where a rectified map often is; moves no value by more than 1e-5.
+# Keeps the root's slope finite at zero, which rectified maps often have; changes no value by more than 1e-5.
 SMALL = 1e-10
 
 
@@ -28,14 +28,15 @@ def normalised(y: Tensor) -> Tensor:
 
 
 def full_precision(x: Tensor) -> AbstractContextManager[object]:
-    """Out of reach of autocast, which would take the matrix product in half precision."""
+    """Without autocast, which would compute the matrix product in half precision."""
     return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
 
 
 class Bilinear(Fusion):
-    """Every channel with every channel, summed over places: D² numbers a frame that know which channels met
-    in one place, and not where. What stands above the fusion is dropped, and a classifier follows at once: a
-    linear support vector machine as in the paper, or a softmax.
+    """Every channel with every channel, summed over places: D² numbers a frame, without places.
+
+    The layers above the fusion are dropped, and a classifier follows at once: a linear support vector machine as in the
+    paper, or a softmax.
     """
 
     symmetric = False
@@ -49,7 +50,7 @@ class Bilinear(Fusion):
 
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:
         self.alike(x_a, x_b)
-        given = x_a.dtype
+        dtype = x_a.dtype
         with full_precision(x_a):
             x_a, x_b = (x.float() if x.dtype.itemsize < 4 else x for x in (x_a, x_b))
-            return normalised(rooted(fuse(x_a, x_b))).to(given)
+            return normalised(rooted(fuse(x_a, x_b))).to(dtype)

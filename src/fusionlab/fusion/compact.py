@@ -82,7 +82,7 @@ class Compact(Fusion):
     above, and per place of the maps either two transforms of length K or D² multiply-adds, as bilinear fusion has them
     too: 338 transforms and their products, 47,896,576 multiply-adds, or 44,302,336 for a frame of VGG-M's relu5. The
     way is chosen by the channels and K (`fourier`): transforms pay from ResNet-50's 2048 channels on; below, they were
-    five times slower, and kept K numbers a place and stream for the way back.
+    five times slower, and kept K numbers a place and stream for the backward pass.
 
     Buckets and signs are a part of the weights, and follow from the seed like them. Whatever the precision around it,
     the sketch is computed in float32 at least.
@@ -115,10 +115,10 @@ class Compact(Fusion):
 
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:
         self.alike(x_a, x_b)
-        given, sketch = x_a.dtype, fuse if self.fourier else fuse_pairs
+        dtype, sketch = x_a.dtype, fuse if self.fourier else fuse_pairs
         with full_precision(x_a):
             x_a, x_b = (x.float() if x.dtype.itemsize < 4 else x for x in (x_a, x_b))
-            return normalised(rooted(sketch(x_a, x_b, *self.hashes(), self.out_channels))).to(given)
+            return normalised(rooted(sketch(x_a, x_b, *self.hashes(), self.out_channels))).to(dtype)
 
     def hashes(self) -> tuple[Hash, Hash]:
         """Of appearance, of motion."""

@@ -5,14 +5,14 @@ from torch.nn import functional as F
 
 from fusionlab import errors
 from fusionlab.backbones.initialise import GeneratorFor
-from fusionlab.backbones.time_folding import folded, unfolded
+from fusionlab.backbones.tower import fold_time, unfold_time
 from fusionlab.fusion import cat, filters
 from fusionlab.fusion.fusion import Fusion
 
 
 def fuse(x_a: Tensor, x_b: Tensor, f: Tensor, bias: Tensor | None) -> Tensor:
     """y = f · [a, b] + bias"""
-    return unfolded(F.conv2d(folded(cat.fuse(x_a, x_b)), f, bias), clips=x_a.shape[0])
+    return unfold_time(F.conv2d(fold_time(cat.fuse(x_a, x_b)), f, bias), clips=x_a.shape[0])
 
 
 class Conv(Fusion):

@@ -1,4 +1,4 @@
-"""How fusion filters start: stacked identities [w_a·I, w_b·I], or noise."""
+"""First values of fusion filters: stacked identities [w_a·I, w_b·I], or noise."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""What every fusion is: a module built from the two channel counts, called with the two maps."""
+"""A fusion: a module built from the two channel counts, called with the two maps."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -6,12 +6,13 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from fusionlab import errors
+from fusionlab.backbones.layers import class_word, is_convolution, layer_text
 
 Classifying = Literal["svm", "softmax"]  # a linear support vector machine's hinge loss, or cross-entropy
 
 
 def classifying(name: str) -> Classifying:
-    """One of the two, or what to type instead."""
+    """`name`, if it is one of the two."""
     if name not in get_args(Classifying):
         raise errors.unknown("classifier of a descriptor", name, get_args(Classifying), form="fusion.classifier={}")
     return "svm" if name == "svm" else "softmax"
@@ -20,14 +21,17 @@ def classifying(name: str) -> Classifying:
 class Fusion(nn.Module):
     """(x_a, x_b) -> y, all (N, D, T, H, W). To write another: subclass, set what differs, write `forward`.
 
-    A network puts a ReLU behind a fusion that has weights, where the maps it fuses are rectified (as the
-    released code does behind its convolutions). The fusion itself is its equation and nothing more.
+    A network puts a ReLU behind a fusion that has weights, where the maps it fuses are rectified (as the released code
+    does behind its convolutions). The fusion itself is only its equation.
     """
 
     symmetric = True  # fusing (x_a, x_b) and (x_b, x_a) is the same
     spatial = True  # leaves a map with places; if not, a descriptor of norm 1, which is classified at once
     equal_channels = True  # fuses channel d with channel d, so both maps need as many
     classifier: Classifying = "softmax"  # the loss of what classifies a descriptor
+    fuses_scores = False  # fuses the class scores of two whole towers: nothing is built above it
+
+    keeps_shape = False  # it is a step of the network: tables and drawings have a row for it
     layers: tuple[str, ...] | None = None  # the taps where it can stand; None: everywhere
 
     def __init__(self, channels_a: int, channels_b: int) -> None:
@@ -41,12 +45,19 @@ class Fusion(nn.Module):
         self.out_channels = channels_a
 
     def leave(self, channels: int) -> None:
-        """Told once, before anything is drawn: how many channels the tower that goes on has here. For a fusion that is
-        free in what it leaves.
+        """Called once, before anything is drawn, with the channels that the tower that goes on has here.
+
+        For a fusion that can choose how many channels it leaves.
         """
 
+    def layer_text(self) -> str:
+        """Its name, and its convolutions, for tables."""
+        name = class_word(self)
+        inside = [layer_text(part) for part in self.modules() if is_convolution(part)]
+        return f"{name}, {', '.join(inside)}" if inside and inside[0].split()[0] != name else (inside or [name])[0]
+
     def alike(self, x_a: Tensor, x_b: Tensor) -> None:
-        """Nothing is broadcast in silence: maps that do not lie on each other are refused."""
+        """Refuse maps of different sizes, which torch would broadcast."""
         skip = 1 if self.equal_channels else 2
         same = x_a.ndim == x_b.ndim == 5 and x_a.shape[0] == x_b.shape[0]
         if not same or x_a.shape[skip:] != x_b.shape[skip:]:

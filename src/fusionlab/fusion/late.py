@@ -14,10 +14,9 @@ def fuse(x_a: Tensor, x_b: Tensor) -> Tensor:
 
 
 class Late(Fusion):
-    """The 2014 paper's fusion, and the measure for every other: nothing is learnt, and the streams never
-    meet.
-    """
+    """The 2014 paper's fusion, the baseline of all others: nothing is learnt, and only scores are combined."""
 
+    fuses_scores = True
     layers = ("fc8",)
 
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:

@@ -11,9 +11,7 @@ def fuse(x_a: Tensor, x_b: Tensor) -> Tensor:
 
 
 class Product(Fusion):
-    """The product of corresponding channels: an "and" of the streams, bilinear fusion's diagonal with its
-    places kept.
-    """
+    """The product of corresponding channels: an "and" of the streams; bilinear fusion's diagonal, with its places."""
 
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:
         self.alike(x_a, x_b)

@@ -1,8 +1,8 @@
-"""Brush on a page: what its clips look like, and their flow; its classes; its ceilings; and what the probes found.
+"""A page about brush: its clips and their flow, its classes, its ceilings, and the results of the probes.
 
     python -m fusionlab.doctor data=brush --page experiments/brush/brush
 
-writes FOLDER/page.md with its pictures beside it. Everything on it follows from the data set's seed and the store.
+writes FOLDER/page.md and its pictures. All of it follows from the data set's seed and the store.
 """
 
 from __future__ import annotations
@@ -18,20 +18,21 @@ from fusionlab.data.brush.brush import Brush
 from fusionlab.data.brush.labels import SYSTEMS
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, write_bytes, write_text
-from fusionlab.results.figures import plain
-from fusionlab.results.markdown import escape
+from fusionlab.results.formatting import plain
+from fusionlab.results.text_tables import escape_markdown
 from fusionlab.video.opencv import cv2
 from fusionlab.video.store import Store
 
 if TYPE_CHECKING:
-    from fusionlab.health.brush_proof import Probed
+    from fusionlab.health.brush_proof import ProbeResult
 
 Bytes = NDArray[np.uint8]
 SHOWN, LARGER, GAP = 9, 3, 6  # frames of a clip in a row, times its size, pixels between two
 PAPER = 255
 SYSTEM = {
-    "appearance": "appearance alone", "motion": "motion alone", "late": "any function of the two streams' scores",
-    "fused": "a fusion that is blind to order", "ordered": "a fusion that sees order",
+    "appearance": "appearance alone, of one frame at a time", "motion": "motion alone, of one window at a time",
+    "late": "any function of the two streams' scores", "fused": "a fusion that is blind to order",
+    "ordered": "a fusion that sees order",
 }  # fmt: skip
 QUESTION = {
     "what": "at which place is the hand?", "binding": "at which place is the hand, and how does it move?",
@@ -40,7 +41,7 @@ QUESTION = {
 }  # fmt: skip
 
 
-def write(folder: Path, brush: Brush, store: Store, found: Sequence[Probed], chosen: str) -> Path:
+def write(folder: Path, brush: Brush, store: Store, results: Sequence[ProbeResult], chosen: str) -> Path:
     """The page and its pictures, each written atomically. `chosen`: the name of the set's configuration."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,7 @@ def write(folder: Path, brush: Brush, store: Store, found: Sequence[Probed], cho
             raise UserError("a picture cannot be written as PNG", got=folder)
         write_bytes(folder / f"{kind}.png", content.tobytes())
     page = folder / "page.md"
-    write_text(page, "\n".join(_lines(brush, store, found, chosen)) + "\n")
+    write_text(page, "\n".join(_lines(brush, store, results, chosen)) + "\n")
     return page
 
 
@@ -87,11 +88,11 @@ def _coloured(field: Bytes, bound: float) -> Bytes:
     return np.asarray(cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB), dtype=np.uint8)
 
 
-def _lines(brush: Brush, store: Store, found: Sequence[Probed], chosen: str) -> Iterator[str]:
-    yield f"# {chosen}, as a network gets it"
+def _lines(brush: Brush, store: Store, results: Sequence[ProbeResult], chosen: str) -> Iterator[str]:
+    yield f"# {chosen}, as networks see it"
     yield ""
     yield f"Made by `python -m fusionlab.doctor data={chosen} --page …` from the store {store.hash[:12]}…: frames by"
-    yield f"{escape(plain(store.made.get('decoder', '?')))}, flow by {_flow(store)}."
+    yield f"{escape_markdown(plain(store.made.get('decoder', '?')))}, flow by {_flow(store)}."
     yield ""
     yield "## What is asked"
     yield ""
@@ -102,9 +103,9 @@ def _lines(brush: Brush, store: Store, found: Sequence[Probed], chosen: str) -> 
         own = [label for label, one in enumerate(brush.labels) if one.kind == kind]
         yield f"| {kind} | {QUESTION[kind]} | {len(own)} | {sum(label in own for label in labels)} |"
     yield ""
-    yield "## What can be known"
+    yield "## Ceilings"
     yield ""
-    yield f"| at best, exactly | {' | '.join(brush.knobs.kinds)} |"
+    yield f"| best accuracy | {' | '.join(brush.knobs.kinds)} |"
     yield f"| --- |{' ---: |' * len(brush.knobs.kinds)}"
     for system in SYSTEMS:
         most = brush.ceilings(system)
@@ -119,22 +120,22 @@ def _lines(brush: Brush, store: Store, found: Sequence[Probed], chosen: str) -> 
         yield ""
         yield f"![clips that ask for {kind}]({kind}.png)"
     yield ""
-    yield "## What the probes found"
+    yield "## What the probes read"
     yield ""
-    if not found:
+    if not results:
         yield "They were not run."
         return
-    hows = list(found[0].found)
+    hows = list(results[0].accuracies)
     yield f"| quantity | from | | {' | '.join(hows)} | |"
     yield f"| --- | --- | --- |{' ---: |' * len(hows)} --- |"
-    for one in found:
-        must = "must be seen" if one.visible else f"must not: chance {100 * one.chance:.1f} %"
-        yield f"| {one.quantity} | {one.of} | {must} | {' | '.join(str(one.found[how]) for how in hows)} | " + (
+    for one in results:
+        must = "must be seen" if one.visible else f"must not be seen: chance {100 * one.chance:.1f} %"
+        yield f"| {one.quantity} | {one.of} | {must} | {' | '.join(str(one.accuracies[how]) for how in hows)} | " + (
             "holds |" if one.holds else "**does not hold** |"
         )
 
 
 def _flow(store: Store) -> str:
     made = store.made.get("flow", {})
-    said = ", ".join(f"{name} {value}" for name, value in made.items()) if isinstance(made, dict) else str(made)
-    return escape(plain(said))
+    text = ", ".join(f"{name} {value}" for name, value in made.items()) if isinstance(made, dict) else str(made)
+    return escape_markdown(plain(text))

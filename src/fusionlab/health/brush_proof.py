@@ -1,5 +1,4 @@
-"""What can be read from brush as a network gets it: from frames that were encoded and decoded, and from flow that was
-estimated and quantised.
+"""What probes can read from brush as networks get it: from decoded frames, and from estimated and quantised flow.
 
     around a place   from flow     its motion: seen;   hand or decoy, and which place: not
                      from a frame  hand or decoy, and which place: seen;   its motion: not
@@ -8,8 +7,8 @@ estimated and quantised.
                      from frames   the sense of a cycle, of three frames in their order: not
                      from flow     the sense of a cycle, of three windows in their order: seen (by fusions)
 
-A quantity that must not be seen is found by neither of two probes (`probes`): no more than 5 points over chance. One
-that must be seen is found by the better of them in 90 of 100 clips.
+Two probes (`probes`) try each quantity. One that must not be seen is read by neither of them: at most 5 points over
+chance. One that must be seen is read by the better of them in 90 of 100 clips.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from fusionlab.records.draws import key
 from fusionlab.video.store import Store
 
 HALF = 11  # half the side of a patch around a place: all of it and a little more
-SEEN = 0.9  # what must be seen is, in so many
+SEEN = 0.9  # accuracy of what must be seen
 LEAK = 0.05  # over chance
 CLIPS = 1200  # of each kind, at most: a leak of 5 points is then 3.5 standard deviations or more
 LAYER, NEAR = "relu5", 2  # of a frozen tower; cells to each side of a place
@@ -38,31 +37,31 @@ Features = Callable[[NDArray[np.uint8]], NDArray[Any]]  # pictures (n, C, H, W) 
 
 
 @dataclass(frozen=True)
-class Probed:
-    """One quantity, asked of one thing by both probes."""
+class ProbeResult:
+    """One quantity, read from one input by both probes."""
 
     quantity: str
     of: str
     chance: float
     visible: bool
-    found: Mapping[str, Accuracy]  # by probe
+    accuracies: Mapping[str, Accuracy]  # by probe
 
     @property
     def holds(self) -> bool:
         if self.visible:
-            return max(one.value for one in self.found.values()) >= SEEN
-        # Less than chance is no leak: what is told apart wrongly more often than not is an accident of the halves.
-        return all(one.value <= self.chance + LEAK for one in self.found.values())
+            return max(one.value for one in self.accuracies.values()) >= SEEN
+        # Less than chance is not a leak, but an accident of the halves.
+        return all(one.value <= self.chance + LEAK for one in self.accuracies.values())
 
     def __str__(self) -> str:
         must = f"must be seen ({100 * SEEN:.0f} %)" if self.visible else f"must not be seen (chance {self.chance:.3g})"
-        told = "; ".join(f"{how}: {one}" for how, one in self.found.items())
-        return f"{self.quantity}, from {self.of}: {must}; {told}"
+        accuracies = "; ".join(f"{how}: {one}" for how, one in self.accuracies.items())
+        return f"{self.quantity}, from {self.of}: {must}; {accuracies}"
 
 
 @dataclass
-class Looks:
-    """Looks at clips of one kind, n of them: a window of flow (n, 2L, H, W), its frame (n, 3, H, W), the truth."""
+class ClipSamples:
+    """n samples of clips of one kind: windows of flow (n, 2L, H, W), frames (n, 3, H, W), and the truth."""
 
     flow: list[Any] = field(default_factory=list)
     frame: list[Any] = field(default_factory=list)
@@ -84,27 +83,27 @@ class Looks:
 
 
 def proof(
-    brush: Brush, store: Store, fields: int, say: Callable[[str], None], frozen: Mapping[str, Features] | None = None
-) -> Iterator[Probed]:
-    """Every quantity that this set and this flow can be asked for. `frozen`: of trained streams, what a tower makes of
-    pictures: what must be seen is to be seen there, too.
+    brush: Brush, store: Store, fields: int, say: Callable[[str], None], features: Mapping[str, Features] | None = None
+) -> Iterator[ProbeResult]:
+    """The result of each quantity that this set has. `features`: of trained streams; what must be seen must be seen in
+    them, too.
     """
     for kind in brush.knobs.kinds:
-        seen = look(brush, store, kind, fields)
+        seen = take_samples(brush, store, kind, fields)
         say(f"brush: probing {len(seen.flow)} clips that ask for {kind}")
         if kind == "order":
             yield from _order(seen, brush.knobs.segments)
         else:
-            yield from _places(brush, seen, kind, frozen or {})
+            yield from _places(brush, seen, kind, features or {})
 
 
-def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
-    """Clips of a kind from the store, all or at random: a regular choice would favour classes or groups. (A still clip
-    has one field.)
+def take_samples(brush: Brush, store: Store, kind: str, fields: int) -> ClipSamples:
+    """Samples of a kind from the store, of all clips or random ones: a regular choice would favour some classes or
+    groups. (A still clip has one field.)
     """
     names = [(name, label) for name, label in brush.videos() if brush.labels[label].kind == kind]
     chosen = sorted(sorted(names, key=lambda entry: key("proof", entry[0]))[:CLIPS])
-    seen = Looks()
+    seen = ClipSamples()
     for number, (name, label) in enumerate(chosen):
         scene, video = brush.scene(name, label), store.video(name)
         fields = min(fields, video.frames - 1)
@@ -123,9 +122,9 @@ def look(brush: Brush, store: Store, kind: str, fields: int) -> Looks:
 
 
 def _windows(brush: Brush, kind: str, frames: int, fields: int, scene: Scene) -> list[list[int]]:
-    """The first fields of the windows that are looked at together, for each look: one amid the clip; one in each
-    segment of a cycle; at the end of the clip that is further from the moment at which hand and decoy change sides. A
-    hand alone, of which there are few clips, is looked at twice.
+    """For each sample, the first fields of its windows: in the middle of the clip, in each segment of a cycle, or at
+    the end that is further from the moment at which hand and decoy change sides. A hand alone, of which there are few
+    clips, gives two samples.
     """
     last = frames - 1 - fields
     if kind == "order":
@@ -138,7 +137,7 @@ def _windows(brush: Brush, kind: str, frames: int, fields: int, scene: Scene) ->
     return [[last // 2]]
 
 
-def _places(brush: Brush, seen: Looks, kind: str, frozen: Mapping[str, Features]) -> Iterator[Probed]:
+def _places(brush: Brush, seen: ClipSamples, kind: str, features: Mapping[str, Features]) -> Iterator[ProbeResult]:
     clip, words, places = np.array(seen.clip), brush.knobs.words, len(seen.places[0])
     around = {"place": (np.array(seen.places).ravel(), 1 / len(words.places))}
     whole = {"the hand's place": (np.array(seen.places)[:, 0], 1 / len(words.places))}
@@ -149,19 +148,19 @@ def _places(brush: Brush, seen: Looks, kind: str, frozen: Mapping[str, Features]
         around["motion"] = (np.array(seen.motions).ravel(), 1 / len(words.motions))
     of_clip = np.repeat(clip, places)
     for of, shows in (("flow", ("motion",)), ("frame", ("hand or decoy", "place"))):
-        found = _both(seen.patches(of), around, of_clip)
+        results = _both(seen.patches(of), around, of_clip)
         for name, (_, chance) in around.items():
-            yield Probed(name, f"{of} around a place ({kind})", chance, name in shows, found[name])
+            yield ProbeResult(name, f"{of} around a place ({kind})", chance, name in shows, results[name])
         stream = {"flow": "motion", "frame": "appearance"}[of]
         asked = {name: around[name] for name in shows if name in around}
-        if stream in frozen and asked:
-            maps = frozen[stream](np.stack(getattr(seen, of))[:, :, BORDER:-BORDER, BORDER:-BORDER])
-            found = _both(_cells(maps, seen.centres), asked, of_clip)
+        if stream in features and asked:
+            maps = features[stream](np.stack(getattr(seen, of))[:, :, BORDER:-BORDER, BORDER:-BORDER])
+            results = _both(_cells(maps, seen.centres), asked, of_clip)
             for name, (_, chance) in asked.items():
-                yield Probed(name, f"frozen {LAYER} of {stream} at a place ({kind})", chance, True, found[name])
-    found = _both(np.stack(seen.flow)[:, :, 1:-1, 1:-1], whole, clip)
+                yield ProbeResult(name, f"frozen {LAYER} of {stream} at a place ({kind})", chance, True, results[name])
+    results = _both(np.stack(seen.flow)[:, :, 1:-1, 1:-1], whole, clip)
     for name, (_, chance) in whole.items():
-        yield Probed(name, f"whole fields ({kind})", chance, False, found[name])
+        yield ProbeResult(name, f"whole fields ({kind})", chance, False, results[name])
 
 
 def _cells(maps: NDArray[Any], centres: Sequence[Any]) -> NDArray[Any]:
@@ -176,24 +175,24 @@ def _cells(maps: NDArray[Any], centres: Sequence[Any]) -> NDArray[Any]:
     return np.stack(cut)
 
 
-def _order(seen: Looks, segments: int) -> Iterator[Probed]:
+def _order(seen: ClipSamples, segments: int) -> Iterator[ProbeResult]:
     clip, flow = np.array(seen.clip), np.stack(seen.flow)[:, :, 1:-1, 1:-1]
     sense = {"the sense": (np.array(seen.sense), 1 / 2)}
     fields = flow.shape[1] // segments
     motion = {"motion": (np.array(seen.motions).ravel(), 1 / 3)}
-    found = _both(seen.patches("flow")[:, :fields], motion, np.repeat(clip, 2))
-    yield Probed("motion", "flow around a place (order)", 1 / 3, True, found["motion"])
+    results = _both(seen.patches("flow")[:, :fields], motion, np.repeat(clip, 2))
+    yield ProbeResult("motion", "flow around a place (order)", 1 / 3, True, results["motion"])
     for of, pictures in (
         ("one window of flow", flow[:, :fields]),
         (f"{segments} frames in their order", np.stack(seen.frame)),
     ):
-        yield Probed("the sense of the cycle", of, 1 / 2, False, _both(pictures, sense, clip)["the sense"])
+        yield ProbeResult("the sense of the cycle", of, 1 / 2, False, _both(pictures, sense, clip)["the sense"])
 
 
 def _both(
     pictures: NDArray[Any], asked: Mapping[str, tuple[Ints, float]], clip: Ints
 ) -> dict[str, dict[str, Accuracy]]:
-    """quantity -> probe -> how often."""
+    """quantity -> probe -> accuracy."""
     targets = {name: truth for name, (truth, _) in asked.items()}
     by_probe = {how: probe(how, pictures, targets, clip) for how in PROBES}
-    return {name: {how: found[name] for how, found in by_probe.items()} for name in targets}
+    return {name: {how: own[name] for how, own in by_probe.items()} for name in targets}

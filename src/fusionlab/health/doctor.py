@@ -1,137 +1,137 @@
-"""A data set and its flow, looked at from the door: composed, walked through on all cores, and reported."""
+"""The doctor: checks the files, lists, copies, store and flow of one config on all cores, and reports findings."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from fusionlab.config.instantiate import part
-from fusionlab.data.brush.brush import Brush
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig, build_dataset, build_flow
 from fusionlab.data.dataset import Dataset, Entry
 from fusionlab.data.processes import in_processes
-from fusionlab.data.progress import Progress
+from fusionlab.data.split_checks import without_quarantined
+from fusionlab.data.video_progress import Progress
 from fusionlab.errors import UserError, show
-from fusionlab.health import brush_page, copies, field_checks, flow_checks, list_checks, video_checks
-from fusionlab.health.finding import NOTE, WRONG, Finding
-from fusionlab.health.findings_text import Report
-from fusionlab.jobs.job_data import STORES, VIDEOS, processes, refuse_flow
+from fusionlab.health import brush_page, field_checks, flow_checks, list_checks, video_checks
+from fusionlab.health.findings import NOTE, WRONG, Finding, Report
+from fusionlab.jobs.job_data import STORES, VIDEOS
 from fusionlab.preparation.prepare import place
 from fusionlab.records.files import safe_join
-from fusionlab.records.signature import value
-from fusionlab.study.recipes import STREAMS, data_recipe
+from fusionlab.study.recipes import STREAMS
 from fusionlab.video.flow import LUMA
 from fusionlab.video.store import Store
 
 if TYPE_CHECKING:
-    from fusionlab.health.brush_proof import Probed
+    from fusionlab.data.brush.brush import Brush
+    from fusionlab.health.brush_proof import ProbeResult
 
-SAMPLE = 20  # videos whose flow is estimated anew
-MOST = 500  # of these: what is compared is kept in memory
+SAMPLE = 20  # videos whose flow is estimated again
+MOST = 500  # of these: all that is compared stays in memory
 Say = Callable[[str], None]
 
 
 def examine(
-    config: Mapping[str, Any], chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = show
+    config: ArmConfig, run: RunConfig, chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = show
 ) -> Report:
-    """Everything about the data of one composed config; `chosen`: the name of the data set there. `page`: a folder, for
-    brush on a page.
+    """All checks of one composed config. `chosen`: the name of its data set; `page`: a folder for the page of a data
+    set with probes.
     """
-    run = config["run"]
-    root, workers = Path(run["data"]), processes(run)
-    dataset: Dataset = part(config["data"]["dataset"], "data")
-    refuse_flow(dataset, config["data"]["store"])
+    root, workers = Path(run.data), run.processes
+    dataset = build_dataset(config.data)
     dataset.make(root / VIDEOS, processes=workers, say=say)
-    left_out = frozenset(value(config, "data.quarantine"))
-    listed = list_checks.read(dataset, config["split"])
-    entries = [entry for entry in listed.videos if entry[0] not in left_out]
-    everywhere = _paths(dataset, listed.videos)
-    files = {name: everywhere[name] for name, _ in entries if name in everywhere}
-    looked = _walk(video_checks.look, _files(files, workers), len(files), workers, say)
+    quarantined = frozenset(config.data.quarantine)
+    lists = list_checks.read_lists(dataset, config.split)
+    entries = without_quarantined(lists.videos, quarantined)
+    paths = _paths(dataset, lists.videos)
+    files = {name: paths[name] for name, _ in entries if name in paths}
+    checked = _run(video_checks.check_files, _files(files, workers), len(files), workers, say)
     findings = [
-        *listed.findings,
-        *list_checks.unlisted(dataset.root, everywhere),
-        *video_checks.findings(looked, config["data"]["sampling"]["fields"]),
+        *lists.findings,
+        *list_checks.unlisted(dataset.root, paths),
+        *video_checks.findings(checked, config.data.sampling.fields),
     ]
-    at: dict[str, Any] = {"videos": len(looked), "frames": sum(one.found.decoded for one in looked)}
-    apart = [f"{len(left_out)} quarantined videos"] * bool(left_out)
-    contents = [(one.name, f"file {one.sha256}") for one in looked if one.size]
+    looked_at: dict[str, Any] = {"videos": len(checked), "frames": sum(one.inspection.decoded for one in checked)}
+    skipped = [f"{len(quarantined)} quarantined videos"] * bool(quarantined)
+    contents = [(one.name, f"file {one.sha256}") for one in checked if one.size]
+    probed = cast("Brush", dataset) if getattr(dataset, "has_probes", False) else None
 
-    store, why, broken = _store(root / STORES, data_recipe(config), chosen)
+    store, why, broken = _store(root / STORES, config.data.recipe, chosen)
     findings += broken
     if store is None:
-        apart.append(why)
+        skipped.append(why)
     else:
         contents += [(name, f"pixels {store.videos[name].sha256}") for name, _ in entries if name in store.videos]
-        method = part(config["data"]["store"]["flow"], "flow")
-        some, told = _flow(entries, looked, store, method, sample, workers, say)
-        findings += some
-        at |= told["looked_at"]
-        apart += told["not_looked_at"]
-        if isinstance(dataset, Brush):
-            found = _proof(dataset, store, config, say)
-            if not any(value(config, f"weights.{stream}") for stream in STREAMS):
-                apart.append(
-                    "frozen relu5: weights.appearance=FILE weights.motion=FILE, of trained streams, are probed too"
-                )
-            findings += [_told(one) for one in found]
+        method = build_flow(config.data.store)
+        of_flow, flow_looked_at, flow_skipped = _check_flow(entries, checked, store, method, sample, workers, say)
+        findings += of_flow
+        looked_at |= flow_looked_at
+        skipped += flow_skipped
+        if probed is not None:
+            results = _proof(probed, store, config, run, say)
+            if not any(config.weights.of_stream(stream).source for stream in STREAMS):
+                skipped.append("relu5 of trained streams: weights.appearance=FILE weights.motion=FILE probe it too")
+            findings += [_probe_finding(one) for one in results]
             if page is not None:
-                brush_page.write(page, dataset, store, found, chosen)
-    if page is not None and (store is None or not isinstance(dataset, Brush)):
+                brush_page.write(page, probed, store, results, chosen)
+    if page is not None and (store is None or probed is None):
         raise UserError(
-            "a page is made of brush, from its finished store",
+            "--page needs a data set with probes, and its finished store",
             got=chosen if store is not None else why,
             hint="python -m fusionlab.prepare data=brush; python -m fusionlab.doctor data=brush --page FOLDER",
         )
-    findings += copies.findings(copies.alike(contents), _without(listed.lists, left_out))
-    return Report(chosen, len(entries), findings, at, apart, sorted(left_out))
+    lists_used = {
+        split: (without_quarantined(train, quarantined), without_quarantined(test, quarantined))
+        for split, (train, test) in lists.lists.items()
+    }
+    findings += list_checks.find_copies(list_checks.group_copies(contents), lists_used)
+    return Report(chosen, len(entries), findings, looked_at, skipped, sorted(quarantined))
 
 
-def _flow(
+def _check_flow(
     entries: Sequence[Entry],
-    looked: Sequence[video_checks.Looked],
+    files: Sequence[video_checks.CheckedFile],
     store: Store,
     method: Any,
     sample: int,
     workers: int,
     say: Say,
-) -> tuple[list[Finding], dict[str, Any]]:
+) -> tuple[list[Finding], dict[str, Any], list[str]]:
+    """Findings about the stored flow, how much was checked, and what was not."""
     names = [name for name, _ in entries if name in store.videos]
     chosen = frozenset(spread(names, sample))
-    tasks = [field_checks.Task(store.folder, tuple(some), chosen) for some in _chunks(names, workers)]
-    walked = _walk(field_checks.walk, tasks, len(names), workers, say)
+    tasks = [field_checks.CheckTask(store.folder, tuple(some), chosen) for some in _chunks(names, workers)]
+    checked = _run(field_checks.check_videos, tasks, len(names), workers, say)
 
-    def by_its_method() -> list[field_checks.Walked]:
-        sound = sorted(one.name for one in walked if one.evidence)
-        again = [field_checks.Again(store.folder, tuple(some), method) for some in _chunks(sound, workers)]
-        return _walk(field_checks.walk_again, again, len(sound), workers, say)
+    def by_own_method() -> list[field_checks.CheckedVideo]:
+        sound = sorted(one.name for one in checked if one.evidence)
+        tasks = [field_checks.ReestimateTask(store.folder, tuple(some), method) for some in _chunks(sound, workers)]
+        return _run(field_checks.reestimate, tasks, len(sound), workers, say)
 
-    luma = getattr(method, "reads", None) == LUMA  # imported flow has no method, and RAFT would be a matter of hours
-    found, of_set = flow_checks.findings(walked, store, by_its_method if luma else None)
-    at = {
-        "fields": sum(one.fields for one in walked), "videos estimated anew": len(chosen),
-        "pairs of frames compared": sum(len(one.evidence) for one in walked), "store": str(store.folder),
+    luma = getattr(method, "reads", None) == LUMA  # imported flow has no estimator, and RAFT would take hours
+    faults, of_set = flow_checks.findings(checked, store, by_own_method if luma else None)
+    looked_at = {
+        "fields": sum(one.fields for one in checked), "videos estimated anew": len(chosen),
+        "pairs of frames compared": sum(len(one.evidence) for one in checked), "store": str(store.folder),
         "faults judged": list(of_set.judged),
     }  # fmt: skip
-    apart = flow_checks.unjudged(of_set) if sample else ["whether flow is that of the frames: --sample 0"]
-    return [*flow_checks.missing(entries, store), *flow_checks.counts(looked, store), *found], {
-        "looked_at": at,
-        "not_looked_at": apart,
-    }
+    skipped = flow_checks.unjudged(of_set) if sample else ["whether flow is that of the frames: --sample 0"]
+    findings = [*flow_checks.missing(entries, store), *flow_checks.counts(files, store), *faults]
+    return findings, looked_at, skipped
 
 
-def _proof(brush: Brush, store: Store, config: Mapping[str, Any], say: Say) -> list[Probed]:
+def _proof(brush: Brush, store: Store, config: ArmConfig, run: RunConfig, say: Say) -> list[ProbeResult]:
     from fusionlab.health.brush_proof import proof  # torch
-    from fusionlab.health.frozen_streams import frozen
+    from fusionlab.health.frozen_streams import stream_features
 
-    return list(proof(brush, store, config["data"]["sampling"]["fields"], say, frozen(config, brush)))
+    return list(proof(brush, store, config.data.sampling.fields, say, stream_features(config, run, brush)))
 
 
-def _told(one: Probed) -> Finding:
-    """What must not be seen in this set, or must, with both probes' accuracies."""
-    numbers = {how: [accuracy.value, *accuracy.interval] for how, accuracy in one.found.items()}
+def _probe_finding(one: ProbeResult) -> Finding:
+    """What must be visible in this set, or must not, with the accuracies of both probes."""
+    numbers = {how: [accuracy.value, *accuracy.interval] for how, accuracy in one.accuracies.items()}
     if one.holds:
         return Finding("probe", NOTE, f"holds: {one}", numbers=numbers)
     code = "probe-unseen" if one.visible else "probe-leak"
@@ -140,7 +140,7 @@ def _told(one: Probed) -> Finding:
 
 
 def _store(folder: Path, recipe: Mapping[str, Any], chosen: str) -> tuple[Store | None, str, list[Finding]]:
-    """The finished store; or why there is none, and what is wrong with what lies there."""
+    """The finished store; or the reason why there is none, and a finding where it is damaged."""
     final = place(folder, recipe)
     if not final.exists():
         how = f"python -m fusionlab.prepare data={chosen} with the same words makes it"
@@ -154,7 +154,7 @@ def _store(folder: Path, recipe: Mapping[str, Any], chosen: str) -> tuple[Store 
 
 
 def spread(names: Sequence[str], count: int) -> list[str]:
-    """So many of them, evenly over the list.
+    """`count` of the names, spread evenly over the list.
 
     >>> spread(["a", "b", "c", "d", "e"], 3)
     ['a', 'c', 'e']
@@ -167,21 +167,14 @@ def spread(names: Sequence[str], count: int) -> list[str]:
 
 
 def _paths(dataset: Dataset, entries: Sequence[Entry]) -> dict[str, Path]:
-    """Where each video lies. Lists that are refused may keep a set from looking for it under other names."""
-    found = {}
+    """The file of each video. With invalid lists a data set cannot search for other spellings; then by its name."""
+    paths = {}
     for name, _ in entries:
         for way in (dataset.path, partial(safe_join, dataset.root)):
-            with contextlib.suppress(UserError):  # a name that leads out of the folder is told with the lists
-                found[name] = way(name)
+            with contextlib.suppress(UserError):  # a name that leads out of the folder is a finding of the lists
+                paths[name] = way(name)
                 break
-    return found
-
-
-def _without(found: Mapping[int, list_checks.Lists], names: Collection[str]) -> dict[int, list_checks.Lists]:
-    return {
-        split: ([e for e in train if e[0] not in names], [e for e in test if e[0] not in names])
-        for split, (train, test) in found.items()
-    }
+    return paths
 
 
 def _files(files: Mapping[str, Path], workers: int) -> list[list[tuple[str, Path]]]:
@@ -189,16 +182,16 @@ def _files(files: Mapping[str, Path], workers: int) -> list[list[tuple[str, Path
 
 
 def _chunks(names: Sequence[str], workers: int) -> list[list[str]]:
-    """Small enough that all cores end together, large enough that a store is not opened for each video."""
+    """Small enough that all cores finish together, large enough that a store is not opened for each video."""
     size = max(1, min(50, len(names) // (4 * workers)))
     return [list(names[at : at + size]) for at in range(0, len(names), size)]
 
 
-def _walk(function: Callable[[Any], Any], tasks: Sequence[Any], total: int, workers: int, say: Say) -> list[Any]:
-    """All results, in the order of their names."""
-    found = []
+def _run(function: Callable[[Any], Any], tasks: Sequence[Any], total: int, workers: int, say: Say) -> list[Any]:
+    """The results of all tasks, in the order of their names."""
+    results = []
     with Progress(total, say, "doctor") as progress:
         for one in in_processes(function, tasks, workers):
-            found.append(one)
+            results.append(one)
             progress.next()
-    return sorted(found, key=lambda one: one.name)
+    return sorted(results, key=lambda one: one.name)

@@ -1,23 +1,28 @@
-"""What is wrong with a data set's lists. Nothing is raised here: what a set refuses is a finding like any other."""
+"""What is wrong with a data set's lists, and videos that are copies of others under another name.
+
+Nothing is raised here: an error of the data set becomes a finding. A copy in the training and in the test list of a
+split makes every result too good.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fusionlab.data.dataset import Dataset, Entry, united
 from fusionlab.data.folder import ENDINGS
-from fusionlab.data.split_leak import shared
+from fusionlab.data.split_checks import shared
 from fusionlab.errors import UserError
-from fusionlab.health.finding import NOTE, WRONG, Finding, of_files
+from fusionlab.health.findings import NOTE, WRONG, Finding, of_files
 
 Lists = tuple[Sequence[Entry], Sequence[Entry]]  # training, test
 EACH_ON_ONE_SIDE = "lists in which each group is on one side: the official ones, or others"
 
 
 @dataclass
-class Listed:
+class ReadLists:
     """What could be read: the lists by split, every video once, and what is wrong with them."""
 
     lists: dict[int, Lists] = field(default_factory=dict)
@@ -25,32 +30,32 @@ class Listed:
     findings: list[Finding] = field(default_factory=list)
 
 
-def read(dataset: Dataset, split: int) -> Listed:
+def read_lists(dataset: Dataset, split: int) -> ReadLists:
     """The lists of this split, and of all others that lie in files."""
-    listed = Listed()
+    read = ReadLists()
     try:
         classes = list(dataset.classes)
     except UserError as error:
-        listed.findings.append(_refused("classes", "the classes cannot be read", error))
-        return listed
+        read.findings.append(_refused("classes", "the classes cannot be read", error))
+        return read
     for one in sorted({split, *getattr(dataset, "present", ())}):
-        found, findings = _split(dataset, one, classes)
-        listed.findings += findings
-        if found is not None:
-            listed.lists[one] = found
-    listed.videos = united([entries for both in listed.lists.values() for entries in both])
+        lists, findings = _split(dataset, one, classes)
+        read.findings += findings
+        if lists is not None:
+            read.lists[one] = lists
+    read.videos = united([entries for both in read.lists.values() for entries in both])
     try:
-        listed.videos = dataset.videos() or listed.videos
-        listed.findings += [Finding("set", NOTE, note) for note in getattr(dataset, "notes", ())]
+        read.videos = dataset.videos() or read.videos
+        read.findings += [Finding("set", NOTE, note) for note in getattr(dataset, "notes", ())]
     except UserError as error:
-        if not any(one.wrong for one in listed.findings):  # else it is one of these that is told once more
-            listed.findings.append(_refused("lists", "the lists cannot be used", error))
-    return listed
+        if not any(one.wrong for one in read.findings):  # else this would repeat one of them
+            read.findings.append(_refused("lists", "the lists cannot be used", error))
+    return read
 
 
 def _split(dataset: Dataset, split: int, classes: Sequence[str]) -> tuple[Lists | None, list[Finding]]:
     try:
-        as_written = getattr(dataset, "unguarded", dataset.lists)
+        as_written = getattr(dataset, "unchecked_lists", dataset.lists)
         lists: Lists = as_written(split)
         names, groups = shared(*lists, dataset.group)
     except UserError as error:
@@ -65,7 +70,7 @@ def _split(dataset: Dataset, split: int, classes: Sequence[str]) -> tuple[Lists 
 
 
 def _shared(names: Sequence[str], groups: Sequence[str], dataset: Dataset, lists: Lists, split: int) -> list[Finding]:
-    """Names and groups on both sides; of the groups all videos. No quarantine helps: such lists are refused."""
+    """Names and groups in both lists, the groups with all their videos. No quarantine helps: such lists are refused."""
     where = f"of split {split}"
     twice = of_files(
         "names-shared", WRONG, "{videos} in the training and in the test list " + where, dict.fromkeys(names, ""),
@@ -79,8 +84,8 @@ def _shared(names: Sequence[str], groups: Sequence[str], dataset: Dataset, lists
         if (group := dataset.group(name)) in wanted
     }
     what = f"{len(wanted)} group{'s' * (len(wanted) > 1)} on both sides {where}, with {{videos}}"
-    found = of_files("groups-shared", WRONG, what, both, EACH_ON_ONE_SIDE, split=split, groups=sorted(wanted))
-    return [replace(one, leave_out=()) for one in (*twice, *found)]
+    in_both = of_files("groups-shared", WRONG, what, both, EACH_ON_ONE_SIDE, split=split, groups=sorted(wanted))
+    return [replace(one, leave_out=()) for one in (*twice, *in_both)]
 
 
 def _empty(lists: Lists, classes: Sequence[str], split: int) -> list[Finding]:
@@ -101,16 +106,56 @@ def _empty(lists: Lists, classes: Sequence[str], split: int) -> list[Finding]:
 
 
 def _refused(code: str, what: str, error: UserError, **numbers: object) -> Finding:
-    """What a set says itself, in one sentence."""
-    told = f"{what}: {error.what}" + (f" ({' '.join(error.got.split())})" if error.got else "")
+    """The data set's own error as a finding."""
+    sentence = f"{what}: {error.what}" + (f" ({' '.join(error.got.split())})" if error.got else "")
     expected = f"expected {' or '.join(error.allowed)}" if error.allowed else ""
-    return Finding(code, WRONG, told, "; ".join(filter(None, [expected, error.hint])), numbers=numbers)
+    return Finding(code, WRONG, sentence, "; ".join(filter(None, [expected, error.hint])), numbers=numbers)
 
 
 def unlisted(root: Path, known: Mapping[str, Path]) -> list[Finding]:
     """Video files below the root that no list names."""
-    listed = {path.resolve() for path in known.values()}
+    known_files = {path.resolve() for path in known.values()}
     files = sorted(path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
-    names = (path.relative_to(root) for path in files if path.resolve() not in listed)
+    names = (path.relative_to(root) for path in files if path.resolve() not in known_files)
     other = {str(name): "" for name in names if not any(part.startswith(".") for part in name.parts)}
     return of_files("unlisted", NOTE, "{videos} that no list names", other)
+
+
+def group_copies(contents: Iterable[tuple[str, str]]) -> list[list[str]]:
+    """(name, digest) -> the names of each content that has several. A name may have several digests, of its file and of
+    its pixels: one in common is enough.
+    """
+    by_digest: dict[str, set[str]] = defaultdict(set)
+    for name, digest in contents:
+        by_digest[digest].add(name)
+    sets: list[set[str]] = []
+    for names in by_digest.values():
+        if len(names) > 1:
+            joined = [one for one in sets if one & names]
+            sets = [one for one in sets if not one & names] + [names.union(*joined)]
+    return sorted(sorted(one) for one in sets)
+
+
+def find_copies(same: Sequence[Sequence[str]], lists: Mapping[int, Lists]) -> list[Finding]:
+    """Copies across the lists of a split are wrong: quarantine those in the training list. Others are a note."""
+    across: dict[str, str] = {}
+    within: dict[str, str] = {}
+    trained_on: list[str] = []
+    splits = set()
+    sides = {split: [{name for name, _ in side} for side in both] for split, both in lists.items()}
+    for names in same:
+        leaks = {s: [n for n in names if n in train] for s, (train, test) in sides.items() if test & set(names)}
+        leaks = {split: copies for split, copies in leaks.items() if copies}
+        for name in names:
+            others = ", ".join(other for other in names if other != name)
+            (across if leaks else within)[name] = f"= {others}"
+        splits |= set(leaks)
+        trained_on += [name for name in names if any(name in copies for copies in leaks.values())]
+    where = ", ".join(map(str, sorted(splits)))
+    what = f"the same content in the training and in the test list (split {where}), under {{count}} names"
+    remedy = "leave out those that are trained on: --quarantine bad.txt, then data.quarantine=bad.txt"
+    wrong = of_files("copies-across-lists", WRONG, what, across, remedy, splits=sorted(splits))
+    return [
+        *(replace(one, leave_out=trained_on) for one in wrong),
+        *of_files("copies", NOTE, "the same content under {count} names of one list", within),
+    ]

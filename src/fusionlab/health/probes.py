@@ -1,7 +1,7 @@
-"""Two probes that try to read an answer from pictures: a linear one and a small convolutional one.
+"""Two probes that try to read a label from pictures: a linear one and a small convolutional one.
 
-Both are tried on what they were not fitted to: the clips are cut in two halves, each is tested by the probe
-of the other, so every clip counts once and the accuracy has the interval of all of them.
+Each is tested on clips that it was not fitted to: the clips are split into two halves, and each half is tested by the
+probe of the other. So every clip counts once.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ PROBES: dict[str, Guess] = {"linear": linear, "convolutional": convolutional}
 
 
 def probe(how: str, pictures: NDArray[Any], targets: Targets, clip: NDArray[np.int64]) -> dict[str, Accuracy]:
-    """How often each target is told from the pictures (n, C, H, W); pictures of one clip stay in one half."""
+    """The accuracy of each target, read from the pictures (n, C, H, W); pictures of one clip stay in one half."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from fusionlab.config.instantiate import TARGET, part
+from fusionlab.config.instantiate import part
 from fusionlab.errors import UserError
+from fusionlab.records.signature import TARGET
 from fusionlab.training.checkpoint import plain
 
 GROUP = "callbacks"

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.loggers import Logger
 
 from fusionlab.config.mask_secrets import hide_variables, masked
+from fusionlab.config.run_config import LoggerConfig
 from fusionlab.errors import one_line, show
 from fusionlab.jobs.loggers import make_logger
 from fusionlab.records.signature import flatten
@@ -28,7 +29,7 @@ FINAL = ("accuracy", "correct", "total", "kinds", "val_loss", "best_step")
 class CurveLoggers(pl.Callback):
     """Hands each arm's curve to the arm's own logger, after each validation."""
 
-    def __init__(self, how: Mapping[str, Any], attempt: Attempt) -> None:
+    def __init__(self, how: LoggerConfig, attempt: Attempt) -> None:
         self.how, self.attempt = how, attempt
         self.loggers: dict[str, Logger] = {}
         self.rows: dict[str, int] = {}  # how many of each arm were logged
@@ -66,7 +67,7 @@ class CurveLoggers(pl.Callback):
         return self.failures.get(arm.name)
 
     def _try(self, arm: str, write: Callable[[Logger], None]) -> None:
-        if self.how["name"] == "none" or arm in self.failures:
+        if self.how.name == "none" or arm in self.failures:
             return
         try:
             if arm not in self.loggers:
@@ -75,5 +76,5 @@ class CurveLoggers(pl.Callback):
         except Exception as error:
             reason = hide_variables(f"{type(error).__name__}: {error}")
             if not self.failures:
-                show(one_line(f"logger={self.how['name']} failed, training continues without it: {reason}"))
+                show(one_line(f"logger={self.how.name} failed, training continues without it: {reason}"))
             self.failures[arm] = reason

@@ -8,37 +8,35 @@ wandb         one run an arm, below <attempt>/wandb; it is sent only with mode=o
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from fusionlab.errors import UserError, unknown
+from fusionlab.config.run_config import LoggerConfig
+from fusionlab.errors import UserError
 from fusionlab.study.attempt import Attempt
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import Logger
 
-LOGGERS = ("none", "csv", "tensorboard", "wandb")
 # logger -> the packages of which it needs one; our extra has the logger's name
 PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
 
-def expect_logger(name: str) -> None:
-    """A `UserError` if there is no such logger, or if its package is not installed."""
-    if name not in LOGGERS:
-        raise unknown("logger", name, LOGGERS, form="logger={}")
-    if name in PACKAGES and not any(find_spec(package) for package in PACKAGES[name]):
-        raise UserError(f"{name} is not installed", got=f"logger={name}", hint=f"pip install 'fusionlab[{name}]'")
+def expect_installed(logger: str) -> None:
+    """A `UserError` if the package of a logger is missing."""
+    if logger in PACKAGES and not any(find_spec(package) for package in PACKAGES[logger]):
+        raise UserError(f"{logger} is not installed", got=f"logger={logger}", hint=f"pip install 'fusionlab[{logger}]'")
 
 
-def make_logger(how: Mapping[str, Any], attempt: Attempt, arm: str) -> Logger:
+def make_logger(how: LoggerConfig, attempt: Attempt, arm: str) -> Logger:
     from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # planning does without
 
-    expect_logger(str(how["name"]))
-    if how["name"] == "csv":
+    expect_installed(how.name)
+    if how.name == "csv":
         return CSVLogger(attempt.result, name=arm, version="")
-    if how["name"] == "tensorboard":
+    if how.name == "tensorboard":
         return TensorBoardLogger(attempt.folder / "tensorboard", name=arm, version="", default_hp_metric=False)
     os.environ.setdefault("WANDB_SILENT", "true")
     # without create_new, all loggers of a process would write into one run
-    return WandbLogger(name=arm, project=how["project"], save_dir=attempt.folder, mode=how["mode"], reinit="create_new")
+    create = {"mode": how.mode, "reinit": "create_new"}
+    return WandbLogger(name=arm, project=how.project, save_dir=attempt.folder, **cast(Any, create))

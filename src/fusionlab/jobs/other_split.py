@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.config.instantiate import refuse_foreign_plan
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import config_of
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.quarantine import left_in
+from fusionlab.data.split_checks import without_quarantined
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs import provenance
-from fusionlab.jobs.job_data import listed
+from fusionlab.jobs.job_data import make_dataset
 from fusionlab.jobs.retest import look_again, opened
 from fusionlab.records.record import read_records
-from fusionlab.records.signature import value
 from fusionlab.study import plan as plans
 from fusionlab.study.plan import Arm, Plan
-from fusionlab.study.recipes import data_recipe
 
 
 def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed: bool) -> int:
@@ -36,15 +36,14 @@ def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed:
     if not allowed:
         _refuse(arms, seen, split)
     for arm in arms:
-        found = opened(plan, study, arm)
-        if isinstance(found, str):
-            show(one_line(f"{arm.name}: {found}"))
+        net = opened(plan, study, arm)
+        if isinstance(net, str):
+            show(one_line(f"{arm.name}: {net}"))
             continue
-        said = look_again(found, split)
-        known = sum(name in seen[arm.name] for name in said.videos)
-        share = said.correct / len(said.videos)
-        told = f"accuracy {share:.4f} on the {len(said.videos)} test videos of split {split}"
-        show(f"{one_line(arm.name)}: {told}; {known} of them belong to groups in its training list")
+        predictions = look_again(net, split)
+        known, count = sum(name in seen[arm.name] for name in predictions.videos), len(predictions.videos)
+        accuracy = f"accuracy {predictions.correct / count:.4f} on the {count} test videos of split {split}"
+        show(f"{one_line(arm.name)}: {accuracy}; {known} of them belong to groups in its training list")
     return 0
 
 
@@ -53,31 +52,32 @@ def _seen(plan: Plan, study: Path, arms: Sequence[Arm], split: int) -> dict[str,
     sets: dict[str, Dataset] = {}
     seen = {}
     for arm in arms:
-        recipe = data_recipe(arm.config)
-        key = repr(recipe["dataset"])
-        sets[key] = sets.get(key) or listed(recipe, plan.job(arm.job).config["run"])
+        config = config_of(arm)
+        key = repr(config.data.dataset)
+        sets[key] = sets.get(key) or make_dataset(config.data, RunConfig.of(plan.job(arm.job).config))
         whole = provenance.seen(sets[key], _trained(plan, study, arm), split)
-        kept = left_in([(name, 0) for name in whole], value(arm.config, "data.quarantine"))
+        kept = without_quarantined([(name, 0) for name in whole], config.data.quarantine)
         seen[arm.name] = frozenset(name for name, _ in kept)
     return seen
 
 
 def _trained(plan: Plan, study: Path, arm: Arm) -> set[int]:
     """Its own split, and those of the weights that its streams had started from."""
-    found: set[int] = {arm.config["split"]}
+    config = config_of(arm)
+    splits: set[int] = {config.split}
     for job in (arm.job, *plan.job(arm.job).needs):
         place = plan.job(job).path(study) / "published"
         for record in read_records(place) if place.is_dir() and plan.job(job).kind == "stream" else []:
             initial: dict[str, Any] = (record.get("result") or {}).get("initial_weights", {})
-            found |= provenance.splits(initial.get("trained_on"), arm.config["data"]["dataset"])
-    return found
+            splits |= provenance.splits(initial.get("trained_on"), config.data.dataset)
+    return splits
 
 
 def _refuse(arms: Sequence[Arm], seen: dict[str, frozenset[str]], split: int) -> None:
     having = [arm for arm in arms if seen[arm.name]]
     if not having:
         return
-    trained = sorted({arm.config["split"] for arm in having})
+    trained = sorted({config_of(arm).split for arm in having})
     most = max(len(seen[arm.name]) for arm in having)
     raise UserError(
         f"{len(having)} of {len(arms)} arms were trained on another split, and so on groups of this one's test list",

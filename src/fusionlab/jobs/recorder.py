@@ -1,31 +1,28 @@
-"""From scores to published records: what an arm leaves behind, and nothing that it does not. Each arm is published as
-soon as it is recorded.
-"""
+"""From scores to published records, one arm at a time: each is published as soon as it is recorded."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fusionlab.backbones.pretrained import Loaded
 from fusionlab.config import build
-from fusionlab.config.instantiate import part
+from fusionlab.config.compose import TITLED, title
 from fusionlab.config.mask_secrets import masked
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import StreamConfig, config_of
 from fusionlab.errors import one_line, show
 from fusionlab.jobs.curve_loggers import CurveLoggers
 from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.provenance import provenance
 from fusionlab.records.crash import crash_point
-from fusionlab.records.environment import circumstances
+from fusionlab.records.environment import describe_environment
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import new_record, write_record
-from fusionlab.records.signature import value
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
-from fusionlab.temporal.temporal import Temporal
 from fusionlab.training.evaluate import Scores, count_correct
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import State, write_weights
@@ -40,12 +37,13 @@ class Recorder:
 
     attempt: Attempt
     data: Data
-    run: Mapping[str, Any]
+    run: RunConfig
+    blueprint: build.Blueprint = field(default_factory=build.Blueprint)
     started: float = field(default_factory=time.monotonic)
     not_promised: list[str] = field(default_factory=list)  # notes on what an interruption may change
 
     def __post_init__(self) -> None:
-        self.loggers = CurveLoggers(self.run["logger"], self.attempt)
+        self.loggers = CurveLoggers(self.run.logger, self.attempt)
 
     def done(
         self,
@@ -60,7 +58,7 @@ class Recorder:
         """Write and publish the record of an arm that came to its end, with its predictions and weights. `initial`: the
         file that it started from, if any.
         """
-        folder = self.attempt.result / arm.name
+        folder, config = self.attempt.result / arm.name, config_of(arm)
         predictions = Predictions.of(
             self.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[arm.name].tolist()
         )
@@ -79,14 +77,14 @@ class Recorder:
             "trained_parameters": size.trained_parameters,
             "svm_parameters": size.svm_parameters,
             "layers": size.layers,
-            "weights": write_weights(folder / WEIGHTS, state, provenance(arm.config, initial)),
-            "data": self.data.content(arm.config),
+            "weights": write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial)),
+            "data": self.data.content(config.data),
             "decoder": store.made["decoder"],
             "flow": store.made["flow"],
             "curves": list(outcome.curve),
         }
-        if left_out := value(arm.config, "data.quarantine"):
-            result["quarantined"] = self._quarantined(arm.config["split"], frozenset(left_out))
+        if config.data.quarantine:
+            result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
         if initial is not None:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
             if initial.trained_on:
@@ -96,10 +94,14 @@ class Recorder:
         for line in self.attempt.publish(arm.name).differences:
             show(one_line(f"{arm.name}: differs from what is published: {line}"))
 
-    def _quarantined(self, split: int, left_out: frozenset[str]) -> dict[str, int]:
-        """How many videos of each list were left out; which, the config names."""
+    def _quarantined(self, split: int, quarantine: frozenset[str]) -> dict[str, int]:
+        """How many videos of each list are quarantined; which, the config names."""
         lists = zip(("train", "test"), self.data.dataset.lists(split), strict=True)
-        return {which: sum(name in left_out for name, _ in entries) for which, entries in lists}
+        return {which: sum(name in quarantine for name, _ in entries) for which, entries in lists}
+
+    def _system(self, arm: Arm) -> str:
+        config = config_of(arm)
+        return config.stream if isinstance(config, StreamConfig) else self.blueprint.system(config)
 
     def failed(self, arm: Arm, reason: str, outcome: Outcome | None = None) -> None:
         """The record of an arm that diverged or could not be built: it stays with the attempt."""
@@ -113,10 +115,10 @@ class Recorder:
         self, where: Path, arm: Arm, predictions: Predictions | None, outcome: Outcome | None, **content: Any
     ) -> None:
         around = {
-            **circumstances(),
+            **describe_environment(),
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
-            "run": masked(self.run, "run"),  # a plan from before may hold a secret
+            "run": masked(self.run.tree, "run"),  # a plan from before may hold a secret
         }
         if outcome is not None:
             around["epoch_seconds"] = list(outcome.seconds)
@@ -131,26 +133,18 @@ class Recorder:
             signature=arm.signature,
             config=arm.config,
             stage_one=arm.config.get("stage_one", {}),
-            ceilings=self.data.dataset.ceilings(system(arm)),
+            ceilings=self.data.dataset.ceilings(self._system(arm)),
+            titles=titles_of(arm),
             circumstances=around,
             **content,
         )
         write_record(where / arm.name, record, predictions)
 
 
-def system(arm: Arm) -> str:
-    """Which system's ceilings hold for an arm: what is fused at the class scores (fc8; fc in residual towers) or behind
-    the softmax is a function of the streams' scores, as late is.
-    """
-    if arm.kind == "stream":
-        return str(arm.axes["streams"])
-    at_scores = set(str(arm.config["layer"]).split(":")) <= {"fc8", "fc", "softmax"}
-    if arm.kind == "late" or at_scores:
-        return "late"
-    head = part(arm.config["temporal"], "temporal")
-    asked = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
-    sees = asked(arm.config["data"]["sampling"]["snippets"], **head.keywords)
-    return "ordered" if sees else "fused"
+def titles_of(arm: Arm) -> dict[str, str]:
+    """What the yamls of an arm's parts call them in tables, where they do."""
+    titles = {group: title(group, str(arm.axes[group])) for group in TITLED if group in arm.axes}
+    return {group: one for group, one in titles.items() if one is not None}
 
 
 def published_weights(job: Path) -> Path:

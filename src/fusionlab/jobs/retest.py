@@ -1,9 +1,9 @@
-"""Trained arms evaluated again from their weights: the proof that a record and its weights belong together.
+"""Trained arms evaluated again from their weights, which proves that a record and its weights belong together.
 
-Equal bits are asked for where they are promised. Where the record was made with other arithmetic (another device, CPU,
-instruction set or torch, or an older record does not say), scores, which lie in 0 … 1, must agree within `TOLERANCE`
-instead. Of the same weights, on one CPU held to SSE4.1, AVX2 and AVX-512, they were 1.4e-6 apart at most; of weights
-that were trained anew, 0.08 at least (DETERMINISM.md).
+Predictions must be equal bit for bit where that is promised. Where the record was made with other arithmetic (another
+device, CPU, instruction set or torch, or an older record does not say), scores, which lie in 0 … 1, must agree within
+`TOLERANCE`. Of the same weights, on one CPU held to SSE4.1, AVX2 and AVX-512, they were 1.4e-6 apart at most; of
+weights that were trained anew, 0.08 at least (DETERMINISM.md).
 """
 
 from __future__ import annotations
@@ -11,32 +11,31 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.instantiate import refuse_foreign_plan
-from fusionlab.data import memory
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
+from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs.job_data import Data, open_data
 from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.jobs.stages import trained_streams
-from fusionlab.records.environment import circumstances, elsewhere
+from fusionlab.records.environment import changed_arithmetic, describe_environment
 from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, read_predictions
-from fusionlab.records.record import damage, readable_records
-from fusionlab.records.signature import value
+from fusionlab.records.record import readable_records
 from fusionlab.study import plan as plans
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Plan
-from fusionlab.study.recipes import data_recipe
 from fusionlab.training.evaluate import evaluate
 from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
 TOLERANCE = 1e-4
@@ -56,11 +55,11 @@ def retest(folder: str, names: Sequence[str]) -> int:
         if names and arm.name not in names:
             continue
         try:
-            said = _one(plan, study, arm)
-        except UserError as error:  # of this arm, and no reason to leave out the others
-            said = f"{error.what} ({error.got})"
-        status |= not said.startswith("the same")
-        show(one_line(f"{arm.name}: {said}"))
+            message = _one(plan, study, arm)
+        except UserError as error:  # of this arm: the others are tested all the same
+            message = f"{error.what} ({error.got})"
+        status |= not message.startswith("the same")
+        show(one_line(f"{arm.name}: {message}"))
     return status
 
 
@@ -69,11 +68,12 @@ class Opened:
     """A trained arm with its record, and all that it takes to let it look again."""
 
     arm: Arm
+    config: ArmConfig | StreamConfig
     record: dict[str, Any]
     data: Data
     trunk: Trunk
     net: Any
-    run: dict[str, Any]
+    run: RunConfig
     place: Path
 
 
@@ -82,29 +82,24 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     job = plan.job(arm.job)
     published = job.path(study) / "published"
     records, damaged = readable_records(published) if published.is_dir() else ({}, {})
-    places = [path for path, record in records.items() if record["signature"] == arm.signature]
-    if not places:
+    own = arm.find(records)
+    if own is None:
         if failed := Ledger(study, plan).state(arm.job).failed.get(arm.name):
             return f"failed: {failed.reason}"
-        return damage(arm.name, damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
-    record = records[places[0]]
+        return arm.damage(damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
+    path, record = own
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"
-    run = job.config["run"]
-    configure_torch(arm.config["trainer"])
-    memory.keep()
-    data = open_data(data_recipe(arm.config), run, quarantine=value(arm.config, "data.quarantine"))
-    return Opened(arm, record, data, *_built(plan, study, arm, data, places[0].parent), run, places[0].parent)
+    run, config = RunConfig.of(job.config), config_of(arm)
+    configure_torch(config.trainer.precision, config.trainer.threads)
+    keep_memory()
+    data, place = open_data(config.data, run), path.parent
+    return Opened(arm, config, record, data, *_built(plan, study, arm, config, data, place), run, place)
 
 
 def look_again(of: Opened, split: int) -> Predictions:
     """Its predictions on a split's test list."""
-    config = {**of.arm.config, "split": split}
-    size = (config["optim"] if of.arm.kind == "stream" else config["optim"]["fusion"])["batch_size"]
-    test = of.data.module(
-        config, streams=config["stream"] if of.arm.kind == "stream" else "both",
-        snippets=config["data"]["sampling"]["snippets"], batch_size=size,
-    )  # fmt: skip
+    test = of.data.module(replace(of.config, split=split))
     loader, name = test.test_dataloader(), of.arm.name
     scores = evaluate(of.trunk, {name: of.net}, loader, device=build.device(of.run))
     videos = [video for video, _ in test.entries["test"]]
@@ -117,41 +112,44 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
     of = opened(plan, study, arm)
     if isinstance(of, str):
         return of
-    found = look_again(of, arm.config["split"])
-    same, accuracy = f"the same {len(found.videos)} predictions", f"accuracy {found.correct / len(found.videos):.4f}"
-    if _digest(found.to_csv().encode("utf-8")) == of.record["result"].get("predictions"):
+    predictions = look_again(of, of.config.split)
+    count = len(predictions.videos)
+    same, accuracy = f"the same {count} predictions", f"accuracy {predictions.correct / count:.4f}"
+    if _digest(predictions.to_csv().encode("utf-8")) == of.record["result"].get("predictions"):
         return f"{same}, {accuracy}"
-    here = {**circumstances(), "device": build.device_name(of.run)}
-    changed = elsewhere(of.record["circumstances"], here)
-    if changed and (most := _apart(of, found)) <= TOLERANCE:
+    here = {**describe_environment(), "device": build.device_name(of.run)}
+    changed = changed_arithmetic(of.record["circumstances"], here)
+    if changed and (most := _apart(of, predictions)) <= TOLERANCE:
         return f"{same} within {TOLERANCE:g} (at most {most:.1e} apart), {accuracy}; no equal bits: {changed}"
     return f"other predictions: {accuracy}, recorded {of.record['result'].get('accuracy', math.nan):.4f}"
 
 
-def _apart(of: Opened, found: Predictions) -> float:
+def _apart(of: Opened, predictions: Predictions) -> float:
     """How far scores are from those of the record; infinite where its predictions or weights are not beside it."""
     place, result = of.place / PREDICTIONS, of.record["result"]
     if not place.is_file() or _digest(read_whole(place)) != result.get("predictions"):
         return math.inf
     if fingerprint(read_weights(of.place / WEIGHTS)) != result.get("weights"):
         return math.inf
-    return found.apart(read_predictions(place))
+    return predictions.largest_difference(read_predictions(place))
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _built(plan: Plan, study: Path, arm: Arm, data: Data, place: Path) -> tuple[Trunk, Any]:
+def _built(
+    plan: Plan, study: Path, arm: Arm, config: ArmConfig | StreamConfig, data: Data, place: Path
+) -> tuple[Trunk, Any]:
     classes = len(data.dataset.classes)
     weights = read_weights(place / WEIGHTS)
-    if arm.kind == "stream":
-        tower: Tower = build.tower(arm.config["tower"], arm.config["stream"], arm.config["data"], classes)
-        stream = StreamNet(tower, arm.config["stream"])
+    if isinstance(config, StreamConfig):
+        name: Any = config.stream
+        stream = StreamNet(build.tower(config.tower, name, config.data, classes), name)
         stream.load_state_dict(weights)
         return Trunk(), stream
-    content = data.content(arm.config)
-    appearance, motion = trained_streams(plan, study, plan.job(arm.job), arm.config, classes, content)
-    net = build.net(arm.config, appearance, motion)
+    content = data.content(config.data)
+    appearance, motion = trained_streams(plan, study, plan.job(arm.job), config, classes, content)
+    net = build.net(config, appearance, motion)
     net.load_state_dict(weights)
     return Trunk(appearance, motion), net

@@ -1,33 +1,55 @@
-"""The grid: every combination of the axes' values, less the excluded ones."""
+"""The grid: every combination of the axes' values, without the excluded ones; and a point of it."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from fusionlab.config.compose import has_grid
+from fusionlab.config.options import place_of
+from fusionlab.config.schema import ArmConfig
+from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, unknown
-from fusionlab.records.signature import canonical, flatten
+from fusionlab.records.signature import RUN, canonical, flatten
 
-Point = dict[str, Any]
+Cell = dict[str, Any]  # axis -> its value
 
 
-def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Point]:
-    """The points in row-major order: the last axis runs fastest.
+@dataclass(frozen=True)
+class Point:
+    """One composed config. `tree`: the same as plain data, which is hashed; `choices`: group -> choice; `axes`: what
+    varies in the grid, with this point's values.
+    """
 
-    An entry of `exclude` takes away the points that match it in all its leaves. One that takes nothing away
-    is an error: it is a typo, or the grid is not what its author thinks.
+    tree: dict[str, Any]
+    config: ArmConfig
+    choices: Mapping[str, str | None]
+    axes: Cell
+
+    @classmethod
+    def of(cls, tree: dict[str, Any], choices: Mapping[str, str | None], axes: Cell) -> Point:
+        return cls(tree, ArmConfig.of(tree), choices, axes)
+
+
+def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Cell]:
+    """The cells in row-major order: the last axis runs fastest.
+
+    An entry of `exclude` removes the points that match it in all its leaves. One that removes nothing is an error:
+    it is a typo, or the grid is not the intended one.
 
     >>> expand({"fusion": ["sum", "conv"], "seed": [0, 1]}, [{"fusion": "sum", "seed": 1}])
     [{'fusion': 'sum', 'seed': 0}, {'fusion': 'conv', 'seed': 0}, {'fusion': 'conv', 'seed': 1}]
     """
     for axis, values in axes.items():
+        _reject_useless(axis, values)
         if not values:
-            raise UserError("an axis without values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
+            raise UserError("an axis has no values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
         seen = [canonical(value) for value in values]
-        twice = [value for place, value in enumerate(values) if seen[place] in seen[:place]]
-        if twice:
-            raise UserError("an axis names a value twice", got=f"{axis}: {twice[0]}", hint="leave one of them out")
+        repeated = [value for place, value in enumerate(values) if seen[place] in seen[:place]]
+        if repeated:
+            raise UserError("an axis has a value twice", got=f"{axis}: {repeated[0]}", hint="leave one of them out")
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     kept = points
     for entry in exclude:
@@ -35,8 +57,8 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
         for axis in leaves:
             if not axes:
                 raise UserError(
-                    "exclude needs a grid, and this is one point",
-                    got=_spell(entry),
+                    "exclude needs a grid; this is one point",
+                    got=_spell_entry(entry),
                     hint=f"{axis}=a,b makes an axis",
                 )
             if axis not in axes:
@@ -44,15 +66,31 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
         hits = [point for point in points if leaves and _matches(point, leaves)]
         if not hits:
             raise UserError(
-                "an exclude that matches no point of the grid",
-                got=_spell(entry),
+                "exclude matches no point of the grid",
+                got=_spell_entry(entry),
                 allowed=[f"{axis}={value}" for axis in leaves or axes for value in axes[axis]],
-                hint="correct it, or leave it out",
+                hint="correct it, or remove it",
             )
         kept = [point for point in kept if not _matches(point, leaves)]
     if not kept:
-        raise UserError("the excludes leave nothing of the grid", got=", ".join(_spell(entry) for entry in exclude))
+        raise UserError(
+            "exclude removes every point of the grid", got=", ".join(_spell_entry(entry) for entry in exclude)
+        )
     return kept
+
+
+def _reject_useless(axis: str, values: Sequence[Any]) -> None:
+    """Raise a `UserError` for an axis over what is not hashed (one arm for all values), or over grids (ignored)."""
+    if len(values) < 2:
+        return
+    if place_of(axis).partition(".")[0] == RUN:
+        what = f"{axis} does not change the result, so it cannot be an axis"
+    elif own := [value for value in values if has_grid(axis, str(value))]:
+        what = f"{axis}={own[0]} has a grid of its own, so it cannot be a value of an axis"
+    else:
+        return
+    got = f"{axis}={','.join(map(as_typed, values))}"
+    raise UserError(what, got=got, hint=f"{axis}={as_typed(values[0])}, in a command of its own for each value")
 
 
 def _matches(point: Mapping[str, Any], leaves: Mapping[str, Any]) -> bool:
@@ -63,5 +101,5 @@ def _same(a: object, b: object) -> bool:
     return a == b and isinstance(a, bool) == isinstance(b, bool)  # 1 is 1.0, but not True
 
 
-def _spell(entry: Mapping[str, Any]) -> str:
+def _spell_entry(entry: Mapping[str, Any]) -> str:
     return "{" + ",".join(f"{axis}:{value}" for axis, value in entry.items()) + "}"

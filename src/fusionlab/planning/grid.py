@@ -9,21 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.config import catalogue
-from fusionlab.config.build import LAYER_OF_LATE, Blueprint
+from fusionlab.config.build import LAYER_OF_LATE, Blueprint, fuses_scores
 from fusionlab.config.compose import tree
 from fusionlab.config.mask_secrets import masked_word
-from fusionlab.config.overrides import Words, excluded, parse, value
-from fusionlab.config.shorthand import said
+from fusionlab.config.overrides import Words, check_choice, parse_exclude, parse_overrides
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig, build_dataset
+from fusionlab.config.shorthand import is_determined
+from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError
-from fusionlab.planning.check_config import examine
+from fusionlab.jobs.loggers import expect_installed
+from fusionlab.planning.axes import Cell, Point
 from fusionlab.planning.divide_jobs import jobs_of
-from fusionlab.planning.layer_spelling import expanded, left_out
-from fusionlab.planning.naming import quoted, study_folder
-from fusionlab.planning.no_effect import refuse_idle
-from fusionlab.planning.point import Point
+from fusionlab.planning.layer_spelling import spelled_cells, with_exclusion
+from fusionlab.planning.naming import arm_name, quoted, study_folder
 from fusionlab.records.signature import NEUTRAL, signature
+from fusionlab.results.spec import Spec
 from fusionlab.study.plan import Arm, Plan
 from fusionlab.study.recipes import ARM, STREAMS, arm_recipe, stream_recipe
+from fusionlab.two_stream.net import Net
 
 LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
 
@@ -34,9 +38,11 @@ class Study:
 
     plan: Plan
     folder: Path
-    run: Mapping[str, Any]
+    run: RunConfig
     threads: int  # of each job's process
     streams: frozenset[str]  # of the points that were typed: both, or one alone
+    config: Mapping[str, Any]  # of the first point, with `run`
+    axes: Mapping[str, Sequence[Any]]
 
     def asked(self) -> list[Arm]:
         """The arms that were typed, without the baselines that come along: late fusion is one beside a fusion."""
@@ -48,60 +54,66 @@ class Study:
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> Study:
     """Parse, compose, check and plan; nothing is written."""
     blueprint = Blueprint()
-    words = parse(typed)
+    words = parse_overrides(typed)
     axes, exclude = _axes(words)
-    points = [_point(words, point, blueprint) for point in expanded(words, axes, exclude, blueprint)]
+    points = [_point(words, cell, blueprint) for cell in spelled_cells(words, axes, exclude, blueprint)]
     arms = _arms(points, list(axes), words, blueprint)
-    run = points[0].config["run"]
+    run = RunConfig.of(points[0].tree)
+    expect_installed(run.logger.name)
     command = " ".join(["python -m fusionlab." + verb, *(quoted(masked_word(word)) for word in typed)])
     folder = study_folder(run, words, points, Plan.of(command, *jobs_of(arms, "../streams")))
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
-    streams = os.path.relpath(Path(run["root"]) / "streams", folder)
-    threads, typed_streams = points[0].config["trainer"]["threads"], frozenset(p.config["streams"] for p in points)
-    return Study(Plan.of(command, *jobs_of(arms, streams)), folder, run, threads, typed_streams)
+    streams = os.path.relpath(Path(run.root) / "streams", folder)
+    threads, typed_streams = points[0].config.trainer.threads, frozenset(point.config.streams for point in points)
+    plan = Plan.of(command, *jobs_of(arms, streams))
+    return Study(plan, folder, run, threads, typed_streams, points[0].tree, axes)
 
 
 def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
     """The experiment's axes and exclusions, and those that were typed, which win."""
-    run = tree(words.groups).with_leaves({leaf: one for leaf, one in words.leaves.items() if _of_run(leaf)})["run"]
+    leaves = {leaf: one for leaf, one in words.leaves.items() if leaf.split(".")[0] == "run"}
+    run = RunConfig.of(tree(words.groups).with_leaves(leaves))
     known, axes = catalogue.groups(), {}
-    for axis, values in (run["grid"] or {}).items():
+    for axis, values in (run.grid or {}).items():
         if axis in words.axes:
             axes[axis] = words.axes[axis]
-        elif not said(axis, words.typed):
-            axes[axis] = [value(axis, one, known) for one in (values if isinstance(values, list) else [values])]
+        elif not is_determined(axis, words.typed):
+            axes[axis] = [check_choice(axis, one, known) for one in (values if isinstance(values, list) else [values])]
     axes.update(words.axes)
     late = [one for one in axes.get("fusion", []) if one == "late"]
     if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
         axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
-    return axes, words.exclude or excluded(run["exclude"] or [], known)
+    return axes, words.exclude or parse_exclude([*(run.exclude or ())], known)
 
 
-def _of_run(leaf: str) -> bool:
-    return leaf.split(".")[0] == "run"
-
-
-def _point(words: Words, point: Mapping[str, Any], blueprint: Blueprint) -> Point:
+def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
+    """A cell of the grid as a config, with whatever no job could work with refused."""
     groups = catalogue.groups()
-    made = tree({**words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}})
-    config = made.with_leaves({**words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}})
-    examine(config)
-    if made.choices["fusion"] == "late":
-        config["layer"] = LAYER_OF_LATE
-    elif config["streams"] == "both":  # one stream alone is fused nowhere
+    made = tree({**words.groups, **{axis: str(one) for axis, one in cell.items() if axis in groups}})
+    plain = made.with_leaves({**words.leaves, **{axis: one for axis, one in cell.items() if axis not in groups}})
+    config = ArmConfig.of(plain)
+    Spec.of(RunConfig.of(plain).table)
+    build_dataset(config.data)
+    if config.callbacks:
+        from fusionlab.jobs.callbacks import UserCallbacks  # imports Lightning, which planning does without
+
+        UserCallbacks(config.callbacks)
+    if fuses_scores(config):
+        plain["layer"] = LAYER_OF_LATE
+    elif config.streams == "both":  # one stream alone is fused nowhere
         try:
-            config["layer"] = blueprint.layer(config)
+            plain["layer"] = blueprint.layer(config.layer, config.backbone, config.data)
         except UserError as error:
-            raise left_out(error, point, list(point)) from None
-    config["tower_weight"] = float(config["tower_weight"])  # 1 is 1.0: one net, one signature
-    axes = {axis: config["layer"] if axis == "layer" else one for axis, one in point.items()}
-    return Point(_placed(config), made.choices, axes)
+            raise with_exclusion(error, cell, list(cell)) from None
+    plain["tower_weight"] = float(config.tower_weight)  # 1 is 1.0: one net, one signature
+    axes = {axis: plain["layer"] if axis == "layer" else one for axis, one in cell.items()}
+    return Point.of(_placed(plain), made.choices, axes)
 
 
-def _placed(config: dict[str, Any]) -> dict[str, Any]:
+def _placed(plain: dict[str, Any]) -> dict[str, Any]:
     """Folders as seen from everywhere: a worker may be started in another one."""
-    run = config["run"]
-    return {**config, "run": {**run, **{name: os.path.abspath(run[name]) for name in ("data", "weights")}}}
+    run = plain["run"]
+    return {**plain, "run": {**run, **{name: os.path.abspath(run[name]) for name in ("data", "weights")}}}
 
 
 def _arms(
@@ -112,20 +124,21 @@ def _arms(
     for point in points:
         baseline = _late(point, words)
         for stream in STREAMS:
-            arms.setdefault(signature(stream_recipe(point.config, stream)), (stream, baseline))
-        if point.config["streams"] == "both":
-            arms.setdefault(signature(arm_recipe(baseline.config)), ("late", baseline))
+            arms.setdefault(signature(stream_recipe(point.tree, stream)), (stream, baseline))
+        if point.config.streams == "both":
+            arms.setdefault(signature(arm_recipe(baseline.tree)), ("late", baseline))
     for point in points:
-        if point.config["streams"] not in ("both", *STREAMS):
-            raise UserError("no such streams", got=f"streams={point.config['streams']}", allowed=["both", *STREAMS])
-        if point.config["streams"] != "both":
+        if point.config.streams != "both":
             continue
         try:
-            refuse_idle(point.config, blueprint.net(point.config))
+            _reject_no_effect(point.config, blueprint.net(point.config))
         except UserError as error:
-            raise left_out(error, point.axes, varying) from None
-        if point.choices["fusion"] != "late":
-            arms.setdefault(signature(arm_recipe(point.config)), ("fused", point))
+            raise with_exclusion(error, point.axes, varying) from None
+        if not fuses_scores(point.config):
+            first = arms.setdefault(signature(arm_recipe(point.tree)), ("fused", point))[1]
+            if first is not point:
+                got = " and ".join(arm_name(one.axes) for one in (first, point))
+                raise UserError("two points of the grid are the same arm", got=got, hint="leave one of them out")
     return list(arms.values())
 
 
@@ -139,10 +152,20 @@ def _late(point: Point, words: Words) -> Point:
         if path.split(".")[0] not in ARM and path not in catalogue.groups()
     }
     own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have turned them
-    config = made.with_leaves({**leaves, **own, "layer": LAYER_OF_LATE})
-    config["streams"] = "both"
-    return Point(
-        _placed(config),
-        made.choices,
-        {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM},
-    )
+    plain = {**made.with_leaves({**leaves, **own, "layer": LAYER_OF_LATE}), "streams": "both"}
+    axes = {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM}
+    return Point.of(_placed(plain), made.choices, axes)
+
+
+def _reject_no_effect(config: ArmConfig, net: Net) -> None:
+    """Reject options without effect: one net would be trained twice, and the difference of draws read as an effect."""
+    for option, (why, instead) in net.no_effect().items():
+        name, _, number = option.partition(".")
+        if number:  # a head names its own numbers only where they are set
+            value, hint = getattr(config, name)[number], instead
+        else:
+            value, usual = getattr(config, name), config.into if option == "above" else NEUTRAL[option]
+            if value == usual:
+                continue
+            hint = ", or ".join(filter(None, (instead, f"{option}={as_typed(usual)}")))
+        raise UserError(f"{option} has no effect: {why}", got=f"{option}={as_typed(value)}", hint=hint)

@@ -13,35 +13,36 @@ from fusionlab.config import catalogue
 from fusionlab.config.build import Blueprint
 from fusionlab.config.compose import tree
 from fusionlab.config.overrides import Words
-from fusionlab.config.shorthand import WIDE
+from fusionlab.config.schema import BackboneConfig, DataConfig, tower_configs
+from fusionlab.config.shorthand import SHORTHAND
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError
-from fusionlab.planning.axes import Point, expand
+from fusionlab.planning.axes import Cell, expand
 from fusionlab.records.signature import canonical
 from fusionlab.study.recipes import ARM
 
 # What a tower and its taps follow from; the axes among these decide how a layer is spelled.
-TOWERS = ("backbone", *WIDE["backbone"], "data")
+TOWERS = ("backbone", *SHORTHAND["backbone"], "data")
 
 
-def expanded(
+def spelled_cells(
     words: Words, axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]], blueprint: Blueprint
-) -> list[Point]:
-    """The points that are left, in row-major order."""
+) -> list[Cell]:
+    """The cells of the grid without the excluded ones, in row-major order."""
     spelling = Spelling(words, blueprint)
     if "layer" not in axes:
         return expand(axes, exclude)
-    entries = [narrow for entry in exclude for narrow in _found(entry, axes, spelling)]
+    entries = [narrow for entry in exclude for narrow in _spelled(entry, axes, spelling)]
     points = []
     for point in expand(axes, entries):
         try:
             points.append({**point, "layer": spelling.of(point)})
         except UserError as error:
-            raise left_out(error, point, list(axes)) from None
+            raise with_exclusion(error, point, list(axes)) from None
     seen: set[str] = set()
     for point in points:
         if canonical(point) in seen:
-            raise UserError("an axis names a value twice", got=f"layer: {point['layer']}", hint="leave one of them out")
+            raise UserError("an axis has a value twice", got=f"layer: {point['layer']}", hint="remove one of them")
         seen.add(canonical(point))
     return points
 
@@ -51,7 +52,7 @@ class Spelling:
 
     def __init__(self, words: Words, blueprint: Blueprint) -> None:
         self._words, self._blueprint = words, blueprint
-        self._configs: dict[str, dict[str, Any]] = {}
+        self._configs: dict[str, tuple[BackboneConfig, DataConfig]] = {}
 
     def of(self, point: Mapping[str, Any]) -> str:
         """The point's own layer."""
@@ -59,7 +60,7 @@ class Spelling:
         label = canonical(mine)
         if label not in self._configs:
             self._configs[label] = self._composed(mine)
-        return self._blueprint.layer({**self._configs[label], "layer": point["layer"]})
+        return self._blueprint.layer(point["layer"], *self._configs[label])
 
     def perhaps(self, point: Mapping[str, Any]) -> str | None:
         """None where these towers have no such layer."""
@@ -68,12 +69,12 @@ class Spelling:
         except UserError:
             return None
 
-    def _composed(self, point: Mapping[str, Any]) -> dict[str, Any]:
-        """No more of the config than the towers follow from: the rest may be wrong in a point that is excluded."""
+    def _composed(self, point: Mapping[str, Any]) -> tuple[BackboneConfig, DataConfig]:
+        """Only what the towers follow from: the rest may be wrong in a point that is excluded."""
         groups = catalogue.groups()
         chosen = {**self._words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}}
         leaves = {**self._words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}}
-        return tree(chosen).with_leaves({leaf: one for leaf, one in leaves.items() if decides(leaf)})
+        return tower_configs(tree(chosen).with_leaves({leaf: one for leaf, one in leaves.items() if decides(leaf)}))
 
 
 def decides(axis: str) -> bool:
@@ -81,8 +82,8 @@ def decides(axis: str) -> bool:
     return axis.split(".")[0] in TOWERS
 
 
-def left_out(error: UserError, point: Mapping[str, Any], varying: Sequence[str]) -> UserError:
-    """The same message; with the exclusion that leaves this point out of a grid of several axes, or of towers."""
+def with_exclusion(error: UserError, point: Mapping[str, Any], varying: Sequence[str]) -> UserError:
+    """The same error, with the `exclude=` for this point where the grid has several axes, or axes of towers."""
 
     def meant(axis: str) -> bool:
         return axis in ARM or decides(axis)
@@ -95,23 +96,25 @@ def left_out(error: UserError, point: Mapping[str, Any], varying: Sequence[str])
     return UserError(error.what, got=error.got, allowed=error.allowed, hint=hint)
 
 
-def _found(entry: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], spelling: Spelling) -> list[Mapping[str, Any]]:
+def _spelled(
+    entry: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], spelling: Spelling
+) -> list[Mapping[str, Any]]:
     """An entry of `exclude` with its layer as the axis names it, once for each pair of towers in which it does."""
     if "layer" not in entry:
         return [entry]
     deciding = {axis: values for axis, values in axes.items() if decides(axis)}
-    found: list[Mapping[str, Any]] = []
+    entries: list[Mapping[str, Any]] = []
     for towers in expand(deciding):
         if any(axis in entry and entry[axis] != one for axis, one in towers.items()):
             continue
         meant = spelling.perhaps({**towers, "layer": entry["layer"]})
-        found += [
+        entries += [
             {**entry, **towers, "layer": typed}
             for typed in axes["layer"]
             if _alike(typed, entry["layer"])
             or (meant is not None and spelling.perhaps({**towers, "layer": typed}) == meant)
         ]
-    return found or [entry]
+    return entries or [entry]
 
 
 def _alike(typed: object, other: object) -> bool:

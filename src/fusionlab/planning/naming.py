@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from fusionlab.config.build import LAYER_OF_LATE
 from fusionlab.config.overrides import Words
+from fusionlab.config.run_config import RunConfig
 from fusionlab.config.value_types import as_typed
-from fusionlab.planning.point import Point
-from fusionlab.records.signature import NEUTRAL, value
+from fusionlab.planning.axes import Point
+from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.plan import FILE, Plan
-from fusionlab.study.recipes import ARM, NOTHING_TO
+from fusionlab.study.recipes import ARM, IGNORED
 
-# What an arm's network is, too, wherever it is not as usual.
+# Options that are part of an arm's name where they are not at their usual value.
 TURNED = ("into", "keep_motion", "tower_weight")
 UNNAMED = ("logger", "table")  # groups that change nothing in a study
 
 
-def shown(point: Point, kind: str) -> dict[str, Any]:
+def axes_of(point: Point, kind: str) -> dict[str, Any]:
     """The axes that an arm is known by: what it is, its seed, and whatever else varies."""
+    config = point.config
     what: dict[str, Any] = {}
     if kind == "late":
         what = {"fusion": "late", "layer": LAYER_OF_LATE}
     elif kind == "fused":
         what = {
             "fusion": point.choices["fusion"],
-            "layer": point.config["layer"],
+            "layer": config.layer,
             "temporal": point.choices["temporal"],
         }
-    seeds = point.config["seed"]
+    seeds = asdict(config.seed)
     alike = len(set(seeds.values())) == 1
     seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
-    own = ("fusion", "temporal", "layer") if kind == "fused" else ARM  # said already, or not the baselines' to say
-    own = (*own, *NOTHING_TO.get(kind, ()))
+    own = ("fusion", "temporal", "layer") if kind == "fused" else ARM  # named above, or not the baselines'
+    own = (*own, *IGNORED.get(kind, ()))
     other = {
         axis: _scalar(one)
         for axis, one in point.axes.items()
@@ -42,10 +45,10 @@ def shown(point: Point, kind: str) -> dict[str, Any]:
         and axis.split(".")[0] != "seed"
         and (kind == "fused" or axis.split(".")[0] not in ARM)
     }
-    turned = {leaf: value(point.config, leaf) for leaf in TURNED} if kind == "fused" else {}
+    turned = {leaf: getattr(config, leaf) for leaf in TURNED} if kind == "fused" else {}
     turned = {leaf: one for leaf, one in turned.items() if one != NEUTRAL[leaf]}
-    if kind == "fused" and point.config["above"] != value(point.config, "into"):
-        turned["above"] = point.config["above"]
+    if kind == "fused" and config.above != config.into:
+        turned["above"] = config.above
     return {**what, **turned, **other, **seed}
 
 
@@ -55,33 +58,33 @@ def _scalar(value: Any) -> Any:
 
 def arm_name(axes: Mapping[str, Any]) -> str:
     """As it would be typed; but a folder's name, which a path of weights or a pair of layers is not."""
-    said = ",".join(f"{axis}={as_typed(value)}" for axis, value in axes.items())
-    return said.replace("/", "|").replace(":", "-")
+    name = ",".join(f"{axis}={as_typed(value)}" for axis, value in axes.items())
+    return name.replace("/", "|").replace(":", "-")
 
 
-def study_folder(run: Mapping[str, Any], words: Words, points: Sequence[Point], plan: Plan) -> Path:
+def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Plan) -> Path:
     """`run.folder`; by default a name made of the options and the plan's signature: same command, same folder.
 
     A study of an older version, which signed plans otherwise, keeps its folder.
     """
-    if run["folder"]:
-        return Path(run["folder"])
-    said = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
+    if run.folder:
+        return Path(run.folder)
+    options = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
     for axis in points[0].axes:
         values = dict.fromkeys(as_typed(point.axes[axis]) for point in points)  # spelled right, each once
-        said += [f"{axis}={'+'.join(values)}"] if axis in words.axes or not said else []
+        options += [f"{axis}={'+'.join(values)}"] if axis in words.axes or not options else []
     fixed = {
         **words.groups,
         **words.leaves,
-        **({"layer": points[0].config["layer"]} if "layer" in words.leaves else {}),
+        **({"layer": points[0].config.layer} if "layer" in words.leaves else {}),
     }
-    said += [
+    options += [
         f"{name}={as_typed(one)}"
         for name, one in fixed.items()
         if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
     ]
-    readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(said) or "one-arm")[:80]
-    folder, of_old = (Path(run["root"]) / f"{readable}-{name[:8]}" for name in (plan.signature, plan.signature_of_old))
+    readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(options) or "one-arm")[:80]
+    folder, of_old = (Path(run.root) / f"{readable}-{name[:8]}" for name in (plan.signature, plan.signature_of_old))
     return of_old if not folder.exists() and (of_old / FILE).is_file() else folder
 
 

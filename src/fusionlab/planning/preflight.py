@@ -1,5 +1,6 @@
-"""Files that the jobs of a study need and nobody can make: what is not there, or is not what a tower can start from, is
-said before anything starts, and torchvision's weights are downloaded once, here, and not by several jobs at a time.
+"""Check that external files exist before a study starts: videos, weights, flow that somebody has computed.
+
+Weights are loaded once here, into a tower that is thrown away; torchvision's are downloaded once, and not by each job.
 """
 
 from __future__ import annotations
@@ -12,72 +13,70 @@ import torch
 
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import StreamConfig, build_dataset, config_of
 from fusionlab.data.dataset import Dataset
-from fusionlab.data.on_disk import OnDisk
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import expect_data
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.planning.grid import Study
 from fusionlab.records.record import read_records
-from fusionlab.records.signature import value
-from fusionlab.study.recipes import data_recipe
 
 
-def look_ahead(study: Study) -> None:
-    """Raise a `UserError` for the first file that cannot be worked with. A stream that is trained already needs no
-    weights; but a file that is there has to be the one that it started from.
+def check_files(study: Study) -> None:
+    """Raise a `UserError` for the first file that is missing or cannot be used.
+
+    A stream that is trained already needs no weights; but a file that is there has to be the one it started from.
     """
-    looked: dict[str, Dataset] = {}
+    datasets: dict[str, Dataset] = {}
     for arm in study.plan.arms:
-        recipe, left_out = data_recipe(arm.config), value(arm.config, "data.quarantine")
-        key = repr((recipe, left_out, arm.config["split"]))
-        if key not in looked:
-            looked[key] = expect_data(recipe, study.run, arm.config["split"], left_out)
-        if arm.kind == "stream" and value(arm.config, "weights.source") is not None:
+        config = config_of(arm)
+        key = repr((config.data, config.split))
+        if key not in datasets:
+            datasets[key] = expect_data(config.data, study.run, config.split)
+        if isinstance(config, StreamConfig) and config.weights.source is not None:
             published = study.plan.job(arm.job).path(study.folder) / "published"
             if published.is_dir():
-                _unchanged(arm.config, study.run, published)
+                _expect_same(config, config.weights.source, study.run, published)
             else:
-                _loads(arm.config, study.run, looked[key])
+                _load(config, config.weights.source, study.run, datasets[key])
 
 
-def _loads(recipe: dict[str, Any], run: Any, dataset: Dataset) -> None:
-    """Load the file as the job will, into a tower that is thrown away."""
+def _load(config: StreamConfig, source: str, run: RunConfig, dataset: Dataset) -> None:
+    """Load the file as the job will."""
     from fusionlab.backbones.pretrained import load, locate
 
-    weights = recipe["weights"]
-    tower = _on_paper(recipe)
-    locate(weights["source"], tower, Path(run["weights"]), head=weights["head"])
-    loaded = load(tower.to_empty(device="cpu"), weights["source"], head=weights["head"], folder=run["weights"])
-    # The lists of a set that makes itself may not be there yet.
-    refuse_other_split(loaded, recipe, dataset if isinstance(dataset, OnDisk) else None)
+    tower, head = _tower(config), config.weights.head
+    locate(source, tower, Path(run.weights), head=head)
+    loaded = load(tower.to_empty(device="cpu"), source, head=head, folder=run.weights)
+    refuse_other_split(loaded, config, dataset)
 
 
-def _unchanged(recipe: dict[str, Any], run: Any, published: Path) -> None:
+def _expect_same(config: StreamConfig, source: str, run: RunConfig, published: Path) -> None:
     """A file is known by its name in a run's signature, and by its content in the record."""
     from fusionlab.backbones.pretrained import locate
 
-    source = recipe["weights"]["source"]
     if source == "imagenet":  # torchvision's are checked by the hash in their name
         return
     try:
-        path = locate(source, _on_paper(recipe), Path(run["weights"]))
-    except UserError:  # not there any more, and not needed
+        path = locate(source, _tower(config), Path(run.weights))
+    except UserError:  # missing by now, and not needed
         return
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     for record in read_records(published):
-        began = record["result"].get("initial_weights", {}).get("sha256", "") if record["status"] == "done" else found
-        if began != found:
+        began = record["result"].get("initial_weights", {}).get("sha256", "") if record["status"] == "done" else sha256
+        if began != sha256:
             raise UserError(
-                f"the {recipe['stream']} stream started from other weights than {path.name} holds now",
-                got=f"sha256 {found[:16]}…",
+                f"the {config.stream} stream started from other weights than {path.name} holds now",
+                got=f"sha256 {sha256[:16]}…",
                 allowed=[f"{began[:16]}…"],
-                hint=f"another name for the new file: weights.{recipe['stream']}=…",
+                hint=f"another name for the new file: weights.{config.stream}=…",
             )
 
 
-def _on_paper(recipe: dict[str, Any]) -> Tower:
+def _tower(config: StreamConfig) -> Tower:
+    """On the meta device."""
+    stream: Any = config.stream
     with torch.device("meta"):
-        classes = build.dataset(recipe).class_count
-        return build.tower(recipe["tower"], recipe["stream"], recipe["data"], classes)
+        return build.tower(config.tower, stream, config.data, build_dataset(config.data).class_count)

@@ -7,32 +7,30 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from fusionlab.config.build import device
+from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.errors import one_line, show
-from fusionlab.jobs.job_data import on_gpu
 from fusionlab.planning.grid import Study
-from fusionlab.planning.preflight import look_ahead
+from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, stages
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
-from fusionlab.study.progress import Progress
 from fusionlab.study.status import Status, Summary
+from fusionlab.study.sweep_progress import Progress
 
 POLL = 0.3  # seconds between two looks at the ledger
 
 
-def conduct(study: Study) -> int:
+def run_study(study: Study) -> int:
     """Work on the study until nothing is left to do here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
     begun = time.monotonic()
     device(study.run)
-    look_ahead(study)
+    check_files(study)
     plan, new = study.plan.write(study.folder)
     study = replace(study, plan=plan)
     show(
@@ -40,9 +38,9 @@ def conduct(study: Study) -> int:
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
     session, threads = uuid.uuid4().hex, study.threads
-    streams = os.path.abspath(Path(study.run["root"]) / STREAMS_FOLDER)
-    launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run["data"]})
-    status = Status(study.folder, session=session, retries=study.run["retries"])
+    streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
+    launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})
+    status = Status(study.folder, session=session, retries=study.run.retries)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # of a scheduler, or of `timeout`: as Ctrl-C
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and so are we
         signal.signal(signal.SIGHUP, _hang_up)
@@ -53,7 +51,7 @@ def conduct(study: Study) -> int:
                 workers(study.run, threads),
                 threads=threads,
                 session=session,
-                retries=study.run["retries"],
+                retries=study.run.retries,
             )
             _watch(status, launcher)
     except _Detached:
@@ -63,7 +61,7 @@ def conduct(study: Study) -> int:
         return 128 + signal.SIGHUP
     except KeyboardInterrupt:
         launcher.end()
-        show(f"interrupted; this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
+        show(f"interrupted; this continues it:\n  {study.plan.command}", file=sys.stderr)
         return 130
     except BaseException:  # a full disk, say: nobody would look after the workers
         launcher.end()
@@ -79,14 +77,11 @@ def _hang_up(_number: int, _frame: object) -> None:
     raise _Detached
 
 
-def workers(run: Mapping[str, Any], threads: int) -> int:
+def workers(run: RunConfig, threads: int) -> int:
     """Jobs at a time: as asked for; else one per core and thread, on a GPU one."""
-    asked = run["workers"]
-    if asked != "auto":
-        return int(asked)
-    if on_gpu(run):
+    if run.workers == AUTO and run.on_gpu:
         return 1
-    return max(1, len(os.sched_getaffinity(0)) // max(1, threads))
+    return run.processes if run.workers != AUTO else max(1, run.processes // max(1, threads))
 
 
 def _watch(status: Status, launcher: Local) -> None:
@@ -110,11 +105,11 @@ def _close(study: Study, summary: Summary, launcher: Local, seconds: float) -> i
     for worker, status in launcher.strayed().items():
         show(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
     if any(row.state in ("waiting", "running") for row in bad):
-        show(f"this goes on where it was:\n  {study.plan.command}", file=sys.stderr)
+        show(f"this continues it:\n  {study.plan.command}", file=sys.stderr)
     return 1 if bad else 0
 
 
 def states(study: Study) -> dict[str, str]:
     """Job -> its state if the study were begun now: what is published already would not run again."""
-    found = Ledger(study.folder, study.plan).states()
-    return {job_id: "published" if state.name == "published" else "to do" for job_id, state in found.items()}
+    ledger = Ledger(study.folder, study.plan)
+    return {job: "published" if state.name == "published" else "to do" for job, state in ledger.states().items()}

@@ -1,6 +1,6 @@
-"""A job's progress, as its worker sees it: a file whose modification time moves with each step.
+"""A job's progress for its worker: a file whose modification time changes with each step.
 
-The file is named by the environment, so that a job's own processes (loaders, packers) report to it as well.
+An environment variable names the file, so that the job's own processes (loaders, packers) report to it as well.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def report_to(path: Path) -> None:
 
 
 def mark() -> None:
-    """Something was done: a step, a batch, a frame. Costs next to nothing between two marks."""
+    """Report progress: a step, a batch, a frame. Between two marks this costs almost nothing."""
     global _last
     now = time.monotonic()
     if now - _last < EVERY:
         return
     _last = now
     if path := os.environ.get(VARIABLE):
-        with suppress(OSError):  # a disk that is full stops the work by itself
+        with suppress(OSError):  # a full disk stops the work anyway
             os.utime(path)

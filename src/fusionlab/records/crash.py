@@ -1,4 +1,4 @@
-"""Injected deaths, to show that nothing is lost: `FUSIONLAB_CRASH_AT=name`, or `name:k` for the k-th time.
+"""Injected crashes for tests of recovery: `FUSIONLAB_CRASH_AT=name`, or `name:k` for the k-th time.
 
 stream.step            after a training step of a stream
 stream.before_publish  a stream is trained and written, not yet published
@@ -6,7 +6,7 @@ cohort.step            after a training step of a cohort
 cohort.before_publish  an arm of a cohort is trained and written, not yet published
 prepare.video          after a video was read and packed
 prepare.before_publish the store is written, not yet published
-publish.replaced       a failed record of an older version is out of the way, the arm not yet published
+publish.replaced       a failed record of an older version is moved away, the arm not yet published
 ledger.after_claim     a worker has claimed a job and not yet begun it
 """
 
@@ -35,13 +35,13 @@ _reached: Counter[str] = Counter()
 
 
 def crash_point(name: str) -> None:
-    """Die here as by `kill -9`, with no cleaning up, if the environment says so."""
+    """Crash here like `kill -9`, without cleaning up, if the environment variable says so."""
     assert name in POINTS, f"list the crash point {name!r} in fusionlab/records/crash.py"
     wanted = os.environ.get(VARIABLE)
     if not wanted:
         return
     point, _, count = wanted.partition(":")
-    if point not in POINTS:  # a misspelt point would never be reached, and its test would pass for no reason
+    if point not in POINTS:  # a misspelt point would never be reached, and its test would pass
         raise unknown("crash point", point, POINTS, form=VARIABLE + "={}")
     if count and not (count.isdecimal() and int(count) > 0):
         raise UserError("a crash point counts from 1", got=f"{VARIABLE}={wanted}", hint=f"{VARIABLE}={point}:1")

@@ -1,7 +1,7 @@
 """The law of randomness: nothing carries generator state.
 
-Each draw is a function of (purpose, kind of seed, name or index, epoch, step). The function is `key`, and
-every generator of the house is seeded with it just before its draw:
+Each draw is a function of (purpose, kind of seed, name or index, epoch, step). The function is `key`, and every
+generator is seeded with it just before its draw:
 
     a parameter's initial values    key("init", seed.init, parameter's name)
     the views of a training sample  key("sample", seed.data, epoch, index)
@@ -9,9 +9,8 @@ every generator of the house is seeded with it just before its draw:
     the dropout of a step           key("dropout", seed.dropout, step)
     the cut of a validation set     key("validation", seed.data, group)
 
-So an arm that is trained alone equals the same arm in company, all arms of a seed share their draws
-(comparisons are paired), and resuming has nothing to restore. The values are part of every result: they never
-change (golden test).
+So an arm that is trained alone equals the same arm in a cohort, all arms of a seed share their draws (comparisons are
+paired), and resuming has nothing to restore. Every result depends on these values: they never change (golden test).
 """
 
 from __future__ import annotations
@@ -25,10 +24,9 @@ Part = str | int | float | bool | None
 def key(*parts: Part) -> int:
     """A 63-bit seed: the first 63 bits of sha256 of the parts as canonical JSON.
 
-    63, since generators take a signed 64-bit seed. Parts of different types are different: 1, 1.0, True and
-    "1".
+    Generators take a signed 64-bit seed. Parts of different types differ: 1, 1.0, True and "1".
     """
     for part in parts:
-        assert part is None or type(part) in (str, int, float, bool), f"a part of a key is a plain scalar: {part!r}"
+        assert part is None or type(part) in (str, int, float, bool), f"not a plain scalar: {part!r}"
     text = json.dumps(list(parts), separators=(",", ":"), ensure_ascii=True, allow_nan=False)
     return int.from_bytes(hashlib.sha256(text.encode("ascii")).digest()[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""Under which circumstances a result came to be: all that should not determine it, and sometimes does."""
+"""The environment of a result: all that should not determine it, and sometimes does (float32's last bits)."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ PACKAGES = (
     "opencv-contrib-python-headless",
     "opencv-contrib-python",
 )
-# Variables by which the libraries of torch are held to fewer instructions than the CPU has; torch's own is in the
-# capability.
+# Variables that limit the instruction set of torch's libraries; torch's own limit shows in the capability.
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR")
 
 
-def circumstances() -> dict[str, Any]:
-    """Python, packages, commit, machine and the time (UTC); never imports what it names."""
+def describe_environment() -> dict[str, Any]:
+    """Python, packages, commit, machine and the time (UTC); nothing is imported for it."""
     commit, dirty = _commit()
     return {
         "python": platform.python_version(),
@@ -51,47 +50,48 @@ def circumstances() -> dict[str, Any]:
     }
 
 
-def arithmetic(around: Mapping[str, Any]) -> dict[str, str | None]:
-    """What the last bits of float32 hang on, of a record's circumstances; None where an older record does not say."""
-    machine = around.get("machine") or {}
-    found = {"device": around.get("device"), "torch": (around.get("packages") or {}).get("torch")}
-    if found["device"] not in (None, "cpu"):
-        return found
+def arithmetic(environment: Mapping[str, Any]) -> dict[str, str | None]:
+    """What determines the last bits of float32, from a record's circumstances; None if an older record lacks it."""
+    machine = environment.get("machine") or {}
+    device = environment.get("device")
+    common = {"device": device, "torch": (environment.get("packages") or {}).get("torch")}
+    if device not in (None, "cpu"):
+        return common
     limits = "".join(f", {name}={most}" for name, most in (machine.get("limits") or {}).items())
     known = machine.get("capability")
-    return {**found, "CPU": machine.get("cpu"), "instruction set": f"{known}{limits}" if known else None}
+    return {**common, "CPU": machine.get("cpu"), "instruction set": f"{known}{limits}" if known else None}
 
 
-def elsewhere(recorded: Mapping[str, Any], later: Mapping[str, Any]) -> str:
-    """Where the arithmetic of two circumstances differs, in words; "" where it does not, and bits are promised."""
+def changed_arithmetic(recorded: Mapping[str, Any], later: Mapping[str, Any]) -> str:
+    """How the arithmetic of two environments differs, as text; "" if it does not, and equal bits are promised."""
     one, other = arithmetic(recorded), arithmetic(later)
     names = [name for name in one if name in other and one[name] != other[name]]
     return ", ".join(f"{name} {one[name] or 'not recorded'} → {other[name] or 'not recorded'}" for name in names)
 
 
 def _capability() -> str | None:
-    """The instruction set that torch computes with, where it is loaded: the CPU's, or less by ATEN_CPU_CAPABILITY."""
+    """The instruction set that torch uses, if it is loaded: the CPU's, or less by ATEN_CPU_CAPABILITY."""
     torch = sys.modules.get("torch")
     return None if torch is None else str(torch.backends.cpu.get_cpu_capability())
 
 
 def _packages() -> dict[str, str]:
-    found = {"fusionlab": fusionlab.__version__}
+    versions = {"fusionlab": fusionlab.__version__}
     for name in PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _git(*words: str) -> str | None:
     here = Path(fusionlab.__file__).parent
     # Without optional locks, so that two jobs never meet over .git/index.lock.
-    around = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
+    environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     try:
         done = subprocess.run(
-            ["git", *words], cwd=here, env=around, capture_output=True, text=True, timeout=10, check=False
+            ["git", *words], cwd=here, env=environment, capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -99,10 +99,9 @@ def _git(*words: str) -> str | None:
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """The commit of the code that runs, and whether it was changed since.
+    """The commit of this code, and whether it has changes.
 
-    Only where git tracks this very package: an installed one may lie in a .venv inside somebody else's
-    repository.
+    Only if git tracks this package: an installed one may lie in a .venv inside another repository.
     """
     if _git("ls-files", "--error-unmatch", "__init__.py") is None:
         return None, None
@@ -122,7 +121,7 @@ def _cpu() -> str:
 
 
 def _cores() -> int:
-    """The cores that this process may use, which a scheduler may have made fewer than the machine has."""
+    """The cores that this process may use; a scheduler may allow fewer than the machine has."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:

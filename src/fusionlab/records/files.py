@@ -1,11 +1,11 @@
-"""The law of publishing: a file or folder appears whole, by one atomic act, and the first one wins.
+"""Files for the law of publishing: a file or folder appears complete, by one atomic operation, and the first one wins.
 
-A file is written beside its place and moved there; a claim is linked into place complete; a folder is
-published by one rename. What a killed process leaves is at most a hidden `.*.tmp` file, which no reader looks
-at. A disk that is full, read-only or not ours becomes one `UserError` that says what to do.
+A file is written to a temporary name and renamed; a claim is linked into place; a folder is published by one rename. A
+killed process leaves at most a hidden `.*.tmp` file, which readers ignore. A full, read-only or foreign disk is a
+`UserError` with advice.
 
-What is read may be a stranger's: `read_whole` neither waits nor reads without an end, and `parse_json` gives plain
-values of bounded depth, whose numbers are finite.
+Files may come from a stranger: `read_whole` neither waits nor reads without limit, and `parse_json` returns plain
+values of limited depth with finite numbers.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from typing import Any
 from fusionlab.errors import UNSAFE, UserError
 
 LARGEST = 256 << 20  # bytes; the plan of 10,000 arms has 79 MB, the index of a store of 240,000 videos about as much
-DEEPEST = 64  # of JSON; a plan has 8 levels. Python's own functions on trees end near 1,000
-DIGITS = 300  # of a whole number; each such number is a finite float
+DEEPEST = 64  # levels of JSON; a plan has 8. Python's recursion ends near 1,000
+DIGITS = 300  # of an integer, so that it is a finite float
 
 _ADVICE = {
     errno.EROFS: ("the disk is read-only", "choose a folder that can be written"),
     errno.EACCES: (
         "no permission to write there",
-        "choose a folder of yours, or ask its owner for the right",
+        "choose another folder, or ask its owner for permission",
     ),
-    errno.EPERM: ("no permission to write there", "choose a folder of yours, or ask its owner for the right"),
-    errno.ENOSPC: ("the disk is full", "free some space, then the same command: it goes on where it was"),
+    errno.EPERM: ("no permission to write there", "choose another folder, or ask its owner for permission"),
+    errno.ENOSPC: ("the disk is full", "free some space and repeat the command: it resumes"),
     errno.EDQUOT: (
         "your quota on this disk is used up",
-        "free some space, then the same command: it goes on",
+        "free some space and repeat the command: it resumes",
     ),
     errno.EFBIG: (
         "the file is larger than this disk or your limit allows",
-        "see `ulimit -f`, or another disk",
+        "check `ulimit -f`, or use another disk",
     ),
     errno.EXDEV: ("the two folders lie on different disks", "keep a study's folders on one file system"),
     errno.ENAMETOOLONG: ("the name is too long for this disk", "fewer or shorter axes, or a shorter folder"),
@@ -51,7 +51,7 @@ _ADVICE = {
 
 @contextlib.contextmanager
 def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Inside, an `OSError` that a user can do something about becomes a `UserError` that says what."""
+    """Turn an `OSError` that the user can fix into a `UserError` with advice."""
     try:
         yield
     except OSError as error:
@@ -61,8 +61,8 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         raise UserError(what, got=os.fspath(path), hint=hint) from error
 
 
-def _beside(path: Path) -> Path:
-    # The name is cut: an arm's name may be near the 255 bytes that a file name can have.
+def _temporary(path: Path) -> Path:
+    # The name is cut, since a file name has at most 255 bytes.
     return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.tmp")
 
 
@@ -74,7 +74,7 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut, where the file system knows how to."""
+    """Make the names in a folder survive a power failure, if the file system can."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -84,17 +84,17 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part."""
+    """Write a file atomically: a reader sees the old content or the new, never a part."""
     final = Path(path)
-    beside = _beside(final)
+    temporary = _temporary(final)
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_whole(beside, content)
-            beside.replace(final)
+            _write_whole(temporary, content)
+            temporary.replace(final)
         except BaseException:
             with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
             raise
         _sync_folder(final.parent)
 
@@ -105,14 +105,14 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def to_json(value: Any) -> str:
-    """JSON for people and programs: indented, order kept, no NaN (it is not JSON), a newline at the end.
+    """Indented JSON with the order of keys and a final newline; NaN is refused, since it is not JSON.
 
-    Signs that are unsafe to show are escaped as JSON does it: it reads back the same, and can be shown and encoded.
+    Characters that are unsafe to show are written as JSON escapes, so that the value reads back the same.
     """
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    if text.isascii() and "\x7f" not in text:  # the others of ASCII are escaped; a search of a plan takes seconds
+    if text.isascii() and "\x7f" not in text:  # JSON escapes the rest of ASCII; a search in a large plan takes seconds
         return text
-    return UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)
+    return UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -121,9 +121,9 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 
 def read_whole(path: str | os.PathLike[str], largest: int = LARGEST) -> bytes:
-    """The bytes of a regular file of bounded size; anything else is the user's to know about."""
+    """The bytes of a regular file of limited size; anything else is a `UserError`."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # or a pipe would make us wait for a writer
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)  # else a pipe would wait for a writer
         try:
             mode = os.fstat(handle).st_mode
             if not stat.S_ISREG(mode):
@@ -136,31 +136,31 @@ def read_whole(path: str | os.PathLike[str], largest: int = LARGEST) -> bytes:
     except FileNotFoundError:
         raise UserError("no such file", got=path) from None
     except (OSError, ValueError) as error:
-        raise UserError(f"a file that cannot be read ({getattr(error, 'strerror', error)})", got=path) from None
+        raise UserError(f"the file cannot be read ({getattr(error, 'strerror', error)})", got=path) from None
     if len(content) > largest:
-        raise UserError(f"a file of more than {largest >> 20} MiB, which none of this kind has", got=path)
+        raise UserError(f"the file is too large: more than {largest >> 20} MiB", got=path)
     return content
 
 
 def parse_json(content: bytes, source: object) -> Any:
-    """The value in JSON of UTF-8; what is damaged, deeper than `DEEPEST` or no finite number is named with `source`."""
+    """The value in UTF-8 JSON; a `UserError` names `source` if it is damaged, too deep or has a number not finite."""
     try:
         text = content.decode("utf-8-sig")
-        value = json.loads(text, parse_int=_whole, parse_float=_finite, parse_constant=_finite)
-        level, depth = [value], 0
-        while level := [one for one in level if isinstance(one, (dict, list))]:
+        value = json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
+        nodes, depth = [value], 0
+        while nodes := [one for one in nodes if isinstance(one, (dict, list))]:
             depth += 1
             if depth > DEEPEST:
                 raise RecursionError
-            level = [child for one in level for child in (one.values() if isinstance(one, dict) else one)]
+            nodes = [child for one in nodes for child in (one.values() if isinstance(one, dict) else one)]
     except RecursionError:
-        raise UserError(f"a JSON file that is nested deeper than {DEEPEST}", got=source) from None
+        raise UserError(f"the JSON file has more than {DEEPEST} levels", got=source) from None
     except ValueError as error:
         raise UserError(f"not a readable JSON file ({error})", got=source) from None
     return value
 
 
-def _whole(digits: str) -> int:
+def _integer(digits: str) -> int:
     if len(digits) > DIGITS:
         raise ValueError(f"a number of more than {DIGITS} digits")
     return int(digits)
@@ -169,7 +169,7 @@ def _whole(digits: str) -> int:
 def _finite(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise ValueError(f"{digits[:20]} is no finite number")
+        raise ValueError(f"{digits[:20]} is not a finite number")
     return value
 
 
@@ -179,23 +179,22 @@ def read_json(path: str | os.PathLike[str], largest: int = LARGEST) -> Any:
 
 
 def create_exclusive(path: str | os.PathLike[str], text: str) -> bool:
-    """Create a file that is not there yet, whole; True for the one process that did it.
+    """Create a new file with its content; True for the one process that created it.
 
-    The content is written beside and *linked* into place: `link` is atomic also over NFS and fails where the
-    name exists, so no reader meets an empty claim. Where a file system knows no links, the exclusive create
-    itself decides.
+    The content is written to a temporary name and *linked* into place: `link` is atomic also over NFS and fails if the
+    name exists, so that no reader sees an empty claim. On a file system without links the exclusive create decides.
     """
     final = Path(path)
-    beside = _beside(final)
+    temporary = _temporary(final)
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_whole(beside, text.encode("utf-8"))
+            _write_whole(temporary, text.encode("utf-8"))
             try:
-                os.link(beside, final)
+                os.link(temporary, final)
             except FileExistsError:
-                # Over NFS the answer to a link can be lost, and its repetition then finds its own name.
-                return beside.stat().st_nlink == 2
+                # Over NFS the answer to a link can be lost, and the retry then meets its own link.
+                return temporary.stat().st_nlink == 2
             except OSError as error:
                 if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                     raise
@@ -207,14 +206,13 @@ def create_exclusive(path: str | os.PathLike[str], text: str) -> bool:
             return True
         finally:
             with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
+                temporary.unlink(missing_ok=True)
 
 
 def publish(attempt_folder: str | os.PathLike[str], final_folder: str | os.PathLike[str]) -> bool:
-    """Move a finished folder to its final name by one rename: the first wins, a later one gets False.
+    """Rename a finished folder to its final name: the first call wins, a later one gets False.
 
-    The rename of a folder onto one that holds something fails by itself (POSIX), so nothing is looked up
-    first.
+    POSIX refuses to rename a folder onto one that is not empty, so nothing needs to be checked before.
     """
     attempt, final = Path(attempt_folder), Path(final_folder)
     assert any(attempt.iterdir()), f"nothing to publish in {attempt}"
@@ -239,15 +237,15 @@ def publish(attempt_folder: str | os.PathLike[str], final_folder: str | os.PathL
 
 
 def folder_clock(folder: str | os.PathLike[str]) -> float:
-    """The time now by the clock that stamps the files of this folder (a server's, where it is shared).
+    """The current time on the clock that stamps this folder's files (the server's, if it is shared).
 
-    Leases are compared on this one clock; the clocks of two hosts may be minutes apart.
+    Leases are compared on this clock, since the clocks of two hosts may differ by minutes.
     """
     probe = Path(folder) / f".clock.{uuid.uuid4().hex}.tmp"
     with disk_errors(probe):
         try:
             with probe.open("xb"):
-                os.utime(probe)  # "now" is then the server's now, not ours
+                os.utime(probe)  # sets the server's time, not ours
             return probe.stat().st_mtime
         finally:
             with contextlib.suppress(OSError):
@@ -255,7 +253,7 @@ def folder_clock(folder: str | os.PathLike[str]) -> float:
 
 
 def safe_join(root: str | os.PathLike[str], *names: str) -> Path:
-    """root / names, refusing any name that climbs out of root (`..`, absolute, a link that leads out)."""
+    """root / names; a name that leaves root (`..`, absolute, a link to the outside) is refused."""
     inside = Path(root)
     joined = inside
     for name in names:

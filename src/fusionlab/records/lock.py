@@ -1,4 +1,4 @@
-"""A lock that dies with its holder: one process at a time makes what several want."""
+"""A file lock that ends with its process: one process at a time creates a shared result."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from fusionlab.records.files import disk_errors
 
 
 @contextlib.contextmanager
-def alone(path: Path, say: Callable[[str], None], what: str) -> Iterator[None]:
-    """Hold the lock; the kernel lets go of it when its process ends, however it ends."""
-    with contextlib.ExitStack() as held:
+def alone(path: Path, report: Callable[[str], None], what: str) -> Iterator[None]:
+    """Hold the lock; the kernel releases it when the process ends, in whatever way."""
+    with contextlib.ExitStack() as stack:
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            lock = held.enter_context(open(path, "a"))
+            lock = stack.enter_context(open(path, "a"))
         if not _taken(lock):
-            say(f"{what}: another command makes it; waiting for that")
+            report(f"{what}: waiting for another command, which is creating it")
             while not _taken(lock):
-                mark()  # who waits does not hang
+                mark()  # a waiting job does not hang
                 time.sleep(0.1)
         yield
 

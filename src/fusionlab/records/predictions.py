@@ -1,9 +1,9 @@
-"""predictions.csv: what a system said about each video, so that any statistic can be taken again later.
+"""predictions.csv: the scores of a system for each video, so that any statistic can be computed later.
 
     video,label,predicted,score_<class>,score_<class>…
 
-One line per video in the test list's order. Scores are float32, written with the 9 digits that give the same
-float32 back, so that the file is as reproducible as the numbers are.
+One line per video in the test list's order. Scores are float32 with the 9 digits that give the same float32 back, so
+that the file is as reproducible as the numbers.
 """
 
 from __future__ import annotations
@@ -65,10 +65,8 @@ class Predictions:
     def correct(self) -> int:
         return sum(one == other for one, other in zip(self.predicted, self.labels, strict=True))
 
-    def apart(self, other: Predictions) -> float:
-        """The largest difference of two scores; infinite where one is no number, or where videos, labels or classes
-        are others.
-        """
+    def largest_difference(self, other: Predictions) -> float:
+        """The largest difference of two scores; infinite if one is, or if videos, labels or classes differ."""
         if (self.classes, self.videos, self.labels) != (other.classes, other.videos, other.labels):
             return math.inf
         pairs = [pair for rows in zip(self.scores, other.scores, strict=True) for pair in zip(*rows, strict=True)]
@@ -89,7 +87,7 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
 
 
 def read_predictions(path: str | os.PathLike[str]) -> Predictions:
-    """The predictions in a file; what does not fit is named with its line."""
+    """The predictions in a file; an error names its line."""
     return parse_predictions(read_whole(path, LARGEST), Path(path))
 
 
@@ -115,7 +113,7 @@ def parse_predictions(content: bytes, source: object) -> Predictions:
             raise damaged("a class has two columns", 1)
         for row in rows:
             if len(row) != len(head) or row[1] not in index:
-                raise damaged("other columns, or a label that is none of the classes", rows.line_num)
+                raise damaged("the columns are wrong, or the label is not one of the classes", rows.line_num)
             videos.append(row[0])
             labels.append(index[row[1]])
             scores.append([_score(cell) for cell in row[3:]])
@@ -129,5 +127,5 @@ def parse_predictions(content: bytes, source: object) -> Predictions:
 def _score(cell: str) -> float:
     value = float(cell)
     if not abs(value) <= _MOST:
-        raise ValueError(f"a score that is no float32: {cell[:20]}")
+        raise ValueError(f"this score is not a float32: {cell[:20]}")
     return value

@@ -1,15 +1,22 @@
 """run.json: what an arm leaves behind, and the only thing that a table may be made from.
 
-A record is a plain dict. Everything in it outside `circumstances` and `log` is bit for bit reproducible.
-Nothing is ever instantiated from it: records are data. It has a schema version, and old records load:
-`upgrade` brings them up to date.
+A record is a plain dict. All of it outside `circumstances` and `log` is bit for bit reproducible. Records are data:
+nothing is instantiated from them. A record has a schema version, and old records load: `upgrade` converts them.
 
-    schema, name, kind, status, reason, log axes            the arm's place in the grid: plain scalars
-    signature       of the resolved config without `run`, which is `config` stage_one       stream ->
-    signature of the frozen stream under the arm; {} for a stream itself result          accuracy, kinds
-    {kind: {correct, total}}, parameters, layers, hashes …; {} for a failed arm ceilings        kind -> what
-    this system can reach at best, an exact fraction as text ("1/4"); {} where unknown circumstances
-    machine, versions, commit, seconds, the `run` subtree: all that does not determine the result
+    schema         the version of this format
+    name           the arm's name in its study
+    kind           fused | stream | late
+    status         done | failed
+    reason         why it failed; null for an arm that is done
+    log            the log of a failed arm, or null
+    axes           {axis: plain scalar}: the arm's place in the grid
+    titles         {"fusion": text, "temporal": text}: the parts' titles for tables; optional
+    signature      the signature of `config`
+    config         the resolved config without `run`
+    stage_one      {stream: signature of the frozen stream below the arm}; {} for a stream
+    result         accuracy, correct, total, kinds {kind: {correct, total}}, parameters, hashes …; {} if it failed
+    ceilings       {kind of question: the best share that this system can reach, as text ("1/4")}; {} if unknown
+    circumstances  machine, versions, commit, seconds, the `run` subtree: all that does not determine the result
 """
 
 from __future__ import annotations
@@ -18,7 +25,7 @@ import hashlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,7 +41,7 @@ FILE = "run.json"
 KINDS = ("fused", "stream", "late")
 STATUSES = ("done", "failed")
 LARGEST = 16 << 20  # bytes; one that names 100,000 quarantined videos has 6 MB
-UNREPRODUCED = ("circumstances", "log")  # the keys that two runs of one arm may differ in
+UNREPRODUCED = ("circumstances", "log", "titles")  # the keys that two runs of one arm may differ in
 
 # schema -> the function that makes a record of the next schema from one of this.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -64,7 +71,7 @@ def _tree(value: object) -> bool:
 
 
 class Rule(NamedTuple):
-    """What a value must be, in words and as a question."""
+    """What a value must be, in words and as a predicate."""
 
     what: str
     holds: Callable[[Any], bool]
@@ -75,6 +82,7 @@ ANY = Rule("anything", lambda value: True)
 TREE = Rule("a tree of plain values", _tree)
 SCALAR = Rule("a plain scalar", lambda value: value is None or isinstance(value, (str, int, float)))
 COUNT = Rule("a whole number from 0", lambda value: type(value) is int and 0 <= value < 1 << 63)
+KIND = Rule(f"one of {', '.join(KINDS)}", lambda value: value in KINDS)
 _SHARE = Rule("a number from 0 to 1", lambda value: _number(value) and 0 <= value <= 1)
 _NUMBER = Rule("a number, or null", lambda value: value is None or _number(value))
 _COUNT = Rule("a whole number from 0, or null", lambda value: value is None or COUNT.holds(value))
@@ -86,11 +94,12 @@ _CHANCE = Rule("a fraction from 0 to 1 as text, such as 1/4", _ceiling)
 _RECORD: dict[str, Any] = {
     "schema": Rule(f"schema {SCHEMA}", lambda value: type(value) is int and value == SCHEMA),
     "name": TEXT,
-    "kind": Rule(f"one of {', '.join(KINDS)}", lambda value: value in KINDS),
+    "kind": KIND,
     "status": Rule(f"one of {', '.join(STATUSES)}", lambda value: value in STATUSES),
     "reason": _WORD,
     "log": _WORD,
     "axes": {"*": SCALAR},
+    "titles?": {"fusion?": TEXT, "temporal?": TEXT},
     "signature": TEXT,
     "config": {"data?": {"quarantine?": [TEXT], "*": TREE}, "*": TREE},
     "stage_one": {"*": TEXT},
@@ -120,14 +129,14 @@ _RECORD: dict[str, Any] = {
 
 
 def misfit(value: Any, rule: Any, at: str = "") -> tuple[str, Any] | None:
-    """The first place where a value is not as its rule says, in words, and what is there."""
+    """The first place where a value breaks its rule: the rule in words, and the value."""
     if isinstance(rule, Rule):
         return None if rule.holds(value) else (f"{at} is {rule.what}", value)
     if isinstance(rule, list):
         if not isinstance(value, (list, tuple)):
             return f"{at or 'it'} is a list", value
-        found = (misfit(one, rule[0], f"{at}[{number}]") for number, one in enumerate(value))
-        return next(filter(None, found), None)
+        inside = (misfit(one, rule[0], f"{at}[{number}]") for number, one in enumerate(value))
+        return next(filter(None, inside), None)
     if not isinstance(value, Mapping):
         return f"{at or 'it'} is a mapping", value
     known = {name.rstrip("?"): one for name, one in rule.items() if name != "*"}
@@ -157,8 +166,9 @@ def new_record(
     stage_one: Mapping[str, str] | None = None,
     ceilings: Mapping[str, str | Fraction] | None = None,
     circumstances: Mapping[str, Any] | None = None,
+    titles: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """A checked record. `config` may still hold `run`: it goes where it belongs, into the circumstances."""
+    """A checked record. If `config` still holds `run`, it is moved into the circumstances."""
     around = dict(circumstances or {})
     if RUN in config:
         around[RUN] = config[RUN]
@@ -170,6 +180,7 @@ def new_record(
         "reason": reason,
         "log": log,
         "axes": dict(axes),
+        **({"titles": dict(titles)} if titles else {}),
         "signature": signature,
         "config": {leaf: value for leaf, value in config.items() if leaf != RUN},
         "stage_one": dict(stage_one or {}),
@@ -183,7 +194,7 @@ def new_record(
 
 
 def _finite(value: Any) -> Any:
-    """JSON knows no NaN or infinity; such a number (the loss of an arm that diverged) becomes null."""
+    """JSON has no NaN or infinity: such a number (the loss of a diverged arm) becomes null."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, Mapping):
@@ -194,29 +205,29 @@ def _finite(value: Any) -> Any:
 
 
 def check(record: Mapping[str, Any], source: object = None) -> None:
-    """Raise a `UserError` that names the first thing that is wrong with a record of the present schema."""
-    found = misfit(record, _RECORD)
-    if found is None and (record["status"] == "failed") != bool(record["reason"]):
-        found = "a failed arm, and only that, has a reason", record["reason"]
-    if found is None and RUN in record["config"]:
-        found = f"`{RUN}` belongs into the circumstances, not into config", record["config"][RUN]
-    result = {} if found else record["result"]
+    """Raise a `UserError` that names the first error in a record of the current schema."""
+    wrong = misfit(record, _RECORD)
+    if wrong is None and (record["status"] == "failed") != bool(record["reason"]):
+        wrong = "a failed arm has a reason, a done arm has none", record["reason"]
+    if wrong is None and RUN in record["config"]:
+        wrong = f"`{RUN}` belongs into the circumstances, not into config", record["config"][RUN]
+    result = {} if wrong else record["result"]
     for which, counts in {"result": result, **result.get("kinds", {})}.items():
         right, total = counts.get("correct"), counts.get("total")
-        if found is None and (right is None) != (total is None):
-            found = f"correct and total stand together ({which})", f"{right} of {total}"
-        elif found is None and right is not None and right > total:
-            found = f"correct ≤ total, also of each kind ({which})", f"{right} of {total}"
-    if found:
-        what, got = found
-        told = (got if isinstance(got, str) else repr(got))[:100]
-        raise UserError(f"not a valid record: {what}", got=told if source is None else f"{told} in {source}")
+        if wrong is None and (right is None) != (total is None):
+            wrong = f"correct and total are given together ({which})", f"{right} of {total}"
+        elif wrong is None and right is not None and right > total:
+            wrong = f"correct ≤ total, also for each kind ({which})", f"{right} of {total}"
+    if wrong:
+        what, value = wrong
+        got = (value if isinstance(value, str) else repr(value))[:100]
+        raise UserError(f"not a valid record: {what}", got=got if source is None else f"{got} in {source}")
 
 
 def write_record(
     folder: str | os.PathLike[str], record: Mapping[str, Any], predictions: Predictions | None = None
 ) -> dict[str, Any]:
-    """Write predictions.csv and then run.json, which holds its hash; returns the record as written."""
+    """Write predictions.csv, then run.json with its hash; returns the record as written."""
     written = dict(record)
     if predictions is not None:
         text = predictions.to_csv()
@@ -229,7 +240,7 @@ def write_record(
 
 
 def upgrade(record: dict[str, Any], source: object = None) -> dict[str, Any]:
-    """The record in the present schema, whatever older one it was written in."""
+    """The record in the current schema, from this one or an older one."""
     schema = record.get("schema")
     while isinstance(schema, int) and schema < SCHEMA and schema in UPGRADES:
         record = UPGRADES[schema](record)
@@ -245,7 +256,7 @@ def upgrade(record: dict[str, Any], source: object = None) -> dict[str, Any]:
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The record in a run.json, or in the folder that holds it; upgraded and checked."""
+    """The record in a run.json, or in its folder; upgraded and checked."""
     place = Path(path)
     if place.is_dir():
         place = place / FILE
@@ -264,15 +275,15 @@ def without_curves(*results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def find_records(folder: str | os.PathLike[str]) -> list[Path]:
-    """All run.json below a folder, sorted; what lies in `attempts` or a hidden folder was never published."""
+    """All published run.json below a folder, sorted; `attempts` and hidden folders are not searched."""
     if not Path(folder).is_dir():
         raise UserError("no such folder", got=folder)
-    found: list[Path] = []
+    records: list[Path] = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != "attempts" and not name.startswith(".")]
         if FILE in names:
-            found.append(Path(place) / FILE)
-    return sorted(found)
+            records.append(Path(place) / FILE)
+    return sorted(records)
 
 
 def read_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
@@ -281,20 +292,11 @@ def read_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def readable_records(folder: str | os.PathLike[str]) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
-    """The records below a folder, each by its run.json; and why one cannot be read, which costs its row, no more."""
-    found, damaged = {}, {}
+    """The records below a folder by their run.json; and the reason for each that cannot be read."""
+    records, damaged = {}, {}
     for path in find_records(folder):
         try:
-            found[path] = read_record(path)
+            records[path] = read_record(path)
         except UserError as error:
             damaged[path] = f"its record cannot be read: {error.what} ({error.got})"
-    return found, damaged
-
-
-def damage(arm: str, damaged: Mapping[Path, str], others: Iterable[str]) -> str | None:
-    """Why an arm has no record among its job's: its folder has its name, or that of no other arm (an arm that studies
-    share may have two names).
-    """
-    return next(
-        (why for path, why in damaged.items() if path.parent.name == arm or path.parent.name not in others), None
-    )
+    return records, damaged

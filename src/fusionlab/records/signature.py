@@ -1,8 +1,8 @@
-"""The law of identity: what determines a result lies in the config, outside the one subtree `run`.
+"""The law of identity: all that determines a result is in the config, outside the subtree `run`.
 
-Place decides, no list: what lies under `run:` (device, workers, logger, launcher, paths) is not hashed,
-everything else is. A new knob names its neutral value in `NEUTRAL` and is left out of the hash there, so that
-the signatures of the records made before it was born stay true (a test holds golden ones).
+The subtree `run:` (device, workers, logger, launcher, paths) is not hashed, everything else is. A new knob has its
+neutral value in `NEUTRAL` and is left out of the hash at that value, so that older records keep their signatures (a
+test has golden ones).
 
     signature = first 16 hex digits of sha256(canonical JSON of {leaf: value}, leaves sorted)
 """
@@ -22,7 +22,7 @@ Leaf = Any  # str | int | float | bool | None, or an empty list or dict, which i
 RUN = "run"
 ABSENT = "(absent)"
 
-# leaf -> the value at which the knob does nothing. A knob that is born after the first records adds its line.
+# leaf -> the value at which the knob has no effect. Each knob that is newer than the first records has a line.
 NEUTRAL: dict[str, Leaf] = {
     "into": "appearance",
     "keep_motion": False,
@@ -73,19 +73,42 @@ NEUTRAL: dict[str, Leaf] = {
     },
 }
 
+TARGET = "_target_"  # a part's class, by its path
+# A class that has moved: its path now -> its path when it was born, by which it is hashed. Old plans have the latter.
+BORN: dict[str, str] = {}
+
 _PLAIN = re.compile(r"[^.\[\]\"]+")
-_GONE = object()  # what is left of a node that lost all it had
+_EMPTY = object()  # stands for a node without any leaves left
+
+
+def born(tree: Any) -> Any:
+    """A tree with each class by the path that it was born with."""
+    return _renamed(tree, BORN)
+
+
+def moved(tree: Any) -> Any:
+    """A tree with each class by the path that it has now."""
+    return _renamed(tree, {old: now for now, old in BORN.items()})
+
+
+def _renamed(tree: Any, paths: Mapping[str, str]) -> Any:
+    if isinstance(tree, Mapping):
+        return {
+            name: paths.get(one, one) if name == TARGET and isinstance(one, str) else _renamed(one, paths)
+            for name, one in tree.items()
+        }
+    return [_renamed(one, paths) for one in tree] if isinstance(tree, list | tuple) else tree
 
 
 def canonical(value: object) -> str:
-    """One text per value, types kept apart (1, 1.0, true and "1" are four texts), keys sorted."""
+    """One text per value and type (1, 1.0, true and "1" are four texts), with sorted keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Leaf]:
     """{"a": {"b": 1}, "c": [2, 3]} -> {"a.b": 1, "c[0]": 2, "c[1]": 3}.
 
-    Two different trees never flatten alike.
+    Two different trees never give the same leaves.
     """
     leaves: dict[str, Leaf] = {}
     _collect(tree, "", leaves)
@@ -97,7 +120,7 @@ def _collect(node: Any, at: str, leaves: dict[str, Leaf]) -> None:
         for name, child in node.items():
             if not isinstance(name, str):
                 raise UserError(
-                    "the keys of a config are text", got=f"{at or 'config'}: {name!r}", hint="quote the key"
+                    "the keys of a config must be text", got=f"{at or 'config'}: {name!r}", hint="quote the key"
                 )
             word = name if _PLAIN.fullmatch(name) else json.dumps(name)
             _collect(child, f"{at}.{word}" if at else word, leaves)
@@ -109,34 +132,34 @@ def _collect(node: Any, at: str, leaves: dict[str, Leaf]) -> None:
     elif isinstance(node, (Mapping, list, tuple)):
         leaves[at] = {} if isinstance(node, Mapping) else []
     else:
-        raise UserError("a config holds plain values only", got=f"{at}: {type(node).__name__}")
+        raise UserError("a config may have plain values only", got=f"{at}: {type(node).__name__}")
 
 
 def identity(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = None) -> dict[str, Any]:
     """The part of a config that determines a result: without `run`, without leaves at their neutral value."""
-    kept = {name: child for name, child in config.items() if name != RUN}
+    kept = born({name: child for name, child in config.items() if name != RUN})
     left = _without_neutral(kept, "", NEUTRAL if neutral is None else neutral)
     return left if isinstance(left, dict) else {}
 
 
 def _without_neutral(node: Any, at: str, neutral: Mapping[str, Leaf]) -> Any:
-    """The node without its neutral leaves, or `_GONE`."""
+    """The node without its neutral leaves, or `_EMPTY`."""
     if at in neutral and canonical(node) == canonical(neutral[at]):
-        return _GONE
+        return _EMPTY
     if not isinstance(node, Mapping):
         return node
     left: dict[str, Any] = {}
     for name, child in node.items():
         word = name if _PLAIN.fullmatch(str(name)) else json.dumps(name)
         rest = _without_neutral(child, f"{at}.{word}" if at else word, neutral)
-        if rest is not _GONE:
+        if rest is not _EMPTY:
             left[name] = rest
-    # A group that held nothing but neutral knobs is as if it had never been written; one written empty stays.
-    return _GONE if node and not left and at else left
+    # A group of neutral knobs only counts as absent; a group that was written empty stays.
+    return _EMPTY if node and not left and at else left
 
 
 def value(config: Mapping[str, Any], leaf: str) -> Any:
-    """A younger knob's value; in a config from before it was born, its neutral one.
+    """The value of a newer knob; in an older config that lacks it, the neutral one.
 
     >>> value({"layer": "relu5"}, "keep_motion"), value({"keep_motion": True}, "keep_motion")
     (False, True)
@@ -150,16 +173,16 @@ def value(config: Mapping[str, Any], leaf: str) -> Any:
 
 
 def signature(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = None) -> str:
-    """16 hex digits for what determines the result."""
+    """16 hex digits for all that determines the result."""
     return hashlib.sha256(canonical(flatten(identity(config, neutral))).encode("ascii")).hexdigest()[:16]
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Leaf, Leaf]]:
-    """The leaves that differ, sorted by name, with both values; `ABSENT` where a side has none."""
+    """The leaves that differ, sorted by name, with both values; `ABSENT` if a side lacks it."""
     leaves_a, leaves_b = flatten(a), flatten(b)
-    found: list[tuple[str, Leaf, Leaf]] = []
+    leaves: list[tuple[str, Leaf, Leaf]] = []
     for name in sorted({**leaves_a, **leaves_b}):
         one, other = leaves_a.get(name, ABSENT), leaves_b.get(name, ABSENT)
         if (name in leaves_a) != (name in leaves_b) or canonical(one) != canonical(other):
-            found.append((name, one, other))
-    return found
+            leaves.append((name, one, other))
+    return leaves

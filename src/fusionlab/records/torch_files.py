@@ -1,14 +1,14 @@
-"""A file that torch.save wrote, looked at before torch reads it: does it ask for more than it holds?
+"""Checks a file of torch.save before torch reads it: does it request more memory than it contains?
 
-torch runs no code with `weights_only`, but it believes what a file says of sizes: an entry of a zip may be 3 GB of
-zeros in 14 MB, a pickle of thirty bytes may ask for an array of a terabyte, and a tensor may be one number, repeated
-without an end. And what is nested in itself takes for ever where it is the key of a dict.
+torch runs no code with `weights_only`, but it trusts the sizes in a file: an entry of a zip may be 3 GB of zeros in 14
+MB, a pickle of thirty bytes may request an array of a terabyte, and a tensor may be one number, repeated without end. A
+key of a dict that is nested in itself takes for ever.
 
-    zip (since torch 1.6)    its entries as they are, which is how torch writes them, and together no more than the file
-    legacy                   five pickles, then the storages: together no more than the file
-    their pickles            names of tensors' parts alone; keys are texts or numbers; no tensor is above its storage
+    zip (since torch 1.6)    entries are not compressed, as torch writes them, and together not larger than the file
+    legacy                   five pickles, then the storages: together not larger than the file
+    their pickles            only the names of tensors' parts; keys are texts or numbers; no tensor exceeds its storage
 
-Nothing that a pickle names is built or called here: in its place stands a `_Part` without content.
+Nothing that a pickle names is built or called here: a `_Part` without content takes its place.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ITEM = {
 STORAGE = re.compile(rf"torch\.(?:storage\.)?({'|'.join(ITEM)})Storage")
 DICT = "collections.OrderedDict"
 TENSOR = re.compile(r"torch\._utils\._rebuild_tensor(_v2|_v3)?")
-# Sparse tensors too, and those without storage: whoever reads a file says that these are not for it.
+# Also sparse tensors and those without storage: the reader of the file refuses them.
 OTHER = re.compile(
     r"collections\.OrderedDict|torch\.(Size|device|serialization\._get_layout|(u?int|float|bfloat|complex)\d+\w*|bool)"
     r"|torch\._utils\._rebuild_(parameter(_with_state)?|sparse_tensor|meta_tensor_no_storage)"
@@ -44,12 +44,12 @@ CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()
 TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
-class AsksTooMuch(ValueError):
-    """Says what for, or by which means."""
+class UnsafeTorchFile(ValueError):
+    """The message says why the file is unsafe."""
 
 
 def refuse_bombs(path: str | os.PathLike[str]) -> None:
-    """Raise `AsksTooMuch`, or what comes of a file that torch did not write. Much else may be wrong with it."""
+    """Raise `UnsafeTorchFile`, or another error if torch did not write the file. Other errors may remain."""
     if not Path(path).is_file():
         raise FileNotFoundError(os.fspath(path))
     with open(path, "rb") as file:
@@ -66,50 +66,50 @@ def _zipped(file: BinaryIO, size: int) -> None:
     _one_directory(file, size)
     with zipfile.ZipFile(file) as archive:
         entries = archive.infolist()
-        held = {one.filename: one.file_size for one in entries}
+        sizes = {one.filename: one.file_size for one in entries}
         if any(one.compress_type != zipfile.ZIP_STORED or one.file_size != one.compress_size for one in entries):
-            raise AsksTooMuch(f"its entries are compressed, from {sum(held.values())} bytes; torch compresses none")
-        if len(held) != len(entries) or sum(held.values()) > size:
-            raise AsksTooMuch(f"its entries lie over one another: {sum(held.values())} bytes in a file of {size}")
+            raise UnsafeTorchFile(f"its entries are compressed ({sum(sizes.values())} bytes); torch does not compress")
+        if len(sizes) != len(entries) or sum(sizes.values()) > size:
+            raise UnsafeTorchFile(f"its entries overlap: {sum(sizes.values())} bytes in a file of {size}")
         folder = entries[0].filename.partition("/")[0] if entries else ""
-        if held.get(f"{folder}/data.pkl", 0) > MOST_PICKLED:
-            raise AsksTooMuch(f"its pickle has more than {MOST_PICKLED} bytes")
+        if sizes.get(f"{folder}/data.pkl", 0) > MOST_PICKLED:
+            raise UnsafeTorchFile(f"its pickle has more than {MOST_PICKLED} bytes")
         content = archive.read(f"{folder}/data.pkl")
     for key, asked in _storages(io.BytesIO(content)).items():
-        if asked > held.get(f"{folder}/data/{key}", 0):
-            raise AsksTooMuch(f"storage {key[:20]} says that it has {asked} bytes, which it has not")
+        if asked > sizes.get(f"{folder}/data/{key}", 0):
+            raise UnsafeTorchFile(f"storage {key[:20]} claims {asked} bytes, more than it has")
 
 
 def _one_directory(file: BinaryIO, size: int) -> None:
-    """The list of entries must be where every reader of zip files looks for it: right before its end."""
+    """The list of entries must be right before the end, where every reader of zip files looks for it."""
     file.seek(max(0, size - 22 - 20 - 56))
     tail = file.read()
     end64, locator, end = tail[:-42], tail[-42:-22], tail[-22:]
     if len(end) < 22 or end[:4] != END or end[20:] != b"\0\0":
-        raise AsksTooMuch("it does not end as torch ends a file")
+        raise UnsafeTorchFile("its end is not that of a torch file")
     behind = size - 22
     length, start = struct.unpack_from("<II", end, 12)
     if locator[:4] == LOCATOR:
         behind -= 20 + 56
         if len(end64) != 56 or end64[:4] != END64 or struct.unpack_from("<Q", locator, 8)[0] != behind:
-            raise AsksTooMuch("it does not end as torch ends a file")
+            raise UnsafeTorchFile("its end is not that of a torch file")
         length, start = struct.unpack_from("<QQ", end64, 40)
     if start + length != behind:
-        raise AsksTooMuch("it does not end as torch ends a file")
+        raise UnsafeTorchFile("its end is not that of a torch file")
 
 
 def _legacy(pickles: BinaryIO, size: int) -> None:
-    for _ in range(3):  # a number by which it is known, its version, the machine
+    for _ in range(3):  # the magic number, the version, the machine
         _storages(pickles)
     asked = sum(_storages(pickles).values())
     _storages(pickles)  # their keys, in order
     if asked > size:
-        raise AsksTooMuch(f"its storages say that they have {asked} bytes; the file has {size}")
+        raise UnsafeTorchFile(f"its storages claim {asked} bytes, the file has {size}")
 
 
 @dataclass
 class _Part:
-    """What a name in a pickle stands for, or what it would give."""
+    """The object that a name in a pickle stands for."""
 
     name: str = ""
     bytes: int = 0  # of a storage
@@ -121,8 +121,8 @@ class _Mark:
 
 
 def _storages(pickled: BinaryIO) -> dict[str, int]:
-    """The storages that one pickle asks for, by key, in bytes. Reads on from where it stands."""
-    found: dict[str, int] = {}
+    """The storages that one pickle requests: {key: bytes}. Reads on from the file's position."""
+    storages: dict[str, int] = {}
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
     argument: Any
@@ -167,31 +167,31 @@ def _storages(pickled: BinaryIO) -> dict[str, int]:
         elif name == "BUILD":
             stack.pop()
             if stack[-1] != _Part(DICT):
-                raise AsksTooMuch("it sets what is within a tensor")
+                raise UnsafeTorchFile("it changes the attributes of a tensor")
         elif name == "BINPERSID":
             _, kind, key, _, numbers, *_ = stack.pop()
             stack.append(_Part("storage", _product([numbers]) * kind.item, kind.item))
-            found[str(key)] = max(found.get(str(key), 0), stack[-1].bytes)
+            storages[str(key)] = max(storages.get(str(key), 0), stack[-1].bytes)
         elif name not in ("PROTO", "STOP"):
-            raise AsksTooMuch(f"its pickle has {name}, which torch does not write")
-    return found
+            raise UnsafeTorchFile(f"its pickle has {name}, which torch does not write")
+    return storages
 
 
 def _named(name: str) -> _Part:
     storage = STORAGE.fullmatch(name)
     if storage is None and not TENSOR.fullmatch(name) and not OTHER.fullmatch(name):
-        raise AsksTooMuch(f"it names {name[:80]}, which is no part of a tensor")
+        raise UnsafeTorchFile(f"it names {name[:80]}, which is not part of a tensor")
     return _Part(name, item=ITEM[storage[1]] if storage else 1)
 
 
 def _made(called: _Part, arguments: tuple[Any, ...]) -> _Part:
-    """What calling a name gives, as far as it matters here."""
+    """The result of calling a name, as far as it matters here."""
     if STORAGE.fullmatch(called.name):
-        raise AsksTooMuch("it asks for memory that nothing is read into")
+        raise UnsafeTorchFile("it requests memory without content")
     if TENSOR.fullmatch(called.name):
         storage, _, shape, *_ = arguments
         if _product(shape) * storage.item > storage.bytes:
-            raise AsksTooMuch(f"a tensor {shape} is larger than what it lies in")
+            raise UnsafeTorchFile(f"a tensor {shape} is larger than its storage")
     elif called.name == DICT:
         _plain_keys(pair[0] for items in arguments for pair in items)  # as Python 2 wrote it
     return _Part(called.name)
@@ -199,11 +199,11 @@ def _made(called: _Part, arguments: tuple[Any, ...]) -> _Part:
 
 def _product(sizes: Iterable[Any]) -> int:
     if not all(type(one) is int and one >= 0 for one in sizes):
-        raise AsksTooMuch("a size is no whole number from 0 on")
+        raise UnsafeTorchFile("a size is not an integer from 0")
     return math.prod(sizes)
 
 
 def _plain_keys(keys: Iterable[Any]) -> None:
     for key in keys:
         if not isinstance(key, str | int | float | None):
-            raise AsksTooMuch("a key is no text and no number")
+            raise UnsafeTorchFile("a key is neither text nor number")

@@ -1,11 +1,11 @@
-"""From records to statistics, tables, plots and a page. Reads what arms left behind; trains and decodes
-nothing.
+"""From records to statistics, tables, plots and a page. Nothing is trained or decoded here.
 
-load.py        a study's folder -> entries, one per arm that was to be (done, failed or not there)
-statistics.py  mean, sd, Wilson, paired difference, sign flips
-spec.py        what a table's yaml may say
-rows.py        entries -> rows: seeds gathered, gains over late, the paper's figures beside
-guards.py      what must be said beside the rows, so that they are not compared wrongly
-tables.py      rows -> a table of texts, which terminal, markdown, latex and page write down
-report.py      all of it: report(study, spec, folder)
+load.py               a study's folder -> entries, one per planned arm (done, failed or missing)
+statistics.py         mean, sd, Wilson, paired differences, gains over late fusion, sign flips
+spec.py               the content of a table's yaml
+rows.py               entries -> rows: the mean over seeds, gains, ceilings, the paper's figures
+protocol_warnings.py  warnings about rows that cannot be compared
+notes.py              the table's answer, and how to read its numbers
+tables.py             rows -> a table of texts; text_tables, latex, csv_table, page and plots write it
+report.py             all of it: report(study, spec, folder)
 """

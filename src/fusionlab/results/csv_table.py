@@ -1,8 +1,7 @@
-"""A table as CSV for programs: plain numbers, percentages with four decimals, whole counts, nothing in
-brackets.
+"""A table as CSV for programs: plain numbers, percentages with four decimals, full counts.
 
-One line per row and, for what was not done, one per arm with its reason and log. A cell that a spreadsheet would take
-for a formula begins with a quote.
+One line per row, and one per unfinished arm with its reason and log. A cell that a spreadsheet would take for a formula
+begins with a quote. Axes are written as they are typed; the titles of parts are `method` and `temporal_title`.
 """
 
 from __future__ import annotations
@@ -19,27 +18,28 @@ from fusionlab.results.rows import Row
 from fusionlab.results.statistics import sign_flip
 from fusionlab.results.tables import Table, kinds_of
 
-# Spreadsheets begin one with any of these; some skip blanks before it, and take the wide signs of Asia for it.
+# A formula begins with one of these. Some spreadsheets skip blanks before it, and accept full-width characters.
 _FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
-def render(table: Table) -> str:
+def csv_text(table: Table) -> str:
     paper = table.spec.paper
     figures = list(paper.figures) if paper else []
     axes = list(dict.fromkeys(axis for row in table.rows for axis in row.axes))
-    kinds = [TOGETHER, *kinds_of(table.rows)]
+    questions = [TOGETHER, *kinds_of(table.rows)]
     lines: list[dict[str, Any]] = []
     for row in table.rows:
-        name = {"method": row.method, "kind": row.kind, **row.axes}
-        printed = {f"paper_{figure}": text for figure, text in (row.paper.figures if row.paper else {}).items()}
+        name = {"method": row.method, "kind": row.kind, **row.axes, "temporal_title": row.titles.get("temporal", "")}
+        paper_cells = {f"paper_{figure}": text for figure, text in (row.paper.figures if row.paper else {}).items()}
         if row.paper and row.paper.figures:
-            printed["paper_certainty"] = row.paper.certainty
+            paper_cells["paper_certainty"] = row.paper.certainty
         if row.done:
-            lines.append({**name, **_numbers(row, kinds), **printed})
-        lines += [{**name, **_undone(entry), **printed} for entry in row.undone]
-    heads = ["method", "kind", *axes, "status", "seeds", "reason", "log", "videos"]
-    for kind in kinds:
+            lines.append({**name, **_done(row, questions), **paper_cells})
+        lines += [{**name, **_undone(entry), **paper_cells} for entry in row.undone]
+    titled = ["temporal_title"] if any("temporal" in row.titles for row in table.rows) else []
+    heads = ["method", "kind", *axes, *titled, "status", "seeds", "reason", "log", "videos"]
+    for kind in questions:
         prefix = "accuracy" if kind == TOGETHER else kind
         heads += [prefix, *(f"{prefix}_{what}" for what in ("sd", "low", "high", "ceiling"))]
         heads += [f"{prefix}_{what}" for what in ("gain", "gain_low", "gain_high", "gain_p")]
@@ -54,7 +54,7 @@ def render(table: Table) -> str:
 
 
 def _cell(value: object) -> str:
-    """As text, and never a formula.
+    """The value as text that no spreadsheet takes for a formula.
 
     >>> [_cell(value) for value in (-0.5, "+1e3", "=1+1", "@a", "-", None)]
     ['-0.5', '+1e3', "'=1+1", "'@a", "'-", '']
@@ -67,9 +67,9 @@ def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share + 0.0:.4f}"
 
 
-def _numbers(row: Row, kinds: list[str]) -> dict[str, Any]:
+def _done(row: Row, questions: list[str]) -> dict[str, Any]:
     line: dict[str, Any] = {"status": "done", "seeds": " ".join(seed_text(seed) for seed in row.seeds)}
-    for kind in kinds:
+    for kind in questions:
         prefix = "accuracy" if kind == TOGETHER else kind
         share, gain = row.shares.get(kind), row.gains.get(kind)
         if share:

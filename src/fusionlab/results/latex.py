@@ -1,10 +1,10 @@
-"""A table as LaTeX with booktabs, notes in a minipage under it."""
+"""A table as LaTeX with booktabs; the notes stand in a minipage under it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fusionlab.results.ceilings import KIND
+from fusionlab.results.rows import CEILING
 from fusionlab.results.tables import Line, Table
 
 _SIGNS = {
@@ -37,28 +37,28 @@ _SIGNS = {
 _TABLE = str.maketrans(_SIGNS)
 
 
-def render(table: Table) -> str:
-    """One `table*` of the paper's layout, notes under it; its first line names the packages that it needs."""
+def latex(table: Table) -> str:
+    """A `table*` with the paper's layout; its first line names the packages that it needs."""
     layout = "".join("r" if column.right else "l" for column in table.columns)
     body: list[str] = []
     last = None
     for line in table.lines:
-        block = line.row.kind if line.row.kind in ("fused", KIND) else "base"
+        block = line.row.kind if line.row.kind in ("fused", CEILING) else "base"
         if last is not None and last != block:
             body.append(r"\midrule")
         last = block
         body.append(_line(line, len(table.columns)))
-    notes = [rf"\textsuperscript{{{number}}}~{escape(note)}" for number, note in enumerate(table.marked, 1)]
-    notes += [escape(note) for note in table.notes]
+    notes = [rf"\textsuperscript{{{number}}}~{escape_latex(note)}" for number, note in enumerate(table.marked, 1)]
+    notes += [escape_latex(note) for note in table.notes]
     lines = [
         r"% \usepackage[T1]{fontenc} \usepackage{textcomp} \usepackage{booktabs} \usepackage{graphicx}",
         r"\begin{table*}",
         r"\centering",
-        rf"\caption{{{escape(table.caption.rstrip('.'))}. {escape(table.headline)}}}",
+        rf"\caption{{{escape_latex(table.caption.rstrip('.'))}. {escape_latex(table.headline)}}}",
         r"\resizebox{\linewidth}{!}{%",
         rf"\begin{{tabular}}{{{layout}}}",
         r"\toprule",
-        " & ".join(escape(column.head) for column in table.columns) + r" \\",
+        " & ".join(escape_latex(column.head) for column in table.columns) + r" \\",
         r"\midrule",
         *body,
         r"\bottomrule",
@@ -72,16 +72,16 @@ def render(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def escape(text: str) -> str:
+def escape_latex(text: str) -> str:
     return text.translate(_TABLE)
 
 
 def _line(line: Line, columns: int) -> str:
-    cells: Sequence[str] = [escape(cell) for cell in line.cells]
+    cells: Sequence[str] = [escape_latex(cell) for cell in line.cells]
     marks = ",".join(str(mark) for mark in line.marks)
     if marks:
         cells = [rf"{cells[0]}\textsuperscript{{{marks}}}", *cells[1:]]
     if line.span is not None:
         rest = columns - len(cells)
-        cells = [*cells, rf"\multicolumn{{{rest}}}{{l}}{{\emph{{{escape(line.span)}}}}}"] if rest else cells
+        cells = [*cells, rf"\multicolumn{{{rest}}}{{l}}{{\emph{{{escape_latex(line.span)}}}}}"] if rest else cells
     return " & ".join(cells) + r" \\"

@@ -1,8 +1,7 @@
-"""A study's folder -> its entries: one per arm that was to be, whether it is done, failed or not there.
+"""A study's folder -> its entries: one per planned arm, whether it is done, failed or missing.
 
-A folder with a plan says which arms there were to be and where their jobs' records lie (streams are shared
-between studies and lie outside). A folder without one, such as an experiment's saved records, is what it
-holds.
+The plan names the arms and the folders of their jobs' records; streams that studies share lie outside the study. A
+folder without a plan, such as an experiment's saved records, has an entry per record.
 """
 
 from __future__ import annotations
@@ -16,26 +15,21 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import read_json, read_whole
+from fusionlab.records.files import read_whole
+from fusionlab.records.plan_file import has_plan, read_plan_file
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import LARGEST, parse_predictions
-from fusionlab.records.record import ANY, KINDS, SCALAR, TEXT, Rule, damage, misfit, readable_records
+from fusionlab.records.record import readable_records
 from fusionlab.records.signature import NEUTRAL, flatten, identity
 
-PLAN = "plan.json"
-PUBLISHED = "published"
 TOGETHER = "all"  # all kinds of question taken together
-NOT_THERE = "no record of it (yet)"
-DAMAGED = "damaged"  # the kind of an entry of which nothing is known but its folder's name
-
-_KIND = Rule(f"one of {', '.join(KINDS)}", lambda value: value in KINDS)
-_ARM = {"name": TEXT, "kind": _KIND, "axes": {"*": SCALAR}, "signature": TEXT, "config": {"*": ANY}, "job": TEXT}
-_PLAN = {"jobs": [{"id": TEXT, "folder": TEXT, "*": ANY}], "arms": [_ARM], "*": ANY}
+MISSING = "no record of it (yet)"
+DAMAGED = "damaged"  # the kind of an entry of which only the folder's name is known
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One arm as the results know it. `status` is done, failed or missing; only a done one has a result."""
+    """One arm. `status` is done, failed or missing; only a done arm has a result."""
 
     name: str
     kind: str
@@ -52,19 +46,17 @@ class Entry:
 
     @property
     def seed(self) -> tuple[Any, ...]:
-        """What repetitions differ in: `seed`, or `seed.init`, `seed.data` … apart."""
+        """The values of `seed`, or of `seed.init`, `seed.data` …: in these the arms of one row differ."""
         return tuple(value for axis, value in sorted(self.axes.items()) if is_seed(axis))
 
     @property
     def place(self) -> dict[str, Any]:
-        """The axes without the seeds: what a row is."""
+        """The axes without the seeds: they define a row."""
         return {axis: value for axis, value in self.axes.items() if not is_seed(axis)}
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """The config as far as it determines the result: alike for records from before and after a knob was born, as
-        long as it stands neutral.
-        """
+        """The part of the config that determines the result; a new knob at its neutral value does not change it."""
         return identity(self.record.get("config", {}))
 
     @cached_property
@@ -72,31 +64,31 @@ class Entry:
         return flatten(self.identity)
 
     def value(self, name: str) -> Any:
-        """Of an axis, of `kind`, or of a leaf of the config that was no axis; None where there is none."""
+        """The value of an axis, of `kind`, or of a leaf of the config; None if there is none."""
         if name == "kind":
             return self.kind
         return self.axes[name] if name in self.axes else self.leaves.get(name, NEUTRAL.get(name))
 
     @cached_property
     def answers(self) -> dict[str, Answer]:
-        """video -> what was said of it; a `UserError` where predictions are missing or another record's."""
+        """video -> its answer; a `UserError` if predictions are missing or belong to another record."""
         if self.folder is None or not (self.folder / PREDICTIONS).is_file():
-            raise UserError("no predictions beside the record", got=self.name)
+            raise UserError("no predictions next to the record", got=self.name)
         content = read_whole(self.folder / PREDICTIONS, LARGEST)
         digest = self.result.get("predictions")
         if digest and hashlib.sha256(content).hexdigest() != digest:
-            raise UserError("the predictions are not those that the record was made from", got=self.name)
+            raise UserError("the predictions do not belong to this record", got=self.name)
         read = parse_predictions(content, self.folder / PREDICTIONS)
-        kinds = self.result.get("classes", {})
+        kind_of = self.result.get("classes", {})
         return {
-            video: Answer(read.classes[label], kinds.get(read.classes[label]), label == best)
+            video: Answer(read.classes[label], kind_of.get(read.classes[label]), label == best)
             for video, label, best in zip(read.videos, read.labels, read.predicted, strict=True)
         }
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A video's class, its kind of question (None where unknown), and whether the answer was right."""
+    """A video's class, its kind of question (None if unknown), and whether the answer was right."""
 
     label: str
     kind: str | None
@@ -107,7 +99,7 @@ def is_seed(axis: str) -> bool:
     return axis == "seed" or axis.startswith("seed.")
 
 
-def of_seed(leaf: str) -> bool:
+def follows_seed(leaf: str) -> bool:
     """Whether a leaf of a config changes with the seed: the seeds, and the streams trained with them."""
     return is_seed(leaf) or leaf.startswith("stage_one.")
 
@@ -115,70 +107,53 @@ def of_seed(leaf: str) -> bool:
 def load(study: str | os.PathLike[str], unfinished: Mapping[str, tuple[str, str | None]] | None = None) -> list[Entry]:
     """The entries of a study, in the plan's order, or else by name.
 
-    `unfinished`: {arm's name: (reason, log or None)} for arms that have no record, from whoever knows why.
+    `unfinished`: {arm's name: (reason, log or None)} for arms without a record, from the caller.
     """
     folder = Path(study)
     if not folder.is_dir():
         raise UserError("no such study folder", got=folder, hint="python -m fusionlab.report runs/<study>")
-    if (folder / PLAN).is_file():
+    if has_plan(folder):
         entries = _planned(folder, unfinished or {})
     else:
-        found, damaged = readable_records(folder)
-        entries = [_entry(path, record) for path, record in found.items()]
+        records, damaged = readable_records(folder)
+        entries = [_entry(path, record) for path, record in records.items()]
         entries += [_damaged(path, why) for path, why in damaged.items()]
         entries.sort(key=lambda entry: entry.name)
     if not entries:
-        raise UserError("no records in this folder", got=folder, hint="python -m fusionlab.status says what was done")
+        raise UserError("no records in this folder", got=folder, hint="python -m fusionlab.status shows what is done")
     return [replace(entry, log=_inside(entry.log, folder)) for entry in entries]
 
 
 def _entry(path: Path, record: Mapping[str, Any]) -> Entry:
-    return Entry(
-        name=record["name"],
-        kind=record["kind"],
-        status=record["status"],
-        reason=record["reason"],
-        log=record["log"],
-        axes=record["axes"],
-        record=record,
-        folder=path.parent,
-    )
+    own = {key: record[key] for key in ("name", "kind", "status", "reason", "log", "axes")}
+    return Entry(**own, record=record, folder=path.parent)
 
 
 def _damaged(path: Path, why: str) -> Entry:
-    """A row of its own, called by its folder."""
+    """An entry with the name of its folder."""
     return Entry(path.parent.name, DAMAGED, "failed", why, None, {"fusion": path.parent.name}, {})
 
 
 def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> list[Entry]:
-    plan = read_json(study / PLAN)
-    if found := misfit(plan, _PLAN):
-        raise UserError(f"a damaged plan: {found[0]}", got=f"{str(found[1])[:100]} in {study / PLAN}")
-    places = {job["id"]: Path(os.path.normpath(study.absolute() / job["folder"])) / PUBLISHED for job in plan["jobs"]}
-    there = {job: readable_records(place) if place.is_dir() else ({}, {}) for job, place in places.items()}
-    names = {arm["name"] for arm in plan["arms"]}
+    _, jobs, arms = read_plan_file(study)
+    places = {job.id: job.published(study) for job in jobs}
+    published = {job: readable_records(place) if place.is_dir() else ({}, {}) for job, place in places.items()}
+    names = [arm.name for arm in arms]
     entries = []
-    for arm in plan["arms"]:
-        name, kind, axes = arm["name"], arm["kind"], arm["axes"]
-        records, damaged = there.get(arm["job"], ({}, {}))
-        # By signature: a stream that studies share may have been given its name and axes by another one.
-        mine = [
-            (path, record)
-            for path, record in records.items()
-            if record["signature"] == arm["signature"] and record["kind"] == kind
-        ]
-        if mine:
-            entries.append(replace(_entry(*mine[0]), name=name, axes=axes))
+    for arm in arms:
+        records, damaged = published.get(arm.job, ({}, {}))
+        if own := arm.find(records):
+            entries.append(replace(_entry(*own), name=arm.name, axes=arm.axes))
         else:
-            reason, log = unfinished.get(name, (damage(name, damaged, names) or NOT_THERE, None))
-            status = "missing" if reason == NOT_THERE else "failed"
-            record = {"signature": arm["signature"], "config": arm["config"]}
-            entries.append(Entry(name, kind, status, reason, log, axes, record))
+            reason, log = unfinished.get(arm.name, (arm.damage(damaged, names) or MISSING, None))
+            status = "missing" if reason == MISSING else "failed"
+            record = {"signature": arm.signature, "config": arm.config}
+            entries.append(Entry(arm.name, arm.kind, status, reason, log, arm.axes, record))
     return entries
 
 
 def _inside(log: str | None, study: Path) -> str | None:
-    """A log's path as seen from the study's folder, so that a table made elsewhere is the same."""
+    """A log's path relative to the study, so that the table of a copy is the same."""
     if log is None or not os.path.isabs(log):
         return log
     try:

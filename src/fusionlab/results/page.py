@@ -1,4 +1,4 @@
-"""The report's page: one HTML file that needs nothing else, with the way from each number to its record."""
+"""The report's page: one self-contained HTML file with links to the records."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fusionlab.records.record import FILE
-from fusionlab.results import figures
-from fusionlab.results.ceilings import KIND
+from fusionlab.results import formatting
 from fusionlab.results.load import Entry
 from fusionlab.results.plots import picture
 from fusionlab.results.protocol_warnings import seed_text
-from fusionlab.results.rows import Share
-from fusionlab.results.tables import GUARD, REMARK, Column, Line, Table, is_name
+from fusionlab.results.rows import CEILING, Share
+from fusionlab.results.tables import REMARK, WARNING, Column, Line, Table, is_name
 
 STYLE = files("fusionlab.results").joinpath("page.css").read_text(encoding="utf-8")
 FOOTER = """<footer>The same table: <a href="table.md">Markdown</a> · <a href="table.csv">CSV</a> ·
 <a href="table.tex">LaTeX</a> · <a href="plot.svg">picture</a></footer>"""
 
 
-def render(table: Table, entries: Sequence[Entry], *, name: str, out: Path) -> str:
+def page(table: Table, entries: Sequence[Entry], *, name: str, out: Path) -> str:
     """`name` is the study's; links to records are relative to `out`, the folder that the page will lie in."""
     return (
         "\n".join(
@@ -51,15 +50,15 @@ def render(table: Table, entries: Sequence[Entry], *, name: str, out: Path) -> s
 
 
 def _text(value: object) -> str:
-    return escape(figures.plain(value))
+    return escape(formatting.plain(value))
 
 
 def _facts(entries: Sequence[Entry]) -> str:
-    """What all arms share, in a line: seeds, videos, decoder, code."""
+    """Facts about all arms in one line: seeds, videos, decoder, code."""
     done = [entry for entry in entries if entry.status == "done"]
 
     def shared(values: Mapping[str, None]) -> str:
-        return figures.listed(list(values), 3)
+        return formatting.short_list(list(values), 3)
 
     around = [entry.record.get("circumstances", {}) for entry in done]
     packages = [one.get("packages", {}) for one in around]
@@ -85,7 +84,7 @@ def _table(table: Table) -> str:
     body: list[str] = []
     last = None
     for line in table.lines:
-        block = line.row.kind if line.row.kind in ("fused", KIND) else "base"
+        block = line.row.kind if line.row.kind in ("fused", CEILING) else "base"
         first = " first" if last is not None and last != block else ""
         last = block
         body.append(f'<tr class="{block}{first}">{_line(line, table.columns)}</tr>')
@@ -106,9 +105,9 @@ def _line(line: Line, columns: Sequence[Column]) -> str:
         inside = _text(text)
         if column.key == "method" and line.marks:
             inside += f"<sup>{','.join(str(mark) for mark in line.marks)}</sup>"
-        if column.key == "kind" and line.row.kind != KIND and (share := line.row.shares.get(column.kind or "")):
+        if column.key == "kind" and line.row.kind != CEILING and (share := line.row.shares.get(column.kind or "")):
             inside = _share(text, share)
-        elif column.key in ("accuracy", "gain") and text != figures.NONE:
+        elif column.key in ("accuracy", "gain") and text != formatting.NONE:
             number, _, rest = text.partition(" ")
             inside = f"<b>{_text(number)}</b>" + (f" <small>{_text(rest)}</small>" if rest else "")
         tag = "th scope=row" if column.key == "method" else "td"
@@ -129,33 +128,33 @@ def _share(text: str, share: Share) -> str:
 
 
 def _notes(table: Table) -> str:
-    """Warnings in a box of their own, what explains the numbers below."""
+    """The warnings in a box; below it the notes that explain the numbers."""
     marked = [(f"<li><sup>{at}</sup> {_text(note)}</li>", note) for at, note in enumerate(table.marked, 1)]
-    told = [(f"<li>{_text(note)}</li>", note) for note in table.notes]
-    warned = "".join(item for item, note in [*marked, *told] if _warns(note, table))
-    others = "".join(item for item, note in [*told, *marked] if not _warns(note, table))
-    box = f'<ul class="warn">{warned}</ul>' if warned else ""
-    return f'<section class="notes"><h2>How to read it</h2>{box}<ul>{others}</ul></section>'
+    general = [(f"<li>{_text(note)}</li>", note) for note in table.notes]
+    warnings = "".join(item for item, note in [*marked, *general] if _warns(note, table))
+    others = "".join(item for item, note in [*general, *marked] if not _warns(note, table))
+    box = f'<ul class="warn">{warnings}</ul>' if warnings else ""
+    return f'<section class="notes"><h2>How to read the table</h2>{box}<ul>{others}</ul></section>'
 
 
 def _warns(note: str, table: Table) -> bool:
-    return note.startswith(GUARD) or (note in table.marked and not note.startswith(REMARK))
+    return note.startswith(WARNING) or (note in table.marked and not note.startswith(REMARK))
 
 
 def _evidence(entries: Sequence[Entry], out: Path) -> str:
-    """One line per arm with a link to its record: what every cell above was made from."""
+    """One line per arm, with a link to the record behind the cells above."""
     lines = []
     for entry in entries:
         seconds = entry.record.get("circumstances", {}).get("seconds")
         best = entry.result.get("best_step")
-        steps = figures.NONE if best is None else f"{best} of {entry.result.get('steps')}"
-        right = figures.percent(entry.result["accuracy"], 2) if "accuracy" in entry.result else figures.NONE
+        steps = formatting.NONE if best is None else f"{best} of {entry.result.get('steps')}"
+        right = formatting.percent(entry.result["accuracy"], 2) if "accuracy" in entry.result else formatting.NONE
         cells = [
             _linked(entry, out),
             f'<td class="{"failed" if entry.status == "failed" else "name"}">{_text(entry.status)}</td>',
             f'<td class="num">{right}</td>',
             f'<td class="num">{steps}</td>',
-            f'<td class="num">{figures.NONE if seconds is None else f"{seconds:.1f}"}</td>',
+            f'<td class="num">{formatting.NONE if seconds is None else f"{seconds:.1f}"}</td>',
             f"<td><code>{_text(entry.record.get('signature', ''))}</code></td>",
             f"<td>{_text(entry.log or '')}</td>",
         ]
@@ -164,7 +163,7 @@ def _evidence(entries: Sequence[Entry], out: Path) -> str:
         f"<th>{head}</th>" for head in ("arm", "status", "accuracy %", "best step", "s", "signature", "log")
     )
     return (
-        f'<details class="card scroll"><summary>The evidence: {len(entries)} arms and their records</summary>'
+        f'<details class="card scroll"><summary>Evidence: {len(entries)} arms and their records</summary>'
         f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></details>"
     )
 

@@ -1,7 +1,6 @@
 """The table as a picture: shares of right answers against their ceilings, and gains over late.
 
-Plain SVG text: no plotting library, the same bytes everywhere, sharp at any size, and it takes the page's
-colours.
+Plain SVG text: no plotting library, the same bytes everywhere, sharp at any size, and the page's colours.
 """
 
 from __future__ import annotations
@@ -10,9 +9,9 @@ import math
 from collections.abc import Callable, Sequence
 from html import escape
 
-from fusionlab.results import figures
+from fusionlab.results import formatting
 from fusionlab.results.load import TOGETHER
-from fusionlab.results.protocol_warnings import telling, title
+from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
 from fusionlab.results.tables import Table, kinds_of
 
@@ -36,12 +35,12 @@ _STYLE = """
 
 
 def picture(table: Table) -> str:
-    """A panel per kind of question and one for the gains, if any; a row per row of the table."""
+    """A panel per kind of question and one for gains; each row of the table is a row here."""
     rows = table.rows
-    kinds = kinds_of(rows) or [TOGETHER]
+    questions = kinds_of(rows) or [TOGETHER]
     gain = next((column.kind for column in table.columns if column.key == "gain"), None)
     panels: list[tuple[str, Callable[[int, float, Row], list[str]], tuple[float, float]]] = []
-    for kind in kinds:
+    for kind in questions:
         head = "accuracy, %" if kind == TOGETHER else f"{kind}, %"
         panels.append((head, _share_drawer(kind), (0.0, 1.0)))
     if gain is not None:
@@ -57,9 +56,9 @@ def picture(table: Table) -> str:
         f"<style>{_STYLE}</style>",
         f'<rect class="fl-paper" width="{width}" height="{height}"/>',
     ]
-    axes = telling(rows)
+    axes = title_axes(rows)
     for at, row in enumerate(rows):
-        parts.append(_text(_LABEL - 14, _middle(at) + 4, title(row, axes), anchor="end"))
+        parts.append(_text(_LABEL - 14, _middle(at) + 4, row_title(row, axes), anchor="end"))
     for number, (head, draw, ends) in enumerate(panels):
         left = _LABEL + number * (_PANEL + _GAP)
         parts += _frame(left, head, ends, len(rows))
@@ -74,7 +73,7 @@ def _middle(row: int) -> float:
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", style: str = "") -> str:
-    text = figures.cell(text)
+    text = formatting.cell(text)
     if anchor == "end" and len(text) > 28:
         text = text[:27] + "…"
     words = f"fl-text {style}".strip()
@@ -92,7 +91,7 @@ def _frame(left: int, head: str, ends: tuple[float, float], rows: int) -> list[s
         x = _x(left, step / 4, ends)
         style = "fl-zero" if step == 0 else "fl-grid"
         parts.append(f'<line class="{style}" x1="{x:.1f}" y1="{_TOP - 6}" x2="{x:.1f}" y2="{bottom}"/>')
-        label = figures.percent(step / 4, 0) if ends == (0.0, 1.0) else figures.points(step / 4, 0)
+        label = formatting.percent(step / 4, 0) if ends == (0.0, 1.0) else formatting.points(step / 4, 0)
         parts.append(_text(x, bottom + 17, label, anchor="middle", style="fl-soft"))
     return parts
 
@@ -126,16 +125,16 @@ def _share_drawer(kind: str) -> Callable[[int, float, Row], list[str]]:
     def draw(left: int, y: float, row: Row) -> list[str]:
         share = row.shares.get(kind)
         if share is None:
-            word = "failed" if any(entry.status == "failed" for entry in row.undone) else "not there"
-            return [_text(left + 6, y + 4, figures.NONE if row.done else word, style="fl-bad")]
+            word = "failed" if any(entry.status == "failed" for entry in row.undone) else "missing"
+            return [_text(left + 6, y + 4, formatting.NONE if row.done else word, style="fl-bad")]
         parts = []
         if share.ceiling is not None:
             x = _x(left, float(share.ceiling), ends)
             top, height = y - _ROW / 2 + 1, _ROW - 2
             place = f'x="{x:.1f}" y="{top:.1f}" width="{left + _PANEL - x:.1f}" height="{height}"'
             mark = f'x1="{x:.1f}" y1="{y - 9:.1f}" x2="{x:.1f}" y2="{y + 9:.1f}"'
-            told = f"<title>ceiling {share.ceiling}</title>"
-            parts += [f'<rect class="fl-out" {place}/>', f'<line class="fl-ceiling" {mark}>{told}</line>']
+            tooltip = f"<title>ceiling {share.ceiling}</title>"
+            parts += [f'<rect class="fl-out" {place}/>', f'<line class="fl-ceiling" {mark}>{tooltip}</line>']
         parts.append(_whisker(left, y, ends, share.low, share.high, _style(row)))
         return parts + _dots(left, y, ends, share.per_seed, share.mean, _style(row))
 
@@ -143,7 +142,7 @@ def _share_drawer(kind: str) -> Callable[[int, float, Row], list[str]]:
 
 
 def _ends(rows: Sequence[Row], kind: str) -> tuple[float, float]:
-    """From and to which gain the panel goes: quarters that hold zero and all intervals."""
+    """The range of the panel in steps of 25 points; it includes zero and all intervals."""
     gains = [row.gains[kind] for row in rows if kind in row.gains]
     low = min([0.0, *(gain.low if gain.low is not None else gain.mean for gain in gains)])
     high = max([0.25, *(gain.high if gain.high is not None else gain.mean for gain in gains)])
@@ -178,5 +177,5 @@ def _legend(height: int) -> list[str]:
         line("fl-fused fl-whisker", 196, 222, -4, -4),
         text(228, "95 % interval"),
         line("fl-ceiling", 322, 322, -11, 2),
-        text(330, "ceiling; shaded: what such a system cannot know"),
+        text(330, "ceiling; shaded: beyond what such a system can know"),
     ]

@@ -1,17 +1,27 @@
-"""A study's folder in, a report out: the table in three formats, a picture, and a page of them all."""
+"""From a study's folder to its report: the table in three formats, a picture and a page; or a pandas table."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fusionlab.records.files import write_text
-from fusionlab.results import csv_table, latex, markdown, page, plots, terminal
-from fusionlab.results.load import load
+from fusionlab.results.csv_table import csv_text
+from fusionlab.results.latex import latex
+from fusionlab.results.load import Entry, load
+from fusionlab.results.page import page
+from fusionlab.results.plots import picture
 from fusionlab.results.spec import Spec
+from fusionlab.results.statistics import wilson
 from fusionlab.results.tables import make_table
+from fusionlab.results.text_tables import markdown, terminal
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_RESULT = ("accuracy", "val_loss", "best_step", "steps", "parameters", "trained_parameters", "layers")
 
 
 def report(
@@ -23,21 +33,41 @@ def report(
 ) -> str:
     """Write the report and return the table as text for a terminal.
 
-    Everything is read and rendered before the first file is written, and each file appears whole.
-    `unfinished` says why an arm of the plan has no record: {arm's name: (reason, log or None)}.
+    Everything is read and rendered before the first file is written, and each file is written atomically. `unfinished`:
+    why an arm of the plan has no record: {arm's name: (reason, log or None)}.
     """
     spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
     study, out = Path(study_folder), Path(out_folder)
     entries = load(study, unfinished)
     table = make_table(entries, spec)
-    text = terminal.render(table)
+    text = terminal(table)
     files = {
-        "table.md": markdown.render(table),
-        "table.csv": csv_table.render(table),
-        "table.tex": latex.render(table),
-        "plot.svg": plots.picture(table),
-        "index.html": page.render(table, entries, name=study.resolve().name, out=out),
+        "table.md": markdown(table),
+        "table.csv": csv_text(table),
+        "table.tex": latex(table),
+        "plot.svg": picture(table),
+        "index.html": page(table, entries, name=study.resolve().name, out=out),
     }
     for name, content in files.items():
         write_text(out / name, content)
     return text
+
+
+def frame(entries: Iterable[Entry]) -> pd.DataFrame:
+    """A line per arm: name, kind, status, axes, result, and per kind of question its share, interval and ceiling."""
+    import pandas as pd
+
+    lines = []
+    for entry in entries:
+        line = {"name": entry.name, "kind": entry.kind, "status": entry.status, "reason": entry.reason, **entry.axes}
+        line |= {key: entry.result[key] for key in _RESULT if key in entry.result}
+        for kind, counts in entry.result.get("kinds", {}).items():
+            if counts["total"]:
+                share = counts["correct"] / counts["total"]
+                line[kind] = share
+                line[f"{kind}_low"], line[f"{kind}_high"] = wilson(share, counts["total"])
+                line[f"{kind}_ceiling"] = entry.record.get("ceilings", {}).get(kind)
+        line["seconds"] = entry.record.get("circumstances", {}).get("seconds")
+        line["signature"] = entry.record.get("signature")
+        lines.append(line)
+    return pd.DataFrame(lines)

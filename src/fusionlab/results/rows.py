@@ -1,26 +1,33 @@
-"""Entries -> rows: the seeds of one place in the grid gathered, with nothing else averaged away."""
+"""Entries -> rows: a row is the mean over the seeds of one place in the grid, and over nothing else.
+
+Ceilings, what each system could reach at best, are rows below the others. Records carry the ceilings of their own
+system, exact fractions by kind of question; a system without an arm in the table has no row.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 from fusionlab.records.signature import canonical
-from fusionlab.results.gains import gains
-from fusionlab.results.load import DAMAGED, TOGETHER, Entry, of_seed
+from fusionlab.results.formatting import as_typed
+from fusionlab.results.load import DAMAGED, TOGETHER, Entry, follows_seed
 from fusionlab.results.spec import NAMES, PaperRow, Spec, matches
-from fusionlab.results.statistics import Difference, mean, sd, wilson
+from fusionlab.results.statistics import Difference, gains, mean, sd, wilson
 
+CEILING = "ceiling"  # the kind of a row that shows what could be reached
+ORDER = "order"  # the kind of question that asks for the order of frames
+SCORES = "any function of the two streams' scores"
 RECIPE = "recipe"
-_BY_METHOD = ("streams", "fusion")  # what the method's name already says
+_IN_METHOD = ("streams", "fusion")  # axes that the method's name shows
 
 
 @dataclass(frozen=True)
 class Share:
-    """A share of right answers over seeds; `low` and `high` are Wilson's at its mean, for `videos`."""
+    """A share of right answers over seeds; `low` and `high` are Wilson's interval at its mean, for `videos`."""
 
     mean: float
     sd: float | None
@@ -33,7 +40,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Row:
-    """One place in the grid, or a ceiling (see `ceilings`). `done` in the order of seeds, `undone` the others."""
+    """One place in the grid, or a ceiling. `done`: its arms in the order of seeds; `undone`: the others."""
 
     kind: str
     axes: Mapping[str, Any]
@@ -42,7 +49,7 @@ class Row:
     shares: Mapping[str, Share]  # kind of question (and `all`) -> share
     gains: Mapping[str, Difference]  # over late fusion; {} for the baselines
     no_gain: str | None  # why there is none
-    surplus: tuple[Entry, ...]  # done like another of the same seed, but under another signature; not shown
+    surplus: tuple[Entry, ...]  # further arms of a seed, with another signature; not shown
     paper: PaperRow | None
 
     @property
@@ -50,25 +57,38 @@ class Row:
         if self.kind == "stream":
             stream = str(self.axes.get("streams", "stream"))
             return f"{stream[:1].upper()}{stream[1:]} alone"
-        if self.kind == "ceiling":
+        if self.kind == CEILING:
             return f"Ceiling: {self.axes['system']}"
-        fusion = self.axes.get("fusion")
-        if self.kind == "late":
-            return NAMES["late"]
-        return NAMES.get(str(fusion), str(fusion))
+        fusion = str(self.axes.get("fusion"))
+        return self.titles.get("fusion") or NAMES.get("late" if self.kind == "late" else fusion, fusion)
+
+    @property
+    def titles(self) -> Mapping[str, str]:
+        """The titles of the parts (fusion, temporal), as the records give them; older records have none."""
+        return next((titles for entry in (*self.done, *self.undone) if (titles := entry.record.get("titles"))), {})
+
+    def text(self, axis: str) -> str | None:
+        """The value of an axis as tables show it: the title of the part, else as it is typed; None without one."""
+        value = self.axes.get(axis)
+        return None if value is None else self.titles.get(axis) or as_typed(value)
 
     @property
     def accuracy(self) -> Share | None:
         return self.shares.get(TOGETHER)
 
     @property
+    def ceilings(self) -> dict[str, Fraction]:
+        """The known ceilings by kind of question."""
+        ceilings = {kind: share.ceiling for kind, share in self.shares.items() if kind != TOGETHER}
+        return {kind: most for kind, most in ceilings.items() if most is not None}
+
+    @property
     def seeds(self) -> tuple[tuple[Any, ...], ...]:
         return tuple(entry.seed for entry in self.done)
 
     def number(self, name: str) -> int | None:
-        """A whole number of the result, such as layers, which all seeds share."""
-        found = {entry.result[name] for entry in self.done if entry.result.get(name) is not None}
-        return int(max(found)) if found else None
+        """An integer of the result that all seeds share, such as layers."""
+        return max((int(entry.result[name]) for entry in self.done if entry.result.get(name) is not None), default=None)
 
 
 def make_rows(entries: Sequence[Entry], spec: Spec) -> list[Row]:
@@ -94,13 +114,13 @@ def _where(entry: Entry) -> tuple[str, str]:
 
 
 def recipe(entry: Entry) -> str:
-    """A hash of the config without its seeds: the seeds of one row share it."""
-    leaves = {name: value for name, value in entry.leaves.items() if not of_seed(name)}
+    """A hash of the config without its seeds; the arms of one row share it."""
+    leaves = {name: value for name, value in entry.leaves.items() if not follows_seed(name)}
     return hashlib.sha256(canonical(leaves).encode()).hexdigest()
 
 
 def _clashing(entries: Sequence[Entry]) -> set[tuple[str, str]]:
-    """Places where one seed was trained by several recipes; their rows are kept apart by its hash."""
+    """Places where one seed was trained by several recipes; the recipe's hash then separates the rows."""
     seen: dict[tuple[Any, ...], set[str]] = {}
     for entry in entries:
         seen.setdefault((*_where(entry), entry.seed), set()).add(recipe(entry))
@@ -114,9 +134,9 @@ def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Seque
         if entry.status == "done":
             first = done.setdefault(entry.seed, entry)
             if first.record["signature"] != entry.record["signature"]:
-                surplus.append(entry)  # the same signature: one arm found twice, in two studies below one folder
+                surplus.append(entry)  # with the same signature it is one arm in two studies below one folder
     undone = tuple(entry for entry in group if entry.status != "done" and entry.seed not in done)
-    found, reason = gains(tuple(done.values()), late) if kind == "fused" and done else ({}, None)
+    gained, reason = gains(tuple(done.values()), late) if kind == "fused" and done else ({}, None)
     shares = _shares(tuple(done.values()))
     rows = spec.paper.rows if spec.paper else ()
     return Row(
@@ -125,7 +145,7 @@ def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Seque
         done=tuple(done.values()),
         undone=undone,
         shares=shares,
-        gains={kind: gain for kind, gain in found.items() if kind in shares},  # counts and predictions may disagree
+        gains={kind: gain for kind, gain in gained.items() if kind in shares},  # counts and predictions may disagree
         no_gain=reason,
         surplus=tuple(surplus),
         paper=next((row for row in rows if matches(group[0], row.conditions)), None),
@@ -133,12 +153,12 @@ def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Seque
 
 
 def _shares(done: Sequence[Entry]) -> dict[str, Share]:
-    """Per kind of question, and together. A kind that only some seeds have is no kind of the row."""
-    counts = [counted(entry) for entry in done]
-    kinds = [kind for kind in counts[0] if all(kind in one for one in counts)] if counts else []
+    """Per kind of question and together; only kinds that all seeds have."""
+    counts = [answer_counts(entry) for entry in done]
+    shared = [kind for kind in counts[0] if all(kind in one for one in counts)] if counts else []
     ceilings = done[0].record.get("ceilings", {}) if done else {}
     shares = {}
-    for kind in kinds:
+    for kind in shared:
         per_seed = tuple(right / total for right, total in (one[kind] for one in counts))
         videos = min(one[kind][1] for one in counts)
         most = Fraction(ceilings[kind]) if kind in ceilings else None
@@ -149,22 +169,24 @@ def _shares(done: Sequence[Entry]) -> dict[str, Share]:
     return shares
 
 
-def counted(entry: Entry) -> dict[str, tuple[int, int]]:
-    """kind -> (right, of how many), and the same for `all`."""
-    kinds = entry.result.get("kinds", {})
-    counts = {kind: (one["correct"], one["total"]) for kind, one in kinds.items() if kind != TOGETHER and one["total"]}
+def answer_counts(entry: Entry) -> dict[str, tuple[int, int]]:
+    """kind -> (right answers, videos), also for `all`."""
+    by_kind = entry.result.get("kinds", {})
+    counts = {
+        kind: (one["correct"], one["total"]) for kind, one in by_kind.items() if kind != TOGETHER and one["total"]
+    }
     if entry.result.get("total"):
         counts[TOGETHER] = (entry.result["correct"], entry.result["total"])
     return counts
 
 
 def _ceiling_of_all(counts: Mapping[str, tuple[int, int]], ceilings: Mapping[str, str]) -> Fraction | None:
-    """The kinds' ceilings, weighed by how many videos ask each."""
-    kinds = [kind for kind in counts if kind != TOGETHER]
-    if not kinds or any(kind not in ceilings for kind in kinds):
+    """The mean of the kinds' ceilings, weighted by their videos."""
+    questions = [kind for kind in counts if kind != TOGETHER]
+    if not questions or any(kind not in ceilings for kind in questions):
         return None
-    total = sum(counts[kind][1] for kind in kinds)
-    return sum((Fraction(ceilings[kind]) * counts[kind][1] / total for kind in kinds), Fraction(0))
+    total = sum(counts[kind][1] for kind in questions)
+    return sum((Fraction(ceilings[kind]) * counts[kind][1] / total for kind in questions), Fraction(0))
 
 
 def _order(row: Row, spec: Spec) -> tuple[Any, ...]:
@@ -178,17 +200,48 @@ def _order(row: Row, spec: Spec) -> tuple[Any, ...]:
 
 
 def shown_axes(rows: Sequence[Row], spec: Spec) -> list[str]:
-    """The spec's axes that some row has, then all others that vary: what tells rows apart is seen."""
-    shown = [axis for axis in spec.rows if axis not in _BY_METHOD and any(axis in row.axes for row in rows)]
+    """The axes with a column: the spec's that some row has, then all others that vary."""
+    shown = [axis for axis in spec.rows if axis not in _IN_METHOD and any(axis in row.axes for row in rows)]
     every = dict.fromkeys(axis for row in rows for axis in row.axes)
-    return shown + [axis for axis in every if axis not in shown and axis not in _BY_METHOD and varies(axis, rows)]
+    return shown + [axis for axis in every if axis not in shown and axis not in _IN_METHOD and varies(axis, rows)]
 
 
 def varies(axis: str, rows: Sequence[Row]) -> bool:
     return len({canonical(row.axes[axis]) for row in rows if axis in row.axes}) > 1
 
 
-def constant_axes(rows: Sequence[Row], spec: Spec) -> dict[str, Any]:
-    """Axes that all rows that have them share, and that no column shows."""
-    shown = {*shown_axes(rows, spec), *_BY_METHOD}
-    return {axis: value for row in rows for axis, value in row.axes.items() if axis not in shown}
+def constant_axes(rows: Sequence[Row], spec: Spec) -> dict[str, str]:
+    """Axes without a column, as text: all rows that have them share the value."""
+    shown = {*shown_axes(rows, spec), *_IN_METHOD}
+    return {axis: text for row in rows for axis in row.axes if axis not in shown and (text := row.text(axis))}
+
+
+def ceiling_rows(rows: Sequence[Row]) -> list[Row]:
+    """A row per system with known ceilings: each stream, late fusion, and fusions blind to order or aware of it."""
+    systems: list[tuple[str, Row]] = []
+    for row in rows:
+        if row.kind in ("stream", "late") and row.ceilings:
+            systems.append((row.method if row.kind == "stream" else SCORES, row))
+    seen = [row.ceilings for _, row in systems]
+    fused = []
+    for row in rows:
+        if row.kind == "fused" and row.ceilings and row.ceilings not in seen:
+            seen.append(row.ceilings)
+            fused.append(row)
+    fused.sort(key=lambda row: sum(row.ceilings.values()))
+    systems += [(_fused_system(row), row) for row in fused]
+    first: dict[tuple[str, str], tuple[str, Row]] = {}  # of rows with one name and equal ceilings
+    for name, row in systems:
+        first.setdefault((name, str(sorted(row.ceilings.items()))), (name, row))
+    return [
+        replace(row, kind=CEILING, axes={"system": name}, undone=(), gains={}, surplus=(), paper=None)
+        for name, row in first.values()
+    ]
+
+
+def _fused_system(row: Row) -> str:
+    """If a kind of question asks for order, it matters whether a fusion sees it."""
+    known = row.ceilings
+    if ORDER not in known:
+        return "any fusion"
+    return "any fusion that sees order" if known[ORDER] == 1 else "any fusion that is blind to order"

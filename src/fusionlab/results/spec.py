@@ -1,21 +1,21 @@
-"""What a table's yaml may say: a plain dict, checked once, so that a typo is answered and not ignored.
+"""The content of a table's yaml, checked once, so that a typo is an error.
 
 caption   one sentence: the question
-rows      axes that are shown as columns after the method, always; or `varying`: those that vary.
-          Axes that vary and are not named are shown too: a row is never a mean over anything but seeds.
-where     {axis: value | [values]}: which fused rows belong here (null in a list: the axis may be absent).
-          The baselines always do.
-order     {axis: [values]}: in which order; what is not listed follows by name
+rows      axes that always have a column after the method; or `varying`: those that vary.
+          Other axes that vary have a column too: a row is a mean over seeds only.
+where     {axis: value | [values]}: the fused rows of the table (null in a list: the axis may be absent).
+          Baselines are always part of it.
+order     {axis: [values]}: the order of values; others follow by name
 columns   some of COLUMNS
 decimals  of our percentages: 1 or 2
-gain      the kind of question on which fusions are held against late; default: where late's ceiling is lowest
+gain      the kind of question on which fusions are compared with late; default: where late's ceiling is lowest
 paper     the paper's own numbers
-    source, setting   what they are, and from which data and nets
-    data              the data set's name here, e.g. ucf101: other data is said to be other
+    source, setting   the tables they come from, and the data and networks
+    data              the data set's name here, e.g. ucf101: a note says if ours is another
     figures           {figure: heading}: its columns; a heading of null: in the CSV only
     where             {axis: value | [values]}: what all its fused rows have in common, besides their keys
     rows              [{key: {axis: value | [values]}, certainty: ..., <figure>: "printed text", remark: ...}];
-                      one without figures says, by its remark, why arms like these have none
+                      the remark of a row without figures gives the reason
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ VARYING = "varying"
 _KEYS = ("caption", "rows", "where", "order", "columns", "decimals", "gain", "paper")
 _PAPER = ("source", "setting", "data", "figures", "where", "rows")
 
-# The papers' order of methods and of depth, where a table names no other.
+# The papers' order of methods and of depth, unless a table has its own.
 ORDER: dict[str, Sequence[Any]] = {
     "streams": ("appearance", "motion", "both"),
     "fusion": ("late", "max", "cat", "bilinear", "product", "sum", "conv"),
     "temporal": ("pool2d", "pool3d", "conv3d"),
 }
-# How the paper's tables call what is typed shorter here.
+# The names in the paper's tables, for records without titles.
 NAMES = {
     "sum": "Sum",
     "max": "Max",
@@ -54,7 +54,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class PaperRow:
-    """`key` tells it from the paper's other rows; `conditions` are all that an arm like it fulfils."""
+    """`key` distinguishes it from the paper's other rows; a comparable arm fulfils all `conditions`."""
 
     key: Mapping[str, Any]
     figures: Mapping[str, str]
@@ -85,18 +85,18 @@ class Spec:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Spec:
-        """From a yaml's plain dict; anything unknown in it is the writer's to know about."""
-        _known("part of a table", content, _KEYS)
+        """From a yaml's plain dict; anything unknown in it is an error."""
+        _check_names("part of a table", content, _KEYS)
         if not isinstance(content.get("caption"), str):
             raise UserError("a table needs a caption", got=content.get("caption"), hint="caption: one sentence")
         rows = content.get("rows") or VARYING
         if not (rows == VARYING or isinstance(rows, list)):
             raise UserError("a table's rows are a list of axes", got=rows, allowed=[VARYING, "[fusion, layer]"])
         columns = content.get("columns") or DEFAULT
-        _known("column", columns, COLUMNS)
+        _check_names("column", columns, COLUMNS)
         decimals = content.get("decimals", 1)
         if decimals not in (1, 2):
-            raise UserError("a table's decimals", got=decimals, allowed=["1", "2"])
+            raise UserError("a table prints 1 or 2 decimals", got=decimals, allowed=["1", "2"])
         paper = content.get("paper")
         return cls(
             caption=content["caption"],
@@ -110,32 +110,32 @@ class Spec:
         )
 
     def place(self, axis: str, value: Any) -> tuple[Any, ...]:
-        """Where a value stands among an axis' values: by `order`, then by name, relu5 before relu10."""
-        listed = list(self.order.get(axis, ()))
-        if value in listed:
-            return (0, listed.index(value), ())
+        """The sort key of an axis' value: by `order`, then by name, relu5 before relu10."""
+        first = list(self.order.get(axis, ()))
+        if value in first:
+            return (0, first.index(value), ())
         return (1, value is not None, natural(value))
 
 
-def _known(what: str, names: Iterable[Any], allowed: Sequence[str]) -> None:
+def _check_names(what: str, names: Iterable[Any], allowed: Sequence[str]) -> None:
     for name in names:
         if name not in allowed:
             raise unknown(what, str(name), allowed)
 
 
 def _paper(content: Mapping[str, Any]) -> Paper:
-    _known("part of a table's paper", content, _PAPER)
+    _check_names("part of a table's paper", content, _PAPER)
     figures = dict(content.get("figures") or {})
     common = dict(content.get("where") or {})
     rows = []
     for row in content.get("rows") or ():
-        _known("figure of the paper", row, ("key", "certainty", "remark", *figures))
+        _check_names("figure of the paper", row, ("key", "certainty", "remark", *figures))
         if not row.get("key") or not row.get("certainty"):
-            raise UserError("a row of the paper has a key and says how certain it is", got=dict(row))
-        numbers = {figure: str(row[figure]) for figure in figures if row.get(figure) is not None}
+            raise UserError("a row of the paper needs a key and a certainty", got=dict(row))
+        printed_text = {figure: str(row[figure]) for figure in figures if row.get(figure) is not None}
         key = dict(row["key"])
         conditions = {**common, **key} if "fusion" in key else key
-        rows.append(PaperRow(key, numbers, row["certainty"], row.get("remark"), conditions))
+        rows.append(PaperRow(key, printed_text, row["certainty"], row.get("remark"), conditions))
     return Paper(
         content.get("source", "the paper"),
         content.get("setting", ""),
@@ -146,7 +146,7 @@ def _paper(content: Mapping[str, Any]) -> Paper:
 
 
 def matches(entry: Entry, conditions: Mapping[str, Any]) -> bool:
-    """Each condition holds: a value, or one of a list; null stands for an axis that the arm has not."""
+    """Whether an entry fulfils each condition: a value, or one of a list; null: the arm does not have the axis."""
     return all(_one_of(entry.value(axis), wanted) for axis, wanted in conditions.items())
 
 

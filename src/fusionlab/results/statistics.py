@@ -1,7 +1,7 @@
-"""The statistics of a table: few, exact, and none that the data cannot carry.
+"""The statistics of a table: means, intervals, tests, and what a fusion gains over late fusion.
 
-Two things vary: the seeds (another training) and the videos (another draw of the test list). The seeds see
-the *same* videos, so k seeds on n videos are never n·k independent answers.
+Two things vary: the seeds (another training) and the videos (another draw of the test list). All seeds see the *same*
+videos, so k seeds on n videos are never n·k independent answers.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from statistics import NormalDist
 
+from fusionlab.errors import UserError
+from fusionlab.results.load import TOGETHER, Entry
+
 CONFIDENCE = 0.95
-_MOST_FLIPPED = 16  # 2^16 sign patterns are listed one by one; more seeds than that need no exact test
+_MOST_FLIPPED = 16  # 2^16 sign patterns are enumerated; more seeds than that need no exact test
+_OWN_AXES = ("fusion", "layer", "temporal", "streams")  # in these a fused arm and its late fusion may differ
+
+NO_PREDICTIONS = "no predictions"  # how a reason begins that only a missing file gives
 
 
 def mean(values: Sequence[float]) -> float:
@@ -23,7 +28,7 @@ def mean(values: Sequence[float]) -> float:
 
 
 def sd(values: Sequence[float]) -> float | None:
-    """s = sqrt(Σ (x − m)² / (n − 1)); one value has no spread, and none is invented."""
+    """s = sqrt(Σ (x − m)² / (n − 1)); None for one value."""
     if len(values) < 2:
         return None
     return math.sqrt(variance(values))
@@ -37,8 +42,7 @@ def variance(values: Sequence[float]) -> float:
 def wilson(share: float, videos: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Wilson's score interval: (p + z²/2n ± z sqrt(p(1−p)/n + z²/4n²)) / (1 + z²/n)
 
-    `share` may be the mean over seeds; `videos` is still the number of videos, since the seeds see the same
-    ones.
+    `share` may be the mean over seeds; `videos` is still the number of videos, since all seeds see the same ones.
     """
     z = NormalDist().inv_cdf(0.5 + confidence / 2)
     n = float(videos)
@@ -50,7 +54,7 @@ def wilson(share: float, videos: int, confidence: float = CONFIDENCE) -> tuple[f
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference of shares, its interval (None where nothing varied), and what it rests on."""
+    """A difference of shares and its interval (None if nothing varied)."""
 
     mean: float
     low: float | None
@@ -64,10 +68,10 @@ def paired(differences: Sequence[Sequence[float]], confidence: float = CONFIDENC
 
         d̄ ± sqrt( t(V−1)² var_v(d̄_v) / V  +  t(S−1)² var_s(d̄_s) / S )
 
-    The videos and the seeds are two crossed samples, and each part of the variance gets the t of its own
-    degrees of freedom: two seeds that disagree make a wide interval, because two seeds say little, and many
-    videos do not hide it. What both parts hold in common is counted twice, so the interval errs on the wide
-    side. With one seed it speaks of the videos only. Where nothing varies there is no interval.
+    The videos and the seeds are two crossed samples, and each part of the variance gets the t of its own degrees of
+    freedom: two seeds that disagree make a wide interval, however many videos there are. What both parts share is
+    answer_counts twice, so the interval is rather too wide than too narrow. With one seed it covers the videos only. If
+    nothing varies there is no interval.
     """
     videos = len(differences[0])
     assert all(len(row) == videos for row in differences), "each seed has the same videos"
@@ -87,14 +91,14 @@ def paired(differences: Sequence[Sequence[float]], confidence: float = CONFIDENC
 def unpaired(
     shares: Sequence[tuple[float, float]], videos: tuple[int, int], confidence: float = CONFIDENCE
 ) -> Difference:
-    """The mean of (one's share − the other's), a pair a seed, where only shares are known and no single answers.
+    """The mean of (one's share − the other's), a pair for each seed, if the single answers are not known.
 
         d̄ − sqrt((p₁ − l₁)² + (u₂ − p₂)² + s²) … d̄ + sqrt((u₁ − p₁)² + (p₂ − l₂)² + s²),   s² = t(S−1)² var_s(d̄_s) / S
 
-    with Wilson's limits l … u of either mean share: Newcombe's interval for two independent samples (1998, method 10),
-    and to it what the seeds vary by, as in `paired`. The two answered the same videos. Where they tend to be right on
-    the same ones, as systems on the same streams do, it is wider than it need be; only where they tend to be right on
-    different ones would it be too narrow. Single answers tell which, and `paired` needs them.
+    with Wilson's limits l … u of each mean share: Newcombe's interval for two independent samples (1998, method 10),
+    widened by the variance of the seeds as in `paired`. In truth both answered the same videos. If they tend to be
+    right on the same ones, as systems on the same streams do, the interval is too wide; it would be too narrow only
+    if they tended to be right on different ones. `paired` is exact, but needs the single answers.
     """
     per_seed = tuple(one - other for one, other in shares)
     centre, seeds = mean(per_seed), 0.0
@@ -107,30 +111,11 @@ def unpaired(
     return Difference(centre, max(-1.0, centre - below), min(1.0, centre + above), per_seed, min(videos))
 
 
-@cache
 def student(probability: float, freedom: int) -> float:
-    """The quantile of Student's t at `probability` ≥ ½ for df = 1, 2 …
+    """The quantile of Student's t with `freedom` degrees of freedom."""
+    from scipy.special import stdtrit  # only a table needs it: imported late, so that commands start fast
 
-    With t = √df tan θ the density is proportional to cos^(df−1) θ on (−π/2, π/2): smooth and bounded, so
-    Simpson's rule integrates it and bisection inverts it.
-    """
-    assert 0.5 <= probability < 1, "the upper half only"
-    # All of it: ∫ cos^(df−1) = B(1/2, df/2)
-    whole = math.exp(math.lgamma(0.5) + math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2))
-    wanted = (probability - 0.5) * whole
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _under_cosine(middle, freedom - 1) < wanted else (low, middle)
-    return math.sqrt(freedom) * math.tan((low + high) / 2)
-
-
-def _under_cosine(angle: float, power: int, steps: int = 512) -> float:
-    """∫_0^angle cos^power by Simpson's rule; of a high power all lies within 12/√power of 0."""
-    end = min(angle, 12 / math.sqrt(power)) if power > 60 else angle
-    width = end / steps
-    inner = math.fsum((4 if k % 2 else 2) * math.cos(k * width) ** power for k in range(1, steps))
-    return width / 3 * (1 + inner + max(0.0, math.cos(end)) ** power)
+    return float(stdtrit(freedom, probability))
 
 
 def smallest_p(seeds: int) -> float:
@@ -141,16 +126,59 @@ def smallest_p(seeds: int) -> float:
 def sign_flip(per_seed: Sequence[float]) -> float | None:
     """p = share of the 2^k sign patterns under which |Σ ± d_s| is at least as large as it was.
 
-    None where the test could not reach 5 % at all (fewer than six seeds): such a p says nothing and is not
-    printed.
+    None for fewer than six seeds: the test cannot reach 5 % then.
     """
     seeds = len(per_seed)
     if smallest_p(seeds) > 1 - CONFIDENCE or seeds > _MOST_FLIPPED:
         return None
-    seen = abs(math.fsum(per_seed))
+    observed = abs(math.fsum(per_seed))
     patterns = itertools.product((1, -1), repeat=seeds)
     as_large = sum(
-        abs(math.fsum(sign * value for sign, value in zip(signs, per_seed, strict=True))) >= seen * (1 - 1e-12)
+        abs(math.fsum(sign * value for sign, value in zip(signs, per_seed, strict=True))) >= observed * (1 - 1e-12)
         for signs in patterns
     )
     return as_large / 2**seeds
+
+
+def gains(done: Sequence[Entry], late: Sequence[Entry]) -> tuple[dict[str, Difference], str | None]:
+    """What arms gain over late fusion, per kind of question and together; or {} and the reason.
+
+    Each is compared with late fusion of the same seed, the same frozen streams and the same videos.
+    """
+    partners = [partner(entry, late) for entry in done]
+    pairs = [(entry, other) for entry, other in zip(done, partners, strict=True) if other is not None]
+    if not pairs:
+        return {}, "there is no late fusion of the same seed and the same streams to compare with"
+    try:
+        return differences(pairs), None
+    except UserError as error:
+        return {}, f"{error.what} ({error.got})"
+
+
+def partner(entry: Entry, late: Sequence[Entry]) -> Entry | None:
+    """The late fusion with the same seed and stage one, and with equal values on the other axes that both have."""
+    for other in late:
+        same_streams = other.record["stage_one"] == entry.record["stage_one"]
+        shared = (set(entry.place) & set(other.place)) - set(_OWN_AXES)
+        alike = all(entry.axes[axis] == other.axes[axis] for axis in shared)
+        if same_streams and alike and entry.seed == other.seed:
+            return other
+    return None
+
+
+def differences(pairs: Sequence[tuple[Entry, Entry]]) -> dict[str, Difference]:
+    """d[seed][video] = (first right on video) − (second right on video), a pair for each seed."""
+    first, _ = pairs[0]
+    answers = first.answers
+    labels = {video: answer.label for video, answer in answers.items()}
+    videos: dict[str, list[str]] = {TOGETHER: list(answers)}
+    for video, answer in answers.items():
+        if answer.kind is not None:
+            videos.setdefault(answer.kind, []).append(video)
+    for entry in itertools.chain.from_iterable(pairs):
+        if {video: answer.label for video, answer in entry.answers.items()} != labels:
+            raise UserError("the test videos or labels differ, so no pairs", got=f"{entry.name} and {first.name}")
+    return {
+        kind: paired([[one.answers[v].right - float(other.answers[v].right) for v in chosen] for one, other in pairs])
+        for kind, chosen in videos.items()
+    }

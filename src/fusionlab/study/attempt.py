@@ -1,17 +1,16 @@
-"""One attempt at a job: a folder of its own, a lease, one end, and at most one publication of each arm.
+"""One attempt at a job: its own folder, a lease, one end, and at most one publication of each arm.
 
-    <job>/claims/NNN.json           who tries, and which arms (exclusive create: one holder)
+    <job>/claims/NNN.json           the process and the arms of this attempt (exclusive create: one owner)
     <job>/claims/NNN.beat           its modification time is the lease
-    <job>/claims/NNN.end.json       how it ended: done | failed | interrupted | died; and what became of each arm
-    <job>/attempts/NNN/             log.txt, checkpoints, whatever the job needs while it runs
-    <job>/attempts/NNN/result/      what is to be published: a folder for each arm
-    <job>/attempts/NNN/failed/      the records of arms that failed: they are never published
+    <job>/claims/NNN.end.json       the outcome (done | failed | interrupted | died) and the reasons of arms
+    <job>/attempts/NNN/             log.txt, checkpoints, all that the job needs while it runs
+    <job>/attempts/NNN/result/      results to be published: a folder per arm
+    <job>/attempts/NNN/failed/      the records of failed arms: they are never published
     <job>/attempts/NNN/replaced/    failed records of older versions, which published them
-    <job>/published/<arm>/          appears by one rename of such a result: the arm is done
-    <job>/published/                of a job without arms: appears by one rename of `result`
+    <job>/published/<arm>/          a result that was renamed: the arm is done
+    <job>/published/                for a job without arms: the renamed `result`
 
-Only results are published, so that logs and checkpoints keep their place whoever wins, and what is published is what
-is reproducible.
+Only results are published: logs and checkpoints stay where they are, and everything published is reproducible.
 """
 
 from __future__ import annotations
@@ -39,12 +38,12 @@ from fusionlab.records.record import FILE, read_record
 from fusionlab.study.comparison import differences
 
 OUTCOMES = ("done", "failed", "interrupted", "died")
-TAIL = 64 * 1024  # bytes of a log in which its last line is looked for
+TAIL = 64 * 1024  # bytes at the end of a log that are searched for its last line
 
 
 @dataclass(frozen=True)
 class Publication:
-    """Whether this attempt was the first; if not, in what its result differs from the first one's."""
+    """Whether this attempt was the first; if not, how its result differs from the first one."""
 
     won: bool
     differences: list[str] = field(default_factory=list)
@@ -93,18 +92,18 @@ class Attempt:
 
     @cached_property
     def arms(self) -> tuple[str, ...] | None:
-        """The arms that its claim took; None: all of the job's, as in claims of older versions."""
+        """The arms of its claim; None, as in claims of older versions: all arms of the job."""
         return claimed_arms(read_json(self.claim_file)) if self.claim_file.is_file() else None
 
     def open(self) -> None:
-        """Make the attempt's folders and start its lease."""
+        """Create the attempt's folders and start its lease."""
         with disk_errors(self.result):
             self.result.mkdir(parents=True, exist_ok=True)
             self.beat_file.touch()
             self.beat()
 
     def beat(self) -> None:
-        """Renew the lease. A beat that fails is no reason to stop: the next may succeed."""
+        """Renew the lease. A failed beat is ignored: the next may succeed."""
         with contextlib.suppress(OSError):
             os.utime(self.beat_file)
 
@@ -114,8 +113,9 @@ class Attempt:
         return [attempt for attempt in before if attempt.folder.is_dir()]
 
     def checkpoints(self, arm: str) -> list[Path]:
-        """The folders of attempts before this one, newest first, where a checkpoint of the arm may lie. After the
-        arm has failed it is trained from its first step: its user may have repaired it.
+        """The folders of earlier attempts that may hold a checkpoint of the arm, newest first.
+
+        After a failure the arm is trained from its first step, since its user may have repaired it.
         """
         folders = []
         for attempt in self.earlier():
@@ -125,9 +125,7 @@ class Attempt:
         return folders
 
     def publish(self, arm: str | None = None) -> Publication:
-        """Publish an arm, or what a job without arms has made. The loser leaves its result where it is, compares, and
-        reports.
-        """
+        """Publish an arm, or the result of a job without arms; if another attempt was first, compare and report."""
         result, published = (self.result, self.published) if arm is None else (self.result / arm, self.published / arm)
         if arm is not None and failure_reason(published) is not None:
             self._replace(published)
@@ -138,13 +136,13 @@ class Attempt:
         return done
 
     def _replace(self, published: Path) -> None:
-        """Take a failed record of an older version out of the way."""
+        """Move a failed record of an older version away."""
         place = self.folder / "replaced" / published.name
         with disk_errors(place), contextlib.suppress(FileNotFoundError):
             place.parent.mkdir(exist_ok=True)
             published.rename(place)
-            if failure_reason(place) is None:  # in between another attempt has published the arm
-                with contextlib.suppress(OSError):  # and yet another one again
+            if failure_reason(place) is None:  # another attempt has published the arm meanwhile
+                with contextlib.suppress(OSError):  # or a third one has
                     place.rename(published)
         crash_point("publish.replaced")
 
@@ -154,14 +152,14 @@ class Attempt:
 
     def failures(self) -> dict[str, str]:
         """The arms that this attempt recorded as failed, with their reasons."""
-        found = (
+        reasons = (
             (place.name, failure_reason(place)) for place in (self.failed.iterdir() if self.failed.is_dir() else ())
         )
-        return {arm: reason for arm, reason in found if reason is not None}
+        return {arm: reason for arm, reason in reasons if reason is not None}
 
     @contextlib.contextmanager
     def explaining(self) -> Iterator[None]:
-        """Write down the error that ends this attempt; its worker puts it into the end."""
+        """Save the error that ends this attempt, for its worker."""
         try:
             yield
         except Exception as error:
@@ -173,7 +171,7 @@ class Attempt:
             raise
 
     def reason(self) -> str | None:
-        """What the job itself gave as the reason."""
+        """The reason that the job itself saved."""
         try:
             return (self.folder / "reason.txt").read_text(encoding="utf-8", errors="replace").strip()[-1000:] or None
         except OSError:
@@ -188,7 +186,7 @@ class Attempt:
         return None
 
     def end(self, outcome: str, reason: str | None = None, arms: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Write how it ended; the first end holds. `arms`: those that came to nothing, each with its reason."""
+        """Write the outcome, if none is written yet. `arms`: those without a result, each with its reason."""
         assert outcome in OUTCOMES
         publications = self.publications()
         end = {
@@ -206,17 +204,17 @@ class Attempt:
 
 
 def claimed_arms(claim: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """The arms that a claim took; None where it does not say: all of its job's."""
+    """The arms of a claim; None if it names none: all arms of its job."""
     arms = claim.get("arms")
     return tuple(map(str, arms)) if isinstance(arms, list) else None
 
 
 def failure_reason(place: Path) -> str | None:
-    """The reason, where a folder holds the record of an arm that failed."""
+    """The reason, if a folder holds the record of a failed arm."""
     if not (place / FILE).is_file():
         return None
     try:
         record = read_record(place)
-    except UserError:  # damaged: nobody knows what it was, so it stays
+    except UserError:  # damaged: its content is unknown, so it stays
         return None
     return str(record["reason"]) if record["status"] == "failed" else None

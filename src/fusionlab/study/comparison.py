@@ -1,4 +1,4 @@
-"""What two results of one job differ in: nothing, says the law of equality, so any difference is news."""
+"""The differences between two results of one job. There should be none, so each is reported."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.records.environment import elsewhere
+from fusionlab.records.environment import changed_arithmetic
 from fusionlab.records.files import read_json, read_whole
 from fusionlab.records.record import UNREPRODUCED, without_curves
 from fusionlab.records.signature import differing
@@ -22,14 +22,14 @@ def differences(first: Path, second: Path) -> list[str]:
     Other files (weights, packed frames) are compared by name only: their hashes are in the records.
     """
     names_first, names_second = _files(first), _files(second)
-    found = [f"{name}: only in the published result" for name in sorted(names_first - names_second)]
-    found += [f"{name}: only in the later result" for name in sorted(names_second - names_first)]
+    lines = [f"{name}: only in the published result" for name in sorted(names_first - names_second)]
+    lines += [f"{name}: only in the later result" for name in sorted(names_second - names_first)]
     for name in sorted(names_first & names_second):
         if name.endswith(".json"):
-            found += [f"{name}: {line}" for line in _json(first / name, second / name)]
+            lines += [f"{name}: {line}" for line in _json(first / name, second / name)]
         elif name.endswith(".csv"):
-            found += [f"{name}: {line}" for line in _lines(first / name, second / name)]
-    return found
+            lines += [f"{name}: {line}" for line in _csv(first / name, second / name)]
+    return lines
 
 
 def _files(folder: Path) -> set[str]:
@@ -39,7 +39,7 @@ def _files(folder: Path) -> set[str]:
 
 def _json(first: Path, second: Path) -> list[str]:
     sides: list[Mapping[str, Any]] = []
-    around: list[Mapping[str, Any]] = []
+    environments: list[Mapping[str, Any]] = []
     for path in (first, second):
         try:
             content = read_json(path)
@@ -47,17 +47,17 @@ def _json(first: Path, second: Path) -> list[str]:
             return [f"{error.what} ({error.got})"]
         whole = content if isinstance(content, dict) else {"": content}
         sides.append({key: value for key, value in whole.items() if key not in UNREPRODUCED})
-        around.append(whole.get("circumstances") or {})
+        environments.append(whole.get("circumstances") or {})
     if all(isinstance(side.get("result"), Mapping) for side in sides):
         results = without_curves(*(side["result"] for side in sides))
         sides = [{**side, "result": result} for side, result in zip(sides, results, strict=True)]
-    found = [f"{leaf}: {one!r} published, {other!r} later" for leaf, one, other in differing(*sides)]
-    if found and (changed := elsewhere(*around)):
-        found.append(f"equality is not promised here: {changed}")
-    return found
+    lines = [f"{leaf}: {one!r} published, {other!r} later" for leaf, one, other in differing(*sides)]
+    if lines and (changed := changed_arithmetic(*environments)):
+        lines.append(f"equality is not promised here: {changed}")
+    return lines
 
 
-def _lines(first: Path, second: Path) -> list[str]:
+def _csv(first: Path, second: Path) -> list[str]:
     both = (read_whole(path).splitlines() for path in (first, second))
     different = [number for number, (a, b) in enumerate(itertools.zip_longest(*both), start=1) if a != b]
     return [f"{len(different)} lines differ, the first is line {different[0]}"] if different else []

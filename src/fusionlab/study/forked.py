@@ -1,7 +1,7 @@
-"""A job's process that is forked from its worker, which has imported what all jobs need: seconds less for each job.
+"""A job's process, forked from its worker: the worker has imported what all jobs need, which saves seconds per job.
 
-It is a process of its own as a started one is: its session, its output, its death with the worker. A fork carries one
-thread only, so it is taken where the worker has no other (`can_fork`); elsewhere jobs are started as programs.
+Like a started program it has its own session and log, and it dies with the worker. A fork copies one thread only, so it
+is used only if the worker has no other (`can_fork`); otherwise jobs are started as programs.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ Job = Callable[[], object]
 
 
 def can_fork() -> bool:
-    """Linux, and no thread but this one: what another holds would be held for ever in the child."""
+    """On Linux and without other threads: a lock of another thread would stay locked in the child."""
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
 
 
 class Forked:
-    """What a worker uses of `subprocess.Popen`. `first` is called in the child before anything else."""
+    """The part of `subprocess.Popen` that a worker uses. The child calls `first` before anything else."""
 
     def __init__(self, job: Job, log: BinaryIO, first: Callable[[], None] | None) -> None:
         self.returncode: int | None = None
-        sys.stdout.flush()  # or the child would write it once more
+        sys.stdout.flush()  # else the child would write it again
         sys.stderr.flush()
-        apart, ready = os.pipe()
+        reader, ready = os.pipe()
         self.pid = os.fork()
         if not self.pid:
             _child(job, log.fileno(), first, ready)
         os.close(ready)
-        os.read(apart, 1)  # until the child has a group of its own by which it can be ended; or has died
-        os.close(apart)
+        os.read(reader, 1)  # until the child has its own group, by which it can be killed, or is dead
+        os.close(reader)
 
     def poll(self) -> int | None:
         return self._reap(os.WNOHANG)
@@ -61,7 +61,7 @@ class Forked:
 
 
 def _child(job: Job, log: int, first: Callable[[], None] | None, ready: int) -> NoReturn:
-    """Never returns: the stack above it is the worker's. `ready` is closed once it is a session of its own."""
+    """Never returns, since the stack above is the worker's. `ready` is closed when it has its own session."""
     status = 1
     try:
         os.setsid()
@@ -70,7 +70,7 @@ def _child(job: Job, log: int, first: Callable[[], None] | None, ready: int) -> 
             first()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        _speak_to(log)
+        _redirect_to(log)
         status = _status(job)
         atexit._run_exitfuncs()
     except BaseException:
@@ -82,8 +82,8 @@ def _child(job: Job, log: int, first: Callable[[], None] | None, ready: int) -> 
         os._exit(status)
 
 
-def _speak_to(log: int) -> None:
-    """No input; output and errors to the log, unbuffered."""
+def _redirect_to(log: int) -> None:
+    """No input; output and errors go to the log, unbuffered."""
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
@@ -95,7 +95,7 @@ def _speak_to(log: int) -> None:
 
 
 def _status(job: Job) -> int:
-    """What the interpreter would end with."""
+    """The exit status that the interpreter would have."""
     try:
         job()
     except SystemExit as end:

@@ -1,11 +1,11 @@
-"""The ledger: which job is ready, and who may do it. Files only: workers may be anywhere on one file system.
+"""The ledger: which job is ready, and which worker may run it. It consists of files on a shared file system.
 
-Attempt n+1 may be claimed only when n has ended or is dead, and the exclusive create of its claim decides
-between those who saw that at once. No contender deletes anything. Order of stages, retry, resume, detaching
-and two sweeps on one folder are all this one rule.
+Attempt n+1 may be claimed only when attempt n has ended or is dead; if several workers try at once, the exclusive
+create of the claim decides. Nobody deletes anything. The order of stages, retries, resuming, detached workers and two
+sweeps on one folder all follow from this rule.
 
-A job is done when each of its arms is published. An attempt takes the arms that are left. After a death it takes
-half as many, down to one, so that an arm which kills its process stops nobody but itself.
+A job is done when each of its arms is published. An attempt takes the arms that are left; after a death half as many,
+down to one, so that an arm which kills its process stops only itself.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from fusionlab.records.files import create_exclusive, folder_clock, read_json, t
 from fusionlab.records.signature import differing
 from fusionlab.study.attempt import Attempt, claimed_arms, failure_reason
 from fusionlab.study.plan import Job, Plan, common_recipe
-from fusionlab.study.process_id import Holder
+from fusionlab.study.process_id import ProcessId
 
-LEASE = 60.0  # seconds without a beat after which a holder that cannot be seen counts as dead
-CLOCK = 5.0  # seconds that a beat may be ahead of the folder's clock
+LEASE = 60.0  # seconds without a beat after which an owner on another host counts as dead
+CLOCK = 5.0  # seconds by which a beat may be later than the folder's clock
 
 _CLAIM = re.compile(r"(\d+)\.json")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an arm is not tried any more in this session, and where its log is."""
+    """Why an arm is not tried again in this session, and its log."""
 
     reason: str
     log: Path
@@ -49,7 +49,7 @@ class State:
     """
 
     name: str
-    by: Holder | None = None
+    by: ProcessId | None = None
     reason: str | None = None
     log: Path | None = None
     attempts: int = 0
@@ -61,7 +61,7 @@ class State:
 
 @dataclass(frozen=True)
 class Past:
-    """An attempt that has ended: which arms it took, how it ended, and what became of those that were left."""
+    """An attempt that has ended: its arms, its outcome, and the reasons of arms that failed."""
 
     attempt: Attempt
     arms: tuple[str, ...]
@@ -72,7 +72,7 @@ class Past:
         return str(self.end["outcome"])
 
     def lost(self) -> dict[str, Failure]:
-        """The arms that failed in it. Ends of older versions do not name them: all that it took."""
+        """The arms that failed in it; ends of older versions do not name them, so all of its arms."""
         if self.outcome != "failed":
             return {}
         reasons = self.end.get("arms") or dict.fromkeys(self.arms, self.end["reason"])
@@ -82,9 +82,8 @@ class Past:
 class Ledger:
     """The jobs of one plan in their folders.
 
-    A `session` is one typed command with all its workers. Failures count only against the session they
-    happened in: the same command typed again tries failed jobs again. Without a session (for looking on) the
-    last failure stands.
+    A `session` is one typed command with all its workers. Failures count only in their own session: typing the command
+    again retries failed jobs. Without a session (for `status`) the last failure counts.
     """
 
     def __init__(
@@ -103,10 +102,10 @@ class Ledger:
         self.lease_s = lease_s
         self._jobs = {job.id: job for job in plan.jobs}
         self._verified: set[str] = set()
-        self._done: set[str] = set()  # jobs; what is published stays so
+        self._done: set[str] = set()  # published jobs stay published
         self._published: set[tuple[str, str]] = set()  # job, arm
         self._read: dict[Path, dict[str, Any]] = {}  # claims and ends never change
-        self._ahead: dict[Path, tuple[float, float]] = {}  # beats in the future: the beat, and since when it is seen
+        self._future_beats: dict[Path, tuple[float, float]] = {}  # beat file -> its time, and when that was first seen
 
     def folder(self, job_id: str) -> Path:
         return self._jobs[job_id].path(self.study)
@@ -133,7 +132,7 @@ class Ledger:
         return self._settle(self._jobs[job_id], known)
 
     def _settle(self, job: Job, known: dict[str, State]) -> State:
-        """A job's own state; and where it has none yet, what its needs say."""
+        """A job's own state; if it is ready, its needs decide."""
         if job.id not in known:
             own = self._own(job.id)
             if own.name == "ready" and job.needs:
@@ -156,8 +155,8 @@ class Ledger:
         if job_id in self._done:
             return State("published", published=frozenset(units(job)))
         self._verify(job_id)
-        # Claims and ends first, then what is published: who publishes does so before the end, so a job whose end is
-        # seen here is seen published too, and is not begun again.
+        # Claims and ends are read before publications. An attempt publishes before it ends, so if its end is seen here,
+        # its publications are seen too and the job does not start again.
         attempts = self.attempts(job_id)
         last = attempts[-1] if attempts else None
         living = last if last and self._end(last) is None and self.lives(last) else None
@@ -170,7 +169,7 @@ class Ledger:
         failed = self._failed(job, past, left)
         known = State("ready", attempts=len(attempts), failed=failed, published=done)
         if living:
-            return replace(known, name="running", by=self.holder(living), log=living.log)
+            return replace(known, name="running", by=self.owner(living), log=living.log)
         if len(failed) < len(left):
             return known
         arm = next(reversed(failed))
@@ -178,7 +177,7 @@ class Ledger:
         return replace(known, name="failed", reason=reason, log=failed[arm].log)
 
     def _past(self, job: Job, attempts: Sequence[Attempt]) -> list[Past]:
-        """The attempts that have ended, oldest first; of this session, where there is one."""
+        """The attempts that have ended, oldest first; if there is a session, only its own."""
         past = []
         for attempt in attempts:
             end = self._end(attempt)
@@ -188,20 +187,20 @@ class Ledger:
         return past
 
     def _is_published(self, job: Job, arm: str) -> bool:
-        """A failed record that an older version has published is none."""
+        """Whether an arm is published; a failed record, as older versions published, does not count."""
         if (job.id, arm) not in self._published:
             folder = self.folder(job.id) / "published"
             if job.kind == "cohort" and job.arms:
-                there = (folder / arm).is_dir() and failure_reason(folder / arm) is None
-            else:  # a store, or a stream that studies share and that another one has given a name
-                there = folder.is_dir() and any(folder.iterdir())
-            if not there:
+                exists = (folder / arm).is_dir() and failure_reason(folder / arm) is None
+            else:  # a store, or a shared stream, which may have the name that another study gave it
+                exists = folder.is_dir() and any(folder.iterdir())
+            if not exists:
                 return False
             self._published.add((job.id, arm))
         return True
 
     def _failed(self, job: Job, past: Sequence[Past], left: Sequence[str]) -> dict[str, Failure]:
-        """The arms that are not tried again in this session; for who only looks on, those that failed at last."""
+        """The arms that are not tried again in this session; without a session, those whose last attempt failed."""
         failures: dict[str, list[Failure]] = {}
         for one in past:
             lost = one.lost()
@@ -209,7 +208,7 @@ class Ledger:
                 if arm in lost:
                     failures.setdefault(arm, []).append(lost[arm])
                 elif not self.session:
-                    failures.pop(arm, None)  # tried again since, and interrupted
+                    failures.pop(arm, None)  # a later attempt was interrupted
         most = self.retries if self.session else 0
         failed = {arm: all_[-1] for arm, all_ in failures.items() if arm in left and len(all_) > most}
         for arm in left if not self.session else ():
@@ -223,63 +222,63 @@ class Ledger:
         left = [arm for arm in job.arms if arm not in state.published and arm not in state.failed]
         past = self._past(job, attempts)
         culprits = {one.arms[0] for one in past if len(one.arms) == 1 and one.outcome == "failed"}
-        # An arm that died alone explains the deaths of the attempts that it was in.
+        # An arm that died alone explains the deaths of attempts with several arms.
         deaths = [one for one in past if one.outcome == "died" and not culprits & set(one.arms)]
         most = min((max(1, len(one.end.get("arms") or one.arms) // 2) for one in deaths), default=len(left))
         survived = any(one.outcome == "done" or (one.outcome == "failed" and len(one.arms) > 1) for one in past)
         return left[: 1 if culprits and not survived and len(job.arms) > 1 else most]
 
     def deaths(self, job_id: str, arms: Sequence[str]) -> int:
-        """How many attempts of this session died that had taken all of these arms."""
+        """The number of attempts with all of these arms that died in this session."""
         past = self._past(self._jobs[job_id], self.attempts(job_id))
         return sum(one.outcome == "died" and set(arms) <= set(one.arms) for one in past)
 
     def unpublished(self, job_id: str, arms: Sequence[str]) -> list[str]:
-        """Those of the arms (of a job without arms: the job itself) that are not published."""
+        """The arms (for a job without arms: the job) that are not published."""
         job = self._jobs[job_id]
         return [arm for arm in arms or units(job) if not self._is_published(job, arm)]
 
-    def holder(self, attempt: Attempt) -> Holder:
-        return Holder.from_dict(self._claim(attempt))
+    def owner(self, attempt: Attempt) -> ProcessId:
+        return ProcessId.from_dict(self._claim(attempt))
 
     def lives(self, attempt: Attempt) -> bool:
-        """Whether its holder lives: as seen on this host, else by its lease's age on the folder's clock.
+        """Whether its process is alive: by pid on this host, else by the age of the lease on the folder's clock.
 
-        A claim that was copied with its folder is not known by its pid: that process works in the original.
+        The pid does not count in a copied folder: that process works in the original folder.
         """
-        seen = self.holder(attempt).alive()
+        seen = self.owner(attempt).alive()
         inode = self._claim(attempt).get("inode")
         if seen is not None and (inode is None or inode == attempt.claim_file.parent.stat().st_ino):
             return seen
         try:
             now = folder_clock(attempt.claim_file.parent)
         except UserError:
-            now = time.time()  # only looking on, in a folder that cannot be written
+            now = time.time()  # `status` in a read-only folder
         stamp = _stamp(attempt)
         if stamp <= now + CLOCK:
             return now - stamp < self.lease_s
-        # A clock was set back, or somebody touched the file: a beat that does not move is none.
-        before, since = self._ahead.get(attempt.beat_file, (None, 0.0))
+        # A clock was set back, or somebody touched the file: only a beat that changes counts.
+        before, since = self._future_beats.get(attempt.beat_file, (None, 0.0))
         if before != stamp:
             since = time.monotonic()
-            self._ahead[attempt.beat_file] = (stamp, since)
+            self._future_beats[attempt.beat_file] = (stamp, since)
         return time.monotonic() - since < self.lease_s
 
     def claim(self, job_id: str) -> Attempt | None:
-        """Take a ready job; None where another was faster or there is nothing to take."""
+        """Claim a ready job; None if another worker was faster or it is not ready."""
         if self.state(job_id).name != "ready":
             return None
         job, folder = self._jobs[job_id], self.folder(job_id)
         refuse_links(folder)
-        self._note(job)
+        self._write_job_file(job)
         before = self.attempts(job_id)
-        state = self.state(job_id)  # once more, with what has been claimed by now
+        state = self.state(job_id)  # again, since others may have claimed meanwhile
         if state.name != "ready" or state.attempts != len(before):
             return None
         attempt = Attempt(folder, before[-1].number + 1 if before else 1)
         attempt.claim_file.parent.mkdir(exist_ok=True)
         claim = {
-            **Holder.here().to_dict(),
+            **ProcessId.here().to_dict(),
             "session": self.session,
             "study": str(self.study),
             "inode": attempt.claim_file.parent.stat().st_ino,
@@ -292,27 +291,27 @@ class Ledger:
         crash_point("ledger.after_claim")
         return attempt
 
-    def _note(self, job: Job) -> None:
-        """Write job.json, so that a folder that studies share says whose it is."""
+    def _write_job_file(self, job: Job) -> None:
+        """Write job.json, which identifies the job of a folder that studies share."""
         create_exclusive(
             self.folder(job.id) / "job.json",
-            to_json({"id": job.id, "kind": job.kind, "config": job.recipe()}),
+            to_json({"id": job.id, "kind": job.kind, "config": common_recipe(job.config)}),
         )
         self._verify(job.id)
 
     def _verify(self, job_id: str) -> None:
-        """See that the folder is this very job's, before anything in it is taken for the job's own."""
+        """Check that the folder belongs to this job, before anything in it is used."""
         place = self.folder(job_id) / "job.json"
         if job_id in self._verified or not place.is_file():
             return
-        job, there = self._jobs[job_id], read_json(place)
-        told = [leaf for leaf, _, _ in differing(common_recipe(there.get("config", {})), job.recipe())]
-        if there.get("kind") != job.kind or told:
+        job, other = self._jobs[job_id], read_json(place)
+        leaves = [leaf for leaf, _, _ in differing(common_recipe(other.get("config", {})), common_recipe(job.config))]
+        if other.get("kind") != job.kind or leaves:
             raise UserError(
                 f"the folder belongs to another job: {place.parent}",
-                got=f"{job.kind} {job.id}" + (f", which differs in {', '.join(told[:5])}" if told else ""),
-                allowed=[f"{there.get('kind')} {there.get('id')}"],
-                hint="another folder for this study",
+                got=f"{job.kind} {job.id}" + (f", which differs in {', '.join(leaves[:5])}" if leaves else ""),
+                allowed=[f"{other.get('kind')} {other.get('id')}"],
+                hint="use another folder for this study",
             )
         self._verified.add(job_id)
 
@@ -331,24 +330,22 @@ class Ledger:
 
 
 def units(job: Job) -> tuple[str, ...]:
-    """What is published one by one: the job's arms; of a job without arms, the job."""
+    """The units of publication: the job's arms, or the job itself if it has none."""
     return job.arms or (job.id,)
 
 
 def refuse_links(job: Path) -> None:
-    """Refuse a job's folder whose own folders are links that lead elsewhere."""
+    """Refuse a job's folder if it or a folder in it is a link."""
     for place in (job, *(job / name for name in ("claims", "attempts", "published"))):
         if place.is_symlink():
-            raise UserError(
-                "a job's folder is a link", got=f"{place} -> {place.readlink()}", hint="a folder of its own"
-            )
+            raise UserError("a job's folder is a link", got=f"{place} -> {place.readlink()}", hint="use a real folder")
 
 
 def _stamp(attempt: Attempt) -> float:
-    """The time of the last beat; of the claim where it was not yet given."""
+    """The time of the last beat, or of the claim before the first beat."""
     for path in (attempt.beat_file, attempt.claim_file):
         try:
-            with path.open("rb") as file:  # opening makes a network file system ask its server anew
+            with path.open("rb") as file:  # opening makes a network file system ask its server again
                 return os.fstat(file.fileno()).st_mtime
         except FileNotFoundError:
             continue

@@ -1,8 +1,8 @@
-"""Who holds a claim, and whether that process still lives.
+"""The identity of a process, and whether it is still alive.
 
-On the same host, in the same boot and the same pid namespace (containers share the first two), a process is
-known by its pid *and* its start time: pids are used again. From anywhere else nothing can be known but the
-age of the lease. A claim that was copied with its folder says nothing of the copy: a folder is known by its inode.
+On the same host, in the same boot and pid namespace (containers share the first two), pid *and* start time identify a
+process, since pids are reused. From elsewhere only the age of the lease is known. A claim that was copied with its
+folder does not belong to the copy: the inode identifies a folder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fusionlab.errors import UserError
 
 
 @dataclass(frozen=True)
-class Holder:
+class ProcessId:
     host: str
     boot: str
     namespace: str
@@ -28,7 +28,7 @@ class Holder:
     token: str
 
     @classmethod
-    def of(cls, pid: int, token: str | None = None) -> Holder:
+    def of(cls, pid: int, token: str | None = None) -> ProcessId:
         """A process of this host."""
         started = process_started(pid)
         return cls(
@@ -41,27 +41,27 @@ class Holder:
         )
 
     @classmethod
-    def here(cls) -> Holder:
+    def here(cls) -> ProcessId:
         return cls.of(os.getpid())
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Holder:
-        """From a file that anybody may have written: a pid of -1 would be every process."""
+    def from_dict(cls, content: Mapping[str, Any]) -> ProcessId:
+        """From a file of unknown origin; a pid of -1 would mean every process."""
         if not isinstance(content, Mapping):
-            raise UserError("this file does not name a process", got=str(content)[:200])
+            raise UserError("this file does not identify a process", got=str(content)[:200])
         texts = [content.get(name) for name in ("host", "boot", "namespace", "token")]
         numbers = [content.get(name) for name in ("pid", "started")]
         if not all(type(one) is str for one in texts) or not all(type(one) is int for one in numbers):
-            raise UserError("this file does not name a process", got=str(dict(content))[:200])
+            raise UserError("this file does not identify a process", got=str(dict(content))[:200])
         if content["pid"] < 1:
-            raise UserError("this file does not name a process", got=f"pid {content['pid']}")
+            raise UserError("this file does not identify a process", got=f"pid {content['pid']}")
         return cls(**{name: content[name] for name in cls.__dataclass_fields__})
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
     def alive(self) -> bool | None:
-        """True or False where it can be seen from here, None where only the lease can tell."""
+        """True or False if it can be seen from here, None if only the lease can tell."""
         if not self.boot or (self.host, self.boot, self.namespace) != (
             socket.gethostname(),
             _boot(),
@@ -76,7 +76,7 @@ class Holder:
 
 
 def command_line(pid: int) -> list[str]:
-    """The words that a process was started with; empty where they cannot be read."""
+    """The command line of a process as words; empty if it cannot be read."""
     try:
         return os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes()).split("\0")[:-1]
     except OSError:
@@ -84,12 +84,12 @@ def command_line(pid: int) -> list[str]:
 
 
 def process_started(pid: int) -> int | None:
-    """Start time of a process, field 22 of /proc/<pid>/stat; None where there is none or only a zombie."""
+    """Start time of a process, field 22 of /proc/<pid>/stat; None if it does not exist or is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The second field is the command in parentheses, which may itself hold spaces and parentheses.
+    # The second field is the command in parentheses, which may contain spaces and parentheses.
     rest = stat.rpartition(")")[2].split()
     state, started = rest[0], int(rest[19])
     return None if state in "ZX" else started

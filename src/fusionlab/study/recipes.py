@@ -1,12 +1,11 @@
-"""What each stage follows from: parts of an arm's config, as plain data.
+"""The recipe of each stage: the parts of an arm's config that determine its result, as plain data.
 
     data     the packed store:   data set, decoding, flow
     stream   stage one:          one tower, the data, how streams are trained, the seeds
-    cohort   stage two:          all but what is the arm's own
+    cohort   stage two:          all except the arm's own parts
 
-Arms with equal cohort recipes share frozen streams and one pass over the data. A stream's recipe holds nothing of the
-fusion, so that it is trained once and found again by every study; stage two names its streams by the signatures of
-their recipes.
+Arms with equal cohort recipes share frozen streams and one pass over the data. A stream's recipe does not include the
+fusion, so that all studies share one training; stage two names its streams by the signatures of their recipes.
 """
 
 from __future__ import annotations
@@ -17,25 +16,25 @@ from typing import Any
 from fusionlab.records.signature import NEUTRAL, signature, value
 
 STREAMS = ("appearance", "motion")
-# What takes the streams apart moves the other one: nothing to a stream alone, which is trained once for all doses.
-NOTHING_TO = {"appearance": ("data.sampling.apart",), "motion": ("data.sampling.delay",)}
-# What arms of one cohort may differ in.
+# Offsets affect only the other stream: ignored here, so that a stream is trained once for all doses.
+IGNORED = {"appearance": ("data.sampling.apart",), "motion": ("data.sampling.delay",)}
+# The arms of one cohort may differ in these.
 ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight")
 
 
 def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What the packed store follows from."""
+    """The recipe of the packed store."""
     return {part: config["data"][part] for part in ("dataset", "store")}
 
 
 def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
-    """What one trained stream follows from."""
+    """The recipe of one trained stream."""
     shared = {part: config[part] for part in ("data", "split", "trainer", "seed")}
-    for leaf in NOTHING_TO[stream]:
+    for leaf in IGNORED[stream]:
         _, group, name = leaf.split(".")
         shared["data"] = {**shared["data"], group: {**shared["data"][group], name: NEUTRAL[leaf]}}
     source = value(config, f"weights.{stream}")
-    # Where no weights are loaded nothing can become of their classifier.
+    # Without weights, the options of their classifier have no effect.
     weights = {"source": source}
     for leaf in ("head", "other_split"):
         weights[leaf] = NEUTRAL[f"weights.{leaf}"] if source is None else value(config, f"weights.{leaf}")
@@ -52,7 +51,7 @@ def cohort_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def arm_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What one arm follows from: all of its config, and its streams by signature."""
+    """The recipe of one arm: its whole config, and its streams by signature."""
     return {**{part: one for part, one in config.items() if part != "run"}, "stage_one": stage_one(config)}
 
 

@@ -1,4 +1,4 @@
-"""How far a study is: one state per job and arm, with reason and log; failures are shown, never left out."""
+"""The state of a study: one state per job and arm, with reason and log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusionlab.records.record import damage, readable_records
+from fusionlab.records.record import readable_records
 from fusionlab.study.ledger import LEASE, Ledger, State
 from fusionlab.study.plan import Arm, read
 
@@ -52,12 +52,12 @@ class Summary:
 
     @property
     def settled(self) -> int:
-        """How many arms are done, failed or blocked: nothing more will come of them in this session."""
+        """How many arms are done, failed or blocked: this session does not change them any more."""
         return sum(row.state in ("done", "failed", "blocked") for row in self.arms)
 
 
 class Status:
-    """Looks at a study again and again, reading each published record once."""
+    """Watches a study; reads each published record once."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Status:
         self.plan = read(self.study)
         self.ledger = Ledger(self.study, self.plan, session=session, retries=retries, lease_s=lease_s)
         self._names = {arm.name for arm in self.plan.arms}
-        # Job -> how many arms were published, their records, and what is wrong with those that cannot be read.
+        # Job -> number of published arms, their records, and the reasons of those that cannot be read.
         self._records: dict[str, tuple[int, dict[Path, dict[str, Any]], dict[Path, str]]] = {}
 
     def summary(self) -> Summary:
@@ -103,25 +103,18 @@ class Status:
                 reason = f"{job.through} failed: {job.reason}"
             return ArmRow(arm.name, arm.kind, state, reason, log, arm.job)
         records, damaged = self._published(arm.job, len(job.published))
-        record = find_record(arm, list(records.values()))
-        if record is None:
-            why = damage(arm.name, damaged, self._names) or "its job was published without a record of it"
+        own = arm.find(records)
+        if own is None:
+            why = arm.damage(damaged, self._names) or "its job was published without a record of it"
             return ArmRow(arm.name, arm.kind, "failed", why, log, arm.job)
+        _, record = own
         return ArmRow(arm.name, arm.kind, record["status"], record["reason"], record["log"], arm.job)
 
     def _published(self, job_id: str, count: int) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
-        """The records of a job, read again when there are more."""
+        """The records of a job, read again if there are more."""
         if self._records.get(job_id, (-1, {}, {}))[0] != count:
             self._records[job_id] = count, *readable_records(self.ledger.folder(job_id) / "published")
         return self._records[job_id][1:]
-
-
-def find_record(arm: Arm, records: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """An arm's record among its job's, by signature: a stream that studies share may have two names."""
-    for record in records:
-        if record["signature"] == arm.signature and record["kind"] == arm.kind:
-            return record
-    return None
 
 
 def summary(study: str | os.PathLike[str]) -> Summary:

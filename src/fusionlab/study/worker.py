@@ -1,10 +1,10 @@
-"""A worker: claims a ready job, runs it as a fresh child process, and goes on until nothing can become ready.
+"""A worker: claims a ready job, runs it as a fresh child process, and repeats until no job can become ready.
 
-A fresh process per job makes every job start alike, and lets a job die (memory, a crash in a decoder) without
-taking the worker with it. A worker that dies takes its child with it, so that nobody trains on unseen.
+With a process per job all jobs start alike, and a job may die (out of memory, a crash in a decoder) without its worker.
+If the worker dies, its child dies too, so that no training goes on unnoticed.
 
-Importing what a training needs takes longer than many a small job: so the worker imports it, while it waits or before
-its first training, and each training is forked from it. Where it cannot fork, a job is a program of its own.
+The imports of a training take longer than many small jobs: the worker imports once, while it waits or before its first
+training, and forks each training. If it cannot fork, each job is a program that it starts.
 """
 
 from __future__ import annotations
@@ -31,25 +31,23 @@ from fusionlab.study.forked import Forked, can_fork
 from fusionlab.study.ledger import LEASE, Ledger, State
 from fusionlab.study.plan import expect_own_folders, read
 
-DEATHS = 2  # how often an arm is tried again whose process died without a word, in one session
-LOG_MOST = 32 * 2**20  # bytes of a job's log; of a longer one the middle is left out
+DEATHS = 2  # retries of an arm whose process died without an error message, in one session
+LOG_MOST = 32 * 2**20  # bytes of a job's log; a longer log loses its middle
 BEAT = 5.0  # seconds between two beats
 GRACE = 10.0  # seconds between TERM and KILL
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 
-STOPPED = "the worker was told to stop"
-USER = 2  # the exit status of a program that tells its user what is wrong
+STOPPED = "the worker was stopped"
+USER = 2  # the exit status of a program with an error of its user
 
 Argv = Callable[[Path, str, int], list[str]]
-Ended = tuple[str, str | None, dict[str, str]]  # outcome, reason, arm -> why nothing came of it
-Say = Callable[[str], None]
+Ended = tuple[str, str | None, dict[str, str]]  # outcome, reason, arm -> why it has no result
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Inside:
-    """How a job runs in a process that is forked from the worker. `load` imports what it needs; `light` are the kinds
-    of jobs that need none of it, and are started as programs.
-    """
+    """How a job runs in a fork of the worker. `load` imports what jobs need; kinds in `light` start as programs."""
 
     load: Callable[[], object]
     run: Callable[[Path, str, int], object]
@@ -57,7 +55,7 @@ class Inside:
 
 
 class Child(Protocol):
-    """A job's process, as the worker sees it."""
+    """A job's process for the worker."""
 
     pid: int
     returncode: int | None
@@ -84,12 +82,12 @@ def child_argv(study: Path, job_id: str, number: int) -> list[str]:
 
 
 def child_environment(threads: int | None) -> dict[str, str]:
-    """Ours, with the thread pools of all numeric libraries sized before they load, and unbuffered logs."""
+    """Our environment, with the size of all thread pools and unbuffered logs."""
     pools = {} if threads is None else dict.fromkeys(_THREADS, str(threads))
     return {**os.environ, **pools, "PYTHONUNBUFFERED": "1"}
 
 
-def _tell(line: str) -> None:
+def _report(line: str) -> None:
     show(one_line(line))
 
 
@@ -106,19 +104,19 @@ def work(
     beat_s: float = BEAT,
     lease_s: float = LEASE,
     grace_s: float = GRACE,
-    say: Say = _tell,
+    report: Report = _report,
 ) -> int:
-    """Work on a study until nothing is ready and nothing that runs can make something ready.
+    """Work on a study until no job is ready and no running job can make one ready.
 
-    Returns 0 where all jobs are published, 1 where some failed, 130 where a signal ended the work. A job that
-    another worker is running is waited for, since that worker may die. A job that makes no step, reads no batch and
-    packs no frame for `timeout_s` seconds hangs, and is ended (0: never).
+    Returns 0 if all jobs are published, 1 if some failed, 130 if a signal ended the work. The worker waits for jobs of
+    other workers, since these may die. A job without progress (a step, a batch, a packed frame) for `timeout_s` seconds
+    is killed (0: never).
     """
     folder = Path(study).absolute()
     plan = read(folder)
     expect_own_folders(plan, folder)
     ledger = Ledger(folder, plan, session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s)
-    worker = _Worker(ledger, folder, argv, inside, threads, timeout_s, poll, beat_s, grace_s, say)
+    worker = _Worker(ledger, folder, argv, inside, threads, timeout_s, poll, beat_s, grace_s, report)
     with worker.listening():
         return worker.run()
 
@@ -135,9 +133,9 @@ class _Worker:
         poll: float,
         beat_s: float,
         grace_s: float,
-        say: Say,
+        report: Report,
     ) -> None:
-        self.ledger, self.study, self.argv, self.threads, self.say = ledger, study, argv, threads, say
+        self.ledger, self.study, self.argv, self.threads, self.report = ledger, study, argv, threads, report
         self.timeout_s, self.poll, self.beat_s, self.grace_s = timeout_s, poll, beat_s, grace_s
         self.inside = inside
         self.loaded = False
@@ -145,7 +143,7 @@ class _Worker:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """TERM and INT are counted, and looked at where it is safe to stop (only main threads can listen)."""
+        """Count TERM and INT; they are handled where it is safe to stop. Only a main thread can listen."""
 
         def count(_number: int, _frame: FrameType | None) -> None:
             self.signals += 1
@@ -164,7 +162,7 @@ class _Worker:
         while not self.signals:
             states = self.ledger.states()
             if self._heavy([job_id for job_id, state in states.items() if state.name == "ready"][:1]):
-                self._load()  # before the claim: nobody beats while it imports
+                self._load()  # before the claim, since there is no beat during the import
             attempt, job_id = self._take(states)
             if attempt is not None:
                 self._job(job_id, attempt)
@@ -177,7 +175,7 @@ class _Worker:
         return INTERRUPTED
 
     def _heavy(self, jobs: list[str]) -> bool:
-        """Is there something to import for one of these?"""
+        """Whether one of these jobs needs imports that are not loaded."""
         inside = None if self.loaded else self.inside
         return inside is not None and any(self.ledger.plan.job(job_id).kind not in inside.light for job_id in jobs)
 
@@ -197,22 +195,22 @@ class _Worker:
         bad = [(name, state) for name, state in states.items() if state.name != "published"]
         for name, state in bad:
             through = f" through {state.through}" if state.through else ""
-            self.say(f"{name}: {state.name}{through}: {state.reason} (log: {state.log})")
+            self.report(f"{name}: {state.name}{through}: {state.reason} (log: {state.log})")
         return 1 if bad else 0
 
     def _job(self, job_id: str, attempt: Attempt) -> None:
-        self.say(f"{job_id}: attempt {attempt.number} begins (log: {attempt.log})")
+        self.report(f"{job_id}: attempt {attempt.number} starts (log: {attempt.log})")
         try:
             outcome, reason, arms = self._child(job_id, attempt)
         except BaseException:
-            # Whatever stopped us (a full disk, say), the next worker need not wait for the lease.
+            # After any error, such as a full disk, the next worker need not wait for the lease.
             with suppress(Exception):
                 attempt.end("interrupted", "the worker stopped")
             raise
         end = attempt.end(outcome, reason, arms)
-        self.say(f"{job_id}: attempt {attempt.number} {outcome}" + (f": {reason}" if reason else ""))
+        self.report(f"{job_id}: attempt {attempt.number} {outcome}" + (f": {reason}" if reason else ""))
         for line in end["differences"]:
-            self.say(f"{job_id}: attempt {attempt.number} differs from what is published: {line}")
+            self.report(f"{job_id}: attempt {attempt.number} differs from the published result: {line}")
 
     def _child(self, job_id: str, attempt: Attempt) -> Ended:
         with disk_errors(attempt.log):
@@ -222,12 +220,12 @@ class _Worker:
         try:
             stopped = self._watch(child, attempt)
         finally:
-            _kill_group(child)  # what the child itself started, and the child if we are leaving by an error
+            _kill_group(child)  # its own children too, and the child itself after an error
             status = child.wait()
         return self._outcome(job_id, attempt, stopped, status)
 
     def _outcome(self, job_id: str, attempt: Attempt, stopped: str | None, status: int) -> Ended:
-        """What the end of a job's process means for the arms that it had taken."""
+        """The outcome of a job's process for each of its arms."""
         left = self.ledger.unpublished(job_id, attempt.arms or ())
         failures = {arm: reason for arm, reason in attempt.failures().items() if arm in left}
         if not left:
@@ -238,18 +236,18 @@ class _Worker:
             first = next(iter(failures))
             return "failed", failures[first] if len(left) == 1 else f"{first}: {failures[first]}", failures
         reason = attempt.reason()
-        if status == USER and reason and stopped is None:  # it is no arm's own: files, data, the disk
+        if status == USER and reason and stopped is None:  # not the fault of an arm: files, data, the disk
             return "failed", reason, {**dict.fromkeys(left, reason), **failures}
-        told = stopped or reason or _describe_exit(status, attempt.last_line())
+        message = stopped or reason or _describe_exit(status, attempt.last_line())
         deaths = 1 + self.ledger.deaths(job_id, left)
         alone = len(attempt.arms or ()) <= 1
-        if alone and (deaths > DEATHS or (reason and not stopped)):  # an error of its own comes again
-            told = told if reason or deaths == 1 else f"{told}, {deaths} times"
-            return "failed", told, dict.fromkeys(left, told)
-        return "died", told, {**dict.fromkeys(left, told), **failures}
+        if alone and (deaths > DEATHS or (reason and not stopped)):  # its own error would happen again
+            message = message if reason or deaths == 1 else f"{message}, {deaths} times"
+            return "failed", message, dict.fromkeys(left, message)
+        return "died", message, {**dict.fromkeys(left, message), **failures}
 
     def _started(self, job_id: str, number: int, log: BinaryIO) -> Child:
-        """In a session of its own: Ctrl-C reaches the worker alone, which ends the child in order."""
+        """Start the child in its own session: Ctrl-C reaches only the worker, which stops the child gracefully."""
         first, inside = _die_with(os.getpid()), self.inside
         if self.loaded and inside is not None and self.ledger.plan.job(job_id).kind not in inside.light and can_fork():
             return Forked(lambda: inside.run(self.study, job_id, number), log, first)
@@ -264,7 +262,7 @@ class _Worker:
         )
 
     def _watch(self, child: Child, attempt: Attempt) -> str | None:
-        """Beat until the child has ended; why, if we ended it. Left unreaped, its group stays its own."""
+        """Beat until the child has ended; returns why if we ended it. It is not reaped, so its pid stays valid."""
         next_beat = time.monotonic() + self.beat_s
         pause, why, kill_at = 0.01, None, float("inf")
         seen, moved = 0.0, time.monotonic()
@@ -289,10 +287,10 @@ class _Worker:
 
 
 def _describe_exit(status: int, last_line: str | None) -> str:
-    """What is known of a process that left no reason."""
+    """The end of a process that saved no reason."""
     if status >= 0:
-        told = f"its process ended with exit status {status} and without a result"
-        return f"{told}; its log ends: {last_line}" if last_line else told
+        text = f"its process ended with exit status {status} and without a result"
+        return f"{text}; its log ends: {last_line}" if last_line else text
     try:
         name = signal.Signals(-status).name
     except ValueError:  # a real-time signal has no name
@@ -308,7 +306,7 @@ def _modified(path: Path) -> float:
 
 
 def _shorten(log: Path) -> None:
-    """Keep the beginning and the end of a log that grows and grows. Its process appends, and so goes on behind them."""
+    """Cut the middle out of a log that is too long. Its process appends, so it continues after the end."""
     with suppress(OSError):
         size = log.stat().st_size
         if size <= LOG_MOST:
@@ -318,7 +316,7 @@ def _shorten(log: Path) -> None:
             end = file.read()
             file.truncate(LOG_MOST // 4)
             file.seek(0, os.SEEK_END)
-            file.write(f"\n[… {size - LOG_MOST // 2} bytes are left out here …]\n".encode() + end)
+            file.write(f"\n[… {size - LOG_MOST // 2} bytes were removed here …]\n".encode() + end)
 
 
 def _ended(child: Child) -> bool:
@@ -334,14 +332,14 @@ def _kill_group(child: Child) -> None:
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:
-    """Run in the child before its program: the kernel kills it when the worker dies (Linux)."""
+    """For the child, before its program: on Linux the kernel kills it when the worker dies."""
     libc = _LIBC
     if libc is None:
         return None
 
     def ask() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # it died in between
+        if os.getppid() != parent:  # the worker died meanwhile
             os._exit(1)
 
     return ask

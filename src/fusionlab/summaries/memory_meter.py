@@ -1,4 +1,4 @@
-"""How much memory a run holds at a time, counted while it runs; on the meta device nothing is allocated for it."""
+"""The memory that a run holds at a time, counted while it runs; on the meta device nothing is allocated."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class Held(TorchDispatchMode):
-    """with Held() as held: …   ->   held.now, and held.most at any time: bytes of the tensors that were made inside.
+class MemoryMeter(TorchDispatchMode):
+    """with MemoryMeter() as meter: …   ->   meter.now, and meter.most so far: bytes of the tensors made inside.
 
-    Each piece of memory counts once, from when it is made until nobody holds it. `outside`: tensors that were there
-    before. What an operation takes and gives back by itself, a convolution's workspace, is not seen.
+    Each piece of memory counts once, from when it is made until it is freed. `outside`: tensors that existed before.
+    Memory that an operation takes and frees by itself, as a convolution's workspace, is not counted.
     """
 
     def __init__(self, outside: Iterable[Tensor] = ()) -> None:
@@ -43,13 +43,14 @@ class Held(TorchDispatchMode):
 
 
 def memory(x: Tensor) -> int:
-    """Which piece of memory: equal for views of one tensor."""
+    """The identity of a tensor's memory; equal for views of one tensor."""
     return x.untyped_storage()._cdata
 
 
 class SameLayout(TorchDispatchMode):
-    """Convolutions leave their maps laid out in memory as they take them, as on every device; on the meta device they
-    forget, and what follows would seem to need copies.
+    """Convolutions on the meta device keep the memory layout of their input, as on every other device.
+
+    Without it the layers behind them would seem to need copies.
     """
 
     def __init__(self) -> None:

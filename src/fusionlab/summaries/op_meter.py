@@ -1,10 +1,10 @@
-"""What the layers of a module do while it runs, seen from outside: multiply-adds, shapes, bytes kept for the way back.
+"""Multiply-adds, shapes and bytes kept for the backward pass of a module's layers, measured while it runs.
 
-Nothing needs to be allocated for it: on the meta device only shapes run.
+On the meta device nothing is allocated.
 
     multiply-adds   of convolutions and matrix products, half of what torch's formulas count as operations; of Fourier
                     transforms, which torch does not count, as `fft_macs` has it
-    kept            what autograd holds on to for the backward pass, each piece of memory once; parameters apart
+    kept            what autograd keeps for the backward pass, each piece of memory once; parameters apart
 
 An operation belongs to the layer whose parameter it uses, or else to the layer that is running, or else, between two
 layers, to the one before.
@@ -41,7 +41,7 @@ class Meter(TorchDispatchMode):
     """with Meter(net, key) as meter: net(…)   ->   meter.seen, in the order in which the layers first ran.
 
     `key`: the layer that a submodule's path belongs to; None where it is only a container. `outside`: tensors whose
-    memory is somebody else's and is not counted as kept.
+    memory is not counted as kept.
     """
 
     def __init__(self, module: nn.Module, key: Callable[[str], Key | None], outside: Iterable[Tensor] = ()) -> None:

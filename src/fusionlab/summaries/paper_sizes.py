@@ -1,4 +1,4 @@
-"""The sizes that the papers print for an arm's network, from the tables in conf/table, beside ours."""
+"""The sizes of networks in the papers, from the tables in conf/table, next to ours."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fusionlab.backbones.vgg_m import VggM
 from fusionlab.config import catalogue
 from fusionlab.config.compose import tree
 from fusionlab.results.load import Entry
@@ -15,12 +14,12 @@ from fusionlab.summaries.sizing import Sized
 
 PARAMETERS = "parameters"  # the figure of a table's rows
 MILLIONS = re.compile(r"(\d+\.\d+)M")
-# Whose sizes the tables print: two VGG-M-2048 for RGB frames and 10 flow fields of 224 pixels, and 101 classes.
-CHANNELS, SIDE, CLASSES = {"appearance": 3, "motion": 20}, 224, 101
+# The networks of these tables: two VGG-M-2048 for RGB frames and 10 flow fields of 224 pixels, and 101 classes.
+TOWERS, CHANNELS, SIDE, CLASSES = "VGG-M-2048", {"appearance": 3, "motion": 20}, 224, 101
 
 
 @dataclass(frozen=True)
-class Printed:
+class PaperSize:
     """A row's figure. `places`: the tables that print it."""
 
     places: tuple[str, ...]
@@ -35,34 +34,34 @@ class Printed:
         return 100 * (self.ours / self.parameters - 1)
 
 
-def printed(sized: Sized) -> list[Printed]:
-    """What is printed of this very network; a figure that two tables print is there once."""
+def paper_sizes(sized: Sized) -> list[PaperSize]:
+    """The figures of this network in papers; a figure that two tables print appears once."""
     if not _is_the_papers(sized):
         return []
     entry = Entry(
         name=sized.arm.name, kind=sized.arm.kind, status="missing", reason=None, log=None, axes=sized.arm.axes,
         record={"config": sized.arm.config},
     )  # fmt: skip
-    found: dict[str, list[tuple[str, PaperRow]]] = {}
+    printed: dict[str, list[tuple[str, PaperRow]]] = {}
     for place, row in _rows():
         if matches(entry, row.conditions):
-            found.setdefault(row.figures[PARAMETERS], []).append((place, row))
+            printed.setdefault(row.figures[PARAMETERS], []).append((place, row))
     return [
-        Printed(
+        PaperSize(
             tuple(place for place, _ in rows),
             figure,
             _count(figure),
             sized.size.parameters,
             tuple(dict.fromkeys(row.remark for _, row in rows if row.remark)),
         )
-        for figure, rows in found.items()
+        for figure, rows in printed.items()
     ]
 
 
 def _is_the_papers(sized: Sized) -> bool:
-    """The towers that the tables are about; what stands on them is for the rows to say."""
+    """Whether the towers are those of the tables; the rows tell which nets above them."""
     return (
-        all(isinstance(tower, VggM) and tower.classes == CLASSES for tower in sized.towers.values())
+        all(tower.published == TOWERS and tower.classes == CLASSES for tower in sized.towers.values())
         and {stream: tower.in_channels for stream, tower in sized.towers.items()} == CHANNELS
         and all(tower.size == SIDE for tower in sized.towers.values())
     )

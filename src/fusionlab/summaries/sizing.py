@@ -1,6 +1,4 @@
-"""The arms of a plan in numbers, without data and without weights: all of it runs on the meta device, where there are
-only shapes.
-"""
+"""The sizes of arms, without data and without weights: all of it runs on the meta device, which has only shapes."""
 
 from __future__ import annotations
 
@@ -13,42 +11,41 @@ from torch import nn
 
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
+from fusionlab.config.schema import DataConfig, Part, SamplingConfig, StreamConfig, build_dataset, config_of
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
 from fusionlab.summaries.costs import Costs, measure
-from fusionlab.summaries.reach import reach, unseen
-from fusionlab.training.recipe import make_optimiser, parse_recipe
+from fusionlab.training.recipe import Recipe, make_optimiser
 from fusionlab.two_stream.describe import Description, describe
-from fusionlab.two_stream.net import Net
-from fusionlab.two_stream.stream import StreamNet
+from fusionlab.two_stream.net import Net, StreamNet
 
 FLOAT = 4  # bytes: weights, gradients and the optimiser's numbers are float32 in either precision
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes in a training step, on its way forward."""
+    """Bytes in the forward pass of a training step."""
 
     frozen: int  # the weights of the towers below
-    weights: int  # the net's own, and where it computes in bfloat16 their copies
+    weights: int  # the net's own, and their copies in bfloat16
     gradients: int
     states: int  # the optimiser's
     pixels: int  # of the batch
-    maps: int  # what the frozen towers hand over
-    towers: int  # the most that these hold while they run, the maps among it
-    net: int  # the most that the net holds on its way forward, the maps and `kept` among it
-    kept: int  # for the way back
+    maps: int  # from the frozen towers to the net
+    towers: int  # their peak while they run, with the maps
+    net: int  # the peak of its forward pass, with the maps and `kept`
+    kept: int  # for the backward pass
 
     @property
     def together(self) -> int:
-        """The towers' own layers are gone before the net begins to keep its own."""
-        there = self.frozen + self.weights + self.gradients + self.states + self.pixels
-        return there + max(self.towers, self.net)
+        """The larger of two peaks: the towers' own maps are freed before the net's are made."""
+        always = self.frozen + self.weights + self.gradients + self.states + self.pixels
+        return always + max(self.towers, self.net)
 
 
 @dataclass(frozen=True)
 class Sized:
-    """An arm in numbers. `costs` are of a clip as it is tested, `trained` of a batch as it is trained."""
+    """An arm's sizes. `costs` are of a clip in testing, `trained` of a batch in training."""
 
     arm: Arm
     net: Net
@@ -60,11 +57,11 @@ class Sized:
     precision: str
     optimiser: str
     reach: tuple[int, ...]  # snippets that one prediction sees, of each head
-    unseen: list[int]  # snippets, from 1, that none of them sees
+    unseen: list[int]  # snippets, from 1, that no prediction of the fused tower sees
 
     @property
-    def sampling(self) -> Mapping[str, Any]:
-        return self.arm.config["data"]["sampling"]
+    def sampling(self) -> SamplingConfig:
+        return config_of(self.arm).data.sampling
 
     @property
     def memory(self) -> Memory:
@@ -75,7 +72,7 @@ class Sized:
             frozen=FLOAT * sum(layer.parameters for stream in STREAMS for layer in self.costs.of(stream)),
             weights=FLOAT * own + copies,
             gradients=FLOAT * learnt,
-            states=FLOAT * learnt * (states(self.block) if learnt else 0),
+            states=FLOAT * learnt * (states(self.recipe) if learnt else 0),
             pixels=self.trained.pixels,
             maps=self.trained.maps,
             towers=self.trained.towers,
@@ -84,61 +81,59 @@ class Sized:
         )
 
     @property
-    def block(self) -> Mapping[str, Any]:
+    def recipe(self) -> Recipe:
         """How it is trained."""
-        optim = self.arm.config["optim"]
-        return optim if self.arm.kind == "stream" else optim["fusion"]
+        return config_of(self.arm).stage.recipe
 
 
 class Sizes:
-    """Arms made and measured; towers once for all that share them."""
+    """Builds and measures arms; a tower that several share is built once."""
 
     def __init__(self) -> None:
         self._towers: dict[str, Tower] = {}
 
     def of(self, arm: Arm) -> Sized:
-        config = arm.config
-        sampling, precision = config["data"]["sampling"], config["trainer"]["precision"]
-        if arm.kind == "stream":
-            stream, streams = config["stream"], {config["stream"]: config["tower"]}
-            block, snippets = config["optim"], sampling["stream_snippets"]
+        config = config_of(arm)
+        sampling, precision, batch = config.data.sampling, config.trainer.precision, config.stage.batch_size
+        if isinstance(config, StreamConfig):
+            parts, snippets = {config.stream: config.tower}, sampling.stream_snippets
         else:
-            streams, block, snippets = config["backbone"], config["optim"]["fusion"], sampling["snippets"]
-        towers = {
-            stream: self._tower(streams[stream], stream, config["data"]) for stream in STREAMS if stream in streams
-        }
+            parts, snippets = {stream: config.backbone.of_stream(stream) for stream in STREAMS}, sampling.snippets
+        towers = {stream: self._tower(part, stream, config.data) for stream, part in parts.items()}
         with torch.device("meta"):
             net: Net
-            if arm.kind == "stream":
+            if isinstance(config, StreamConfig):
+                stream: Any = config.stream
                 net, below = StreamNet(towers[stream], stream), {}
             else:
                 net, below = build.net(config, towers["appearance"], towers["motion"]), towers
             dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
             pair = (below.get("appearance"), below.get("motion"))
-            trained = measure(net, *pair, clips=block["batch_size"], snippets=snippets, dtype=dtype)
+            trained = measure(net, *pair, clips=batch, snippets=snippets, dtype=dtype)
             costs = trained
-            if snippets != sampling["snippets"]:
-                costs = measure(net, *pair, snippets=sampling["snippets"], dtype=dtype)
+            if snippets != sampling.snippets:
+                costs = measure(net, *pair, snippets=sampling.snippets, dtype=dtype)
+        heads = net.reach(sampling.snippets)
+        seen = {t for prediction in heads[0] for t in prediction}
         return Sized(
-            arm, net, towers, describe(net, *pair), costs, trained, block["batch_size"], precision, block["name"],
-            reach(net, sampling["snippets"]), unseen(net, sampling["snippets"]),
+            arm, net, towers, describe(net, *pair), costs, trained, batch, precision, config.stage.recipe.name,
+            tuple(max(map(len, head)) for head in heads), [t + 1 for t in range(sampling.snippets) if t not in seen],
         )  # fmt: skip
 
-    def _tower(self, recipe: Mapping[str, Any], stream: Any, data: Mapping[str, Any]) -> Tower:
+    def _tower(self, recipe: Part, stream: Any, data: DataConfig) -> Tower:
         label = repr((recipe, stream, data))
         if label not in self._towers:
             with torch.device("meta"):
-                classes = build.dataset({"data": data}).class_count
+                classes = build_dataset(data).class_count
                 self._towers[label] = build.tower(recipe, stream, data, classes)
         return self._towers[label]
 
 
-def states(block: Mapping[str, Any]) -> int:
-    """How many numbers an optimiser keeps for each that it moves: found by one step of its own."""
-    made_of = parse_recipe(block)
+def states(recipe: Recipe) -> int:
+    """How many numbers an optimiser keeps for each parameter, counted after one step."""
     one = nn.Parameter(torch.zeros(8))
     one.grad = torch.zeros(8)
-    group = {"params": [one], "lr": made_of.lr, "weight_decay": made_of.weight_decay, **made_of.own}
-    made = make_optimiser(made_of.name, [group])
+    group = {"params": [one], "lr": recipe.lr, "weight_decay": recipe.weight_decay, **recipe.own}
+    made = make_optimiser(recipe.name, [group])
     made.step()
     return sum(state.shape == one.shape for state in made.state[one].values() if isinstance(state, torch.Tensor))

@@ -1,4 +1,4 @@
-"""What `summary` says, as plain data: `--json`. Bytes and counts are integers, shapes are [D, T, H, W] of one clip."""
+"""The numbers of `summary --json`. Bytes and counts are integers, shapes are [D, T, H, W] of one clip."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from fusionlab.backbones.tower import Tower
-from fusionlab.data.views import Sampling
-from fusionlab.jobs.job_data import sampling
-from fusionlab.summaries.paper_sizes import printed
+from fusionlab.summaries.paper_sizes import paper_sizes
 from fusionlab.summaries.sizing import Sized
 
 Numbers = dict[str, Any]
 
 
-def numbers(arms: Sequence[Sized]) -> Numbers:
+def summary_json(arms: Sequence[Sized]) -> Numbers:
     """Towers once, then each arm."""
     towers = distinct(arms)
     return {
@@ -63,10 +61,10 @@ def _arm(one: Sized, towers: Sequence[Tower]) -> Numbers:
             "batch": one.batch,
             "snippets": one.trained.snippets,
             "precision": one.precision,
-            "optimiser": one.block["name"],
+            "optimiser": one.recipe.name,
             "bytes": {**asdict(memory), "together": memory.together},
         },
-        "printed": [{**asdict(row), "deviation_percent": round(row.deviation, 4)} for row in printed(one)],
+        "printed": [{**asdict(row), "deviation_percent": round(row.deviation, 4)} for row in paper_sizes(one)],
     }
 
 
@@ -81,7 +79,7 @@ def _part(one: Sized, part: str) -> Numbers:
 
 def time_seen(one: Sized) -> Numbers:
     """Snippets T, stride τ and fields L; what a training clip spans, reads, and what one prediction sees, in fields."""
-    how = Sampling(**sampling(one.arm.config, one.sampling["snippets"]))
+    how = one.sampling
     t, (low, high), length = how.snippets, how.strides, how.fields
     return {
         "snippets": t,

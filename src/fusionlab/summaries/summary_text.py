@@ -1,4 +1,4 @@
-"""Arms on paper: what `summary` prints."""
+"""The text of `summary`: towers, times, arms layer by layer, memory."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from fusionlab.backbones.taps import walk
 from fusionlab.planning.grid import plan_study
 from fusionlab.study.recipes import STREAMS
-from fusionlab.summaries.costs import Layer, shaped
+from fusionlab.summaries.costs import LayerCosts, shaped
 from fusionlab.summaries.drawing import draw
-from fusionlab.summaries.paper_sizes import printed
+from fusionlab.summaries.paper_sizes import paper_sizes
 from fusionlab.summaries.sizing import Sized, Sizes
-from fusionlab.summaries.summary_json import distinct, numbers, time_seen
-from fusionlab.two_stream.fused import FusedNet
+from fusionlab.summaries.summary_json import distinct, summary_json, time_seen
 
 NOTES = """\
 MACs are the multiply-adds of convolutions, linear layers and matrix products, and of Fourier transforms
 by formula (1.25 n log₂ n of n real numbers); pooling, norms, ReLU, sums and products are not counted.
-Memory is what the tensors of the way forward hold. kept is what autograd holds of them for the way back:
-inputs and outputs that a gradient needs, each once, and the place of every maximum. What the way back
-adds (gradients of maps), the workspace of convolutions and what an allocator rounds up come on top.
-trained counts the classifier on a descriptor too, which parameters, as in the papers, do not."""
+Memory counts the tensors of the forward pass. kept is what autograd keeps of them for the backward pass:
+inputs and outputs that a gradient needs, each once, and the place of every maximum. Not counted are
+gradients of maps, the workspace of convolutions, and what an allocator rounds up.
+trained includes the classifier on a descriptor; parameters, as in the papers, do not."""
 
-LEGEND = "  thin frames: frozen towers; thick: the arm's own; windows are kernel / stride, maps D×T×H×W of one clip"
+LEGEND = "  thin frames: frozen towers; thick: the arm's own; windows: kernel / stride; maps: D×T×H×W of one clip"
 
 # How a test looks at a video (data/views.py).
 TESTED = {
@@ -37,15 +36,15 @@ Lines = list[str]
 
 
 def describe_arms(words: Sequence[str], *, layers: bool = False, as_json: bool = False) -> str:
-    """The towers and all arms in a table; of the one that was asked for, or with `layers` of each, everything."""
+    """The towers, and all arms in a table; all details of one arm, or with `layers` of every arm."""
     sizes = Sizes()
     study = plan_study(words, verb="summary")
     arms = [sizes.of(arm) for arm in study.plan.arms]
     if as_json:
-        return json.dumps(numbers(arms), indent=1, ensure_ascii=False)
+        return json.dumps(summary_json(arms), indent=1, ensure_ascii=False)
     asked = arms if layers else [one for one in arms if one.arm in study.asked()]
-    told = asked if len(asked) == 1 or layers else []
-    blocks = [*_towers(arms), *_times(arms), *(block for one in told for block in _arm(one)), _overview(arms)]
+    detailed = asked if len(asked) == 1 or layers else []
+    blocks = [*_towers(arms), *_times(arms), *(block for one in detailed for block in _arm(one)), _overview(arms)]
     return "\n\n".join("\n".join(block) for block in [*blocks, NOTES.splitlines()])
 
 
@@ -65,7 +64,7 @@ def _tower(stream: str, one: Sized) -> Lines:
     for name, tap in tower.taps.items():
         taps.setdefault(tap.after, []).append(name)
     rows = []
-    for layers in _folded(costs.of("tower")):
+    for layers in _grouped(costs.of("tower")):
         place, first = places[layers[0].name], layers[0]
         names = [tap for layer in layers for tap in taps.get(layer.name, ())]
         rows.append(
@@ -80,8 +79,8 @@ def _tower(stream: str, one: Sized) -> Lines:
 
 
 def _times(arms: Sequence[Sized]) -> list[Lines]:
-    """How clips are cut; once for all that are cut alike."""
-    found: dict[str, Lines] = {}
+    """How clips are cut, each way once."""
+    lines: dict[str, Lines] = {}
     for one in arms:
         if one.arm.kind == "stream":
             continue
@@ -89,13 +88,13 @@ def _times(arms: Sequence[Sized]) -> list[Lines]:
         t, length = seen["snippets"], seen["fields"]
         tau, spans, reads = (_between(seen[name]) for name in ("stride", "span_fields", "read_fields"))
         window = f"t − {length // 2} … t + {length - length // 2 - 1}"
-        found[repr(one.arm.config["data"]["sampling"])] = [
+        lines[repr(one.sampling)] = [
             f"time: T = {t} snippets, τ = {tau} frames apart, L = {length} fields of flow for each: {window}",
             f"  in training a clip spans (T − 1) τ + L = {spans} fields and reads {reads}; T · L = {t * length}",
             f"  in testing {seen['views']} views a video: {TESTED[seen['test']]}",
-            "  in a video that is too short τ shrinks",
+            "  τ is smaller in a video that is too short",
         ]
-    return list(found.values())
+    return list(lines.values())
 
 
 def _overview(arms: Sequence[Sized]) -> Lines:
@@ -121,13 +120,13 @@ def _sizes(one: Sized) -> Iterator[str]:
     apart = f" and {size.svm_parameters:,} of its classifier" if size.svm_parameters else ""
     yield f"  {size.layers} weighted layers, {one.costs.macs:,} MACs a clip"
     yield f"  {size.parameters:,} parameters{apart}, {size.trained_parameters:,} of them trained"
-    for row in printed(one):
+    for row in paper_sizes(one):
         yield f"  printed: {row.figure} in {' and '.join(row.places)}; ours is {row.deviation:+.2f} % off"
         yield from (f"    {remark}" for remark in row.remarks)
 
 
 def _seen(one: Sized) -> Iterator[str]:
-    """How far a prediction of each head sees in time, and what none of them sees."""
+    """The snippets that a prediction of each head sees, and those that none sees."""
     heads = zip(one.costs.predictions, one.reach, time_seen(one)["reach_fields"], strict=True)
     for place, (steps, snippets, fields) in enumerate(heads):
         whose = "" if len(one.reach) == 1 else ("of the fused tower ", f"of the {_other(one)} tower ")[place]
@@ -148,24 +147,24 @@ def _layers(one: Sized) -> Lines:
     rows: list[Sequence[str]] = []
     for part in one.costs.parts:
         layers, kept = one.costs.of(part), {layer.name: layer.kept for layer in one.trained.of(part)}
-        groups = _folded(layers)
+        groups = _grouped(layers)
         shown = [
             (_title(one, part), "", "", layers),
             *((f"  {_names(g)}", g[0].kind, shaped(g[0].shape), g) for g in groups),
         ]
         for name, kind, shape, group in shown:
-            held = sum(kept[layer.name] for layer in group)
-            counts = (f"{_parameters(group):,}", f"{_macs(group):,}", "–" if part in STREAMS else _mebi(held))
+            size = sum(kept[layer.name] for layer in group)
+            counts = (f"{_parameters(group):,}", f"{_macs(group):,}", "–" if part in STREAMS else _mebi(size))
             rows.append((name, kind, shape, *counts))
     total = (f"{one.costs.parameters:,}", f"{one.costs.macs:,}", _mebi(one.trained.kept))
     heads = ("layer", "", "D×T×H×W", "parameters", "MACs a clip", "kept MiB")
-    return _table(heads, [*rows, ("together", "", "", *total)], left=(0, 1))
+    return _table(heads, [*rows, ("total", "", "", *total)], left=(0, 1))
 
 
 def _title(one: Sized, part: str) -> str:
     if part in STREAMS:
         return f"{part} tower, frozen"
-    if part == "beside" and isinstance(one.net, FusedNet):
+    if part == "beside":
         return f"{_other(one)} tower, " + ("kept" if one.net.two_losses else "up to the last fusion")
     titles = {
         "tower": f"{one.arm.config.get('stream')} tower",
@@ -177,8 +176,8 @@ def _title(one: Sized, part: str) -> str:
 
 
 def _other(one: Sized) -> str:
-    """The tower that does not go on above the fusion, or that is kept beside."""
-    return "motion" if getattr(one.net, "into", "appearance") == "appearance" else "appearance"
+    """The tower that ends at the fusion, or is kept beside."""
+    return "motion" if one.net.into == "appearance" else "appearance"
 
 
 def _memory(one: Sized) -> Lines:
@@ -188,26 +187,26 @@ def _memory(one: Sized) -> Lines:
     rows = [
         ("weights of the frozen towers", memory.frozen),
         ("the net's own weights" + (", and copies in bfloat16" if bf16 else ""), memory.weights),
-        ("their gradients", memory.gradients),
-        (f"what {one.block['name']} keeps of them", memory.states),
+        ("its gradients", memory.gradients),
+        (f"state of {one.recipe.name}", memory.states),
         ("pixels", memory.pixels),
-        ("maps that the towers hand over to the net", memory.maps),
-        ("the most while the towers run, the maps among it", memory.towers),
-        ("kept for the way back", memory.kept),
-        ("the most while the net runs forward, the maps and what is kept among it", memory.net),
+        ("maps from the towers to the net", memory.maps),
+        ("peak of the towers, with the maps", memory.towers),
+        ("kept for the backward pass", memory.kept),
+        ("peak of the net's forward pass, with the maps and what is kept", memory.net),
     ]
-    told = [("  " + name, _mebi(size)) for name, size in rows if size]
+    rows_shown = [("  " + name, _mebi(size)) for name, size in rows if size]
     title = f"memory of a {step} step, in MiB: {one.batch} clips of T = {one.trained.snippets}, computed in "
-    together = ("  together, with the larger of what the towers and the net need", _mebi(memory.together))
-    return [title + ("bfloat16" if bf16 else "float32"), *_table((), [*told, together], left=(0,))]
+    together = ("  total, with the larger of the two peaks", _mebi(memory.together))
+    return [title + ("bfloat16" if bf16 else "float32"), *_table((), [*rows_shown, together], left=(0,))]
 
 
 # -- rows and numbers
 
 
-def _folded(layers: Iterable[Layer]) -> list[list[Layer]]:
-    """Each layer with those behind it that change numbers and no shape."""
-    groups: list[list[Layer]] = []
+def _grouped(layers: Iterable[LayerCosts]) -> list[list[LayerCosts]]:
+    """Each layer with the layers behind it that keep the shape."""
+    groups: list[list[LayerCosts]] = []
     for layer in layers:
         if layer.elementwise and groups:
             groups[-1].append(layer)
@@ -216,15 +215,15 @@ def _folded(layers: Iterable[Layer]) -> list[list[Layer]]:
     return groups
 
 
-def _names(layers: Sequence[Layer]) -> str:
+def _names(layers: Sequence[LayerCosts]) -> str:
     return " ".join(layer.name or layer.part for layer in layers)
 
 
-def _parameters(layers: Iterable[Layer]) -> int:
+def _parameters(layers: Iterable[LayerCosts]) -> int:
     return sum(layer.parameters for layer in layers)
 
 
-def _macs(layers: Iterable[Layer]) -> int:
+def _macs(layers: Iterable[LayerCosts]) -> int:
     return sum(layer.macs for layer in layers)
 
 
@@ -238,7 +237,7 @@ def _mebi(size: int) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int]) -> Lines:
-    """Columns two spaces apart; those in `left` begin where they begin, the others end where they end."""
+    """Columns two spaces apart; those in `left` are aligned left, the others right."""
     lines = [heads, *rows] if heads else rows
     widths = [max(len(row[n]) for row in lines) for n in range(len(lines[0]))]
     return [

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from fusionlab import errors
 from fusionlab.backbones.initialise import GeneratorFor
 from fusionlab.fusion.filters import stacked
-from fusionlab.temporal.pool3d import Pool3d
+from fusionlab.temporal.pool3d import STRIDE, Pool3d
 from fusionlab.temporal.temporal import Spatial
 
 
@@ -23,13 +23,15 @@ def bell() -> Tensor:
     return (box / box.sum()).float()
 
 
-class Conv3d(Pool3d):
-    """Filters that weigh the fused channels over 3×3×3 neighbours in time and space, then the pooling of
-    pool3d.
+WEIGHTS = (0.25, 0.75)  # of appearance and motion, where none are set
 
-    After cat it is the paper's final fusion (3×3×3×2D×D): two stacked identities spread by a bell, the
-    motion's `weight_b` three times the appearance's `weight_a`, since its activations are about three times
-    smaller. After a fusion that leaves D channels, it starts as one identity spread by the bell.
+
+class Conv3d(Pool3d):
+    """Filters over 3×3×3 neighbours in time and space, then the pooling of pool3d.
+
+    After cat it is the paper's final fusion (3×3×3×2D×D): two stacked identities spread by a bell. The motion's
+    `weight_b` is three times the appearance's `weight_a`, since its activations are about three times smaller. After a
+    fusion that leaves D channels, it starts as one identity spread by the bell.
     """
 
     def __init__(
@@ -39,10 +41,10 @@ class Conv3d(Pool3d):
         pool: Spatial | None,
         *,
         extent: int | str = "all",
-        stride: int = 2,
+        stride: int = STRIDE,
         side: int | None = None,
-        weight_a: float = 0.25,
-        weight_b: float = 0.75,
+        weight_a: float = WEIGHTS[0],
+        weight_b: float = WEIGHTS[1],
     ) -> None:
         super().__init__(channels_in, channels_out, pool, extent=extent, stride=stride, side=side)
         if channels_in not in (channels_out, 2 * channels_out):
@@ -52,13 +54,27 @@ class Conv3d(Pool3d):
                 hint="fusion=cat, or a fusion that leaves D channels",
             )
         self.weights = (1.0,) if channels_in == channels_out else (weight_a, weight_b)
+        self._weights_set = (weight_a, weight_b)
         self.filters = nn.Conv3d(channels_in, channels_out, kernel_size=3, padding=1)
         self.out_channels = channels_out
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:
-        """Its filters weigh what comes before and what comes after apart."""
+        """Its filters have other weights for what comes before than for what comes after."""
         return snippets > 1
+
+    def no_effect(self) -> dict[str, tuple[str, str]]:
+        options = super().no_effect()
+        if len(self.weights) == 1:
+            why = "conv3d weighs the streams if it takes a stack of both, not one map"
+            for name, own, usual in zip(("weight_a", "weight_b"), self._weights_set, WEIGHTS, strict=True):
+                if own != usual:
+                    options[name] = (why, f"fusion=cat, or temporal.{name}={usual}")
+        return options
+
+    def reach(self, snippets: int) -> list[range]:
+        """The box, and one snippet more on either side, as far as the clip has them."""
+        return [range(max(0, box.start - 1), min(snippets, box.stop + 1)) for box in super().reach(snippets)]
 
     def initialise_own(self, generator_for: GeneratorFor) -> None:
         identity = stacked(self.filters.in_channels, self.filters.out_channels, self.weights)

@@ -1,28 +1,27 @@
-"""Pool2d: y_d(t, i, j) = max of x_d(t, ·, ·) over the spatial box at (i, j). Time stays; predictions are
-averaged.
-"""
+"""Pool2d: y_d(t, i, j) = max of x_d(t, ·, ·) over the spatial box at (i, j). Time stays; predictions are averaged."""
 
 from torch import Tensor
 
-from fusionlab.backbones.time_folding import folded, unfolded
+from fusionlab.backbones.tower import fold_time, unfold_time
 from fusionlab.temporal.temporal import Spatial, Temporal
 
 
 def pool(x: Tensor, spatial: Spatial) -> Tensor:
     """y_d(t, i, j) = max x_d(t, i', j') over i', j' in the box at (i, j); the mean where the tower takes means"""
-    return unfolded(spatial(folded(x)), clips=x.shape[0])
+    return unfold_time(spatial(fold_time(x)), clips=x.shape[0])
 
 
 class Pool2d(Temporal):
-    """Each frame by itself, as if there were no time: the tower's own pooling, and an average of the
-    predictions.
-    """
+    """Each frame alone: the tower's own pooling, and an average of the predictions."""
 
     needs_map = False
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:
         return False
+
+    def reach(self, snippets: int) -> list[range]:
+        return [range(t, t + 1) for t in range(snippets)]
 
     def at_pool(self, x: Tensor) -> Tensor:
         return x if self.pool is None else pool(x, self.pool)

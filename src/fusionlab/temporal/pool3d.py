@@ -4,14 +4,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionlab import errors
+from fusionlab.backbones.layers import Window, takes_mean, window_text
 from fusionlab.temporal import pool2d
 from fusionlab.temporal.temporal import Spatial, Temporal
-from fusionlab.temporal.window import Window
+
+STRIDE = 2  # of the box in time, where none is set
 
 
 def pool(x: Tensor, spatial: Spatial, extent: int, stride: int) -> Tensor:
-    """y_d(t, i, j) = max x_d(t', i', j') over t' in stride·t … stride·t + extent - 1 and i', j' in the box at
-    (i, j)
+    """y_d(t, i, j) = max x_d(t', i', j'), t' in stride·t … stride·t + extent - 1 and i', j' in the box at (i, j)
 
     A maximum over a box is the maximum in time of the maxima in space, so the spatial pooling is the tower's
     own (its padding and rounding too). Time goes first, as that leaves less to pool. Where the tower takes means
@@ -21,8 +22,7 @@ def pool(x: Tensor, spatial: Spatial, extent: int, stride: int) -> Tensor:
 
 
 class Pool3d(Temporal):
-    """The strongest response wherever it is in the box, so that a motion may happen a little earlier or
-    later.
+    """The strongest response anywhere in the box, so that a motion may happen a little earlier or later.
 
     `extent`: the box's length in frames. "all", the clip's length, is the released code's choice and leaves
     one time step; 3 is the paper's drawing and may leave several, whose predictions are averaged. A box
@@ -41,13 +41,13 @@ class Pool3d(Temporal):
         pool: Spatial | None,
         *,
         extent: int | str = "all",
-        stride: int = 2,
+        stride: int = STRIDE,
         side: int | None = None,
     ) -> None:
         super().__init__(channels_in, channels_out, pool)
         if extent != "all" and not _counts(extent):
             raise errors.UserError(
-                "the box of pool3d has no such length",
+                "not a valid length of a box",
                 got=extent,
                 allowed=["all", "1", "2", "3", "…"],
                 hint="temporal.extent=all",
@@ -63,18 +63,22 @@ class Pool3d(Temporal):
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:
-        """Boxes that are shorter than the clip tell what was seen together."""
+        """Boxes shorter than the clip: snippets in one box are told from snippets in two."""
         extent = own.get("extent", "all")
         return isinstance(extent, int) and extent < snippets
 
     def _set_side(self, side: int) -> None:
         if not _counts(side):
             raise errors.UserError(
-                "the box of pool3d has no such side", got=side, allowed=["1", "2", "3", "…"], hint="temporal.side=3"
+                "not a valid side of a box",
+                got=side,
+                allowed=["1", "2", "3", "…"],
+                hint="temporal.side=3",
             )
-        if not isinstance(self.pool, nn.MaxPool2d):
+        assert self.pool is not None
+        if takes_mean(self.pool):
             raise errors.UserError(
-                "a box with a side of its own takes a maximum over places, where this tower takes its mean over all",
+                "temporal.side= needs a tower with a max pooling here, and this tower takes the mean of all places",
                 got=f"temporal.side={side}",
                 hint="temporal=pool3d or conv3d: the maximum over time, then the tower's mean",
             )
@@ -83,21 +87,36 @@ class Pool3d(Temporal):
 
     def at_pool(self, x: Tensor) -> Tensor:
         assert self.pool is not None
-        frames = x.shape[2]
-        extent = frames if self.extent == "all" else min(int(self.extent), frames)
-        return pool(x, self.pool, extent, self.stride)
+        return pool(x, self.pool, self._length(x.shape[2]), self.stride)
+
+    def _length(self, snippets: int) -> int:
+        """Of the box; one that is longer than the clip is cut to it."""
+        return snippets if self.extent == "all" else min(int(self.extent), snippets)
+
+    def reach(self, snippets: int) -> list[range]:
+        length = self._length(snippets)
+        return [range(first, first + length) for first in range(0, snippets - length + 1, self.stride)]
+
+    def pool_text(self, snippets: int) -> tuple[str, str]:
+        assert self.pool is not None
+        return "pool3d", f"{self._length(snippets)}×{window_text(self.pool)}"
 
     def beside(self, channels: int, pool: Spatial | None) -> "Pool3d":
         return Pool3d(channels, channels, pool, extent=self.extent, stride=self.stride, side=self.side)
 
+    def no_effect(self) -> dict[str, tuple[str, str]]:
+        if self.extent == "all" and self.stride != STRIDE:
+            instead = f"temporal.extent=3 with it, or temporal.stride={STRIDE}"
+            return {"stride": ("a box as long as the clip takes no steps", instead)}
+        return {}
+
     def fits(self, side: int, own: int | None = None) -> None:
-        if self.own is None:
+        if self.own is None or self.side is None:
             return
-        assert isinstance(self.pool, nn.MaxPool2d)
         expected = self.own.places(side if own is None else own)
-        for up in (False, True):  # the drawing does not say how it rounds
-            self.pool.ceil_mode = up
-            left = Window.of(self.pool).places(side)
+        for round_up in (False, True):  # the paper's drawing does not show how it rounds
+            self.pool = nn.MaxPool2d(self.side, stride=2, ceil_mode=round_up)
+            left = Window(self.side, 2, 0, round_up).places(side)
             if left == expected:
                 return
         raise errors.UserError(

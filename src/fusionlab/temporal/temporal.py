@@ -1,28 +1,27 @@
-"""What every temporal head is: what it does right at the fusion, and what takes the place of the next pooling
-layer.
-"""
+"""A temporal head: what happens to time right at the fusion, and in place of the next pooling layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
 from fusionlab import errors
+from fusionlab.backbones.layers import class_word, window_text
 
-# A tower's own pooling over places: a maximum, or the average that stands at the end of a residual tower.
-Spatial = nn.MaxPool2d | nn.AvgPool2d
+Spatial = nn.Module  # a tower's own pooling over places, a maximum or a mean
 
 
 class NeedsMap(errors.UserError):
-    """A head that pools over places stands where there are none; the net, which knows where, says more."""
+    """A head that pools over places stands where the map has none; the net, which knows the layer, explains more."""
 
 
 class Temporal(nn.Module):
-    """Built from the channels that the fusion leaves, the channels that the layer above expects, and the
-    spatial pooling that it takes the place of (None where no pooling is left above: fully connected layers,
-    or no map).
+    """Built from the fusion's channels, the channels that the layer above expects, and the pooling that it replaces.
+
+    The pooling is None where none is left above: fully connected layers, or no map.
+    To write another: subclass, write `at_pool` and `beside`, and `reach` where a prediction does not see all snippets.
     """
 
-    needs_map = True  # pools over places and time, so it needs a map and a pooling layer above the fusion
+    needs_map = True  # needs a map, and a pooling layer above the fusion
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:
@@ -44,19 +43,31 @@ class Temporal(nn.Module):
         """(N, D, T, H, W) -> (N, D, T', H', W'), in place of the pooling layer."""
         raise NotImplementedError
 
+    def reach(self, snippets: int) -> Sequence[range]:
+        """The snippets, from 0, that each prediction sees of a clip of T = `snippets`; by default all."""
+        return [range(snippets)]
+
+    def pool_text(self, snippets: int) -> tuple[str, str]:
+        """What replaces the pooling, for tables: its name, and its kernel / stride."""
+        assert self.pool is not None
+        return class_word(self), window_text(self.pool)
+
     def beside(self, channels: int, pool: Spatial | None) -> "Temporal":
-        """The same box for a tower that is kept whole beside the fused one: no filters, since nothing is fused
-        there.
-        """
+        """The same box for a tower that is kept beside the fused one; without filters, since it is not fused."""
         raise NotImplementedError
 
     def fits(self, side: int, own: int | None = None) -> None:
-        """Raise a UserError where, on a map of this side, it cannot leave as many places as the pooling that it stands
-        for leaves of its own map (of side `own`, where that is another one), so that the layers above would not fit.
+        """Raise a UserError if the layers above do not fit what it leaves of a map of this side.
+
+        They expect as many places as the replaced pooling leaves of its own map, whose side is `own` if it differs.
         """
 
+    def no_effect(self) -> dict[str, tuple[str, str]]:
+        """Its own numbers that were set and change nothing here -> (why, what to type instead)."""
+        return {}
+
     def forward(self, x: Tensor) -> Tensor:
-        """Both, as when the pooling follows the fusion directly."""
+        """Both, as where the pooling follows the fusion directly."""
         return self.at_pool(self.at_fusion(x))
 
 

@@ -1,1 +1,24 @@
 """Contract tests: what every fusion, temporal head and tower must do, for ours and for yours."""
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+def load_parts(folder: Path) -> dict[str, Callable[..., Any]]:
+    """name -> factory, for each yaml of a conf folder; its numbers are bound."""
+    return {
+        file.stem: load_part(yaml.safe_load(file.read_text(encoding="utf-8"))) for file in sorted(folder.glob("*.yaml"))
+    }
+
+
+def load_part(config: dict[str, Any]) -> Callable[..., Any]:
+    """{_target_, _partial_: true, numbers} -> the target with its numbers bound."""
+    assert config["_partial_"] is True, "a part gets its channels later, so its yaml has `_partial_: true`"
+    module, _, name = config["_target_"].rpartition(".")
+    numbers = {key: value for key, value in config.items() if not key.startswith("_")}
+    return partial(getattr(import_module(module), name), **numbers)

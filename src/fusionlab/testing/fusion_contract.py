@@ -1,4 +1,4 @@
-"""What every fusion must do: `check(factory)` raises an AssertionError that says what does not hold."""
+"""The contract of a fusion: `check(factory)` raises an AssertionError that tells what is wrong."""
 
 from typing import get_args
 
@@ -19,14 +19,14 @@ def check(factory: FusionFactory) -> None:
 
 
 def maps(channels: int = D, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Two different maps in float64, nowhere near zero or each other, as gradcheck wants them."""
+    """Two different maps in float64, away from zero and from each other, as gradcheck needs them."""
     draw = torch.Generator().manual_seed(seed)
     x = 0.5 + torch.rand(2, 2, channels, T, H, W, generator=draw, dtype=torch.float64)
     return x[0], x[1]
 
 
 def random(factory: FusionFactory, *, seed: int = 1) -> Fusion:
-    """The fusion with random weights, in float64; what it draws besides (hashes) as from that seed."""
+    """The fusion with random weights, in float64; other draws (hashes) follow from the seed."""
     fusion = factory(D, D).double().eval()
     initialise(fusion, seed)
     draw = torch.Generator().manual_seed(seed)
@@ -41,17 +41,21 @@ def shapes(factory: FusionFactory) -> None:
     fusion = random(factory)
     y = fusion(x_a, x_b)
     places = (H, W) if fusion.spatial else (1, 1)
-    assert y.shape == (2, fusion.out_channels, T, *places), f"left {tuple(y.shape)}"
+    assert y.shape == (2, fusion.out_channels, T, *places), (
+        f"the fused map is {tuple(y.shape)}, expected {(2, fusion.out_channels, T, *places)}"
+    )
 
 
 def descriptors(factory: FusionFactory) -> None:
-    """What leaves no places leaves vectors of norm 1, and says how they are classified."""
+    """A fusion that leaves no map leaves vectors of norm 1, and declares their classifier."""
     x_a, x_b = maps()
     fusion = random(factory)
     if not fusion.spatial:
         norm = fusion(x_a, x_b).norm(dim=1)
         assert torch.allclose(norm, torch.ones_like(norm)), "the descriptor's norm is not 1"
-        assert fusion.classifier in get_args(Classifying), f"nothing classifies by {fusion.classifier}"
+        assert fusion.classifier in get_args(Classifying), (
+            f"`classifier` is {fusion.classifier}, not one of {get_args(Classifying)}"
+        )
 
 
 def refuses_unlike_maps(factory: FusionFactory) -> None:
@@ -59,13 +63,14 @@ def refuses_unlike_maps(factory: FusionFactory) -> None:
     x_a, x_b = maps()
     fusion = random(factory)
     for other in (x_b[:1], x_b[:, :, :1], x_b[..., :1, :], x_b[..., :1], x_b[:, :, 0]):
-        said = refusal(fusion, x_a, other)
-        assert said, f"{tuple(x_a.shape)} and {tuple(other.shape)} were fused without a word"
-        assert str(tuple(x_a.shape)) in said and str(tuple(other.shape)) in said, said
+        message = refusal(fusion, x_a, other)
+        shapes = str(tuple(x_a.shape)), str(tuple(other.shape))
+        assert message, f"{' and '.join(shapes)} were fused without an error: begin `forward` with self.alike(x_a, x_b)"
+        assert all(shape in message for shape in shapes), f"the error does not name both shapes: {message}"
 
 
 def refusal(fusion: Fusion, x_a: Tensor, x_b: Tensor) -> str:
-    """What the fusion says against these maps; nothing, if it takes them."""
+    """The fusion's error message for these maps; empty if it takes them."""
     try:
         fusion(x_a, x_b)
     except UserError as error:
@@ -74,11 +79,15 @@ def refusal(fusion: Fusion, x_a: Tensor, x_b: Tensor) -> str:
 
 
 def swap(factory: FusionFactory) -> None:
-    """Exchanging the streams changes the result if, and only if, the fusion says that it is not symmetric."""
+    """Exchanging the streams changes the result if, and only if, `symmetric` is False."""
     x_a, x_b = maps()
     fusion = random(factory)
     same = torch.allclose(fusion(x_a, x_b), fusion(x_b, x_a))
-    assert same == fusion.symmetric, f"symmetric is {fusion.symmetric}, but swapping changes {not same}"
+    name, what = type(fusion).__name__, "the same map" if same else "another map"
+    assert same == fusion.symmetric, (
+        f"{name} with its two maps exchanged gives {what}, and `symmetric` is {fusion.symmetric}: "
+        f"add `symmetric = {same}` to the class {name}"
+    )
 
 
 def gradients(factory: FusionFactory) -> None:
@@ -106,8 +115,8 @@ def same_draws(factory: FusionFactory) -> None:
 
 
 def weights_say_all(factory: FusionFactory) -> None:
-    """With the weights of another it does what the other does, whatever was drawn for itself."""
+    """With the weights of another it gives the other's results, so all that was drawn is in the weights."""
     x_a, x_b = maps()
     fusion, other = random(factory, seed=1), random(factory, seed=2)
     fusion.load_state_dict(other.state_dict())
-    assert torch.equal(fusion(x_a, x_b), other(x_a, x_b)), "something that was drawn is not a part of the weights"
+    assert torch.equal(fusion(x_a, x_b), other(x_a, x_b)), "something that was drawn is not in the state dict"

@@ -1,4 +1,4 @@
-"""What every temporal head must do: `check(factory)` raises an AssertionError that says what does not."""
+"""The contract of a temporal head: `check(factory)` raises an AssertionError that tells what is wrong."""
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ D, T, H, W = 3, 4, 7, 8
 
 def check(factory: TemporalFactory) -> None:
     """All of it."""
-    for one in (shapes, one_frame, channels_apart, gradients, means, beside, says_what_it_needs):
+    for one in (shapes, one_frame, channels_apart, gradients, means, beside, without_pooling, sees_its_reach):
         one(factory)
 
 
@@ -32,8 +32,33 @@ def head(factory: TemporalFactory) -> Temporal:
     return made.double()
 
 
+def moved(temporal: Temporal, x: Tensor) -> list[set[int]]:
+    """Of each prediction: the snippets that change it."""
+    before = temporal(x)
+    seen: list[set[int]] = [set() for _ in range(before.shape[2])]
+    for t in range(x.shape[2]):
+        for step in (-10, 10):
+            changed = x.clone()
+            changed[:, :, t] += step
+            differs = (temporal(changed) != before).transpose(0, 2).flatten(1).any(dim=1)
+            for prediction in differs.nonzero().flatten().tolist():
+                seen[prediction].add(t)
+    return seen
+
+
+@torch.no_grad()
+def sees_its_reach(factory: TemporalFactory) -> None:
+    """`reach` gives, for each prediction, the snippets that change it."""
+    temporal = head(factory)
+    for parameter in temporal.parameters():
+        parameter.normal_(generator=torch.Generator().manual_seed(1))
+    for frames in (1, T, T + 3):
+        seen, reach = moved(temporal, clip(frames)), [set(one) for one in temporal.reach(frames)]
+        assert seen == reach, f"of T = {frames} snippets predictions see {seen}, and reach({frames}) gives {reach}"
+
+
 def shapes(factory: TemporalFactory) -> None:
-    """At the fusion time and places stay; at the pool places become those of the pooling it stands for."""
+    """At the fusion time and places stay; at the pool places become those of the pooling that it replaces."""
     temporal, x = head(factory), clip()
     y = temporal.at_fusion(x)
     assert y.shape == (2, temporal.out_channels, T, H, W), f"at_fusion left {tuple(y.shape)}"
@@ -65,7 +90,7 @@ def gradients(factory: TemporalFactory) -> None:
 
 
 def means(factory: TemporalFactory) -> None:
-    """Above a tower that takes means over places: a mean is taken, of what time leaves; or a UserError says why not."""
+    """Above a tower that takes means over places: a mean of what time leaves, or a UserError."""
     x, mean = clip(), nn.AvgPool2d(3, 1)
     try:
         temporal = factory(D, D, mean)
@@ -75,27 +100,25 @@ def means(factory: TemporalFactory) -> None:
     assert z.shape[3:] == mean(x[:, :, 0]).shape[2:], f"at_pool left {tuple(z.shape)}"
     still = clip(frames=1).expand(-1, -1, T, -1, -1)
     expected = pool(still[:, :, :1], mean).expand_as(temporal.at_pool(still))
-    assert torch.allclose(temporal.at_pool(still), expected), "of frames that do not differ it is not the mean"
+    assert torch.allclose(temporal.at_pool(still), expected), "of equal frames it is not the mean"
 
 
 def beside(factory: TemporalFactory) -> None:
-    """For a tower that is kept beside the fused one: the same box for other channels and another pooling, and no
-    weights.
-    """
+    """For a tower beside the fused one: the same box for other channels and another pooling, without weights."""
     own = head(factory).beside(D, spatial())
-    assert not any(True for _ in own.parameters()), "a tower that is not fused got filters"
-    assert torch.equal(own.at_pool(clip()), head(factory).at_pool(clip())), "beside the fused tower the box is another"
+    assert not any(True for _ in own.parameters()), "`beside` has weights"
+    assert torch.equal(own.at_pool(clip()), head(factory).at_pool(clip())), "`beside` pools otherwise than the head"
     wider, other = clip(channels=D + 1), nn.MaxPool2d(2, 2)
     z = head(factory).beside(D + 1, other).at_pool(wider)
     expected = factory(D, D, other).at_pool(wider)
-    assert torch.equal(z, expected), "the box beside does not follow its own tower's pooling"
+    assert torch.equal(z, expected), "`beside` does not use the pooling that it is given"
 
 
-def says_what_it_needs(factory: TemporalFactory) -> None:
-    """Without a pooling layer to stand for: either the frames pass, or NeedsMap."""
+def without_pooling(factory: TemporalFactory) -> None:
+    """Without a pooling layer to replace: either the frames pass, or NeedsMap."""
     try:
         temporal = factory(D, D, None)
     except NeedsMap:
         return
-    assert not temporal.needs_map
+    assert not temporal.needs_map, "`needs_map` is True, and no NeedsMap was raised without a pooling"
     assert torch.equal(temporal(clip()), clip()), "nothing to pool, yet the map changed"

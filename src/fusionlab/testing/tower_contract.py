@@ -1,4 +1,4 @@
-"""What every tower must do: `check(factory)` raises an AssertionError that says what does not hold."""
+"""The contract of a tower: `check(factory)` raises an AssertionError that tells what is wrong."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.inlets import inlets
-from fusionlab.backbones.time_folding import folded
-from fusionlab.backbones.tower import Tower
+from fusionlab.backbones.layers import is_convolution
+from fusionlab.backbones.tower import Tower, fold_time
 
 TowerFactory = Callable[[int, int], Tower]  # (in_channels, classes) -> the tower
 CHANNELS, CLASSES, FRAMES = 4, 7, 2
@@ -33,7 +33,7 @@ def check(factory: TowerFactory) -> None:
 
 
 def tower(factory: TowerFactory) -> Tower:
-    """In evaluation mode: batch statistics and dropout tie frames together."""
+    """In evaluation mode, since batch statistics and dropout depend on other frames."""
     made = factory(CHANNELS, CLASSES)
     initialise(made, seed=0)
     return made.eval()
@@ -45,7 +45,7 @@ def clips(made: Tower, clips: int = 2, larger: int = 0) -> Tensor:
 
 
 def close(one: Tensor, other: Tensor) -> bool:
-    """Up to rounding, which is in proportion to the largest: what was just drawn may leave large numbers."""
+    """Up to rounding, in proportion to the largest number: fresh weights may leave large ones."""
     return torch.allclose(one, other, rtol=0, atol=1e-5 * max(1.0, float(other.abs().max())))
 
 
@@ -55,8 +55,8 @@ def taps_are_as_announced(made: Tower) -> None:
     for name, x in made.collect(clips(made), made.taps).items():
         tap = made.taps[name]
         assert x.shape == (2, tap.channels, FRAMES, tap.side, tap.side), f"{name} gave {tuple(x.shape)}, not {tap}"
-        assert not tap.rectified or x.min() >= 0, f"{name} is announced as rectified"
-        assert tap.spatial or tap.side == 1, f"{name} has places"
+        assert not tap.rectified or x.min() >= 0, f"{name} has numbers below zero, and `rectified` is True"
+        assert tap.spatial or tap.side == 1, f"{name} has places, and `spatial` is False"
     logits = made(clips(made))
     assert logits.shape == (2, CLASSES, FRAMES, 1, 1) and made.classes == CLASSES
 
@@ -94,7 +94,7 @@ def goes_no_further(made: Tower) -> None:
 
 @torch.no_grad()
 def takes_bytes(made: Tower) -> None:
-    """Bytes are normalised by the tower itself, and floating point numbers pass."""
+    """The tower normalises bytes, and passes floating point numbers."""
     x = torch.randint(0, 256, clips(made).shape, generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
     assert made.normalise(x).is_floating_point()
     assert close(made(x), made(made.normalise(x)))
@@ -109,7 +109,7 @@ def larger_frames(made: Tower) -> None:
 
 
 def gradients(made: Tower) -> None:
-    """They reach the clips, and every parameter that learns."""
+    """Gradients reach the clips, and every parameter that learns."""
     x = clips(made).requires_grad_()
     made(x).square().sum().backward()
     assert x.grad is not None and bool(x.grad.any()), "no gradient reaches the input"
@@ -121,15 +121,17 @@ def gradients(made: Tower) -> None:
 @torch.no_grad()
 def inlets_are_what_reads(made: Tower) -> None:
     """The convolutions that `inlets` names read the whole input of their layer; with none, any number passes."""
-    x = made.normalise(folded(clips(made)))
+    x = made.normalise(fold_time(clips(made)))
     for name in made.names:
         layer = made.get_submodule(name)
-        found = inlets(layer)
-        for inlet in found or ():
+        own = inlets(layer)
+        for inlet in own or ():
             conv = layer.get_submodule(inlet)
-            assert isinstance(conv, nn.Conv2d) and conv.in_channels == x.shape[1], f"{name} does not read by {inlet}"
-        if found == ():
-            assert layer(torch.cat([x, x], dim=1)).shape[1] == 2 * x.shape[1], f"{name} counts its channels"
+            assert is_convolution(conv) and conv.in_channels == x.shape[1], f"{name} does not read its input by {inlet}"
+        if own == ():
+            assert layer(torch.cat([x, x], dim=1)).shape[1] == 2 * x.shape[1], (
+                f"{name} does not pass any number of channels: add `any_channels = False` to {type(layer).__name__}"
+            )
         x = layer(x)
 
 
@@ -148,7 +150,7 @@ def pixels_are_part_of_the_weights(made: Tower) -> None:
 
 @torch.no_grad()
 def drawn_from_seed_alone(made: Tower) -> None:
-    """Whatever was there before, drawing leaves the same parameters and the same statistics."""
+    """Drawing gives the same parameters and statistics, whatever was there before."""
     drawn = []
     for before in (3, 5):
         for name, value in made.state_dict().items():

@@ -17,7 +17,8 @@ from fusionlab.errors import out_of_memory
 from fusionlab.records.activity import mark
 from fusionlab.training.arm import ArmModule
 from fusionlab.training.cohort import Batch, Cohort, FeatureSource
-from fusionlab.two_stream.net import scores, union
+from fusionlab.two_stream.net import union
+from fusionlab.two_stream.scores import scores
 
 Counts = dict[str, dict[str, int]]
 

@@ -29,7 +29,7 @@ from fusionlab.records.crash import crash_point
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.curve import Row
-from fusionlab.training.recipe import BF16, FLOAT32, PRECISIONS
+from fusionlab.training.recipe import BF16, FLOAT32, expect_precision
 from fusionlab.training.weights import State, fingerprint
 
 # Lightning's warnings that do not concern our users: (message, reason), for pytorch-lightning 2.6. A test fails when
@@ -156,8 +156,7 @@ def fit(
     `job` names the crash points. The number of epochs is each arm's own, in its recipe. SIGTERM ends the
     process after the step in hand, with status 143.
     """
-    if precision not in PRECISIONS:
-        raise UserError("a cohort cannot be trained in this precision", got=precision, allowed=PRECISIONS)
+    expect_precision(precision)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise UserError("torch sees no GPU here", got=device, allowed=["cpu"])
     own = dict(callbacks or {})

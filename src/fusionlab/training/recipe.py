@@ -178,12 +178,21 @@ BF16 = "bf16-mixed"  # bfloat16 where autocast uses it; weights, and all tests, 
 PRECISIONS = (FLOAT32, TF32, BF16)
 
 
-def configure_torch(trainer: Mapping[str, Any]) -> None:
-    """Set the threads and the precision of a `trainer`: once in a process, before anything is computed.
+def expect_precision(precision: str) -> None:
+    """Raise a `UserError` for a precision in which no cohort can be trained."""
+    if precision not in PRECISIONS:
+        raise UserError(
+            "a cohort cannot be trained in this precision", got=f"trainer.precision={precision}",
+            allowed=PRECISIONS, hint="trainer=float32",
+        )  # fmt: skip
+
+
+def configure_torch(precision: str, threads: int) -> None:
+    """Set torch's precision and threads: once in a process, before anything is computed.
 
     On the CPU, float32 and TF32 are the same. A test has the precision of its arm's training, but never bfloat16.
     """
-    torch.set_num_threads(trainer["threads"])
-    tensor_cores = trainer["precision"] == TF32
+    torch.set_num_threads(threads)
+    tensor_cores = precision == TF32
     torch.backends.cudnn.allow_tf32 = tensor_cores
     torch.backends.cuda.matmul.allow_tf32 = tensor_cores

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fusionlab.backbones.pretrained.tensors import read_tensors, saying
+from fusionlab.backbones.pretrained.tensors import read_tensors, with_metadata
 from fusionlab.records.files import write_bytes
 
 State = dict[str, Tensor]
@@ -35,7 +35,7 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 def write_weights(path: Path, state: Mapping[str, Tensor], on: Mapping[str, Any] | None = None) -> str:
     """Write atomically and return the fingerprint. `on`: what they were trained on, kept in the file."""
     buffer = io.BytesIO()
-    torch.save(saying(state, on) if on else dict(state), buffer)
+    torch.save(with_metadata(state, on) if on else dict(state), buffer)
     write_bytes(path, buffer.getvalue())
     return fingerprint(state)
 

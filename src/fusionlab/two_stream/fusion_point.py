@@ -1,24 +1,93 @@
-"""Where the two towers meet: at one tap of each, or at several pairs of taps one above the other.
+"""Where two towers are fused: at one tap of each, or at several pairs of taps one above the other.
 
-relu5                the tap of that name in both towers (relu5_3 in one of them is meant too)
+relu5                the tap of that name in both towers (relu5_3, if one of them calls it so)
 layer3:relu5         appearance's layer3 with motion's relu5
-relu3+relu5+fc6      three meetings; the first lies lowest
+relu3+relu5+fc6      three fusion points, the lowest first
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Self
+
+from torch import Tensor
+from torch.nn import functional as F
 
 from fusionlab import errors
-from fusionlab.backbones.taps import Tap, resolve
+from fusionlab.backbones.inlets import inlets
+from fusionlab.backbones.layers import is_pooling
+from fusionlab.backbones.taps import Tap, resolve, walk
 from fusionlab.backbones.tower import Tower
-from fusionlab.two_stream.cut import Cut
 
-ROOM = 1  # places by which two maps may differ: the smaller one is filled up with zeros
+PADDING = 1  # places by which the sides of two maps may differ
 
 
 @dataclass(frozen=True)
-class Meeting:
+class Cut:
+    """A tower cut open at a tap: what its map is like, and what stands above."""
+
+    tower: Tower
+    layer: str
+
+    @classmethod
+    def at(cls, tower: Tower, layer: str) -> Self:
+        """The cut at a layer, in any spelling."""
+        return cls(tower, resolve(layer, tower.taps))
+
+    @property
+    def tap(self) -> Tap:
+        return self.tower.taps[self.layer]
+
+    @property
+    def depth(self) -> int:
+        """The place of the layer that the map is read behind."""
+        return self.tower.names.index(self.tap.after)
+
+    @property
+    def above(self) -> tuple[str, ...]:
+        """The layers behind the cut, up to the logits."""
+        return self.tower.above(self.layer)
+
+    def until(self, other: "Cut | None") -> tuple[str, ...]:
+        """The layers behind this cut, up to another one above it, or to the logits."""
+        return self.above if other is None else self.above[: other.depth - self.depth]
+
+    @property
+    def pooling(self) -> str | None:
+        """The next pooling layer above."""
+        return next((name for name in self.above if is_pooling(self.tower.get_submodule(name))), None)
+
+    @property
+    def pooled(self) -> int:
+        """The side of the map that this pooling layer takes."""
+        assert self.pooling is not None
+        below = self.tower.names[: self.tower.names.index(self.pooling)]
+        layers = {name: self.tower.get_submodule(name) for name in below}
+        return walk(layers, self.tower.in_channels, self.tower.size)[below[-1]].side
+
+    @property
+    def weighted(self) -> str | None:
+        """The next layer above that needs a certain number of channels."""
+        return next((name for name in self.above if inlets(self.tower.get_submodule(name)) != ()), None)
+
+    @property
+    def widens(self) -> bool:
+        """Whether that layer can be widened."""
+        return self.weighted is not None and inlets(self.tower.get_submodule(self.weighted)) is not None
+
+    @property
+    def prediction(self) -> bool:
+        """Whether the map are class scores, before the softmax or behind it."""
+        return self.tap.after in self.tower.names[-2:]
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether the map are class scores behind the softmax."""
+        return self.tap.after == self.tower.names[-1]
+
+
+@dataclass(frozen=True)
+class FusionPoint:
     """A cut of each tower, `a` of appearance and `b` of motion."""
 
     a: Cut
@@ -26,7 +95,7 @@ class Meeting:
 
     @property
     def name(self) -> str:
-        """As short as it can be typed: a pair only where one name does not say both."""
+        """As short as it can be typed: a pair only where one name does not mean both."""
         return self.a.layer if _known(self.a.layer, self.b.tower) == self.b.layer else f"{self.a.layer}:{self.b.layer}"
 
     @property
@@ -37,33 +106,54 @@ class Meeting:
     def prediction(self) -> bool:
         return self.a.prediction and self.b.prediction
 
+    @property
+    def taps(self) -> tuple[str, str]:
+        """For drawings: both taps, and the size that zeros bring the smaller map to."""
+        side = max(self.a.tap.side, self.b.tap.side)
+        notes = ("" if cut.tap.side == side else f" + zeros: {side}×{side}" for cut in (self.a, self.b))
+        first, second = (cut.layer + note for cut, note in zip((self.a, self.b), notes, strict=True))
+        return first, second
+
+
+def pad_to_match(x_a: Tensor, x_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Zeros below and to the right of the smaller of two maps, if their sides differ by `PADDING`; else as they are.
+
+    VGG-16's relu5_3 has 14×14 places and VGG-M's relu5 13×13, both 16 pixels apart. The paper adds a row and a column
+    of zeros and does not say on which side; below and to the right keeps the places' numbers.
+    """
+    height, width = (max(x_a.shape[axis], x_b.shape[axis]) for axis in (3, 4))
+    return _pad(x_a, height, width), _pad(x_b, height, width)
+
+
+def _pad(x: Tensor, height: int, width: int) -> Tensor:
+    below, right = height - x.shape[3], width - x.shape[4]
+    return F.pad(x, (0, right, 0, below)) if 1 <= max(below, right) <= PADDING else x
+
 
 def fits(a: Tap, b: Tap) -> bool:
-    """Whether two maps lie on each other, place by place or with a row and a column of zeros to help."""
+    """Whether two maps can be fused place by place, with a row and a column of zeros if needed."""
     apart = abs(a.side - b.side)
-    return a.spatial == b.spatial and (apart == 0 or (apart <= ROOM and a.stride == b.stride and a.spatial))
+    return a.spatial == b.spatial and (apart == 0 or (apart <= PADDING and a.stride == b.stride and a.spatial))
 
 
-def read(layer: str, appearance: Tower, motion: Tower) -> tuple[Meeting, ...]:
-    """The meetings that are meant by what was typed, the lowest first."""
+def read(layer: str, appearance: Tower, motion: Tower) -> tuple[FusionPoint, ...]:
+    """The fusion points of `layer=`, the lowest first."""
     words = str(layer).split("+")
-    meetings = sorted((_meeting(word, layer, appearance, motion) for word in words), key=lambda one: one.a.depth)
-    for lower, higher in pairwise(meetings):
+    points = sorted((_point(word, layer, appearance, motion) for word in words), key=lambda one: one.a.depth)
+    for lower, higher in pairwise(points):
         if lower.a.depth >= higher.a.depth or lower.b.depth >= higher.b.depth:
             raise errors.UserError(
-                "several fusions lie one above the other in both towers",
+                "of several fusions each must lie above the one before, in both towers",
                 got=f"layer={layer}: {lower.name} and {higher.name}",
                 hint=f"layer={lower.name}",
             )
-    if len(meetings) > 1 and meetings[-2].prediction:
-        raise errors.UserError(
-            "class scores can be fused once", got=f"layer={layer}", hint=f"layer={meetings[-1].name}"
-        )
-    return tuple(meetings)
+    if len(points) > 1 and points[-2].prediction:
+        raise errors.UserError("class scores can be fused once", got=f"layer={layer}", hint=f"layer={points[-1].name}")
+    return tuple(points)
 
 
 def spell(layer: str, appearance: Tower, motion: Tower) -> str:
-    """The one spelling of all that mean the same.
+    """The one spelling of a `layer=`, which can be spelled in several ways.
 
     >>> import torch
     >>> from fusionlab.backbones.tiny import Tiny
@@ -71,10 +161,10 @@ def spell(layer: str, appearance: Tower, motion: Tower) -> str:
     ...     spell("FC8+relu_5", Tiny(3, 24), Tiny(12, 24))
     'relu5+fc8'
     """
-    return "+".join(meeting.name for meeting in read(layer, appearance, motion))
+    return "+".join(point.name for point in read(layer, appearance, motion))
 
 
-def _meeting(word: str, layer: str, appearance: Tower, motion: Tower) -> Meeting:
+def _point(word: str, layer: str, appearance: Tower, motion: Tower) -> FusionPoint:
     first, pair, second = word.partition(":")
     if not pair:
         second = first
@@ -83,7 +173,7 @@ def _meeting(word: str, layer: str, appearance: Tower, motion: Tower) -> Meeting
         if _known(first, appearance) is not None and _known(first, motion) is None:
             raise _absent(layer, first, "motion", motion, Cut.at(appearance, first))
     try:
-        return Meeting(Cut.at(appearance, first), Cut.at(motion, second))
+        return FusionPoint(Cut.at(appearance, first), Cut.at(motion, second))
     except errors.UserError as error:
         if error.hint is not None:
             raise
@@ -100,7 +190,7 @@ def _known(layer: str, tower: Tower) -> str | None:
 
 
 def _absent(layer: str, word: str, stream: str, tower: Tower, other: Cut) -> errors.UserError:
-    """One tower has no layer of that name: which of its layers goes with the other's."""
+    """One tower has no layer of that name. The hint is its layer that fits the other tower's."""
     partners = [tap for tap in tower.taps if fits(tower.taps[tap], other.tap)]
     rectified = [tap for tap in partners if tower.taps[tap].rectified == other.tap.rectified] or partners
     hint = None
@@ -114,33 +204,34 @@ def _absent(layer: str, word: str, stream: str, tower: Tower, other: Cut) -> err
 
 def highest(a: Tower, b: Tower, into: Tower) -> str | None:
     """The highest pair of taps with a pooling layer above them in the tower that goes on; rectified ones first."""
-    pairs = [Meeting(Cut(a, one), Cut(b, two)) for one in a.taps for two in b.taps]
+    pairs = [FusionPoint(Cut(a, one), Cut(b, two)) for one in a.taps for two in b.taps]
 
-    def above(pair: Meeting) -> str | None:
+    def above(pair: FusionPoint) -> str | None:
         return (pair.a if into is a else pair.b).pooling
 
-    def height(pair: Meeting) -> tuple[bool, bool, int]:
+    def height(pair: FusionPoint) -> tuple[bool, bool, int]:
         rectified = pair.a.tap.rectified and pair.b.tap.rectified
         return pair.a.tap.channels == pair.b.tap.channels, rectified, pair.a.depth + pair.b.depth
 
-    found = [pair for pair in pairs if fits(pair.a.tap, pair.b.tap) and pair.spatial and above(pair)]
-    return max(found, key=height).name if found else None
+    fitting = [pair for pair in pairs if fits(pair.a.tap, pair.b.tap) and pair.spatial and above(pair)]
+    return max(fitting, key=height).name if fitting else None
 
 
-def nearest(meeting: Meeting) -> str | None:
-    """Of all pairs of taps that fit, the one that is the fewest layers away: what to type instead. One of as many
-    channels in both, and rectified as those asked for, goes before a nearer one.
+def nearest(point: FusionPoint) -> str | None:
+    """What to type instead: of all pairs of taps that fit, the one that is the fewest layers away.
+
+    Pairs with as many channels in both towers come first, then pairs that are rectified as the typed ones.
     """
-    a, b = meeting.a, meeting.b
+    a, b = point.a, point.b
 
-    def far(pair: Meeting) -> tuple[bool, int, int]:
+    def far(pair: FusionPoint) -> tuple[bool, int, int]:
         away = abs(pair.a.depth - a.depth) + abs(pair.b.depth - b.depth)
         unlike = (pair.a.tap.rectified != a.tap.rectified) + (pair.b.tap.rectified != b.tap.rectified)
         return pair.a.tap.channels != pair.b.tap.channels, unlike, away
 
-    pairs = [Meeting(Cut(a.tower, one), Cut(b.tower, two)) for one in a.tower.taps for two in b.tower.taps]
-    possible: Callable[[Meeting], bool] = lambda pair: (  # noqa: E731
-        fits(pair.a.tap, pair.b.tap) and pair.spatial == meeting.spatial and not pair.prediction
+    pairs = [FusionPoint(Cut(a.tower, one), Cut(b.tower, two)) for one in a.tower.taps for two in b.tower.taps]
+    possible: Callable[[FusionPoint], bool] = lambda pair: (  # noqa: E731
+        fits(pair.a.tap, pair.b.tap) and pair.spatial == point.spatial and not pair.prediction
     )
-    found = min(filter(possible, pairs), key=far, default=None)
-    return None if found is None else found.name
+    best = min(filter(possible, pairs), key=far, default=None)
+    return None if best is None else best.name

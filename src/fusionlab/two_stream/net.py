@@ -1,13 +1,16 @@
-"""What a net is: the maps it needs from each stream, and logits made of them."""
+"""A net: the maps it needs from each stream, and logits made of them; the two nets without a fusion."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from fusionlab.two_stream.svm import Svm
+from fusionlab.backbones.initialise import initialise
+from fusionlab.backbones.tower import Tower
+from fusionlab.fusion import late
+from fusionlab.two_stream.outline import NetLayer, Storey
+from fusionlab.two_stream.scores import Svm, cross_entropy, mean_of_scores, scores
 
 Stream = Literal["appearance", "motion"]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -18,11 +21,12 @@ Features = Mapping[Stream, Mapping[str, Tensor]]  # stream -> layer -> its map (
 class Net(nn.Module):
     """forward(features) -> logits (N, C, T'). A clip's scores are their softmax over C, averaged over T'.
 
-    T' counts predictions: time steps that are left, and places where frames are larger than the towers
-    expect.
+    T' counts predictions: time steps that are left, and places where frames are larger than the towers expect.
     """
 
     needs: Needs
+    into: Stream = "appearance"  # the tower that goes on above a fusion
+    two_losses = False  # both towers end in logits with a loss
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,6 +44,10 @@ class Net(nn.Module):
         """The logits of `forward`, from those of the heads."""
         return heads[0]
 
+    def no_effect(self) -> dict[str, tuple[str, str | None]]:
+        """Options of a config that change nothing in this net -> (why, what to type instead, if anything)."""
+        return {}
+
     def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """Σ over the heads of the mean cross-entropy over clips and predictions."""
         first, *others = (cross_entropy(logits, label) for logits in heads)
@@ -55,16 +63,76 @@ class Net(nn.Module):
             correct = (scores(self.combine([one.detach().float() for one in heads])).argmax(dim=1) == label).sum()
         return self.heads_loss(heads, label), correct
 
+    # -- what it says of itself
 
-def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """−1/(N T') Σ_n Σ_t log softmax(logits)[n, label_n, t]"""
-    assert logits.ndim == 3, f"logits are (N, C, T'), got {tuple(logits.shape)}"
-    return F.cross_entropy(logits.float(), label[:, None].expand(-1, logits.shape[2]))
+    @property
+    def own_towers(self) -> Mapping[Stream, Tower]:
+        """Whole towers that are inside the net, and not below it."""
+        return {}
+
+    @property
+    def scores_text(self) -> str:
+        """How logits become scores."""
+        return "softmax"
+
+    def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
+        """Of each head: the snippets that each prediction sees, of clips of T = `snippets`."""
+        return ([range(t, t + 1) for t in range(snippets)],)
+
+    def layers(self, snippets: int) -> Iterator[NetLayer]:
+        """Every module that has weights or does something. By default each child is one layer."""
+        yield from (NetLayer(name, name, "") for name, _ in self.named_children())
+
+    def storeys(self) -> Sequence[Storey]:
+        """Its fusions, the lowest first."""
+        return ()
 
 
-def scores(logits: Tensor) -> Tensor:
-    """Logits (N, C, T') -> class scores (N, C) that sum to 1."""
-    return logits.softmax(dim=1).mean(dim=2)
+class StreamNet(Net):
+    """One stream alone, a whole tower on its input: what stage one trains, and a baseline of every table."""
+
+    def __init__(self, tower: Tower, stream: Stream, *, seed: int | None = None) -> None:
+        """With a seed the tower is drawn anew (each stream differently); without, it stays as it is."""
+        super().__init__()
+        self.stream = stream
+        self.needs = {stream: ("input",)}
+        self.tower = tower
+        if seed is not None:
+            initialise(tower, seed, prefix=f"{stream}.")
+
+    def forward(self, features: Features) -> Tensor:
+        return self.tower(features[self.stream]["input"]).flatten(2)
+
+    @property
+    def own_towers(self) -> Mapping[Stream, Tower]:
+        return {self.stream: self.tower}
+
+    def layers(self, snippets: int) -> Iterator[NetLayer]:
+        yield from (NetLayer(f"tower.{name}", "tower", name) for name in self.tower.names)
+
+
+class LateNet(Net):
+    """Late fusion: both towers whole, and the average of their scores. Without parameters, so nothing is trained."""
+
+    def __init__(self, appearance: str = "fc8", motion: str = "fc8") -> None:
+        """The taps with the logits, as the towers call them."""
+        super().__init__()
+        self.layer_a, self.layer_b = appearance, motion
+        self.needs = {"appearance": (appearance,), "motion": (motion,)}
+
+    def no_effect(self) -> dict[str, tuple[str, str | None]]:
+        why = "late fusion has both towers whole and nothing above them"
+        return dict.fromkeys(("into", "keep_motion", "tower_weight"), (why, None))
+
+    def forward(self, features: Features) -> Tensor:
+        x_a, x_b = features["appearance"][self.layer_a], features["motion"][self.layer_b]
+        if x_a.shape == x_b.shape:
+            return late.fuse(x_a, x_b).flatten(2)
+        return mean_of_scores(x_a.flatten(2), x_b.flatten(2), 0.5)  # different towers on larger frames
+
+    @property
+    def scores_text(self) -> str:
+        return "½ softmax(appearance) + ½ softmax(motion)"
 
 
 def union(needs: Iterable[Needs]) -> dict[Stream, tuple[str, ...]]:

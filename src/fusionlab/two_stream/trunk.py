@@ -1,4 +1,4 @@
-"""The trunk: two frozen towers, run once for all the nets that stand on them."""
+"""The trunk: two frozen towers, run once for all nets above them."""
 
 from collections.abc import Mapping
 from typing import Self
@@ -11,9 +11,9 @@ from fusionlab.two_stream.net import STREAMS, Needs, Stream
 
 
 class Trunk(nn.Module):
-    """Frozen and in evaluation mode for good: its maps are the same whatever is trained on them.
+    """Always frozen and in evaluation mode, so its maps do not depend on what is trained above.
 
-    Without a tower a stream's input is handed on as it is, for nets that train a whole tower.
+    Without a tower a stream's input is passed on, for nets that train a whole tower.
     """
 
     def __init__(self, appearance: Tower | None = None, motion: Tower | None = None) -> None:
@@ -24,7 +24,7 @@ class Trunk(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Never: dropout and batch statistics below the fusion stay off."""
+        """Evaluation mode whatever is asked: no dropout and no batch statistics below the fusion."""
         return super().train(False)
 
     def tower(self, stream: Stream) -> Tower | None:
@@ -32,14 +32,12 @@ class Trunk(nn.Module):
 
     @torch.no_grad()
     def features(self, batch: Mapping[str, Tensor], needs: Needs) -> dict[Stream, dict[str, Tensor]]:
-        """The maps that are needed: stream -> layer -> (N, D, T, H, W). A stream that nobody needs is not
-        run.
-        """
-        found: dict[Stream, dict[str, Tensor]] = {}
+        """The needed maps: stream -> layer -> (N, D, T, H, W). A stream that is not needed is not run."""
+        maps: dict[Stream, dict[str, Tensor]] = {}
         for stream in STREAMS:
             if layers := needs.get(stream):
-                found[stream] = self._collect(stream, batch[stream], layers)
-        return found
+                maps[stream] = self._collect(stream, batch[stream], layers)
+        return maps
 
     def _collect(self, stream: Stream, x: Tensor, layers: tuple[str, ...]) -> dict[str, Tensor]:
         tower = self.tower(stream)

@@ -1,32 +1,31 @@
-"""Making room above a fusion that leaves another number of channels than the tower had there."""
+"""Widen the layer above a fusion that leaves another number of channels than the tower had there."""
+
+from typing import cast
 
 import torch
 from torch import nn
 
 from fusionlab import errors
 from fusionlab.backbones.inlets import inlets
-from fusionlab.two_stream.cut import Cut
-from fusionlab.two_stream.fusion_point import Meeting
+from fusionlab.two_stream.fusion_point import Cut, FusionPoint
 
 
-def widen(column: nn.ModuleDict, name: str, channels: int) -> dict[str, nn.Conv2d]:
-    """Put convolutions that take all channels in the place of those that read the layer's input.
+def widen(layers: nn.ModuleDict, name: str, channels: int) -> dict[str, nn.Conv2d]:
+    """Replace the convolutions that read the layer's input by ones that take all channels.
 
-    Returns them by their names within the column; they are not initialised yet.
+    Returns them by their paths; they are not initialised yet.
     """
-    wide: dict[str, nn.Conv2d] = {}
-    for inlet in inlets(column[name]) or ():
+    widened: dict[str, nn.Conv2d] = {}
+    for inlet in inlets(layers[name]) or ():
         path = f"{name}.{inlet}" if inlet else name
         above, _, own = path.rpartition(".")
-        narrow = column.get_submodule(path)
-        assert isinstance(narrow, nn.Conv2d)
-        wide[path] = widened(narrow, channels)
-        column.get_submodule(above).add_module(own, wide[path])
-    return wide
+        widened[path] = _with_channels(cast(nn.Conv2d, layers.get_submodule(path)), channels)
+        layers.get_submodule(above).add_module(own, widened[path])
+    return widened
 
 
-def widened(layer: nn.Conv2d, in_channels: int) -> nn.Conv2d:
-    """The same kind of convolution for another number of input channels, not yet initialised."""
+def _with_channels(layer: nn.Conv2d, in_channels: int) -> nn.Conv2d:
+    """The same convolution for another number of input channels, not initialised."""
     assert not isinstance(layer.padding, str)
     return type(layer)(
         in_channels,
@@ -41,31 +40,31 @@ def widened(layer: nn.Conv2d, in_channels: int) -> nn.Conv2d:
     )
 
 
-def stack(wide: nn.Conv2d, inlet: str, meeting: Meeting, start: Cut) -> bool:
-    """Start from both towers' filters side by side, each on its own block of a stack [a, b], with the bias of
-    `start`. False where the fusion left no stack: then the layer has to be drawn anew.
+def stack(conv: nn.Conv2d, inlet: str, point: FusionPoint, start: Cut) -> bool:
+    """Start from both towers' filters side by side, each on its own block of a stack [a, b], with the bias of `start`.
 
-    `inlet`: the convolution within the next weighted layer, "" where it is that layer itself.
+    `inlet`: the convolution within the next weighted layer, "" where it is that layer itself. Returns False where the
+    fusion left no stack; then the layer has to be drawn anew.
     """
-    convolutions = [_reads(cut, inlet) for cut in (meeting.a, meeting.b)]
-    weights = [None if conv is None else conv.weight for conv in convolutions]
-    if sum(cut.tap.channels for cut in (meeting.a, meeting.b)) != wide.in_channels:
+    convolutions = [_reads(cut, inlet) for cut in (point.a, point.b)]
+    weights = [None if own is None else own.weight for own in convolutions]
+    if sum(cut.tap.channels for cut in (point.a, point.b)) != conv.in_channels:
         return False
     if any(w is None for w in weights) or len({(w.shape[0], w.shape[2:]) for w in weights if w is not None}) != 1:
         raise errors.UserError(
-            f"the layer above a stack at {meeting.name} starts from both towers' filters, and these differ in shape",
+            f"the layer above a stack at {point.name} starts from both towers' filters, and these differ in shape",
             got=" and ".join("no such layer" if w is None else str(tuple(w.shape)) for w in weights),
             hint="above=fresh",
         )
     of_start = _reads(start, inlet)
     with torch.no_grad():
-        first = 0  # block by block: torch.cat of weights without memory, as planning has them, imports a compiler
+        first = 0  # block by block: torch.cat on the meta device, as in planning, would import a compiler
         for w in weights:
             assert w is not None
-            wide.weight[:, first : first + w.shape[1]].copy_(w)
+            conv.weight[:, first : first + w.shape[1]].copy_(w)
             first += w.shape[1]
-        if wide.bias is not None and of_start is not None and of_start.bias is not None:
-            wide.bias.copy_(of_start.bias)
+        if conv.bias is not None and of_start is not None and of_start.bias is not None:
+            conv.bias.copy_(of_start.bias)
     return True
 
 
@@ -74,9 +73,7 @@ def _reads(cut: Cut, inlet: str) -> nn.Conv2d | None:
     layer = None if cut.weighted is None else cut.tower.get_submodule(cut.weighted)
     if layer is None or inlet not in (inlets(layer) or ()):
         return None
-    conv = layer.get_submodule(inlet)
-    assert isinstance(conv, nn.Conv2d)
-    return conv
+    return cast(nn.Conv2d, layer.get_submodule(inlet))
 
 
 def _two(sizes: tuple[int, ...]) -> tuple[int, int]:

@@ -1,13 +1,13 @@
-"""What a file of a stranger may be, and what it may ask for, known before a decoder sees it.
+"""Bounds for untrusted files: formats and sizes, checked before a decoder opens them.
 
-FFmpeg goes by what is in a file, whatever its name says, and some of what it knows are texts that name other files or
-addresses (ffconcat, HLS, SDP …). So a file is recognised here, by its first bytes, and FFmpeg may open it as that
-format alone. No text of that kind begins as one of `FORMATS` does: decord takes no options, and its FFmpeg, an old
-one, takes for a list what PyAV's does not.
+FFmpeg detects the format by the content of a file, whatever its name, and some of its formats are texts that name other
+files or addresses (ffconcat, HLS, SDP …). So the format is detected here, by the first bytes, and FFmpeg may open the
+file only as that format. No such text begins as one of `FORMATS` does; this matters for decord, which takes no options,
+and whose old FFmpeg accepts more texts than PyAV's.
 
-A few bytes may also say that a frame has a billion pixels, or a film a billion frames. `MOST_PIXELS` is twice the
-largest size that videos are sold in (8K, 7680×4320); a frame of so many takes 256 MiB at four bytes each, and FFmpeg
-may ask for no more at a time. An index of so many bytes holds ten million frames.
+A few bytes may also declare a frame of a billion pixels, or a film of a billion frames. `MOST_PIXELS` is twice the
+largest common size (8K, 7680×4320); such a frame takes 256 MiB at four bytes a pixel, and FFmpeg may allocate no more
+at a time. An index of so many bytes holds ten million frames.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SYNC = 0x47
 
 
 def recognised(path: Path) -> str | None:
-    """The format of a video file, a key of `FORMATS`; None: it is none of them."""
+    """The format of a video file, a key of `FORMATS`, or None."""
     with path.open("rb") as file:
         head = file.read(4 + 3 * 192)
     if head[:4] == b"RIFF" and head[8:11] == b"AVI":
@@ -54,6 +54,6 @@ def recognised(path: Path) -> str | None:
 
 
 def bound_memory(library: ctypes.CDLL) -> None:
-    """Of the FFmpeg that a library is linked with: it asks for no more than `MOST_BYTES` at a time."""
+    """Limit the FFmpeg of a library to `MOST_BYTES` for each allocation."""
     if hasattr(library, "av_max_alloc"):  # Windows looks only in the library itself; there the header's size is all
         library.av_max_alloc(ctypes.c_size_t(MOST_BYTES))

@@ -1,7 +1,7 @@
-"""How a picture becomes bytes in a store, and back again.
+"""Codecs: how a picture becomes bytes in a store, and back.
 
-    raw     as it is; nothing is done, and nothing saved
-    lz4     LZ4, nothing is lost
+    raw     uncompressed
+    lz4     LZ4, lossless
     jpeg    a JPEG of a frame; of a field one of u and one of v, in grey, as the papers' extractors wrote them
 
 Measured on UCF101's and HMDB51's own clips at a short side of 256 (342×256), flow by DIS, one thread, a frame (3
@@ -26,13 +26,14 @@ import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError, is_whole, unknown
 from fusionlab.video.opencv import cv2, decoded, size_of
 
 Bytes = NDArray[np.uint8]
 Blob = bytes | memoryview
 RAW, LZ4, JPEG = "raw", "lz4", "jpeg"
 CODECS = (RAW, LZ4, JPEG)
+RULES = ("bound", "field")  # by which flow becomes bytes
 QUALITY = 95  # of JPEG
 LEVEL = 4  # of LZ4's thorough mode: twice as dense as the quick one, and read more quickly
 
@@ -47,18 +48,15 @@ class Codec(Protocol):
 
     def encode(self, picture: Bytes) -> list[bytes]: ...
 
-    def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...], out: Bytes | None = None) -> Bytes:
-        """The picture of a known shape; a `ValueError` for bytes that are none. `out`: memory that it may lie in, in
-        one piece, whose bytes are lost then; a codec that has memory of its own leaves it alone.
-        """
+    def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...]) -> Bytes:
+        """The picture of a known shape; a `ValueError` for invalid bytes."""
         ...
 
 
 @dataclass(frozen=True)
 class Lz4:
     """Frames (H, W, 3) or fields (2, H, W), whole. Written by liblz4's binding, which alone has the thorough mode; read
-    by cramjam, which alone writes to memory that is there: a quarter of the time goes otherwise to new memory and a
-    copy.
+    by cramjam, which alone writes into an array: the other bindings copy all bytes once more.
     """
 
     pieces: int = 1
@@ -67,8 +65,8 @@ class Lz4:
         whole = np.ascontiguousarray(picture)
         return [lz4.block.compress(whole.data, mode="high_compression", compression=LEVEL, store_size=False)]
 
-    def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...], out: Bytes | None = None) -> Bytes:
-        picture = np.empty(shape, dtype=np.uint8) if out is None or out.shape != shape else out
+    def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...]) -> Bytes:
+        picture = np.empty(shape, dtype=np.uint8)
         try:
             size = cramjam.lz4.decompress_block_into(blobs[0], picture.data, output_len=picture.size)
         except cramjam.DecompressionError as error:
@@ -88,7 +86,7 @@ class JpegFrames:
     def encode(self, picture: Bytes) -> list[bytes]:
         return [_jpeg(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), self.quality)]
 
-    def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...], out: Bytes | None = None) -> Bytes:
+    def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...]) -> Bytes:
         return _picture(blobs[0], cv2.IMREAD_COLOR_RGB, shape)
 
 
@@ -102,22 +100,35 @@ class JpegFields:
     def encode(self, picture: Bytes) -> list[bytes]:
         return [_jpeg(np.ascontiguousarray(plane), self.quality) for plane in picture]
 
-    def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...], out: Bytes | None = None) -> Bytes:
+    def decode(self, blobs: Sequence[Blob], shape: tuple[int, ...]) -> Bytes:
         planes = [_picture(blob, cv2.IMREAD_GRAYSCALE, shape[1:]) for blob in blobs]
         return np.stack(planes)
 
 
+def expect_coding(frames: str, flow: str, quality: int, rule: str) -> None:
+    """Raise a `UserError` for the first value that no store can be written with."""
+    for what, name in (("frames", frames), ("flow", flow)):
+        _check_name(name, what)
+    if not is_whole(quality) or not 1 <= quality <= 100:
+        raise UserError(
+            "the quality of JPEG is a whole number", got=f"data.store.codec.quality={quality}", allowed=["1 … 100"],
+            hint=f"data.store.codec.quality={QUALITY}",
+        )  # fmt: skip
+    if rule not in RULES:
+        raise unknown("rule by which flow becomes bytes", str(rule), RULES, form="data.store.rule={}")
+
+
 def frames_codec(name: str, quality: int = QUALITY) -> Codec | None:
     """None is raw."""
-    return _known(name, "frames") and {RAW: None, LZ4: Lz4(), JPEG: JpegFrames(quality)}[name]
+    return _check_name(name, "frames") and {RAW: None, LZ4: Lz4(), JPEG: JpegFrames(quality)}[name]
 
 
 def fields_codec(name: str, quality: int = QUALITY) -> Codec | None:
     """None is raw."""
-    return _known(name, "flow") and {RAW: None, LZ4: Lz4(), JPEG: JpegFields(quality)}[name]
+    return _check_name(name, "flow") and {RAW: None, LZ4: Lz4(), JPEG: JpegFields(quality)}[name]
 
 
-def _known(name: str, what: str) -> Any:
+def _check_name(name: str, what: str) -> Any:
     if name not in CODECS:
         raise unknown("codec", str(name), CODECS, form=f"data.store.codec.{what}={{}}")
     return True

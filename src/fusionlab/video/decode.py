@@ -1,14 +1,13 @@
 """Reading a video: every frame once, in presentation order.
 
-The promise of a reader: frame i is the i-th picture of the file as it is shown, turned upright, and there are
-as many as can be decoded. Reading is sequential only. decord's random access returns wrong frames without a
-word on some files (MPEG-4 with packed B-frames), so that nothing here seeks (see `video.film`).
+The promise of a reader: frame i is the i-th picture of the file as it is shown, turned upright, and there are as many
+as can be decoded. Reading is sequential only: on some files (MPEG-4 with packed B-frames) decord's random access
+returns wrong frames without an error (see `video.film`).
 
-Of several video streams in a file the one is read that FFmpeg calls the best, the largest. decord makes a choice of its
-own and cannot be told, so that such files are read by PyAV, whatever was asked for; and so are a few others (see
-`decord_reads`).
+Of several video streams in a file, FFmpeg's best one is read, the largest. decord chooses by itself and cannot be
+configured, so that such files are always read by PyAV; so are a few others (see `decord_reads`).
 
-No decoder sees a file that is none of the formats of `video.bounds`, and none goes on with a frame above theirs.
+Decoders get only files in the formats of `video.bounds`, and stop at a frame that is too large.
 """
 
 from __future__ import annotations
@@ -33,13 +32,18 @@ from fusionlab.video.bounds import BOUNDS, FORMATS, MOST_PIXELS, TRANSPORT, boun
 if TYPE_CHECKING:
     import av
 
+    from fusionlab.video.seek import Seeker
+
 _WHERE = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
-_said: list[str] = []  # what was said once in this process
+_shown: list[str] = []  # messages that this process has shown
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
 
 
 class Reader(Protocol):
-    """A decoder. It holds no open file, so that it pickles and is safe on either side of a fork."""
+    """A decoder. It keeps no file open, so that it can be pickled and used on both sides of a fork.
+
+    Optional: `seeker(path)`, which opens a file for seeking (see `video.seek`); without it, `Film` reads in sequence.
+    """
 
     @property
     def info(self) -> str:
@@ -76,13 +80,18 @@ class PyAV:
         if empty:
             raise UserError("this video has no frames", got=path)
 
+    def seeker(self, path: Path) -> Seeker:
+        from fusionlab.video.seek import PyAVSeeker
+
+        return PyAVSeeker(path)
+
 
 @dataclass(frozen=True)
 class Decord:
     """decord, one thread, `next()` only.
 
-    decord believes the header. Where that counts too many (HMDB51: one), it shows the last picture again; so
-    when a file ends with two equal pictures, PyAV is asked how many there are.
+    decord trusts the header. Where that counts too many frames (HMDB51: one), decord repeats the last picture; so when
+    a file ends with two equal pictures, PyAV counts them.
     """
 
     @property
@@ -95,41 +104,46 @@ class Decord:
             return
         import decord
 
-        shown = 0  # frames handed out; one more is held back
+        shown = 0  # frames handed out; the latest one waits
         before: Frame | None = None
-        held: Frame | None = None
+        latest: Frame | None = None
         try:
             video = decord_opened(path)
             while True:
                 frame = three_channels(video.next().asnumpy())
-                if held is not None:
-                    yield held
+                if latest is not None:
+                    yield latest
                     shown += 1
-                before, held = held, frame
+                before, latest = latest, frame
         except StopIteration:
             pass
         except (decord.DECORDError, RuntimeError) as error:
-            if held is not None:
-                yield held
+            if latest is not None:
+                yield latest
             lines = str(error).strip().splitlines() or ["unknown reason"]
-            said = _WHERE.sub("", lines[0])  # where in decord's own source
-            said += f"; {BOUNDS}" if f"({-errno.ENOMEM} vs" in said else ""
-            raise UserError(f"this video cannot be decoded ({said})", got=path) from error
-        if held is None:
+            message = _WHERE.sub("", lines[0])  # without the place in decord's source
+            message += f"; {BOUNDS}" if f"({-errno.ENOMEM} vs" in message else ""
+            raise UserError(f"this video cannot be decoded ({message})", got=path) from error
+        if latest is None:
             raise UserError("this video has no frames", got=path)
-        if before is not None and np.array_equal(before, held):
+        if before is not None and np.array_equal(before, latest):
             true = sum(1 for _ in PyAV().frames(path))
             if true == shown:
                 return
             if true != shown + 1:
                 raise UserError("decord and PyAV count frames differently", got=f"{path}: {shown + 1} and {true}")
-        yield held
+        yield latest
+
+    def seeker(self, path: Path) -> Seeker:
+        from fusionlab.video.seek import DecordSeeker, PyAVSeeker
+
+        return DecordSeeker(path) if decord_reads(path) else PyAVSeeker(path)
 
 
 def decord_reads(path: Path) -> bool:
-    """May decord read this file? Not one with several videos, of which it chooses one by itself; not one that says no
-    size, or more frames than it has bytes, for which decord would ask for memory and end the process; and not MPEG-TS,
-    which may begin as a text does.
+    """Whether decord may read this file. Not where there are several videos, of which it chooses one by itself; not
+    where the size is missing, or there are more frames than bytes, for which decord would allocate memory and end the
+    process; and not MPEG-TS, which may begin as a text does.
     """
     import av
 
@@ -139,8 +153,8 @@ def decord_reads(path: Path) -> bool:
                 return False
             stream = container.streams.video[0]
             lasting = max((stream.duration or 0) * (stream.time_base or 0), (container.duration or 0) / av.time_base)
-            said = stream.frames or lasting * (stream.average_rate or 0)
-            return 0 < stream.width * stream.height <= MOST_PIXELS and said <= path.stat().st_size
+            declared = stream.frames or lasting * (stream.average_rate or 0)
+            return 0 < stream.width * stream.height <= MOST_PIXELS and declared <= path.stat().st_size
     except av.FFmpegError as error:
         raise undecodable(path, error) from error
 
@@ -154,7 +168,7 @@ def decord_opened(path: Path) -> Any:
 
 
 def upright(picture: av.VideoFrame) -> Frame:
-    """PyAV's picture as RGB. PyAV tells the rotation and leaves it to us; decord applies it."""
+    """PyAV's picture as RGB, rotated: PyAV only reports the rotation, decord applies it."""
     frame: Frame = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
     return np.rot90(frame, picture.rotation // 90).copy() if picture.rotation else frame
 
@@ -163,11 +177,11 @@ READERS: dict[str, type[Decord] | type[PyAV]] = {"decord": Decord, "pyav": PyAV}
 
 
 def reader(name: str = "auto", say: Callable[[str], None] | None = None) -> Reader:
-    """A reader by name; `auto` is decord, or PyAV where decord has no wheel (aarch64, macOS), which is said once."""
+    """A reader by name; `auto`: decord, or PyAV where decord has no wheel (aarch64, macOS), with one message."""
     if name == "auto":
         name = "decord" if importlib.util.find_spec("decord") else "pyav"
-        if name == "pyav" and say is not None and not _said:
-            _said.append(name)
+        if name == "pyav" and say is not None and not _shown:
+            _shown.append(name)
             say("decord has no wheel for this machine: videos are read by PyAV")
     if name not in READERS:
         raise unknown("video reader", name, ["auto", *READERS], form="reader={}")
@@ -192,12 +206,12 @@ def three_channels(frame: Frame) -> Frame:
 
 
 def local(path: Path) -> str:
-    """A name that is a file's, whatever it looks like: FFmpeg takes `http:x.avi` or `concat:a|b` for something else."""
+    """An absolute path: FFmpeg takes `http:x.avi` or `concat:a|b` for something else than a file."""
     return str(path.absolute())
 
 
 def opened(path: Path) -> av.container.InputContainer:
-    """As PyAV opens it: as the one format that it begins as, and no other file with it.
+    """Open a file with PyAV, only as the format of its first bytes, and no other file with it.
 
     One real HMDB51 file has a title that is not UTF-8, before PyAV 19 an error by default.
     """
@@ -206,7 +220,7 @@ def opened(path: Path) -> av.container.InputContainer:
     must_exist(path)
     form = recognised(path)
     if form is None:
-        what = "this video cannot be decoded: it does not begin as any format that is read"
+        what = "this video cannot be decoded: unknown format"
         raise UserError(what, got=path, allowed=FORMATS.values())
     bound_memory(_linked())
     ignoring: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
@@ -235,7 +249,7 @@ def best(container: av.container.InputContainer) -> av.VideoStream | None:
 
 
 def reason(error: av.FFmpegError) -> str:
-    """What FFmpeg said. A frame that is too large is an invalid argument to it."""
+    """FFmpeg's message. It reports a frame that is too large as an invalid argument."""
     bounded = error.errno in (errno.EINVAL, errno.ENOMEM)
     return f"{error.strerror}; {BOUNDS}" if bounded else str(error.strerror)
 

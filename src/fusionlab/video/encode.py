@@ -1,7 +1,7 @@
-"""Writing a video that loses nothing: PNG pictures in AVI, every frame on its own.
+"""Writing lossless video: PNG pictures in AVI, each frame by itself.
 
-Lossless, so that what was drawn is what is read, bit for bit, by decord and by PyAV alike; intra-only, so
-that no frame carries anything of another's motion. The same frames give the same bytes.
+Lossless, so that decord and PyAV read what was drawn, bit for bit; intra-only, so that no frame contains motion of
+another one. The same frames give the same bytes.
 """
 
 from __future__ import annotations

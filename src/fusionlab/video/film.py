@@ -1,14 +1,14 @@
-"""Any frame of a video file, in any order, and always the right one: seek, but check every frame.
+"""Any frame of a video file, in any order, and always the right one: by seeking, with a check of every frame.
 
     film[i]  =  the i-th frame of the backend's own sequential reading, bit for bit
 
 Seeking in video files goes wrong without a word: on MPEG-4 with packed B-frames decord's random access returns
 neighbours of what was asked for, and time stamps that are missing or go backwards lead any decoder astray. So the
-first look reads the file once in sequence and keeps a checksum of each frame. A frame that was sought is compared
-with its own; at the first one that differs the film is known as one in which nobody can seek, and is read in sequence
-from then on: right, and slower.
+first access reads the file once in sequence and keeps a checksum of each frame. A frame that was read by seeking is
+compared with its checksum; the first difference marks the file as not seekable, and from then on it is read in
+sequence: correct, but slower.
 
-A film opens its file in the process that looks: after a fork, or unpickled, it opens its own. It holds no frames.
+A film opens its file in the process that reads: after a fork, or unpickled, it opens it again. It keeps no frames.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ Bytes = NDArray[np.uint8]
 
 
 class Film:
-    """A video file, opened when first looked at; `with Film(path) as film: film[7]`."""
+    """A video file, opened at the first access; `with Film(path) as film: film[7]`."""
 
     def __init__(self, path: str | os.PathLike[str], with_reader: Reader | None = None) -> None:
         self.path, self.reader = Path(path), with_reader or reader()
-        self.seekable = True  # until a frame that was sought is another one
+        self.seekable = True  # until seeking gives a wrong frame
         self._checksums: list[int] | None = None
         self._shape: tuple[int, ...] = ()
         self._process = os.getpid()
@@ -54,11 +54,11 @@ class Film:
     def frames(self, indices: Sequence[int] | NDArray[np.int64]) -> Bytes:
         """The frames (n, H, W, 3) in the order asked for; an index may come twice."""
         checksums = self._read_once()
-        wanted = [self._known(int(index)) for index in indices]
+        wanted = [self._valid_index(int(index)) for index in indices]
         out = np.empty((len(wanted), *self._shape), dtype=np.uint8)
         if not wanted:
             return out
-        for index, frame in self._found(sorted(set(wanted)), checksums):
+        for index, frame in self._read_frames(sorted(set(wanted)), checksums):
             for place, one in enumerate(wanted):
                 if one == index:
                     out[place] = frame
@@ -79,7 +79,7 @@ class Film:
         return max(bisect.bisect_right(self.times, seconds) - 1, 0)
 
     def close(self) -> None:
-        """Let go of the file; a later look opens it again."""
+        """Close the file; a later access opens it again."""
         self._close_seeker()
         self._sequence, self._next = None, 0
 
@@ -99,31 +99,31 @@ class Film:
     def _read_once(self) -> list[int]:
         """The checksums, by one sequential reading."""
         if self._checksums is None:
-            found, shapes = [], set()
+            checksums, shapes = [], set()
             try:
                 for frame in self.reader.frames(self.path):
-                    found.append(_checksum(frame))
+                    checksums.append(_checksum(frame))
                     shapes.add(frame.shape)
             except UserError as error:
-                if not found:
+                if not checksums:
                     raise
-                raise UserError(f"{error.what}; {len(found)} frames came before", got=error.got) from error
+                raise UserError(f"{error.what}; {len(checksums)} frames came before", got=error.got) from error
             if len(shapes) > 1:
                 got = f"{self.path}: {sorted(shapes)}"
                 raise UserError("the size of the frames changes within this video", got=got)
-            self._shape, self._checksums = shapes.pop(), found
+            self._shape, self._checksums = shapes.pop(), checksums
         return self._checksums
 
-    def _known(self, index: int) -> int:
+    def _valid_index(self, index: int) -> int:
         count = len(self._read_once())
         if not -count <= index < count:
             allowed = [f"0 … {count - 1}", f"-{count} … -1"]
             raise UserError("no such frame", got=f"{index} of {self.path}", allowed=allowed)
         return index % count
 
-    def _found(self, rising: list[int], checksums: list[int]) -> Iterator[tuple[int, Frame]]:
-        """Each frame, sought and compared; from the first that differs on, in sequence."""
-        if self._process != os.getpid():  # what was opened before a fork is the parent's
+    def _read_frames(self, rising: list[int], checksums: list[int]) -> Iterator[tuple[int, Frame]]:
+        """Each frame by seeking, compared with its checksum; after the first difference, in sequence."""
+        if self._process != os.getpid():  # files opened before a fork belong to the parent
             self._seeker, self._sequence, self._next = None, None, 0
             self._process = os.getpid()
         done = 0

@@ -1,8 +1,8 @@
 """Optical flow between two frames: (previous, next) → (u, v), in pixels, u to the right and v downwards.
 
-An estimator reads luma, or colour if it says so. It is a small value (it pickles, compares and describes itself) and
-keeps no state between calls. OpenCV is held to one thread inside: its result depends on the number of threads, and
-processes share the cores instead.
+An estimator reads luma, or colour if it declares so. It is a small value (it can be pickled and compared, and describes
+itself) and keeps no state between calls. OpenCV is limited to one thread inside: its result depends on the number of
+threads, and processes share the cores instead.
 
 Measured at 56×56, one thread, textured discs of radius 4–5 px on a circle of radius 6 over a still ground;
 mean end-point error inside the disc at 1, 2, 3 px a frame; milliseconds a pair:
@@ -28,7 +28,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -45,11 +45,15 @@ READS = (LUMA, RGB)
 
 
 class Estimator(Protocol):
-    """A method of optical flow."""
+    """A method of optical flow.
+
+    Optional: `looking_in(folder)` returns the same with its files of weights looked for there, `expect()` raises a
+    `UserError` where such a file is missing, and `finest_scale` is how often frames are halved before it looks (0).
+    """
 
     @property
     def reads(self) -> str:
-        """What it is shown: LUMA or RGB."""
+        """What it reads: LUMA or RGB."""
         ...
 
     def __call__(self, previous: Picture, following: Picture, /) -> NDArray[np.float32]:
@@ -61,6 +65,38 @@ class Estimator(Protocol):
         ...
 
 
+def looking_in(estimator: Any, folder: str) -> Any:
+    """The estimator with its files of weights looked for in this folder; itself where it has none."""
+    method = getattr(estimator, "looking_in", None)
+    return estimator if method is None else method(folder)
+
+
+def expect_files(estimator: Any) -> None:
+    """Raise a `UserError` for a file that the estimator needs and that is not there."""
+    method = getattr(estimator, "expect", None)
+    if method is not None:
+        method()
+
+
+def expect_estimator(flow: Any, choices: Sequence[str], *, backward: bool, rule: str) -> None:
+    """Raise a `UserError` for a part that can neither compute nor supply flow as a store is to hold it."""
+    own = getattr(flow, "expect_store", None)
+    if own is not None:
+        own(backward=backward, rule=rule)
+    elif not (callable(flow) and hasattr(flow, "describe")):
+        raise UserError(
+            "this part is not a flow estimator", got=f"data.store.flow: {type(flow).__name__}",
+            allowed=[f"flow={name}" for name in choices],
+            hint="of your own: a class whose instances are called with two frames, and have describe() and reads",
+        )  # fmt: skip
+    elif getattr(flow, "reads", None) not in READS:
+        raise UserError(
+            "a flow estimator declares which frames it reads", got=f"reads = {getattr(flow, 'reads', 'nothing')!r}",
+            allowed=[f"reads = {one!r}" for one in READS],
+            hint=f"{type(flow).__name__}.reads = {READS[0]!r} for grey frames (H, W), {READS[1]!r} for (H, W, 3)",
+        )  # fmt: skip
+
+
 def gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """BT.601 luma of (…, H, W, 3), as OpenCV computes it."""
     *lead, height, width, _ = rgb.shape
@@ -69,7 +105,7 @@ def gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def seen(estimator: Estimator, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """What an estimator is shown of RGB frames (…, H, W, 3)."""
+    """RGB frames (…, H, W, 3) as an estimator reads them."""
     return rgb if estimator.reads == RGB else gray(rgb)
 
 
@@ -146,7 +182,7 @@ class Farneback:
 
 
 def at_least(estimator: Estimator, **least: int) -> None:
-    """Refuse what is no whole number, or too small: OpenCV would say it in the middle of the work, or not at all."""
+    """Refuse values that are not whole numbers, or too small: OpenCV would report them late, or not at all."""
     for name, lowest in least.items():
         value = getattr(estimator, name)
         if type(value) is not int or value < lowest:
@@ -157,7 +193,7 @@ def at_least(estimator: Estimator, **least: int) -> None:
 
 
 def above_zero(estimator: Estimator, *names: str) -> None:
-    """Refuse what is no number above zero."""
+    """Refuse values that are not numbers above zero."""
     for name in names:
         value = getattr(estimator, name)
         if type(value) not in (int, float) or not 0 < value < math.inf:
@@ -173,7 +209,7 @@ def planes(flow: Any) -> NDArray[np.float32]:
 
 @contextlib.contextmanager
 def one_thread(picture: Gray) -> Iterator[None]:
-    """OpenCV on one thread; what it refuses about frames of this size is told."""
+    """OpenCV on one thread; its errors about frames of this size become a `UserError`."""
     threads = cv2.getNumThreads()
     if threads != 1:
         cv2.setNumThreads(1)

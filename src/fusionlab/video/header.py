@@ -1,4 +1,4 @@
-"""What a video file says of itself, before anything is decoded."""
+"""What a video file declares, before anything is decoded."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fusionlab.video.timing import several
 
 @dataclass(frozen=True)
 class Header:
-    """`frames`: None where it says none. `notes`: what a person should know."""
+    """`frames`: None where it declares none. `notes`: remarks for people."""
 
     frames: int | None = None
     notes: tuple[str, ...] = ()
 
 
 def header(path: Path) -> Header:
-    """Of a file; an empty one where it cannot be read."""
+    """The header of a file; an empty one where it cannot be read."""
     import av
 
     try:
@@ -33,7 +33,7 @@ def header(path: Path) -> Header:
 
 
 def packets(path: Path) -> int:
-    """How many pictures lie in it, as they are compressed; a header may say anything."""
+    """The number of compressed pictures in the file; a header may be wrong."""
     import av
 
     try:

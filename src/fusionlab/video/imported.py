@@ -1,17 +1,17 @@
-"""Flow that somebody has computed already, one image a plane, in the layouts that the papers' tools write.
+"""Flow that was computed elsewhere, one image a plane, in the layouts of the papers' tools.
 
     tsn        <folder>/<video>/flow_x_00001.jpg   <folder>/<video>/flow_y_00001.jpg    frames: <video>/img_00001.jpg
     xy         <folder>/<video>/x_00001.jpg        <folder>/<video>/y_00001.jpg         frames: <video>/img_00001.jpg
     gpu_flow   <folder>/u/<video>/frame000001.jpg  <folder>/v/<video>/frame000001.jpg   frames: jpegs_256/<video>/frame…
 
 <video> is a video's name without its ending, with the folder of its class or without it. Files are numbered without a
-gap, from whatever number. What such a folder does not say is assumed, said, and part of the store's identity:
+gap, from any number. The folder does not tell the following; it is assumed, shown, and part of the store's identity:
 
     order     xy: the files called x (or u) hold u, to the right; yx: they hold v
     offset    field k, which leads from frame k to k + 1, lies in file number k + offset, counted from the first file
     bound     `data.store.bound`: level q stands for 2 bound q / 255 − bound pixels
 
-The doctor holds these assumptions against flow that it estimates itself.
+The doctor compares these assumptions with flow that it estimates itself.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Layout:
-    """Below the folder: where a video's images lie, and how their names begin."""
+    """Folder and prefix of a video's images, below the folder of all."""
 
     x: tuple[str, str]  # folder, prefix of the file's name
     y: tuple[str, str]
@@ -53,7 +53,7 @@ _NUMBERED = re.compile(r"(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Imported:
-    """What is assumed of a folder of flow images; `open` looks for it. It stands where an estimator stands."""
+    """Assumptions about a folder of flow images; `open` finds it. Used in place of an estimator."""
 
     layout: str = AUTO
     order: str = "xy"
@@ -67,19 +67,34 @@ class Imported:
                     f"{name} of imported flow", getattr(self, name), allowed, form=f"data.store.flow.{name}={{}}"
                 )
 
+    @property
+    def needs_videos(self) -> bool:
+        """Whether frames are read from the video files."""
+        return self.frames == "video"
+
     def describe(self) -> dict[str, Any]:
         return {"method": "imported", **asdict(self)}
 
+    def expect_store(self, *, backward: bool, rule: str) -> None:
+        """A `UserError` for a store that asks for more than lies there."""
+        for leaf, value, only in (("backward", backward, False), ("rule", rule, "bound")):
+            if value != only:
+                got, hint = (f"data.store.{leaf}={str(one).lower()}" for one in (value, only))
+                raise UserError(
+                    "imported flow has one direction and one bound", got=got,
+                    hint=f"{hint}, or a flow that is computed: flow=dis_medium",
+                )  # fmt: skip
+
     def open(self, folder: str | Path | None, videos: Iterable[str] = ()) -> FlowFiles:
-        """The images in a folder. `videos`: the names, by the first of which an `auto` layout is known."""
+        """The images in a folder. `videos`: names, to detect an `auto` layout by the first one that is there."""
         if not folder:
             raise UserError(
-                "flow=imported takes the folder in which the images of flow lie", got="run.flow=null",
-                hint="run.flow=/where/they/lie",
+                "flow=imported needs the folder of the images of flow", got="run.flow=null",
+                hint="run.flow=/folder/of/the/images",
             )  # fmt: skip
         root = Path(folder)
         if not root.is_dir():
-            raise UserError("no such folder of flow images", got=root, hint="run.flow=/where/they/lie")
+            raise UserError("no such folder of flow images", got=root, hint="run.flow=/folder/of/the/images")
         layout = self.layout if self.layout != AUTO else _recognised(root, videos)
         return FlowFiles(self, root, layout)
 
@@ -92,12 +107,21 @@ class FlowFiles:
     root: Path
     layout: str
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether frames lie beside the flow; else they are read from the videos."""
+        return not self.assumed.needs_videos
+
+    @property
+    def offset(self) -> int:
+        return self.assumed.offset
+
     def describe(self) -> dict[str, Any]:
-        """Where it lies is not part of what it is."""
+        """Without the folder, which is not part of the store's identity."""
         return {**self.assumed.describe(), "layout": self.layout}
 
     def assumptions(self, bound: float) -> list[str]:
-        """What the images do not say themselves."""
+        """The assumptions, as lines for people."""
         x, y = (
             ("u, to the right", "v, downwards") if self.assumed.order == "xy" else ("v, downwards", "u, to the right")
         )
@@ -124,29 +148,29 @@ class FlowFiles:
 
     @property
     def skipped_frames(self) -> int:
-        """Frames at the start that have no field."""
+        """The number of frames at the start without a field."""
         return max(-self.assumed.offset, 0)
 
     def frames(self, name: str) -> list[Path]:
-        """The images of a video's frames, where they are imported too."""
-        found = self._numbered(name, *LAYOUTS[self.layout].frames)
-        return [found[number] for number in sorted(found)][self.skipped_frames :]
+        """The images of a video's frames, where these are imported too."""
+        images = self._numbered(name, *LAYOUTS[self.layout].frames)
+        return [images[number] for number in sorted(images)][self.skipped_frames :]
 
     def _numbered(self, name: str, above: str, prefix: str) -> dict[int, Path]:
         """number -> file."""
         folder = next(filter(None, map(_folder, _places(self.root / above, name))), None)
-        found: dict[int, Path] = {}
+        files: dict[int, Path] = {}
         for file in folder.iterdir() if folder else ():
             number = _NUMBERED.fullmatch(file.name.removeprefix(prefix))
             if file.name.startswith(prefix) and number:
-                found[int(number[1])] = file
-        if not found:
+                files[int(number[1])] = file
+        if not files:
             where = " or ".join(str(place / f"{prefix}….jpg") for place in _places(self.root / above, name))
             raise UserError("no images of this video", got=name, hint=f"they are looked for in {where}")
-        gap = set(range(min(found), max(found) + 1)) - set(found)
+        gap = set(range(min(files), max(files) + 1)) - set(files)
         if gap:
             raise UserError("images are missing in between", got=f"{name}: {prefix}{min(gap)} and {len(gap) - 1} more")
-        return found
+        return files
 
 
 def read_plane(path: Path) -> NDArray[np.uint8]:
@@ -160,7 +184,7 @@ def read_frame(path: Path) -> NDArray[np.uint8]:
 
 
 def _image(path: Path, how: int) -> NDArray[np.uint8]:
-    # Not imread: it says nothing about a file that it cannot read, and knows no odd names on some systems.
+    # Not imread: it reports no errors, and fails on unusual names on some systems.
     try:
         return decoded(read_whole(path, MOST_BYTES), how)
     except ValueError as error:
@@ -183,8 +207,8 @@ def _folder(exact: Path) -> Path | None:
     if exact.is_dir():
         return exact
     beside = exact.parent.iterdir() if exact.parent.is_dir() else ()
-    found = [one for one in beside if one.name.casefold() == exact.name.casefold() and one.is_dir()]
-    return found[0] if len(found) == 1 else None
+    alike = [one for one in beside if one.name.casefold() == exact.name.casefold() and one.is_dir()]
+    return alike[0] if len(alike) == 1 else None
 
 
 def _places(root: Path, name: str) -> list[Path]:

@@ -1,13 +1,12 @@
-"""Everything that is wrong with a video file, or odd about it, by one walk through all of it.
+"""Inspection of a video file: all errors and oddities, by decoding it once.
 
-A damaged file seldom raises an error: decoders hide what they cannot read under pixels of the frame before, and a
-file that was cut simply ends. What gives them away is what FFmpeg logs, frames that it marks as corrupt, and sizes
-that do not fit:
+A damaged file seldom raises an error: decoders fill what they cannot read with pixels of the previous frame, and a
+truncated file simply ends. FFmpeg's log, frames marked as corrupt, and wrong sizes show the damage:
 
-    concealed   errors that the decoder hid (lines of its log that tell of one, and frames marked corrupt)
-    cut         the container says that it is longer than the file is, or that there are more frames than one too many
+    concealed   errors that the decoder hid (lines of its log, and frames marked as corrupt)
+    cut         the container declares more bytes than the file has, or at least two more frames
 
-One frame fewer than the header says is usual (all of HMDB51), as are time stamps that go backwards, and neither is
+One frame less than the header declares is usual (all of HMDB51), as are time stamps that go backwards; neither is
 damage.
 """
 
@@ -23,7 +22,7 @@ from fusionlab.errors import UserError
 from fusionlab.video.decode import best, must_exist, opened, reason
 from fusionlab.video.timing import several, timing
 
-# What decoders log where they go on with something else than what the file said.
+# Decoders log these where they replace unreadable data.
 _HIDDEN = re.compile(
     r"error|conceal|corrupt|invalid|missing (picture|reference)|damaged|out of range|overread|illegal|ac-tex|"
     r"non-existing|no frame|truncat|bytestream|marker|slice (mismatch|header)|header damaged|incomplete",
@@ -34,7 +33,7 @@ _HARMLESS = re.compile(r"packed B-frames|invalid and inefficient|non[- ]monoton|
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found. Numbers are 0 or None where the file could not be opened; `error` says why."""
+    """The result. Numbers are 0 or None where the file could not be opened; `error` is the reason."""
 
     declared: int | None = None  # frames, by the header
     decoded: int = 0
@@ -52,7 +51,7 @@ class Inspection:
 
     @property
     def whole(self) -> bool:
-        """Nothing is wrong with it."""
+        """Whether nothing is wrong with the file."""
         return self.error is None and not self.cut and not self.concealed and self.decoded > 0
 
 
@@ -76,7 +75,7 @@ def inspect(path: Path) -> Inspection:
     hidden = [line for _, _, line in log if _HIDDEN.search(line) and not _HARMLESS.search(line)]
     seen["concealed"] += len(hidden)
     short = seen.get("declared") is not None and seen["declared"] - seen["decoded"] > 1
-    seen["cut"] = _longer_than_it_is(path) or (short and stopped is None)
+    seen["cut"] = _declares_more_bytes(path) or (short and stopped is None)
     if stopped is None and not seen["decoded"]:
         stopped = "no frame can be decoded"
     if seen["decoded"]:
@@ -87,7 +86,7 @@ def inspect(path: Path) -> Inspection:
 
 
 def _walk(av: Any, path: Path, seen: dict[str, Any], notes: list[str]) -> str | None:
-    """Decode everything; what stops that is returned."""
+    """Decode everything; returns the error that stops this."""
     try:
         with opened(path) as container:
             stream = best(container)
@@ -111,7 +110,7 @@ def _walk(av: Any, path: Path, seen: dict[str, Any], notes: list[str]) -> str | 
 
 
 def _shape(picture: Any, seen: dict[str, Any], notes: list[str]) -> None:
-    """Of the first picture; a later one of another size is a note."""
+    """Record the size of the first picture; another size later is a note."""
     turned = picture.rotation % 180 == 90
     height, width = (picture.width, picture.height) if turned else (picture.height, picture.width)
     if seen["decoded"] == 1:
@@ -122,8 +121,8 @@ def _shape(picture: Any, seen: dict[str, Any], notes: list[str]) -> None:
             notes.append(note)
 
 
-def _longer_than_it_is(path: Path) -> bool:
-    """Does the container say so? AVI: its RIFF chunks; MP4 and MOV: their boxes."""
+def _declares_more_bytes(path: Path) -> bool:
+    """Whether the container declares more bytes than the file has, by RIFF chunks (AVI) or boxes (MP4, MOV)."""
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
@@ -135,7 +134,7 @@ def _longer_than_it_is(path: Path) -> bool:
 
 
 def _end_of_riff(file: Any, size: int) -> int:
-    """Where the last chunk says that it ends; large AVIs are several chunks."""
+    """The declared end of the last chunk; large AVIs are several chunks."""
     at = 0
     while at + 8 <= size:
         file.seek(at)

@@ -1,10 +1,9 @@
 """OpenCV, on one thread in every process that uses it here: `from fusionlab.video.opencv import cv2`.
 
-Loader workers and preparing processes are as many as there are cores, so that threads would only wait for each other;
-what OpenCV computes may depend on their number; and a pool of threads does not survive a fork: the child of a process
-that has one waits for ever, at its first call, for threads that it does not have.
+There are as many processes as cores, so that threads would only wait for each other; OpenCV's results may depend on the
+number of threads; and a thread pool does not survive a fork: the child would wait for ever at its first call.
 
-`decoded` is how an image becomes pixels: JPEG or PNG, and of no more pixels than `video.bounds` allow, by its header,
+`decoded` turns an image into pixels: JPEG or PNG, with at most as many pixels in its header as `video.bounds` allow,
 since half a megabyte of PNG may be gigabytes of pixels.
 """
 
@@ -28,20 +27,20 @@ _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # those without a length
 
 
 def decoded(image: bytes | memoryview, how: int) -> NDArray[np.uint8]:
-    """Its pixels, `how` as OpenCV names it; a `ValueError` says why there are none."""
+    """The pixels of an image, `how`: an OpenCV flag; a `ValueError` where it cannot be decoded."""
     size = size_of(image)
     if size is None:
         raise ValueError("it begins neither as a JPEG does nor as a PNG")
     if not 0 < size[0] * size[1] <= MOST_PIXELS:
         raise ValueError(f"it says that it is {size[1]}×{size[0]}; {MOST_PIXELS} pixels are allowed")
-    # The pixels are those of the file: what a camera says about its own position is for people.
+    # Pixels as stored: the orientation that a camera records is ignored.
     try:
-        found = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
+        pixels = cv2.imdecode(np.frombuffer(image, dtype=np.uint8), how | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
         raise ValueError(f"it is damaged: {error.err}") from error
-    if found is None or found.shape[:2] != size:
+    if pixels is None or pixels.shape[:2] != size:
         raise ValueError("it is damaged")
-    return np.asarray(found, dtype=np.uint8)
+    return np.asarray(pixels, dtype=np.uint8)
 
 
 def size_of(image: bytes | memoryview) -> tuple[int, int] | None:
@@ -53,7 +52,7 @@ def size_of(image: bytes | memoryview) -> tuple[int, int] | None:
 
 
 def _size_of_jpeg(image: bytes | memoryview) -> tuple[int, int] | None:
-    """Marker by marker, as libjpeg goes: what lies before the next is skipped."""
+    """Marker by marker, as libjpeg does: bytes before the next one are skipped."""
     at, end = 2, len(image) - 9
     while at < end:
         marker = image[at + 1]

@@ -1,4 +1,4 @@
-"""The open files of a store: few at a time, in no process but the one that opened them.
+"""The open files of a store, a limited number at a time.
 
 A process that was forked, or that unpickled a store, opens its own.
 """
@@ -19,13 +19,13 @@ from fusionlab.errors import UserError
 
 Bytes = NDArray[np.uint8]
 READ_AHEAD = 64 * 1024  # bytes: half of Linux's 128 KiB, which it reads around the page that is touched
-OPEN = 128  # files at a time, with two handles each: below the 1,024 that a process may usually have
+OPEN = 128  # files at a time, with two handles each: below the usual limit of 1,024 a process
 
 
 class Opened(NamedTuple):
     handle: int
     mapped: Bytes
-    view: memoryview  # of the same bytes: what is cut from it costs a fifth of what is cut from an array
+    view: memoryview  # of the same bytes: a slice costs a fifth of an array's
 
 
 class PartFiles:
@@ -47,10 +47,8 @@ class PartFiles:
             raise UserError("a part of this store is missing or cut", got=self.folder / part / file)
         return content
 
-    def ahead(self, part: str, file: str, at: int, size: int) -> memoryview:
-        """`size` bytes, not a copy; the kernel is asked for all of them at once, where they are more than it reads by
-        itself when the first is touched.
-        """
+    def view(self, part: str, file: str, at: int, size: int) -> memoryview:
+        """`size` bytes, not a copy. The kernel is asked for all of them at once where its own read-ahead is smaller."""
         opened = self._open(part, file)
         if size > READ_AHEAD and hasattr(os, "posix_fadvise"):
             os.posix_fadvise(opened.handle, at, size, os.POSIX_FADV_WILLNEED)
@@ -69,19 +67,19 @@ class PartFiles:
 
     def _open(self, part: str, file: str) -> Opened:
         if self._process != os.getpid():
-            self._opened.clear()  # a fork's copies share the position and the life of the parent's
+            self._opened.clear()  # copies in a fork share the parent's position and lifetime
             self._process = os.getpid()
-        found = self._opened.get((part, file))
-        if found is not None:
+        opened = self._opened.get((part, file))
+        if opened is not None:
             self._opened.move_to_end((part, file))
-            return found
+            return opened
         while len(self._opened) >= OPEN:
             os.close(self._opened.popitem(last=False)[1].handle)
         handle = os.open(self.folder / part / file, os.O_RDONLY | os.O_CLOEXEC)
-        # A plain array over the map: numpy's own memmap class makes each slice several times slower.
+        # A plain array over the map: slices of numpy's memmap class are several times slower.
         mapped = np.frombuffer(mmap.mmap(handle, 0, access=mmap.ACCESS_READ), dtype=np.uint8)
-        found = self._opened[part, file] = Opened(handle, mapped, mapped.data)
-        return found
+        opened = self._opened[part, file] = Opened(handle, mapped, mapped.data)
+        return opened
 
     def close(self) -> None:
         """Of this process's files."""

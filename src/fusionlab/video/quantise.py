@@ -15,7 +15,7 @@ Each field by itself, as in 2014: each component by its own lowest and highest v
     dequantise_by_field    v = l + (h − l) q / 255              off by (h − l) / 510 at most; exact where h = l
     to_bound               table[q] = quantise(dequantise_by_field(q), b)
 
-Nothing is clipped and small motions are fine, but a level stands for another displacement in each field. A network
+Nothing is clipped and small motions are precise, but a level means another displacement in each field. A network
 reads levels, and so gets those of one bound, by the table: one lookup a byte.
 """
 
@@ -30,7 +30,7 @@ BOUND = 20.0  # pixels; the papers'
 
 
 def quantise(flow: NDArray[Any], bound: float = BOUND) -> NDArray[np.uint8]:
-    """Displacements in pixels as bytes; what exceeds the bound is clipped to it."""
+    """Displacements in pixels as bytes; values beyond the bound are clipped."""
     assert bound > 0 and np.isfinite(flow).all(), "flow is finite and the bound positive"
     clipped = np.clip(flow, -bound, bound)
     levels: NDArray[np.uint8] = np.rint((clipped + bound) * (255 / (2 * bound))).astype(np.uint8)

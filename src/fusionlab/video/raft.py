@@ -30,7 +30,7 @@ MULTIPLE = 8
 
 @dataclass(frozen=True)
 class Raft:
-    """A model and its weights. It pickles as these words; the network is built once in each process."""
+    """A model and its weights. Pickled without the network, which is built once in each process."""
 
     model: str = "small"
     weights: str | None = TORCHVISION
@@ -44,13 +44,13 @@ class Raft:
             raise unknown("model of RAFT", str(self.model), MODELS, form="data.store.flow.model={}")
         if not isinstance(self.weights, str) or not self.weights:
             raise UserError(
-                "RAFT without weights is no flow: numbers that were drawn have learnt nothing",
+                "RAFT needs trained weights",
                 got=f"data.store.flow.weights={'null' if self.weights is None else self.weights}",
                 allowed=[TORCHVISION, "a file of its state dict"], hint=f"data.store.flow.weights={TORCHVISION}",
             )  # fmt: skip
         if type(self.updates) is not int or self.updates < 1:
             raise UserError(
-                "RAFT updates its field a whole number of times", got=f"data.store.flow.updates={self.updates}",
+                "updates of RAFT is a whole number", got=f"data.store.flow.updates={self.updates}",
                 allowed=["1, 2, …"], hint="data.store.flow.updates=12",
             )  # fmt: skip
 
@@ -66,7 +66,7 @@ class Raft:
         height, width = previous.shape[:2]
         above, below = _margins(height)
         left, right = _margins(width)
-        with _alike(), torch.inference_mode():
+        with _deterministic(), torch.inference_mode():
             pair = torch.from_numpy(np.stack([previous, following])).to(device)
             pair = pair.permute(0, 3, 1, 2).float().div(255).sub(0.5).div(0.5)  # −1 … 1, as torchvision does it
             pair = torch.nn.functional.pad(pair, (left, right, above, below), mode="replicate")
@@ -75,7 +75,7 @@ class Raft:
         return np.ascontiguousarray(inside)
 
     def describe(self) -> dict[str, Any]:
-        """Where its weights lie is not part of what it is; on what it runs is, to the last bits."""
+        """With the device, which changes last bits; without the folder of the weights, which changes nothing."""
         import torch
         import torchvision
 
@@ -97,7 +97,7 @@ class Raft:
 
 
 def _margins(side: int) -> tuple[int, int]:
-    """What is added before and behind a side, by repeating its edge."""
+    """The padding before and behind a side, which repeats the edge."""
     more = max(LEAST, -(-side // MULTIPLE) * MULTIPLE) - side
     return more // 2, more - more // 2
 
@@ -109,8 +109,8 @@ def _device() -> str:
 
 
 @contextlib.contextmanager
-def _alike() -> Iterator[None]:
-    """One thread, and on a GPU the same algorithm at each call, in whole float32."""
+def _deterministic() -> Iterator[None]:
+    """One thread, and on a GPU the same algorithm at each call, in full float32."""
     import torch
 
     threads = torch.get_num_threads()

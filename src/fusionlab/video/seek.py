@@ -1,26 +1,15 @@
-"""Frames by the backends' own seeking: quick, and not to be believed (see `video.film`)."""
+"""Frames by the decoders' own seeking: fast, but the frames have to be checked (see `video.film`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from fusionlab.errors import UserError
-from fusionlab.video.decode import (
-    Decord,
-    Frame,
-    PyAV,
-    Reader,
-    best,
-    decord_opened,
-    decord_reads,
-    opened,
-    three_channels,
-    upright,
-)
+from fusionlab.video.decode import Frame, Reader, best, decord_opened, opened, three_channels, upright
 
-NEAR = 8  # frames ahead that are decoded rather than sought
+NEAR = 8  # next frames that are reached by decoding, not by seeking
 
 
 class Seeker(Protocol):
@@ -35,14 +24,15 @@ class Seeker(Protocol):
         ...
 
 
-def seeker(of: Reader, path: Path) -> Seeker:
-    """The backend's own; one that is not known is read in sequence."""
-    if isinstance(of, Decord):
-        return DecordSeeker(path) if decord_reads(path) else PyAVSeeker(path)
-    return PyAVSeeker(path) if isinstance(of, PyAV) else Nowhere()
+def seeker(reader: Reader, path: Path) -> Seeker:
+    """The reader's own seeker; one that finds nothing where the reader has none."""
+    own: Callable[[Path], Seeker] | None = getattr(reader, "seeker", None)
+    return NoSeeker() if own is None else own(path)
 
 
-class Nowhere:
+class NoSeeker:
+    """Finds no frame, so that all are read in sequence."""
+
     def frames(self, rising: list[int]) -> Iterator[Frame]:
         return iter(())
 
@@ -84,7 +74,7 @@ class PyAVSeeker:
         self._stamps = self._all_stamps()
         self._number = {stamp: number for number, stamp in enumerate(self._stamps)}
         self._decoding: Iterator[Any] = iter(())
-        self._next: int | None = None  # the frame that decoding goes on with
+        self._next: int | None = None  # the next frame of `_decoding`
 
     def frames(self, rising: list[int]) -> Iterator[Frame]:
         try:
@@ -97,7 +87,7 @@ class PyAVSeeker:
             return
 
     def close(self) -> None:
-        """A container that is only let go of keeps the decoder's memory: 2 MB of H.264 each time."""
+        """Closed explicitly: an unreferenced container keeps the decoder's memory, 2 MB of H.264 each time."""
         self._decoding = iter(())
         self._container.close()
 
@@ -118,7 +108,7 @@ class PyAVSeeker:
         return None
 
     def _all_stamps(self) -> list[int]:
-        """In the order of presentation; none where a file does not say them, or says them twice."""
+        """In the order of presentation; empty where some are missing or equal."""
         packets = [packet.pts for packet in self._container.demux(self._stream) if packet.size]
         stamps = {stamp for stamp in packets if stamp is not None}
         return sorted(stamps) if len(stamps) == len(packets) else []

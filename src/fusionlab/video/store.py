@@ -1,9 +1,9 @@
-"""The packed store of a data set: what training reads instead of video files.
+"""The packed store of a data set, which training reads instead of video files.
 
     <signature>/index.json               what is in it, and from what it was made
     <signature>/part-00000/frames.bin    the frames, one video after the other
-    <signature>/part-00000/flow.bin      the quantised fields; backward.bin: those that lead back, where asked for
-    <signature>/part-00000/part.jsonl    what was packed, line by line (see `video.writing`)
+    <signature>/part-00000/flow.bin      the quantised fields; backward.bin: backward fields, where configured
+    <signature>/part-00000/part.jsonl    the packed videos, line by line (see `video.writing`)
 
 A video's frames, its fields, and its backward fields are each one run of bytes in such a file:
 
@@ -11,9 +11,9 @@ A video's frames, its fields, and its backward fields are each one run of bytes 
     coded    one picture after the other, then where each begins: (n + 1) int64, from the start of the run
     after it, where each field was scaled by itself: lowest and highest of u and of v, (T − 1, 2, 2) float32
 
-So a window of L fields is one read, a frame another, and there are a few files for thousands of videos. Parts are as
-they were written; nothing is copied when a store is finished. The `hash` of a store says what it holds, whatever the
-parts: sha256 over each video's label, shape and digest, and over how flow was made.
+So a window of L fields is one read, a frame another, and a few files hold thousands of videos. Nothing is copied when a
+store is finished. The `hash` of a store identifies its content, independent of the parts: sha256 over each video's
+label, shape and digest, and over how flow was made.
 """
 
 from __future__ import annotations
@@ -34,38 +34,35 @@ from numpy.typing import NDArray
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_json
 from fusionlab.video.bounds import MOST_PIXELS
-from fusionlab.video.codecs import QUALITY, RAW, Codec, fields_codec, frames_codec
+from fusionlab.video.codecs import QUALITY, RAW, Codec, expect_coding, fields_codec, frames_codec
 from fusionlab.video.part_files import PartFiles
 from fusionlab.video.quantise import BOUND, to_bound
 
 SCHEMA = 1
 INDEX = "index.json"
 FRAMES, FLOW, BACKWARD = "frames.bin", "flow.bin", "backward.bin"
-RULES = ("bound", "field")
 PART = re.compile(r"\w[\w.-]*")  # a folder of the store, and none elsewhere
 AGAIN = "python -m fusionlab.prepare"
 OFFSET, RANGE = np.dtype("<i8"), np.dtype("<f4")
 Bytes = NDArray[np.uint8]
 Fields = Bytes | list[Bytes]  # one array where that costs nothing; both are indexed and iterated alike
-Memory = Callable[[], Bytes | None]  # where the next picture may be decoded to
-
-
-def new() -> None:
-    """Memory of its own."""
 
 
 @dataclass(frozen=True)
 class Coding:
-    """How pictures lie in a store: by which codec, and by which rule flow became bytes."""
+    """How pictures are stored: the codecs, and the rule by which flow became bytes."""
 
     frames: str = RAW
     flow: str = RAW
     quality: int = QUALITY  # of JPEG
     rule: str = "bound"  # or field: each scaled by its own lowest and highest value, as in 2014
 
+    def __post_init__(self) -> None:
+        expect_coding(self.frames, self.flow, self.quality, self.rule)
+
     @property
     def name(self) -> Any:
-        """For the index; "raw" is as stores were before there was any other."""
+        """For the index; "raw" is what older stores have."""
         return RAW if (self.frames, self.flow, self.rule) == (RAW, RAW, "bound") else asdict(self)
 
     @classmethod
@@ -114,12 +111,12 @@ class Video:
 
     @property
     def possible(self) -> bool:
-        """Might this be said of a video? The index of a stranger may say anything."""
+        """Whether the numbers can be true: an index from elsewhere may hold anything."""
         optional = [self.frames_coded, self.flow_coded, self.backward_at, self.backward_coded]
         sizes = [self.frames, self.height, self.width]
-        numbers = [self.label, self.frames_at, self.flow_at, *sizes, *(one for one in optional if one is not None)]
+        whole = [self.label, self.frames_at, self.flow_at, *sizes, *(one for one in optional if one is not None)]
         return (
-            all(type(one) is int and one >= 0 for one in numbers)
+            all(type(one) is int and one >= 0 for one in whole)
             and min(sizes) > 0
             and self.height * self.width <= MOST_PIXELS
             and type(self.part) is str
@@ -181,7 +178,7 @@ def content_hash(videos: Mapping[str, Video], made: Mapping[str, Any], coding: C
 
 @dataclass(frozen=True)
 class Index:
-    """What an index file holds; what is worked out of it, is worked out when it is first asked for."""
+    """The content of an index file; derived values are computed at the first access."""
 
     coding: Coding
     videos: dict[str, Video]
@@ -193,20 +190,20 @@ class Index:
 
     @cached_property
     def sizes(self) -> dict[tuple[str, str], int]:
-        """(part, file) -> the bytes that there have to be."""
-        found: dict[tuple[str, str], int] = {}
+        """(part, file) -> its least size in bytes."""
+        sizes: dict[tuple[str, str], int] = {}
         for video in self.videos.values():
             for file in files_of(video):
-                found[video.part, file] = max(found.get((video.part, file), 0), video.run(file, self.coding).end)
-        return found
+                sizes[video.part, file] = max(sizes.get((video.part, file), 0), video.run(file, self.coding).end)
+        return sizes
 
 
 def _index(file: Path) -> Index:
-    """Read once by a process, which opens a store many times; a file that was written since is another one."""
+    """Cached: a process opens a store many times. A file that was written again is read again."""
     try:
         now = file.stat()
     except OSError:
-        return _read_index(file, ())  # which says so
+        return _read_index(file, ())  # raises the error
     return _read_index(file, (now.st_ino, now.st_size, now.st_mtime_ns))
 
 
@@ -216,18 +213,18 @@ def _read_index(file: Path, _: tuple[int, ...]) -> Index:
     try:
         assert index["schema"] == SCHEMA
         videos = {name: Video(**place) for name, place in index.pop("videos").items()}
-        found = Index(Coding.named(index["codec"]), videos, index)
+        parsed = Index(Coding.named(index["codec"]), videos, index)
         assert float(index["made"].get("flow", {}).get("bound", BOUND)) > 0
     except (AssertionError, KeyError, TypeError, ValueError, AttributeError, UserError) as error:
         raise UserError("this store is of another version", got=file.parent, hint=AGAIN) from error
     for name, video in videos.items():
         if not video.possible:
             raise UserError(
-                "the index of this store says what cannot be", got=f"{name} in {file.parent}: {video}",
+                "the index of this store has impossible values", got=f"{name} in {file.parent}: {video}",
                 allowed=[f"a plain name of a part, whole numbers from 0 on, frames of at most {MOST_PIXELS} pixels"],
                 hint=AGAIN,
             )  # fmt: skip
-    return found
+    return parsed
 
 
 class Store:
@@ -306,20 +303,14 @@ class Store:
 
         Forward fields lead from frame k to k + 1, backward ones from k + 1 to k.
         """
-        found = self._fields(name, start, count, backward)
-        return found if isinstance(found, np.ndarray) else list(found)
+        fields = self._fields(name, start, count, backward)
+        return fields if isinstance(fields, np.ndarray) else list(fields)
 
-    def each_field(
-        self, name: str, start: int, count: int, backward: bool = False, memory: Memory = new
-    ) -> Iterator[Bytes]:
-        """The same, decoded one by one as they are asked for, after one read of them all. `memory`: asked before each
-        for a place (2, H, W) that it may be decoded to; None is a new one.
-        """
-        return iter(self._fields(name, start, count, backward, memory))
+    def each_field(self, name: str, start: int, count: int, backward: bool = False) -> Iterator[Bytes]:
+        """The same, decoded one by one as they are needed, after one read of them all."""
+        return iter(self._fields(name, start, count, backward))
 
-    def _fields(
-        self, name: str, start: int, count: int, backward: bool, memory: Memory = new
-    ) -> Bytes | Iterator[Bytes]:
+    def _fields(self, name: str, start: int, count: int, backward: bool) -> Bytes | Iterator[Bytes]:
         video = self.video(name)
         assert start >= 0 and count >= 0 and start + count < video.frames, f"{name}: {video.frames - 1} fields"
         file = BACKWARD if backward else FLOW
@@ -330,7 +321,7 @@ class Store:
         if self._codecs[file] is None:
             fields: Bytes | Iterator[Bytes] = self._raw(video, file)[start : start + count]
         else:
-            fields = self._decoded(name, video, file, [(start, count)], memory)
+            fields = self._decoded(name, video, file, [(start, count)])
         return self._levelled(video, file, start, fields) if self.coding.by_field else fields
 
     def all_frames(self, name: str) -> Bytes:
@@ -352,7 +343,7 @@ class Store:
         ends = self._files.offsets(video.part, file, table, count * pieces + 1)
         if not 0 <= ends[0] <= ends[-1] <= run.size:
             raise ValueError("pictures that do not lie within it")
-        content = self._files.ahead(video.part, file, run.at + ends[0], ends[-1] - ends[0])
+        content = self._files.view(video.part, file, run.at + ends[0], ends[-1] - ends[0])
         blobs = [content[a - ends[0] : b - ends[0]] for a, b in itertools.pairwise(ends)]
         return [blobs[at : at + pieces] for at in range(0, count * pieces, pieces)]
 
@@ -361,9 +352,7 @@ class Store:
             self._runs[name, file] = self.video(name).run(file, self.coding)
         return self._runs[name, file]
 
-    def _decoded(
-        self, name: str, video: Video, file: str, runs: Iterable[tuple[int, int]], memory: Memory = new
-    ) -> Iterator[Bytes]:
+    def _decoded(self, name: str, video: Video, file: str, runs: Iterable[tuple[int, int]]) -> Iterator[Bytes]:
         """`runs`: of pictures that lie side by side, the first and how many, one after the other."""
         codec = self._codecs[file]
         assert codec
@@ -371,7 +360,7 @@ class Store:
         try:
             for start, count in runs:
                 for blobs in self.coded(name, file, start, count):
-                    yield codec.decode(blobs, shape, memory())
+                    yield codec.decode(blobs, shape)
         except ValueError as error:
             where = f"{name} in {self.folder / video.part} ({error})"
             raise UserError("the content of this store is damaged", got=where) from error
@@ -390,9 +379,9 @@ class Store:
 
 def digest(read: Callable[[str, int, int], bytes], video: Video, coding: Coding) -> str:
     """sha256 of all bytes of a video: its frames, its flow, its backward flow. `read`: of a file, from, how many."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for file in files_of(video):
         run = video.run(file, coding)
         for at in range(run.at, run.end, 1 << 20):
-            found.update(read(file, at, min(1 << 20, run.end - at)))
-    return found.hexdigest()
+            sha.update(read(file, at, min(1 << 20, run.end - at)))
+    return sha.hexdigest()

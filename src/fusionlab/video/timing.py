@@ -1,9 +1,9 @@
-"""When each frame of a file is shown, in seconds from the first.
+"""The time of each frame of a file, in seconds from the first.
 
     time of frame i  =  (i-th smallest presentation time stamp − the smallest) · time base
 
-where a file says one for each frame that can be decoded, and no two are equal. Some do not (HMDB51's MPEG-4 with packed
-B-frames); there frames are taken to be equally long, by the average rate, and that is said.
+where a file has one for each frame that can be decoded, and no two are equal. Some have not (HMDB51's MPEG-4 with
+packed B-frames); their frames are taken to be equally long, by the average rate, with a note.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 
 from fusionlab.video.decode import best, opened
 
-USUAL_RATE = 25.0  # where a file says none
+USUAL_RATE = 25.0  # where a file declares none
 
 
 @dataclass(frozen=True)
 class Timing:
-    """`variable`: frames are not equally long, by more than a tenth."""
+    """`variable`: the lengths of frames differ by more than a tenth."""
 
     times: list[float]
     variable: bool
@@ -27,7 +27,7 @@ class Timing:
 
 
 def timing(path: Path, frames: int) -> Timing:
-    """Of a file of which this many frames can be decoded. Packets are looked at, and nothing is decoded."""
+    """The timing of a file with this many frames. Packets are read, but nothing is decoded."""
     with opened(path) as container:
         stream = best(container)
         assert stream is not None, "a file that was decoded has a video"
@@ -48,5 +48,5 @@ def timing(path: Path, frames: int) -> Timing:
 
 
 def several(count: int, index: int) -> list[str]:
-    """What there is to say where a file has several video streams."""
+    """The note for a file with several video streams."""
     return [f"{count} video streams; stream {index} is read, by PyAV"] if count > 1 else []

@@ -2,7 +2,7 @@
 
     E(u) = ∫ |∇u₁| + |∇u₂| + λ |I₁(x + u) − I₀(x)|  dx
 
-It is sharp at the edges of what moves, and takes fifty times as long as DIS: the more moves, the longer.
+It is sharp at the edges of moving things, and takes fifty times as long as DIS, more where more moves.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ class TvL1:
         ):
             if not right:
                 got = f"data.store.flow.{name}={getattr(self, name)}"
-                raise UserError(f"{name} of TvL1 cannot be this", got=got, allowed=[allowed])
+                raise UserError(f"invalid {name} of TvL1", got=got, allowed=[allowed])
 
     def __call__(self, previous: Gray, following: Gray) -> NDArray[np.float32]:
-        solver: Any = _solver()  # fresh: nothing is carried from one pair to the next
+        solver: Any = _solver()  # a new one for each pair, so that it keeps no state
         solver.setLambda(self.attachment)
         solver.setTheta(self.tightness)
         solver.setTau(self.step)

@@ -1,12 +1,11 @@
-"""Packing videos into one part of a store, one after the other; each is in the part whole or not at all.
+"""Packing videos into one part of a store; each video is in the part whole or not at all.
 
-    part.jsonl    {"made": …}                 how; whatever was made otherwise is not gone on with
+    part.jsonl    {"made": …}                 how; a part that was made in another way is not resumed
                   {"name": …, "video": …}     a line for each video, written behind its last byte
-                  {"synced": n}               the first n videos are on the disk, come what may
+                  {"synced": n}               the first n videos were synced to the disk
 
-A line is what makes a video part of a part. After a death at any point the bytes behind the last line are cut off,
-and the same task goes on there. Where the disk was not synced since (a power cut?) videos are compared with their
-digests first.
+A video belongs to the part once it has its line. After a crash the bytes behind the last line are cut off, and the same
+task resumes there. Videos that were not synced (a power cut?) are compared with their digests first.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ Ranges = NDArray[np.float32]  # (2, 2): lowest and highest of u, of v
 
 
 class Packing:
-    """One video on its way into a part: its pictures, in the order in which they come."""
+    """One video that is being packed: its pictures, in the order in which they come."""
 
     def __init__(self, writer: PartWriter) -> None:
         self._writer = writer
@@ -102,7 +101,7 @@ class Packing:
 class PartWriter:
     """Packs videos into one part folder, in the order in which they come; use it in a `with`.
 
-    What an earlier writer has left there, made in the same way, is in `videos` from the start.
+    `videos` begins with those of an earlier writer that packed in the same way.
     """
 
     def __init__(
@@ -119,9 +118,9 @@ class PartWriter:
         with disk_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._journal = open(self.folder / JOURNAL, "a+b")
-            # The worker of a command that was killed may still be at its last video: it goes when that is done.
+            # The worker of a killed command may still write its last video, and ends after it.
             fcntl.flock(self._journal, fcntl.LOCK_EX)
-            self._go_on()
+            self._resume()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,7 +133,7 @@ class PartWriter:
                     os.fsync(self._journal.fileno())
         finally:
             for opened in (*self._open.values(), self._journal):
-                with contextlib.suppress(OSError):  # what could not be written is behind the last line
+                with contextlib.suppress(OSError):  # what was not written is behind the last line
                     opened.close()
 
     def add(self, name: str, label: int, frames: Bytes, flow: Bytes) -> None:
@@ -147,7 +146,7 @@ class PartWriter:
 
     @contextlib.contextmanager
     def video(self, name: str, label: int) -> Iterator[Packing]:
-        """Inside, hand over its pictures; behind it, the video is in the part, or, after an error, nothing of it."""
+        """Hand over the pictures inside; afterwards the video is in the part, or, after an error, none of it."""
         assert name not in self.videos, f"{name} twice in one part"
         begun = {file: self._end(file) for file in (FRAMES, FLOW, BACKWARD)}
         packing = Packing(self)
@@ -160,7 +159,7 @@ class PartWriter:
             raise
 
     def write(self, file: str, content: bytes | memoryview) -> None:
-        """Behind what is there."""
+        """Append to a file."""
         with disk_errors(self.folder):
             self._write(file, content)
 
@@ -193,9 +192,9 @@ class PartWriter:
         if packing.notes:
             self.notes[name] = packing.notes
 
-    # -- what an earlier writer left
+    # -- resuming the work of an earlier writer
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         lines = list(_lines(self._journal))
         same = bool(lines) and lines[0][1] == self.made
         keep = lines[0][0] if same else 0  # bytes of the journal
@@ -231,7 +230,7 @@ class PartWriter:
         if file not in self._open:
             path = self.folder / file
             path.touch()
-            # Nothing is kept back in memory: what a full disk has not taken need not be taken back.
+            # Unbuffered: a full disk then leaves nothing in memory that has to be undone.
             self._open[file] = FileIO(path, "r+")
             self._open[file].seek(0, os.SEEK_END)
         return self._open[file]
@@ -259,7 +258,7 @@ class PartWriter:
 
 
 def _lines(journal: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(where it ends, what it says) of each line that is whole."""
+    """(end, content) of each complete line."""
     journal.seek(0)
     end = 0
     for line in journal:
@@ -267,12 +266,12 @@ def _lines(journal: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.endswith(b"\n"):
             return
         try:
-            said = parse_json(line, "journal")
+            content = parse_json(line, "journal")
         except UserError:
             return
-        if not isinstance(said, dict):
+        if not isinstance(content, dict):
             return
-        yield end, said
+        yield end, content
 
 
 def write_index(
@@ -284,8 +283,8 @@ def write_index(
     coding: Coding | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Complete a folder of parts with its index; `made` says how: decoder, flow with its bound, size. `notes`: what was
-    seen in single videos.
+    """Complete a folder of parts with its index; `made`: decoder, flow with its bound, size. `notes`: remarks about
+    single videos.
     """
     coding = coding or Coding()
     index = {
@@ -295,7 +294,7 @@ def write_index(
         "hash": content_hash(videos, made, coding),
         "recipe": recipe,
         "made": made,
-        "notes": {name: list(said) for name, said in (notes or {}).items()},
+        "notes": {name: list(remarks) for name, remarks in (notes or {}).items()},
         "videos": {name: _plain(video) for name, video in videos.items()},
     }
     write_text(folder / INDEX, json.dumps(index, separators=(",", ":")) + "\n")

@@ -25,7 +25,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fusionlab.backbones.lrn import LocalResponseNorm
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors
@@ -35,7 +34,7 @@ CLASSES = 1000
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 SITE = "https://download.pytorch.org/models"
-PATIENCE = 30.0  # seconds without a byte: a network that swallows packets is no network
+PATIENCE = 30.0  # seconds without a byte, then the network counts as missing
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ FILES = {
     "resnet50": Published("resnet50-0676ba61.pth", "0676ba61"),
 }
 # MatConvNet's page of models. Nobody else has VGG-M-2048 as it was trained.
-VGG_M = "imagenet-vgg-m-2048.mat"
-VGG_M_URL = f"https://www.vlfeat.org/matconvnet/models/{VGG_M}"
+VGG_M, VGG_M_MAT = "VGG-M-2048", "imagenet-vgg-m-2048.mat"
+VGG_M_URL = f"https://www.vlfeat.org/matconvnet/models/{VGG_M_MAT}"
 
 
 def which(tower: Tower) -> str | None:
@@ -78,10 +77,10 @@ def cache() -> Path:
 
 
 def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None) -> Path:
-    """The file for this tower in torch hub's cache, downloaded to it where it is not there yet."""
+    """The file for this tower in torch hub's cache; downloaded if missing."""
     row = which(tower)
     if row is None:
-        raise _none(tower, folder)
+        raise _no_weights(tower, folder)
     if head == "keep" and tower.classes != CLASSES:
         raise UserError(
             "ImageNet's classifier is for another number of classes",
@@ -95,17 +94,17 @@ def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None
     return path
 
 
-def _none(tower: Tower, folder: str | os.PathLike[str] | None) -> UserError:
+def _no_weights(tower: Tower, folder: str | os.PathLike[str] | None) -> UserError:
     """A tower that torchvision has no weights for."""
     name = type(tower).__name__
-    if any(isinstance(layer, LocalResponseNorm) for layer in tower.modules()):
+    if tower.published == VGG_M:
         return UserError(
             f"torchvision has no ImageNet weights of {name}; MatConvNet has",
             got=f"weights={NAME}",
-            hint=f"get {VGG_M_URL}, put it into {folder or 'run.weights'}, then weights={VGG_M} weights.head=fresh",
+            hint=f"get {VGG_M_URL}, put it into {folder or 'run.weights'}, then weights={VGG_M_MAT} weights.head=fresh",
         )
     return UserError(
-        f"there are no ImageNet weights of {name}",
+        f"no ImageNet weights of {name} exist",
         got=f"weights={NAME}",
         allowed=["null: drawn from the seed", "a file: the weights.pt of a trained stream"],
         hint=f"weights=null, or a tower that has them: backbone={', '.join(FILES)}",
@@ -119,7 +118,7 @@ def _download(published: Published, path: Path) -> None:
             torch.hub.download_url_to_file(published.url, str(path), published.digits, progress=sys.stderr.isatty())
     except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: what came has another hash
         raise UserError(
-            "these ImageNet weights are not here, and getting them failed",
+            "the ImageNet weights are not in the cache, and the download failed",
             got=f"{published.url}: {error}",
             hint=f"get {published.file} from {published.url} where there is a network, and put it into {path.parent}",
         ) from error
@@ -137,11 +136,11 @@ def _patience() -> Iterator[None]:
 
 
 def check(path: Path, sha256: str) -> None:
-    """A file that bears the name of one of torchvision's must be that file."""
+    """A file with the name of one of torchvision's must be that file."""
     for published in FILES.values():
         if path.name == published.file and not sha256.startswith(published.digits):
             raise UserError(
-                "this is not the file that its name says, or not all of it",
+                "the content of this file does not match its name, or it is incomplete",
                 got=f"{path}, sha256 {sha256[: len(published.digits)]}…",
                 allowed=[f"sha256 {published.digits}…"],
                 hint=f"rm '{path}', then the same command, or get it from {published.url}",
@@ -163,14 +162,14 @@ def renamed(state: Mapping[str, Tensor], tower: Tower) -> dict[str, Tensor]:
     if which(tower) != "vgg16":
         return dict(state)
     starts = {"features": 0, "classifier": tower.names.index("fc6")}
-    found = {}
+    by_name = {}
     for name, value in state.items():
         part, _, rest = name.partition(".")
         number, _, own = rest.partition(".")
         if part in starts and number.isdecimal() and starts[part] + int(number) < len(tower.names):
             name = f"{tower.names[starts[part] + int(number)]}.{own}"
-        found[name] = value
-    return found
+        by_name[name] = value
+    return by_name
 
 
 def pixels() -> tuple[list[float], list[float]]:

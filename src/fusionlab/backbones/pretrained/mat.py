@@ -1,6 +1,6 @@
 """A MATLAB file -> plain values: a struct is a dict, a struct array or a cell a list, a text a str, numbers an array.
 
-This is "Level 5" of MathWorks' MAT-File Format, which versions 5 to 7 write. Every element says its type and its length
+This is "Level 5" of MathWorks' MAT-File Format, which versions 5 to 7 write. Every element has its type and its length
 before its bytes, and a matrix is an element of elements:
 
     matrix    flags, size, name, then
@@ -9,10 +9,10 @@ before its bytes, and a matrix is an element of elements:
     cell        a matrix for each place
     struct      the longest name of a field, all names, then for each place a matrix for each field
 
-Read here, and not by scipy.io: a byte or two changed, and one file in a hundred ends the process without a word (scipy
-1.17), while a weight file comes from anywhere. Nothing is believed: no byte is read beyond what holds it, a variable
-that is compressed is at most `DENSEST` times as long as in the file (weights, 1.1; with nine zeros of ten, 7), and no
-more than `PLACES` structs and cells are made.
+Read here, and not by scipy.io: with a byte or two changed, one file in a hundred ends the process without a message
+(scipy 1.17), and a weight file comes from anywhere. No number in the file is trusted: no byte is read beyond its
+element, a compressed variable is at most `DENSEST` times as long as in the file (weights, 1.1; with nine zeros of ten,
+7), and no more than `PLACES` structs and cells are made.
 
 Version 7.3 is HDF5 and another format altogether. What a class wrote of itself (a DagNN that was saved as an object,
 say) is not in the documented format: it is None here.
@@ -58,7 +58,7 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
         head = file.read(512 + len(HDF5))
         if head.startswith((b"MATLAB 7.3", HDF5)) or HDF5 in head:
             raise UserError(
-                "this .mat is of version 7.3, which is not read",
+                "this .mat is of version 7.3, which cannot be read",
                 got=path,
                 hint="in MATLAB: net = load(file); save(file, '-struct', 'net', '-v7')",
             )
@@ -66,13 +66,11 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Any]:
             return _variables(file, head, names)
         except Exception as error:
             reason = str(error)[:200] or type(error).__name__
-            raise UserError(
-                "this is not a whole MATLAB file", got=f"{path}: {reason}", hint="get it once more"
-            ) from error
+            raise UserError("this MATLAB file is damaged", got=f"{path}: {reason}", hint="download it again") from error
 
 
-def listed(value: Any) -> list[Any]:
-    """A struct array or a cell of one, or of none, as one of several."""
+def as_list(value: Any) -> list[Any]:
+    """A struct array or a cell as a list, also where it has one entry or none."""
     if isinstance(value, list):
         return value
     return [] if isinstance(value, np.ndarray) and value.size == 0 else [value]
@@ -82,27 +80,27 @@ def _variables(file: BinaryIO, head: bytes, names: Sequence[str]) -> dict[str, A
     order = {b"IM": "<", b"MI": ">"}.get(head[HEAD - 2 : HEAD])
     if order is None:
         raise _Damaged("it has no head of a MATLAB file")
-    found = {}
+    variables = {}
     at, end = HEAD, file.seek(0, os.SEEK_END)
     while at < end:
         file.seek(at)
         tag = file.read(TAG)
         if len(tag) < TAG:
             raise _Damaged("it is cut off")
-        kind, length = struct.unpack(f"{order}II", tag)
+        code, length = struct.unpack(f"{order}II", tag)
         at += TAG + length
         if at > end:
             raise _Damaged("it is cut off")
         content: bytes | memoryview
-        if kind == COMPRESSED:
-            kind, content = _inflated(file, length, order)
+        if code == COMPRESSED:
+            code, content = _inflated(file, length, order)
         else:
             content = file.read(length)
-        if kind == MATRIX:
+        if code == MATRIX:
             name, value = _Elements(content, order).matrix(names)
             if name in names:
-                found[name] = value
-    return found
+                variables[name] = value
+    return variables
 
 
 def _inflated(file: BinaryIO, length: int, order: str) -> tuple[int, memoryview]:
@@ -137,10 +135,10 @@ class _Elements:
 
     def next(self) -> tuple[int, memoryview]:
         """Type and bytes. Up to four bytes lie within the tag; what is longer is filled up to eight."""
-        kind, length = struct.unpack_from(f"{self.order}II", self.content, self.at)
+        code, length = struct.unpack_from(f"{self.order}II", self.content, self.at)
         start = self.at + TAG
-        if kind >> 16:
-            kind, length, start = kind & 0xFFFF, kind >> 16, self.at + 4
+        if code >> 16:
+            code, length, start = code & 0xFFFF, code >> 16, self.at + 4
             if length > 4:
                 raise _Damaged("a short element that is long")
             self.at += TAG
@@ -148,7 +146,7 @@ class _Elements:
             self.at = start + length + (-length % 8)
         if start + length > len(self.content):
             raise _Damaged("an element is longer than what holds it")
-        return kind, self.content[start : start + length]
+        return code, self.content[start : start + length]
 
     def matrix(self, names: Sequence[str] | None = None) -> tuple[str, Any]:
         """Its name and its value. With `names`, the value of another one is not read."""
@@ -164,22 +162,22 @@ class _Elements:
         return name, self._value(flags, shape)
 
     def _value(self, flags: int, shape: list[int]) -> Any:
-        kind = flags & 0xFF
-        if kind in NUMBERS:
-            array = self._numbers(NUMBERS[kind], shape)
-            return array + 1j * self._numbers(NUMBERS[kind], shape) if flags & IMAGINARY else array
-        if kind == CELL:
+        code = flags & 0xFF
+        if code in NUMBERS:
+            array = self._numbers(NUMBERS[code], shape)
+            return array + 1j * self._numbers(NUMBERS[code], shape) if flags & IMAGINARY else array
+        if code == CELL:
             return [self._nested() for _ in range(prod(shape))]
-        if kind == STRUCT:
+        if code == STRUCT:
             return self._structs(prod(shape))
-        if kind == TEXT:
+        if code == TEXT:
             return self._text()
         return None
 
     def _nested(self) -> Any:
-        kind, content = self.next()
-        if kind != MATRIX:
-            raise _Damaged(f"an element of type {kind} in the place of a matrix")
+        code, content = self.next()
+        if code != MATRIX:
+            raise _Damaged(f"an element of type {code} in the place of a matrix")
         if next(self.places, None) is None:
             raise _Damaged(f"more than {PLACES} structs and cells")
         return _Elements(content, self.order, self.places).matrix()[1] if len(content) else np.zeros((0, 0))
@@ -196,23 +194,23 @@ class _Elements:
         return made[0] if places == 1 else made
 
     def _numbers(self, own: str, shape: list[int]) -> NDArray[Any]:
-        kind, content = self.next()
-        if kind not in STORED:
-            raise _Damaged(f"numbers of type {kind}")
-        stored = np.frombuffer(content, dtype=f"{self.order}{STORED[kind]}")
+        code, content = self.next()
+        if code not in STORED:
+            raise _Damaged(f"numbers of type {code}")
+        stored = np.frombuffer(content, dtype=f"{self.order}{STORED[code]}")
         return stored.astype(own, copy=False).reshape(shape, order="F")
 
     def _text(self) -> str:
-        kind, content = self.next()
-        if kind not in TEXTS:
-            raise _Damaged(f"a text of type {kind}")
-        coding = TEXTS[kind]
+        code, content = self.next()
+        if code not in TEXTS:
+            raise _Damaged(f"a text of type {code}")
+        coding = TEXTS[code]
         if coding != "utf-8":
             coding += "-le" if self.order == "<" else "-be"
         return str(content, coding, "replace")
 
     def _whole_numbers(self) -> list[int]:
-        kind, content = self.next()
-        if kind not in (5, 6) or not len(content):
-            raise _Damaged(f"an element of type {kind} in the place of whole numbers")
-        return [int(one) for one in np.frombuffer(content, dtype=f"{self.order}{STORED[kind]}")]
+        code, content = self.next()
+        if code not in (5, 6) or not len(content):
+            raise _Damaged(f"an element of type {code} in the place of whole numbers")
+        return [int(one) for one in np.frombuffer(content, dtype=f"{self.order}{STORED[code]}")]

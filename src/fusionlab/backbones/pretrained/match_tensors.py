@@ -1,7 +1,7 @@
-"""All that a file holds into a tower, or one error that lists all that does not fit.
+"""A file's tensors into a tower, or one error that lists all that does not fit.
 
-A first layer of three channels fits a tower of any number by the cross-modality rule: flow starts from what was learnt
-on colour (Wang et al. 2015, and the released code of the 2016 paper):
+A first layer of three channels fits a tower of any number of channels by the cross-modality rule: flow starts from
+weights for colour (Wang et al. 2015, and the released code of the 2016 paper):
 
     w_o(c) = 1/3 Σ_rgb w_o(rgb)      for each channel c = 1 … 2L, at each place of the filter
 
@@ -16,10 +16,10 @@ from math import isfinite, prod
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from fusionlab.backbones.pretrained.tensors import PIXELS
-from fusionlab.backbones.pretrained.weight_file import Found
+from fusionlab.backbones.layers import is_convolution
+from fusionlab.backbones.pretrained.tensors import PIXELS, WeightFile
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 
@@ -30,7 +30,7 @@ SHOWN = 12
 
 @dataclass
 class _Fitting:
-    """One entry after the other held against the tower's."""
+    """Compares the entries with the tower's, one after the other."""
 
     first: str  # the weights that read the pixels
     head: str  # what the classifier's entries begin with
@@ -38,10 +38,10 @@ class _Fitting:
     wrong: list[str] = field(default_factory=list)
     counts: tuple[int, int] | None = None  # of classes, where they differ: the file's and the tower's
     inflated: bool = False
-    frames: bool = False  # is something wrong that frames of another size would explain?
+    frames: bool = False  # whether frames of another size would explain an error
 
-    def entry(self, name: str, held: Tensor, own: Tensor) -> None:
-        value = _as_filters(held, own)
+    def entry(self, name: str, given: Tensor, own: Tensor) -> None:
+        value = _as_filters(given, own)
         if not (value.dtype == own.dtype or (value.is_floating_point() and own.is_floating_point())):
             self.wrong.append(f"type: {name} is {value.dtype}, in the tower {own.dtype}")
             return
@@ -63,20 +63,20 @@ class _Fitting:
 
 
 @torch.no_grad()
-def fit(tower: Tower, found: Found, *, fresh_head: bool, path: Path) -> list[str]:
-    """Returns what is worth knowing. Where anything is wrong the tower stays as it was."""
-    notes, head = list(found.notes), f"{tower.classifier}."
+def fit(tower: Tower, file: WeightFile, *, fresh_head: bool, path: Path) -> list[str]:
+    """Returns notes for the user. If anything is wrong the tower is unchanged."""
+    notes, head = list(file.notes), f"{tower.classifier}."
     wanted = {name: one for name, one in tower.state_dict().items() if name not in PIXELS}
-    held = found.weights
+    given = file.weights
     if fresh_head:
-        wanted, held = ({name: one for name, one in of.items() if not name.startswith(head)} for of in (wanted, held))
+        wanted, given = ({name: one for name, one in of.items() if not name.startswith(head)} for of in (wanted, given))
         notes.append(f"{tower.classifier} is drawn, not loaded")
-    first = next(name for name, layer in tower.named_modules() if isinstance(layer, nn.Conv2d))
-    fitting = _Fitting(f"{first}.weight", head, wrong=[*found.wrong, *_names(wanted, held)])
+    first = next(name for name, layer in tower.named_modules() if is_convolution(layer))
+    fitting = _Fitting(f"{first}.weight", head, wrong=[*file.wrong, *_names(wanted, given)])
     for name, own in wanted.items():
-        if name in held:
-            fitting.entry(name, held[name], own)
-    mean, scale = _pixels(found, held.get(fitting.first), fitting)
+        if name in given:
+            fitting.entry(name, given[name], own)
+    mean, scale = _pixels(file, given.get(fitting.first), fitting)
     _refuse(fitting, path, tower)
     for name, one in fitting.taken.items():
         wanted[name].copy_(one)
@@ -89,12 +89,12 @@ def fit(tower: Tower, found: Found, *, fresh_head: bool, path: Path) -> list[str
     return notes
 
 
-def _names(wanted: dict[str, Tensor], held: dict[str, Tensor]) -> list[str]:
+def _names(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> list[str]:
     # Batch normalisations of older versions do not count their batches, nor do ours need it.
-    missing = [name for name in wanted if name not in held and not name.endswith(".num_batches_tracked")]
+    missing = [name for name in wanted if name not in given and not name.endswith(".num_batches_tracked")]
     return [
         *(f"missing: {name} {tuple(wanted[name].shape)}" for name in missing),
-        *(f"unexpected: {name} {tuple(one.shape)}" for name, one in held.items() if name not in wanted),
+        *(f"unexpected: {name} {tuple(one.shape)}" for name, one in given.items() if name not in wanted),
     ]
 
 
@@ -119,19 +119,19 @@ def _other_frames(value: Tensor, own: Tensor) -> bool:
 
 
 def _pixels(
-    found: Found, first: Tensor | None, fitting: _Fitting
+    file: WeightFile, first: Tensor | None, fitting: _Fitting
 ) -> tuple[list[float], list[float]] | tuple[None, None]:
-    """How pixels enter; nothing where that is the tower's to say."""
-    if found.mean is None or found.scale is None or first is None or first.ndim != 4:
+    """Mean and scale of the pixels; None where the tower's own stay."""
+    if file.mean is None or file.scale is None or first is None or first.ndim != 4:
         return None, None
-    for name, numbers in (("mean", found.mean), ("scale", found.scale)):
+    for name, numbers in (("mean", file.mean), ("scale", file.scale)):
         if len(numbers) != first.shape[1]:
             fitting.wrong.append(f"shape: {name} of {len(numbers)} channels, the first layer reads {first.shape[1]}")
         elif not all(isfinite(one) and (name == "mean" or one > 0) for one in numbers):
             fitting.wrong.append(f"{name} of the pixels is {numbers}")
     if fitting.inflated:
-        return [ZERO], [sum(found.scale) / len(found.scale)]
-    return found.mean, found.scale
+        return [ZERO], [sum(file.scale) / len(file.scale)]
+    return file.mean, file.scale
 
 
 def _refuse(fitting: _Fitting, path: Path, tower: Tower) -> None:
@@ -148,7 +148,7 @@ def _refuse(fitting: _Fitting, path: Path, tower: Tower) -> None:
         return
     hint = None
     if fitting.frames:
-        hint = "data.sampling.crop=224, say: the frames have to be as large as those that the weights were trained on"
+        hint = "data.sampling.crop=224, for example: frames must be as large as those that the weights were trained on"
     elif all(line.startswith(f"missing: {fitting.head}") for line in wrong):
         hint = drawn
     if counts:

@@ -24,22 +24,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from fusionlab.backbones.layers import is_convolution
 from fusionlab.backbones.pretrained import geometry
-from fusionlab.backbones.pretrained.mat import listed, read_mat
-from fusionlab.backbones.pretrained.weight_file import Found
+from fusionlab.backbones.pretrained.mat import as_list, read_mat
+from fusionlab.backbones.pretrained.tensors import WeightFile
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 
 VARIABLES = ("net", "layers", "params", "meta", "normalization")
-KINDS = {"normalize": "lrn", "pooling": "pool"}  # older names, and DagNN's
+TYPES = {"normalize": "lrn", "pooling": "pool"}  # older names, and DagNN's
 
 
 @dataclass(frozen=True)
-class Layer:
+class FileLayer:
     """`facts`: stride, pad, pool, method, param, as far as the file has them."""
 
     name: str
-    kind: str
+    type_: str
     arrays: list[Any] = field(default_factory=list)  # filters, biases, if the file is right
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -48,110 +49,114 @@ class Layer:
         return any(not isinstance(one, np.ndarray) or one.size > 0 for one in self.arrays)
 
 
-def read(path: Path, tower: Tower) -> Found:
+def read(path: Path, tower: Tower) -> WeightFile:
     """Filters and biases by the tower's names, the pixels' mean, and what else does not agree with the tower."""
-    content = read_mat(path, VARIABLES)
-    net = content.get("net", content)
+    variables = read_mat(path, VARIABLES)
+    net = variables.get("net", variables)
     if not isinstance(net, dict) or not isinstance(net.get("layers"), list | dict):
         raise UserError(
-            "there is no MatConvNet network in this file",
-            got=f"{path}, which holds {', '.join(content) or 'nothing known'}",
+            "this file has no MatConvNet network",
+            got=f"{path}, which has {', '.join(variables) or 'nothing known'}",
             hint="in MATLAB: net = net.saveobj(); save(file, '-struct', 'net', '-v7')",
         )
     dag = "params" in net
-    found = Found("MatConvNet DagNN" if dag else "MatConvNet SimpleNN", {})
-    layers = _dag(net, found) if dag else _simple(net["layers"], found)
-    layers = _with_classifier(layers, tower, found)
+    file = WeightFile("MatConvNet DagNN" if dag else "MatConvNet SimpleNN", {})
+    layers = _dag(net, file) if dag else _simple(net["layers"], file)
+    layers = _with_classifier(layers, tower, file)
     for layer in layers:
-        _take(layer, tower, found)
-    _set_mean(net, layers, found)
-    wrong, notes = geometry.compare(tower, {layer.name: (layer.kind, layer.facts) for layer in layers})
-    found.wrong += wrong
-    found.notes += notes
-    return found
+        _take(layer, tower, file)
+    _set_mean(net, layers, file)
+    wrong, notes = geometry.compare(tower, {layer.name: (layer.type_, layer.facts) for layer in layers})
+    file.wrong += wrong
+    file.notes += notes
+    return file
 
 
-def _simple(layers: Any, found: Found) -> list[Layer]:
+def _simple(layers: Any, file: WeightFile) -> list[FileLayer]:
     made = []
-    for number, layer in enumerate(listed(layers), 1):
+    for number, layer in enumerate(as_list(layers), 1):
         if not isinstance(layer, dict):
-            found.wrong.append(f"layer {number} is no struct")
+            file.wrong.append(f"layer {number} is not a struct")
             continue
         older = [layer[name] for name in ("filters", "biases") if name in layer]
-        arrays = listed(layer["weights"]) if "weights" in layer else older
+        arrays = as_list(layer["weights"]) if "weights" in layer else older
         made.append(_layer(layer.get("name"), number, layer.get("type"), arrays, layer))
     return made
 
 
-def _dag(net: dict[str, Any], found: Found) -> list[Layer]:
-    params = [one for one in listed(net["params"]) if isinstance(one, dict)]
+def _dag(net: dict[str, Any], file: WeightFile) -> list[FileLayer]:
+    params = [one for one in as_list(net["params"]) if isinstance(one, dict)]
     values = {str(one.get("name")): one.get("value") for one in params}
     made = []
-    for number, layer in enumerate(listed(net["layers"]), 1):
+    for number, layer in enumerate(as_list(net["layers"]), 1):
         if not isinstance(layer, dict):
-            found.wrong.append(f"layer {number} is no struct")
+            file.wrong.append(f"layer {number} is not a struct")
             continue
-        names = [str(name) for name in listed(layer.get("params", []))]
-        found.wrong += [f"missing: the parameter {name} of {layer.get('name')}" for name in names if name not in values]
+        names = [str(name) for name in as_list(layer.get("params", []))]
+        file.wrong += [f"missing: the parameter {name} of {layer.get('name')}" for name in names if name not in values]
         block = layer.get("block")
         facts = block if isinstance(block, dict) else {}
-        kind = str(layer.get("type")).removeprefix("dagnn.").lower()
-        made.append(_layer(layer.get("name"), number, kind, [values[name] for name in names if name in values], facts))
+        type_ = str(layer.get("type")).removeprefix("dagnn.").lower()
+        made.append(_layer(layer.get("name"), number, type_, [values[name] for name in names if name in values], facts))
     return made
 
 
-def _layer(name: Any, number: int, kind: Any, arrays: list[Any], facts: dict[str, Any]) -> Layer:
+def _layer(name: Any, number: int, type_: Any, arrays: list[Any], facts: dict[str, Any]) -> FileLayer:
     """A layer without a name is called by its number, as MatConvNet itself does (DagNN.fromSimpleNN)."""
     renamed = {"poolSize": "pool"}
-    return Layer(
+    return FileLayer(
         name if isinstance(name, str) and name else f"layer{number}",
-        KINDS.get(str(kind), str(kind)),
+        TYPES.get(str(type_), str(type_)),
         arrays,
         {renamed.get(fact, fact): value for fact, value in facts.items()},
     )
 
 
-def _with_classifier(layers: list[Layer], tower: Tower, found: Found) -> list[Layer]:
-    """The released code puts a classifier without a name in the place of the last layer, which is then called by its
-    number (layer37 in VGG-16): the last weighted layer, if the tower has no other use for it, is the classifier.
+def _with_classifier(layers: list[FileLayer], tower: Tower, file: WeightFile) -> list[FileLayer]:
+    """The last weighted layer under the classifier's name, if the tower has no layer of its own name.
+
+    The released code replaces the last layer by a classifier without a name, which is then called by its number
+    (layer37 in VGG-16).
     """
     weighted = [at for at, layer in enumerate(layers) if layer.weighted]
     if not weighted or tower.classifier in [layer.name for layer in layers]:
         return layers
     last = weighted[-1]
     layer = layers[last]
-    if layer.name in tower.names or layer.kind != "conv":
+    if layer.name in tower.names or layer.type_ != "conv":
         return layers
-    found.notes.append(f"{layer.name}, the last layer of the file, is {tower.classifier}")
-    return [*layers[:last], Layer(tower.classifier, layer.kind, layer.arrays, layer.facts), *layers[last + 1 :]]
+    file.notes.append(f"{layer.name}, the last layer of the file, is {tower.classifier}")
+    return [*layers[:last], FileLayer(tower.classifier, layer.type_, layer.arrays, layer.facts), *layers[last + 1 :]]
 
 
-def _take(layer: Layer, tower: Tower, found: Found) -> None:
+def _take(layer: FileLayer, tower: Tower, file: WeightFile) -> None:
     """One layer's filters and biases, if it has any."""
     if not layer.weighted:
         return
-    if layer.kind != "conv" or len(layer.arrays) > 2:
-        found.wrong.append(f"unexpected: {layer.name}, of type {layer.kind}")
+    if layer.type_ != "conv" or len(layer.arrays) > 2:
+        file.wrong.append(f"unexpected: {layer.name}, of type {layer.type_}")
         return
-    if f"{layer.name}.weight" in found.weights:
-        found.wrong.append(f"there are two layers {layer.name}")
+    if f"{layer.name}.weight" in file.weights:
+        file.wrong.append(f"there are two layers {layer.name}")
         return
     if not all(isinstance(one, np.ndarray) and one.dtype.kind in "fiu" for one in layer.arrays):
-        found.wrong.append(f"{layer.name} holds no real numbers")
+        file.wrong.append(f"{layer.name} has no real numbers")
         return
     own = dict(tower.named_modules()).get(layer.name)
     filters = _filters(layer.arrays[0], own)
-    found.weights[f"{layer.name}.weight"] = filters
+    file.weights[f"{layer.name}.weight"] = filters
     biases = layer.arrays[1] if len(layer.arrays) == 2 else np.zeros(0)
     if biases.size:
-        found.weights[f"{layer.name}.bias"] = _tensor(biases.ravel(order="F"))
-    elif isinstance(own, nn.Conv2d) and own.bias is not None:  # MatConvNet's way to say: none
-        found.weights[f"{layer.name}.bias"] = torch.zeros(len(filters))
+        file.weights[f"{layer.name}.bias"] = _tensor(biases.ravel(order="F"))
+    elif (
+        own is not None and is_convolution(own) and getattr(own, "bias", None) is not None
+    ):  # MatConvNet's way to write: no bias
+        file.weights[f"{layer.name}.bias"] = torch.zeros(len(filters))
 
 
 def _filters(array: NDArray[Any], own: nn.Module | None) -> Tensor:
     """(H, W, I, O) -> (O, I, H, W). A matrix at a 1×1 convolution is (I, O), by a writer who drops leading ones too."""
-    if array.ndim == 2 and isinstance(own, nn.Conv2d) and own.kernel_size == (1, 1):
+    if array.ndim == 2 and getattr(own, "kernel_size", None) == (1, 1):
         array = array[None, None]
     array = array.reshape(*array.shape, *[1] * (4 - array.ndim))
     return _tensor(array.transpose(3, 2, 0, 1) if array.ndim == 4 else array)
@@ -162,14 +167,14 @@ def _tensor(array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.array(array, dtype=np.float32, order="C"))
 
 
-def _set_mean(net: dict[str, Any], layers: list[Layer], found: Found) -> None:
+def _set_mean(net: dict[str, Any], layers: list[FileLayer], file: WeightFile) -> None:
     """The mean image, and its mean over the places for each channel that the first layer reads."""
-    first = next((found.weights[name] for layer in layers if (name := f"{layer.name}.weight") in found.weights), None)
+    first = next((file.weights[name] for layer in layers if (name := f"{layer.name}.weight") in file.weights), None)
     image = _average_image(net)
     if first is None:
         return
     if image is None:
-        found.wrong.append("missing: normalization.averageImage, how pixels enter")
+        file.wrong.append("missing: normalization.averageImage, how pixels enter")
         return
     channels = first.shape[1] if first.ndim == 4 else 0
     if image.ndim == 3 and image.shape[2] == channels:
@@ -178,15 +183,15 @@ def _set_mean(net: dict[str, Any], layers: list[Layer], found: Found) -> None:
     elif image.size in (1, channels):
         mean = np.broadcast_to(image.ravel(), channels)
     else:
-        found.wrong.append(f"shape: averageImage {tuple(image.shape)}, the first layer reads {channels} channels")
+        file.wrong.append(f"shape: averageImage {tuple(image.shape)}, the first layer reads {channels} channels")
         return
-    found.mean_image = image
-    found.mean, found.scale = [float(one) for one in mean], [1.0] * channels
+    file.mean_image = image
+    file.mean, file.scale = [float(one) for one in mean], [1.0] * channels
 
 
 def _average_image(net: dict[str, Any]) -> NDArray[Any] | None:
-    for holder in (net.get("meta"), net):
-        normalization = holder.get("normalization") if isinstance(holder, dict) else None
+    for place in (net.get("meta"), net):
+        normalization = place.get("normalization") if isinstance(place, dict) else None
         image = normalization.get("averageImage") if isinstance(normalization, dict) else None
         if isinstance(image, np.ndarray) and image.size and image.dtype.kind in "fiu":
             return image

@@ -1,4 +1,4 @@
-"""Plain tensors by name in a file: torch's own format, or safetensors. Nothing in such a file is ever run."""
+"""Plain tensors by name in a file: torch's own format, or safetensors. No code in such a file is ever run."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
 from fusionlab.backbones.pretrained import imagenet
-from fusionlab.backbones.pretrained.weight_file import Found
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 from fusionlab.records.files import parse_json
@@ -22,10 +23,27 @@ from fusionlab.records.torch_files import refuse_bombs
 
 PREFIX = "tower."  # of a stream's published weights
 PIXELS = ("mean", "scale")
-# What the weights that fusionlab publishes were trained on goes where their file goes: it is JSON in what torch keeps
-# beside the tensors of a state dict, (prefix of a module) -> {name: value}. So it is no weight and in no fingerprint,
-# and whoever loads the file as a state dict need not know of it.
+# The weights that fusionlab publishes carry what they were trained on: JSON in what torch keeps beside the tensors of a
+# state dict, (prefix of a module) -> {name: value}. It is not a weight and in no fingerprint, and any reader of state
+# dicts can ignore it.
 BESIDE, TRAINED_ON = "fusionlab", "trained_on"
+
+
+@dataclass
+class WeightFile:
+    """The content of a weight file, in the names of the tower that is to have it.
+
+    `weights` are as in a tower's state dict; an entry may still be as a linear layer has it, (O, I).
+    """
+
+    layout: str  # whose file this is
+    weights: dict[str, Tensor]
+    mean: list[float] | None = None  # pixels enter as (x - mean) / scale: one number for each channel of the file
+    scale: list[float] | None = None  # None, both: as the tower has it
+    mean_image: NDArray[Any] | None = None
+    notes: list[str] = field(default_factory=list)  # for the user
+    trained_on: dict[str, Any] = field(default_factory=dict)  # data set and split, where the file has them
+    wrong: list[str] = field(default_factory=list)  # what does not fit, apart from names and shapes
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -38,7 +56,7 @@ def _opened(path: Path) -> Mapping[str, Tensor]:
     try:
         state: Any = load_file(path) if path.suffix.lower() == ".safetensors" else _unpickled(path)
     except FileNotFoundError:
-        raise UserError("there is no weight file", got=path) from None
+        raise UserError("the weight file does not exist", got=path) from None
     except Exception as error:
         raise UserError(
             "this is not a weight file of plain tensors",
@@ -64,8 +82,8 @@ def _unpickled(path: Path) -> Any:
 
 def _reason(error: Exception) -> str:
     """The first sentence. torch's own message goes on to advise loading the file all the same, code included."""
-    said = str(error).rpartition("WeightsUnpickler error: ")[2].strip()
-    return said.partition("\n")[0].partition(". ")[0][:200] or type(error).__name__
+    message = str(error).rpartition("WeightsUnpickler error: ")[2].strip()
+    return message.partition("\n")[0].partition(". ")[0][:200] or type(error).__name__
 
 
 def _plain(value: object) -> bool:
@@ -73,49 +91,49 @@ def _plain(value: object) -> bool:
 
 
 def trained_on(path: Path) -> dict[str, Any]:
-    """What a file says of its training; nothing where it says nothing, or something else."""
-    return _said(_opened(path))
+    """The training data that the file names; empty where it names none."""
+    return _metadata(_opened(path))
 
 
-def _said(state: Mapping[str, Tensor]) -> dict[str, Any]:
+def _metadata(state: Mapping[str, Tensor]) -> dict[str, Any]:
     beside = getattr(state, "_metadata", None)
     beside = beside.get(BESIDE) if isinstance(beside, Mapping) else None
     text = beside.get(TRAINED_ON) if isinstance(beside, Mapping) else None
     try:
-        found = parse_json(text.encode(), TRAINED_ON) if isinstance(text, str) else {}
+        content = parse_json(text.encode(), TRAINED_ON) if isinstance(text, str) else {}
     except (UserError, UnicodeEncodeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def saying(state: Mapping[str, Tensor], on: Mapping[str, Any]) -> Mapping[str, Tensor]:
-    """The same tensors, with what they were trained on beside them."""
-    told = OrderedDict(state)
-    told._metadata = {BESIDE: {TRAINED_ON: json.dumps(on, sort_keys=True)}}  # type: ignore[attr-defined]
-    return told
+def with_metadata(state: Mapping[str, Tensor], trained_on: Mapping[str, Any]) -> Mapping[str, Tensor]:
+    """The same tensors, with their training data as metadata."""
+    copied = OrderedDict(state)
+    copied._metadata = {BESIDE: {TRAINED_ON: json.dumps(trained_on, sort_keys=True)}}  # type: ignore[attr-defined]
+    return copied
 
 
-def read(path: Path, tower: Tower) -> Found:
+def read(path: Path, tower: Tower) -> WeightFile:
     """A state dict of torchvision's, of one of our towers, or of a stream."""
     opened = _opened(path)
     state = dict(opened)
     if imagenet.is_layout(state):
         mean, scale = imagenet.pixels()
-        return Found("torchvision", imagenet.renamed(state, tower), mean, scale)
+        return WeightFile("torchvision", imagenet.renamed(state, tower), mean, scale)
     published = bool(state) and all(name.startswith(PREFIX) for name in state)
     state = {name.removeprefix(PREFIX): value for name, value in state.items()}
     weights = {name: value for name, value in state.items() if name not in PIXELS}
-    found = Found("state dict", weights, trained_on=_said(opened))
-    _set_pixels(found, state, published)
-    return found
+    content = WeightFile("state dict", weights, trained_on=_metadata(opened))
+    _set_pixels(content, state, published)
+    return content
 
 
-def _set_pixels(found: Found, state: Mapping[str, Tensor], published: bool) -> None:
+def _set_pixels(content: WeightFile, state: Mapping[str, Tensor], published: bool) -> None:
     missing = [name for name in PIXELS if name not in state]
     if missing == list(PIXELS) and published:
-        found.notes.append("published before pixels were part of the weights: mean and scale are the tower's own")
+        content.notes.append("published before pixels were part of the weights: mean and scale are the tower's own")
         return
-    found.wrong += [f"missing: {name}, how pixels enter" for name in missing]
+    content.wrong += [f"missing: {name}, how pixels enter" for name in missing]
     if not missing:
         mean, scale = ([float(number) for number in state[name].flatten()] for name in PIXELS)
-        found.mean, found.scale = mean, scale
+        content.mean, content.scale = mean, scale

@@ -1,3 +1,1 @@
-"""brush: the embedded data set, an instrument whose ceilings are known. `labels` says what it asks and what can be
-known.
-"""
+"""brush: the embedded data set, whose best possible accuracies are known (see `labels`)."""

@@ -2,8 +2,8 @@
 
     <root>/<signature>/classInd.txt, trainlist0N.txt, testlist0N.txt, <class>/v_<class>_gXX_cXX.avi, made.json
 
-The folder is named by the signature of what determines the files and appears by one rename, so a half-made set is never
-used and another recipe never mistaken for this one. What was asked, and what can be known, stands in `labels`.
+The folder is named by the signature of what determines the files and appears by one rename, so that an incomplete set
+is never used, nor one of another recipe. For the questions and their ceilings see `labels`.
 """
 
 from __future__ import annotations
@@ -14,35 +14,37 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.data import memory
 from fusionlab.data.brush.cycle import Cycle
 from fusionlab.data.brush.labels import KINDS, Label, ceilings, labels
 from fusionlab.data.brush.render import render
 from fusionlab.data.brush.scene import Scene, compose
 from fusionlab.data.brush.vocabulary import Vocabulary, vocabulary
 from fusionlab.data.dataset import Entry
-from fusionlab.data.processes import in_processes
-from fusionlab.data.quarantine import refuse_unknown
+from fusionlab.data.processes import in_processes, keep_memory
+from fusionlab.data.split_checks import refuse_unknown
 from fusionlab.data.ucf101 import UCF101
 from fusionlab.errors import UserError, show, unknown
 from fusionlab.records.files import disk_errors, publish, read_json, write_json, write_text
 from fusionlab.records.lock import alone
 from fusionlab.records.signature import signature
+from fusionlab.video.flow import LUMA, RGB
 
 VERSION = 2  # of the drawing: a change of any pixel is a new version, and so another folder and other signatures
-GROUPS = 24  # a third of them is each split's test list
-CHUNK = 60  # clips a task of one process
+GROUPS = 24  # a third of them is the test list of each split
+CHUNK = 60  # clips of one task
 MADE = "made.json"
+FLOW = ("dis", "farneback", "tvl1")  # the choices of which the doctor's probes say that they show what they should
 STILL_FRAMES = 2  # of a still clip: as many as a store takes
 
 
 @dataclass(frozen=True)
 class Knobs:
-    """What may be turned. Lengths in pixels and frames, noise in levels of luma."""
+    """The options of brush. Lengths in pixels and frames, noise in levels of luma."""
 
     version: int = VERSION
     vocabulary: str = "brush"  # or brush2: other places, other motions
@@ -66,7 +68,7 @@ class Knobs:
     def __post_init__(self) -> None:
         if self.version != VERSION:
             raise UserError(
-                "brush is drawn otherwise since",
+                "only the current version of brush can be drawn",
                 got=f"version {self.version}",
                 allowed=[f"version {VERSION}"],
                 hint=f"data.dataset.version={VERSION}, another set with other results",
@@ -82,7 +84,7 @@ class Knobs:
             number = isinstance(got, int) or (isinstance(got, float) and not whole)
             if isinstance(got, bool) or not number or not low <= got <= high:
                 raise UserError(
-                    f"brush cannot be made with this {name}",
+                    f"invalid {name} of brush",
                     got=got,
                     allowed=[f"{low} … {high}" + ", a whole number" * whole],
                     hint=f"data.dataset.{name}={usual}",
@@ -99,7 +101,7 @@ class Knobs:
 
     @property
     def kinds(self) -> list[str]:
-        """Those that are asked."""
+        """The kinds of question that this set has."""
         return [kind for kind in KINDS if getattr(self, kind)]
 
     @property
@@ -107,13 +109,15 @@ class Knobs:
         return Cycle(self.segment, self.pause, self.segments)
 
     def recipe(self) -> dict[str, object]:
-        """All that determines the files, as plain data: the cycle where there is one."""
+        """All that determines the files, as plain data; the cycle only where there is one."""
         without = () if self.order else vars(self.cycle)
         return {"data set": "brush", "groups": GROUPS, **{k: one for k, one in vars(self).items() if k not in without}}
 
 
 class Brush:
     """Brush as a data set; `make` (idempotent) comes before anything that reads a file."""
+
+    has_probes: ClassVar[bool] = True  # `scene` knows the truth of each clip
 
     def __init__(self, **knobs: float | str) -> None:
         self.knobs = Knobs(**knobs)  # type: ignore[arg-type]
@@ -130,17 +134,33 @@ class Brush:
         return {label.name: label.kind for label in self.labels}
 
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
-        return ceilings(system, self.knobs.words, self.knobs.kinds, told=self.knobs.decoy_speed != 1)
+        return ceilings(system, self.knobs.words, self.knobs.kinds, speed_tells=self.knobs.decoy_speed != 1)
 
     def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
-        """Where order is asked, clips show it only if they are cut as the cycle goes."""
+        """Clips show the order only if they are sampled with the period of the cycle."""
         if self.knobs.order:
             self.knobs.cycle.expect(snippets, fields, stride)
+
+    def refuse_flow(self, flow: Any) -> None:
+        """Hand and decoy differ in hue at equal luma, which flow that reads colour would tell. And motions are of a few
+        pixels, which an estimator that starts at half the size does not find.
+        """
+        if getattr(flow, "reads", LUMA) == RGB:
+            raise UserError(
+                "this flow reads colour, and brush hides its questions in colour: it would tell hand from decoy",
+                got=f"data=brush flow={type(flow).__name__.lower()}", allowed=FLOW, hint="flow=dis",
+            )  # fmt: skip
+        if scale := getattr(flow, "finest_scale", 0):
+            raise UserError(
+                "at half of brush's size or less, DIS does not see its motions well: probes read 84 to 96 %, not 99",
+                got=f"data.store.flow.finest_scale={scale} (flow=dis_medium has 1)", allowed=FLOW, hint="flow=dis",
+            )  # fmt: skip
 
     @property
     def files(self) -> UCF101:
         """The made folder, read by UCF101's own reader."""
-        assert self._files is not None, "make() comes first"
+        if self._files is None:
+            raise UserError("brush is not made yet", got="no call of make()")
         return self._files
 
     @property
@@ -157,7 +177,7 @@ class Brush:
         return self.files.path(name)
 
     def group(self, name: str) -> str:
-        """Of all classes together: they share the grounds, so a ground is never on both sides of a cut."""
+        """One for all classes: these share the grounds, and no ground is in both lists."""
         return self.files.group(name).rpartition("/")[2]
 
     @property
@@ -165,11 +185,11 @@ class Brush:
         return ()
 
     def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
-        """Nothing: all of it is made, under names that are known."""
+        """Check the quarantine only: all files are made, and their names are known."""
         refuse_unknown(quarantine, {name for label in range(len(self.labels)) for name, _ in self._names(label)})
 
     def make(self, root: Path, *, processes: int = 1, say: Callable[[str], None] = show) -> None:
-        """Draw and encode the videos below `root`, unless they are there."""
+        """Draw and encode the videos below `root`, unless they exist."""
         final = Path(root) / signature(self.knobs.recipe())
         if not _whole(final, self.knobs.recipe()):
             with alone(final.with_name(f".{final.name}.lock"), say, "brush"):
@@ -178,15 +198,15 @@ class Brush:
         self._files = UCF101(final)
 
     def scene(self, name: str, label: int) -> Scene:
-        """What happens in a clip: the truth."""
+        """The truth about a clip."""
         return composed(self.knobs, self.labels[label], name, int(self.group(name)[1:]))
 
     def _make(self, final: Path, processes: int, say: Callable[[str], None]) -> None:
         if final.exists():
-            raise UserError("this folder is not the set that it was", got=final, hint=f"remove it: rm -r '{final}'")
+            raise UserError("the files in this folder have changed", got=final, hint=f"remove it: rm -r '{final}'")
         attempt = final.with_name(f".{final.name}.making")
         with disk_errors(attempt):
-            shutil.rmtree(attempt, ignore_errors=True)  # of one that was killed
+            shutil.rmtree(attempt, ignore_errors=True)  # left by a killed process
             attempt.mkdir(parents=True)
         names = [(name, group, label) for label in range(len(self.labels)) for name, group in self._names(label)]
         chunks = [names[at : at + CHUNK] for at in range(0, len(names), CHUNK)]
@@ -215,12 +235,12 @@ class Brush:
 
 
 def draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None:
-    """One task: draw some clips, then encode them. (By turns each would find the other's things in the caches: drawing
-    then takes half as long again.)
+    """One task: draw some clips, then encode them. (Drawing takes half as long again if the two alternate, because of
+    the processor's caches.)
     """
     from fusionlab.video.encode import write
 
-    memory.keep()
+    keep_memory()
     every = labels(knobs.words, knobs.kinds)
     films = [drawn(knobs, every[label], name, group) for name, group, label in clips]
     for (name, _, _), film in zip(clips, films, strict=True):
@@ -248,7 +268,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def _whole(folder: Path, recipe: dict[str, object]) -> bool:
-    """Is it this set, every file there, in its size? (What is in a video is checked when it is read.)"""
+    """Whether all files of this set exist with their sizes. (The content of videos is checked when they are read.)"""
     try:
         made = read_json(folder / MADE)
     except UserError:

@@ -31,7 +31,7 @@ from fusionlab.errors import UserError
 
 @dataclass(frozen=True)
 class Cycle:
-    """How long it is, in fields."""
+    """Lengths in fields."""
 
     segment: int = 8
     pause: int = 6
@@ -58,10 +58,10 @@ class Cycle:
         return on_circle(angle[: self.frames])
 
     def expect(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
-        """Raise a `UserError` where clips that are cut in this way do not show the order, or one window shows it."""
+        """Raise a `UserError` where clips sampled in this way do not show the order, or one window shows it."""
         if fields > min(self.pause, self.segment):
             raise UserError(
-                "a window of flow is longer than a pause or a segment of the cycle: it would see two motions, or rest",
+                "a window of flow is longer than a pause or a segment of the cycle",
                 got=f"data.sampling.fields={fields}, pause {self.pause}, segment {self.segment}",
                 allowed=[f"1 … {min(self.pause, self.segment)} fields"],
                 hint=f"data.dataset.pause={fields} data.dataset.segment={fields + 2} "
@@ -70,7 +70,7 @@ class Cycle:
         if snippets > 1 and (snippets != self.segments or set(stride) != {self.period}):
             low, high = stride
             raise UserError(
-                "these snippets do not fall into neighbouring segments of the cycle",
+                "snippets must fall into neighbouring segments of the cycle",
                 got=f"T {snippets}, τ {low if low == high else f'{low} … {high}'}",
                 allowed=[f"T {self.segments} with τ {self.period} = segment {self.segment} + pause {self.pause}"],
                 hint=f"data.sampling.snippets={self.segments} data.sampling.stride={self.period}"

@@ -1,4 +1,4 @@
-"""The label space of brush: five kinds of question, their classes, and what each system can know.
+"""The label space of brush: five kinds of question, their classes, and the ceiling of each system.
 
 A clip shows two places out of P. A *hand* moves in one way at one of them, a *decoy* moves in another way at the other.
 
@@ -56,13 +56,13 @@ from fusionlab.data.brush.vocabulary import BRUSH, PLACES, Vocabulary
 __all__ = ["ASKED", "KINDS", "LABELS", "PLACES", "SYSTEMS", "Label", "ceilings", "labels"]
 
 KINDS = ("what", "binding", "order", "how", "still")
-ASKED = ("what", "binding")  # by brush as it is, without further knobs
+ASKED = ("what", "binding")  # by brush with default options
 SYSTEMS = ("appearance", "motion", "late", "fused", "ordered")
 
 
 @dataclass(frozen=True)
 class Label:
-    """One class: its kind, and of the hand's place, its motion and the sense of the cycle what the kind asks for."""
+    """One class: its kind, and the hand's place, its motion or the sense of the cycle, as the kind asks."""
 
     kind: str
     name: str  # as a folder of UCF101 would be called: `HandTeeth`, `ScrubHair`
@@ -95,15 +95,15 @@ LABELS = labels(BRUSH, ASKED)
 
 
 def ceilings(
-    system: str, words: Vocabulary = BRUSH, kinds: Collection[str] = ASKED, *, told: bool = False
+    system: str, words: Vocabulary = BRUSH, kinds: Collection[str] = ASKED, *, speed_tells: bool = False
 ) -> dict[str, Fraction]:
-    """The best accuracy per kind that one of `SYSTEMS` can reach, an exact fraction. `told`: flow tells whose a motion
-    is.
+    """kind -> the best accuracy that one of `SYSTEMS` can reach, an exact fraction. `speed_tells`: the decoy's speed
+    shows which motion is the hand's.
     """
     places, motions, one, half = len(words.places), len(words.motions), Fraction(1), Fraction(1, 2)
     what = {"motion": Fraction(1, places)}
     binding = {"appearance": Fraction(1, motions), "motion": Fraction(1, 2 * places), "late": half}
-    if told:
+    if speed_tells:
         binding |= {"motion": Fraction(1, places), "late": one}
     order = {"ordered": one}
     assert system in SYSTEMS, system

@@ -1,4 +1,4 @@
-"""The ways in which a hand moves, four in each vocabulary, and why no single frame tells them apart.
+"""The motions of a hand, four in each vocabulary, which no single frame can tell apart.
 
 Every motion runs on one circle of radius RADIUS about its place. The angle at frame t is
 
@@ -25,13 +25,13 @@ TURN = 2  # fields between two turns of a rocking hand: any window of TURN + 1 f
 
 
 def sign(draw: np.random.Generator) -> float:
-    """-1 or 1: what draw.choice((-1.0, 1.0)) gives, in a fifth of its time."""
+    """-1 or 1: the same as draw.choice((-1.0, 1.0)), in a fifth of its time."""
     return (-1.0, 1.0)[int(draw.integers(2))]
 
 
 @dataclass(frozen=True)
 class Motion:
-    """One way to move: an angular speed, and whether it keeps its sense."""
+    """A motion: its angular speed, and whether it rocks."""
 
     name: str
     speed: float

@@ -1,4 +1,4 @@
-"""Hues at equal luma: colours that differ for the eye and are one grey for optical flow.
+"""Hues at equal luma: different colours that are one grey for optical flow.
 
 `palette(n)[h, y]` is the RGB triple of hue h at luma y. Every triple satisfies
 

@@ -1,4 +1,4 @@
-"""From a scene to pictures: a luma that is blind to hue, then a hue for each pixel.
+"""Rendering a scene: luma first, then a hue for each pixel, which does not change luma.
 
     frame = palette[hue(x, y), luma(x, y)]
 
@@ -22,13 +22,13 @@ from fusionlab.video.opencv import cv2
 Pixel = TypeVar("Pixel", np.uint8, np.int16)
 
 DISC = 4.0  # radius of hand and decoy
-UNIT = 64  # steps of a level in which luma is reckoned: whole numbers of two bytes, several times as fast as floats
+UNIT = 64  # steps of a level in which luma is computed: 16-bit integers, several times as fast as floats
 MIDDLE = (LOW + HIGH) / 2  # luma around which ground and pattern vary; the pattern just fills LOW … HIGH
 _AXIS = np.arange(SIZE + 2 * SHAKE_MOST, dtype=np.float64) - SHAKE_MOST  # of rows, and of columns
-TOUCHED = int(DISC) + 1  # pixels to each side of a mover's centre that it can touch
+TOUCHED = int(DISC) + 1  # pixels on each side of a mover's centre that it can touch
 NEAR = 2 * TOUCHED + 1  # side of the square in which it is drawn
 _ROWS, _COLUMNS = np.arange(NEAR)[:, None], np.arange(NEAR)
-PAD = SHAKE_MOST  # canvas around the picture: a shaken frame is cut from it, so that no edge shows
+PAD = SHAKE_MOST  # canvas around the picture: shaken frames are cut from it, so that they have no visible edge
 
 
 def render(scene: Scene, noise: float = 0.0, clutter: int = 0, hue_distance: float = 1.0) -> NDArray[np.uint8]:
@@ -38,8 +38,8 @@ def render(scene: Scene, noise: float = 0.0, clutter: int = 0, hue_distance: flo
     places = hues.astype(np.uint16)
     places <<= 8
     places |= lumas
-    found = colours.take(places).view(np.uint8)
-    return np.asarray(cv2.cvtColor(found.reshape(-1, SIZE, 4), cv2.COLOR_RGBA2RGB), np.uint8).reshape(*hues.shape, 3)
+    pixels = colours.take(places).view(np.uint8)
+    return np.asarray(cv2.cvtColor(pixels.reshape(-1, SIZE, 4), cv2.COLOR_RGBA2RGB), np.uint8).reshape(*hues.shape, 3)
 
 
 @lru_cache(maxsize=8)
@@ -80,10 +80,10 @@ def planes(scene: Scene, noise: float = 0.0, clutter: int = 0) -> tuple[NDArray[
 
 
 def _noise(seed: int, deviation: float, shape: tuple[int, ...]) -> NDArray[np.int16]:
-    """Of each pixel of each frame its own, as a camera's: a random byte says which of 256 quantiles."""
+    """Noise of each pixel of each frame, as a camera's: a random byte chooses one of 256 quantiles."""
     count = math.prod(shape)
     words = np.random.Philox(key=seed).random_raw(-(-count // 8)).astype("<u8", copy=False)
-    # cv2.LUT is take, in a third of its time.
+    # cv2.LUT takes a third of np.take's time.
     return np.asarray(cv2.LUT(words.view(np.uint8)[None, :count], _quantiles(deviation)), np.int16).reshape(shape)
 
 
@@ -96,7 +96,7 @@ def _quantiles(deviation: float) -> NDArray[np.int16]:
 
 
 def _still(scene: Scene, clutter: int, centres: NDArray[np.float64]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Luma and hue of all that stands still: the ground of the clip's group, and its places."""
+    """Luma and hue of all that does not move: the ground of the clip's group, and its places."""
     luma, spots = _ground(scene.ground_seed, clutter, len(scene.words.places))
     hue = spots.copy()
     for place, (centre_x, centre_y) in zip(scene.place_hues, centres, strict=True):

@@ -1,4 +1,4 @@
-"""What happens in one clip: a pure function of the seed and the clip's name.
+"""The scene of one clip: a pure function of the seed and the clip's name.
 
 Everything is drawn from (seed, name) and drawn in one order, whatever the label, so that nothing but the label differs
 between classes: which place lies where, which of the two the hand is at, the decoy's place and motion, phases, senses,
@@ -41,7 +41,7 @@ class Scene:
     away: NDArray[np.bool_] | None = None  # (F,): whether hand and decoy, with their places, have changed sides
 
     def centres_at(self, frame: int) -> NDArray[np.float64]:
-        """The hand's place and the decoy's as they lie in a frame."""
+        """The centres of the hand's and the decoy's place in a frame."""
         return self.centres[::-1] if self.away is not None and self.away[frame] else self.centres
 
 
@@ -57,8 +57,8 @@ def compose(
     decoy_speed: float = 1.0,
     exchange: bool = False,
 ) -> Scene:
-    """The scene of clip `name` in `group`. `cycle`: of a clip that asks for order, which is as long as that is.
-    `exchange`: at one moment hand and decoy change sides, their places with them.
+    """The scene of clip `name` in `group`. `cycle`: for clips that ask for order; it determines their length.
+    `exchange`: at one moment hand and decoy change sides, together with their places.
     """
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
     away = None
@@ -70,12 +70,12 @@ def compose(
         moving = [words.motions[motion].path(frames, draw) + centres[0] for motion in motions]
         paths = np.stack(moving) if moving else np.empty((0, frames, 2))
     else:
-        # As distances around a ring of places and of motions: a class that fixes one leaves the other uniform.
+        # As distances on a ring of places and motions: where a class fixes one, the other stays uniform.
         places = (hand_place, (hand_place + 1 + int(draw.integers(len(words.places) - 1))) % len(words.places))
         ring = len(words.motions)
         any_motion, apart = int(draw.integers(ring)), 1 + int(draw.integers(ring - 1))
         hand_motion = any_motion if label.motion is None else label.motion
-        first = sign(draw)  # which side the hand is on
+        first = sign(draw)  # the hand's side
         middle = SIZE / 2 - 0.5 + draw.integers(-JITTER, JITTER + 1, 2)
         axis = _axis(label.kind, draw)
         centres = middle + REACH * first * np.stack([axis, -axis])
@@ -86,7 +86,7 @@ def compose(
             if exchange:
                 moment = 1 + int(draw.integers(frames - 1))
                 away, spans = np.arange(frames) >= moment, [moment, frames - moment]
-            # After it each is put down anew, so that luma shows the same whoever is who.
+            # After it each starts anew, so that luma does not tell hand and decoy apart.
             offsets = [np.concatenate([one.path(span, draw) for span in spans]) for one in (hand, decoy)]
         else:
             assert cycle is not None
@@ -112,7 +112,7 @@ def _faster(motion: Motion, times: float) -> Motion:
 
 
 def _axis(kind: str, draw: np.random.Generator) -> NDArray[np.float64]:
-    """From the middle to the one place: what tells the kind. Each is the same in a mirror."""
+    """The direction from the middle to the one place, which shows the kind; a mirror does not change it."""
     if kind == "order":  # either diagonal
         return np.array([1.0, sign(draw)]) / np.sqrt(2)
     return np.array([1.0, 0.0]) if kind == "what" else np.array([0.0, 1.0])

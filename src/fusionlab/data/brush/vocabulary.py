@@ -1,6 +1,6 @@
-"""What there is to see in a set: its places and its motions. Two sets that share none of them are made alike otherwise.
+"""Vocabularies: the places and motions of a set. Two sets without a common one differ in nothing else.
 
-A motion network that was trained on the one starts on the other as the papers' networks started on another data set.
+So a motion network that was trained on one set can be transferred to the other, as in the papers.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ PLACES = ("Teeth", "Hair", "Shoes")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """`turned`: by how much of a circle its hues are turned from where the first set's begin."""
+    """`turned`: the part of a circle by which its hues are turned against those of the first set."""
 
     places: tuple[str, ...]
     motions: tuple[Motion, ...]
     turned: float = 0.0
-    cycle: tuple[int, int, int] = (0, 1, 3)  # the motions of order: a slow one, a fast one, a fast one that rocks
+    cycle: tuple[int, int, int] = (0, 1, 3)  # the motions of order: slow, fast, fast and rocking
 
     @property
     def hues(self) -> int:

@@ -1,7 +1,7 @@
-"""Workers as local processes, each in a session of its own: Ctrl-C or a closed terminal does not reach them.
+"""Workers as local processes. Each has its own session, so Ctrl-C or a closed terminal does not reach it.
 
-Each is noted in <study>/workers/, by pid and start time, so that another command can list and cancel them. A note is
-believed only of a process that is a worker of this study by its command line.
+<study>/workers/ has a file for each, with pid and start time, so that another command can list and cancel them. A file
+is trusted only if the command line of the process shows that it is a worker of this study.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pathlib import Path
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, read_json, write_json
-from fusionlab.study.launchers.launcher import Worker
-from fusionlab.study.process_id import Holder, command_line
+from fusionlab.study.launchers import Worker
+from fusionlab.study.process_id import ProcessId, command_line
 from fusionlab.study.worker import GRACE, child_environment
 
 FOLDER = "workers"
@@ -47,18 +47,18 @@ def worker_argv(study: Path, threads: int | None, session: str, retries: int) ->
 
 @dataclass(frozen=True)
 class LocalWorker(Worker):
-    holder: Holder
+    process: ProcessId
 
 
 class Local:
-    """The launcher for this host. `variables`: of the workers' environment, beside our own."""
+    """The launcher for this host. `variables` are added to the workers' environment."""
 
     def __init__(
         self, argv: Argv = worker_argv, grace_s: float = GRACE + 5.0, variables: Mapping[str, str] | None = None
     ) -> None:
         self.argv = argv
         self.variables = dict(variables or {})
-        self.grace_s = grace_s  # longer than a worker gives its child
+        self.grace_s = grace_s  # longer than a worker waits for its child
         self._started: list[tuple[subprocess.Popen[bytes], LocalWorker]] = []
 
     def start(
@@ -83,62 +83,61 @@ class Local:
                 env={**child_environment(threads), **self.variables},
                 start_new_session=True,
             )
-        holder = Holder.of(process.pid, name)
-        worker = LocalWorker(str(process.pid), log, holder)
+        worker = LocalWorker(str(process.pid), log, ProcessId.of(process.pid, name))
         self._started.append((process, worker))
-        write_json(folder / f"{name}.json", holder.to_dict())
+        write_json(folder / f"{name}.json", worker.process.to_dict())
         return worker
 
     def alive(self) -> tuple[LocalWorker, ...]:
-        """Those that this launcher started and that have not ended."""
+        """The running workers of this launcher."""
         return tuple(worker for process, worker in self._started if process.poll() is None)
 
     def statuses(self) -> dict[str, int | None]:
-        """Name -> exit status of those that this launcher started; None for one that lives."""
+        """Name -> exit status of this launcher's workers; None for a running one."""
         return {worker.name: process.poll() for process, worker in self._started}
 
     def strayed(self) -> dict[LocalWorker, int]:
-        """Those that ended otherwise than by 0 (all published) or 1 (some failed): killed, a full disk, an error."""
+        """The workers with an exit status other than 0 (all published) or 1 (some failed): killed, full disk, error."""
         ends = {worker: process.poll() for process, worker in self._started}
         return {worker: status for worker, status in ends.items() if status not in (None, 0, 1)}
 
     def list(self, study: Path) -> tuple[LocalWorker, ...]:
         folder = Path(study).absolute() / FOLDER
-        found = []
+        running = []
         for place in sorted(folder.glob("[!.]*.json")):
             try:
-                holder = Holder.from_dict(read_json(place))
-            except UserError:  # damaged, or no worker's
+                process = ProcessId.from_dict(read_json(place))
+            except UserError:  # damaged, or not a worker's file
                 continue
-            if holder.alive() and _works_on(holder.pid, folder.parent):
-                found.append(LocalWorker(str(holder.pid), place.with_suffix(".log"), holder))
-        return tuple(found)
+            if process.alive() and _works_on(process.pid, folder.parent):
+                running.append(LocalWorker(str(process.pid), place.with_suffix(".log"), process))
+        return tuple(running)
 
     def cancel(self, study: Path) -> tuple[LocalWorker, ...]:
         return self._end(self.list(study))
 
     def end(self) -> tuple[LocalWorker, ...]:
-        """End the workers that this launcher started, and no other: a second command may work here too."""
+        """Stop this launcher's workers only: another command may have workers here too."""
         return self._end(self.alive())
 
     def _end(self, ended: tuple[LocalWorker, ...]) -> tuple[LocalWorker, ...]:
         for worker in ended:
-            _tell(worker, signal.SIGTERM)
+            _signal(worker, signal.SIGTERM)
         until = time.monotonic() + self.grace_s
         while self._living(ended) and time.monotonic() < until:
             time.sleep(0.05)
         for worker in self._living(ended):
-            _tell(worker, signal.SIGKILL)  # its child dies with it
+            _signal(worker, signal.SIGKILL)  # its child dies with it
         return ended
 
     def _living(self, workers: tuple[LocalWorker, ...]) -> tuple[LocalWorker, ...]:
         for process, _ in self._started:
             process.poll()  # reap our own
-        return tuple(worker for worker in workers if worker.holder.alive())
+        return tuple(worker for worker in workers if worker.process.alive())
 
 
 def _works_on(pid: int, study: Path) -> bool:
-    """By its command line, which a note in a folder cannot change: … -m fusionlab.work <study> …"""
+    """Whether its command line is … -m fusionlab.work <study> …; no file in a folder can forge that."""
     words = command_line(pid)
     return any(
         words[at : at + 2] == ["-m", WORK] and os.path.realpath(words[at + 2]) == os.path.realpath(study)
@@ -146,7 +145,7 @@ def _works_on(pid: int, study: Path) -> bool:
     )
 
 
-def _tell(worker: LocalWorker, number: signal.Signals) -> None:
-    if worker.holder.alive():  # a pid may have gone to another process since
+def _signal(worker: LocalWorker, number: signal.Signals) -> None:
+    if worker.process.alive():  # the pid may belong to another process now
         with suppress(ProcessLookupError):
-            os.kill(worker.holder.pid, number)
+            os.kill(worker.process.pid, number)

@@ -1,0 +1,193 @@
+"""What a layer is and what it does to a map: asked of the layer; of torch's own layers, read from one table.
+
+A layer of your own may say, as attributes, what cannot be seen from outside:
+
+    rectified      True: nothing below zero leaves it, as a ReLU; False: not so; None: what came in decides
+    any_channels   True: it takes any number of channels, and leaves as many
+    keeps_shape    True: it changes numbers and no shape
+    whole_map      True: it reads the whole map and leaves a vector, as a fully connected layer
+    layer_text()   the layer in a word or two, for tables: "lrn 5"
+
+A layer with a window has torch's names for it: kernel_size, stride, padding (dilation, ceil_mode). With out_channels it
+is a convolution, without it a pooling. Unless it says otherwise, a layer without a window and without weights that
+count channels takes any number of channels and keeps the shape.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+from torch import nn
+
+
+class TorchLayer(NamedTuple):
+    """What torch's layers do not say themselves."""
+
+    classes: tuple[type[nn.Module], ...]
+    word: str
+    keeps_shape: bool = False
+    rectified: bool | None = None
+    mean: bool = False  # a mean of all places leaves a vector; the largest of all places is still a map
+
+
+TORCH = (
+    TorchLayer((nn.Conv2d, nn.Conv3d), "conv", rectified=False),
+    TorchLayer((nn.MaxPool2d,), "max"),
+    TorchLayer((nn.AvgPool2d,), "mean", mean=True),
+    TorchLayer((nn.ReLU,), "relu", keeps_shape=True, rectified=True),
+    TorchLayer((nn.Softmax,), "softmax", keeps_shape=True, rectified=False),
+    TorchLayer((nn.modules.batchnorm._BatchNorm,), "batch norm", keeps_shape=True, rectified=False),
+)
+
+
+def torch_layer(layer: nn.Module) -> TorchLayer | None:
+    return next((row for row in TORCH if isinstance(layer, row.classes)), None)
+
+
+class Window(NamedTuple):
+    """Windows of `size` places, `stride` apart, on a side with `padding` at either end.
+
+    `round_up`: a last window that reaches over the end counts, if it starts before the end.
+    """
+
+    size: int
+    stride: int
+    padding: int
+    round_up: bool
+
+    @classmethod
+    def of(cls, layer: nn.Module) -> Self | None:
+        """Along one side; a dilated kernel is as large as what it spans. None where a layer has no window."""
+        kernel = getattr(layer, "kernel_size", None)
+        if kernel is None:
+            return None
+        stride, padding, dilation = (getattr(layer, name, default) for name, default in _DEFAULTS.items())
+        assert not isinstance(padding, str), "padding is a number"
+        size = pair(dilation)[0] * (pair(kernel)[0] - 1) + 1
+        return cls(size, pair(stride)[0], pair(padding)[0], bool(getattr(layer, "ceil_mode", False)))
+
+    def places(self, side: int) -> int:
+        """The number of windows along `side` places.
+
+        >>> Window(size=3, stride=2, padding=0, round_up=True).places(14), Window(3, 2, 0, True).places(13)
+        (7, 6)
+        """
+        space = side + 2 * self.padding - self.size
+        steps = -(-space // self.stride) if self.round_up else space // self.stride
+        if self.round_up and steps * self.stride >= side + self.padding:
+            steps -= 1
+        return max(steps + 1, 0)
+
+
+_DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1}
+
+
+def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    """One number for both sides, or one for each (height, width)."""
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def is_convolution(layer: nn.Module) -> bool:
+    return hasattr(layer, "kernel_size") and hasattr(layer, "out_channels")
+
+
+def is_pooling(layer: nn.Module) -> bool:
+    return hasattr(layer, "kernel_size") and not hasattr(layer, "out_channels")
+
+
+def is_chain(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Sequential)
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Without a window, and without a weight or a buffer that counts channels."""
+    numbers = (*layer.parameters(), *layer.buffers())
+    return all(one.ndim == 0 for one in numbers) and not any(hasattr(one, "kernel_size") for one in layer.modules())
+
+
+def takes_mean(layer: nn.Module) -> bool:
+    row = torch_layer(layer)
+    return row is not None and row.mean
+
+
+def any_channels(layer: nn.Module) -> bool:
+    declared = getattr(layer, "any_channels", None)
+    return bool(is_pooling(layer) or is_plain(layer) if declared is None else declared)
+
+
+def keeps_shape(layer: nn.Module) -> bool:
+    declared, row = getattr(layer, "keeps_shape", None), torch_layer(layer)
+    return bool((row.keeps_shape if row else is_plain(layer)) if declared is None else declared)
+
+
+def rectified(layer: nn.Module, before: bool) -> bool:
+    """Whether nothing below zero leaves the layer. `before`: whether nothing below zero comes in."""
+    row = torch_layer(layer)
+    unsaid = row.rectified if row else (None if is_plain(layer) else False)
+    declared = getattr(layer, "rectified", unsaid)
+    return before if declared is None else bool(declared)
+
+
+def leaves_vector(layer: nn.Module, side: int) -> bool:
+    """Whether it reads the whole of a map of this side, as fully connected layers and means of all places do."""
+    window = Window.of(layer)
+    if getattr(layer, "whole_map", False):
+        return True
+    if window is None or window.size != side:
+        return False
+    return takes_mean(layer) or (is_convolution(layer) and window.padding == 0 and side > 1)
+
+
+def is_residual(layer: nn.Module) -> bool:
+    """Whether this is one of torchvision's residual blocks: y = relu(path(x) + shortcut(x)).
+
+    `downsample` is the shortcut, or None for x itself.
+    """
+    return hasattr(layer, "downsample") and isinstance(getattr(layer, "relu", None), nn.ReLU)
+
+
+def main_path(layer: nn.Module) -> Iterator[nn.Module]:
+    """A layer's parts in the order in which a map passes them.
+
+    Of a residual block the longer path, which decides what one place sees, and the ReLU at its end.
+    """
+    if is_chain(layer):
+        for child in layer.children():
+            yield from main_path(child)
+    elif is_residual(layer):
+        yield from (part for name, part in layer.named_children() if name not in ("relu", "downsample"))
+        yield layer.get_submodule("relu")
+    else:
+        yield layer
+
+
+# -- as text
+
+
+def layer_text(layer: nn.Module) -> str:
+    """A layer in a word or two; with kernel and stride where it has a window, and of a chain how many of what."""
+    if (declared := getattr(layer, "layer_text", None)) is not None:
+        return str(declared())
+    if is_chain(layer):
+        parts = layer.children()
+        counts = Counter(layer_text(part) if hasattr(part, "layer_text") else class_word(part) for part in parts)
+        return ", ".join(f"{count} × {word}" for word, count in counts.items())
+    row = torch_layer(layer)
+    word = row.word if row else class_word(layer)
+    if hasattr(layer, "kernel_size"):
+        return f"{word} {window_text(layer)}"
+    return f"{word} {layer.p:g}" if isinstance(layer, nn.Dropout) else word
+
+
+def class_word(layer: nn.Module) -> str:
+    """A part by its class, as it is typed: Conv -> conv."""
+    return type(layer).__name__.lower()
+
+
+def window_text(layer: nn.Module) -> str:
+    """3×3/1: kernel / stride; of unequal strides each."""
+    kernel, stride = getattr(layer, "kernel_size"), getattr(layer, "stride", 1)  # noqa: B009
+    sizes = (kernel, kernel) if isinstance(kernel, int) else kernel
+    steps = {stride} if isinstance(stride, int) else set(stride)
+    step = "×".join(map(str, stride)) if not isinstance(stride, int) and len(steps) > 1 else str(max(steps))
+    return "×".join(map(str, sizes)) + "/" + step

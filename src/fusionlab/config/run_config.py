@@ -1,0 +1,126 @@
+"""`run` as a typed config: where and how things run. A worker reads it before it loads numpy.
+
+`build` is the one boundary between plain trees and typed configs: a leaf that an older plan or record lacks gets its
+neutral value there, and a leaf that no field takes is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+from fusionlab.errors import UserError, expect_whole, unknown
+from fusionlab.records.signature import NEUTRAL
+
+Kind = TypeVar("Kind")
+AUTO = "auto"
+LOGGERS = ("none", "csv", "tensorboard", "wandb")
+# What a `run` from before there was the leaf is taken to say.
+OLDER_RUN: dict[str, Any] = {
+    "run.folder": None, "run.weights": "weights", "run.flow": None, "run.loaders": AUTO, "run.retries": 0,
+    "run.timeout": 0, "run.grid": {}, "run.exclude": [], "run.quarantine": [], "run.logger": {"name": "none"},
+    "run.logger.project": "fusionlab", "run.logger.mode": "offline",
+}  # fmt: skip
+
+
+def build(kind: type[Kind], tree: Any, at: str, /, **made: Any) -> Kind:
+    """A dataclass from a plain tree at this path. `made`: fields that are built already."""
+    if not isinstance(tree, Mapping):
+        raise UserError("this is a group of options", got=f"{at.rstrip('.')}={tree}")
+    names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
+    for name in tree:
+        if name not in names and not at.startswith("run."):  # a plan from before may say more of `run`
+            raise unknown("option", f"{at}{name}", [f"{at}{one}" for one in names])
+    values = dict(made)
+    for name in names:
+        if name in made:
+            continue
+        older = NEUTRAL if f"{at}{name}" in NEUTRAL else OLDER_RUN
+        if name not in tree and f"{at}{name}" not in older:
+            raise UserError("a config lacks an option", got=f"{at}{name}", allowed=[f"{at}{one}" for one in names])
+        value = tree[name] if name in tree else older[f"{at}{name}"]
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """Where curves and results are sent besides."""
+
+    name: str
+    project: str
+    mode: str
+
+    def __post_init__(self) -> None:
+        if self.name not in LOGGERS:
+            raise unknown("logger", str(self.name), LOGGERS, form="logger={}")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What determines no result: folders, devices, processes. `tree` is the same as plain data, for records."""
+
+    root: str
+    folder: str | None
+    data: str
+    weights: str
+    flow: str | None
+    device: str
+    workers: int | str
+    loaders: int | str
+    checkpoint_every: int
+    retries: int
+    timeout: int
+    grid: Mapping[str, Any]
+    exclude: tuple[Mapping[str, Any], ...]
+    table: Mapping[str, Any]  # of the report: read by results.spec
+    logger: LoggerConfig
+    quarantine: tuple[str, ...]  # of a store's job: what none of its arms reads
+    tree: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> RunConfig:
+        """The `run` of a composed config or of a job."""
+        tree = config["run"]
+        logger = build(LoggerConfig, tree.get("logger", OLDER_RUN["run.logger"]), "run.logger.")
+        return build(cls, tree, "run.", logger=logger, tree=tree)
+
+    def __post_init__(self) -> None:
+        for name in ("root", "data", "weights"):
+            folder = getattr(self, name)
+            if not isinstance(folder, str) or not folder:
+                raise UserError(f"run.{name} is a folder", got=f"run.{name}={folder}", hint=f"run.{name}='…'")
+        if self.folder is not None and not isinstance(self.folder, str):
+            raise UserError(
+                "run.folder is a folder", got=f"run.folder={self.folder}", hint=f"run.folder=runs/{self.folder}"
+            )
+        expect_whole("run.workers", self.workers, 1, AUTO)
+        expect_whole("run.loaders", self.loaders, 0, AUTO)
+        for name in ("checkpoint_every", "retries", "timeout"):
+            expect_whole(f"run.{name}", getattr(self, name), 0)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)):
+            raise UserError(
+                "no such device", got=f"run.device={self.device}", allowed=["auto", "cpu", "cuda", "cuda:1 …"]
+            )
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether jobs compute on a GPU."""
+        if self.device == AUTO:
+            import torch
+
+            return torch.cuda.is_available()
+        return self.device.startswith("cuda")
+
+    @property
+    def processes(self) -> int:
+        """How many processes may work at a time: as asked for, or one for each of our cores."""
+        return len(os.sched_getaffinity(0)) if self.workers == AUTO else int(self.workers)
+
+
+def threads_of(config: Mapping[str, Any]) -> int:
+    """Threads of a job's process, by its config: all that a worker asks of it."""
+    return int(config["trainer"]["threads"])

@@ -1,0 +1,353 @@
+"""A config as types: what an arm, a stream and a packed store follow from. Building one checks it.
+
+Plans and records keep the plain tree, which is what is hashed. A part (`_target_` and its own numbers) stays plain data
+here too: it checks its numbers where it is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, cast
+
+from fusionlab.config import catalogue
+from fusionlab.config.instantiate import part
+from fusionlab.config.run_config import build
+from fusionlab.data.dataset import Dataset, expect_sampling, refuse_flow
+from fusionlab.data.validation import expect_fraction
+from fusionlab.data.views import Sampling
+from fusionlab.errors import UserError, expect_whole, unknown
+from fusionlab.records.signature import NEUTRAL
+from fusionlab.study.plan import Arm
+from fusionlab.study.recipes import STREAMS, data_recipe
+from fusionlab.video.codecs import JPEG, QUALITY
+from fusionlab.video.decode import reader
+from fusionlab.video.flow import expect_estimator
+from fusionlab.video.store import Coding
+
+if TYPE_CHECKING:
+    from fusionlab.training.recipe import Recipe  # torch, which preparing does without
+
+Tree = Mapping[str, Any]
+Part = Mapping[str, Any]  # a `_target_` and its numbers
+OTHER_SPLIT = ("refuse", "allow")
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """How videos are packed."""
+
+    flow: Part
+    bound: float
+    size: int | None
+    backward: bool
+    rule: str
+    reader: str
+    codec: Coding  # with the rule
+
+    @classmethod
+    def of(cls, tree: Tree) -> StoreConfig:
+        rule = tree.get("rule", NEUTRAL["data.store.rule"])
+        codec = build(Coding, tree.get("codec", {}), "data.store.codec.", rule=rule)
+        return build(cls, tree, "data.store.", codec=codec)
+
+    def __post_init__(self) -> None:
+        if self.bound <= 0:
+            raise UserError(
+                "the bound of packed flow is a number of pixels above zero", got=f"data.store.bound={self.bound}",
+                hint="data.store.bound=4",
+            )  # fmt: skip
+        if self.size is not None:
+            expect_whole("data.store.size", self.size)
+        if self.codec.quality != QUALITY and JPEG not in (self.codec.frames, self.codec.flow):
+            raise UserError(
+                "data.store.codec.quality has no effect: nothing is stored as JPEG",
+                got=f"data.store.codec.quality={self.codec.quality}",
+                hint=f"data.store.codec.frames=jpeg with it, or data.store.codec.quality={QUALITY}",
+            )  # fmt: skip
+        reader(str(self.reader))  # raises for a name that is none
+
+
+@dataclass(frozen=True)
+class SourceConfig:
+    """A packed store: its data set, and how it is packed. `recipe`: both as plain data, from which its folder is
+    named. Videos in `quarantine` are not needed.
+    """
+
+    dataset: Part
+    store: StoreConfig
+    quarantine: tuple[str, ...]
+    recipe: Tree = field(repr=False)
+
+    @classmethod
+    def of(cls, recipe: Tree, quarantine: tuple[str, ...] = ()) -> SourceConfig:
+        """From the recipe of a store."""
+        return cls(recipe["dataset"], StoreConfig.of(recipe["store"]), quarantine, data_recipe({"data": recipe}))
+
+
+@dataclass(frozen=True)
+class SamplingConfig(Sampling):
+    """How clips are cut; of a stream that is trained alone, `stream_snippets` at a time."""
+
+    stream_snippets: int = 1
+    validation: float = 0.1  # part of the training list
+
+    def __post_init__(self) -> None:
+        expect_whole("data.sampling.stream_snippets", self.stream_snippets)
+        expect_fraction(self.validation)
+        super().__post_init__()
+
+    @property
+    def of_streams(self) -> SamplingConfig:
+        """While a stream is trained alone."""
+        return replace(self, snippets=self.stream_snippets)
+
+
+@dataclass(frozen=True)
+class DataConfig(SourceConfig):
+    """A packed store and how clips are cut from it."""
+
+    sampling: SamplingConfig
+
+    @classmethod
+    def of(cls, tree: Tree, quarantine: tuple[str, ...] = ()) -> DataConfig:
+        """From the `data` of a config."""
+        return build(
+            cls, tree, "data.", store=StoreConfig.of(tree["store"]), recipe=data_recipe({"data": tree}),
+            sampling=build(SamplingConfig, tree["sampling"], "data.sampling."),
+        )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        if self.sampling.bidirectional and not self.store.backward:
+            raise UserError(
+                "bidirectional stacking needs backward flow, which is packed on request",
+                got="data.sampling.stacking=bidirectional data.store.backward=false",
+                hint="data.store.backward=true with it, or data.sampling.stacking=plain",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """Arithmetic, which determines the last bits."""
+
+    precision: str
+    threads: int  # of a job's process
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> TrainerConfig:
+        """The `trainer` of a composed config or of a job."""
+        return build(cls, config["trainer"], "trainer.")
+
+    def __post_init__(self) -> None:
+        from fusionlab.training.recipe import expect_precision
+
+        expect_precision(self.precision)
+        expect_whole("trainer.threads", self.threads)
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """How the arms of one stage are trained."""
+
+    recipe: Recipe
+    batch_size: int
+
+    @classmethod
+    def of(cls, block: Tree, at: str) -> StageConfig:
+        from fusionlab.training.recipe import parse_recipe
+
+        try:
+            made = parse_recipe(block)
+        except UserError as error:
+            raise UserError(f"{at}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint) from None
+        expect_whole(f"{at}.batch_size", block.get("batch_size"))
+        return cls(made, block["batch_size"])
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Stage one and stage two."""
+
+    streams: StageConfig
+    fusion: StageConfig
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """The towers."""
+
+    appearance: Part
+    motion: Part
+
+    def of_stream(self, stream: str) -> Part:
+        return self.appearance if stream == "appearance" else self.motion
+
+
+@dataclass(frozen=True)
+class SeedConfig:
+    """Every draw is a function of one of these."""
+
+    init: int
+    data: int
+    dropout: int
+
+
+@dataclass(frozen=True)
+class FirstWeights:
+    """What one tower starts from. `source`: None (drawn), imagenet, or a file. Whether it is there, a job looks."""
+
+    source: str | None
+    head: str
+    other_split: str
+
+    def __post_init__(self) -> None:
+        from fusionlab.backbones.pretrained.load_weights import expect_head
+
+        expect_head(self.head)
+        if self.other_split not in OTHER_SPLIT:
+            raise unknown(
+                "choice for weights of another split", str(self.other_split), OTHER_SPLIT,
+                form="weights.other_split={}",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class WeightsConfig:
+    """What both towers start from."""
+
+    appearance: str | None
+    motion: str | None
+    head: str
+    other_split: str
+
+    def of_stream(self, stream: str) -> FirstWeights:
+        return FirstWeights(self.appearance if stream == "appearance" else self.motion, self.head, self.other_split)
+
+    def __post_init__(self) -> None:
+        sources = {stream: self.of_stream(stream).source for stream in STREAMS}
+        for stream, source in sources.items():
+            if source == "" or not isinstance(source, str | None):
+                raise UserError(
+                    "weights are a file's name, or imagenet", got=f"weights.{stream}={source}",
+                    allowed=["null", "imagenet", "a file"], hint="weights=imagenet",
+                )  # fmt: skip
+        for leaf, usual, example in (("other_split", "refuse", "FILE"), ("head", "keep", "imagenet")):
+            if getattr(self, leaf) != usual and not any(sources.values()):
+                raise UserError(
+                    f"weights.{leaf} has no effect: no weights are loaded", got=f"weights.{leaf}={getattr(self, leaf)}",
+                    hint=f"weights={example} with it, or weights.{leaf}={usual}",
+                )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """What one trained stream follows from."""
+
+    stream: str
+    tower: Part
+    weights: FirstWeights
+    optim: StageConfig
+    data: DataConfig
+    split: int
+    trainer: TrainerConfig
+    seed: SeedConfig
+    callbacks: Tree  # one part, or parts by name
+
+    @classmethod
+    def of(cls, tree: Tree) -> StreamConfig:
+        """From a stream's recipe, or the config of its job."""
+        return build(
+            cls, {name: one for name, one in tree.items() if name != "run"}, "",
+            weights=build(FirstWeights, tree.get("weights", {}), "weights."), trainer=TrainerConfig.of(tree),
+            optim=StageConfig.of(tree["optim"], "optim.streams"), data=DataConfig.of(tree["data"]),
+            seed=build(SeedConfig, tree["seed"], "seed."),
+        )  # fmt: skip
+
+    @property
+    def streams(self) -> str:
+        """Which of them are read."""
+        return self.stream
+
+    @property
+    def stage(self) -> StageConfig:
+        return self.optim
+
+
+@dataclass(frozen=True)
+class ArmConfig:
+    """What one point of the grid follows from."""
+
+    backbone: BackboneConfig
+    fusion: Part
+    temporal: Part
+    data: DataConfig
+    optim: OptimConfig
+    trainer: TrainerConfig
+    streams: str
+    layer: str
+    into: str
+    above: str
+    keep_motion: bool
+    tower_weight: float
+    split: int
+    weights: WeightsConfig
+    seed: SeedConfig
+    callbacks: Tree
+
+    @classmethod
+    def of(cls, tree: Tree) -> ArmConfig:
+        """From a composed config, or the recipe of an arm."""
+        optim = {stage: StageConfig.of(tree["optim"][stage], f"optim.{stage}") for stage in ("streams", "fusion")}
+        return build(
+            cls, {name: one for name, one in tree.items() if name not in ("run", "stage_one")}, "",
+            backbone=build(BackboneConfig, tree["backbone"], "backbone."), data=DataConfig.of(tree["data"]),
+            optim=build(OptimConfig, tree["optim"], "optim.", **optim), trainer=TrainerConfig.of(tree),
+            weights=build(WeightsConfig, tree.get("weights", {}), "weights."),
+            seed=build(SeedConfig, tree["seed"], "seed."),
+        )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        from fusionlab.two_stream.fused import expect_towers
+
+        if self.streams not in ("both", *STREAMS):
+            raise UserError("no such streams", got=f"streams={self.streams}", allowed=["both", *STREAMS])
+        expect_whole("split", self.split)
+        expect_towers(self.above, self.into, self.tower_weight)
+        for stream in STREAMS:
+            if self.backbone.of_stream(stream).get("partial_bn") and self.weights.of_stream(stream).source is None:
+                raise UserError(
+                    "partial batch normalisation keeps the statistics of loaded weights, and none are loaded",
+                    got=f"backbone.{stream}.partial_bn=true",
+                    hint=f"weights.{stream}=imagenet with it, or backbone.{stream}.partial_bn=false",
+                )  # fmt: skip
+
+    @property
+    def stage(self) -> StageConfig:
+        return self.optim.fusion
+
+
+def tower_configs(tree: Tree) -> tuple[BackboneConfig, DataConfig]:
+    """What the towers of a composed config follow from."""
+    return build(BackboneConfig, tree["backbone"], "backbone."), DataConfig.of(tree["data"])
+
+
+def config_of(arm: Arm) -> StreamConfig | ArmConfig:
+    """The typed config of an arm of a plan."""
+    return StreamConfig.of(arm.config) if arm.kind == "stream" else ArmConfig.of(arm.config)
+
+
+def build_dataset(source: SourceConfig) -> Dataset:
+    """The data set. It may refuse flow that hides what it asks, and clips that do not show it."""
+    made = cast(Dataset, part(source.dataset, "data"))
+    refuse_flow(made, build_flow(source.store))
+    if isinstance(source, DataConfig):
+        for how in (source.sampling, source.sampling.of_streams):
+            expect_sampling(made, how)
+    return made
+
+
+def build_flow(store: StoreConfig) -> Any:
+    """The flow estimator, or where flow lies already."""
+    made = part(store.flow, "flow")
+    expect_estimator(made, catalogue.groups()["flow"], backward=store.backward, rule=store.rule)
+    return made

@@ -1,0 +1,108 @@
+"""What the doctor finds: single findings, and all of them as text, as JSON and as a quarantine list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fusionlab.errors import one_line
+
+SHOWN = 10
+WRONG, NOTE = "wrong", "note"
+QUARANTINE = "leave them out: --quarantine bad.txt, then data.quarantine=bad.txt"
+GET_AGAIN = f"get them again, or {QUARANTINE}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong, or a note. `code` is stable, for programs. `files`: names, each with a remark or "".
+    `leave_out`: the videos to quarantine so that the finding disappears.
+    """
+
+    code: str
+    severity: str
+    what: str  # a sentence for people
+    remedy: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+    leave_out: Sequence[str] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def wrong(self) -> bool:
+        return self.severity == WRONG
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "code": self.code, "severity": self.severity, "what": self.what, "count": len(self.files),
+            "files": [{"name": name, "why": why} for name, why in self.files.items()], "remedy": self.remedy,
+            "numbers": dict(self.numbers),
+        }  # fmt: skip
+
+
+def of_files(
+    code: str, severity: str, what: str, files: Mapping[str, str], remedy: str = GET_AGAIN, **numbers: Any
+) -> list[Finding]:
+    """A finding about these files, to be quarantined where it is wrong; no finding where there are no files."""
+    if not files:
+        return []
+    sentence = what.format(count=len(files), videos=f"{len(files)} video{'s' * (len(files) > 1)}")
+    leave_out = list(files) if severity == WRONG else []
+    return [Finding(code, severity, sentence, remedy if severity == WRONG else "", files, leave_out, numbers)]
+
+
+@dataclass(frozen=True)
+class Report:
+    """All findings. `looked_at`: how much was checked; `not_looked_at`: what was not, and why; `quarantined`: names."""
+
+    data: str
+    videos: int
+    findings: Sequence[Finding]
+    looked_at: Mapping[str, Any] = field(default_factory=dict)
+    not_looked_at: Sequence[str] = ()
+    quarantined: Sequence[str] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is wrong in what was checked."""
+        return not any(one.wrong for one in self.findings)
+
+    @property
+    def ordered(self) -> list[Finding]:
+        """Errors first, then notes."""
+        return sorted(self.findings, key=lambda one: not one.wrong)
+
+    def plain(self) -> dict[str, Any]:
+        return {
+            "data": self.data, "videos": self.videos, "healthy": self.healthy, "looked_at": dict(self.looked_at),
+            "not_looked_at": list(self.not_looked_at), "findings": [one.plain() for one in self.ordered],
+        }  # fmt: skip
+
+    def text(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        counts = ", ".join(f"{value} {name}" for name, value in self.looked_at.items() if isinstance(value, int))
+        yield f"{self.data}: {counts}"
+        for one in self.ordered:
+            yield ""
+            yield f"{one.severity}  {one.code}: {one.what}"
+            for name, why in list(one.files.items())[:SHOWN]:
+                yield "         " + one_line(name + (f": {why}" if why else ""))
+            if len(one.files) > SHOWN:
+                yield f"         … and {len(one.files) - SHOWN} more; --json names all"
+            if one.remedy:
+                yield f"  try:   {one.remedy}"
+        yield ""
+        yield from (f"not checked: {one}" for one in self.not_looked_at)
+        wrong = sum(one.wrong for one in self.findings)
+        yield f"{wrong} thing{'s' * (wrong > 1)} wrong" if wrong else "nothing is wrong in what was checked"
+
+    def quarantine(self) -> str:
+        """One name and reason a line, as `data.quarantine=FILE` reads it; quarantined videos stay in it."""
+        why = {name: ["quarantined before"] for name in self.quarantined}
+        for one in self.findings:
+            for name in one.leave_out:
+                why.setdefault(name, []).append(" ".join(filter(None, [one.code, one.files.get(name, "")])))
+        return "".join(f"{name} # {'; '.join(map(one_line, why[name]))}\n" for name in sorted(why))

@@ -1,0 +1,254 @@
+"""How one video becomes frames and fields: flow is computed, or lies in images already.
+
+A source packs a video (`pack`), says how it does so (`describe`), and estimates the bytes that a store will take
+(`estimate`). Which source a config asks for, its part of `flow` declares: one with `open(folder, names)` brings
+images (see `video.imported`), any other computes (see `video.flow`).
+
+Runs in worker processes that must start quickly: no torch here. A picture goes from the decoder to the disk at once,
+so that memory does not grow with a video's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionlab.errors import UserError
+from fusionlab.video.codecs import JPEG
+from fusionlab.video.decode import Reader
+from fusionlab.video.flow import Estimator, seen
+from fusionlab.video.header import header, packets
+from fusionlab.video.imported import FlowFiles, read_frame, read_plane
+from fusionlab.video.opencv import cv2
+from fusionlab.video.quantise import quantise, quantise_by_field
+from fusionlab.video.resize import resize
+from fusionlab.video.store import FLOW, FRAMES, Coding
+from fusionlab.video.writing import Packing
+
+Bytes = NDArray[np.uint8]
+File = tuple[str, int, Path]  # name, label, file of a video
+SAMPLE_FRAMES = 6  # of each sampled video, for an estimate
+
+
+class Unusable(Exception):
+    """What is wrong with one video; a full disk is wrong with all."""
+
+
+class Source(Protocol):
+    """Where the flow of a store comes from."""
+
+    def describe(self) -> dict[str, Any]:
+        """For the index of the store."""
+        ...
+
+    def pack(self, packing: Packing, name: str, file: Path, making: Making) -> None:
+        """Hand over the frames and the fields of a video; raise `Unusable` where that is impossible."""
+        ...
+
+    def estimate(self, sample: Sequence[File], videos: Sequence[File], making: Making) -> int:
+        """The bytes of the whole store, from a sample of its videos; 0 where no sample can be read."""
+        ...
+
+
+@dataclass(frozen=True)
+class Making:
+    """How videos become pictures: the same for all of a store."""
+
+    reader: Reader
+    source: Source
+    bound: float
+    size: int | None
+    coding: Coding = field(default_factory=Coding)
+    backward: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """For the index, and to find out whether an old part was made in the same way."""
+        flow = {**self.source.describe(), "bound": self.bound}
+        if self.coding.by_field:
+            flow["rule"] = self.coding.rule
+        if self.backward:
+            flow["backward"] = True
+        return {"decoder": self.reader.info, "flow": flow, "size": self.size}
+
+
+@dataclass(frozen=True)
+class Computed:
+    """Frames from the decoder, and flow between each two of them by an estimator."""
+
+    estimator: Estimator
+
+    def describe(self) -> dict[str, Any]:
+        return self.estimator.describe()
+
+    def pack(self, packing: Packing, name: str, file: Path, making: Making) -> None:
+        before: Bytes | None = None
+        count = 0
+        for frame in _unusable_if_undecodable(making.reader.frames(file)):
+            frame = resize(frame, making.size)
+            packing.frame(frame)
+            picture, count = seen(self.estimator, frame), count + 1
+            if before is not None:
+                _pack_field(packing, _checked(self.estimator, before, picture), making)
+                if making.backward:
+                    _pack_field(packing, _checked(self.estimator, picture, before), making, backward=True)
+            before = picture
+        if count < 2:
+            raise Unusable(f"flow needs at least two frames: {count}")
+        packing.notes += _notes(file, count)
+
+    def estimate(self, sample: Sequence[File], videos: Sequence[File], making: Making) -> int:
+        """In proportion to the sizes of the files."""
+        pairs = [(file.stat().st_size, packed) for _, _, file in sample if (packed := self._packed_size(file, making))]
+        sampled = sum(size for size, _ in pairs)
+        if not sampled:
+            return 0
+        return round(sum(file.stat().st_size for _, _, file in videos) * sum(packed for _, packed in pairs) / sampled)
+
+    def _packed_size(self, file: Path, making: Making) -> float:
+        """The bytes of a packed video, estimated by its first frames."""
+        try:
+            sizes = list(islice(self._sizes(file, making), SAMPLE_FRAMES))
+            return float(np.mean(sizes[1:] or sizes)) * packets(file)
+        except UserError:
+            return 0.0
+
+    def _sizes(self, file: Path, making: Making) -> Iterator[int]:
+        """The bytes of each frame, with those of the fields that lead to it."""
+        before: Bytes | None = None
+        for frame in making.reader.frames(file):
+            frame = resize(frame, making.size)
+            size, picture = _coded_size(FRAMES, frame, making), seen(self.estimator, frame)
+            if before is not None:
+                levels = quantise(self.estimator(before, picture), making.bound)
+                size += (1 + making.backward) * _coded_size(FLOW, levels, making)
+            before = picture
+            yield size
+
+
+@dataclass(frozen=True)
+class FromImages:
+    """Flow from images; frames from the same folder, or from the decoder at the size of the images."""
+
+    files: FlowFiles
+
+    def describe(self) -> dict[str, Any]:
+        return self.files.describe()
+
+    def pack(self, packing: Packing, name: str, file: Path, making: Making) -> None:
+        planes = _checked(self.files.fields, name)
+        first = _checked(read_plane, planes[0][0])
+        shape = (first.shape[0], first.shape[1])
+        if making.size is not None and min(shape) != making.size:
+            raise Unusable(
+                f"the images of flow are {shape[1]}×{shape[0]}; data.store.size asks for a short side of "
+                f"{making.size}; with data.store.size=null frames are resized to the images"
+            )
+        packing.shape = shape
+        if self.files.has_frames:
+            frames = _image_frames(_checked(self.files.frames, name), shape)
+        else:
+            frames = islice(_decoded_frames(file, shape, making), self.files.skipped_frames, None)
+        most, count = len(planes) + 1, 0
+        for count, (picture, jpeg) in enumerate(frames, 1):
+            if count > most:
+                continue  # counted, but not packed
+            if jpeg is not None and making.coding.frames == JPEG:
+                packing.coded(FRAMES, [jpeg])
+            else:
+                packing.frame(picture)
+        self._match_counts(packing, len(planes), count)
+        for pair in planes[: count - 1]:
+            levels = np.stack([_plane(path, shape) for path in pair])
+            if making.coding.flow == JPEG:
+                packing.coded(FLOW, [path.read_bytes() for path in pair])  # unchanged; they are known to be readable
+            else:
+                packing.field(levels)
+
+    def estimate(self, sample: Sequence[File], videos: Sequence[File], making: Making) -> int:
+        """The images as they are; a frame is taken to be three times as large as a plane."""
+        sizes = []
+        for name, _, _ in sample:
+            try:
+                planes = [plane for pair in self.files.fields(name) for plane in pair]
+            except UserError:
+                continue
+            sizes.append(2.5 * sum(plane.stat().st_size for plane in planes))
+        return round(sum(sizes) / len(sizes) * len(videos)) if sizes else 0
+
+    def _match_counts(self, packing: Packing, fields: int, frames: int) -> None:
+        """Tools and decoders miscount by one, and an offset leaves as many fields without a frame."""
+        surplus = fields - (frames - 1)
+        if abs(surplus) > 1 + abs(self.files.offset) or frames < 2:
+            raise Unusable(f"{fields} fields need {fields + 1} frames, but there are {frames}")
+        if surplus > 0:
+            packing.notes.append(f"{fields} fields for {frames} frames; the last {surplus} left out")
+        elif surplus < 0:
+            packing.notes.append(f"{fields} fields for {frames} frames; the last {-surplus} frames left out")
+
+
+def _pack_field(packing: Packing, flow: NDArray[np.float32], making: Making, *, backward: bool = False) -> None:
+    if making.coding.by_field:
+        packing.field(*quantise_by_field(flow), backward=backward)
+    else:
+        packing.field(quantise(flow, making.bound), backward=backward)
+
+
+def _plane(path: Path, shape: tuple[int, int]) -> Bytes:
+    plane: Bytes = _checked(read_plane, path)
+    if plane.shape != shape:
+        raise Unusable(f"images of flow differ in size: {path.name} is {plane.shape[1]}×{plane.shape[0]}")
+    return plane
+
+
+def _image_frames(paths: Iterable[Path], shape: tuple[int, int]) -> Iterator[tuple[Bytes, bytes | None]]:
+    for path in paths:
+        frame = _checked(read_frame, path)
+        if frame.shape[:2] != shape:
+            raise Unusable(f"{path.name} is {frame.shape[1]}×{frame.shape[0]}, flow is {shape[1]}×{shape[0]}")
+        yield frame, path.read_bytes()
+
+
+def _decoded_frames(file: Path, shape: tuple[int, int], making: Making) -> Iterator[tuple[Bytes, bytes | None]]:
+    """The decoder's frames at the size of the images of flow."""
+    for frame in _unusable_if_undecodable(making.reader.frames(file)):
+        if frame.shape[:2] != shape:
+            frame = np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        yield frame, None
+
+
+def _coded_size(file: str, picture: Bytes, making: Making) -> int:
+    codec = making.coding.codec(file)
+    return picture.nbytes if codec is None else sum(len(blob) for blob in codec.encode(picture))
+
+
+def _notes(file: Path, count: int) -> list[str]:
+    """What a person should know about a video that could be read."""
+    declared = header(file)
+    short = declared.frames is not None and declared.frames - count > 1  # one too many is usual
+    return [*declared.notes, *([f"{count} frames, where the header says {declared.frames}"] if short else [])]
+
+
+def _unusable_if_undecodable(frames: Iterator[Bytes]) -> Iterator[Bytes]:
+    """The frames; an error of the decoder concerns this video only."""
+    try:
+        yield from frames
+    except UserError as error:
+        raise Unusable(_line(error)) from error
+
+
+def _checked(function: Callable[..., Any], *arguments: Any) -> Any:
+    """The function's result; its error concerns this video only."""
+    try:
+        return function(*arguments)
+    except UserError as error:
+        raise Unusable(_line(error)) from error
+
+
+def _line(error: UserError) -> str:
+    return f"{error.what}: {error.got}" if error.got else error.what

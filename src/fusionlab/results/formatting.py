@@ -1,0 +1,69 @@
+"""How numbers and names are written: one way in every format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+
+from fusionlab.errors import one_line
+
+NONE = "–"
+WIDEST = 1000
+_MINUS = "\N{MINUS SIGN}"
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """0.8596 -> "86.0" (or "85.96" with two decimals); never "-0.0"."""
+    text = f"{100 * share:.{decimals}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", _MINUS)
+
+
+def points(difference: float, decimals: int = 1) -> str:
+    """A difference of shares in percentage points, always with its sign: 0.25 -> "+25.0"."""
+    text = percent(difference, decimals)
+    return text if text.startswith(_MINUS) or float(text) == 0 else "+" + text
+
+
+def between(low: float, high: float, decimals: int = 1) -> str:
+    return f"({percent(low, decimals)}–{percent(high, decimals)})"
+
+
+def points_between(low: float, high: float, decimals: int = 1) -> str:
+    return f"({points(low, decimals)} … {points(high, decimals)})"
+
+
+def millions(count: int) -> str:
+    """97578533 -> "97.58M", as the paper prints parameters; a small number stays an integer."""
+    return str(count) if abs(count) < 10_000 else f"{count / 1e6:.2f}M"
+
+
+def ceiling(most: Fraction | None) -> str:
+    """An exact ceiling stays exact: "1/4", "1"."""
+    return NONE if most is None else str(most)
+
+
+def as_typed(value: object) -> str:
+    """The value of an axis as it is typed: true, not True."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def short_list(items: list[str], most: int = 6) -> str:
+    """a, b, c … and the number of the others, if there are many."""
+    return ", ".join(items) if len(items) <= most else ", ".join(items[:most]) + f" and {len(items) - most} more"
+
+
+def plain(text: object) -> str:
+    """One line without unsafe characters: names and reasons are not ours."""
+    return one_line(text)
+
+
+def cell(text: object) -> str:
+    """`plain` of limited length, since a column is as wide as its widest cell."""
+    line = plain(text)
+    return line if len(line) <= WIDEST else line[:WIDEST] + "…"
+
+
+def superscript(marks: Iterable[int | str]) -> str:
+    """The marks of notes: 1, 12 -> "¹ ¹²"."""
+    return " ".join(str(mark).translate(_SUPERSCRIPTS) for mark in marks)

@@ -1,0 +1,53 @@
+"""An arm's own copy of a tower's layers above the first fusion; a temporal head replaces one of them."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+from torch import Tensor, nn
+
+from fusionlab.backbones.tower import Tower, fold_time, unfold_time
+from fusionlab.temporal.temporal import Temporal
+from fusionlab.two_stream.refuse import different_layers
+
+
+class CopiedLayers(nn.ModuleDict):
+    """The layers by name. `replaced`: the pooling layer that a temporal head replaces."""
+
+    def __init__(self, tower: Tower, names: Sequence[str], replaced: str | None) -> None:
+        kept = [name for name in names if name != replaced]
+        super().__init__({name: deepcopy(tower.get_submodule(name)) for name in kept})
+        self.replaced = replaced if replaced in names else None
+
+    def start_from(self, tower: Tower, stream: str) -> None:
+        """Take the weights of another tower's layers of the same names."""
+        differing = [
+            f"{name} {shapes}" for name, layer in self.items() if (shapes := _unlike(layer, tower, name)) is not None
+        ]
+        if differing:
+            raise different_layers(stream, differing)
+        for name, layer in self.items():
+            if layer.state_dict():
+                layer.load_state_dict(tower.get_submodule(name).state_dict())
+
+    def run(self, x: Tensor, names: Sequence[str], head: Temporal | None) -> Tensor:
+        """(N, D, T, H, W) through these of its layers."""
+        clips, x = x.shape[0], fold_time(x)
+        for name in names:
+            if name == self.replaced:
+                assert head is not None
+                x = fold_time(head.at_pool(unfold_time(x, clips)))
+            else:
+                x = self[name](x)
+        return unfold_time(x, clips)
+
+
+def _unlike(layer: nn.Module, tower: Tower, name: str) -> str | None:
+    """How the tower's layer of that name differs; None where its weights can be taken."""
+    own = {key: tuple(value.shape) for key, value in layer.state_dict().items()}
+    if not own:
+        return None
+    if name not in tower.names:
+        return "is missing"
+    theirs = {key: tuple(value.shape) for key, value in tower.get_submodule(name).state_dict().items()}
+    differing = [key for key in own if own[key] != theirs.get(key)]
+    return f"{own[differing[0]]} against {theirs.get(differing[0])}" if differing else None

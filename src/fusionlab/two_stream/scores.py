@@ -1,0 +1,77 @@
+"""From logits to scores and losses, one tower's or two towers' together."""
+
+from math import log
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusionlab.backbones.initialise import Classifier
+
+# Filters over class scores push some of them to zero and below within a hundred steps, where a logarithm has no slope
+# that leads back: a loss of 1.7 went to 17. With a floor of 0.1 it stayed at 1.7, with 0.01 it went to 2.6.
+LEARNT_FLOOR = 0.1
+# A descriptor has norm 1, and with it gradient descent barely moves the classifier. After 100 steps of Adam a toy set
+# was at 33 %, and at 77 % with norm 32; with the hinge loss, another one at 18 % and at 90 %.
+NORM = 32.0
+
+
+class Svm(Classifier):
+    """logits, or margins, = W · (32 x) + bias for descriptors x of norm 1.
+
+    In the paper a support vector machine that is trained outside the network; here its last layer, under that machine's
+    loss (`hinge`) or under cross-entropy (`fusion.classifier`).
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(NORM * input)
+
+    def layer_text(self) -> str:
+        return "linear"
+
+
+def scores(logits: Tensor) -> Tensor:
+    """Logits (N, C, T') -> class scores (N, C) that sum to 1."""
+    return logits.softmax(dim=1).mean(dim=2)
+
+
+def mean_of_scores(x: Tensor, y: Tensor, weight: float) -> Tensor:
+    """log (weight · scores(x) + (1 − weight) · scores(y)), (N, C, 1), whose softmax is the mean itself.
+
+    Each tower's own predictions are averaged first, so the towers may leave different numbers of them.
+    """
+    mean = weight * scores(x.float()) + (1 - weight) * scores(y.float())
+    return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()[..., None]
+
+
+def mean_of_logits(x: Tensor, y: Tensor, weight: float) -> Tensor:
+    """weight · x̄ + (1 − weight) · ȳ, (N, C, 1), with each tower's mean over its predictions."""
+    return (weight * x.float().mean(dim=2) + (1 - weight) * y.float().mean(dim=2))[..., None]
+
+
+def logarithm(x: Tensor, floor: float | None) -> Tensor:
+    """log x, fused class scores back to logits; below the floor its tangent there, log f + (x − f) / f."""
+    if floor is None:
+        return x.clamp_min(torch.finfo(x.dtype).tiny).log()
+    return torch.where(x > floor, x.clamp_min(floor).log(), log(floor) + (x - floor) / floor)
+
+
+def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
+    """−1/(N T') Σ_n Σ_t log softmax(logits)[n, label_n, t]"""
+    assert logits.ndim == 3, f"logits are (N, C, T'), got {tuple(logits.shape)}"
+    return F.cross_entropy(logits.float(), label[:, None].expand(-1, logits.shape[2]))
+
+
+def hinge(margins: Tensor, label: Tensor) -> Tensor:
+    """1/(N T') Σ_n Σ_t Σ_c max(0, 1 − s_nc · m_nct)², margins m (N, C, T'), label (N,)
+
+    s_nc is 1 where c is the clip's class, −1 elsewhere. The loss of a linear support vector machine, one class against
+    the rest. With the recipe's weight decay λ as the regulariser, gradient descent minimises λ/2 ‖W, bias‖² + hinge,
+    which for each class is the problem of liblinear's default solver (L2-regularised L2-loss; the bias is regularised
+    too, as with its option -B 1) with C = 1/(λ N T'). The square, and not the plain hinge: its slope has no jumps, so a
+    descent with finite steps comes to rest.
+    """
+    assert margins.ndim == 3, f"margins are (N, C, T'), got {tuple(margins.shape)}"
+    m = margins.float() if margins.dtype.itemsize < 4 else margins
+    s = 2 * F.one_hot(label, m.shape[1])[..., None].to(m) - 1
+    return (1 - s * m).relu().square().sum(dim=1).mean()
