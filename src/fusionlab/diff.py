@@ -11,7 +11,7 @@ from fusionlab.errors import UserError, one_line, show
 
 def main(words: list[str]) -> int:
     """Compare two run.json files, or folders with one."""
-    from fusionlab.records.record import read_record
+    from fusionlab.records.record import read_record, without_curves
     from fusionlab.records.signature import differing, identity
 
     if len(words) != 2:
@@ -24,8 +24,13 @@ def main(words: list[str]) -> int:
     differences = [
         ("config." + leaf, a, b) for leaf, a, b in differing(*(identity(run["config"]) for run in (first, second)))
     ]
-    parts = ("signature", "status", "reason", "result")
-    differences += differing({part: first[part] for part in parts}, {part: second[part] for part in parts})
+    results = without_curves(first["result"], second["result"])
+    parts = ("signature", "status", "reason")
+    sides = (
+        {**{part: run[part] for part in parts}, "result": result}
+        for run, result in zip((first, second), results, strict=True)
+    )
+    differences += differing(*sides)
     for leaf, a, b in differences:
         show(one_line(f"{leaf}: {a} → {b}"))
     return 1 if differences else 0

@@ -28,7 +28,7 @@ ended = fit(
 )
 torch.save(
     {
-        name: {"state": one.state, "steps": one.steps, "best": one.best_step, "val": one.val_loss}
+        name: {"state": one.state, "steps": one.steps, "best": one.best_step, "val": one.val_loss, "curve": one.curve}
         for name, one in ended.items()
     },
     out / "ended.pt",

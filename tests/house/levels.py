@@ -36,7 +36,7 @@ PACKAGES = (
     Package(6, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
     Package(6, "benchmarks", "what the project promises to reach, measured", (*TORCH, "decord")),
     Package(6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
-    Package(5, "jobs", "what runs inside a job: data, stages, records, loggers", ("torch", "wandb")),
+    Package(5, "jobs", "what runs inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),
     Package(
         4,
         "config",

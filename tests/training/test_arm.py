@@ -39,7 +39,7 @@ def test_the_loss_is_the_mean_over_clips_and_time_steps() -> None:
     for n in range(3):
         for t in range(4):
             loop -= log_softmax(x[n, :, t], 0)[label[n]].item() / 12
-    assert arm().loss({"appearance": {"x": x}}, label).item() == pytest.approx(loop)
+    assert arm().measure({"appearance": {"x": x}}, label)[0].item() == pytest.approx(loop)
 
 
 def test_clip_scales_to_the_limit_and_leaves_the_small_alone() -> None:
@@ -73,16 +73,16 @@ def test_the_lowest_loss_is_the_best_and_of_equals_the_first() -> None:
         one.steps = 10 * step
         with torch.no_grad():
             one.net.bias.fill_(step)
-        one.record_validation(loss)
+        one.record_validation(loss, 0.5)
     assert one.status == "done" and (one.best_step, one.best_loss) == (20, 0.5)
     assert one.best is not None and one.best["bias"].tolist() == [2.0, 2.0]
 
 
 def test_epochs_end_an_arm() -> None:
     one = arm(epochs=2)
-    one.record_validation(1.0)
+    one.record_validation(1.0, 0.5)
     assert one.active
-    one.record_validation(0.9)
+    one.record_validation(0.9, 0.5)
     assert one.status == "done"
 
 
@@ -90,18 +90,18 @@ def test_epochs_end_an_arm() -> None:
 def test_a_validation_loss_that_is_not_finite_is_a_failure(loss: float) -> None:
     one = arm(epochs=5)
     one.steps = 7
-    one.record_validation(1.0)
-    one.record_validation(loss)
+    one.record_validation(1.0, 0.5)
+    one.record_validation(loss, 0.5)
     assert one.status == "failed" and one.reason == f"diverged by step 7: validation loss {loss}" and one.best is None
 
 
 def test_state_and_restore_are_inverse() -> None:
     one, other = arm(epochs=5), arm(epochs=5)
     one.steps = 3
-    one.record_validation(0.7)
+    one.record_validation(0.7, 0.5)
     with torch.no_grad():
         one.net.bias.fill_(9.0)
-    other.restore(one.state())
+    other.restore(one.state(), 6)
     assert (
         other.net.bias.tolist() == [9.0, 9.0] and other.best is not None and other.best["bias"].tolist() == [0.0, 0.0]
     )

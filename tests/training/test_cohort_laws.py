@@ -31,6 +31,7 @@ def assert_same(one: Outcome, other: Outcome) -> None:
     for name in one.state:
         assert torch.equal(one.state[name], other.state[name]), name
     assert one.weights == other.weights
+    assert one.curve and one.curve == other.curve
 
 
 @pytest.fixture(scope="module")

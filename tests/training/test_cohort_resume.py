@@ -38,7 +38,7 @@ def whole() -> dict[str, Outcome]:
 
 def assert_whole(whole: dict[str, Outcome], name: str, state: dict[str, torch.Tensor] | None, *numbers: Any) -> None:
     one = whole[name]
-    assert (one.steps, one.best_step, one.val_loss) == numbers
+    assert (one.steps, one.best_step, one.val_loss, one.curve) == numbers
     assert one.state is not None and state is not None
     assert all(torch.equal(state[key], value) for key, value in one.state.items()), name
 
@@ -68,7 +68,7 @@ def test_killed_and_continued_in_a_fresh_process(whole: dict[str, Outcome], tmp_
     assert not went_on.stderr
     ended = torch.load(second / "ended.pt", weights_only=True)
     for name, one in ended.items():
-        assert_whole(whole, name, one["state"], one["steps"], one["best"], one["val"])
+        assert_whole(whole, name, one["state"], one["steps"], one["best"], one["val"], one["curve"])
 
 
 @pytest.mark.parametrize("every", [1, 4])
@@ -91,7 +91,7 @@ def test_interrupted_anywhere(
     ((_, last),) = checkpoint.choose_checkpoints({name: [tmp_path / "never was", tmp_path] for name in nets()})
     ended = fit(cohort(nets()), Data(), resume_from=last)
     for name, one in ended.items():
-        assert_whole(whole, name, one.state, one.steps, one.best_step, one.val_loss)
+        assert_whole(whole, name, one.state, one.steps, one.best_step, one.val_loss, one.curve)
 
 
 def test_continuing_keeps_the_ends_of_arms(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
 def test_a_checkpoint_is_data_without_the_trunk(tmp_path: Path) -> None:
     fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=5)
     content = torch.load(tmp_path / checkpoint.FILE, weights_only=True)
-    assert set(content) == {"format", "step", "steps_per_epoch", "arms", "optimiser"}
+    assert set(content) == {"format", "step", "steps_per_epoch", "arms", "optimiser", "callbacks"}
     assert set(content["arms"]["sum"]["net"]) == set(Fused("sum").state_dict())
     assert not [name for name in os.listdir(tmp_path) if name != checkpoint.FILE]
 
@@ -152,7 +152,7 @@ def test_some_of_the_arms_go_on_from_the_checkpoint_of_all(
     assert (arms, last and last["step"]) == (some, 8)
     ended = fit(cohort({name: nets()[name] for name in some}), Data(), resume_from=last)
     for name, one in ended.items():
-        assert_whole(whole, name, one.state, one.steps, one.best_step, one.val_loss)
+        assert_whole(whole, name, one.state, one.steps, one.best_step, one.val_loss, one.curve)
 
 
 def test_each_arm_goes_on_from_the_furthest_checkpoint_that_has_it_unharmed(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from fusionlab.study.plan import Plan
 # What lies under such a name, in a yaml or in a plan, is a part of this group; else of the group around it.
 GROUP_OF = {
     "backbone": "backbone", "tower": "backbone", "fusion": "fusion", "temporal": "temporal",
-    "data": "data", "dataset": "data", "flow": "flow",
+    "data": "data", "dataset": "data", "flow": "flow", "callbacks": "callbacks",
 }  # fmt: skip
 
 

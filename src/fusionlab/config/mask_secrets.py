@@ -6,6 +6,7 @@ named like a secret is replaced when the config is made. Hashed values are writt
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -37,6 +38,14 @@ def masked(value: Any, path: str) -> Any:
     if isinstance(value, list | tuple):
         return [masked(one, path) for one in value]
     return MASK if value is not None and secret(path) else value
+
+
+def hide_variables(text: str) -> str:
+    """A text of another library, without the values of environment variables that are named like a secret."""
+    for name, value in os.environ.items():
+        if LIKE.search(name) and len(value) >= 8:
+            text = text.replace(value, MASK)
+    return text
 
 
 def masked_word(word: str) -> str:

@@ -17,7 +17,7 @@ from fusionlab.records.signature import NEUTRAL
 
 Kind = TypeVar("Kind")
 AUTO = "auto"
-LOGGERS = ("none", "wandb")
+LOGGERS = ("none", "csv", "tensorboard", "wandb")
 # What a `run` from before there was the leaf is taken to say.
 OLDER_RUN: dict[str, Any] = {
     "run.folder": None, "run.weights": "weights", "run.flow": None, "run.loaders": AUTO, "run.retries": 0,
@@ -48,7 +48,7 @@ def build(kind: type[Kind], tree: Any, at: str, /, **made: Any) -> Kind:
 
 @dataclass(frozen=True)
 class LoggerConfig:
-    """Where records are sent besides."""
+    """Where curves and results are sent besides."""
 
     name: str
     project: str

@@ -251,6 +251,7 @@ class StreamConfig:
     split: int
     trainer: TrainerConfig
     seed: SeedConfig
+    callbacks: Tree  # one part, or parts by name
 
     @classmethod
     def of(cls, tree: Tree) -> StreamConfig:
@@ -291,6 +292,7 @@ class ArmConfig:
     split: int
     weights: WeightsConfig
     seed: SeedConfig
+    callbacks: Tree
 
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:

@@ -1,29 +1,42 @@
-"""Records sent to where people look at runs. The records on disk are the truth; a logger is a copy."""
+"""Lightning's loggers, one an arm.
+
+csv           metrics.csv and hparams.yaml beside the arm's run.json
+tensorboard   <attempt>/tensorboard/<arm>
+wandb         one run an arm, below <attempt>/wandb; it is sent only with mode=online
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, cast
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, cast
 
 from fusionlab.config.run_config import LoggerConfig
 from fusionlab.errors import UserError
-from fusionlab.records.signature import flatten
+from fusionlab.study.attempt import Attempt
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
+
+# logger -> the packages of which it needs one; our extra has the logger's name
+PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
 
-def send(record: Mapping[str, Any], how: LoggerConfig, folder: Path) -> None:
-    """One run per record; wandb writes into the attempt's folder, and to the net only in mode=online."""
-    if how.name == "none":
-        return
-    try:
-        import wandb
-    except ImportError as error:
-        raise UserError("wandb is not installed", got="logger=wandb", hint="pip install 'fusionlab[wandb]'") from error
+def expect_installed(logger: str) -> None:
+    """A `UserError` if the package of a logger is missing."""
+    if logger in PACKAGES and not any(find_spec(package) for package in PACKAGES[logger]):
+        raise UserError(f"{logger} is not installed", got=f"logger={logger}", hint=f"pip install 'fusionlab[{logger}]'")
+
+
+def make_logger(how: LoggerConfig, attempt: Attempt, arm: str) -> Logger:
+    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # planning does without
+
+    expect_installed(how.name)
+    if how.name == "csv":
+        return CSVLogger(attempt.result, name=arm, version="")
+    if how.name == "tensorboard":
+        return TensorBoardLogger(attempt.folder / "tensorboard", name=arm, version="", default_hp_metric=False)
     os.environ.setdefault("WANDB_SILENT", "true")
-    with wandb.init(
-        project=how.project, mode=cast(Any, how.mode), dir=str(folder), name=record["name"],
-        config={**record["config"], "signature": record["signature"]}, reinit="finish_previous",
-    ) as run:  # fmt: skip
-        run.summary["status"] = record["status"]
-        run.log({name: one for name, one in flatten(record["result"]).items() if isinstance(one, int | float)})
+    # without create_new, all loggers of a process would write into one run
+    create = {"mode": how.mode, "reinit": "create_new"}
+    return WandbLogger(name=arm, project=how.project, save_dir=attempt.folder, **cast(Any, create))

@@ -14,7 +14,7 @@ from fusionlab.config.mask_secrets import masked
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import StreamConfig, config_of
 from fusionlab.errors import one_line, show
-from fusionlab.jobs import loggers
+from fusionlab.jobs.curve_loggers import CurveLoggers
 from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.provenance import provenance
 from fusionlab.records.crash import crash_point
@@ -40,6 +40,10 @@ class Recorder:
     run: RunConfig
     blueprint: build.Blueprint = field(default_factory=build.Blueprint)
     started: float = field(default_factory=time.monotonic)
+    not_promised: list[str] = field(default_factory=list)  # notes on what an interruption may change
+
+    def __post_init__(self) -> None:
+        self.loggers = CurveLoggers(self.run.logger, self.attempt)
 
     def done(
         self,
@@ -77,6 +81,7 @@ class Recorder:
             "data": self.data.content(config.data),
             "decoder": store.made["decoder"],
             "flow": store.made["flow"],
+            "curves": list(outcome.curve),
         }
         if config.data.quarantine:
             result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
@@ -84,7 +89,7 @@ class Recorder:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
             if initial.trained_on:
                 result["initial_weights"]["trained_on"] = initial.trained_on
-        self._write(self.attempt.result, arm, predictions, result=result)
+        self._write(self.attempt.result, arm, predictions, outcome, result=result)
         crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
         for line in self.attempt.publish(arm.name).differences:
             show(one_line(f"{arm.name}: differs from what is published: {line}"))
@@ -98,17 +103,29 @@ class Recorder:
         config = config_of(arm)
         return config.stream if isinstance(config, StreamConfig) else self.blueprint.system(config)
 
-    def failed(self, arm: Arm, reason: str) -> None:
+    def failed(self, arm: Arm, reason: str, outcome: Outcome | None = None) -> None:
         """The record of an arm that diverged or could not be built: it stays with the attempt."""
-        self._write(self.attempt.failed, arm, None, status="failed", reason=reason, log=str(self.attempt.log))
+        result = {"curves": list(outcome.curve)} if outcome is not None and outcome.curve else {}
+        self._write(
+            self.attempt.failed, arm, None, outcome,
+            status="failed", reason=reason, log=str(self.attempt.log), result=result,
+        )  # fmt: skip
 
-    def _write(self, where: Path, arm: Arm, predictions: Predictions | None, **content: Any) -> None:
+    def _write(
+        self, where: Path, arm: Arm, predictions: Predictions | None, outcome: Outcome | None, **content: Any
+    ) -> None:
         around = {
             **describe_environment(),
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
             "run": masked(self.run.tree, "run"),  # a plan from before may hold a secret
         }
+        if outcome is not None:
+            around["epoch_seconds"] = list(outcome.seconds)
+        if self.not_promised:
+            around["not_promised"] = self.not_promised
+        if why := self.loggers.log_result(arm, content.get("status", "done"), content["result"]):
+            around["logger_failed"] = one_line(why)
         record = new_record(
             name=arm.name,
             kind=arm.kind,
@@ -121,7 +138,7 @@ class Recorder:
             circumstances=around,
             **content,
         )
-        loggers.send(write_record(where / arm.name, record, predictions), self.run.logger, self.attempt.folder)
+        write_record(where / arm.name, record, predictions)
 
 
 def titles_of(arm: Arm) -> dict[str, str]:

@@ -13,6 +13,7 @@ from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show
+from fusionlab.jobs.callbacks import UserCallbacks
 from fusionlab.jobs.job_data import open_data
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.jobs.recorder import Recorder, published_weights
@@ -23,7 +24,7 @@ from fusionlab.study.recipes import STREAMS
 from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import evaluate_cohort
-from fusionlab.training.fit import fit
+from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
@@ -53,12 +54,12 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attem
     cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
     training = data.module(config, config.data.sampling.stream_snippets)
-    outcome = _fit(cohort, training, config, run, attempt, "stream", checkpoint)[arm.name]
+    outcome = _fit(cohort, training, config, recorder, "stream", checkpoint)[arm.name]
     test = data.module(config)
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
     if (reason := cohort.arms[arm.name].reason) is not None:
         # Nothing can stand on this stream: the job fails with its arm, and its reason is shown on all that need it.
-        recorder.failed(arm, reason)
+        recorder.failed(arm, reason, outcome)
         raise UserError(f"the {stream} stream has failed", got=reason, hint="a lower optim.streams.lr")
     assert outcome.state is not None
     videos = [name for name, _ in test.entries["test"]]
@@ -102,37 +103,39 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
         if not nets:
             continue
         cohort = Cohort(Trunk(appearance, motion), nets, config.stage.recipe, seed=config.seed.dropout)
-        outcomes = _fit(cohort, loaders, config, run, attempt, "cohort", checkpoint)
+        outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = evaluate_cohort(cohort, loaders.test_dataloader(), device=build.device(run))
         videos = [video for video, _ in loaders.entries["test"]]
         for name, outcome in outcomes.items():
             if (reason := cohort.arms[name].reason) is not None:
-                recorder.failed(arms[name], reason)
+                recorder.failed(arms[name], reason, outcome)
             else:
                 size = describe(nets[name], appearance, motion)
                 recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {})
 
 
 def _fit(
-    cohort: Cohort,
-    data: Any,
-    config: ArmConfig | StreamConfig,
-    run: RunConfig,
-    attempt: Attempt,
-    job: Any,
-    checkpoint: Any,
-) -> Any:
-    return fit(
+    cohort: Cohort, data: Any, config: ArmConfig | StreamConfig, recorder: Recorder, job: Any, checkpoint: Any
+) -> dict[str, Outcome]:
+    run, callbacks = recorder.run, UserCallbacks(config.callbacks)
+    outcomes = fit(
         cohort,
         data,
-        folder=attempt.folder,
+        folder=recorder.attempt.folder,
         device=build.device(run),
         precision=config.trainer.precision,
         resume_from=checkpoint,
         checkpoint_every=run.checkpoint_every,
         progress=_say,
+        callbacks=callbacks.made,
+        observers=[recorder.loggers],
         job=job,
     )
+    for name in callbacks.not_restored():
+        text = f"interrupted equals undisturbed: the callback {name} has state without a state_dict"
+        recorder.not_promised.append(text)
+        _say(f"not promised: {text}")
+    return outcomes
 
 
 def trained_streams(

@@ -18,6 +18,7 @@ from fusionlab.config.schema import ArmConfig, build_dataset
 from fusionlab.config.shorthand import is_determined
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError
+from fusionlab.jobs.loggers import expect_installed
 from fusionlab.planning.axes import Cell, Point
 from fusionlab.planning.divide_jobs import jobs_of
 from fusionlab.planning.layer_spelling import spelled_cells, with_exclusion
@@ -58,6 +59,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     points = [_point(words, cell, blueprint) for cell in spelled_cells(words, axes, exclude, blueprint)]
     arms = _arms(points, list(axes), words, blueprint)
     run = RunConfig.of(points[0].tree)
+    expect_installed(run.logger.name)
     command = " ".join(["python -m fusionlab." + verb, *(quoted(masked_word(word)) for word in typed)])
     folder = study_folder(run, words, points, Plan.of(command, *jobs_of(arms, "../streams")))
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
@@ -92,6 +94,10 @@ def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
     config = ArmConfig.of(plain)
     Spec.of(RunConfig.of(plain).table)
     build_dataset(config.data)
+    if config.callbacks:
+        from fusionlab.jobs.callbacks import UserCallbacks  # imports Lightning, which planning does without
+
+        UserCallbacks(config.callbacks)
     if fuses_scores(config):
         plain["layer"] = LAYER_OF_LATE
     elif config.streams == "both":  # one stream alone is fused nowhere

@@ -113,6 +113,7 @@ _RECORD: dict[str, Any] = {
         "kinds?": {"*": {"correct": COUNT, "total": COUNT}},
         "classes?": {"*": _WORD},
         "quarantined?": {"*": COUNT},
+        "curves?": [{"epoch": COUNT, "step": COUNT, "*": _NUMBER}],
         "initial_weights?": {"origin?": TEXT, "sha256?": TEXT, "notes?": TREE, "trained_on?": {"*": TREE}},
         "*": TREE,
     },
@@ -265,6 +266,12 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     record = upgrade(content, place)
     check(record, place)
     return record
+
+
+def without_curves(*results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Results to compare: without curves if one of them was made before records had them."""
+    younger = all("curves" in result for result in results)
+    return [{name: one for name, one in result.items() if younger or name != "curves"} for result in results]
 
 
 def find_records(folder: str | os.PathLike[str]) -> list[Path]:

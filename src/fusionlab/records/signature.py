@@ -34,6 +34,7 @@ NEUTRAL: dict[str, Leaf] = {
     "weights.other_split": "refuse",
     "temporal.side": None,
     "fusion.classifier": "softmax",
+    "callbacks": {},
     "data.sampling.crops": "square",
     "data.sampling.stacking": "plain",
     "data.sampling.subtract_mean": False,
@@ -143,8 +144,10 @@ def identity(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = Non
 
 def _without_neutral(node: Any, at: str, neutral: Mapping[str, Leaf]) -> Any:
     """The node without its neutral leaves, or `_EMPTY`."""
+    if at in neutral and canonical(node) == canonical(neutral[at]):
+        return _EMPTY
     if not isinstance(node, Mapping):
-        return _EMPTY if at in neutral and canonical(node) == canonical(neutral[at]) else node
+        return node
     left: dict[str, Any] = {}
     for name, child in node.items():
         word = name if _PLAIN.fullmatch(str(name)) else json.dumps(name)

@@ -10,8 +10,10 @@ from typing import Any
 from fusionlab.errors import UserError
 from fusionlab.records.environment import changed_arithmetic
 from fusionlab.records.files import read_json, read_whole
-from fusionlab.records.record import UNREPRODUCED
+from fusionlab.records.record import UNREPRODUCED, without_curves
 from fusionlab.records.signature import differing
+
+LOGGED = ("metrics.csv", "hparams.yaml")  # of logger=csv, which repeats the record
 
 
 def differences(first: Path, second: Path) -> list[str]:
@@ -31,9 +33,8 @@ def differences(first: Path, second: Path) -> list[str]:
 
 
 def _files(folder: Path) -> set[str]:
-    return {
-        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
-    }
+    paths = (path for path in folder.rglob("*") if path.is_file() and path.name not in LOGGED)
+    return {str(path.relative_to(folder)) for path in paths if not path.name.startswith(".")}
 
 
 def _json(first: Path, second: Path) -> list[str]:
@@ -47,6 +48,9 @@ def _json(first: Path, second: Path) -> list[str]:
         whole = content if isinstance(content, dict) else {"": content}
         sides.append({key: value for key, value in whole.items() if key not in UNREPRODUCED})
         environments.append(whole.get("circumstances") or {})
+    if all(isinstance(side.get("result"), Mapping) for side in sides):
+        results = without_curves(*(side["result"] for side in sides))
+        sides = [{**side, "result": result} for side, result in zip(sides, results, strict=True)]
     lines = [f"{leaf}: {one!r} published, {other!r} later" for leaf, one, other in differing(*sides)]
     if lines and (changed := changed_arithmetic(*environments)):
         lines.append(f"equality is not promised here: {changed}")

@@ -38,6 +38,8 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
     weights = {"source": source}
     for leaf in ("head", "other_split"):
         weights[leaf] = NEUTRAL[f"weights.{leaf}"] if source is None else value(config, f"weights.{leaf}")
+    if callbacks := value(config, "callbacks"):
+        shared["callbacks"] = callbacks
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
     return {**own, "optim": config["optim"]["streams"], **shared}
 

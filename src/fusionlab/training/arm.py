@@ -1,6 +1,6 @@
 """One net of the grid with its own schedule, its own best weights and its own end.
 
-It needs no Trainer: `loss` is its forward pass, `gradient_norm` and `clip` look at its gradients, `rate` is for its
+It needs no Trainer: `measure` is its forward pass, `gradient_norm` and `clip` look at its gradients, `rate` is for its
 parameter group, `record_validation` is called after each epoch. An arm that is done or failed takes no forward pass,
 has no gradient and makes no step.
 """
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from fusionlab.training.curve import Curve
 from fusionlab.training.recipe import Recipe
 from fusionlab.training.weights import State, copy_to_cpu
 from fusionlab.two_stream.net import Features, Needs, Net
@@ -34,6 +35,7 @@ class ArmModule(nn.Module):
         self.reason: str | None = None
         self.steps = 0  # optimiser steps taken
         self.losses: list[float] = []  # validation losses, one an epoch
+        self.curve = Curve()
         self.best: State | None = None  # the weights at the lowest of them
         self.best_loss = math.inf
         self.best_step: int | None = None
@@ -47,10 +49,10 @@ class ArmModule(nn.Module):
     def active(self) -> bool:
         return self.status == "training"
 
-    def loss(self, features: Features, label: Tensor) -> Tensor:
-        """The loss of the net: of one tower, or of both."""
-        loss: Tensor = self.net.loss(features, label)
-        return loss
+    def measure(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The net's loss, and how many clips it has right."""
+        loss, correct = self.net.loss_and_correct(features, label)
+        return loss, correct.to(loss.dtype)
 
     # -- one step
 
@@ -92,8 +94,9 @@ class ArmModule(nn.Module):
         self.status = "done"
         self.drop_gradients()
 
-    def record_validation(self, loss: float) -> None:
-        """Add one epoch's validation loss; keep the weights if it is the lowest so far (of equals the first)."""
+    def record_validation(self, loss: float, accuracy: float, seconds: float = 0.0) -> None:
+        """End an epoch with its validation; keep the weights if the loss is the lowest so far (of equals the first)."""
+        self.curve.end_epoch(self.steps, loss, accuracy, seconds)
         if not math.isfinite(loss):
             self.fail(f"diverged by step {self.steps}: validation loss {loss}")
             return
@@ -117,11 +120,13 @@ class ArmModule(nn.Module):
             "best": self.best,
             "best_loss": self.best_loss,
             "best_step": self.best_step,
+            "curve": self.curve.state(),
             "net": dict(self.net.state_dict()),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any], steps_per_epoch: int) -> None:
         self.net.load_state_dict(state["net"])
         self.status, self.reason = state["status"], state["reason"]
         self.steps, self.losses = state["steps"], list(state["losses"])
         self.best, self.best_loss, self.best_step = state["best"], state["best_loss"], state["best_step"]
+        self.curve = Curve.restored(state.get("curve"), self.losses if self.trained else (), steps_per_epoch)

@@ -1,4 +1,4 @@
-"""The checkpoint of a cohort: {step, arms, optimiser}, small, atomic, and read as data.
+"""The checkpoint of a cohort: {step, arms, optimiser, callbacks}, small, atomic, and read as data.
 
 Lightning's own checkpoint is not used: it would hold the frozen towers of every cohort, pickles objects that
 `weights_only` refuses, and resumes in mid-epoch by replaying the first batches of the epoch. Here the place
@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import write_bytes
@@ -24,18 +26,30 @@ FILE = "checkpoint.pt"
 FORMAT = 1
 
 
-def write(folder: Path, cohort: Cohort, optimiser: torch.optim.Optimizer) -> None:
-    """Replace the folder's checkpoint by the present state of the cohort."""
+def write(
+    folder: Path, cohort: Cohort, optimiser: torch.optim.Optimizer, callbacks: Mapping[str, pl.Callback] | None = None
+) -> None:
+    """Replace the folder's checkpoint by the present state of the cohort, and of callbacks that have one."""
     content = {
         "format": FORMAT,
         "step": cohort.step,
         "steps_per_epoch": cohort.steps_per_epoch,
         "arms": {name: arm.state() for name, arm in cohort.arms.items()},
         "optimiser": optimiser.state_dict(),
+        "callbacks": {name: state for name, one in (callbacks or {}).items() if plain(state := one.state_dict())},
     }
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_bytes(folder / FILE, buffer.getvalue())
+
+
+def plain(state: Any) -> bool:
+    """Whether a checkpoint can hold this: tensors, numbers and text, in lists and mappings. Nothing else is loaded."""
+    if isinstance(state, Mapping):
+        return type(state) is dict and all(map(plain, [*state, *state.values()]))
+    if type(state) in (list, tuple):
+        return all(map(plain, state))
+    return state is None or type(state) in (bool, int, float, str, bytes, Tensor)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -82,7 +96,7 @@ def restore(cohort: Cohort, content: Mapping[str, Any]) -> None:
             hint="the folder of another study",
         )
     for name, arm in cohort.arms.items():
-        arm.restore(content["arms"][name])
+        arm.restore(content["arms"][name], content["steps_per_epoch"])
     cohort.step = content["step"]
     cohort.optimiser_state = _optimiser_state(content["optimiser"], [a.name for a in cohort.arms.values() if a.trained])
 

@@ -21,6 +21,7 @@
 from __future__ import annotations
 
 import math
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -70,8 +71,9 @@ class Cohort(pl.LightningModule):
         self.step = 0
         self.steps_per_epoch = 0  # of the data, set before the training
         self.optimiser_state: dict[str, Any] | None = None  # from a checkpoint, until there is an optimiser
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, list[float]] = {}  # of a validation: arm -> [loss, correct]
         self._count = 0
+        self._started: float | None = None  # of the present epoch
         names = {arm.recipe.name for arm in self.arms.values() if arm.trained}
         assert nets and len(names) <= 1, f"a cohort has one optimiser, got {sorted(names)}"
 
@@ -102,23 +104,25 @@ class Cohort(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         arms = self.active()
         features = self.trunk_features(batch, arms)
-        losses: dict[ArmModule, Tensor] = {}
+        measured: dict[ArmModule, tuple[Tensor, Tensor]] = {}
         for arm in arms:
             versions = write_counts(features)
             with seed_generators(key("dropout", self.seed, self.step), self.device):
-                loss = try_loss(arm, features, batch["label"])
+                pair = try_measure(arm, features, batch["label"])
             if write_counts(features) != versions:  # all other arms read these maps
                 arm.fail(f"error at step {arm.steps + 1}: it changes its input in place")
-                features, loss = self.trunk_features(batch, arms), None
-            if loss is not None:
-                losses[arm] = loss
-        for arm, value in zip(tuple(losses), to_floats(losses.values()), strict=True):
-            if not math.isfinite(value):
+                features, pair = self.trunk_features(batch, arms), None
+            if pair is not None:
+                measured[arm] = pair
+        for arm, value, correct in to_floats(measured):
+            if math.isfinite(value):
+                arm.curve.add_batch(value, correct, len(batch["label"]))
+            else:
                 arm.fail(f"diverged at step {arm.steps + 1}: loss {value}")
-                del losses[arm]
-        if not losses:  # no arm is left: a loss that moves nothing
+                del measured[arm]
+        if not measured:  # no arm is left: a loss that moves nothing
             return torch.zeros((), device=self.device, requires_grad=True)
-        return torch.stack(list(losses.values())).sum()
+        return torch.stack([loss for loss, _ in measured.values()]).sum()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Check and clip the gradient of each arm by itself, and set its rate."""
@@ -126,9 +130,10 @@ class Cohort(pl.LightningModule):
             if not arm.gradients():
                 arm.fail(f"error at step {arm.steps + 1}: none of its parameters has a gradient")
         arms = self.active()
-        for arm, norm in zip(arms, to_floats(arm.gradient_norm() for arm in arms), strict=True):
+        for arm, norm in to_floats({arm: (arm.gradient_norm(),) for arm in arms}):
             if math.isfinite(norm):
                 arm.clip(norm)
+                arm.curve.add_step(norm, arm.rate(self.steps_per_epoch))
             else:
                 arm.fail(f"diverged at step {arm.steps + 1}: gradient {norm}")
         for group in optimizer.param_groups:
@@ -148,18 +153,24 @@ class Cohort(pl.LightningModule):
 
     # -- validation
 
+    def on_train_epoch_start(self) -> None:
+        self._started = time.monotonic()
+
     def on_validation_epoch_start(self) -> None:
+        if self._started is None:  # a validation without training
+            self._started = time.monotonic()
         self._count = 0
-        self._sums = {arm.name: 0.0 for arm in (*self.active(), *self.untrained())}
+        self._sums = {arm.name: [0.0, 0.0] for arm in (*self.active(), *self.untrained())}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         arms = [self.arms[name] for name in self._sums]
         if not arms:
             return
         features = self.trunk_features(batch, arms)
-        losses = {arm: loss for arm in arms if (loss := try_loss(arm, features, batch["label"])) is not None}
-        for arm, value in zip(losses, to_floats(losses.values()), strict=True):
-            self._sums[arm.name] += value * len(batch["label"])
+        tried = {arm: try_measure(arm, features, batch["label"]) for arm in arms}
+        for arm, value, correct in to_floats({arm: pair for arm, pair in tried.items() if pair is not None}):
+            self._sums[arm.name][0] += value * len(batch["label"])
+            self._sums[arm.name][1] += correct
         for arm in arms:
             if arm.status == "failed":
                 del self._sums[arm.name]
@@ -167,9 +178,14 @@ class Cohort(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """An arm's validation loss is the mean of its loss over clips, views and time steps."""
-        for name, total in self._sums.items():
-            assert self._count, "the validation loader gave no clips"
-            self.arms[name].record_validation(total / self._count)
+        assert self._count or not self._sums, "the validation loader gave no clips"
+        seconds = time.monotonic() - (self._started or 0.0)
+        self._started = None
+        for name, (loss, correct) in self._sums.items():
+            mean, accuracy = loss / self._count, correct / self._count
+            self.arms[name].record_validation(mean, accuracy, round(seconds, 3))
+            # for callbacks of users, in `trainer.callback_metrics`
+            self.log_dict({f"{name}/val_loss": mean, f"{name}/val_accuracy": accuracy}, logger=False)
 
     def trunk_features(self, batch: Batch, arms: Iterable[ArmModule]) -> Features:
         trunk = cast(FeatureSource, self.trunk)
@@ -177,13 +193,13 @@ class Cohort(pl.LightningModule):
             return trunk.features(batch, union(arm.needs for arm in arms))
 
 
-def try_loss(arm: ArmModule, features: Features, label: Tensor) -> Tensor | None:
-    """The arm's loss; None after an error of its net, which fails this arm alone.
+def try_measure(arm: ArmModule, features: Features, label: Tensor) -> tuple[Tensor, Tensor] | None:
+    """The arm's loss and correct clips; None after an error of its net, which fails this arm alone.
 
     Out of memory is raised: any arm of the cohort could meet it first.
     """
     try:
-        return arm.loss(features, label)
+        return arm.measure(features, label)
     except Exception as error:
         if out_of_memory(error):
             raise
@@ -214,7 +230,9 @@ def write_counts(features: Features) -> list[int]:
     return [one._version for layers in features.values() for one in layers.values()]
 
 
-def to_floats(scalars: Iterable[Tensor]) -> list[float]:
-    """Scalars from the device in one transfer."""
-    values = [one.detach() for one in scalars]
-    return torch.stack(values).tolist() if values else []
+def to_floats(scalars: Mapping[ArmModule, tuple[Tensor, ...]]) -> list[tuple[Any, ...]]:
+    """{arm: scalars} -> [(arm, *floats)], from the device in one transfer."""
+    if not scalars:
+        return []
+    values = torch.stack([torch.stack([one.detach() for one in row]) for row in scalars.values()]).tolist()
+    return [(arm, *row) for arm, row in zip(scalars, values, strict=True)]

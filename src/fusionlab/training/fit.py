@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,17 @@ from typing import Any, Literal, Protocol, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
-from pytorch_lightning.utilities.exceptions import SIGTERMException
+from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-defined]
+    MisconfigurationException,
+    SIGTERMException,
+)
 
 from fusionlab.errors import UserError
 from fusionlab.records.activity import mark
 from fusionlab.records.crash import crash_point
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Batch, Cohort
+from fusionlab.training.curve import Row
 from fusionlab.training.recipe import BF16, FLOAT32, expect_precision
 from fusionlab.training.weights import State, fingerprint
 
@@ -58,7 +62,7 @@ class ResumableData(Protocol):
 @dataclass(frozen=True)
 class Outcome:
     """The end of an arm. `val_loss`, `best_step`: of its best validation, also if it failed later. `state` and
-    `weights` (the fingerprint): of its best weights, None if it failed.
+    `weights` (the fingerprint): of its best weights, None if it failed. `seconds`: of each epoch of the curve.
     """
 
     name: str
@@ -69,6 +73,8 @@ class Outcome:
     steps: int
     state: State | None
     weights: str | None
+    curve: Sequence[Row] = ()
+    seconds: Sequence[float] = ()
 
 
 class RestOfEpoch:
@@ -90,8 +96,15 @@ class RestOfEpoch:
 class CohortCallback(pl.Callback):
     """Between the steps: checkpoints, the end when no arm is left, a line an epoch, crash points for tests."""
 
-    def __init__(self, folder: Path | None, every: int, job: str, progress: Callable[[str], None] | None) -> None:
-        self.folder, self.every, self.job, self.progress = folder, every, job, progress
+    def __init__(
+        self,
+        folder: Path | None,
+        every: int,
+        job: str,
+        progress: Callable[[str], None] | None,
+        callbacks: Mapping[str, pl.Callback],
+    ) -> None:
+        self.folder, self.every, self.job, self.progress, self.callbacks = folder, every, job, progress, callbacks
         self.due = False
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
@@ -117,7 +130,7 @@ class CohortCallback(pl.Callback):
 
     def save(self, trainer: pl.Trainer, cohort: Cohort) -> None:
         if self.due and self.folder is not None:
-            checkpoint.write(self.folder, cohort, trainer.optimizers[0])
+            checkpoint.write(self.folder, cohort, trainer.optimizers[0], self.callbacks)
         self.due = False
 
 
@@ -131,18 +144,22 @@ def fit(
     resume_from: Mapping[str, Any] | None = None,
     checkpoint_every: int = 0,
     progress: Callable[[str], None] | None = None,
+    callbacks: Mapping[str, pl.Callback] | None = None,
+    observers: Sequence[pl.Callback] = (),
     job: Literal["stream", "cohort"] = "cohort",
 ) -> dict[str, Outcome]:
     """Train every arm to its end and leave the best weights in the arms that are done.
 
     `folder` takes a checkpoint every `checkpoint_every` steps (0: none); `resume_from` is the content of one, of an
     attempt before this one (`choose_checkpoints`). `progress` gets one plain line an epoch.
+    `callbacks` are the user's; their `state_dict` is in the checkpoint. `observers` only look, and have no state.
     `job` names the crash points. The number of epochs is each arm's own, in its recipe. SIGTERM ends the
     process after the step in hand, with status 143.
     """
     expect_precision(precision)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise UserError("torch sees no GPU here", got=device, allowed=["cpu"])
+    own = dict(callbacks or {})
     with ignore_known_warnings():
         data.prepare_data()
         data.setup("fit")
@@ -152,18 +169,32 @@ def fit(
             raise UserError("no clips to train on", got="an empty training list")
         if resume_from is not None:
             checkpoint.restore(cohort, resume_from)
+            for name, state in resume_from.get("callbacks", {}).items():
+                if name in own:
+                    own[name].load_state_dict(state)
             if progress is not None:
                 progress(f"continuing at step {cohort.step}")
         cohort.train()
         epochs = cohort.epochs - cohort.step // cohort.steps_per_epoch
         if cohort.active() and epochs > 0:
-            loop = trainer(device, precision, epochs, CohortCallback(folder, checkpoint_every, job, progress))
+            saving = CohortCallback(folder, checkpoint_every, job, progress, own)
             try:
+                # the user's come first, so that a checkpoint has their state after the same step
+                loop = trainer(device, precision, epochs, *own.values(), saving, *observers)
                 loop.fit(cohort, RestOfEpoch(data, cohort), data.val_dataloader())
             except SIGTERMException:  # the process would end with status 0, as after a success
                 raise SystemExit(128 + signal.SIGTERM) from None
+            except MisconfigurationException as error:
+                if not own:
+                    raise
+                raise UserError("Lightning refuses a callback", got=f"{', '.join(own)}: {error}") from error
+            for arm in cohort.active() if own else ():  # a callback has ended the training
+                if arm.best is None:
+                    arm.fail(f"a callback stopped the training at step {arm.steps}, before a validation")
+                else:
+                    arm.finish()
         if cohort.untrained():  # the other arms failed before a validation, or there are none
-            trainer(device, precision, 1).validate(cohort, data.val_dataloader(), verbose=False)
+            trainer(device, precision, 1, *observers).validate(cohort, data.val_dataloader(), verbose=False)
     return {name: outcome(cohort, name) for name in cohort.arms}
 
 
@@ -203,6 +234,8 @@ def outcome(cohort: Cohort, name: str) -> Outcome:
         steps=arm.steps,
         state=arm.best,
         weights=None if arm.best is None else fingerprint(arm.best),
+        curve=arm.curve.rows,
+        seconds=arm.curve.seconds,
     )
 
 

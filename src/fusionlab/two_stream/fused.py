@@ -220,13 +220,16 @@ class FusedNet(Net):
         return (x.flatten(2), y.flatten(2)) if self.two_losses else (x.flatten(2),)
 
     def forward(self, features: Features) -> Tensor:
-        fused, *others = self.heads(features)
+        return self.combine(self.heads(features))
+
+    def combine(self, heads: Sequence[Tensor]) -> Tensor:
+        fused, *others = heads
         mean = mean_of_logits if self.averages_logits else mean_of_scores
         return mean(fused, others[0], self.tower_weight) if others else fused
 
-    def loss(self, features: Features, label: Tensor) -> Tensor:
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """As every net's; a descriptor with a support vector machine has that machine's loss."""
-        first, *others = self.heads(features)
+        first, *others = heads
         own = hinge if self.svm is not None and self.fusion.classifier == "svm" else cross_entropy
         return sum((cross_entropy(logits, label) for logits in others), start=own(first, label))
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.tower import Tower
 from fusionlab.fusion import late
 from fusionlab.two_stream.outline import NetLayer, Storey
-from fusionlab.two_stream.scores import Svm, cross_entropy, mean_of_scores
+from fusionlab.two_stream.scores import Svm, cross_entropy, mean_of_scores, scores
 
 Stream = Literal["appearance", "motion"]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -39,14 +40,28 @@ class Net(nn.Module):
         """The logits that have a loss of their own, each (N, C, T'): one tower's, or two."""
         return (self(features),)
 
+    def combine(self, heads: Sequence[Tensor]) -> Tensor:
+        """The logits of `forward`, from those of the heads."""
+        return heads[0]
+
     def no_effect(self) -> dict[str, tuple[str, str | None]]:
         """Options of a config that change nothing in this net -> (why, what to type instead, if anything)."""
         return {}
 
-    def loss(self, features: Features, label: Tensor) -> Tensor:
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """Σ over the heads of the mean cross-entropy over clips and predictions."""
-        first, *others = (cross_entropy(logits, label) for logits in self.heads(features))
+        first, *others = (cross_entropy(logits, label) for logits in heads)
         return sum(others, start=first)
+
+    def loss(self, features: Features, label: Tensor) -> Tensor:
+        return self.heads_loss(self.heads(features), label)
+
+    def loss_and_correct(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss, and how many clips have their highest score at their label, from one pass."""
+        heads = self.heads(features)
+        with torch.no_grad():
+            correct = (scores(self.combine([one.detach().float() for one in heads])).argmax(dim=1) == label).sum()
+        return self.heads_loss(heads, label), correct
 
     # -- what it says of itself
 

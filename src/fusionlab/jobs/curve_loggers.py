@@ -1,0 +1,80 @@
+"""The callback that feeds the loggers: each arm's curve while it is trained, its config and result at the end.
+
+The record is the truth and a logger is a copy of it: a logger that raises is reported once and then not used any more,
+and its arm goes on. `run` is not logged, and what is named like a secret elsewhere is masked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import Logger
+
+from fusionlab.config.mask_secrets import hide_variables, masked
+from fusionlab.config.run_config import LoggerConfig
+from fusionlab.errors import one_line, show
+from fusionlab.jobs.loggers import make_logger
+from fusionlab.records.signature import flatten
+from fusionlab.study.attempt import Attempt
+from fusionlab.study.plan import Arm
+from fusionlab.training.cohort import Cohort
+from fusionlab.training.curve import Row
+
+# what is logged of a result
+FINAL = ("accuracy", "correct", "total", "kinds", "val_loss", "best_step")
+
+
+class CurveLoggers(pl.Callback):
+    """Hands each arm's curve to the arm's own logger, after each validation."""
+
+    def __init__(self, how: LoggerConfig, attempt: Attempt) -> None:
+        self.how, self.attempt = how, attempt
+        self.loggers: dict[str, Logger] = {}
+        self.rows: dict[str, int] = {}  # how many of each arm were logged
+        self.failures: dict[str, str] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        for arm in cast(Cohort, pl_module).arms.values():
+            self.log_curve(arm.name, arm.curve.rows)
+
+    def log_curve(self, arm: str, rows: Sequence[Row]) -> None:
+        def write(logger: Logger) -> None:
+            for row in rows[self.rows.get(arm, 0) :]:
+                numbers = {name: value for name, value in row.items() if value is not None}
+                logger.log_metrics(cast(Any, numbers), step=cast(int, row["step"]))
+                self.rows[arm] = self.rows.get(arm, 0) + 1
+            logger.save()
+
+        if len(rows) > self.rows.get(arm, 0):
+            self._try(arm, write)
+
+    def log_result(self, arm: Arm, status: str, result: Mapping[str, Any]) -> str | None:
+        """The config and the final numbers; returns why the arm's logger failed, if it did."""
+        final = flatten({name: result[name] for name in FINAL if name in result})
+        numbers = {f"result/{name}": value for name, value in final.items() if value is not None}
+
+        def write(logger: Logger) -> None:
+            logger.log_hyperparams(
+                cast(Any, {**masked(arm.config, "run"), "signature": arm.signature, "status": status})
+            )
+            if numbers:
+                logger.log_metrics(cast(Any, numbers), step=int(result.get("steps") or 0))
+            logger.finalize("success" if status == "done" else "failed")
+
+        self._try(arm.name, write)
+        return self.failures.get(arm.name)
+
+    def _try(self, arm: str, write: Callable[[Logger], None]) -> None:
+        if self.how.name == "none" or arm in self.failures:
+            return
+        try:
+            if arm not in self.loggers:
+                self.loggers[arm] = make_logger(self.how, self.attempt, arm)
+            write(self.loggers[arm])
+        except Exception as error:
+            reason = hide_variables(f"{type(error).__name__}: {error}")
+            if not self.failures:
+                show(one_line(f"logger={self.how.name} failed, training continues without it: {reason}"))
+            self.failures[arm] = reason
