@@ -22,13 +22,13 @@ OPTIONS = {"rows": "networks", "out": "experiments/bench/today.md"}  # name -> a
 def main(words: list[str]) -> int:
     """Print the table, line by line; with `out=` write it too."""
     given = options(words)
-    from fusionlab.benchmarks.measure import PARTS, Row, bench, page, parse_parts
+    from fusionlab.benchmarks.measure import PARTS, BenchRow, bench, page, parse_parts
     from fusionlab.records.files import write_text
 
     parts = parse_parts(given["rows"]) if "rows" in given else list(PARTS)
     verdicts, lines = [], []
 
-    def measured() -> Iterator[Row]:
+    def measured() -> Iterator[BenchRow]:
         for row in bench(parts):
             verdicts.append(row.within)
             yield row

@@ -9,17 +9,20 @@ import pytest
 from terminal import Done
 
 from fusionlab.benchmarks import measure, start_rows
-from fusionlab.benchmarks.measure import Row
+from fusionlab.benchmarks.measure import BenchRow
 from fusionlab.cli import commands
 
 Say = Callable[..., Done]
 ROWS = {
-    "start": [Row("quick", 0.123, "s", 0.2)],
-    "brush": [Row("drawn", 1.4, "×", 1.25, (1.3, 1.5))],
-    "video": [Row("a clip", 0.25, "×", 1 / 3, (0.24, 0.26))],
-    "training": [Row("shared", 0.5, "×")],
-    "networks": [Row("fused", 1.04, "×", 1.03, (1.02, 1.06)), Row("compiled", None, "×", missing="no C++ compiler")],
-    "gpu": [Row("on a GPU", None, "×", missing="there is none here")],
+    "start": [BenchRow("quick", 0.123, "s", 0.2)],
+    "brush": [BenchRow("drawn", 1.4, "×", 1.25, (1.3, 1.5))],
+    "video": [BenchRow("a clip", 0.25, "×", 1 / 3, (0.24, 0.26))],
+    "training": [BenchRow("shared", 0.5, "×")],
+    "networks": [
+        BenchRow("fused", 1.04, "×", 1.03, (1.02, 1.06)),
+        BenchRow("compiled", None, "×", missing="no C++ compiler"),
+    ],
+    "gpu": [BenchRow("on a GPU", None, "×", missing="there is none here")],
 }
 
 
@@ -32,11 +35,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         def __init__(self, name: str) -> None:
             self.name = name.removeprefix("fusionlab.benchmarks.").removesuffix("_rows")
 
-        def rows(self) -> Iterator[Row]:
+        def rows(self) -> Iterator[BenchRow]:
             asked.append(self.name)
             yield from ROWS[self.name]
 
-        def gpu_rows(self) -> Iterator[Row]:
+        def gpu_rows(self) -> Iterator[BenchRow]:
             asked.append("gpu")
             yield from ROWS["gpu"]
 
@@ -72,7 +75,7 @@ def test_some_parts_in_their_order_and_a_file(say: Say, quick: list[str], tmp_pa
 
 
 def test_one_that_is_beyond_is_marked_and_counts(say: Say, quick: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ROWS, "training", [Row("slow", 0.9, "×", 0.6), Row("quick", 0.5, "×", 0.6)])
+    monkeypatch.setitem(ROWS, "training", [BenchRow("slow", 0.9, "×", 0.6), BenchRow("quick", 0.5, "×", 0.6)])
     done = say("bench", "rows=training")
     assert done.status == 1
     assert "| slow | 0.90 × |  | 0.6 × | beyond |\n| quick | 0.50 × |  | 0.6 × |  |\n" in done.out
@@ -81,18 +84,18 @@ def test_one_that_is_beyond_is_marked_and_counts(say: Say, quick: list[str], mon
 @pytest.mark.parametrize(
     ("row", "verdict"),
     [
-        (Row("", 1.03, "×", 1.03), ""),
-        (Row("", 1.031, "×", 1.03), "beyond"),
-        (Row("", 9.9, "×"), ""),
-        (Row("", 9.9, "×", None, (9.8, 10.0)), ""),
-        (Row("", 1.02, "×", 1.03, (1.01, 1.03)), ""),
-        (Row("", 1.02, "×", 1.03, (1.01, 1.04)), "undecided"),
-        (Row("", 1.05, "×", 1.03, (1.03, 1.07)), "undecided"),
-        (Row("", 1.05, "×", 1.03, (1.031, 1.07)), "beyond"),
-        (Row("", None, "×", 1.03, missing="no triton"), "not measured: no triton"),
+        (BenchRow("", 1.03, "×", 1.03), ""),
+        (BenchRow("", 1.031, "×", 1.03), "beyond"),
+        (BenchRow("", 9.9, "×"), ""),
+        (BenchRow("", 9.9, "×", None, (9.8, 10.0)), ""),
+        (BenchRow("", 1.02, "×", 1.03, (1.01, 1.03)), ""),
+        (BenchRow("", 1.02, "×", 1.03, (1.01, 1.04)), "undecided"),
+        (BenchRow("", 1.05, "×", 1.03, (1.03, 1.07)), "undecided"),
+        (BenchRow("", 1.05, "×", 1.03, (1.031, 1.07)), "beyond"),
+        (BenchRow("", None, "×", 1.03, missing="no triton"), "not measured: no triton"),
     ],
 )
-def test_the_interval_decides(row: Row, verdict: str) -> None:
+def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
     assert row.verdict == verdict
     assert row.within == (verdict != "beyond")
 

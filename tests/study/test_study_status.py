@@ -11,7 +11,7 @@ from fusionlab.status import main as verb
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
 from fusionlab.study.status import Status, Summary, summary
-from fusionlab.study.sweep_progress import Progress
+from fusionlab.study.sweep_progress import SweepProgress
 from fusionlab.study.worker import work
 
 JOBS = {
@@ -80,7 +80,7 @@ class Terminal(io.StringIO):
 
 def test_plain_lines_one_for_each_change(study, argv):
     stream = io.StringIO()
-    with Progress(stream) as progress:
+    with SweepProgress(stream) as progress:
         progress.show(summary(study))
         assert stream.getvalue() == ""
         work(study, argv, poll=0.02, report=quiet)
@@ -99,7 +99,7 @@ def test_plain_lines_one_for_each_change(study, argv):
 
 def test_one_bar_on_a_terminal(study, argv):
     stream = Terminal()
-    with Progress(stream) as progress:
+    with SweepProgress(stream) as progress:
         progress.show(summary(study))
         assert "0/4" in stream.getvalue()
         work(study, argv, poll=0.02, report=quiet)
@@ -119,7 +119,7 @@ def test_a_name_or_a_reason_from_anywhere_steers_no_terminal(study, argv, tty, c
     jobs = tuple(replace(row, id=evil, reason=evil, by=evil, state="failed") for row in seen.jobs)
     stream = io.StringIO()
     stream.isatty = lambda: tty
-    with Progress(stream) as progress:
+    with SweepProgress(stream) as progress:
         progress.show(Summary(jobs, arms))
     shown = re.sub(r"\x1b\[A", "", stream.getvalue().replace("\r", "")) if tty else stream.getvalue()
     assert not UNSAFE.search(shown)

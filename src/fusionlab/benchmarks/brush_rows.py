@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from fusionlab.benchmarks.measure import Row
+from fusionlab.benchmarks.measure import BenchRow
 from fusionlab.benchmarks.side_by_side import side_by_side
 from fusionlab.data.brush.brush import CHUNK, GROUPS, Knobs, draw, drawn
 from fusionlab.data.brush.labels import labels
@@ -17,7 +17,7 @@ from fusionlab.video.encode import write
 SECONDS = 30.0
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[BenchRow]:
     keep_memory()  # as the processes do that make brush
     knobs = Knobs()
     classes = labels(knobs.words, knobs.kinds)
@@ -31,4 +31,4 @@ def rows() -> Iterator[Row]:
 
         ratio = side_by_side(partial(draw, Path(folder), knobs, clips), encode, SECONDS)
     what = f"drawing and encoding clips of brush, relative to encoding alone: {ratio.pairs} pairs of {CHUNK} clips"
-    yield Row(what, ratio.median, "×", 1 / 0.8, ratio.interval)
+    yield BenchRow(what, ratio.median, "×", 1 / 0.8, ratio.interval)

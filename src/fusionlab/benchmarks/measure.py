@@ -19,7 +19,7 @@ PARTS = {
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchRow:
     """One figure. `most`: its limit. `interval`: contains the true figure with 95 %; it decides instead of the figure,
     where there is one. `missing`: the reason why there is no figure.
     """
@@ -65,15 +65,17 @@ def parse_parts(text: str) -> list[str]:
     return [part for part in PARTS if part in names]
 
 
-def bench(parts: Sequence[str] = tuple(PARTS)) -> Iterator[Row]:
+def bench(parts: Sequence[str] = tuple(PARTS)) -> Iterator[BenchRow]:
     """Each row as soon as it is measured."""
     for part in parts:
         module, function = PARTS[part]
-        rows = cast(Callable[[], Iterator[Row]], getattr(import_module(f"fusionlab.benchmarks.{module}"), function))
+        rows = cast(
+            Callable[[], Iterator[BenchRow]], getattr(import_module(f"fusionlab.benchmarks.{module}"), function)
+        )
         yield from rows()
 
 
-def page(rows: Iterable[Row], command: str) -> Iterator[str]:
+def page(rows: Iterable[BenchRow], command: str) -> Iterator[str]:
     """The rows as a Markdown table, with the command, the day and the machine."""
     environment = describe_environment()
     machine = environment["machine"]

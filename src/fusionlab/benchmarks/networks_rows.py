@@ -27,7 +27,7 @@ from fusionlab.backbones.tiny import Tiny
 from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.vgg_m import VggM
 from fusionlab.benchmarks import reference_net
-from fusionlab.benchmarks.measure import Row
+from fusionlab.benchmarks.measure import BenchRow
 from fusionlab.benchmarks.side_by_side import Ratio, side_by_side
 from fusionlab.data.processes import keep_memory
 from fusionlab.fusion.conv import Conv
@@ -67,18 +67,18 @@ CASES = {
 }
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[BenchRow]:
     yield from rows_on("cpu")
 
 
-def gpu_rows() -> Iterator[Row]:
+def gpu_rows() -> Iterator[BenchRow]:
     if torch.cuda.is_available():
         yield from rows_on("cuda")
     else:
-        yield Row("networks on a GPU", None, "×", missing="there is none here")
+        yield BenchRow("networks on a GPU", None, "×", missing="there is none here")
 
 
-def rows_on(device: str) -> Iterator[Row]:
+def rows_on(device: str) -> Iterator[BenchRow]:
     configure_torch(FLOAT32, threads=1)
     keep_memory()
     for case in CASES[device]:
@@ -106,7 +106,7 @@ class Bench:
         }
         self.batch["label"] = torch.arange(case.clips, device=device) % CLASSES
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[BenchRow]:
         yield self._row(
             "fused network, forward + backward, relative to its parts called by hand", self.fused, self.reference, MOST
         )
@@ -137,7 +137,7 @@ class Bench:
 
     # -- the rows
 
-    def _above(self) -> Row:
+    def _above(self) -> BenchRow:
         """The overhead of the network without the towers."""
         maps, label = self.trunk.features(self.batch, self.net.needs), self.batch["label"]
         x_a, x_b = (
@@ -150,11 +150,11 @@ class Bench:
             lambda: reference_net.above(self.net, x_a, x_b, label),
         )
 
-    def _compiled(self) -> Row:
+    def _compiled(self) -> BenchRow:
         what = "torch.compile, relative to eager"
         missing = missing_for_compiling(self.device)
         if missing is not None:
-            return Row(f"{what}: {self.where}", None, "×", missing=missing)
+            return BenchRow(f"{what}: {self.where}", None, "×", missing=missing)
         with _empty_cache():
             compiled = torch.compile(self.fused, fullgraph=True)
             begun = time.perf_counter()
@@ -164,11 +164,13 @@ class Bench:
         torch.compiler.reset()
         return row
 
-    def _row(self, what: str, one: Callable[[], Tensor], other: Callable[[], Tensor], most: float | None = None) -> Row:
+    def _row(
+        self, what: str, one: Callable[[], Tensor], other: Callable[[], Tensor], most: float | None = None
+    ) -> BenchRow:
         seconds = SECONDS[self.device] * (1 if most is None else CAREFUL)
         ratio: Ratio = side_by_side(partial(self._step, one), partial(self._step, other), seconds)
         what = f"{what}: {self.where}, {ratio.pairs} pairs"
-        return Row(what, ratio.median, "×", most, ratio.interval)
+        return BenchRow(what, ratio.median, "×", most, ratio.interval)
 
     def _step(self, loss: Callable[[], Tensor]) -> None:
         self.net.zero_grad(set_to_none=True)

@@ -9,15 +9,15 @@ import sys
 import time
 from collections.abc import Iterator
 
-from fusionlab.benchmarks.measure import Row
+from fusionlab.benchmarks.measure import BenchRow
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[BenchRow]:
     bare = _command("-c", "pass")
-    yield Row("`import fusionlab`, beyond a bare interpreter", _command("-c", "import fusionlab") - bare, "s", 0.2)
+    yield BenchRow("`import fusionlab`, beyond a bare interpreter", _command("-c", "import fusionlab") - bare, "s", 0.2)
     slowest = max(verbs(), key=lambda verb: _command("-m", f"fusionlab.{verb}", "--help", times=1))
     took = _command("-m", f"fusionlab.{slowest}", "--help")
-    yield Row(f"`--help` of the slowest command ({slowest})", took, "s", 1.5)
+    yield BenchRow(f"`--help` of the slowest command ({slowest})", took, "s", 1.5)
 
 
 def verbs() -> list[str]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import torch
 
-from fusionlab.benchmarks.measure import Row
+from fusionlab.benchmarks.measure import BenchRow
 from fusionlab.config import build
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
@@ -22,12 +22,12 @@ from fusionlab.two_stream.trunk import Trunk
 ARMS = 6
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[BenchRow]:
     with tempfile.TemporaryDirectory() as folder:
         yield from _rows(folder)
 
 
-def _rows(folder: str) -> Iterator[Row]:
+def _rows(folder: str) -> Iterator[BenchRow]:
     plain = tree({"fusion": "conv"}).with_leaves(
         {"data.dataset.what": 4, "data.dataset.binding": 1, "run.data": folder}
     )
@@ -37,7 +37,7 @@ def _rows(folder: str) -> Iterator[Row]:
     made = time.perf_counter() - begun
     cores, videos = len(os.sched_getaffinity(0)), len(data.store.videos)
     what = f"making brush: draw, encode, decode, flow, pack ({cores} processes)"
-    yield Row(what, 1000 * made / videos, "ms a clip")
+    yield BenchRow(what, 1000 * made / videos, "ms a clip")
 
     batch_size, module = config.stage.batch_size, data.module(config)
     batch = next(iter(module.train_dataloader()))
@@ -52,8 +52,10 @@ def _rows(folder: str) -> Iterator[Row]:
         loss.backward()  # type: ignore[union-attr]
 
     alone, together = _median(lambda: step(nets[:1])), _median(lambda: step(nets))
-    yield Row(f"reading a batch of {batch_size} clips, relative to a training step", load / together, "×", 0.2)
-    yield Row(f"{ARMS} arms in one cohort, relative to {ARMS} arms each alone", together / (ARMS * alone), "×", 0.6)
+    yield BenchRow(f"reading a batch of {batch_size} clips, relative to a training step", load / together, "×", 0.2)
+    yield BenchRow(
+        f"{ARMS} arms in one cohort, relative to {ARMS} arms each alone", together / (ARMS * alone), "×", 0.6
+    )
 
 
 def _median(action: Callable[[], object], times: int = 9) -> float:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.benchmarks.measure import Row
+from fusionlab.benchmarks.measure import BenchRow
 from fusionlab.benchmarks.side_by_side import side_by_side
 from fusionlab.data import clips
 from fusionlab.data.batches import Clips
@@ -66,7 +66,7 @@ class Set:
         return self.files[int(name.partition(" ")[0]) % len(self.files)]
 
 
-def rows() -> Iterator[Row]:
+def rows() -> Iterator[BenchRow]:
     keep_memory()  # as loader workers do
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -101,7 +101,7 @@ def _packed(videos: Set, folder: Path, coding: Coding, processes: int = 1) -> St
 # -- extraction
 
 
-def _extraction(files: Sequence[Path], root: Path, what: str) -> Iterator[Row]:
+def _extraction(files: Sequence[Path], root: Path, what: str) -> Iterator[BenchRow]:
     """The whole command on all cores, relative to a bare loop on each core that decodes, computes and encodes the same,
     before and after it. (A loop alone on a machine of two cores is a tenth faster: cores share their memory.) There are
     enough videos for the start of the processes to matter little.
@@ -123,7 +123,7 @@ def _extraction(files: Sequence[Path], root: Path, what: str) -> Iterator[Row]:
             times.append(whole * cores / len(videos.videos()) / ((before + behind) / 2))
             before = behind
     loop = f"a bare loop on each of {cores} cores that decodes, computes and encodes the same"
-    yield Row(f"extraction, relative to {loop}: {what}", sorted(times)[1], "×", 1 / 0.9)
+    yield BenchRow(f"extraction, relative to {loop}: {what}", sorted(times)[1], "×", 1 / 0.9)
 
 
 def _seconds_of_loop(files: Sequence[Path]) -> float:
@@ -148,19 +148,19 @@ def _bare_loop(file: Path) -> int:
     return written
 
 
-def _sizes(files: Sequence[Path], root: Path, what: str) -> Iterator[Row]:
+def _sizes(files: Sequence[Path], root: Path, what: str) -> Iterator[BenchRow]:
     for coding in (Coding(), Coding("lz4", "lz4"), CODING, Coding("jpeg", "jpeg")):
         store = _packed(Set(files[:1]), root / f"sizes {coding.frames} {coding.flow}", coding)
         (video,) = store.videos.values()
         size = f"{video.width}×{video.height}, {what}"
-        yield Row(f"bytes a frame: {coding.frames}, {size}", video.frames_bytes / video.frames / 1024, "KiB")
-        yield Row(f"bytes a field: {coding.flow}, {size}", video.flow_bytes / (video.frames - 1) / 1024, "KiB")
+        yield BenchRow(f"bytes a frame: {coding.frames}, {size}", video.frames_bytes / video.frames / 1024, "KiB")
+        yield BenchRow(f"bytes a field: {coding.flow}, {size}", video.flow_bytes / (video.frames - 1) / 1024, "KiB")
 
 
 # -- clips
 
 
-def _clips(store: Store, root: Path, what: str) -> Iterator[Row]:
+def _clips(store: Store, root: Path, what: str) -> Iterator[BenchRow]:
     reading = Clips(store, _entries(store), Sampling(SNIPPETS, FIELDS, STRIDE, CROP), ("appearance", "motion"), 0)
     images = _one_jpeg_a_plane(store, root / "images")
     keys = [(epoch, index) for epoch in range(2) for index in range(len(reading))]
@@ -182,14 +182,16 @@ def _clips(store: Store, root: Path, what: str) -> Iterator[Row]:
 
     one = side_by_side(packed, by_images, SECONDS)
     of = f"T={SNIPPETS} frames and {SNIPPETS}×{FIELDS} fields, crop {CROP}, {what}, {one.pairs} pairs"
-    yield Row(f"reading a clip, relative to one JPEG a plane by OpenCV: {of}", one.median, "×", 1 / 3, one.interval)
+    yield BenchRow(
+        f"reading a clip, relative to one JPEG a plane by OpenCV: {of}", one.median, "×", 1 / 3, one.interval
+    )
     two = side_by_side(packed, bare, SECONDS)
-    yield Row(
+    yield BenchRow(
         f"reading a clip, relative to bare decoding of the same bytes: {of}", two.median, "×", 1 / 0.8, two.interval
     )
     begun = time.perf_counter()
     packed()
-    yield Row(f"reading a clip: {what}", (time.perf_counter() - begun) / len(keys) * 1000, "ms")
+    yield BenchRow(f"reading a clip: {what}", (time.perf_counter() - begun) / len(keys) * 1000, "ms")
 
 
 def _blobs(store: Store, looks: Sequence[Look]) -> Iterator[tuple[Codec, list[bytes], tuple[int, ...]]]:
@@ -245,10 +247,10 @@ def _read_images(place: Path, view: View, frames: int) -> tuple[Bytes, Bytes]:
 # -- single frames
 
 
-def _frames(files: Sequence[Path], what: str) -> Iterator[Row]:
+def _frames(files: Sequence[Path], what: str) -> Iterator[BenchRow]:
     """Frames in random order by decord itself, and by a `Film` over it, which compares each with that in sequence."""
     if importlib.util.find_spec("decord") is None:
-        yield Row(f"frame access, relative to decord's own: {what}", None, "×", missing="decord has no wheel here")
+        yield BenchRow(f"frame access, relative to decord's own: {what}", None, "×", missing="decord has no wheel here")
         return
     import decord
 
@@ -261,18 +263,20 @@ def _frames(files: Sequence[Path], what: str) -> Iterator[Row]:
         SECONDS,
     )
     access = "frame access (8 at a time, in random order), relative to decord's own"
-    yield Row(f"{access}: {what}, {one.pairs} pairs", one.median, "×", 1 / 0.9, one.interval)
+    yield BenchRow(f"{access}: {what}, {one.pairs} pairs", one.median, "×", 1 / 0.9, one.interval)
     begun = time.perf_counter()
     with Film(files[0], Decord()) as fresh:
         fresh[0]
         seconds = time.perf_counter() - begun
-        yield Row(f"the first access to a film, which reads all of it once: {len(fresh)} frames", seconds * 1000, "ms")
+        yield BenchRow(
+            f"the first access to a film, which reads all of it once: {len(fresh)} frames", seconds * 1000, "ms"
+        )
 
 
 # -- memory
 
 
-def _memory(store: Store) -> Row:
+def _memory(store: Store) -> BenchRow:
     """The growth of one reader process over many clips, after the first thousand."""
     reading = Clips(store, _entries(store), Sampling(SNIPPETS, FIELDS, STRIDE, CROP), ("appearance", "motion"), 0)
     before = 0
@@ -280,7 +284,7 @@ def _memory(store: Store) -> Row:
         reading[number // len(reading), number % len(reading)]
         if number == MANY // 10:
             before = _resident()
-    return Row(
+    return BenchRow(
         f"memory of a reader after {MANY:,} clips, relative to that after {MANY // 10:,}",
         _resident() / before,
         "×",

@@ -101,7 +101,7 @@ def _named(folders: tuple[Path, ...]) -> dict[str, list[str]]:
     import yaml
 
     catalogue.announce_own_conf()
-    found: dict[str, set[str]] = {}
+    targets: dict[str, set[str]] = {}
     for folder in folders:
         for file in folder.rglob("*.yaml"):
             try:
@@ -111,5 +111,5 @@ def _named(folders: tuple[Path, ...]) -> dict[str, list[str]]:
                 continue  # composing says so, where it is chosen; and it allows nothing
             for group, config in _parts(tree, file.relative_to(folder).parts[0]):
                 if isinstance(config[TARGET], str):
-                    found.setdefault(group, set()).add(config[TARGET])
-    return {group: sorted(targets) for group, targets in found.items()}
+                    targets.setdefault(group, set()).add(config[TARGET])
+    return {group: sorted(names) for group, names in targets.items()}

@@ -20,7 +20,7 @@ Times = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Window:
+class FieldWindow:
     """`count` fields from `start` on; the first is repeated `front` times, the last `back` times."""
 
     start: int
@@ -41,13 +41,13 @@ def valid_centres(frames: int, fields: int) -> tuple[int, int]:
     return (first, last) if first <= last else ((frames - 1) // 2, (frames - 1) // 2)
 
 
-def window(centre: int, frames: int, fields: int) -> Window:
+def window(centre: int, frames: int, fields: int) -> FieldWindow:
     """The fields around a centre; outside the video its first or last field is repeated."""
     assert 0 <= centre < frames
     return between(centre - fields // 2, centre + fields - fields // 2, frames)
 
 
-def between(first: int, end: int, frames: int) -> Window:
+def between(first: int, end: int, frames: int) -> FieldWindow:
     """Fields `first` … `end` − 1; outside the video its first or last field is repeated."""
     assert frames >= 2
     fields = end - first
@@ -57,7 +57,7 @@ def between(first: int, end: int, frames: int) -> Window:
         stop = start + 1
     # Before and after are counted so that they always add up to `fields`.
     front = min(max(start - first, 0), fields - (stop - start))
-    return Window(start, stop - start, front, fields - (stop - start) - front)
+    return FieldWindow(start, stop - start, front, fields - (stop - start) - front)
 
 
 def at_stride(frames: int, snippets: int, fields: int, stride: int, start: float) -> Times:

@@ -1,4 +1,4 @@
-"""Progress over videos: a bar on a terminal, else a line now and then."""
+"""VideoProgress over videos: a bar on a terminal, else a line now and then."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def show_on_stderr(line: str) -> None:
     show(one_line(line), file=sys.stderr)
 
 
-class Progress:
+class VideoProgress:
     """Call `next` once a video."""
 
     def __init__(self, total: int, say: Callable[[str], None], verb: str = "prepare") -> None:

@@ -13,7 +13,7 @@ from fusionlab.config.schema import ArmConfig, build_dataset, build_flow
 from fusionlab.data.dataset import Dataset, Entry
 from fusionlab.data.processes import in_processes
 from fusionlab.data.split_checks import without_quarantined
-from fusionlab.data.video_progress import Progress
+from fusionlab.data.video_progress import VideoProgress
 from fusionlab.errors import UserError, show
 from fusionlab.health import brush_page, field_checks, flow_checks, list_checks, video_checks
 from fusionlab.health.findings import NOTE, WRONG, Finding, Report
@@ -190,7 +190,7 @@ def _chunks(names: Sequence[str], workers: int) -> list[list[str]]:
 def _run(function: Callable[[Any], Any], tasks: Sequence[Any], total: int, workers: int, say: Say) -> list[Any]:
     """The results of all tasks, in the order of their names."""
     results = []
-    with Progress(total, say, "doctor") as progress:
+    with VideoProgress(total, say, "doctor") as progress:
         for one in in_processes(function, tasks, workers):
             results.append(one)
             progress.next()

@@ -14,7 +14,7 @@ from fusionlab.data.split_checks import without_quarantined
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs import provenance
 from fusionlab.jobs.job_data import make_dataset
-from fusionlab.jobs.retest import look_again, opened
+from fusionlab.jobs.retest import look_again, open_arm
 from fusionlab.records.record import read_records
 from fusionlab.study import plan as plans
 from fusionlab.study.plan import Arm, Plan
@@ -36,7 +36,7 @@ def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed:
     if not allowed:
         _refuse(arms, seen, split)
     for arm in arms:
-        net = opened(plan, study, arm)
+        net = open_arm(plan, study, arm)
         if isinstance(net, str):
             show(one_line(f"{arm.name}: {net}"))
             continue

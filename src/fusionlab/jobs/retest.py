@@ -64,7 +64,7 @@ def retest(folder: str, names: Sequence[str]) -> int:
 
 
 @dataclass(frozen=True)
-class Opened:
+class TrainedArm:
     """A trained arm with its record, and all that it takes to let it look again."""
 
     arm: Arm
@@ -77,7 +77,7 @@ class Opened:
     place: Path
 
 
-def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
+def open_arm(plan: Plan, study: Path, arm: Arm) -> TrainedArm | str:
     """An arm from its weights; or why there are none."""
     job = plan.job(arm.job)
     published = job.path(study) / "published"
@@ -94,10 +94,10 @@ def opened(plan: Plan, study: Path, arm: Arm) -> Opened | str:
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data, place = open_data(config.data, run), path.parent
-    return Opened(arm, config, record, data, *_built(plan, study, arm, config, data, place), run, place)
+    return TrainedArm(arm, config, record, data, *_built(plan, study, arm, config, data, place), run, place)
 
 
-def look_again(of: Opened, split: int) -> Predictions:
+def look_again(of: TrainedArm, split: int) -> Predictions:
     """Its predictions on a split's test list."""
     test = of.data.module(replace(of.config, split=split))
     loader, name = test.test_dataloader(), of.arm.name
@@ -109,7 +109,7 @@ def look_again(of: Opened, split: int) -> Predictions:
 
 
 def _one(plan: Plan, study: Path, arm: Arm) -> str:
-    of = opened(plan, study, arm)
+    of = open_arm(plan, study, arm)
     if isinstance(of, str):
         return of
     predictions = look_again(of, of.config.split)
@@ -124,7 +124,7 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
     return f"other predictions: {accuracy}, recorded {of.record['result'].get('accuracy', math.nan):.4f}"
 
 
-def _apart(of: Opened, predictions: Predictions) -> float:
+def _apart(of: TrainedArm, predictions: Predictions) -> float:
     """How far scores are from those of the record; infinite where its predictions or weights are not beside it."""
     place, result = of.place / PREDICTIONS, of.record["result"]
     if not place.is_file() or _digest(read_whole(place)) != result.get("predictions"):

@@ -23,7 +23,7 @@ from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
 from fusionlab.study.status import Status, Summary
-from fusionlab.study.sweep_progress import Progress
+from fusionlab.study.sweep_progress import SweepProgress
 
 POLL = 0.3  # seconds between two looks at the ledger
 
@@ -98,7 +98,7 @@ def workers(run: RunConfig, threads: int) -> int:
 
 
 def _watch(status: Status, launcher: Local) -> None:
-    with Progress() as progress:
+    with SweepProgress() as progress:
         while launcher.alive():
             progress.show(status.summary())
             time.sleep(POLL)

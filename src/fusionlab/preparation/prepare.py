@@ -21,7 +21,7 @@ from typing import Any, Protocol, cast
 from fusionlab.data.dataset import Entry
 from fusionlab.data.list_files import some
 from fusionlab.data.processes import in_processes
-from fusionlab.data.video_progress import Progress
+from fusionlab.data.video_progress import VideoProgress
 from fusionlab.errors import UserError, show
 from fusionlab.preparation.disk_space import DiskSpace
 from fusionlab.preparation.flow_sources import Computed, File, FromImages, Making, Source
@@ -139,7 +139,7 @@ def _make(
     videos: dict[str, Video] = {}
     failed: dict[str, str] = {}
     notes: dict[str, tuple[str, ...]] = {}
-    with Progress(len(all_videos), say) as progress:
+    with VideoProgress(len(all_videos), say) as progress:
         for done in in_processes(pack, parts, processes):
             if done.video is not None:
                 videos[done.name] = done.video

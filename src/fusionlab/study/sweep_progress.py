@@ -11,7 +11,7 @@ from fusionlab.errors import one_line, show
 from fusionlab.study.status import Summary
 
 
-class Progress:
+class SweepProgress:
     """Shows one `Summary` after the other; only changes are printed."""
 
     def __init__(self, stream: TextIO | None = None) -> None:

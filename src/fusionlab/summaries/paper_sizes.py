@@ -42,10 +42,10 @@ def paper_sizes(sized: Sized) -> list[PaperSize]:
         name=sized.arm.name, kind=sized.arm.kind, status="missing", reason=None, log=None, axes=sized.arm.axes,
         record={"config": sized.arm.config},
     )  # fmt: skip
-    printed: dict[str, list[tuple[str, PaperRow]]] = {}
+    by_figure: dict[str, list[tuple[str, PaperRow]]] = {}
     for place, row in _rows():
         if matches(entry, row.conditions):
-            printed.setdefault(row.figures[PARAMETERS], []).append((place, row))
+            by_figure.setdefault(row.figures[PARAMETERS], []).append((place, row))
     return [
         PaperSize(
             tuple(place for place, _ in rows),
@@ -54,7 +54,7 @@ def paper_sizes(sized: Sized) -> list[PaperSize]:
             sized.size.parameters,
             tuple(dict.fromkeys(row.remark for _, row in rows if row.remark)),
         )
-        for figure, rows in printed.items()
+        for figure, rows in by_figure.items()
     ]
 
 

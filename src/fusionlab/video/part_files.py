@@ -22,7 +22,7 @@ READ_AHEAD = 64 * 1024  # bytes: half of Linux's 128 KiB, which it reads around 
 OPEN = 128  # files at a time, with two handles each: below the usual limit of 1,024 a process
 
 
-class Opened(NamedTuple):
+class OpenFile(NamedTuple):
     handle: int
     mapped: Bytes
     view: memoryview  # of the same bytes: a slice costs a fifth of an array's
@@ -34,7 +34,7 @@ class PartFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._process = os.getpid()
-        self._opened: OrderedDict[tuple[str, str], Opened] = OrderedDict()
+        self._opened: OrderedDict[tuple[str, str], OpenFile] = OrderedDict()
 
     def mapped(self, part: str, file: str) -> Bytes:
         """The whole file as an array, not a copy; pages are read as they are touched."""
@@ -65,7 +65,7 @@ class PartFiles:
         """`count` numbers, not a copy."""
         return np.frombuffer(self.mapped(part, file), dtype=kind, count=count, offset=at)
 
-    def _open(self, part: str, file: str) -> Opened:
+    def _open(self, part: str, file: str) -> OpenFile:
         if self._process != os.getpid():
             self._opened.clear()  # copies in a fork share the parent's position and lifetime
             self._process = os.getpid()
@@ -78,7 +78,7 @@ class PartFiles:
         handle = os.open(self.folder / part / file, os.O_RDONLY | os.O_CLOEXEC)
         # A plain array over the map: slices of numpy's memmap class are several times slower.
         mapped = np.frombuffer(mmap.mmap(handle, 0, access=mmap.ACCESS_READ), dtype=np.uint8)
-        opened = self._opened[part, file] = Opened(handle, mapped, mapped.data)
+        opened = self._opened[part, file] = OpenFile(handle, mapped, mapped.data)
         return opened
 
     def close(self) -> None:
