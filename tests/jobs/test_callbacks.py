@@ -162,9 +162,12 @@ def test_none_is_neutral_and_another_choice_is_another_arm() -> None:
     assert fused.config["callbacks"] == {"_target_": "own_callbacks.Counting", "every": 2}
 
 
-def test_an_unknown_callback_is_refused_by_the_plan(say: Callable[..., Done]) -> None:
+def test_an_unknown_callback_is_refused_by_the_plan(say: Callable[..., Done], tmp_path: Path) -> None:
     done = say("plan", "callbacks=countin")
-    assert done.status == 2 and "unknown callbacks" in done.err
+    assert done.status == 2 and "no callbacks in ./conf/callbacks" in done.err
+    write_own(tmp_path)
+    done = say("plan", "callbacks=countin")
+    assert done.status == 2 and "did you mean callbacks=counting" in done.err
 
 
 @pytest.mark.slow

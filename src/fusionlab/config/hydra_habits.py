@@ -38,7 +38,7 @@ ANSWERS = [
      "run.root={value}"),
     ("paths.data_dir data.data_dir datamodule.data_dir data_dir", "the data lie in run.data", "run.data={value}"),
     ("trainer.logger", "the logger is a group of its own", "logger={value}"),
-    ("trainer.callbacks callbacks callbacks.*", "there are no callbacks; early stopping is an option",
+    ("trainer.callbacks callbacks callbacks.*", "no callbacks in ./conf/callbacks; early stopping is an option of optim",
      "optim.streams.patience=3 optim.fusion.patience=3"),
     ("trainer.deterministic trainer.benchmark", "nothing has to be switched on: every draw follows from the seed",
      "seed=0"),
@@ -123,7 +123,8 @@ def _answer(name: str, value: str, word: str, known: Mapping[str, list[str]]) ->
     if name == "trainer.precision":
         return _precision(value, word, known)
     root = name.partition(".")[0]
-    if name in known or (root in known and root not in OWN):
+    empty = known.get(root) == ["none"] != [value]  # a group that only the user's conf can fill
+    if not empty and (name in known or (root in known and root not in OWN)):
         return None
     for patterns, what, template in ANSWERS:
         for pattern in patterns.split():
