@@ -106,7 +106,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("data=folder backbone=vgg_m data.dataset.classes=many", ["two classes or more", "data.dataset.classes=7"]),
     ("data=kinetics backbone=vgg_m data.dataset.classes=1", ["two classes or more", "data.dataset.classes=1"]),
     ("data=folder backbone=vgg_m data.dataset.test=0.7", ["below one half", "data.dataset.test=0.3"]),
-    ("data=folder backbone=vgg_m data.dataset.group=7", ["no regular expression", "data.dataset.group='(.+)_"]),
+    ("data=folder backbone=vgg_m data.dataset.group=7", ["invalid regular expression", "data.dataset.group='(.+)_"]),
     ("data=hmdb51 backbone=vgg_m data.dataset.group=x", ["unknown option", "data.dataset.counts"]),
     ("temporal=pool3d layer=fc7", ["pool3d needs a layer with a map", "layer=fc7", "temporal=pool2d"]),
     ("temporal=pool3d,pool2d layer=relu5,fc7", ["needs a layer", "'exclude=[{temporal:pool3d,layer:fc7}]'"]),

@@ -63,7 +63,7 @@ SETS: dict[str, tuple[dict[str, str], list[str]]] = {
     "folder": ({}, [f"{name}/clip {n}.mp4" for name in ("run", "walk") for n in range(4)]),
 }  # fmt: skip
 TOLD = {
-    "ucf101": "data: 2 files are spelled otherwise than here: HandstandPushups/v_HandstandPushups_g01_c01.avi is",
+    "ucf101": "data: 2 files are spelled in another way: HandstandPushups/v_HandstandPushups_g01_c01.avi is",
     "hmdb51": "data: 1 sources appear in more than one class, where they are other groups: -_FREE_[#1]&;@(2)~!",
     "kinetics": "data: ",
     "something": "data: 1 labels say left or right",

@@ -385,7 +385,7 @@ def test_a_bad_command(say: Say, tmp_path: Path, words: list[str], told: str) ->
 
 def test_a_missing_folder(say: Say, tmp_path: Path) -> None:
     done = say("doctor", *WORDS, f"run.data={tmp_path / 'nowhere'}")
-    assert (done.status, done.out) == (2, "") and "not there" in done.err
+    assert (done.status, done.out) == (2, "") and "are missing" in done.err
 
 
 def test_processes_say_the_same(say: Say, home: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_worker_that_ends_by_an_error_is_told_from_one_whose_jobs_failed(tmp_p
 
     monkeypatch.setattr("fusionlab.study.worker.work", fault)
     monkeypatch.chdir(tmp_path)
-    assert main([str(tmp_path), "--threads", "1"]) == FAULT
+    assert main([str(tmp_path)], threads=1) == FAULT
     assert "a fault of the worker's own" in capsys.readouterr().err
     ends = {}
     for status in (0, 1, FAULT):

@@ -159,8 +159,7 @@ class Brush:
     @property
     def files(self) -> UCF101:
         """The made folder, read by UCF101's own reader."""
-        if self._files is None:
-            raise UserError("brush is not made yet", got="no call of make()")
+        assert self._files is not None, "make() comes first"
         return self._files
 
     @property
