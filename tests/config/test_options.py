@@ -22,9 +22,8 @@ def test_names_and_defaults_are_those_of_the_composed_config(group: str, name: s
     composed = {
         re.sub(r"\[\d+\]$", "", leaf): value for leaf, value in flatten(tree({group: name}).with_leaves({})).items()
     }
-    composed = {
-        leaf: value for leaf, value in composed.items() if "._" not in leaf and "run.table" not in leaf and value != {}
-    }
+    composed = {leaf: value for leaf, value in composed.items() if "._" not in leaf and "run.table" not in leaf}
+    composed.pop("callbacks", None)  # a group that has no option yet
     options = {path: one for path, one in read_options({group: name}).items() if "run.table" not in path}
     assert {path for path, one in options.items() if one.default is not None and path not in SHORTHAND} == set(composed)
     for leaf, value in composed.items():
