@@ -143,15 +143,14 @@ def all_damages(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{at} {raw[:10]}", json.dumps(changed(record, at, MARK)).replace(f'"{MARK}"', raw)
 
 
+@pytest.mark.parametrize("step", [15, pytest.param(3, marks=pytest.mark.slow)])  # the slow test tries each damage
 @pytest.mark.parametrize(("first", "which"), list(enumerate(["fusion=conv", "fusion=late", "streams=motion"])))
-def test_any_damage_in_any_place_of_a_record(small, first, which, capsys):
+def test_any_damage_in_any_place_of_a_record(small, first, which, step, capsys):
     (place,) = [path for path in find_records(small) if which in path.parent.name]
     other = next(path for path in find_records(small) if path != place)
     good = place.read_text(encoding="utf-8")
     refused = set()
-    for what, text in itertools.islice(
-        all_damages(json.loads(good)), first, None, 3
-    ):  # each is tried on one of the three
+    for what, text in itertools.islice(all_damages(json.loads(good)), first, None, step):  # each on one of the three
         place.write_text(text, encoding="utf-8")
         try:
             text, shown_status = look(small, capsys)
