@@ -10,7 +10,7 @@ from difflib import SequenceMatcher
 from pathlib import Path
 
 RAISES = ("UserError", "unknown")
-ALIKE = 0.45  # below this share two messages have nothing to do with each other
+ALIKE = 0.5  # below this share two messages have nothing to do with each other
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def pairs(old: list[Message], new: list[Message]) -> list[tuple[Message | None, 
 
 
 def _alike(one: Message, other: Message) -> float:
-    same = 0.3 if one.function == other.function else 0.0
+    same = 0.15 if one.function == other.function else 0.0
     return same + SequenceMatcher(None, f"{one.what} {one.hint}", f"{other.what} {other.hint}").ratio()
 
 
