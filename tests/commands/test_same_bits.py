@@ -151,7 +151,7 @@ def killed_and_continued(study: Lab, lab: Lab, point: str) -> None:
     if not point.startswith("stream"):  # a stream is so short here that it may come to its end by itself
         assert killed.status == 1
         assert CONV not in lab.records()
-        assert "this goes on where it was" in killed.err or "killed by SIGKILL" in killed.err
+        assert "this continues it" in killed.err or "killed by SIGKILL" in killed.err
 
     done = lab.run(*ALONE)
     assert done.status == 0, done.err
