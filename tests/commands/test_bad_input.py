@@ -60,7 +60,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("layer=relu4+relu5,ReLU5+ReLU4", ["twice", "layer: relu4+relu5"]),
     ("fusion=bilinear layer=relu4+relu5", ["nothing can be fused above it", "layer=relu4"]),
     ("temporal=pool4d", ["unknown temporal", "conv3d, conv3d_paper, pool2d, pool3d", "did you mean temporal=pool"]),
-    ("table=hwo", ["unknown table", "how, order, when, where", "did you mean table=how ?"]),
+    ("table=hwo", ["unknown table", "how, order, short, when, where", "did you mean table=how ?"]),
     ("experiment=demmo", ["unknown experiment", "did you mean experiment=demo ?"]),
     ("expriment=demo", ["unknown option", "did you mean experiment=demo ?"]),
     ("optim=adma", ["unknown optim", "did you mean optim=adam ?"]),

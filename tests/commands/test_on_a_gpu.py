@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from terminal import FAST, Lab
 
-from fusionlab.jobs.retest import look_again, opened
+from fusionlab.jobs.retest import look_again, open_arm
 from fusionlab.study import plan as plans
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -41,7 +41,7 @@ def scores(study: Path, device: str) -> dict[str, NDArray[Any]]:
     """Each trained arm's scores as a device reckons them from its weights."""
     plan, said = plans.read(study), {}
     for arm in plan.arms:
-        of = opened(plan, study, arm)
+        of = open_arm(plan, study, arm)
         assert not isinstance(of, str), of
         of = replace(of, run={**of.run, "device": device})
         said[arm.name] = np.array(look_again(of, arm.config["split"]).scores)

@@ -1,7 +1,7 @@
 """The blocks of README.md and of docs/ are run as they stand, page by page, in an empty folder.
 
 A block whose first line names a file (`# conf/fusion/gated.yaml`) is that file. Before a block, `<!-- slow -->` leaves
-it to `make test-slow`, `<!-- elsewhere: reason -->` to another stage.
+it to `make test-slow`, `<!-- elsewhere: reason -->` to another stage. All of docs/ is left to the slow tests.
 """
 
 from __future__ import annotations
@@ -103,7 +103,12 @@ def runnable(page: Path, mark: str) -> bool:
 @pytest.mark.parametrize(
     ("page", "mark"),
     [
-        pytest.param(page, mark, id=f"{page.stem}{mark and ', slow'}", marks=[pytest.mark.slow] if mark else [])
+        pytest.param(
+            page,
+            mark,
+            id=f"{page.stem}{mark and ', slow'}",
+            marks=[pytest.mark.slow] if mark or page.parent.name == "docs" else [],
+        )
         for page in PAGES
         for mark in ("", "slow")
         if runnable(page, mark)

@@ -114,10 +114,16 @@ def test_the_command_line_of_a_worker():
     ]
 
 
+RUN = {
+    "root": "runs", "folder": None, "data": "data", "weights": "weights", "device": "cpu", "workers": 1, "grid": {},
+    "checkpoint_every": 0, "retries": 0, "exclude": [], "table": {},
+}  # fmt: skip
+
+
 def test_a_worker_that_ends_by_an_error_is_told_from_one_whose_jobs_failed(tmp_path, make_plan, monkeypatch, capsys):
     make_plan({"a": ([], ["publish"])}).write(tmp_path)
     plan = json.loads((tmp_path / "plan.json").read_text())
-    plan["jobs"][0]["config"]["run"] = {"device": "cpu"}
+    plan["jobs"][0]["config"]["run"] = RUN
     (tmp_path / "plan.json").write_text(json.dumps(plan))
 
     def fault(*_, **__):
