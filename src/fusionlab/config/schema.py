@@ -70,8 +70,9 @@ class StoreConfig:
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """A packed store: its data set, and how it is packed. `recipe`: both as plain data, from which its folder is
-    named. Videos in `quarantine` are not needed.
+    """A packed store: its data set, and how it is packed.
+
+    `quarantine`: videos that may be missing. `recipe`: data set and packing as plain data; it names the store's folder.
     """
 
     dataset: Part

@@ -44,7 +44,9 @@ class OnDisk:
         classes: int | None = None,
         counts: bool = True,
     ) -> None:
-        """`root` and `lists`: folders, where they are known already; `classes`: their number, before any file is there;
+        """A data set of videos and lists in folders.
+
+        `root`, `lists`: folders, if they are known already. `classes`: the number of classes, before any file is read.
         `counts`: a set with as many classes as the official one must have the official numbers of videos.
         """
         if not name or PurePosixPath(name).name != name or name.startswith("."):

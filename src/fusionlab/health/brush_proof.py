@@ -85,8 +85,9 @@ class ClipSamples:
 def proof(
     brush: Brush, store: Store, fields: int, say: Callable[[str], None], features: Mapping[str, Features] | None = None
 ) -> Iterator[ProbeResult]:
-    """The result of each quantity that this set has. `features`: of trained streams; what must be seen must be seen in
-    them, too.
+    """The result of each quantity that this set has.
+
+    `features`: maps of trained streams, in which probes must see the same quantities as in the pictures.
     """
     for kind in brush.knobs.kinds:
         seen = take_samples(brush, store, kind, fields)
@@ -98,8 +99,9 @@ def proof(
 
 
 def take_samples(brush: Brush, store: Store, kind: str, fields: int) -> ClipSamples:
-    """Samples of a kind from the store, of all clips or random ones: a regular choice would favour some classes or
-    groups. (A still clip has one field.)
+    """Samples of a kind from the store: of all clips, or of random ones if there are more than `CLIPS`.
+
+    A regular choice would favour some classes or groups. A still clip has one field.
     """
     names = [(name, label) for name, label in brush.videos() if brush.labels[label].kind == kind]
     chosen = sorted(sorted(names, key=lambda entry: key("proof", entry[0]))[:CLIPS])
@@ -122,9 +124,10 @@ def take_samples(brush: Brush, store: Store, kind: str, fields: int) -> ClipSamp
 
 
 def _windows(brush: Brush, kind: str, frames: int, fields: int, scene: Scene) -> list[list[int]]:
-    """For each sample, the first fields of its windows: in the middle of the clip, in each segment of a cycle, or at
-    the end that is further from the moment at which hand and decoy change sides. A hand alone, of which there are few
-    clips, gives two samples.
+    """For each sample, the first fields of its windows.
+
+    A window is in the middle of the clip, in each segment of a cycle, or at the end that is further from the moment at
+    which hand and decoy change sides. A clip with a hand alone gives two samples, since there are few such clips.
     """
     last = frames - 1 - fields
     if kind == "order":

@@ -36,8 +36,9 @@ Say = Callable[[str], None]
 def examine(
     config: ArmConfig, run: RunConfig, chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = show
 ) -> Report:
-    """All checks of one composed config. `chosen`: the name of its data set; `page`: a folder for the page of a data
-    set with probes.
+    """All checks of one composed config.
+
+    `chosen`: the name of its data set. `page`: a folder for the page of a data set with probes.
     """
     root, workers = Path(run.data), run.processes
     dataset = build_dataset(config.data)

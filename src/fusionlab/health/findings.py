@@ -16,8 +16,10 @@ GET_AGAIN = f"get them again, or {QUARANTINE}"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or a note. `code` is stable, for programs. `files`: names, each with a remark or "".
-    `leave_out`: the videos to quarantine so that the finding disappears.
+    """An error or a note about a data set.
+
+    `code`: stable, for programs. `files`: names, each with a remark or "". `leave_out`: the videos to quarantine so
+    that the finding disappears.
     """
 
     code: str

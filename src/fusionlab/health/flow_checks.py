@@ -66,9 +66,10 @@ def counts(files: Sequence[CheckedFile], store: Store) -> list[Finding]:
 def findings(
     checked: Sequence[CheckedVideo], store: Store, by_own_method: Callable[[], Sequence[CheckedVideo]] | None = None
 ) -> tuple[list[Finding], Verdict]:
-    """Findings about all videos, and the verdict of the sample. `by_own_method` estimates the sample again by the
-    method that made the store; it is called only where the bound looks wrong, since some methods find shorter vectors
-    than ours.
+    """Findings about all videos, and the verdict of the sample.
+
+    `by_own_method`: estimates the sample again by the method that made the store. It is called only if the bound looks
+    wrong, since some methods find shorter vectors than the doctor's own.
     """
     damage = {one.name: one.damage for one in checked if one.damage}
     blank = {

@@ -175,8 +175,9 @@ def evidence(video: str, levels: NDArray[np.uint8], bound: float, around: PairEs
 
 
 def evidence_by_own_method(video: str, levels: NDArray[np.uint8], bound: float, field: Field) -> Evidence:
-    """Of a stored field and a new estimate by the method that made it: nearly equal even where the method is wrong, so
-    that no trust is needed.
+    """Evidence from a stored field and a new estimate by the method that made it.
+
+    The two are nearly equal even where the method is wrong, so all pixels inside the range are trusted.
     """
     y, x, here, inside = _looked_at(levels)
     return Evidence(video, dequantise(here, bound), 2 * bound / 255, {RIGHT: (field[:, y, x], inside)})

@@ -114,8 +114,10 @@ def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET) -> Verdict:
 
 @dataclass(frozen=True)
 class _Votes:
-    """Of each pair: the disagreement of what is stored with a hypothesis (NaN: it cannot say), and can it tell the
-    hypothesis from what is right?
+    """The votes of all pairs on one hypothesis.
+
+    `d`: the disagreement of stored flow with the hypothesis, NaN where unknown. `tells`: whether the pair distinguishes
+    the hypothesis from `right`.
     """
 
     d: NDArray[np.float64]
@@ -159,8 +161,10 @@ def _ratio(one: Evidence, name: str, zero: Vectors, least: float) -> tuple[NDArr
 
 
 def verdict_by_own_method(seen: Sequence[Evidence]) -> Verdict:
-    """The scale alone, from estimates by the method that made the store. These differ from what is stored only by
-    rounding and a lossy codec's errors, so that slow places count too, down to a few levels.
+    """The scale alone, from estimates by the method that made the store.
+
+    These differ from stored flow only by rounding and the errors of a lossy codec, so that slow places count too, down
+    to a few levels.
     """
     shift = np.zeros((2, 1), dtype=np.float32)
     least = max([STILL, *(3 * one.step for one in seen)])

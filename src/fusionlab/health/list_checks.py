@@ -122,8 +122,9 @@ def unlisted(root: Path, known: Mapping[str, Path]) -> list[Finding]:
 
 
 def group_copies(contents: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """(name, digest) -> the names of each content that has several. A name may have several digests, of its file and of
-    its pixels: one in common is enough.
+    """(name, digest) -> groups of names that have the same content.
+
+    A name may have several digests, of its file and of its pixels: one in common is enough.
     """
     by_digest: dict[str, set[str]] = defaultdict(set)
     for name, digest in contents:

@@ -55,8 +55,9 @@ class Recorder:
         state: State,
         initial: Loaded | None = None,
     ) -> None:
-        """Write and publish the record of an arm that came to its end, with its predictions and weights. `initial`: the
-        file that it started from, if any.
+        """Write and publish the record of an arm whose training ended, with its predictions and weights.
+
+        `initial`: the file that it started from, if any.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
         predictions = Predictions.of(

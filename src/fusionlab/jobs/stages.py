@@ -79,8 +79,9 @@ def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: D
 
 
 def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: Attempt) -> None:
-    """Stage two: the arms that this attempt took, above the frozen streams, in one pass over the data; then their
-    scores. Arms of several checkpoints are trained one group after the other.
+    """Stage two: train the arms of this attempt above the frozen streams in one pass over the data, then test them.
+
+    Arms with different checkpoints are trained one group after the other.
     """
     config = ArmConfig.of(plan.arm(job.arms[0]).config)  # what all arms of a cohort have in common
     arms = {name: plan.arm(name) for name in (job.arms if attempt.arms is None else attempt.arms)}

@@ -19,8 +19,10 @@ Cell = dict[str, Any]  # axis -> its value
 
 @dataclass(frozen=True)
 class Point:
-    """One composed config. `tree`: the same as plain data, which is hashed; `choices`: group -> choice; `axes`: what
-    varies in the grid, with this point's values.
+    """One composed config of the grid.
+
+    `tree`: the config as plain data, which is hashed. `choices`: group -> choice. `axes`: the options that vary in the
+    grid, with this point's values.
     """
 
     tree: dict[str, Any]

@@ -91,8 +91,9 @@ def evaluate(
 
 
 def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "cpu") -> Scores:
-    """Scores of the arms that are done, with their best weights (as `fit` leaves them). An error of one net fails its
-    arm alone.
+    """Scores of the arms that are done, with their best weights (as `fit` leaves them).
+
+    An error of one net fails only its arm.
     """
     done: dict[str, ArmModule] = {name: arm for name, arm in cohort.arms.items() if arm.status == "done"}
 

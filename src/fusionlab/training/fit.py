@@ -61,8 +61,10 @@ class ResumableData(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of an arm. `val_loss`, `best_step`: of its best validation, also if it failed later. `state` and
-    `weights` (the fingerprint): of its best weights, None if it failed. `seconds`: of each epoch of the curve.
+    """The result of training an arm.
+
+    `val_loss`, `best_step`: of its best validation, also if it failed later. `state`, `weights` (the fingerprint): of
+    its best weights, None if it failed. `seconds`: of each epoch of the curve.
     """
 
     name: str
@@ -199,8 +201,10 @@ def fit(
 
 
 def trainer(device: str, precision: str, epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
-    """Lightning as a plain loop. The environment is set so that Lightning does not schedule by itself under SLURM;
-    `inference_mode` is off since the weights kept during a validation live longer than the validation.
+    """A Lightning trainer as a plain loop.
+
+    The environment is set so that Lightning does not schedule by itself under SLURM. `inference_mode` is off, since the
+    weights kept during a validation are used after it.
     """
     where = torch.device(device)
     return pl.Trainer(

@@ -63,8 +63,9 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """factor^k, k = the times the validation loss went `wait` epochs without a new lowest; each drop starts the count
-    anew. The papers' "drop by ten once the validation saturates".
+    """factor^k, where k counts how often the validation loss had no new lowest value for `wait` epochs.
+
+    After each drop the count starts again. This is the papers' "drop by ten once the validation saturates".
     """
 
     factor: float = 0.1
@@ -109,8 +110,10 @@ def parse_schedule(block: Mapping[str, Any]) -> Schedule:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`patience`: validations without a new lowest loss before the arm stops, 0 = never. `clip`: the largest norm of
-    the arm's own gradient, 0 = no limit. `own`: the optimiser's further numbers (adam: betas; sgd: momentum).
+    """How one arm is trained: its optimiser, schedule and limits.
+
+    `patience`: validations without a new lowest loss before the arm stops, 0 = never. `clip`: the largest norm of the
+    arm's own gradient, 0 = no limit. `own`: the optimiser's further numbers (adam: betas; sgd: momentum).
     """
 
     name: str

@@ -55,8 +55,10 @@ class Codec(Protocol):
 
 @dataclass(frozen=True)
 class Lz4:
-    """Frames (H, W, 3) or fields (2, H, W), whole. Written by liblz4's binding, which alone has the thorough mode; read
-    by cramjam, which alone writes into an array: the other bindings copy all bytes once more.
+    """Frames (H, W, 3) or fields (2, H, W), uncut, compressed by LZ4.
+
+    liblz4's binding writes them, as only it has the thorough mode. cramjam reads them, as only it writes into an array:
+    the other bindings copy all bytes once more.
     """
 
     pieces: int = 1

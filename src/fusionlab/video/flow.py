@@ -15,8 +15,8 @@ mean end-point error inside the disc at 1, 2, 3 px a frame; milliseconds a pair:
     DIS   scale 0, patch 8, stride 3, 5 refinements ("medium" at scale 0)   0.45  0.80  1.87    0.71
     Farneback  window 5, 3 iterations                                       0.31  0.65  1.44    0.33
 
-Patches of 5 are better still on random texture, and more often wrong by a period on a pattern that repeats;
-hence 6.
+Patches of 5 are better still on random texture, but more often wrong by a period on a pattern that repeats. So the
+default is 6.
 
 Milliseconds a pair at 340×256, one core, a clip of UCF101 (median; the choices of `flow=`):
 

@@ -6,8 +6,8 @@ truncated file simply ends. FFmpeg's log, frames marked as corrupt, and wrong si
     concealed   errors that the decoder hid (lines of its log, and frames marked as corrupt)
     cut         the container declares more bytes than the file has, or at least two more frames
 
-One frame less than the header declares is usual (all of HMDB51), as are time stamps that go backwards; neither is
-damage.
+One frame less than the header declares is usual (all of HMDB51), and so are time stamps that go backwards: neither
+is an error.
 """
 
 from __future__ import annotations

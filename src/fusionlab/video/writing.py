@@ -283,8 +283,9 @@ def write_index(
     coding: Coding | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Complete a folder of parts with its index; `made`: decoder, flow with its bound, size. `notes`: remarks about
-    single videos.
+    """Complete a folder of parts with its index.
+
+    `made`: decoder, flow with its bound, size. `notes`: remarks about single videos.
     """
     coding = coding or Coding()
     index = {

@@ -142,8 +142,10 @@ class Brush:
             self.knobs.cycle.expect(snippets, fields, stride)
 
     def refuse_flow(self, flow: Any) -> None:
-        """Hand and decoy differ in hue at equal luma, which flow that reads colour would tell. And motions are of a few
-        pixels, which an estimator that starts at half the size does not find.
+        """Raise a `UserError` for flow that reads colour, or that starts at half the size.
+
+        Hand and decoy differ in hue at equal luma, so flow that reads colour would distinguish them. Motions are of a
+        few pixels, and an estimator that starts at half the size does not find them.
         """
         if getattr(flow, "reads", LUMA) == RGB:
             raise UserError(
@@ -234,8 +236,9 @@ class Brush:
 
 
 def draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None:
-    """One task: draw some clips, then encode them. (Drawing takes half as long again if the two alternate, because of
-    the processor's caches.)
+    """One task: draw some clips, then encode them.
+
+    Drawing and encoding do not alternate: that takes half as long again, because of the processor's caches.
     """
     from fusionlab.video.encode import write
 

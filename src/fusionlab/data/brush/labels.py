@@ -97,8 +97,9 @@ LABELS = labels(BRUSH, ASKED)
 def ceilings(
     system: str, words: Vocabulary = BRUSH, kinds: Collection[str] = ASKED, *, speed_tells: bool = False
 ) -> dict[str, Fraction]:
-    """kind -> the best accuracy that one of `SYSTEMS` can reach, an exact fraction. `speed_tells`: the decoy's speed
-    shows which motion is the hand's.
+    """kind -> the best accuracy that one of `SYSTEMS` can reach, an exact fraction.
+
+    `speed_tells`: the decoy's speed shows which motion is the hand's.
     """
     places, motions, one, half = len(words.places), len(words.motions), Fraction(1), Fraction(1, 2)
     what = {"motion": Fraction(1, places)}

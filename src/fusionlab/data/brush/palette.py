@@ -27,8 +27,9 @@ def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=8)
 def palette(hues: int, distance: float = 1.0, turned: float = 0.0) -> NDArray[np.uint8]:
-    """Table (hues + 1, 256, 3): grey and `hues` hues, a colour for each luma; `distance` < 1 brings the hues nearer to
-    grey, `turned` turns all of them by this part of a circle.
+    """Table (hues + 1, 256, 3): grey and `hues` hues, one colour for each luma.
+
+    `distance`: below 1 the hues are nearer to grey. `turned`: all hues are turned by this part of a circle.
     """
     table = np.zeros((hues + 1, 256, 3), dtype=np.uint8)
     levels = np.clip(np.arange(256), LOW, HIGH)

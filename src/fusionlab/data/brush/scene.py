@@ -57,8 +57,10 @@ def compose(
     decoy_speed: float = 1.0,
     exchange: bool = False,
 ) -> Scene:
-    """The scene of clip `name` in `group`. `cycle`: for clips that ask for order; it determines their length.
-    `exchange`: at one moment hand and decoy change sides, together with their places.
+    """The scene of clip `name` in `group`.
+
+    `cycle`: for clips that ask for order; it determines their length. `exchange`: at one moment hand and decoy change
+    sides, together with their places.
     """
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
     away = None
