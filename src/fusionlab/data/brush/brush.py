@@ -2,8 +2,8 @@
 
     <root>/<signature>/classInd.txt, trainlist0N.txt, testlist0N.txt, <class>/v_<class>_gXX_cXX.avi, made.json
 
-The folder is named by the signature of what determines the files and appears by one rename, so that an incomplete set
-is never used, nor one of another recipe. For the questions and their ceilings see `labels`.
+The folder's name is the signature of all that determines the files. It appears by one rename, so that a set that is
+incomplete or has another recipe is never used. For the questions and their ceilings see `labels`.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Knobs:
 
 
 class Brush:
-    """Brush as a data set; `make` (idempotent) comes before anything that reads a file."""
+    """Brush as a data set. `make` (idempotent) must be called before anything reads a file."""
 
     has_probes: ClassVar[bool] = True  # `scene` knows the truth of each clip
 
@@ -137,7 +137,7 @@ class Brush:
         return ceilings(system, self.knobs.words, self.knobs.kinds, speed_tells=self.knobs.decoy_speed != 1)
 
     def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
-        """Clips show the order only if they are sampled with the period of the cycle."""
+        """Raise a `UserError` if clips that ask for order are not sampled with the period of the cycle."""
         if self.knobs.order:
             self.knobs.cycle.expect(snippets, fields, stride)
 
@@ -160,7 +160,7 @@ class Brush:
 
     @property
     def files(self) -> UCF101:
-        """The made folder, read by UCF101's own reader."""
+        """The folder of the made set, read by UCF101's own reader."""
         assert self._files is not None, "make() comes first"
         return self._files
 
@@ -178,7 +178,7 @@ class Brush:
         return self.files.path(name)
 
     def group(self, name: str) -> str:
-        """One for all classes: these share the grounds, and no ground is in both lists."""
+        """The group, the same for all classes: these share the grounds, and no ground is in both lists."""
         return self.files.group(name).rpartition("/")[2]
 
     @property
@@ -199,7 +199,7 @@ class Brush:
         self._files = UCF101(final)
 
     def scene(self, name: str, label: int) -> Scene:
-        """The truth about a clip."""
+        """The true content of a clip."""
         return composed(self.knobs, self.labels[label], name, int(self.group(name)[1:]))
 
     def _make(self, final: Path, processes: int, say: Callable[[str], None]) -> None:

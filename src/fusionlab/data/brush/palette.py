@@ -4,10 +4,10 @@
 
     gray(palette[h, y]) == y      for all hues h and LOW ≤ y ≤ HIGH
 
-*exactly*, in the integer arithmetic of the conversion that flow reads (OpenCV's BT.601 weights, 15 bits). So
-exchanging two hues in a picture leaves its luma equal bit for bit, and nothing that reads luma can tell one hue from
-another.
-Row 0 is grey (no hue); hues 1 … n stand at equal angles on a circle of chroma.
+*exactly*, in the integer arithmetic of the conversion that flow reads (OpenCV's BT.601 weights, 15 bits). If two hues
+of a picture are exchanged, its luma stays equal bit for bit, so no estimator that reads luma distinguishes hues.
+
+Row 0 is grey (no hue); hues 1 … n have equal angles on a circle of chroma.
 """
 
 from functools import lru_cache

@@ -1,9 +1,8 @@
 """The scene of one clip: a pure function of the seed and the clip's name.
 
-Everything is drawn from (seed, name) and drawn in one order, whatever the label, so that nothing but the label differs
-between classes: which place lies where, which of the two the hand is at, the decoy's place and motion, phases, senses,
-noise, shake. Clips of one group share their ground, as UCF101's share a scene; all classes have the same groups, so the
-ground tells nothing of the class.
+Everything is drawn from (seed, name), in the same order for all labels, so that only the label differs between classes:
+the sides of the places, the hand's side, the decoy's place and motion, phases, senses, noise, shake. Clips of one group
+share their ground, as UCF101's share a scene. All classes have the same groups, so the ground does not show the class.
 """
 
 from dataclasses import dataclass, replace
@@ -28,7 +27,7 @@ SHAKE_MOST = 1
 
 @dataclass(frozen=True)
 class Scene:
-    """The drawn clip: positions in pixels (x, y), hues as numbers of places (0 …), per frame where it moves."""
+    """A drawn clip: positions in pixels (x, y) for each frame, hues as numbers of places (0 …)."""
 
     place_hues: tuple[int, ...]  # the place at the hand, the place at the decoy, if there is one
     centres: NDArray[np.float64]  # (2, 2): hand's place, decoy's place, in the first frame; x, y
@@ -114,7 +113,7 @@ def _faster(motion: Motion, times: float) -> Motion:
 
 
 def _axis(kind: str, draw: np.random.Generator) -> NDArray[np.float64]:
-    """The direction from the middle to the one place, which shows the kind; a mirror does not change it."""
+    """The direction from the middle to one place. It shows the kind of question; a mirror does not change that."""
     if kind == "order":  # either diagonal
         return np.array([1.0, sign(draw)]) / np.sqrt(2)
     return np.array([1.0, 0.0]) if kind == "what" else np.array([0.0, 1.0])
