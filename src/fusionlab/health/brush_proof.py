@@ -1,14 +1,14 @@
-"""What probes can read from brush as networks get it: from decoded frames, and from estimated and quantised flow.
+"""Probes of brush: they read labels from decoded frames, and from estimated and quantised flow, as networks do.
 
     around a place   from flow     its motion: seen;   hand or decoy, and which place: not
                      from a frame  hand or decoy, and which place: seen;   its motion: not
-                                   (of a clip with a hand alone, or a place alone, what there is of this)
+                                   (if a clip has a hand or a place alone: only its own of these)
     in whole fields  from flow     the hand's place, and its side: not;   the sense of a cycle from one window: not
                      from frames   the sense of a cycle, of three frames in their order: not
                      from flow     the sense of a cycle, of three windows in their order: seen (by fusions)
 
-Two probes (`probes`) try each quantity. One that must not be seen is read by neither of them: at most 5 points over
-chance. One that must be seen is read by the better of them in 90 of 100 clips.
+Two probes (`probes`) try each quantity. If it must not be seen, both have at most 5 points over chance. If it must be
+seen, the better one is right in 90 of 100 clips.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ProbeResult:
 
 @dataclass
 class ClipSamples:
-    """n samples of clips of one kind: windows of flow (n, 2L, H, W), frames (n, 3, H, W), and the truth."""
+    """n samples of clips of one kind: windows of flow (n, 2L, H, W), frames (n, 3, H, W), and labels."""
 
     flow: list[Any] = field(default_factory=list)
     frame: list[Any] = field(default_factory=list)
@@ -73,7 +73,7 @@ class ClipSamples:
     clip: list[int] = field(default_factory=list)
 
     def patches(self, of: str) -> NDArray[np.uint8]:
-        """The squares around both places, (2 n, …): hand's, decoy's, the next hand's …"""
+        """The squares around both places, (2 n, …): first hand and decoy of one sample, then of the next."""
         cut = [
             picture[:, y : y + 2 * HALF, x : x + 2 * HALF]
             for picture, two in zip(getattr(self, of), self.centres, strict=True)

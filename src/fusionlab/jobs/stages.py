@@ -67,7 +67,7 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attem
 
 
 def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: Dataset | None = None) -> Loaded | None:
-    """Load the weights that the config names on top of the tower's draws; None where it names none."""
+    """Load the weights that the config names into the tower; None if it names none."""
     if config.weights.source is None:
         return None
     loaded = load(tower, config.weights.source, head=config.weights.head, folder=run.weights)
@@ -142,7 +142,7 @@ def _fit(
 def trained_streams(
     plan: Plan, study: Path, job: Job, config: ArmConfig, classes: int, store: str
 ) -> tuple[Tower, Tower]:
-    """Both towers with the weights of stage one, which must be those of its record, from the data at hand."""
+    """Both towers with the weights of stage one. These must be those of its record, trained on the same data."""
     towers = build.towers(config.backbone, config.data, classes)
     places = {StreamConfig.of(need.config).stream: need.path(study) for need in map(plan.job, job.needs)}
     for stream, tower in zip(STREAMS, towers, strict=True):

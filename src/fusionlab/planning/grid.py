@@ -1,4 +1,4 @@
-"""From words to a study's plan: axes → points → arms, with the baselines that every study has, → jobs."""
+"""From options to a study's plan: axes → points → arms, with the baselines of every study, → jobs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
 
 @dataclass(frozen=True)
 class PlannedStudy:
-    """A planned study and where it goes."""
+    """A planned study and its folder."""
 
     plan: Plan
     folder: Path
@@ -45,14 +45,14 @@ class PlannedStudy:
     axes: Mapping[str, Sequence[Any]]
 
     def asked(self) -> list[Arm]:
-        """The arms that were typed, without the baselines that come along: late fusion is one beside a fusion."""
+        """The arms that were typed, without the baselines; late fusion is a baseline beside a fusion."""
         typed = [arm for arm in self.plan.arms if arm.axes["streams"] in self.streams]
         fused = any(arm.kind == "fused" for arm in typed)
         return [arm for arm in typed if not (fused and arm.kind == "late")]
 
 
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
-    """Parse, compose, check and plan; nothing is written."""
+    """Parse, compose, check and plan a study; nothing is written."""
     blueprint = Blueprint()
     words = parse_overrides(typed)
     axes, exclude = _axes(words)
@@ -70,7 +70,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
 
 
 def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
-    """The experiment's axes and exclusions, and those that were typed, which win."""
+    """The axes and exclusions of the experiment, replaced by those that were typed."""
     leaves = {leaf: one for leaf, one in words.leaves.items() if leaf.split(".")[0] == "run"}
     run = RunConfig.of(tree(words.groups).with_leaves(leaves))
     known, axes = catalogue.groups(), {}
@@ -87,7 +87,7 @@ def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any
 
 
 def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
-    """A cell of the grid as a config, with whatever no job could work with refused."""
+    """A cell of the grid as a config; a config with which no job could work is refused."""
     groups = catalogue.groups()
     made = tree({**words.groups, **{axis: str(one) for axis, one in cell.items() if axis in groups}})
     plain = made.with_leaves({**words.leaves, **{axis: one for axis, one in cell.items() if axis not in groups}})
@@ -111,7 +111,7 @@ def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
 
 
 def _placed(plain: dict[str, Any]) -> dict[str, Any]:
-    """Folders as seen from everywhere: a worker may be started in another one."""
+    """The config with absolute folders, since a worker may be started in another folder."""
     run = plain["run"]
     return {**plain, "run": {**run, **{name: os.path.abspath(run[name]) for name in ("data", "weights")}}}
 
@@ -143,7 +143,7 @@ def _arms(
 
 
 def _late(point: Point, words: Words) -> Point:
-    """The late fusion of a point's streams: the same config but for what is an arm's own."""
+    """The late fusion of a point's streams: the same config except for the options of one arm."""
     choices = {group: name for group, name in point.choices.items() if name is not None}
     made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
     leaves = {
@@ -158,7 +158,10 @@ def _late(point: Point, words: Words) -> Point:
 
 
 def _reject_no_effect(config: ArmConfig, net: Net) -> None:
-    """Reject options without effect: one net would be trained twice, and the difference of draws read as an effect."""
+    """Reject options without effect.
+
+    Two arms would be one net with different draws, and this difference would look like an effect.
+    """
     for option, (why, instead) in net.no_effect().items():
         name, _, number = option.partition(".")
         if number:  # a head names its own numbers only where they are set

@@ -1,4 +1,4 @@
-"""The environment of a result: all that should not determine it, and sometimes does (float32's last bits)."""
+"""The environment of a result. It should not determine the result, but can change its last bits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "
 
 
 def describe_environment() -> dict[str, Any]:
-    """Python, packages, commit, machine and the time (UTC); nothing is imported for it."""
+    """Python, packages, commit, machine and the time (UTC), without importing a package."""
     commit, dirty = _commit()
     return {
         "python": platform.python_version(),
@@ -129,7 +129,7 @@ def _cores() -> int:
 
 
 def _memory() -> int | None:
-    """Bytes."""
+    """The memory of the machine in bytes."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

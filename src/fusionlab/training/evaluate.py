@@ -105,7 +105,7 @@ def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "c
 
 
 def count_correct(predicted: Sequence[int], label: Sequence[int], groups: Sequence[str] = ()) -> Counts:
-    """{group: {correct, total}} where `groups` names the group of each class; "all" is the sum over all classes."""
+    """{group: {correct, total}}; `groups` names the group of each class, and "all" is the sum over all classes."""
     counts = {group: {"correct": 0, "total": 0} for group in ("all", *dict.fromkeys(groups))}
     for guess, truth in zip(predicted, label, strict=True):
         for group in ("all", *([groups[truth]] if groups else [])):

@@ -1,7 +1,7 @@
-"""Training a cohort from where it stands to its end, in one process.
+"""Training of a cohort from its present step to its end, in one process.
 
-Lightning runs the loop (device, precision, automatic optimisation). The place in the data, checkpoints and resuming
-are ours, since each is a function of one number, `cohort.step`.
+Lightning runs the loop (device, precision, automatic optimisation). The position in the data, checkpoints and resuming
+are fusionlab's own, since each is a function of one number, `cohort.step`.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class Outcome:
 class RestOfEpoch:
     """The training data for Lightning: each pass goes from the cohort's step to the end of the epoch.
 
-    It has no length on purpose: Lightning would take the length of the first pass, which is short after a resume, for
-    that of all others.
+    It has no length on purpose: Lightning would use the length of the first pass, which is short after a resume,
+    for all passes.
     """
 
     def __init__(self, data: ResumableData, cohort: Cohort) -> None:
@@ -150,13 +150,12 @@ def fit(
     observers: Sequence[pl.Callback] = (),
     job: Literal["stream", "cohort"] = "cohort",
 ) -> dict[str, Outcome]:
-    """Train every arm to its end and leave the best weights in the arms that are done.
+    """Train every arm to its end and keep the best weights in the arms that are done.
 
-    `folder` takes a checkpoint every `checkpoint_every` steps (0: none); `resume_from` is the content of one, of an
-    attempt before this one (`choose_checkpoints`). `progress` gets one plain line an epoch.
-    `callbacks` are the user's; their `state_dict` is in the checkpoint. `observers` only look, and have no state.
-    `job` names the crash points. The number of epochs is each arm's own, in its recipe. SIGTERM ends the
-    process after the step in hand, with status 143.
+    `folder`: gets a checkpoint every `checkpoint_every` steps (0: none). `resume_from`: the content of a checkpoint of
+    an earlier attempt (`choose_checkpoints`). `progress`: gets one plain line for each epoch. `callbacks`: the user's;
+    their `state_dict` is in the checkpoint. `observers`: callbacks without state. `job`: names the crash points. The
+    number of epochs is in the recipe of each arm. SIGTERM ends the process after the present step, with status 143.
     """
     expect_precision(precision)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
