@@ -64,7 +64,7 @@ def _load() -> None:
 
 
 def _inside(study: Path, job_id: str, number: int) -> None:
-    """A job, with the errors and the exit status of a verb."""
+    """A job, with the errors and the exit status of a command."""
     run(lambda _: _job(study, job_id, number), "", argv=[])
 
 

@@ -47,7 +47,7 @@ def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower
     try:
         with _explained(recipe):
             return make(in_channels=channels, classes=classes, size=data.sampling.crop)
-    except UserError as error:  # what a tower calls its size is typed otherwise here
+    except UserError as error:  # the option has another name than the tower's argument
         got, hint = (one and one.replace("size=", "data.sampling.crop=") for one in (error.got, error.hint))
         raise UserError(error.what, got=got, allowed=error.allowed, hint=hint) from None
 

@@ -22,7 +22,7 @@ from fusionlab.errors import UserError
 from fusionlab.records.signature import TARGET, moved
 from fusionlab.study.plan import Plan
 
-# What lies under such a name, in a yaml or in a plan, is a part of this group; else of the group around it.
+# A part under such a name, in a yaml or a plan, belongs to this group; else to the group around it.
 GROUP_OF = {
     "backbone": "backbone", "tower": "backbone", "fusion": "fusion", "temporal": "temporal",
     "data": "data", "dataset": "data", "flow": "flow", "callbacks": "callbacks",
@@ -109,7 +109,7 @@ def _named(folders: tuple[Path, ...]) -> dict[str, list[str]]:
                 text = file.read_text(encoding="utf-8")
                 tree = yaml.safe_load(text) if TARGET in text else None
             except (OSError, UnicodeDecodeError, yaml.YAMLError):
-                continue  # composing says so, where it is chosen; and it allows nothing
+                continue  # composing reports it if it is chosen; it allows no part
             for group, config in _parts(tree, file.relative_to(folder).parts[0]):
                 if isinstance(config[TARGET], str):
                     targets.setdefault(group, set()).add(config[TARGET])

@@ -18,7 +18,7 @@ from fusionlab.records.signature import NEUTRAL
 Kind = TypeVar("Kind")
 AUTO = "auto"
 LOGGERS = ("none", "csv", "tensorboard", "wandb")
-# What a `run` from before there was the leaf is taken to say.
+# The values of leaves that an older `run` lacks.
 OLDER_RUN: dict[str, Any] = {
     "run.folder": None, "run.weights": "weights", "run.flow": None, "run.loaders": AUTO, "run.retries": 0,
     "run.timeout": 0, "run.grid": {}, "run.exclude": [], "run.quarantine": [], "run.logger": {"name": "none"},
@@ -32,7 +32,7 @@ def build(kind: type[Kind], tree: Any, at: str, /, **made: Any) -> Kind:
         raise UserError("this is a group of options", got=f"{at.rstrip('.')}={tree}")
     names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
     for name in tree:
-        if name not in names and not at.startswith("run."):  # a plan from before may say more of `run`
+        if name not in names and not at.startswith("run."):  # an older plan may have more leaves in `run`
             raise unknown("option", f"{at}{name}", [f"{at}{one}" for one in names])
     values = dict(made)
     for name in names:
@@ -78,7 +78,7 @@ class RunConfig:
     exclude: tuple[Mapping[str, Any], ...]
     table: Mapping[str, Any]  # of the report: read by results.spec
     logger: LoggerConfig
-    quarantine: tuple[str, ...]  # of a store's job: what none of its arms reads
+    quarantine: tuple[str, ...]  # of a store's job: videos that none of its arms reads
     tree: Mapping[str, Any] = field(repr=False)
 
     @classmethod

@@ -27,11 +27,11 @@ from fusionlab.records.draws import key
 from fusionlab.video.store import Store
 
 HALF = 11  # half the side of a patch around a place: all of it and a little more
-SEEN = 0.9  # accuracy of what must be seen
-LEAK = 0.05  # over chance
+SEEN = 0.9  # least accuracy of a quantity that must be seen
+LEAK = 0.05  # most accuracy over chance of a quantity that must not be seen
 CLIPS = 1200  # of each kind, at most: a leak of 5 points is then 3.5 standard deviations or more
 LAYER, NEAR = "relu5", 2  # of a frozen tower; cells to each side of a place
-BORDER = (SIZE - CROP) // 2  # of the picture, around what a tower looks at
+BORDER = (SIZE - CROP) // 2  # of the picture, around a tower's input
 Ints = NDArray[np.int64]
 Features = Callable[[NDArray[np.uint8]], NDArray[Any]]  # pictures (n, C, H, W) -> their maps (n, D, h, w)
 

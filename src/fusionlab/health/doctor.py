@@ -168,7 +168,7 @@ def spread(names: Sequence[str], count: int) -> list[str]:
 
 
 def _paths(dataset: Dataset, entries: Sequence[Entry]) -> dict[str, Path]:
-    """The file of each video. With invalid lists a data set cannot search for other spellings; then by its name."""
+    """The file of each video; if the lists are invalid, the file with its listed name."""
     paths = {}
     for name, _ in entries:
         for way in (dataset.path, partial(safe_join, dataset.root)):

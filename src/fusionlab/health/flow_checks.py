@@ -17,7 +17,7 @@ from fusionlab.video.store import Store
 PACK = f"python -m fusionlab.prepare with the same words packs what it lacks; or {QUARANTINE}"
 AGAIN = "remove {folder}, then python -m fusionlab.prepare with the same words makes it again"
 
-# hypothesis -> (code, what is stored)
+# hypothesis -> (code, description of the stored flow)
 STORED = {
     "ahead": ("flow-shifted", "field k is the flow of frames k + 1 and k + 2: it is a frame ahead"),
     "behind": ("flow-shifted", "field k is the flow of frames k − 1 and k: it is a frame behind"),

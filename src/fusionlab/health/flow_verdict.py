@@ -28,9 +28,9 @@ from fusionlab.health.flow_evidence import HYPOTHESES, RIGHT, Evidence, Vectors
 MOVES = 0.5  # pixels a frame
 STILL = 0.25
 LEAST = 40  # places in a pair, for it to have a vote
-CONTRAST = 0.1  # of a hypothesis and what is right, for a pair to tell them apart
-MISFIT = 0.5  # disagreement of what does not fit either
-SCALES = (0.05, 20.0)  # what a scale may be
+CONTRAST = 0.1  # least disagreement of a hypothesis with `right` in a pair that distinguishes them
+MISFIT = 0.5  # disagreement above which a hypothesis does not fit
+SCALES = (0.05, 20.0)  # the range of a scale
 WRONG_SCALE = 1.25  # or its inverse; the papers' bounds differ by more
 
 Scale = tuple[float, float, float]  # of slow, middling and fast pixels
@@ -40,11 +40,11 @@ Scale = tuple[float, float, float]  # of slow, middling and fast pixels
 class Strictness:
     """The conditions to accept a hypothesis."""
 
-    pairs: int  # that can tell
+    pairs: int  # that distinguish it from `right`
     wins: float  # the part of them in which the hypothesis is nearer
-    ratio: float  # of its disagreement to that of what is right
+    ratio: float  # of its disagreement to that of `right`
     margin: float  # by which it is nearer
-    unlike: float  # disagreement with what is right of flow that is not of these frames at all
+    unlike: float  # disagreement with `right` above which flow is of other frames
 
 
 OF_SET = Strictness(pairs=6, wins=0.8, ratio=0.7, margin=0.05, unlike=0.6)
@@ -60,7 +60,7 @@ class Verdict:
 
     holds: str | None = RIGHT
     rival: str | None = None  # another one that fits nearly as well
-    disagreement: float | None = None  # of what holds
+    disagreement: float | None = None  # of the accepted hypothesis
     of_right: float | None = None
     pairs: int = 0  # in which something moves
     judged: tuple[str, ...] = ()

@@ -72,7 +72,7 @@ def _split(dataset: Dataset, split: int, classes: Sequence[str]) -> tuple[Lists 
 def _shared(names: Sequence[str], groups: Sequence[str], dataset: Dataset, lists: Lists, split: int) -> list[Finding]:
     """Names and groups in both lists, the groups with all their videos.
 
-    They have no quarantine, since the data set refuses such lists.
+    No videos are proposed for quarantine, since the data set refuses such lists.
     """
     where = f"of split {split}"
     twice = of_files(

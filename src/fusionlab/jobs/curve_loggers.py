@@ -22,7 +22,7 @@ from fusionlab.study.plan import Arm
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.curve import Row
 
-# what is logged of a result
+# the leaves of a result that are logged
 FINAL = ("accuracy", "correct", "total", "kinds", "val_loss", "best_step")
 
 
@@ -32,7 +32,7 @@ class CurveLoggers(pl.Callback):
     def __init__(self, how: LoggerConfig, attempt: Attempt) -> None:
         self.how, self.attempt = how, attempt
         self.loggers: dict[str, Logger] = {}
-        self.rows: dict[str, int] = {}  # how many of each arm were logged
+        self.rows: dict[str, int] = {}  # logged rows of each arm
         self.failures: dict[str, str] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

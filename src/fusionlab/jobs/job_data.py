@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 VIDEOS, STORES = "videos", "stores"  # below run.data
-LOADERS_MOST = 8  # which decode some thousand clips a second
-SHARED = Path("/dev/shm")  # where torch hands over batches; in a container it is small
+LOADERS_MOST = 8  # they decode some thousand clips a second
+SHARED = Path("/dev/shm")  # torch passes batches through it; in a container it is small
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Data:
 
     def module(self, config: ArmConfig | StreamConfig, snippets: int | None = None) -> TwoStreamData:
         """Loaders for one stage. `snippets`: number per clip; default: as in the test."""
-        from fusionlab.data.module import TwoStreamData  # torch and lightning, which preparing does without
+        from fusionlab.data.module import TwoStreamData  # imports torch and Lightning, which preparing does not need
 
         sampling = config.data.sampling
         return TwoStreamData(
@@ -90,7 +90,7 @@ def open_data(source: SourceConfig, run: RunConfig, say: Say = show) -> Data:
     dataset = make_dataset(source, run, say)
     if source.quarantine:
         refuse_unknown(source.quarantine, {name for name, _ in dataset.videos()})
-    if prepared(root / STORES, source.recipe) is None:  # said once, where it is made
+    if prepared(root / STORES, source.recipe) is None:  # the message is shown once, when the store is made
         for note in dataset.notes:
             say(f"data: {note}")
     folder = prepare(
@@ -141,6 +141,6 @@ def loaders(run: RunConfig, coding: Coding) -> int:
         return 0
     jobs = 1 if run.workers == AUTO else int(run.workers)
     most = min(LOADERS_MOST, len(os.sched_getaffinity(0)) // jobs - 1)
-    if SHARED.is_dir():  # each has a batch there, of 400 MB if it is one of the papers'
+    if SHARED.is_dir():  # each loader has a batch there: 400 MB with the papers' options
         most = min(most, shutil.disk_usage(SHARED).free // 2**30 // jobs)
     return max(0, most)

@@ -29,7 +29,7 @@ def expect_installed(logger: str) -> None:
 
 
 def make_logger(how: LoggerConfig, attempt: Attempt, arm: str) -> Logger:
-    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # planning does without
+    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # planning does not need them
 
     expect_installed(how.name)
     if how.name == "csv":

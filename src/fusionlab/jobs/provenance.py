@@ -16,7 +16,7 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.errors import UserError
 from fusionlab.records.signature import born
 
-PLACE = ("_target_", "name")  # which set it is, of one that lies on a disk
+PLACE = ("_target_", "name")  # they identify a set on disk
 COUNTING = "counts"  # whether its videos are counted; the lists are the same
 
 
@@ -25,7 +25,7 @@ def provenance(config: ArmConfig | StreamConfig, signature: str, initial: Loaded
     own = {
         "dataset": config.data.dataset,
         "split": config.split,
-        "seed": config.seed.data,  # which groups were held out for validation
+        "seed": config.seed.data,  # determines the groups of the validation
         "stream": config.streams,
         "signature": signature,
     }

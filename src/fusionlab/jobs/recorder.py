@@ -119,7 +119,7 @@ class Recorder:
             **describe_environment(),
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
-            "run": masked(self.run.tree, "run"),  # a plan from before may hold a secret
+            "run": masked(self.run.tree, "run"),  # an older plan may hold a secret
         }
         if outcome is not None:
             around["epoch_seconds"] = list(outcome.seconds)

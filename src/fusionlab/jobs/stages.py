@@ -58,7 +58,7 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attem
     test = data.module(config)
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
     if (reason := cohort.arms[arm.name].reason) is not None:
-        # Nothing can stand on this stream: the job fails with its arm, and its reason is shown on all that need it.
+        # No cohort can use this stream: the job fails with its arm, and all jobs that need it show its reason.
         recorder.failed(arm, reason, outcome)
         raise UserError(f"the {stream} stream has failed", got=reason, hint="a lower optim.streams.lr")
     assert outcome.state is not None
@@ -83,7 +83,7 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
 
     Arms with different checkpoints are trained one group after the other.
     """
-    config = ArmConfig.of(plan.arm(job.arms[0]).config)  # what all arms of a cohort have in common
+    config = ArmConfig.of(plan.arm(job.arms[0]).config)  # used for options that all arms of a cohort share
     arms = {name: plan.arm(name) for name in (job.arms if attempt.arms is None else attempt.arms)}
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()

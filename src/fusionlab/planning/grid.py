@@ -81,7 +81,7 @@ def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any
             axes[axis] = [check_choice(axis, one, known) for one in (values if isinstance(values, list) else [values])]
     axes.update(words.axes)
     late = [one for one in axes.get("fusion", []) if one == "late"]
-    if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
+    if late and len(axes["fusion"]) > 1:  # late is in every study anyway, and has no layer
         axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
     return axes, words.exclude or parse_exclude([*(run.exclude or ())], known)
 
@@ -95,12 +95,12 @@ def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
     Spec.of(RunConfig.of(plain).table)
     build_dataset(config.data)
     if config.callbacks:
-        from fusionlab.jobs.callbacks import UserCallbacks  # imports Lightning, which planning does without
+        from fusionlab.jobs.callbacks import UserCallbacks  # imports Lightning, which planning does not need
 
         UserCallbacks(config.callbacks)
     if fuses_scores(config):
         plain["layer"] = LAYER_OF_LATE
-    elif config.streams == "both":  # one stream alone is fused nowhere
+    elif config.streams == "both":  # one stream alone has no fusion
         try:
             plain["layer"] = blueprint.layer(config.layer, config.backbone, config.data)
         except UserError as error:
@@ -151,7 +151,7 @@ def _late(point: Point, words: Words) -> Point:
         for path, one in {**words.leaves, **point.axes}.items()
         if path.split(".")[0] not in ARM and path not in catalogue.groups()
     }
-    own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have turned them
+    own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have set them
     plain = {**made.with_leaves({**leaves, **own, "layer": LAYER_OF_LATE}), "streams": "both"}
     axes = {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM}
     return Point.of(_placed(plain), made.choices, axes)
@@ -164,7 +164,7 @@ def _reject_no_effect(config: ArmConfig, net: Net) -> None:
     """
     for option, (why, instead) in net.no_effect().items():
         name, _, number = option.partition(".")
-        if number:  # a head names its own numbers only where they are set
+        if number:  # a head names its own numbers only if they are set
             value, hint = getattr(config, name)[number], instead
         else:
             value, usual = getattr(config, name), config.into if option == "above" else NEUTRAL[option]

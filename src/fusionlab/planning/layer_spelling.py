@@ -21,7 +21,7 @@ from fusionlab.planning.axes import Cell, expand
 from fusionlab.records.signature import canonical
 from fusionlab.study.recipes import ARM
 
-# What a tower and its taps follow from; the axes among these decide how a layer is spelled.
+# Options that determine a tower and its taps, and so the spelling of a layer.
 TOWERS = ("backbone", *SHORTHAND["backbone"], "data")
 
 

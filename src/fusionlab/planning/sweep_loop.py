@@ -25,7 +25,7 @@ from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
 from fusionlab.study.status import Status, Summary
 from fusionlab.study.sweep_progress import SweepProgress
 
-POLL = 0.3  # seconds between two looks at the ledger
+POLL = 0.3  # seconds between two reads of the ledger
 
 
 def run_study(study: PlannedStudy) -> int:
@@ -63,7 +63,7 @@ def run_study(study: PlannedStudy) -> int:
         launcher.end()
         show(f"interrupted; this continues it:\n  {study.plan.command}", file=sys.stderr)
         return 130
-    except BaseException:  # a full disk, say: nobody would look after the workers
+    except BaseException:  # such as a full disk: the workers would go on without supervision
         launcher.end()
         raise
     finally:
@@ -78,10 +78,10 @@ class _Detached(Exception):
 
 def _handle_signals() -> dict[int, Any]:
     """Let a scheduler's SIGTERM end a sweep like Ctrl-C, and SIGHUP detach it; returns the previous handlers."""
-    if threading.current_thread() is not threading.main_thread():  # of a notebook's own: signals are not ours
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         return {}
     before: dict[int, Any] = {signal.SIGTERM: signal.signal(signal.SIGTERM, signal.default_int_handler)}
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and so are we
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and stays so
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, _hang_up)
     return before
 

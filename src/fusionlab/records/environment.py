@@ -51,7 +51,10 @@ def describe_environment() -> dict[str, Any]:
 
 
 def arithmetic(environment: Mapping[str, Any]) -> dict[str, str | None]:
-    """What determines the last bits of float32, from a record's circumstances; None if an older record lacks it."""
+    """The environment that determines the last bits of float32, from a record's circumstances.
+
+    It is None if an older record lacks it.
+    """
     machine = environment.get("machine") or {}
     device = environment.get("device")
     common = {"device": device, "torch": (environment.get("packages") or {}).get("torch")}

@@ -63,7 +63,7 @@ class Pool3d(Temporal):
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:
-        """Boxes shorter than the clip: snippets in one box are told from snippets in two."""
+        """Whether boxes are shorter than the clip: then the order of snippets can change the result."""
         extent = own.get("extent", "all")
         return isinstance(extent, int) and extent < snippets
 

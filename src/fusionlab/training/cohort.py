@@ -121,7 +121,7 @@ class Cohort(pl.LightningModule):
             else:
                 arm.fail(f"diverged at step {arm.steps + 1}: loss {value}")
                 del measured[arm]
-        if not measured:  # no arm is left: a loss that moves nothing
+        if not measured:  # no arm is left: a loss without effect
             return torch.zeros((), device=self.device, requires_grad=True)
         return torch.stack([loss for loss, _ in measured.values()]).sum()
 

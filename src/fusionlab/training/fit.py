@@ -96,7 +96,11 @@ class RestOfEpoch:
 
 
 class CohortCallback(pl.Callback):
-    """Between the steps: checkpoints, the end when no arm is left, a line an epoch, crash points for tests."""
+    """Work between the steps of a cohort.
+
+    It writes checkpoints and a line for each epoch, ends the training when all arms are done, and has crash
+    points for tests.
+    """
 
     def __init__(
         self,

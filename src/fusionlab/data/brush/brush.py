@@ -38,7 +38,7 @@ VERSION = 2  # of the drawing: a change of any pixel is a new version, and so an
 GROUPS = 24  # a third of them is the test list of each split
 CHUNK = 60  # clips of one task
 MADE = "made.json"
-FLOW = ("dis", "farneback", "tvl1")  # the choices of which the doctor's probes say that they show what they should
+FLOW = ("dis", "farneback", "tvl1")  # with these, the doctor's probes see all that must be seen
 STILL_FRAMES = 2  # of a still clip: as many as a store takes
 
 

@@ -17,7 +17,7 @@ from fusionlab.data.brush.vocabulary import BRUSH, Vocabulary
 from fusionlab.records.draws import key
 
 SIZE = 50  # side of the stored picture
-CROP = 48  # side of what a protocol cuts out of it, at any offset
+CROP = 48  # side of the crop that a protocol takes, at any offset
 REACH = 10  # a place's centre lies REACH to each side of the middle
 JITTER = 1  # and both together up to JITTER off it
 GROUND = 10.0  # radius of a place: the circle and the disc on it fit in, and two places do not overlap
@@ -32,11 +32,11 @@ class Scene:
     place_hues: tuple[int, ...]  # the place at the hand, the place at the decoy, if there is one
     centres: NDArray[np.float64]  # (2, 2): hand's place, decoy's place, in the first frame; x, y
     paths: NDArray[np.float64]  # (2, F, 2): hand, decoy; absolute x, y; (1, F, 2) or (0, F, 2) where there are fewer
-    ground_seed: int  # what clips of one group share: their ground and clutter
+    ground_seed: int  # of ground and clutter, which clips of one group share
     noise_seed: int
     shake: NDArray[np.int64]  # (F, 2): shift of each frame, x, y
     words: Vocabulary = BRUSH
-    motions: tuple[int, ...] = ()  # the hand's, the decoy's; of an order clip what the cycle begins with
+    motions: tuple[int, ...] = ()  # the hand's, the decoy's; of an order clip the first one of the cycle
     away: NDArray[np.bool_] | None = None  # (F,): whether hand and decoy, with their places, have changed sides
 
     def centres_at(self, frame: int) -> NDArray[np.float64]:
@@ -87,7 +87,7 @@ def compose(
             if exchange:
                 moment = 1 + int(draw.integers(frames - 1))
                 away, spans = np.arange(frames) >= moment, [moment, frames - moment]
-            # After it each starts anew, so that luma does not tell hand and decoy apart.
+            # Then each starts at a new angle, so that luma does not distinguish hand and decoy.
             offsets = [np.concatenate([one.path(span, draw) for span in spans]) for one in (hand, decoy)]
         else:
             assert cycle is not None
