@@ -1,8 +1,8 @@
 """Checks a file of torch.save before torch reads it: does it request more memory than it contains?
 
 torch runs no code with `weights_only`, but it trusts the sizes in a file: an entry of a zip may be 3 GB of zeros in 14
-MB, a pickle of thirty bytes may request an array of a terabyte, and a tensor may be one number, repeated without end. The
-hash of a dict's key that is nested in itself never ends.
+MB, a pickle of thirty bytes may request an array of a terabyte, and a tensor may be one number, repeated without end. A
+dict's key that is nested in itself is hashed without end.
 
     zip (since torch 1.6)    entries are not compressed, as torch writes them, and together not larger than the file
     legacy                   five pickles, then the storages: together not larger than the file
