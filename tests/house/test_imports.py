@@ -40,7 +40,7 @@ def test_the_package_imports_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["errors", "records", "study", "results"])
-def test_the_light_rooms_never_load_torch(name: str) -> None:
+def test_light_packages_never_load_torch(name: str) -> None:
     inside = [module for module, file in modules().items() if module != "fusionlab" and package_of(file).name == name]
     assert inside
     allowed = {"pandas", "matplotlib"} if name == "results" else set()
@@ -48,10 +48,10 @@ def test_the_light_rooms_never_load_torch(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_verb_is_light_until_it_works(name: str) -> None:
+def test_a_command_is_light_until_it_works(name: str) -> None:
     """So that --help answers at once."""
     assert not loaded(f"fusionlab.{name}") & HEAVY
 
 
-def test_the_list_of_verbs_imports_none_of_them() -> None:
+def test_the_list_of_commands_imports_none_of_them() -> None:
     assert loaded(f"fusionlab.{LISTING}") & (HEAVY | CONFIG_READERS | {"numpy"}) == set()

@@ -1,4 +1,4 @@
-"""What `bench` measures: parts, their rows, and the table of all rows."""
+"""The measurements of `bench`: parts, their rows, and the table of all rows."""
 
 from __future__ import annotations
 

@@ -94,15 +94,15 @@ def expect_sampling(dataset: Dataset, how: Sampling) -> None:
 
 @runtime_checkable
 class RefusesFlow(Protocol):
-    """A data set whose questions some flow would answer, or hide."""
+    """A data set for which some flow is refused."""
 
     def refuse_flow(self, flow: Any) -> None:
-        """A `UserError` for a flow estimator that does not go with this data set."""
+        """Raise a `UserError` for a flow estimator that does not suit this data set."""
         ...
 
 
 def refuse_flow(dataset: Dataset, flow: Any) -> None:
-    """A `UserError` for a flow estimator that this data set refuses; most refuse none."""
+    """Raise a `UserError` for a flow estimator that this data set refuses; most sets refuse none."""
     if isinstance(dataset, RefusesFlow):
         dataset.refuse_flow(flow)
 

@@ -38,7 +38,7 @@ class DiskSpace:
         self._done = 0
 
     def check_before(self, say: Callable[[str], None]) -> None:
-        """Raise a `UserError` where there is surely too little space."""
+        """Raise a `UserError` if there is surely too little space."""
         need = self.need() - self._before
         free = shutil.disk_usage(self.folder).free
         if need <= 0:

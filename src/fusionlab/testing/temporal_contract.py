@@ -1,4 +1,4 @@
-"""The contract of a temporal head: `check(factory)` raises an AssertionError that tells what is wrong."""
+"""The contract of a temporal head: `check(factory)` raises an AssertionError that names the broken rule."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ D, T, H, W = 3, 4, 7, 8
 
 
 def check(factory: TemporalFactory) -> None:
-    """All of it."""
+    """Run all checks of the contract."""
     for one in (shapes, one_frame, channels_apart, gradients, means, beside, without_pooling, sees_its_reach):
         one(factory)
 
@@ -33,7 +33,7 @@ def head(factory: TemporalFactory) -> Temporal:
 
 
 def moved(temporal: Temporal, x: Tensor) -> list[set[int]]:
-    """Of each prediction: the snippets that change it."""
+    """For each prediction, the snippets that change it."""
     before = temporal(x)
     seen: list[set[int]] = [set() for _ in range(before.shape[2])]
     for t in range(x.shape[2]):

@@ -108,7 +108,7 @@ class JpegFields:
 
 
 def expect_coding(frames: str, flow: str, quality: int, rule: str) -> None:
-    """Raise a `UserError` for the first value that no store can be written with."""
+    """Raise a `UserError` for the first value with which no store can be written."""
     for what, name in (("frames", frames), ("flow", flow)):
         _check_name(name, what)
     if not is_whole(quality) or not 1 <= quality <= 100:
@@ -121,12 +121,12 @@ def expect_coding(frames: str, flow: str, quality: int, rule: str) -> None:
 
 
 def frames_codec(name: str, quality: int = QUALITY) -> Codec | None:
-    """None is raw."""
+    """The codec of frames; None is raw."""
     return _check_name(name, "frames") and {RAW: None, LZ4: Lz4(), JPEG: JpegFrames(quality)}[name]
 
 
 def fields_codec(name: str, quality: int = QUALITY) -> Codec | None:
-    """None is raw."""
+    """The codec of fields; None is raw."""
     return _check_name(name, "flow") and {RAW: None, LZ4: Lz4(), JPEG: JpegFields(quality)}[name]
 
 

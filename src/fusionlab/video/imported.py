@@ -76,7 +76,7 @@ class Imported:
         return {"method": "imported", **asdict(self)}
 
     def expect_store(self, *, backward: bool, rule: str) -> None:
-        """A `UserError` for a store that asks for more than lies there."""
+        """Raise a `UserError` if the store needs more than the folder has."""
         for leaf, value, only in (("backward", backward, False), ("rule", rule, "bound")):
             if value != only:
                 got, hint = (f"data.store.{leaf}={str(one).lower()}" for one in (value, only))

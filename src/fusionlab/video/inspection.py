@@ -51,12 +51,12 @@ class Inspection:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is wrong with the file."""
+        """Whether the file has no error."""
         return self.error is None and not self.cut and not self.concealed and self.decoded > 0
 
 
 def inspect(path: Path) -> Inspection:
-    """Read a file to its end. Never raises for what is wrong with it."""
+    """Read a file to its end. Errors of the file are in the result and never raised."""
     import av
 
     try:

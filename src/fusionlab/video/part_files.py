@@ -29,7 +29,7 @@ class OpenFile(NamedTuple):
 
 
 class PartFiles:
-    """Files below a folder, by part and name, opened when first touched."""
+    """Files below a folder, by part and name, opened at the first access."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

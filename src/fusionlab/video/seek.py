@@ -25,7 +25,7 @@ class Seeker(Protocol):
 
 
 def seeker(reader: Reader, path: Path) -> Seeker:
-    """The reader's own seeker; one that finds nothing where the reader has none."""
+    """The reader's own seeker; one that finds no frame if the reader has none."""
     own: Callable[[Path], Seeker] | None = getattr(reader, "seeker", None)
     return NoSeeker() if own is None else own(path)
 

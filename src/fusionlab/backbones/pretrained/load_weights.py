@@ -1,4 +1,4 @@
-"""From `weights=` as it was typed to a tower with the weights of that file."""
+"""From a typed `weights=` to a tower with the weights of that file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADS = ("keep", "fresh")
 
 @dataclass(frozen=True)
 class Loaded:
-    """Where a tower's first weights come from. `origin` names the file without its folder: it goes into records."""
+    """The origin of a tower's initial weights. `origin` names the file without its folder, for records."""
 
     origin: str
     sha256: str
@@ -31,7 +31,7 @@ class Loaded:
 
 
 def expect_head(head: str) -> None:
-    """Raise a `UserError` for something that cannot be done with the classifier of loaded weights."""
+    """Raise a `UserError` for an option that the classifier of loaded weights cannot have."""
     if head not in HEADS:
         raise unknown("choice for the classifier of loaded weights", str(head), HEADS, form="weights.head={}")
 
