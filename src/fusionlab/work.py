@@ -59,7 +59,7 @@ def main(
 
 
 def _load() -> None:
-    """What every training needs."""
+    """Import the packages that every training needs."""
     import fusionlab.jobs.stages  # noqa: F401
 
 

@@ -143,7 +143,7 @@ class Tower(nn.Module):
         return {tap: maps[tap] for tap in wanted}
 
     def forward_from(self, x: Tensor, after: str) -> Tensor:
-        """From the map at a tap up to the logits (N, C, T, H', W')."""
+        """The logits (N, C, T, H', W') from the map at a tap."""
         clips, x = x.shape[0], fold_time(x)
         for name in self.above(after):
             x = self.get_submodule(name)(x)

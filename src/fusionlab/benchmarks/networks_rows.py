@@ -127,7 +127,7 @@ class Bench:
         return reference_net.loss(self.appearance, self.motion, self.net, self.batch, layout)
 
     def tf32(self) -> Tensor:
-        """With TF32 backward too: `_step` sets float32 again."""
+        """Compute with TF32, in the backward pass too: `_step` sets float32 again."""
         configure_torch(TF32, threads=1)
         return self.fused()
 

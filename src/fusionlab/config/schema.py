@@ -35,7 +35,7 @@ OTHER_SPLIT = ("refuse", "allow")
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """How videos are packed."""
+    """Options of packing videos."""
 
     flow: Part
     bound: float
@@ -148,7 +148,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """How the arms of one stage are trained."""
+    """Options of the training of one stage's arms."""
 
     recipe: Recipe
     batch_size: int

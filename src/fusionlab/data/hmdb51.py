@@ -100,7 +100,7 @@ class HMDB51(OnDisk):
         return sorted({name for split in range(1, self.splits + 1) for name in self._files.get(split, {})})
 
     def _classes(self) -> list[str]:
-        """By name, as the released code numbers them."""
+        """The classes by name, in the order of the released code's numbers."""
         if not self._names():
             self._must_be_there(self._needs(1))
         return self._names()

@@ -116,7 +116,7 @@ class Kinetics(OnDisk):
         return train, test
 
     def _lines(self, which: str, wrong: Wrong) -> list[Line]:
-        """Of a list, which is long, and asked for its classes and then for its videos."""
+        """The lines of a list, cached: it is long, and is needed for its classes and then for its videos."""
         if which not in self._seen:
             lines = list(read_list(self._list(which), which, wrong))
             if wrong.places:

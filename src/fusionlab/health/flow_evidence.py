@@ -91,7 +91,7 @@ def estimate_pairs(frames: NDArray[np.uint8], estimator: Estimator | None = None
 
 
 def consistent(there: Field, back: Field) -> Mask:
-    """Where forward and then backward flow returns to the start."""
+    """The pixels at which forward and then backward flow returns to the start."""
     height, width = there.shape[1:]
     to_x, to_y = _to(there)
     returned = np.stack([cv2.remap(plane, to_x, to_y, cv2.INTER_LINEAR) for plane in back])
@@ -101,14 +101,14 @@ def consistent(there: Field, back: Field) -> Mask:
 
 
 def looks_alike(previous: Gray, following: Gray, there: Field) -> Mask:
-    """Where the following picture looks like the previous one at the start of each vector."""
+    """The pixels at which the following picture looks like the previous one at the start of the vector."""
     here = previous.astype(np.float32)
     off = cv2.remap(following.astype(np.float32), *_to(there), cv2.INTER_LINEAR) - here
     return np.asarray(_mean(off * off) < (_mean(here * here) - _mean(here) ** 2) / 4)
 
 
 def textured(picture: Gray) -> Mask:
-    """Where a patch differs from its neighbours in every direction."""
+    """The pixels whose patch differs from its neighbours in every direction."""
     x, y = (cv2.Sobel(picture, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1)))
     xx, xy, yy = (_mean(product) for product in (x * x, x * y, y * y))
     smaller = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy**2)

@@ -58,7 +58,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Making:
-    """How videos become pictures: the same for all of a store."""
+    """The method by which videos become pictures, the same for all of a store."""
 
     reader: Reader
     source: Source
@@ -103,7 +103,7 @@ class Computed:
         packing.notes += _notes(file, count)
 
     def estimate(self, sample: Sequence[File], videos: Sequence[File], making: Making) -> int:
-        """In proportion to the sizes of the files."""
+        """The bytes of the store in proportion to the sizes of the files."""
         pairs = [(file.stat().st_size, packed) for _, _, file in sample if (packed := self._packed_size(file, making))]
         sampled = sum(size for size, _ in pairs)
         if not sampled:

@@ -30,7 +30,7 @@ class PaperSize:
 
     @property
     def deviation(self) -> float:
-        """Of ours from the print, in percent."""
+        """The deviation of our number from the printed one, in percent."""
         return 100 * (self.ours / self.parameters - 1)
 
 

@@ -60,7 +60,7 @@ class Conv3d(Pool3d):
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:
-        """Its filters have other weights for what comes before than for what comes after."""
+        """Always: its filters have different weights for earlier and later snippets."""
         return snippets > 1
 
     def no_effect(self) -> dict[str, tuple[str, str]]:

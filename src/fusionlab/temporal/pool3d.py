@@ -90,7 +90,7 @@ class Pool3d(Temporal):
         return pool(x, self.pool, self._length(x.shape[2]), self.stride)
 
     def _length(self, snippets: int) -> int:
-        """Of the box; one that is longer than the clip is cut to it."""
+        """The length of the box; a box that is longer than the clip is cut to it."""
         return snippets if self.extent == "all" else min(int(self.extent), snippets)
 
     def reach(self, snippets: int) -> list[range]:

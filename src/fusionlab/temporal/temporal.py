@@ -48,7 +48,7 @@ class Temporal(nn.Module):
         return [range(snippets)]
 
     def pool_text(self, snippets: int) -> tuple[str, str]:
-        """What replaces the pooling, for tables: its name, and its kernel / stride."""
+        """The text of the head's pooling for tables: its name, and its kernel / stride."""
         assert self.pool is not None
         return class_word(self), window_text(self.pool)
 

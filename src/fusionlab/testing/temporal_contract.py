@@ -69,7 +69,7 @@ def shapes(factory: TemporalFactory) -> None:
 
 
 def one_frame(factory: TemporalFactory) -> None:
-    """With T = 1 the pooling is that of pool2d."""
+    """If T = 1 the pooling is that of pool2d."""
     x = clip(frames=1)
     assert torch.equal(head(factory).at_pool(x), pool(x, spatial())), "with one frame it is not the spatial pooling"
 
@@ -104,7 +104,7 @@ def means(factory: TemporalFactory) -> None:
 
 
 def beside(factory: TemporalFactory) -> None:
-    """For a tower beside the fused one: the same box for other channels and another pooling, without weights."""
+    """`beside` gives the same box for other channels and another pooling, without weights."""
     own = head(factory).beside(D, spatial())
     assert not any(True for _ in own.parameters()), "`beside` has weights"
     assert torch.equal(own.at_pool(clip()), head(factory).at_pool(clip())), "`beside` pools otherwise than the head"

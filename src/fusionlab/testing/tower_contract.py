@@ -33,7 +33,7 @@ def check(factory: TowerFactory) -> None:
 
 
 def tower(factory: TowerFactory) -> Tower:
-    """In evaluation mode, since batch statistics and dropout depend on other frames."""
+    """The tower in evaluation mode, since batch statistics and dropout depend on other frames."""
     made = factory(CHANNELS, CLASSES)
     initialise(made, seed=0)
     return made.eval()

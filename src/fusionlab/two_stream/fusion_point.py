@@ -108,7 +108,7 @@ class FusionPoint:
 
     @property
     def taps(self) -> tuple[str, str]:
-        """For drawings: both taps, and the size that zeros bring the smaller map to."""
+        """Both taps for drawings, and the size that zeros bring the smaller map to."""
         side = max(self.a.tap.side, self.b.tap.side)
         notes = ("" if cut.tap.side == side else f" + zeros: {side}×{side}" for cut in (self.a, self.b))
         first, second = (cut.layer + note for cut, note in zip((self.a, self.b), notes, strict=True))

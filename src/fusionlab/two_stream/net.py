@@ -72,11 +72,11 @@ class Net(nn.Module):
 
     @property
     def scores_text(self) -> str:
-        """How logits become scores."""
+        """The computation of scores from logits, in words."""
         return "softmax"
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
-        """Of each head: the snippets that each prediction sees, of clips of T = `snippets`."""
+        """For each head, the snippets that each prediction sees, of clips of T = `snippets`."""
         return ([range(t, t + 1) for t in range(snippets)],)
 
     def layers(self, snippets: int) -> Iterator[NetLayer]:

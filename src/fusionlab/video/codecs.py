@@ -43,7 +43,7 @@ class Codec(Protocol):
 
     @property
     def pieces(self) -> int:
-        """How many blobs one picture is."""
+        """The number of blobs of one picture."""
         ...
 
     def encode(self, picture: Bytes) -> list[bytes]: ...

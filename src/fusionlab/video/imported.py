@@ -212,6 +212,6 @@ def _folder(exact: Path) -> Path | None:
 
 
 def _places(root: Path, name: str) -> list[Path]:
-    """Where a video's images may lie, with the folder of its class and without."""
+    """The possible folders of a video's images, with the folder of its class and without."""
     whole = Path(name).with_suffix("")
     return list(dict.fromkeys([root / whole, root / whole.name]))

@@ -82,7 +82,7 @@ class PartFiles:
         return opened
 
     def close(self) -> None:
-        """Of this process's files."""
+        """Close the files of this process."""
         if self._process == os.getpid():
             for opened in self._opened.values():
                 os.close(opened.handle)

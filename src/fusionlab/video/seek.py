@@ -108,7 +108,7 @@ class PyAVSeeker:
         return None
 
     def _all_stamps(self) -> list[int]:
-        """In the order of presentation; empty where some are missing or equal."""
+        """The time stamps in the order of presentation; empty if some are missing or equal."""
         packets = [packet.pts for packet in self._container.demux(self._stream) if packet.size]
         stamps = {stamp for stamp in packets if stamp is not None}
         return sorted(stamps) if len(stamps) == len(packets) else []

@@ -50,7 +50,7 @@ Fields = Bytes | list[Bytes]  # one array where that costs nothing; both are ind
 
 @dataclass(frozen=True)
 class Coding:
-    """How pictures are stored: the codecs, and the rule by which flow became bytes."""
+    """The storage of pictures: the codecs, and the rule by which flow became bytes."""
 
     frames: str = RAW
     flow: str = RAW
@@ -70,7 +70,7 @@ class Coding:
         return cls() if name == RAW else cls(**name)
 
     def codec(self, file: str) -> Codec | None:
-        """Of one of the files; None is raw."""
+        """The codec of one of the files; None is raw."""
         of = frames_codec if file == FRAMES else fields_codec
         return of(self.codec_name(file), self.quality)
 

@@ -72,7 +72,7 @@ def which(tower: Tower) -> str | None:
 
 
 def cache() -> Path:
-    """Where torch hub keeps such files: $TORCH_HOME/hub/checkpoints, or below ~/.cache/torch."""
+    """The folder of torch hub: $TORCH_HOME/hub/checkpoints, or below ~/.cache/torch."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 

@@ -82,7 +82,7 @@ def locate(source: str, tower: Tower, folder: str | os.PathLike[str] | None = No
 
 
 def _places(typed: Path, folder: str | os.PathLike[str] | None) -> list[Path]:
-    """Where a file may be. A name with ".." is not looked for in the folder, but may be a path."""
+    """The possible paths of a file. A name with ".." is not searched in the folder, but may be a path."""
     own = folder is not None and not typed.is_absolute() and ".." not in typed.parts
     return [Path(folder) / typed, typed] if own and folder is not None else [typed]
 

@@ -149,7 +149,7 @@ class _Elements:
         return code, self.content[start : start + length]
 
     def matrix(self, names: Sequence[str] | None = None) -> tuple[str, Any]:
-        """Its name and its value. With `names`, the value of another one is not read."""
+        """The name and value of the next matrix. If `names` lacks its name, the value is not read."""
         flags = self._whole_numbers()[0]
         if flags & 0xFF > max(NUMBERS):
             return "", None  # a function, or an object that only its class can read
