@@ -175,7 +175,7 @@ class OnDisk:
     # -- to be defined by each set
 
     def _find(self, home: Path) -> tuple[Path, Path]:
-        """Find the folders of videos and lists in the set's folder."""
+        """The folders of videos and lists in the set's folder."""
         return home, home
 
     def _needs(self, split: int | None) -> list[Path]:
