@@ -13,7 +13,7 @@ from fusionlab.errors import show
 
 
 def page() -> str:
-    """What `python -m fusionlab` shows."""
+    """The text that `python -m fusionlab` shows."""
     lines = commands()
     width = max(map(len, lines), default=0)
     title = f"fusionlab {fusionlab.__version__}: {(fusionlab.__doc__ or '').strip()}"

@@ -161,7 +161,7 @@ class Study:
 
 
 def _names(entry: Entry) -> set[str]:
-    """What an arm is called alone: its fusion, or its stream."""
+    """The name of an arm without its study: its fusion, or its stream."""
     own = entry.axes.get("fusion") if entry.kind != "stream" else entry.axes.get("streams")
     return {str(own), entry.name}
 

@@ -83,7 +83,7 @@ def parse_flags(words: Sequence[str], flags: Flags) -> tuple[dict[str, Any], lis
 
 
 def help_text(text: str, flags: Flags) -> str:
-    """What `--help` shows: the docstring and the flags; groups and options where the command takes options."""
+    """The text of `--help`: the docstring and the flags; groups and options if the command has options."""
     parts = [_parser({**flags, "-h, --help": "show this text"}, text.strip()).format_help().strip()]
     return "\n\n".join([*parts, groups_text(), options_text()] if takes_options(flags) else parts)
 

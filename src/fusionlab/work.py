@@ -59,12 +59,12 @@ def main(
 
 
 def _load() -> None:
-    """What every training needs."""
+    """Import the packages that every training needs."""
     import fusionlab.jobs.stages  # noqa: F401
 
 
 def _inside(study: Path, job_id: str, number: int) -> None:
-    """A job, with the errors and the exit status of a verb."""
+    """A job, with the errors and the exit status of a command."""
     run(lambda _: _job(study, job_id, number), "", argv=[])
 
 

@@ -1,7 +1,7 @@
-"""The levels of the package: what lies where, and what each may import, of fusionlab and of third parties.
+"""The levels of the packages, and the imports that each may have, of fusionlab and of third parties.
 
-Imports go down only. On one level none imports a neighbour, but where `beside` says so; what imports level 0 alone
-is on level 1.
+Imports go down only. A package imports none of its own level, except those in `beside`. A package that imports only
+level 0 is on level 1.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ class Package:
 
 PACKAGES = (
     Package(7, "api", "the public surface: `fusionlab.load`, `fusionlab.Study`", ("pandas",)),
-    Package(8, "commands", "one small file each: what a person types", (*TORCH, "pandas")),
+    Package(8, "commands", "one small file for each command", (*TORCH, "pandas")),
     Package(7, "cli", "flags, help, `--cfg job`, exit codes of all commands"),
-    Package(7, "summaries", "what an arm is before it is trained: text, JSON, drawing, costs, memory", TORCH),
+    Package(7, "summaries", "summaries of an arm before it is trained: text, JSON, drawing, costs, memory", TORCH),
     Package(6, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
-    Package(6, "benchmarks", "what the project promises to reach, measured", (*TORCH, "decord")),
+    Package(6, "benchmarks", "measurements of speed and memory, with their limits", (*TORCH, "decord")),
     Package(6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
-    Package(5, "jobs", "what runs inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),
+    Package(5, "jobs", "the work inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),
     Package(
         4,
         "config",
@@ -59,18 +59,18 @@ PACKAGES = (
         "decoding, optical flow, the packed store",
         ("av", "cramjam", "cv2", "decord", "lz4", "numpy", "torch", "torchvision"),
     ),
-    Package(0, "records", "what an arm leaves behind; draws, signatures, atomic files", beside=("errors",)),
-    Package(0, "errors", "errors that teach"),
+    Package(0, "records", "records of arms; draws, signatures, atomic files", beside=("errors",)),
+    Package(0, "errors", "errors for users, and text output"),
 )
 BY_NAME = {own.name: own for own in PACKAGES}
 # Read by everybody, imports nothing: the version.
 TOP = "fusionlab"
-# Lists the commands; belongs to their level.
+# Lists the commands, and is on their level.
 LISTING = "__main__"
 
 
 def package_of(file: Path) -> Package:
-    """The own of a module's file; a file at the top that is no package of its own is a command."""
+    """The package of a module's file; a file at the top that is no package of its own is a command."""
     first = file.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if first in BY_NAME and first != "commands":
         return BY_NAME[first]
@@ -126,6 +126,6 @@ def drawn() -> str:
     ]
     for own in PACKAGES:
         below = "none" if own.level == 0 else "level 0" if own.level - 1 == 0 else f"levels 0–{own.level - 1}"
-        house = ", ".join([*([below] if below != "none" or not own.beside else []), *own.beside])
-        lines.append(f"| {own.level} | {own.name} | {own.holds} | {house} | {', '.join(own.third) or '—'} |")
+        below_and_beside = ", ".join([*([below] if below != "none" or not own.beside else []), *own.beside])
+        lines.append(f"| {own.level} | {own.name} | {own.holds} | {below_and_beside} | {', '.join(own.third) or '—'} |")
     return "\n".join(lines)

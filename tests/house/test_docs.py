@@ -15,7 +15,7 @@ from tree import PACKAGE, ROOT, files, modules
 NODE = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
 LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
 PAGES = [file for file in files() if file.suffix == ".md"]
-# A verb may act when it is imported by the wrong means; its examples live in the README.
+# Commands have no examples in their docstrings: importing one could run it. Their examples are in the README.
 EXAMPLES = [
     module
     for module, file in modules().items()

@@ -21,8 +21,8 @@ def test_there_are_experiments() -> None:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_table_is_what_its_records_give(folder: Path) -> None:
-    said = re.search(r"fusionlab\.report records table=(\w+)", (folder / "README.md").read_text(encoding="utf-8"))
-    assert said, "the README says which table is made of the records"
-    spec = yaml.safe_load((ROOT / "conf/table" / f"{said[1]}.yaml").read_text(encoding="utf-8"))
+    reported = re.search(r"fusionlab\.report records table=(\w+)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert reported, "the README names the table that is made of the records"
+    spec = yaml.safe_load((ROOT / "conf/table" / f"{reported[1]}.yaml").read_text(encoding="utf-8"))
     table = make_table(load(folder / "records"), Spec.of(spec))
     assert markdown(table) == (folder / "table.md").read_text(encoding="utf-8")

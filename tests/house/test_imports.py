@@ -24,8 +24,8 @@ HEAVY = {
     "scipy",
     "wandb",
 }
-DOOR = {"hydra", "omegaconf", "yaml"}
-VERBS = sorted({file.stem for file in PACKAGE.glob("*.py")} - set(BY_NAME) - {"__init__"})
+CONFIG_READERS = {"hydra", "omegaconf", "yaml"}
+COMMANDS = sorted({file.stem for file in PACKAGE.glob("*.py")} - set(BY_NAME) - {"__init__"})
 
 
 def loaded(*names: str) -> set[str]:
@@ -40,18 +40,18 @@ def test_the_package_imports_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["errors", "records", "study", "results"])
-def test_the_light_rooms_never_load_torch(name: str) -> None:
+def test_light_packages_never_load_torch(name: str) -> None:
     inside = [module for module, file in modules().items() if module != "fusionlab" and package_of(file).name == name]
     assert inside
     allowed = {"pandas", "matplotlib"} if name == "results" else set()
-    assert not loaded(*inside) & ((HEAVY | DOOR) - allowed)
+    assert not loaded(*inside) & ((HEAVY | CONFIG_READERS) - allowed)
 
 
-@pytest.mark.parametrize("name", VERBS)
-def test_a_verb_is_light_until_it_works(name: str) -> None:
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_light_until_it_works(name: str) -> None:
     """So that --help answers at once."""
     assert not loaded(f"fusionlab.{name}") & HEAVY
 
 
-def test_the_list_of_verbs_imports_none_of_them() -> None:
-    assert loaded(f"fusionlab.{LISTING}") & (HEAVY | DOOR | {"numpy"}) == set()
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    assert loaded(f"fusionlab.{LISTING}") & (HEAVY | CONFIG_READERS | {"numpy"}) == set()

@@ -119,3 +119,53 @@ def test_json_from_disk_is_read_one_way() -> None:
         if file.is_relative_to(ROOT / "src") and pattern.search(file.read_text(encoding="utf-8"))
     }
     assert found <= {"src/fusionlab/records/files.py", "src/fusionlab/video/writing.py", "src/fusionlab/study/plan.py"}
+
+
+def docstrings(source: str) -> list[tuple[str, str]]:
+    """(name, text) of each docstring of a module, its functions and its classes."""
+    documented = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, documented)]
+    return [(getattr(node, "name", "the module"), text) for node in nodes if (text := ast.get_docstring(node))]
+
+
+def long_first_lines(source: str) -> list[str]:
+    """Names whose docstring has a second line that is not blank."""
+    return [name for name, text in docstrings(source) if text.partition("\n")[2].partition("\n")[0]]
+
+
+def short_last_lines(source: str) -> list[str]:
+    """Names whose docstring has a paragraph that ends in a line of one or two words, outside of doctests and tables."""
+    paragraphs = [(name, part.split("\n")) for name, text in docstrings(source) for part in text.split("\n\n")]
+    return [
+        name
+        for name, lines in paragraphs
+        if len(lines) > 1 and lines[-1].endswith(".") and len(lines[-1].split()) < 3
+        if not any(line.startswith((" ", "|", ">>>")) for line in lines)
+    ]
+
+
+SOURCES = {name(file): file.read_text(encoding="utf-8") for file in PYTHON if file.is_relative_to(ROOT / "src")}
+
+
+def test_the_first_line_of_a_docstring_is_whole() -> None:
+    assert not {file: names for file, source in SOURCES.items() if (names := long_first_lines(source))}
+
+
+def test_no_docstring_ends_in_a_line_of_a_word_or_two() -> None:
+    assert not {file: names for file, source in SOURCES.items() if (names := short_last_lines(source))}
+
+
+@pytest.mark.parametrize(
+    ("text", "long", "short"),
+    [
+        ("One line.", [], []),
+        ("One line.\n\n    And a second paragraph.\n    ", [], []),
+        ("A first line that runs\n    on to a second one.\n    ", ["f"], []),
+        ("One line.\n\n    A paragraph that ends in a single\n    word.\n    ", [], ["f"]),
+        ("One line.\n\n    It ends in a single\n    word.\n\n    Then one more.\n    ", [], ["f"]),
+        ("One line.\n\n    >>> f()\n    Ready.\n    ", [], []),
+    ],
+)
+def test_a_docstring_that_breaks_a_rule_is_found(text: str, long: list[str], short: list[str]) -> None:
+    source = f'def f() -> None:\n    """{text}"""\n'
+    assert (long_first_lines(source), short_last_lines(source)) == (long, short)

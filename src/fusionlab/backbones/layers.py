@@ -21,7 +21,7 @@ from torch import nn
 
 
 class TorchLayer(NamedTuple):
-    """What torch's layers do not say themselves."""
+    """Properties of torch's layers that they do not declare themselves."""
 
     classes: tuple[type[nn.Module], ...]
     word: str

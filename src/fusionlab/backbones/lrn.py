@@ -21,7 +21,7 @@ def normalised(x: Tensor, window: int, kappa: float, alpha: float, beta: float) 
 
 
 class LocalResponseNorm(nn.Module):
-    """With the numbers of VGG-M, which are AlexNet's: N = 5, κ = 2, α = 1e-4, β = 0.75.
+    """The normalisation with the numbers of VGG-M, which are AlexNet's: N = 5, κ = 2, α = 1e-4, β = 0.75.
 
     Caffe and torch write the same α as 5e-4, and divide it by N = 5; a MatConvNet file holds [5 2 1e-4 0.75].
     """

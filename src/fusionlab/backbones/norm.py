@@ -21,11 +21,11 @@ class StillNorm2d(nn.BatchNorm2d):
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Evaluation mode whatever is asked."""
+        """Stay in evaluation mode."""
         return super().train(False)
 
     def requires_grad_(self, requires_grad: bool = True) -> Self:
-        """False whatever is asked."""
+        """Stay without gradients."""
         return super().requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class StillNorm2d(nn.BatchNorm2d):
 
 
 def trainable(module: nn.Module) -> None:
-    """Let every parameter learn, but those of layers with `never_trains`."""
+    """Make every parameter trainable, except those of layers with `never_trains`."""
     fixed = {id(own) for part in module.modules() if getattr(part, "never_trains", False) for own in part.parameters()}
     for parameter in module.parameters():
         parameter.requires_grad_(id(parameter) not in fixed)

@@ -1,4 +1,4 @@
-"""Taps: the named places of a tower where a map may be taken out, and their spellings."""
+"""Taps: the named places of a tower at which a map can be read, and their spellings."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -26,12 +26,10 @@ def unfold_time(x: Tensor, clips: int) -> Tensor:
 class Tower(nn.Module):
     """x (N, D, T, H, W) -> maps at the asked taps, each (N, D', T, H', W').
 
-    The layers are two-dimensional and see every frame alone. The last two are the classifier and its softmax;
-    the fully connected layers are convolutions as large as the map that they expect, so that a larger frame
-    gives a map of predictions instead of an error.
+    The layers are two-dimensional and see every frame alone. The last two are the classifier and its softmax. The fully
+    connected layers are convolutions as large as the map that they expect: a larger frame gives a map of predictions.
 
-    How pixels are normalised belongs to the weights, and is part of them: `mean` and `scale` of each channel are in the
-    state dict.
+    The normalisation of pixels is part of the weights: the state dict has `mean` and `scale` of each channel.
     """
 
     published: str | None = None  # the published network that it is exactly, if any
@@ -91,8 +89,9 @@ class Tower(nn.Module):
             self.get_buffer(name).copy_(given.reshape(1, -1, 1, 1, 1))
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Older weights without `mean` and `scale` were trained with this tower's, and keep them. One without the other
-        is an error, as any missing entry.
+        """Load weights; older files without `mean` and `scale` take this tower's.
+
+        They were trained with these. A file that has only one of the two is an error, like any missing entry.
         """
         pixels = {f"{prefix}mean": self.mean, f"{prefix}scale": self.scale}
         if not pixels.keys() & state_dict.keys():
@@ -144,7 +143,7 @@ class Tower(nn.Module):
         return {tap: maps[tap] for tap in wanted}
 
     def forward_from(self, x: Tensor, after: str) -> Tensor:
-        """From the map at a tap up to the logits (N, C, T, H', W')."""
+        """The logits (N, C, T, H', W') from the map at a tap."""
         clips, x = x.shape[0], fold_time(x)
         for name in self.above(after):
             x = self.get_submodule(name)(x)

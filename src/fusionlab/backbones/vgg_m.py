@@ -42,7 +42,7 @@ TAPS = {f"{kind}{n}": f"{kind}{n}" for n in range(1, 6) for kind in ("conv", "re
 class VggM(Tower):
     """The table above, as a chain.
 
-    `second_norm`: the motion tower of the 2014 paper goes without norm2. A tower is not told its stream; "auto" takes
+    `second_norm`: the motion tower of the 2014 paper goes without norm2. A tower does not know its stream; "auto" takes
     the one of 3 channels, colour, for appearance.
     """
 

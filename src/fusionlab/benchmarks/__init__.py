@@ -1,1 +1,1 @@
-"""What the project promises to reach, measured."""
+"""Measurements of speed and memory, with their limits."""

@@ -1,4 +1,4 @@
-"""What `bench` measures: parts, their rows, and the table of all rows."""
+"""The measurements of `bench`: parts, their rows, and the table of all rows."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ PARTS = {
 
 @dataclass(frozen=True)
 class BenchRow:
-    """One figure. `most`: its limit. `interval`: contains the true figure with 95 %; it decides instead of the figure,
-    where there is one. `missing`: the reason why there is no figure.
+    """One measured figure with its limit.
+
+    `most`: the limit. `interval`: contains the true figure with 95 %; if given, it is compared with the limit instead
+    of the figure. `missing`: why there is no figure.
     """
 
     what: str

@@ -127,7 +127,7 @@ class Bench:
         return reference_net.loss(self.appearance, self.motion, self.net, self.batch, layout)
 
     def tf32(self) -> Tensor:
-        """With TF32 backward too: `_step` sets float32 again."""
+        """Compute with TF32, in the backward pass too: `_step` sets float32 again."""
         configure_torch(TF32, threads=1)
         return self.fused()
 
@@ -196,7 +196,7 @@ def _empty_cache() -> Iterator[None]:
 
 
 def missing_for_compiling(device: str) -> str | None:
-    """What `torch.compile` lacks for a device; None where nothing is missing."""
+    """The tool that `torch.compile` lacks for a device; None if nothing is missing."""
     if device == "cpu" and shutil.which(os.environ.get("CXX", CXX)) is None:
         return "no C++ compiler"
     if device != "cpu" and importlib.util.find_spec("triton") is None:

@@ -25,8 +25,10 @@ class Ratio:
 
 
 def side_by_side(one: Action, other: Action, seconds: float, *, untimed: int = 3) -> Ratio:
-    """The time of `one` relative to that of `other`. Both are run a few times without being timed, and the last of
-    these rounds determines how many pairs fit into `seconds`; no measured ratio changes this number.
+    """The time of `one` relative to that of `other`.
+
+    Both first run `untimed` times. The last of these rounds determines how many pairs fit into `seconds`, so that no
+    measured ratio changes the number of pairs.
     """
     for _ in range(untimed - 1):
         one(), other()
@@ -44,8 +46,9 @@ def side_by_side(one: Action, other: Action, seconds: float, *, untimed: int = 3
 
 
 def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float]:
-    """Bounds on the median of what the values are drawn from: the k-th smallest and the k-th largest, with the largest
-    k for which
+    """A confidence interval of the median: from the k-th smallest to the k-th largest value.
+
+    k is the largest number with
 
         2 · P(fewer than k of n values lie below the median) = 2 · Σ_{i<k} C(n, i) / 2ⁿ ≤ 1 − confidence
     """

@@ -102,9 +102,11 @@ def _packed(videos: Set, folder: Path, coding: Coding, processes: int = 1) -> St
 
 
 def _extraction(files: Sequence[Path], root: Path, what: str) -> Iterator[BenchRow]:
-    """The whole command on all cores, relative to a bare loop on each core that decodes, computes and encodes the same,
-    before and after it. (A loop alone on a machine of two cores is a tenth faster: cores share their memory.) There are
-    enough videos for the start of the processes to matter little.
+    """The time of the whole command on all cores, relative to a bare loop on each core.
+
+    The loop decodes, computes and encodes the same videos; it runs before and after the command. It runs on all cores,
+    since cores share their memory: a loop alone on a machine of two cores is a tenth faster. There are so many videos
+    that the start of the processes matters little.
     """
     cores = len(os.sched_getaffinity(0))
     videos = Set(files, copies=4 * cores)

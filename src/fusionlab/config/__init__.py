@@ -1,1 +1,1 @@
-"""Words of a command line -> one plain tree -> typed configs, and the parts that are built from them."""
+"""Options of a command line -> one plain tree -> typed configs, and the parts built from them."""

@@ -1,4 +1,4 @@
-"""From typed configs to parts, towers and nets; on the meta device too, where what cannot be built costs nothing."""
+"""From typed configs to parts, towers and nets; on the meta device too, where errors are found at no cost."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LAYER_OF_LATE = "softmax"
 
 @contextmanager
 def _explained(*configs: Part) -> Iterator[None]:
-    """An error in a part's own constructor as a `UserError`: the part may be the user's."""
+    """Raise an error of a part's own constructor as a `UserError`: the part may be the user's."""
     try:
         yield
     except UserError:
@@ -47,13 +47,13 @@ def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower
     try:
         with _explained(recipe):
             return make(in_channels=channels, classes=classes, size=data.sampling.crop)
-    except UserError as error:  # what a tower calls its size is typed otherwise here
+    except UserError as error:  # the option has another name than the tower's argument
         got, hint = (one and one.replace("size=", "data.sampling.crop=") for one in (error.got, error.hint))
         raise UserError(error.what, got=got, allowed=error.allowed, hint=hint) from None
 
 
 def towers(backbone: BackboneConfig, data: DataConfig, classes: int) -> tuple[Tower, Tower]:
-    """Both streams' towers, not yet drawn."""
+    """The towers of both streams, before their weights are drawn."""
     return tower(backbone.appearance, "appearance", data, classes), tower(backbone.motion, "motion", data, classes)
 
 
@@ -64,7 +64,7 @@ def fuses_scores(config: ArmConfig) -> bool:
 
 
 def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
-    """The arm's own part, above the two towers."""
+    """The net of an arm, above the two towers."""
     if fuses_scores(config):
         return LateNet(appearance.classifier, motion.classifier)
     with _explained(config.fusion, config.temporal):
@@ -76,7 +76,7 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
 
 
 class Blueprint:
-    """Arms on the meta device: what is wrong with one is raised before anything is made, in milliseconds."""
+    """Arms on the meta device: errors are raised in milliseconds, before anything is made."""
 
     def __init__(self) -> None:
         self._towers: dict[str, tuple[Tower, Tower]] = {}
@@ -89,7 +89,7 @@ class Blueprint:
         return self._towers[label]
 
     def layer(self, layer: object, backbone: BackboneConfig, data: DataConfig) -> str:
-        """The taps that are meant by what was typed, as these towers spell them."""
+        """The taps of a typed layer, as these towers spell them."""
         return spell(str(layer), *self.towers(backbone, data))
 
     def net(self, config: ArmConfig) -> Net:
@@ -100,9 +100,9 @@ class Blueprint:
         return describe(self.net(config), *self.towers(config.backbone, config.data))
 
     def system(self, config: ArmConfig) -> str:
-        """Whose ceilings hold for an arm: late's, those of a fusion that cannot see order, or of one that can.
+        """The system whose ceilings an arm has: late, fused (it cannot see order) or ordered.
 
-        What is fused at the class scores, or behind the softmax, is a function of the streams' scores, as late is.
+        A fusion of class scores, or behind the softmax, is a function of the streams' scores, like late fusion.
         """
         points = read(config.layer, *self.towers(config.backbone, config.data))
         if fuses_scores(config) or all(point.prediction for point in points):
@@ -112,9 +112,10 @@ class Blueprint:
         return "ordered" if sees_order(config.data.sampling.snippets, **head.keywords) else "fused"
 
     def expect_frames(self, config: ArmConfig, sizes: list[tuple[int, int]]) -> None:
-        """Raise a `UserError` for the first height and width of a test's frames with which the arm's net cannot work.
+        """Raise a `UserError` for the first height and width of test frames with which the arm's net cannot work.
 
-        Tried on shapes: whether two unlike towers leave equal maps of a larger frame depends on its very size.
+        It runs the net on shapes: whether the maps of two different towers are equal depends on the exact size
+        of the frame.
         """
         sampling = config.data.sampling
         larger = [size for size in sizes if size != (sampling.crop, sampling.crop)]
@@ -139,7 +140,7 @@ class Blueprint:
 
 
 def device(run: RunConfig) -> str:
-    """`auto` is CUDA where there is one."""
+    """The device; `auto` is CUDA if available."""
     if run.device == AUTO:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if run.on_gpu and not torch.cuda.is_available():
@@ -148,6 +149,6 @@ def device(run: RunConfig) -> str:
 
 
 def device_name(run: RunConfig) -> str:
-    """`cpu`, or what the maker calls the GPU."""
+    """`cpu`, or the GPU's product name."""
     name = device(run)
     return torch.cuda.get_device_name(name) if name.startswith("cuda") else name

@@ -44,7 +44,7 @@ def packaged() -> Path:
 
 
 def own_conf() -> Path | None:
-    """The user's `./conf`, if there is one and it is not the packaged one."""
+    """The user's `./conf`, if it exists and is not the packaged one."""
     folder = Path.cwd() / "conf"
     if not folder.is_dir() or folder.resolve() == packaged().resolve():
         return None
@@ -57,7 +57,7 @@ def own_conf() -> Path | None:
 
 
 def announce_own_conf() -> None:
-    """Show once per process that `./conf` is in use: its yamls name code that is run."""
+    """Show once per process that `./conf` is in use, since its yamls name code that runs."""
     if (folder := own_conf()) is not None:
         _announce(folder)
 
@@ -68,7 +68,7 @@ def _announce(folder: Path) -> None:
 
 
 def folders() -> list[Path]:
-    """The folders of the config, in the order in which they are searched."""
+    """The folders of the config, in search order."""
     own = own_conf()
     return [packaged()] if own is None else [own, packaged()]
 
@@ -106,7 +106,7 @@ def choices_by_option(choices: Mapping[str, str | None]) -> dict[str, str | None
 
 
 def choice(group: str, typed: str) -> str:
-    """The choice that the typed name stands for."""
+    """The choice with this name or another spelling of it."""
     choices = groups()[group]
     flat = _flat(typed)
     by_flat = {_flat(name): name for name in reversed(choices)}

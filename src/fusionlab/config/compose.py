@@ -1,6 +1,6 @@
-"""Hydra as a library: overrides in, a composed tree out.
+"""Hydra as a library: from overrides to a composed tree.
 
-Never `hydra.main`: the sweep sees its whole grid before anything runs.
+`hydra.main` is never used: a sweep composes its whole grid before anything runs.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TITLED = ("fusion", "temporal")  # groups whose yamls may have a `title`: presen
 
 
 class OwnConfFirst(SearchPathPlugin):
-    """`./conf` is searched before the packaged folder: a user of the wheel can add a part or change one."""
+    """Hydra searches `./conf` before the packaged folder, so that a user can add or change a part."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         mine = catalogue.own_conf()
@@ -41,7 +41,7 @@ class OwnConfFirst(SearchPathPlugin):
 
 
 class Tree:
-    """A composed config, still with its interpolations, on which leaves can be set."""
+    """A composed config with its interpolations, in which leaves can be set."""
 
     def __init__(self, content: DictConfig, choices: Mapping[str, str | None]) -> None:
         self.content, self.choices = content, dict(choices)
@@ -54,7 +54,7 @@ class Tree:
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
     def with_leaves(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
-        """Plain and resolved, with these leaves set. What may not come from the environment is refused."""
+        """The plain, resolved config with these leaves set. Values from the environment are refused."""
         content = self.content.copy()
         leaves = quarantine_file.named({path: masked(one, path) for path, one in leaves.items()})
         for path, value in leaves.items():
@@ -79,7 +79,7 @@ class Tree:
 
 
 def has_grid(group: str, name: str) -> bool:
-    """Whether a choice of a group has axes or excluded points of its own, as an experiment may."""
+    """Whether a choice of a group has axes or excluded points, as an experiment may."""
     files = (folder / group / f"{name}.yaml" for folder in catalogue.folders())
     file = next((file for file in files if file.is_file()), None)
     try:
@@ -95,7 +95,7 @@ def to_yaml(content: Mapping[str, Any]) -> str:
 
 
 def tree(group_choices: Mapping[str, str]) -> Tree:
-    """Composed once per distinct set of group choices."""
+    """The composed tree, made once for each set of group choices."""
     catalogue.announce_own_conf()
     return _composed(tuple(sorted(catalogue.hydra_choices(group_choices).items())), catalogue.own_conf())
 
@@ -131,7 +131,7 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
 
 
 def title(group: str, choice: str) -> str | None:
-    """What the yaml of a choice says that tables call it."""
+    """The title for tables in a choice's yaml."""
     for folder in catalogue.folders():
         file = folder / group / f"{choice}.yaml"
         if file.is_file():
@@ -141,7 +141,7 @@ def title(group: str, choice: str) -> str | None:
 
 
 def _fixed_flow(message: str, choices: Mapping[str, str]) -> UserError | None:
-    """The error for a flow= beside a data set of the user's whose yaml fixes its flow."""
+    """The error for a flow= with a user's data set whose yaml fixes its flow."""
     flow = catalogue.PLACES["flow"]
     if f"override '{flow}'" not in message:
         return None
@@ -159,7 +159,7 @@ def _known(content: DictConfig, path: str) -> bool:
 
 
 def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
-    """Leaves of this name that lie elsewhere; or what there is beside it, as deep as the path is right."""
+    """Leaves with this name elsewhere; or the leaves beside it, as deep as the path is right."""
     above, _, leaf = path.rpartition(".")
     while above and not OmegaConf.is_dict(OmegaConf.select(content, above)):
         above = above.rpartition(".")[0]

@@ -1,9 +1,9 @@
-"""What of a config comes from outside it: `${oc.env:X}` and the clock, `${now:…}`.
+"""Values that a config takes from outside: `${oc.env:X}` and the clock, `${now:…}`.
 
-What determines a result may not: the same command would be another study in another shell. Of `run`, the folders may;
-what else comes from there (a key, say) would be written into plan.json and run.json.
+An option that determines a result may not have such a value: the same command would be another study in another shell.
+Folders of `run` may; any other option of `run` (a key, say) would be written into plan.json and run.json.
 
-Which leaves read the environment is found by resolving them: each may refer to another one that does.
+To find the leaves that read the environment, each is resolved, since a leaf may refer to another one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _read: list[str] = []  # what has been read since it was emptied
 
 
 def watch() -> None:
-    """Note what is read from outside from now on. Hydra sets its own `now` each time that it composes."""
+    """Record each value that is read from outside from now on. Hydra sets its own `now` when it composes."""
     _read.clear()
     OmegaConf.register_new_resolver(ENV, _env, replace=True)
     OmegaConf.register_new_resolver(NOW, _now, replace=True)
@@ -42,7 +42,7 @@ def _now(pattern: str) -> str:
 
 
 def refuse_chosen() -> None:
-    """Raise a `UserError` if anything was read while a config was composed: a group's choice."""
+    """Raise a `UserError` if the choice of a group was read from outside while a config was composed."""
     if variables := [one for one in _read if one.startswith(ENV)]:  # hydra names its own folders by the clock
         raise UserError(
             "a choice may not come from the environment: it determines the result", got=f"${{{variables[0]}}}",
@@ -51,12 +51,12 @@ def refuse_chosen() -> None:
 
 
 def interpolated(content: DictConfig) -> list[Leaf]:
-    """The leaves that are looked up, and their text."""
+    """The leaves that are interpolations, and their text."""
     return list(_interpolated(OmegaConf.to_container(content, resolve=False), ()))
 
 
 def refuse_outside(content: DictConfig, leaves: Iterable[Leaf]) -> None:
-    """Raise a `UserError` for the first of these that may not come from the environment and does."""
+    """Raise a `UserError` for the first of these leaves that reads from outside and may not."""
     for path, raw in leaves:
         name = ".".join(map(str, path))
         if name in FOLDERS or not _reads(content, path):
@@ -81,7 +81,7 @@ def _interpolated(tree: Any, at: tuple[Any, ...]) -> Iterator[Leaf]:
 
 
 def _reads(content: Any, path: tuple[Any, ...]) -> bool:
-    """Whether a leaf reads from outside on its way to a value, or to an error."""
+    """Whether a leaf reads from outside before it gives a value or an error."""
     _read.clear()
     try:
         for name in path:

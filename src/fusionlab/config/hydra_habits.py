@@ -1,4 +1,4 @@
-"""What users of Hydra and Lightning type: translated where it has a meaning here, else answered with what to type."""
+"""Options of Hydra and Lightning: translated if they have a meaning here, else refused with advice."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ OWN = ("trainer", "optim", "data", "logger")  # groups of ours whose options are
 
 
 def translate(word: str, known: Mapping[str, list[str]]) -> str:
-    """`+experiment=how`, `++layer=relu5`, `backbone@backbone.motion=tiny` as they are typed here."""
+    """`+experiment=how`, `++layer=relu5`, `backbone@backbone.motion=tiny` in the syntax of fusionlab."""
     name, equals, value = word.partition("=")
     bare = name.lstrip("+~")
     if name.startswith("~"):
@@ -111,13 +111,13 @@ def _option_at(group: str, place: str, word: str, known: Mapping[str, list[str]]
 
 
 def _removed(name: str, word: str, known: Mapping[str, list[str]]) -> UserError:
-    """The answer to hydra's `~name`."""
+    """The error for hydra's `~name`."""
     neutral = f"{name}=none" if "none" in known.get(name, ()) else f"leave {name}=… out; it then has its default"
     return UserError("options cannot be removed", got=word, hint=neutral)
 
 
 def _answer(name: str, value: str, word: str, known: Mapping[str, list[str]]) -> UserError | None:
-    """The answer to another tool's option; None where it is not in the table, or is a group of the user."""
+    """The error for another tool's option; None if the table lacks it, or if it is a group of the user."""
     if secret(f"run.{name}"):
         word, value = f"{name}={MASK}", MASK
     if name == "trainer.precision":
@@ -135,7 +135,7 @@ def _answer(name: str, value: str, word: str, known: Mapping[str, list[str]]) ->
 
 
 def _hint(template: str, value: str, rest: str, known: Mapping[str, list[str]]) -> str:
-    """What to type, quoted for the shell where it has brackets, blanks or stars."""
+    """The option to type, quoted for the shell if it has brackets, blanks or stars."""
     fill = {
         "value": value, "rest": rest, "number": value if value.isdecimal() else "2",
         "folder": "runs/my-study" if "$" in value or not value else value,
@@ -147,7 +147,7 @@ def _hint(template: str, value: str, rest: str, known: Mapping[str, list[str]]) 
 
 
 def _precision(value: str, word: str, known: Mapping[str, list[str]]) -> UserError | None:
-    """Lightning's names of precisions."""
+    """The precision with Lightning's name."""
     names = [PRECISIONS[one] for one in value.strip("'\"").split(",") if one in PRECISIONS]
     if not names:
         return None

@@ -1,8 +1,9 @@
-"""Parts from their configs: the one place that instantiates.
+"""Parts from their configs: the only module that instantiates.
 
-Records are data, conf is code. A config may come from a plan.json that a stranger wrote, and a `_target_` can be any
-function there is; so an object is built only from a `_target_` that some yaml of the conf in use (`./conf`, or the
-packaged one) has in that group, at every depth. Hydra's own list of what it refuses comes after, and is no boundary.
+Records are data, conf is code. A config may come from a plan.json of a stranger, and a `_target_` can be any
+function that Python can import. So an object is built only if some yaml of the conf in use (`./conf`, or the
+packaged one) has its `_target_` in the same group, at every depth. Hydra's own list of forbidden targets also
+applies, but is no protection.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from fusionlab.errors import UserError
 from fusionlab.records.signature import TARGET, moved
 from fusionlab.study.plan import Plan
 
-# What lies under such a name, in a yaml or in a plan, is a part of this group; else of the group around it.
+# A part under such a name, in a yaml or a plan, belongs to this group; else to the group around it.
 GROUP_OF = {
     "backbone": "backbone", "tower": "backbone", "fusion": "fusion", "temporal": "temporal",
     "data": "data", "dataset": "data", "flow": "flow", "callbacks": "callbacks",
@@ -29,7 +30,7 @@ GROUP_OF = {
 
 
 def part(config: Any, group: str) -> Any:
-    """An object from its `_target_` and numbers; the part's own errors are passed on."""
+    """An object from its `_target_` and numbers; errors of the part are raised unchanged."""
     if not isinstance(config, Mapping) or TARGET not in config:
         raise UserError(
             f"a part is a `{TARGET}` and its numbers", got=f"{group}: {config}",
@@ -47,12 +48,12 @@ def part(config: Any, group: str) -> Any:
 
 
 def refuse_foreign_plan(plan: Plan) -> None:
-    """Refuse a plan with a foreign part before any of its work begins."""
+    """Refuse a plan with a foreign part before any of its jobs starts."""
     refuse_foreign(moved([*(job.config for job in plan.jobs), *(arm.config for arm in plan.arms)]), "")
 
 
 def refuse_foreign(tree: Any, group: str) -> None:
-    """A `UserError` for the first part in a tree that no yaml names in its group, or that is not plain data."""
+    """Raise a `UserError` for the first part in a tree that no yaml has in its group, or that is not plain data."""
     named = _named(tuple(catalogue.folders()))
     for of, config in _parts(tree, group):
         target = config[TARGET]
@@ -72,7 +73,7 @@ def refuse_foreign(tree: Any, group: str) -> None:
 
 
 def _parts(tree: Any, group: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(group, config) of each part, those inside others too. Of a whole config's `run` nothing is ever built."""
+    """(group, config) of each part, also of nested ones. Nothing in the `run` of a config is built."""
     if isinstance(tree, Mapping):
         if group and TARGET in tree:
             yield group, tree
@@ -85,7 +86,7 @@ def _parts(tree: Any, group: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _interpolations(tree: Any) -> Iterator[str]:
-    """Text that hydra would resolve."""
+    """Texts that hydra would resolve."""
     if isinstance(tree, Mapping):
         yield from _interpolations([*tree, *tree.values()])
     elif isinstance(tree, list | tuple):
@@ -97,7 +98,7 @@ def _interpolations(tree: Any) -> Iterator[str]:
 
 @lru_cache(maxsize=4)
 def _named(folders: tuple[Path, ...]) -> dict[str, list[str]]:
-    """Group -> every `_target_` that a yaml of these folders has in it, wherever it stands."""
+    """Group -> every `_target_` that a yaml of these folders has in it, at any depth."""
     import yaml
 
     catalogue.announce_own_conf()
@@ -108,7 +109,7 @@ def _named(folders: tuple[Path, ...]) -> dict[str, list[str]]:
                 text = file.read_text(encoding="utf-8")
                 tree = yaml.safe_load(text) if TARGET in text else None
             except (OSError, UnicodeDecodeError, yaml.YAMLError):
-                continue  # composing says so, where it is chosen; and it allows nothing
+                continue  # composing reports it if it is chosen; it allows no part
             for group, config in _parts(tree, file.relative_to(folder).parts[0]):
                 if isinstance(config[TARGET], str):
                     targets.setdefault(group, set()).add(config[TARGET])

@@ -1,4 +1,4 @@
-"""Secrets under `run:` are not written down: not in a plan, a record, a folder's name or an error.
+"""Masks secrets under `run:`: they are never written into a plan, a record, a folder's name or an error.
 
 No part of fusionlab needs a secret: wandb reads WANDB_API_KEY from the environment. So a value under `run:` that is
 named like a secret is replaced when the config is made. Hashed values are written unchanged: they determine results.
@@ -26,7 +26,7 @@ def secret(path: str) -> bool:
 
 
 def masked(value: Any, path: str) -> Any:
-    """What lies at this path of a config, with `***` for each secret in it.
+    """The value at this path of a config, with `***` for each secret in it.
 
     >>> masked({"name": "wandb", "api_key": "abc"}, "run.logger")
     {'name': 'wandb', 'api_key': '***'}
@@ -49,7 +49,7 @@ def hide_variables(text: str) -> str:
 
 
 def masked_word(word: str) -> str:
-    """The same of a word as it was typed; where a secret lies deeper in its value, all of it.
+    """A typed option with `***` for its value, if that is or contains a secret.
 
     >>> masked_word("run.logger={name:wandb,api_key:abc}")
     'run.logger=***'

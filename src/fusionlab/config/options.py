@@ -1,7 +1,7 @@
-"""The options of the config with their defaults and comments, read from the yamls as text: hydra would take too long.
+"""The options of the config with their defaults and comments, for --help and completion.
 
-For --help and completion. It reads what the yamls of `conf/` use: a `# @package` line, a list of defaults, and
-indented `key: value  # comment`.
+The yamls are read as text, since hydra is too slow for this. The reader knows only the syntax of `conf/`: a `#
+@package` line, a list of defaults, and indented `key: value  # comment`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ _DEFAULT = re.compile(r"  - ([^\s:]+)(?:: *([^\s#]+))?")
 
 @dataclass(frozen=True)
 class Option:
-    """The text of an option's default, None where options lie below it; and the comment beside it."""
+    """An option: the text of its default, and its comment.
+
+    The default is None if the option has options below it.
+    """
 
     default: str | None
     comment: str
 
 
 def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
-    """Path -> option, of the config with these choices of groups, and of shorthands: `seed` beside `seed.init`."""
+    """Path -> option of the config with these choices of groups; shorthands too: `seed` beside `seed.init`."""
     config = catalogue.packaged() / "config.yaml"
     chosen = {**_chosen(config), **expand_shorthand(choices or {})}
     options: dict[str, Option] = {}
@@ -50,7 +53,7 @@ def optional_groups() -> list[str]:
 
 
 def place_of(group: str) -> str:
-    """Where the choices of a group lie in the tree, `_global_` for all of it; the name of anything else."""
+    """The path of a group's choices in the tree, `_global_` for all of it; other names are their own path."""
     if group in catalogue.PLACES:
         return catalogue.PLACES[group].partition("@")[2]
     for folder in catalogue.folders():

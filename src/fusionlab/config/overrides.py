@@ -70,7 +70,7 @@ def parse_exclude(entries: object, known: Mapping[str, list[str]]) -> list[Mappi
 
 
 def check_choice(name: str, value: Any, known: Mapping[str, list[str]]) -> Any:
-    """The exact name of a group's choice; the value of another option as it is."""
+    """The exact name of a group's choice; values of other options are returned unchanged."""
     if name not in known:
         return value
     if not isinstance(value, str | int):

@@ -1,10 +1,10 @@
-"""Videos that are left out by name: `data.quarantine`, a list of names, or a file with one name a line.
+"""Excluded videos: `data.quarantine` is a list of names, or a file with one name on each line.
 
-A file is replaced by its names before anything is planned. So what is left out is part of an arm's identity by name,
-its record names it, and a file that has changed since makes other arms.
+A file is replaced by its names before anything is planned. So an arm's identity and record have the names, and a file
+that has changed since makes other arms.
 
-    Archery/v_Archery_g01_c01.avi # cut            behind " # " stands why
-    # a line that begins so is a remark
+    Archery/v_Archery_g01_c01.avi # cut            the text behind " # " is the reason
+    # a line that starts with "#" is a comment
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ LEAF = "data.quarantine"
 
 
 def named(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """The same leaves, with a file's names in the place of its path."""
+    """The leaves with the names in the file instead of its path."""
     return {leaf: names(one) if leaf == LEAF else one for leaf, one in leaves.items()}
 
 
 def names(typed: Any) -> list[str]:
-    """The names that a file or a list holds, sorted, each once."""
+    """The names in a file or a list, sorted, each once."""
     if typed is None:
         return []
     if isinstance(typed, str):

@@ -1,7 +1,7 @@
-"""`run` as a typed config: where and how things run. A worker reads it before it loads numpy.
+"""`run` as a typed config: where and how jobs run. A worker reads it before it imports numpy.
 
-`build` is the one boundary between plain trees and typed configs: a leaf that an older plan or record lacks gets its
-neutral value there, and a leaf that no field takes is refused.
+Only `build` makes typed configs from plain trees. If an older plan or record lacks a leaf, it gets its neutral value; a
+leaf without a field is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fusionlab.records.signature import NEUTRAL
 Kind = TypeVar("Kind")
 AUTO = "auto"
 LOGGERS = ("none", "csv", "tensorboard", "wandb")
-# What a `run` from before there was the leaf is taken to say.
+# The values of leaves that an older `run` lacks.
 OLDER_RUN: dict[str, Any] = {
     "run.folder": None, "run.weights": "weights", "run.flow": None, "run.loaders": AUTO, "run.retries": 0,
     "run.timeout": 0, "run.grid": {}, "run.exclude": [], "run.quarantine": [], "run.logger": {"name": "none"},
@@ -27,12 +27,12 @@ OLDER_RUN: dict[str, Any] = {
 
 
 def build(kind: type[Kind], tree: Any, at: str, /, **made: Any) -> Kind:
-    """A dataclass from a plain tree at this path. `made`: fields that are built already."""
+    """A dataclass from a plain tree at this path. `made`: values of fields that already exist."""
     if not isinstance(tree, Mapping):
         raise UserError("this is a group of options", got=f"{at.rstrip('.')}={tree}")
     names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
     for name in tree:
-        if name not in names and not at.startswith("run."):  # a plan from before may say more of `run`
+        if name not in names and not at.startswith("run."):  # an older plan may have more leaves in `run`
             raise unknown("option", f"{at}{name}", [f"{at}{one}" for one in names])
     values = dict(made)
     for name in names:
@@ -48,7 +48,7 @@ def build(kind: type[Kind], tree: Any, at: str, /, **made: Any) -> Kind:
 
 @dataclass(frozen=True)
 class LoggerConfig:
-    """Where curves and results are sent besides."""
+    """The logger that gets curves and results beside the record."""
 
     name: str
     project: str
@@ -61,7 +61,7 @@ class LoggerConfig:
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What determines no result: folders, devices, processes. `tree` is the same as plain data, for records."""
+    """Options that do not determine results: folders, devices, processes. `tree`: the same as plain data."""
 
     root: str
     folder: str | None
@@ -78,7 +78,7 @@ class RunConfig:
     exclude: tuple[Mapping[str, Any], ...]
     table: Mapping[str, Any]  # of the report: read by results.spec
     logger: LoggerConfig
-    quarantine: tuple[str, ...]  # of a store's job: what none of its arms reads
+    quarantine: tuple[str, ...]  # of a store's job: videos that none of its arms reads
     tree: Mapping[str, Any] = field(repr=False)
 
     @classmethod
@@ -117,10 +117,10 @@ class RunConfig:
 
     @property
     def processes(self) -> int:
-        """How many processes may work at a time: as asked for, or one for each of our cores."""
+        """The number of parallel processes: `run.processes`, or one for each available core."""
         return len(os.sched_getaffinity(0)) if self.workers == AUTO else int(self.workers)
 
 
 def threads_of(config: Mapping[str, Any]) -> int:
-    """Threads of a job's process, by its config: all that a worker asks of it."""
+    """Threads of a job's process, from its config; a worker needs no other option of it."""
     return int(config["trainer"]["threads"])

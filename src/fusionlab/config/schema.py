@@ -1,7 +1,7 @@
-"""A config as types: what an arm, a stream and a packed store follow from. Building one checks it.
+"""Typed configs of an arm, a stream and a packed store. Making one checks it.
 
-Plans and records keep the plain tree, which is what is hashed. A part (`_target_` and its own numbers) stays plain data
-here too: it checks its numbers where it is built.
+Plans and records keep the plain tree, which is hashed. A part (`_target_` and its own numbers) is plain data here too:
+it checks its numbers when it is built.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ OTHER_SPLIT = ("refuse", "allow")
 
 @dataclass(frozen=True)
 class StoreConfig:
-    """How videos are packed."""
+    """Options of packing videos."""
 
     flow: Part
     bound: float
@@ -70,8 +70,9 @@ class StoreConfig:
 
 @dataclass(frozen=True)
 class SourceConfig:
-    """A packed store: its data set, and how it is packed. `recipe`: both as plain data, from which its folder is
-    named. Videos in `quarantine` are not needed.
+    """A packed store: its data set, and how it is packed.
+
+    `quarantine`: videos that may be missing. `recipe`: data set and packing as plain data; it names the store's folder.
     """
 
     dataset: Part
@@ -87,7 +88,7 @@ class SourceConfig:
 
 @dataclass(frozen=True)
 class SamplingConfig(Sampling):
-    """How clips are cut; of a stream that is trained alone, `stream_snippets` at a time."""
+    """Sampling of clips. `stream_snippets`: snippets per clip when a stream is trained alone."""
 
     stream_snippets: int = 1
     validation: float = 0.1  # part of the training list
@@ -99,13 +100,13 @@ class SamplingConfig(Sampling):
 
     @property
     def of_streams(self) -> SamplingConfig:
-        """While a stream is trained alone."""
+        """The sampling when a stream is trained alone."""
         return replace(self, snippets=self.stream_snippets)
 
 
 @dataclass(frozen=True)
 class DataConfig(SourceConfig):
-    """A packed store and how clips are cut from it."""
+    """A packed store, and the sampling of clips from it."""
 
     sampling: SamplingConfig
 
@@ -128,7 +129,7 @@ class DataConfig(SourceConfig):
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """Arithmetic, which determines the last bits."""
+    """Options of the arithmetic, which determine the last bits."""
 
     precision: str
     threads: int  # of a job's process
@@ -147,7 +148,7 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """How the arms of one stage are trained."""
+    """Options of the training of one stage's arms."""
 
     recipe: Recipe
     batch_size: int
@@ -194,7 +195,7 @@ class SeedConfig:
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """What one tower starts from. `source`: None (drawn), imagenet, or a file. Whether it is there, a job looks."""
+    """The initial weights of one tower. `source`: None (drawn), imagenet, or a file, which the job opens."""
 
     source: str | None
     head: str
@@ -213,7 +214,7 @@ class FirstWeights:
 
 @dataclass(frozen=True)
 class WeightsConfig:
-    """What both towers start from."""
+    """The initial weights of both towers."""
 
     appearance: str | None
     motion: str | None
@@ -241,7 +242,7 @@ class WeightsConfig:
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """What one trained stream follows from."""
+    """All that determines one trained stream."""
 
     stream: str
     tower: Part
@@ -265,7 +266,7 @@ class StreamConfig:
 
     @property
     def streams(self) -> str:
-        """Which of them are read."""
+        """The streams that it reads."""
         return self.stream
 
     @property
@@ -275,7 +276,7 @@ class StreamConfig:
 
 @dataclass(frozen=True)
 class ArmConfig:
-    """What one point of the grid follows from."""
+    """All that determines one point of the grid."""
 
     backbone: BackboneConfig
     fusion: Part
@@ -327,7 +328,7 @@ class ArmConfig:
 
 
 def tower_configs(tree: Tree) -> tuple[BackboneConfig, DataConfig]:
-    """What the towers of a composed config follow from."""
+    """The options of a composed config that determine the towers."""
     return build(BackboneConfig, tree["backbone"], "backbone."), DataConfig.of(tree["data"])
 
 
@@ -337,7 +338,7 @@ def config_of(arm: Arm) -> StreamConfig | ArmConfig:
 
 
 def build_dataset(source: SourceConfig) -> Dataset:
-    """The data set. It may refuse flow that hides what it asks, and clips that do not show it."""
+    """The data set. It may refuse flow or sampling that does not suit its questions."""
     made = cast(Dataset, part(source.dataset, "data"))
     refuse_flow(made, build_flow(source.store))
     if isinstance(source, DataConfig):
@@ -347,7 +348,7 @@ def build_dataset(source: SourceConfig) -> Dataset:
 
 
 def build_flow(store: StoreConfig) -> Any:
-    """The flow estimator, or where flow lies already."""
+    """The flow estimator, or the imported flow."""
     made = part(store.flow, "flow")
     expect_estimator(made, catalogue.groups()["flow"], backward=store.backward, rule=store.rule)
     return made

@@ -1,4 +1,4 @@
-"""Options that stand for several: `seed=3` sets all three seeds, `backbone=vgg_m` the towers of both streams.
+"""Shorthands for several options: `seed=3` sets all three seeds, `backbone=vgg_m` the towers of both streams.
 
 The longer option overrides the short one, in any order: `backbone=vgg_m appearance=vgg16`.
 """
@@ -42,7 +42,7 @@ def is_determined(option: str, typed: Container[str]) -> bool:
 
 
 def has_no_effect(option: str, typed: Container[str]) -> bool:
-    """Whether this is a shorthand, and each option that it stands for was typed."""
+    """Whether this is a shorthand, and each of its options was typed."""
     return option in SHORTHAND and all(name in typed for name in SHORTHAND[option])
 
 

@@ -56,7 +56,7 @@ def _expect(right: bool, path: str, default: Any, value: Any, what: str) -> None
 
 
 def as_typed(value: Any) -> str:
-    """As it is written on a command line."""
+    """A value as it is written on a command line."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return str(value)
@@ -71,5 +71,5 @@ def _is_whole(value: Any) -> bool:
 
 
 def _all(right: Callable[[Any], bool], value: Any) -> bool:
-    """A list may replace a number where a range can be given (data.sampling.stride)."""
+    """Whether all items of a list pass the check: a list may replace a number where a range is allowed."""
     return isinstance(value, list) and len(value) > 0 and all(map(right, value))

@@ -36,7 +36,7 @@ class CaseInsensitiveFolder:
         self._read: dict[str, Listing] = {}
 
     def find(self, name: str, *, any_case: bool = True) -> str | None:
-        """The name of this file on the disk; None where there is none, or more than one candidate."""
+        """The name of this file on the disk; None if there is no candidate, or more than one."""
         above, _, last = name.rpartition("/")
         if last in self._listing(above).files.get(plain(last), []):
             return name

@@ -63,16 +63,17 @@ def between(first: int, end: int, frames: int) -> FieldWindow:
 def at_stride(frames: int, snippets: int, fields: int, stride: int, start: float) -> Times:
     """T centres τ apart; `start` in 0 … 1 chooses one of the possible starts.
 
-    In a short video τ shrinks until the centres fit; where even τ = 1 is too long, the first and the last centre are
-    repeated.
+    In a short video τ shrinks until the centres fit. If even τ = 1 is too long, the first and last centre are repeated.
     """
     earliest, starts = _earliest(frames, snippets, fields, stride)
     return earliest + min(int(start * starts), starts - 1)
 
 
 def nth(frames: int, snippets: int, fields: int, stride: int, number: int, of: int) -> Times:
-    """Testing: clip `number` of `of`, τ apart. Their starts are spread evenly from the first to the last possible one;
-    in a short video some are equal. For still shorter videos see `at_stride`.
+    """Testing: clip `number` of `of`, τ apart.
+
+    Their starts are spread evenly from the first to the last possible one; in a short video some are equal. For still
+    shorter videos see `at_stride`.
     """
     assert 0 <= number < of and of > 1
     earliest, starts = _earliest(frames, snippets, fields, stride)

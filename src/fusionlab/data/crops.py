@@ -115,8 +115,9 @@ def centre(height: int, width: int, size: int, flip: bool = False, *, capped: bo
 
 
 def at(place: int, height: int, width: int, size: int, flip: bool = False, *, capped: bool = False) -> Crop:
-    """The square in one of the corners or in the middle. `capped`: a smaller frame is cropped less and resized; else it
-    is an error.
+    """The square in one of the corners or in the middle.
+
+    `capped`: a smaller frame is cropped less and resized; otherwise it is an error.
     """
     if not capped:
         _fits(height, width, size)

@@ -50,8 +50,10 @@ class Dataset(Protocol):
         ...
 
     def expect(self, root: Path, *, split: int, packed: bool, quarantine: Collection[str] = ()) -> None:
-        """Find the files below `root` that the set cannot make; a `UserError` names the missing ones and their place.
-        `packed`: the videos are in a store, so that only the lists are needed. Videos in `quarantine` are not needed.
+        """Raise a `UserError` if files are missing below `root` that the set cannot make.
+
+        The error names them and their place. `packed`: the videos are in a store, so that only the lists are needed.
+        `quarantine`: videos that may be missing.
         """
         ...
 
@@ -76,8 +78,9 @@ class Dataset(Protocol):
         ...
 
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
-        """kind -> the best possible accuracy of appearance, motion, late, fused (blind to the snippets' order) or
-        ordered; empty where unknown.
+        """kind -> the best possible accuracy of each system; empty where unknown.
+
+        The systems: appearance, motion, late, fused (blind to the order of the snippets) and ordered.
         """
         ...
 
@@ -91,15 +94,15 @@ def expect_sampling(dataset: Dataset, how: Sampling) -> None:
 
 @runtime_checkable
 class RefusesFlow(Protocol):
-    """A data set whose questions some flow would answer, or hide."""
+    """A data set for which some flow is refused."""
 
     def refuse_flow(self, flow: Any) -> None:
-        """A `UserError` for a flow estimator that does not go with this data set."""
+        """Raise a `UserError` for a flow estimator that does not suit this data set."""
         ...
 
 
 def refuse_flow(dataset: Dataset, flow: Any) -> None:
-    """A `UserError` for a flow estimator that this data set refuses; most refuse none."""
+    """Raise a `UserError` for a flow estimator that this data set refuses; most sets refuse none."""
     if isinstance(dataset, RefusesFlow):
         dataset.refuse_flow(flow)
 

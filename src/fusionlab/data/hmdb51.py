@@ -66,7 +66,7 @@ class HMDB51(OnDisk):
         return group_of(name)
 
     def unused(self, split: int) -> list[Entry]:
-        """Listed, and neither for training nor for testing."""
+        """The listed videos that are neither for training nor for testing."""
         return self._by_code(split)[UNUSED]
 
     @property
@@ -92,7 +92,7 @@ class HMDB51(OnDisk):
         return files
 
     def _needs(self, split: int | None) -> list[Path]:
-        """Of each class that has a list for any split."""
+        """The list of each class, for every split."""
         classes = self._names() or ["<class>"]
         return [self.folder / f"{name}_test_split{split or 1}.txt" for name in classes]
 
@@ -100,7 +100,7 @@ class HMDB51(OnDisk):
         return sorted({name for split in range(1, self.splits + 1) for name in self._files.get(split, {})})
 
     def _classes(self) -> list[str]:
-        """By name, as the released code numbers them."""
+        """The classes by name, in the order of the released code's numbers."""
         if not self._names():
             self._must_be_there(self._needs(1))
         return self._names()
@@ -110,7 +110,7 @@ class HMDB51(OnDisk):
         return codes[TRAIN], codes[TEST]
 
     def _of(self, split: int) -> Sequence[Entry]:
-        """Those that no split uses too."""
+        """The videos of a split, and those that no split uses."""
         return [*super()._of(split), *self.unused(split)]
 
     def _places(self, name: str) -> Iterator[str]:

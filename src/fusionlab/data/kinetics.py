@@ -61,8 +61,10 @@ class Kinetics(OnDisk):
         return home, unpacked(home, "annotations")
 
     def _places(self, name: str) -> Iterator[str]:
-        """Under its own name, or where downloaders put it: without the list's folder, the label's, or either; blanks in
-        the label as they are or as underscores; another ending.
+        """Paths at which the clip may be: under its own name, or where downloaders put it.
+
+        These leave out the folder of the list, that of the label, or both; they write blanks in the label as they are
+        or as underscores; they choose another file format.
         """
         yield name
         which, _, rest = name.partition("/")
@@ -114,7 +116,7 @@ class Kinetics(OnDisk):
         return train, test
 
     def _lines(self, which: str, wrong: Wrong) -> list[Line]:
-        """Of a list, which is long, and asked for its classes and then for its videos."""
+        """The lines of a list, cached: it is long, and is needed for its classes and then for its videos."""
         if which not in self._seen:
             lines = list(read_list(self._list(which), which, wrong))
             if wrong.places:

@@ -1,10 +1,10 @@
-"""What all data sets of downloaded files share.
+"""The base class of all data sets of downloaded files.
 
-A data set lies in the folder `name` below the folder of the data, so that a signature depends on the name and not on
-a path of one machine. All missing or invalid files are reported together, with the place where they belong.
+A data set lies in the folder `name` below the folder of the data, so that a signature depends on the name and not on a
+path of one machine. All missing or invalid files are reported together, with the place where they belong.
 
-The name of a video is that in its list. On the disk it is the file of that name, or else the only file that differs in
-case and is not another video of the lists.
+A video has the name in its list. On the disk it is the file of that name, or else the only file that differs in case
+and is not another video of the lists.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class OnDisk:
         classes: int | None = None,
         counts: bool = True,
     ) -> None:
-        """`root` and `lists`: folders, where they are known already; `classes`: their number, before any file is there;
+        """A data set of videos and lists in folders.
+
+        `root`, `lists`: folders, if they are known already. `classes`: the number of classes, before any file is read.
         `counts`: a set with as many classes as the official one must have the official numbers of videos.
         """
         if not name or PurePosixPath(name).name != name or name.startswith("."):
@@ -73,7 +75,7 @@ class OnDisk:
 
     @property
     def folder(self) -> Path:
-        """Of the lists."""
+        """The folder of the lists."""
         assert self._folder is not None, "expect() or make() comes first"
         return self._folder
 
@@ -167,13 +169,13 @@ class OnDisk:
         raise NotImplementedError
 
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
-        """Unknown."""
+        """Empty: the ceilings are unknown."""
         return {}
 
     # -- to be defined by each set
 
     def _find(self, home: Path) -> tuple[Path, Path]:
-        """Where videos and lists lie in its folder."""
+        """The folders of videos and lists in the set's folder."""
         return home, home
 
     def _needs(self, split: int | None) -> list[Path]:

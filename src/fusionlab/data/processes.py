@@ -78,8 +78,10 @@ def in_processes(
 @overload
 def in_processes(function: Callable[[Task], Result], tasks: Sequence[Task], processes: int) -> Iterator[Result]: ...
 def in_processes(function: Callable[[Task], Any], tasks: Sequence[Task], processes: int) -> Iterator[Any]:
-    """The results in the order of arrival; of a generator, each result at once. The first error stops all processes and
-    is raised here. With one process nothing is started: this one does the work.
+    """The results of all tasks in the order of arrival; a generator's results arrive one by one.
+
+    The first error stops all processes and is raised here. If `processes` is 1, no process starts: this one
+    does the work.
     """
     count = min(processes, len(tasks))
     if count <= 1:

@@ -4,7 +4,7 @@
     labels.json                   {"Holding something next to something": "0", …}
 
 A label is its template without the brackets, a video <id>.webm. The test list has no labels, so that the validation
-list is the test list. Who filmed a video is not said, so that each is its own group.
+list is the test list. The lists do not name who filmed a video, so each video is its own group.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ def shared(train: Sequence[Entry], test: Sequence[Entry], group: Callable[[str],
 
 
 def refuse_leaks(train: Sequence[Entry], test: Sequence[Entry], group: Callable[[str], str]) -> None:
-    """Raise a `UserError` that names what is in both lists."""
+    """Raise a `UserError` that names all entries of both lists."""
     videos, groups = shared(train, test, group)
     for what, names in (("videos", videos), ("groups", groups)):
         if names:

@@ -140,8 +140,9 @@ def testing_view(
     view: int,
     name: str = "",  # noqa: PT028
 ) -> View:
-    """One of the views of a test; odd ones are mirror images of those before them. `name`: of the video; it determines
-    whether flow is shifted up or down.
+    """One of the views of a test; odd ones are mirror images of those before them.
+
+    `name`: the video's; it determines whether flow is shifted up or down.
     """
     assert view in range(how.views)
     number, flip = view // 2, view % 2 == 1

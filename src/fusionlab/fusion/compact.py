@@ -121,15 +121,15 @@ class Compact(Fusion):
             return normalised(rooted(sketch(x_a, x_b, *self.hashes(), self.out_channels))).to(dtype)
 
     def hashes(self) -> tuple[Hash, Hash]:
-        """Of appearance, of motion."""
+        """The hashes of appearance and of motion."""
         return Hash(self.bucket_a, self.sign_a), Hash(self.bucket_b, self.sign_b)
 
     def macs_fourier(self, places: int) -> int:
-        """Of one frame: the transforms, and K/2 products of complex numbers a place."""
+        """Multiply-adds of one frame: the transforms, and K/2 products of complex numbers a place."""
         return fft_macs(self.out_channels, 2 * places + 1) + 2 * self.out_channels * places
 
     def macs_pairs(self, places: int) -> int:
-        """Of one frame: bilinear fusion's."""
+        """Multiply-adds of one frame: those of bilinear fusion."""
         return self.bucket_a.numel() * self.bucket_b.numel() * places
 
 

@@ -45,9 +45,9 @@ class Fusion(nn.Module):
         self.out_channels = channels_a
 
     def leave(self, channels: int) -> None:
-        """Called once, before anything is drawn, with the channels that the tower that goes on has here.
+        """Called once, before anything is drawn, with the number of channels of the tower that goes on.
 
-        For a fusion that can choose how many channels it leaves.
+        It is for a fusion that can choose its number of output channels.
         """
 
     def layer_text(self) -> str:

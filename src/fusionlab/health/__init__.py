@@ -1,1 +1,1 @@
-"""The doctor: what is wrong with files, lists and flow, and what brush's probes can read."""
+"""The doctor: checks of files, lists and flow, and the probes of brush."""

@@ -2,7 +2,7 @@
 
     python -m fusionlab.doctor data=brush --page experiments/brush/brush
 
-writes FOLDER/page.md and its pictures. All of it follows from the data set's seed and the store.
+writes FOLDER/page.md and its pictures. They depend only on the data set's seed and the store.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _enlarged(picture: Bytes) -> Bytes:
 
 
 def _coloured(field: Bytes, bound: float) -> Bytes:
-    """Direction as hue, speed as saturation on white: grey paper is no motion."""
+    """Flow as colours: direction as hue, speed as saturation; white is no motion."""
     u, v = (plane.astype(np.float32) * (2 * bound / 255) - bound for plane in field)
     angle = (np.arctan2(v, u) + np.pi) / (2 * np.pi)
     hsv = np.stack([angle * 179, np.clip(np.hypot(u, v) / 3, 0, 1) * 255, np.full_like(u, 245)], axis=-1)

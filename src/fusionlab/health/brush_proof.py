@@ -1,14 +1,14 @@
-"""What probes can read from brush as networks get it: from decoded frames, and from estimated and quantised flow.
+"""Probes of brush: they read labels from decoded frames, and from estimated and quantised flow, as networks do.
 
     around a place   from flow     its motion: seen;   hand or decoy, and which place: not
                      from a frame  hand or decoy, and which place: seen;   its motion: not
-                                   (of a clip with a hand alone, or a place alone, what there is of this)
+                                   (if a clip has a hand or a place alone: only its own of these)
     in whole fields  from flow     the hand's place, and its side: not;   the sense of a cycle from one window: not
                      from frames   the sense of a cycle, of three frames in their order: not
                      from flow     the sense of a cycle, of three windows in their order: seen (by fusions)
 
-Two probes (`probes`) try each quantity. One that must not be seen is read by neither of them: at most 5 points over
-chance. One that must be seen is read by the better of them in 90 of 100 clips.
+Two probes (`probes`) try each quantity. If it must not be seen, both have at most 5 points over chance. If it must be
+seen, the better one is right in 90 of 100 clips.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from fusionlab.records.draws import key
 from fusionlab.video.store import Store
 
 HALF = 11  # half the side of a patch around a place: all of it and a little more
-SEEN = 0.9  # accuracy of what must be seen
-LEAK = 0.05  # over chance
+SEEN = 0.9  # least accuracy of a quantity that must be seen
+LEAK = 0.05  # most accuracy over chance of a quantity that must not be seen
 CLIPS = 1200  # of each kind, at most: a leak of 5 points is then 3.5 standard deviations or more
 LAYER, NEAR = "relu5", 2  # of a frozen tower; cells to each side of a place
-BORDER = (SIZE - CROP) // 2  # of the picture, around what a tower looks at
+BORDER = (SIZE - CROP) // 2  # of the picture, around a tower's input
 Ints = NDArray[np.int64]
 Features = Callable[[NDArray[np.uint8]], NDArray[Any]]  # pictures (n, C, H, W) -> their maps (n, D, h, w)
 
@@ -61,7 +61,7 @@ class ProbeResult:
 
 @dataclass
 class ClipSamples:
-    """n samples of clips of one kind: windows of flow (n, 2L, H, W), frames (n, 3, H, W), and the truth."""
+    """n samples of clips of one kind: windows of flow (n, 2L, H, W), frames (n, 3, H, W), and labels."""
 
     flow: list[Any] = field(default_factory=list)
     frame: list[Any] = field(default_factory=list)
@@ -73,7 +73,7 @@ class ClipSamples:
     clip: list[int] = field(default_factory=list)
 
     def patches(self, of: str) -> NDArray[np.uint8]:
-        """The squares around both places, (2 n, …): hand's, decoy's, the next hand's …"""
+        """The squares around both places, (2 n, …): first hand and decoy of one sample, then of the next."""
         cut = [
             picture[:, y : y + 2 * HALF, x : x + 2 * HALF]
             for picture, two in zip(getattr(self, of), self.centres, strict=True)
@@ -85,8 +85,9 @@ class ClipSamples:
 def proof(
     brush: Brush, store: Store, fields: int, say: Callable[[str], None], features: Mapping[str, Features] | None = None
 ) -> Iterator[ProbeResult]:
-    """The result of each quantity that this set has. `features`: of trained streams; what must be seen must be seen in
-    them, too.
+    """The result of each quantity that this set has.
+
+    `features`: maps of trained streams, in which probes must see the same quantities as in the pictures.
     """
     for kind in brush.knobs.kinds:
         seen = take_samples(brush, store, kind, fields)
@@ -98,8 +99,9 @@ def proof(
 
 
 def take_samples(brush: Brush, store: Store, kind: str, fields: int) -> ClipSamples:
-    """Samples of a kind from the store, of all clips or random ones: a regular choice would favour some classes or
-    groups. (A still clip has one field.)
+    """Samples of a kind from the store: of all clips, or of random ones if there are more than `CLIPS`.
+
+    A regular choice would favour some classes or groups. A still clip has one field.
     """
     names = [(name, label) for name, label in brush.videos() if brush.labels[label].kind == kind]
     chosen = sorted(sorted(names, key=lambda entry: key("proof", entry[0]))[:CLIPS])
@@ -122,9 +124,10 @@ def take_samples(brush: Brush, store: Store, kind: str, fields: int) -> ClipSamp
 
 
 def _windows(brush: Brush, kind: str, frames: int, fields: int, scene: Scene) -> list[list[int]]:
-    """For each sample, the first fields of its windows: in the middle of the clip, in each segment of a cycle, or at
-    the end that is further from the moment at which hand and decoy change sides. A hand alone, of which there are few
-    clips, gives two samples.
+    """For each sample, the first fields of its windows.
+
+    A window is in the middle of the clip, in each segment of a cycle, or at the end that is further from the moment at
+    which hand and decoy change sides. A clip with a hand alone gives two samples, since there are few such clips.
     """
     last = frames - 1 - fields
     if kind == "order":

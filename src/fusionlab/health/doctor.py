@@ -36,8 +36,9 @@ Say = Callable[[str], None]
 def examine(
     config: ArmConfig, run: RunConfig, chosen: str, *, sample: int = SAMPLE, page: Path | None = None, say: Say = show
 ) -> Report:
-    """All checks of one composed config. `chosen`: the name of its data set; `page`: a folder for the page of a data
-    set with probes.
+    """All checks of one composed config.
+
+    `chosen`: the name of its data set. `page`: a folder for the page of a data set with probes.
     """
     root, workers = Path(run.data), run.processes
     dataset = build_dataset(config.data)
@@ -99,7 +100,7 @@ def _check_flow(
     workers: int,
     say: Say,
 ) -> tuple[list[Finding], dict[str, Any], list[str]]:
-    """Findings about the stored flow, how much was checked, and what was not."""
+    """Findings about the stored flow, the number of checks, and the checks that were skipped."""
     names = [name for name, _ in entries if name in store.videos]
     chosen = frozenset(spread(names, sample))
     tasks = [field_checks.CheckTask(store.folder, tuple(some), chosen) for some in _chunks(names, workers)]
@@ -130,7 +131,7 @@ def _proof(brush: Brush, store: Store, config: ArmConfig, run: RunConfig, say: S
 
 
 def _probe_finding(one: ProbeResult) -> Finding:
-    """What must be visible in this set, or must not, with the accuracies of both probes."""
+    """A quantity that must be visible in this set, or must not, with the accuracies of both probes."""
     numbers = {how: [accuracy.value, *accuracy.interval] for how, accuracy in one.accuracies.items()}
     if one.holds:
         return Finding("probe", NOTE, f"holds: {one}", numbers=numbers)
@@ -140,7 +141,7 @@ def _probe_finding(one: ProbeResult) -> Finding:
 
 
 def _store(folder: Path, recipe: Mapping[str, Any], chosen: str) -> tuple[Store | None, str, list[Finding]]:
-    """The finished store; or the reason why there is none, and a finding where it is damaged."""
+    """The finished store; or the reason why it is missing, with a finding if it is damaged."""
     final = place(folder, recipe)
     if not final.exists():
         how = f"python -m fusionlab.prepare data={chosen} with the same words makes it"
@@ -167,7 +168,7 @@ def spread(names: Sequence[str], count: int) -> list[str]:
 
 
 def _paths(dataset: Dataset, entries: Sequence[Entry]) -> dict[str, Path]:
-    """The file of each video. With invalid lists a data set cannot search for other spellings; then by its name."""
+    """The file of each video; if the lists are invalid, the file with its listed name."""
     paths = {}
     for name, _ in entries:
         for way in (dataset.path, partial(safe_join, dataset.root)):
@@ -182,7 +183,7 @@ def _files(files: Mapping[str, Path], workers: int) -> list[list[tuple[str, Path
 
 
 def _chunks(names: Sequence[str], workers: int) -> list[list[str]]:
-    """Small enough that all cores finish together, large enough that a store is not opened for each video."""
+    """Chunks of work: so small that all cores finish together, and so large that few open the store."""
     size = max(1, min(50, len(names) // (4 * workers)))
     return [list(names[at : at + size]) for at in range(0, len(names), size)]
 

@@ -1,7 +1,7 @@
 """Checks of a packed store: the digest of every byte, constant fields, and flow that is estimated again from frames.
 
-A constant field is right where nothing moves, and where everything moves alike. It is wrong where the flow of its
-frames differs from it by more than a pixel in a hundredth of the picture.
+A constant field is right if nothing moves, or if everything moves alike. It is wrong if the flow of its frames differs
+from it by more than a pixel in a hundredth of the picture.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class ReestimateTask:
 
 @dataclass(frozen=True)
 class CheckedVideo:
-    """One video. `blank`: how many of `asked` constant fields lie between frames that move."""
+    """One video. `blank`: the number of the `asked` constant fields that lie between moving frames."""
 
     name: str
     fields: int
@@ -58,7 +58,7 @@ class CheckedVideo:
 
 
 def check_videos(task: CheckTask) -> Iterator[CheckedVideo]:
-    """One task of a worker process."""
+    """One task of a worker process: check some videos of a store."""
     store = Store(task.folder)
     for name in task.names:
         yield _check_video(store, name, name in task.sampled)
@@ -81,7 +81,7 @@ def _check_video(store: Store, name: str, sampled: bool) -> CheckedVideo:
 
 
 def _constant(store: Store, name: str) -> list[int]:
-    """The fields that have one value for u, and one for v."""
+    """The fields in which u has one value, and v has one value."""
     places, count = [], store.video(name).frames - 1
     for start in range(0, count, AT_ONCE):
         for place, field in enumerate(store.flow(name, start, min(AT_ONCE, count - start)), start):
@@ -91,7 +91,7 @@ def _constant(store: Store, name: str) -> list[int]:
 
 
 def _moves(store: Store, name: str, place: int) -> bool:
-    """Whether the frames move in another way than this constant field."""
+    """Whether the frames move differently from this constant field."""
     here = estimate_pairs(gray(store.frames(name, [place, place + 1])))[0].here
     stored = dequantise(np.asarray(store.flow(name, place, 1)[0]), store.bound)
     off = np.hypot(*(here.field - stored))
@@ -99,7 +99,7 @@ def _moves(store: Store, name: str, place: int) -> bool:
 
 
 def _compared(store: Store, name: str, skipped: frozenset[int]) -> Iterator[Evidence]:
-    """Pairs at a few places of the video; those with neighbours on both sides, unless it is very short."""
+    """Pairs of frames at a few places of the video, with neighbours on both sides if it is long enough."""
     for start, stop in windows(store.video(name).frames):
         estimates = estimate_pairs(gray(store.frames(name, range(start, stop))))
         inner = _inner(len(estimates))
@@ -123,7 +123,7 @@ def reestimate(task: ReestimateTask) -> Iterator[CheckedVideo]:
 
 
 def _inner(count: int) -> range:
-    """The pairs with neighbours on both sides; all of them where there are one or two."""
+    """The pairs with neighbours on both sides; all pairs if there are one or two."""
     return range(1, count - 1) if count > 2 else range(count)
 
 

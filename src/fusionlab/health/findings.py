@@ -1,4 +1,4 @@
-"""What the doctor finds: single findings, and all of them as text, as JSON and as a quarantine list."""
+"""Findings of the doctor: single ones, and all of them as text, as JSON and as a quarantine list."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ GET_AGAIN = f"get them again, or {QUARANTINE}"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong, or a note. `code` is stable, for programs. `files`: names, each with a remark or "".
-    `leave_out`: the videos to quarantine so that the finding disappears.
+    """An error or a note about a data set.
+
+    `code`: stable, for programs. `files`: names, each with a remark or "". `leave_out`: the videos to quarantine so
+    that the finding disappears.
     """
 
     code: str
@@ -33,7 +35,7 @@ class Finding:
         return self.severity == WRONG
 
     def plain(self) -> dict[str, Any]:
-        """For JSON."""
+        """The finding as plain data for JSON."""
         return {
             "code": self.code, "severity": self.severity, "what": self.what, "count": len(self.files),
             "files": [{"name": name, "why": why} for name, why in self.files.items()], "remedy": self.remedy,
@@ -44,7 +46,7 @@ class Finding:
 def of_files(
     code: str, severity: str, what: str, files: Mapping[str, str], remedy: str = GET_AGAIN, **numbers: Any
 ) -> list[Finding]:
-    """A finding about these files, to be quarantined where it is wrong; no finding where there are no files."""
+    """A finding about these files, to be quarantined if it is an error; nothing if there are no files."""
     if not files:
         return []
     sentence = what.format(count=len(files), videos=f"{len(files)} video{'s' * (len(files) > 1)}")
@@ -54,7 +56,10 @@ def of_files(
 
 @dataclass(frozen=True)
 class Report:
-    """All findings. `looked_at`: how much was checked; `not_looked_at`: what was not, and why; `quarantined`: names."""
+    """All findings.
+
+    `looked_at`: the number of checks. `not_looked_at`: checks that were skipped, and why. `quarantined`: names.
+    """
 
     data: str
     videos: int
@@ -65,7 +70,7 @@ class Report:
 
     @property
     def healthy(self) -> bool:
-        """Whether nothing is wrong in what was checked."""
+        """Whether no check found an error."""
         return not any(one.wrong for one in self.findings)
 
     @property
@@ -100,7 +105,7 @@ class Report:
         yield f"{wrong} thing{'s' * (wrong > 1)} wrong" if wrong else "nothing is wrong in what was checked"
 
     def quarantine(self) -> str:
-        """One name and reason a line, as `data.quarantine=FILE` reads it; quarantined videos stay in it."""
+        """One name and reason on each line, as `data.quarantine=FILE` reads it, with the videos already in it."""
         why = {name: ["quarantined before"] for name in self.quarantined}
         for one in self.findings:
             for name in one.leave_out:

@@ -1,4 +1,4 @@
-"""Findings about the flow of a store: what is wrong, in words, and how to repair it."""
+"""Findings about the flow of a store: the errors in words, and how to repair them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fusionlab.video.store import Store
 PACK = f"python -m fusionlab.prepare with the same words packs what it lacks; or {QUARANTINE}"
 AGAIN = "remove {folder}, then python -m fusionlab.prepare with the same words makes it again"
 
-# hypothesis -> (code, what is stored)
+# hypothesis -> (code, description of the stored flow)
 STORED = {
     "ahead": ("flow-shifted", "field k is the flow of frames k + 1 and k + 2: it is a frame ahead"),
     "behind": ("flow-shifted", "field k is the flow of frames k − 1 and k: it is a frame behind"),
@@ -45,7 +45,7 @@ def missing(videos: Sequence[Entry], store: Store) -> list[Finding]:
 
 
 def counts(files: Sequence[CheckedFile], store: Store) -> list[Finding]:
-    """A store has one field less than frames; these findings say whether it has all frames of the file."""
+    """Findings about missing frames: a store has one field fewer than frames."""
     slight: dict[str, str] = {}
     far: dict[str, str] = {}
     for one in files:
@@ -66,9 +66,10 @@ def counts(files: Sequence[CheckedFile], store: Store) -> list[Finding]:
 def findings(
     checked: Sequence[CheckedVideo], store: Store, by_own_method: Callable[[], Sequence[CheckedVideo]] | None = None
 ) -> tuple[list[Finding], Verdict]:
-    """Findings about all videos, and the verdict of the sample. `by_own_method` estimates the sample again by the
-    method that made the store; it is called only where the bound looks wrong, since some methods find shorter vectors
-    than ours.
+    """Findings about all videos, and the verdict of the sample.
+
+    `by_own_method`: estimates the sample again by the method that made the store. It is called only if the bound looks
+    wrong, since some methods find shorter vectors than the doctor's own.
     """
     damage = {one.name: one.damage for one in checked if one.damage}
     blank = {
@@ -98,7 +99,7 @@ def _evidence(checked: Sequence[CheckedVideo]) -> list[Evidence]:
 
 
 def _length_note(of_set: Verdict, anew: Verdict, store: Store) -> Finding | None:
-    """A note instead of a wrong bound, where the store's own method gives the same lengths again."""
+    """A note instead of a wrong bound, if the store's own method gives the same lengths again."""
     if anew.scale is None or anew.stretch != 1:
         return None
     method = _method(store).get("method")
@@ -121,7 +122,7 @@ def _of_set(of_set: Verdict, store: Store) -> Finding:
 
 
 def _single(checked: Sequence[CheckedVideo], store: Store) -> list[Finding]:
-    """Videos whose flow is wrong where that of the others is right."""
+    """Videos whose flow is wrong although that of the other videos is right."""
     files: dict[str | None, dict[str, str]] = defaultdict(dict)
     for one in checked:
         of_video = verdict(one.evidence, OF_VIDEO)
@@ -137,7 +138,7 @@ def _single(checked: Sequence[CheckedVideo], store: Store) -> list[Finding]:
 
 
 def _check_levels(of_set: Verdict, store: Store, length: Finding | None) -> list[Finding]:
-    """Findings about bound and zero. `length`: a note that replaces a wrong bound."""
+    """Findings about bound and zero. `length`: a note instead of a wrong bound."""
     wrong, step = [], 2 * store.bound / 255
     if length is not None:
         wrong.append(length)
@@ -178,7 +179,7 @@ def _method(store: Store) -> Mapping[str, Any]:
 
 
 def remedy(holds: str | None, store: Store) -> str:
-    """How to repair it: imported flow by an option, where there is one; computed flow is made again."""
+    """How to repair it: imported flow by an option, if one exists; computed flow is made again."""
     if not _imported(store):
         return AGAIN.format(folder=store.folder)
     order, offset = _method(store).get("order", "xy"), _method(store).get("offset", 0)
@@ -192,7 +193,7 @@ def remedy(holds: str | None, store: Store) -> str:
 
 
 def unjudged(of_set: Verdict) -> list[str]:
-    """What the sample cannot show, in words."""
+    """The errors that the sample cannot show, in words."""
     if not of_set.pairs and of_set.zero is None:
         return ["no pair of frames in the sample says anything: too little moves in it, or can be trusted"]
     lacking = [name for name in STORED if name is not None and name not in of_set.judged]

@@ -1,17 +1,17 @@
-"""Flow that is estimated again from a few frames, and what stored flow may be in its light.
+"""Evidence about stored flow: flow estimated again from a few frames, under each hypothesis.
 
     forward_k    leads from frame k to k + 1, at the pixels of frame k
     backward_k   leads from frame k + 1 to k, at the pixels of frame k + 1
 
 An estimate is trusted where the picture has texture in two directions (the smaller eigenvalue of the structure tensor),
-where following it forward and backward returns to the start, and where both ends look alike:
+where forward and then backward flow returns to the start, and where both ends look alike:
 
     | forward(x) + backward(x + forward(x)) |  <  0.3 + |forward(x)| / 10
     mean of (following(x + forward(x)) − previous(x))²  <  a quarter of the variance of previous, over a small window
 
 At cuts, behind occlusions, in flat sky and along bare edges estimators are wrong, and differ from each other.
 
-What may be wrong with stored flow: each hypothesis is a transformation of the estimated flow.
+Each hypothesis about stored flow is a transformation of the estimated flow:
 
     right                  field k leads from frame k to k + 1
     ahead, behind          field k is that of the next pair of frames, of the previous pair
@@ -20,7 +20,7 @@ What may be wrong with stored flow: each hypothesis is a transformation of the e
     mirrored               frames or fields were mirrored, and the others were not; u was negated, or not
     backward               field k leads from frame k + 1 to k
 
-Evidence is what is stored and what it might be, at the same places of one pair of frames.
+Evidence is the stored flow and the flow of each hypothesis, at the same places of one pair of frames.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class PairEstimates:
 
 
 def method(height: int, width: int) -> Estimator:
-    """DIS as `flow=dis_medium`, in small pictures as `flow=dis`."""
+    """DIS as `flow=dis_medium`; for small pictures as `flow=dis`."""
     if min(height, width) < SMALL:
         return Dis()
     return Dis(finest_scale=1, patch_size=8, patch_stride=3, iterations=25, refinements=5)
@@ -91,7 +91,7 @@ def estimate_pairs(frames: NDArray[np.uint8], estimator: Estimator | None = None
 
 
 def consistent(there: Field, back: Field) -> Mask:
-    """Where forward and then backward flow returns to the start."""
+    """The pixels at which forward and then backward flow returns to the start."""
     height, width = there.shape[1:]
     to_x, to_y = _to(there)
     returned = np.stack([cv2.remap(plane, to_x, to_y, cv2.INTER_LINEAR) for plane in back])
@@ -101,14 +101,14 @@ def consistent(there: Field, back: Field) -> Mask:
 
 
 def looks_alike(previous: Gray, following: Gray, there: Field) -> Mask:
-    """Where the following picture looks as the previous one did at the start of each vector."""
+    """The pixels at which the following picture looks like the previous one at the start of the vector."""
     here = previous.astype(np.float32)
     off = cv2.remap(following.astype(np.float32), *_to(there), cv2.INTER_LINEAR) - here
     return np.asarray(_mean(off * off) < (_mean(here * here) - _mean(here) ** 2) / 4)
 
 
 def textured(picture: Gray) -> Mask:
-    """Where a patch differs from its neighbours in every direction."""
+    """The pixels whose patch differs from its neighbours in every direction."""
     x, y = (cv2.Sobel(picture, cv2.CV_32F, *order, ksize=3, scale=1 / 8) for order in ((1, 0), (0, 1)))
     xx, xy, yy = (_mean(product) for product in (x * x, x * y, y * y))
     smaller = (xx + yy) / 2 - np.sqrt(((xx - yy) / 2) ** 2 + xy**2)
@@ -116,12 +116,12 @@ def textured(picture: Gray) -> Mask:
 
 
 def _mean(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Over the window around each pixel."""
+    """The mean over the window around each pixel."""
     return np.asarray(cv2.boxFilter(picture, -1, (WINDOW, WINDOW)), dtype=np.float32)
 
 
 def _to(there: Field) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """x and y of where each pixel goes."""
+    """x and y of each pixel's end."""
     y, x = np.indices(there.shape[1:], dtype=np.float32)
     return x + there[0], y + there[1]
 
@@ -155,7 +155,7 @@ HYPOTHESES: dict[str, Transformation] = {
 
 @dataclass(frozen=True)
 class Evidence:
-    """One pair of frames at n places. `might_be`: of each hypothesis its vectors, and which of them can be trusted."""
+    """One pair of frames at n places. `might_be`: for each hypothesis its vectors, and whether they are trusted."""
 
     video: str
     stored: Vectors  # pixels, by the bound of the store
@@ -164,7 +164,7 @@ class Evidence:
 
 
 def evidence(video: str, levels: NDArray[np.uint8], bound: float, around: PairEstimates) -> Evidence:
-    """Of a stored field (2, H, W) in levels, and the estimates for its frames."""
+    """Evidence from a stored field (2, H, W) in levels, and the estimates for its frames."""
     y, x, here, inside = _looked_at(levels)
     might_be = {}
     for name, transformation in HYPOTHESES.items():
@@ -175,15 +175,16 @@ def evidence(video: str, levels: NDArray[np.uint8], bound: float, around: PairEs
 
 
 def evidence_by_own_method(video: str, levels: NDArray[np.uint8], bound: float, field: Field) -> Evidence:
-    """Of a stored field and a new estimate by the method that made it: nearly equal even where the method is wrong, so
-    that no trust is needed.
+    """Evidence from a stored field and a new estimate by the method that made it.
+
+    The two are nearly equal even where the method is wrong, so all pixels inside the range are trusted.
     """
     y, x, here, inside = _looked_at(levels)
     return Evidence(video, dequantise(here, bound), 2 * bound / 255, {RIGHT: (field[:, y, x], inside)})
 
 
 def _looked_at(levels: NDArray[np.uint8]) -> tuple[Indices, Indices, NDArray[np.uint8], NDArray[np.bool_]]:
-    """Rows and columns of the places, their levels, and whether these are inside the range: others were clipped."""
+    """Rows and columns of the places, their levels, and whether these were not clipped by the range."""
     height, width = levels.shape[1:]
     step = max(1, int(np.sqrt(height * width / PLACES)))
     y, x = (axis.ravel() for axis in np.mgrid[step // 2 : height : step, step // 2 : width : step])

@@ -1,13 +1,13 @@
-"""Which hypothesis about stored flow holds: pairs of frames vote.
+"""The verdict about stored flow: pairs of frames vote for a hypothesis.
 
     stored        =  scale · hypothesis + zero
     disagreement  =  Σ |f − h| / Σ (|f| + |h|)        f = (stored − zero) / scale, h the hypothesis, over what moves
 
-A disagreement is 0 where both are equal and 1 where they are opposite; a right angle gives 0.7, half of a length 1/3.
-The zero is measured where nothing moves, the scale where something does; both are medians. A fault is in all of a
-store, so that many pairs vote. Pairs that cannot tell do not vote: uniform motion to the right does not show a mirror,
-and steady motion does not show a delay of one frame. A hypothesis is accepted instead of `right` only if it wins nearly
-everywhere, by a wide margin, and fits.
+A disagreement is 0 if both are equal and 1 if they are opposite; a right angle gives 0.7, half of a length 1/3. The
+zero is measured where nothing moves, the scale where something moves; both are medians. An error is in all of a store,
+so that many pairs vote. Pairs that do not distinguish the hypotheses do not vote: uniform motion to the right does not
+show a mirror, and steady motion does not show a delay of one frame. A hypothesis is accepted instead of `right` only if
+it wins nearly everywhere, by a wide margin, and fits.
 
 Measured on seven real clips at a short side of 256 (disagreement, median of pairs; by how stored flow was made):
 
@@ -28,9 +28,9 @@ from fusionlab.health.flow_evidence import HYPOTHESES, RIGHT, Evidence, Vectors
 MOVES = 0.5  # pixels a frame
 STILL = 0.25
 LEAST = 40  # places in a pair, for it to have a vote
-CONTRAST = 0.1  # of a hypothesis and what is right, for a pair to tell them apart
-MISFIT = 0.5  # disagreement of what does not fit either
-SCALES = (0.05, 20.0)  # what a scale may be
+CONTRAST = 0.1  # least disagreement of a hypothesis with `right` in a pair that distinguishes them
+MISFIT = 0.5  # disagreement above which a hypothesis does not fit
+SCALES = (0.05, 20.0)  # the range of a scale
 WRONG_SCALE = 1.25  # or its inverse; the papers' bounds differ by more
 
 Scale = tuple[float, float, float]  # of slow, middling and fast pixels
@@ -38,13 +38,13 @@ Scale = tuple[float, float, float]  # of slow, middling and fast pixels
 
 @dataclass(frozen=True)
 class Strictness:
-    """What it takes to accept a hypothesis."""
+    """The conditions to accept a hypothesis."""
 
-    pairs: int  # that can tell
+    pairs: int  # that distinguish it from `right`
     wins: float  # the part of them in which the hypothesis is nearer
-    ratio: float  # of its disagreement to that of what is right
+    ratio: float  # of its disagreement to that of `right`
     margin: float  # by which it is nearer
-    unlike: float  # disagreement with what is right of flow that is not of these frames at all
+    unlike: float  # disagreement with `right` above which flow is of other frames
 
 
 OF_SET = Strictness(pairs=6, wins=0.8, ratio=0.7, margin=0.05, unlike=0.6)
@@ -53,11 +53,14 @@ OF_VIDEO = Strictness(pairs=3, wins=1.0, ratio=0.5, margin=0.15, unlike=0.75)  #
 
 @dataclass(frozen=True)
 class Verdict:
-    """`holds`: a hypothesis, or None where no hypothesis fits. `judged`: those that the pairs can tell apart."""
+    """The accepted hypothesis, with its measurements.
+
+    `holds`: the hypothesis, or None if none fits. `judged`: the hypotheses that the pairs can distinguish.
+    """
 
     holds: str | None = RIGHT
     rival: str | None = None  # another one that fits nearly as well
-    disagreement: float | None = None  # of what holds
+    disagreement: float | None = None  # of the accepted hypothesis
     of_right: float | None = None
     pairs: int = 0  # in which something moves
     judged: tuple[str, ...] = ()
@@ -67,7 +70,7 @@ class Verdict:
 
     @property
     def stretch(self) -> float:
-        """The scale where it is the same wrong one at all speeds, else 1: methods differ in some speeds only."""
+        """The scale if it is wrong in the same way at all speeds, else 1: methods differ at some speeds only."""
         if self.scale is None:
             return 1.0
         nearest = min(self.scale, key=lambda one: abs(np.log(one)))
@@ -75,14 +78,14 @@ class Verdict:
         return float(np.median(self.scale)) if same_side and abs(np.log(nearest)) > np.log(WRONG_SCALE) else 1.0
 
     def offset(self, bound: float) -> tuple[float, float]:
-        """The zero of each component where it is wrong, else 0: rounding moves it by half a level."""
+        """The zero of each component if it is wrong, else 0: rounding moves it by half a level."""
         least = max(1.5 * 2 * bound / 255, 0.1)
         u, v = self.zero or (0.0, 0.0)
         return (u if abs(u) > least else 0.0), (v if abs(v) > least else 0.0)
 
 
 def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET) -> Verdict:
-    """Of all evidence together."""
+    """The verdict of all evidence together."""
     zero = _zero(seen, how)
     shift = np.array(zero or (0.0, 0.0), dtype=np.float32)[:, None]
     by_name = {name: _Votes.of(name, seen, shift) for name in HYPOTHESES}
@@ -114,8 +117,10 @@ def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET) -> Verdict:
 
 @dataclass(frozen=True)
 class _Votes:
-    """Of each pair: the disagreement of what is stored with a hypothesis (NaN: it cannot say), and can it tell the
-    hypothesis from what is right?
+    """The votes of all pairs on one hypothesis.
+
+    `d`: the disagreement of stored flow with the hypothesis, NaN where unknown. `tells`: whether the pair distinguishes
+    the hypothesis from `right`.
     """
 
     d: NDArray[np.float64]
@@ -138,7 +143,7 @@ class _Votes:
 
 
 def disagreement(one: Vectors, other: Vectors, trusted: NDArray[np.bool_], least: float = MOVES) -> float:
-    """0 … 1 over the places that move, of `one` by more than `least`; NaN where these are too few."""
+    """0 … 1 over the places where `one` moves by more than `least`; NaN if these are too few."""
     a, b = np.hypot(*one), np.hypot(*other)
     moving = trusted & ((a > least) | (b > MOVES))
     if moving.sum() < LEAST:
@@ -147,7 +152,7 @@ def disagreement(one: Vectors, other: Vectors, trusted: NDArray[np.bool_], least
 
 
 def _ratio(one: Evidence, name: str, zero: Vectors, least: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Length stored over length by a hypothesis, and the latter, of the places that move."""
+    """Stored length over the hypothesis's length, and the latter, at the places that move."""
     if name not in one.might_be:
         return np.empty(0, np.float32), np.empty(0, np.float32)
     vectors, trusted = one.might_be[name]
@@ -159,8 +164,10 @@ def _ratio(one: Evidence, name: str, zero: Vectors, least: float) -> tuple[NDArr
 
 
 def verdict_by_own_method(seen: Sequence[Evidence]) -> Verdict:
-    """The scale alone, from estimates by the method that made the store. These differ from what is stored only by
-    rounding and a lossy codec's errors, so that slow places count too, down to a few levels.
+    """The scale alone, from estimates by the method that made the store.
+
+    These differ from stored flow only by rounding and the errors of a lossy codec, so that slow places count too, down
+    to a few levels.
     """
     shift = np.zeros((2, 1), dtype=np.float32)
     least = max([STILL, *(3 * one.step for one in seen)])
@@ -170,7 +177,7 @@ def verdict_by_own_method(seen: Sequence[Evidence]) -> Verdict:
 def _scale(
     name: str, seen: Sequence[Evidence], zero: Vectors, how: Strictness, least: float = 2 * MOVES
 ) -> Scale | None:
-    """Medians over the slow, middling and fast third of the places that move by more than `least`, which is a pixel."""
+    """Medians over the slow, middling and fast third of the places that move by more than `least` pixels."""
     pairs = [_ratio(one, name, zero, least) for one in seen]
     if sum(len(ratio) > 0 for ratio, _ in pairs) < how.pairs:
         return None
@@ -181,7 +188,7 @@ def _scale(
 
 
 def _zero(seen: Sequence[Evidence], how: Strictness) -> tuple[float, float] | None:
-    """What is stored where nothing moves, in the pairs in which a third of what can be trusted is still."""
+    """The stored value where nothing moves, from pairs in which a third of the trusted places is still."""
     zeros = []
     for one in seen:
         vectors, trusted = one.might_be[RIGHT]

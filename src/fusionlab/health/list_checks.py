@@ -1,4 +1,4 @@
-"""What is wrong with a data set's lists, and videos that are copies of others under another name.
+"""Checks of a data set's lists, and a search for copies of videos under other names.
 
 Nothing is raised here: an error of the data set becomes a finding. A copy in the training and in the test list of a
 split makes every result too good.
@@ -23,7 +23,7 @@ EACH_ON_ONE_SIDE = "lists in which each group is on one side: the official ones,
 
 @dataclass
 class ReadLists:
-    """What could be read: the lists by split, every video once, and what is wrong with them."""
+    """The readable lists by split, every video once, and findings about the rest."""
 
     lists: dict[int, Lists] = field(default_factory=dict)
     videos: list[Entry] = field(default_factory=list)
@@ -31,7 +31,7 @@ class ReadLists:
 
 
 def read_lists(dataset: Dataset, split: int) -> ReadLists:
-    """The lists of this split, and of all others that lie in files."""
+    """Read the lists of this split, and of all other splits that are files."""
     read = ReadLists()
     try:
         classes = list(dataset.classes)
@@ -70,7 +70,10 @@ def _split(dataset: Dataset, split: int, classes: Sequence[str]) -> tuple[Lists 
 
 
 def _shared(names: Sequence[str], groups: Sequence[str], dataset: Dataset, lists: Lists, split: int) -> list[Finding]:
-    """Names and groups in both lists, the groups with all their videos. No quarantine helps: such lists are refused."""
+    """Names and groups in both lists, the groups with all their videos.
+
+    No videos are proposed for quarantine, since the data set refuses such lists.
+    """
     where = f"of split {split}"
     twice = of_files(
         "names-shared", WRONG, "{videos} in the training and in the test list " + where, dict.fromkeys(names, ""),
@@ -89,7 +92,7 @@ def _shared(names: Sequence[str], groups: Sequence[str], dataset: Dataset, lists
 
 
 def _empty(lists: Lists, classes: Sequence[str], split: int) -> list[Finding]:
-    """Classes of which a list has no video."""
+    """Classes without videos in a list."""
     counts = [[sum(1 for _, label in side if label == one) for side in lists] for one in range(len(classes))]
     lacking = {
         name: f"{train} videos for training, {test} for testing"
@@ -113,7 +116,7 @@ def _refused(code: str, what: str, error: UserError, **numbers: object) -> Findi
 
 
 def unlisted(root: Path, known: Mapping[str, Path]) -> list[Finding]:
-    """Video files below the root that no list names."""
+    """Video files below the root that are in no list."""
     known_files = {path.resolve() for path in known.values()}
     files = sorted(path for path in root.rglob("*") if path.suffix.lower() in ENDINGS and path.is_file())
     names = (path.relative_to(root) for path in files if path.resolve() not in known_files)
@@ -122,8 +125,9 @@ def unlisted(root: Path, known: Mapping[str, Path]) -> list[Finding]:
 
 
 def group_copies(contents: Iterable[tuple[str, str]]) -> list[list[str]]:
-    """(name, digest) -> the names of each content that has several. A name may have several digests, of its file and of
-    its pixels: one in common is enough.
+    """(name, digest) -> groups of names that have the same content.
+
+    A name may have several digests, of its file and of its pixels: one in common is enough.
     """
     by_digest: dict[str, set[str]] = defaultdict(set)
     for name, digest in contents:
@@ -137,7 +141,7 @@ def group_copies(contents: Iterable[tuple[str, str]]) -> list[list[str]]:
 
 
 def find_copies(same: Sequence[Sequence[str]], lists: Mapping[int, Lists]) -> list[Finding]:
-    """Copies across the lists of a split are wrong: quarantine those in the training list. Others are a note."""
+    """Findings about copies: errors across the lists of a split (quarantine those in training), else notes."""
     across: dict[str, str] = {}
     within: dict[str, str] = {}
     trained_on: list[str] = []

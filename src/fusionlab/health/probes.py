@@ -22,7 +22,7 @@ Guess = Callable[[Tensor, dict[str, Tensor], Tensor], dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Right answers among n, with Wilson's interval at 95 %."""
+    """Correct answers among n, with Wilson's interval at 95 %."""
 
     right: int
     n: int

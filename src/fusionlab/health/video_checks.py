@@ -1,4 +1,4 @@
-"""What is wrong with single video files: each is read to its end."""
+"""Checks of single video files: each is read to its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SIZE_CHANGES = "the size of its frames changes"  # the start of the inspection's
 
 @dataclass(frozen=True)
 class CheckedFile:
-    """One file. `sha256`: None where it is missing, "" where it cannot be read."""
+    """One file. `sha256`: None if it is missing, "" if it cannot be read."""
 
     name: str
     inspection: Inspection

@@ -1,1 +1,1 @@
-"""What runs inside a job: data, stages, records."""
+"""The work inside a job: data, stages, records."""

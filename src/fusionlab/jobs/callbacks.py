@@ -1,9 +1,10 @@
 """The callbacks of `conf/callbacks/`: any `pytorch_lightning.Callback`, built from the config of an arm or a stream.
 
-They belong to the cohort's one Trainer. Their `state_dict` is in the checkpoint if it is plain: tensors, numbers, text.
-`trainer.callback_metrics` has `<arm>/val_loss` and `<arm>/val_accuracy` after each validation. A callback that sets
-`trainer.should_stop` ends all arms, each with its best weights. Checkpoints are ours, so `on_save_checkpoint` and
-`on_load_checkpoint` are not called, and hooks at the start of a fit or an epoch are called again after a resume.
+They belong to the cohort's one Trainer. A checkpoint has their `state_dict` if it consists of tensors, numbers and
+text. `trainer.callback_metrics` has `<arm>/val_loss` and `<arm>/val_accuracy` after each validation. A callback that
+sets `trainer.should_stop` ends all arms, each with its best weights. fusionlab writes its own checkpoints, so
+`on_save_checkpoint` and `on_load_checkpoint` are not called. After a resume, the hooks at the start of a fit or an
+epoch are called again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ GROUP = "callbacks"
 
 
 class UserCallbacks:
-    """Callbacks by name, and which of them a resumed training cannot restore."""
+    """Callbacks by name, and the names of those that a resumed training cannot restore."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         blocks = {"callback": config} if TARGET in config else config
@@ -31,7 +32,7 @@ class UserCallbacks:
         self._before = {name: _attributes(one) for name, one in self.made.items()}
 
     def not_restored(self) -> list[str]:
-        """The callbacks whose attributes have changed and are not in the checkpoint."""
+        """The callbacks whose attributes have changed but are not in the checkpoint."""
         return [
             name
             for name, one in self.made.items()
@@ -54,7 +55,7 @@ def _has_plain_state(callback: pl.Callback) -> bool:
 
 
 def _attributes(callback: pl.Callback) -> dict[str, bytes | str]:
-    """What each attribute holds, to see whether it changes. Lightning sets two by itself."""
+    """The content of each attribute, to see whether it changes. Lightning sets two by itself."""
     return {name: _content(value) for name, value in vars(callback).items() if name not in ("log", "log_dict")}
 
 

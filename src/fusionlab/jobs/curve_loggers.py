@@ -1,7 +1,7 @@
-"""The callback that feeds the loggers: each arm's curve while it is trained, its config and result at the end.
+"""The callback for loggers: they get each arm's curve during the training, its config and result at the end.
 
-The record is the truth and a logger is a copy of it: a logger that raises is reported once and then not used any more,
-and its arm goes on. `run` is not logged, and what is named like a secret elsewhere is masked.
+A logger has a copy of the record. If it raises an error, this is shown once, the logger is not used any more, and its
+arm continues. `run` is not logged; elsewhere, options that are named like a secret are masked.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from fusionlab.study.plan import Arm
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.curve import Row
 
-# what is logged of a result
+# the leaves of a result that are logged
 FINAL = ("accuracy", "correct", "total", "kinds", "val_loss", "best_step")
 
 
 class CurveLoggers(pl.Callback):
-    """Hands each arm's curve to the arm's own logger, after each validation."""
+    """Sends each arm's curve to the arm's own logger, after each validation."""
 
     def __init__(self, how: LoggerConfig, attempt: Attempt) -> None:
         self.how, self.attempt = how, attempt
         self.loggers: dict[str, Logger] = {}
-        self.rows: dict[str, int] = {}  # how many of each arm were logged
+        self.rows: dict[str, int] = {}  # logged rows of each arm
         self.failures: dict[str, str] = {}
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -51,7 +51,7 @@ class CurveLoggers(pl.Callback):
             self._try(arm, write)
 
     def log_result(self, arm: Arm, status: str, result: Mapping[str, Any]) -> str | None:
-        """The config and the final numbers; returns why the arm's logger failed, if it did."""
+        """Log the config and the final numbers; returns the error of the arm's logger, if it failed."""
         final = flatten({name: result[name] for name in FINAL if name in result})
         numbers = {f"result/{name}": value for name, value in final.items() if value is not None}
 

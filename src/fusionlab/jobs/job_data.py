@@ -1,4 +1,4 @@
-"""The data of a job: the data set, made if it makes itself, its packed store, and the loaders cut from it."""
+"""The data of a job: the data set, generated if necessary, its packed store, and the loaders."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 VIDEOS, STORES = "videos", "stores"  # below run.data
-LOADERS_MOST = 8  # which decode some thousand clips a second
-SHARED = Path("/dev/shm")  # where torch hands over batches; in a container it is small
+LOADERS_MOST = 8  # they decode some thousand clips a second
+SHARED = Path("/dev/shm")  # torch passes batches through it; in a container it is small
 
 
 @dataclass(frozen=True)
 class Data:
-    """A data set and where its packed store lies."""
+    """A data set and the folder of its packed store."""
 
     dataset: Dataset
     folder: Path
@@ -45,15 +45,15 @@ class Data:
         return Store.open(self.folder)
 
     def content(self, source: SourceConfig) -> str:
-        """The hash of what an arm or a stream may read: the store's, without quarantined videos, packed or not."""
+        """The hash of all that an arm or a stream may read: the store without quarantined videos, packed or not."""
         store, quarantine = self.store, frozenset(source.quarantine)
         if not quarantine:
             return store.hash
         return content_hash({n: v for n, v in store.videos.items() if n not in quarantine}, store.made, store.coding)
 
     def module(self, config: ArmConfig | StreamConfig, snippets: int | None = None) -> TwoStreamData:
-        """Loaders for one stage. `snippets`: of each clip; default: as it is tested."""
-        from fusionlab.data.module import TwoStreamData  # torch and lightning, which preparing does without
+        """Loaders for one stage. `snippets`: number per clip; default: as in the test."""
+        from fusionlab.data.module import TwoStreamData  # imports torch and Lightning, which preparing does not need
 
         sampling = config.data.sampling
         return TwoStreamData(
@@ -76,7 +76,7 @@ class Data:
 
 
 def prepare_store(job: Job, attempt: Attempt) -> None:
-    """The job of a store: make it, and publish its hash."""
+    """The job of a store: pack it, and publish its hash."""
     run = RunConfig.of(job.config)
     data = open_data(SourceConfig.of(job.config, run.quarantine), run)
     write_json(attempt.result / "store.json", {"store": data.store.hash})
@@ -85,12 +85,12 @@ def prepare_store(job: Job, attempt: Attempt) -> None:
 
 
 def open_data(source: SourceConfig, run: RunConfig, say: Say = show) -> Data:
-    """Make and prepare whatever is not there yet."""
+    """Make the data set and the store if they are missing, and open them."""
     root, store = Path(run.data), source.store
     dataset = make_dataset(source, run, say)
     if source.quarantine:
         refuse_unknown(source.quarantine, {name for name, _ in dataset.videos()})
-    if prepared(root / STORES, source.recipe) is None:  # said once, where it is made
+    if prepared(root / STORES, source.recipe) is None:  # the message is shown once, when the store is made
         for note in dataset.notes:
             say(f"data: {note}")
     folder = prepare(
@@ -112,14 +112,14 @@ def open_data(source: SourceConfig, run: RunConfig, say: Say = show) -> Data:
 
 
 def make_dataset(source: SourceConfig, run: RunConfig, say: Say = show) -> Dataset:
-    """The data set, with its lists and, where nobody else can make them, its files."""
+    """The data set with its lists, and with its files if it generates them."""
     dataset = build_dataset(source)
     dataset.make(Path(run.data) / VIDEOS, processes=run.processes, say=say)
     return dataset
 
 
 def expect_data(source: SourceConfig, run: RunConfig, split: int) -> Dataset:
-    """A `UserError` for missing files that nobody can make, in a moment and without making any."""
+    """Raise a `UserError` for missing files that no command generates. It is quick and makes no files."""
     root = Path(run.data)
     packed = prepared(root / STORES, source.recipe) is not None
     dataset = build_dataset(source)
@@ -130,10 +130,10 @@ def expect_data(source: SourceConfig, run: RunConfig, split: int) -> Dataset:
 
 
 def loaders(run: RunConfig, coding: Coding) -> int:
-    """How many processes read clips ahead of each job.
+    """The number of processes that read clips in advance, for each job.
 
-    `auto` is none on a CPU, which trains too and has no core to spare, and none of raw pictures, which are read in no
-    time. On a GPU, decoding between its steps would keep it waiting.
+    `auto` is 0 on a CPU, which has no free core while it trains, and for uncompressed pictures, which are read very
+    fast. On a GPU it is more, since the GPU would otherwise wait while clips are decoded between its steps.
     """
     if run.loaders != AUTO:
         return int(run.loaders)
@@ -141,6 +141,6 @@ def loaders(run: RunConfig, coding: Coding) -> int:
         return 0
     jobs = 1 if run.workers == AUTO else int(run.workers)
     most = min(LOADERS_MOST, len(os.sched_getaffinity(0)) // jobs - 1)
-    if SHARED.is_dir():  # each has a batch there, of 400 MB if it is one of the papers'
+    if SHARED.is_dir():  # each loader has a batch there: 400 MB with the papers' options
         most = min(most, shutil.disk_usage(SHARED).free // 2**30 // jobs)
     return max(0, most)

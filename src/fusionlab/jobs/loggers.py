@@ -1,8 +1,8 @@
-"""Lightning's loggers, one an arm.
+"""Lightning's loggers, one for each arm.
 
 csv           metrics.csv and hparams.yaml beside the arm's run.json
 tensorboard   <attempt>/tensorboard/<arm>
-wandb         one run an arm, below <attempt>/wandb; it is sent only with mode=online
+wandb         one run for each arm, below <attempt>/wandb; it is sent only with mode=online
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ PACKAGES = {"tensorboard": ("tensorboard", "tensorboardX"), "wandb": ("wandb",)}
 
 
 def expect_installed(logger: str) -> None:
-    """A `UserError` if the package of a logger is missing."""
+    """Raise a `UserError` if the package of a logger is missing."""
     if logger in PACKAGES and not any(find_spec(package) for package in PACKAGES[logger]):
         raise UserError(f"{logger} is not installed", got=f"logger={logger}", hint=f"pip install 'fusionlab[{logger}]'")
 
 
 def make_logger(how: LoggerConfig, attempt: Attempt, arm: str) -> Logger:
-    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # planning does without
+    from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # planning does not need them
 
     expect_installed(how.name)
     if how.name == "csv":

@@ -1,4 +1,4 @@
-"""Trained arms on the test list of another split: refused where they have seen it, unless it is meant."""
+"""A test of trained arms on the test list of another split, which needs --other-split if they saw it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from fusionlab.study.plan import Arm, Plan
 
 
 def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed: bool) -> int:
-    """Arms on the test list of a split: a line for each. Nothing is kept."""
+    """Test arms on the test list of a split: one line for each arm. Nothing is stored."""
     if len(typed) != 1 or not typed[0].isdecimal():
         raise UserError("one split at a time, by its number", got=" ".join(f"split={s}" for s in typed), hint="split=2")
     study, split = Path(folder), int(typed[0])
@@ -48,7 +48,7 @@ def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed:
 
 
 def _seen(plan: Plan, study: Path, arms: Sequence[Arm], split: int) -> dict[str, frozenset[str]]:
-    """Arm -> the test videos that are of groups that it, or what it started from, was trained on."""
+    """Arm -> the test videos whose groups were in the training of the arm, or of its initial weights."""
     sets: dict[str, Dataset] = {}
     seen = {}
     for arm in arms:
@@ -62,7 +62,7 @@ def _seen(plan: Plan, study: Path, arms: Sequence[Arm], split: int) -> dict[str,
 
 
 def _trained(plan: Plan, study: Path, arm: Arm) -> set[int]:
-    """Its own split, and those of the weights that its streams had started from."""
+    """The splits of an arm's training: its own, and those of the initial weights of its streams."""
     config = config_of(arm)
     splits: set[int] = {config.split}
     for job in (arm.job, *plan.job(arm.job).needs):

@@ -1,7 +1,8 @@
-"""What weights were trained on: one split's training list has groups of another split's test list.
+"""The training data of weights: one split's training list has groups of another split's test list.
 
-Weights that fusionlab publishes say on what they were trained, and what they started from. A stream refuses to start
-from weights that have seen its test list, by group, unless `weights.other_split=allow`; its record then says so.
+Weights that fusionlab publishes name their training data, and the weights that they started from. A stream refuses
+to start from weights that were trained on groups of its test list, unless `weights.other_split=allow`: its record
+then notes this.
 """
 
 from __future__ import annotations
@@ -15,16 +16,16 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.errors import UserError
 from fusionlab.records.signature import born
 
-PLACE = ("_target_", "name")  # which set it is, of one that lies on a disk
+PLACE = ("_target_", "name")  # they identify a set on disk
 COUNTING = "counts"  # whether its videos are counted; the lists are the same
 
 
 def provenance(config: ArmConfig | StreamConfig, signature: str, initial: Loaded | None = None) -> dict[str, Any]:
-    """What an arm's or a stream's weights are trained on; `before`: and those that it starts from."""
+    """The training data of an arm's or a stream's weights. `before`: that of its initial weights."""
     own = {
         "dataset": config.data.dataset,
         "split": config.split,
-        "seed": config.seed.data,  # which groups were held out for validation
+        "seed": config.seed.data,  # determines the groups of the validation
         "stream": config.streams,
         "signature": signature,
     }
@@ -32,16 +33,16 @@ def provenance(config: ArmConfig | StreamConfig, signature: str, initial: Loaded
 
 
 def history(trained_on: Any) -> Iterator[Mapping[str, Any]]:
-    """All that weights were trained on, the latest first. It comes from a file, and may be anything."""
+    """The training data of weights, the latest first. It comes from a file, so its content is not trusted."""
     while isinstance(trained_on, Mapping) and trained_on:
         yield trained_on
         trained_on = trained_on.get("before")
 
 
 def refuse_other_split(loaded: Loaded, config: StreamConfig, dataset: Dataset | None = None) -> None:
-    """Raise a `UserError` where a stream would be tested on what its first weights were trained on.
+    """Raise a `UserError` if the initial weights of a stream were trained on videos of its test list.
 
-    Without the data set's lists, each other split counts as one that has seen the test list.
+    If the lists of the data set are missing, every other split counts as trained on the test list.
     """
     if config.weights.other_split == "allow":
         return
@@ -72,7 +73,7 @@ def seen(dataset: Dataset, trained: Iterable[int], split: int) -> list[str]:
 
 
 def splits(trained_on: Any, dataset: Mapping[str, Any]) -> set[int]:
-    """The splits of a data set that weights were trained on at some time."""
+    """The splits of a data set in the training data of weights."""
     return {
         one["split"]
         for one in history(trained_on)
@@ -83,7 +84,7 @@ def splits(trained_on: Any, dataset: Mapping[str, Any]) -> set[int]:
 
 
 def _count(dataset: Dataset, before: Any, split: int) -> str | None:
-    """How many, in words; None: none are."""
+    """The number of such videos, in words; None if there are none."""
     try:
         test = dataset.lists(split)[1]
         known = len(seen(dataset, [before], split))
@@ -93,7 +94,7 @@ def _count(dataset: Dataset, before: Any, split: int) -> str | None:
 
 
 def _same_set(one: Any, other: Mapping[str, Any]) -> bool:
-    """Sets on the disk are what their name says; others what their numbers say."""
+    """Whether two configs are the same data set: by name for sets on disk, by options for others."""
     if not isinstance(one, Mapping):
         return False
     if "name" in one and "name" in other:
@@ -102,5 +103,5 @@ def _same_set(one: Any, other: Mapping[str, Any]) -> bool:
 
 
 def _cut(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    """What a set's lists follow from, beside the split."""
+    """The options that determine a set's lists, beside the split."""
     return {leaf: one for leaf, one in dataset.items() if leaf not in (*PLACE, COUNTING)}

@@ -1,4 +1,4 @@
-"""From scores to published records, one arm at a time: each is published as soon as it is recorded."""
+"""From scores to published records: each arm is published as soon as it is recorded."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ class Recorder:
         state: State,
         initial: Loaded | None = None,
     ) -> None:
-        """Write and publish the record of an arm that came to its end, with its predictions and weights. `initial`: the
-        file that it started from, if any.
+        """Write and publish the record of an arm whose training ended, with its predictions and weights.
+
+        `initial`: the file that it started from, if any.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
         predictions = Predictions.of(
@@ -95,7 +96,7 @@ class Recorder:
             show(one_line(f"{arm.name}: differs from what is published: {line}"))
 
     def _quarantined(self, split: int, quarantine: frozenset[str]) -> dict[str, int]:
-        """How many videos of each list are quarantined; which, the config names."""
+        """The number of quarantined videos of each list; the config has their names."""
         lists = zip(("train", "test"), self.data.dataset.lists(split), strict=True)
         return {which: sum(name in quarantine for name, _ in entries) for which, entries in lists}
 
@@ -104,7 +105,7 @@ class Recorder:
         return config.stream if isinstance(config, StreamConfig) else self.blueprint.system(config)
 
     def failed(self, arm: Arm, reason: str, outcome: Outcome | None = None) -> None:
-        """The record of an arm that diverged or could not be built: it stays with the attempt."""
+        """The record of an arm that diverged or could not be built; it is kept in the attempt's folder."""
         result = {"curves": list(outcome.curve)} if outcome is not None and outcome.curve else {}
         self._write(
             self.attempt.failed, arm, None, outcome,
@@ -118,7 +119,7 @@ class Recorder:
             **describe_environment(),
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
-            "run": masked(self.run.tree, "run"),  # a plan from before may hold a secret
+            "run": masked(self.run.tree, "run"),  # an older plan may hold a secret
         }
         if outcome is not None:
             around["epoch_seconds"] = list(outcome.seconds)
@@ -142,12 +143,12 @@ class Recorder:
 
 
 def titles_of(arm: Arm) -> dict[str, str]:
-    """What the yamls of an arm's parts call them in tables, where they do."""
+    """The titles for tables in the yamls of an arm's parts, if they have titles."""
     titles = {group: title(group, str(arm.axes[group])) for group in TITLED if group in arm.axes}
     return {group: one for group, one in titles.items() if one is not None}
 
 
 def published_weights(job: Path) -> Path:
-    """The weights of a job of one arm."""
+    """The file of weights that a job of one arm published."""
     (place,) = (job / "published").glob(f"*/{WEIGHTS}")
     return place

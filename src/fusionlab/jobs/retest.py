@@ -1,9 +1,9 @@
-"""Trained arms evaluated again from their weights, which proves that a record and its weights belong together.
+"""Test of trained arms from their weights: it proves that a record and its weights belong together.
 
-Predictions must be equal bit for bit where that is promised. Where the record was made with other arithmetic (another
-device, CPU, instruction set or torch, or an older record does not say), scores, which lie in 0 … 1, must agree within
-`TOLERANCE`. Of the same weights, on one CPU held to SSE4.1, AVX2 and AVX-512, they were 1.4e-6 apart at most; of
-weights that were trained anew, 0.08 at least (DETERMINISM.md).
+Predictions must be equal bit for bit where that is promised. If the record was made on another device, CPU or
+instruction set, or by another torch, or is too old to name them, scores (0 … 1) must agree within `TOLERANCE`. With the
+same weights, on one CPU limited to SSE4.1, AVX2 and AVX-512, they differed by 1.4e-6 at most; with weights that were
+trained again, by 0.08 at least (DETERMINISM.md).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ TOLERANCE = 1e-4
 
 
 def retest(folder: str, names: Sequence[str]) -> int:
-    """A line per arm; 0 where all predictions are those of the records, 1 where some are not."""
+    """One line for each arm. Returns 0 if all predictions are those of the records, else 1."""
     study = Path(folder)
     plan = plans.read(study)
     refuse_foreign_plan(plan)
@@ -65,7 +65,7 @@ def retest(folder: str, names: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class TrainedArm:
-    """A trained arm with its record, and all that it takes to let it look again."""
+    """A trained arm with its record, and all that its test needs."""
 
     arm: Arm
     config: ArmConfig | StreamConfig
@@ -78,7 +78,7 @@ class TrainedArm:
 
 
 def open_arm(plan: Plan, study: Path, arm: Arm) -> TrainedArm | str:
-    """An arm from its weights; or why there are none."""
+    """An arm with its weights, or the reason why they are missing."""
     job = plan.job(arm.job)
     published = job.path(study) / "published"
     records, damaged = readable_records(published) if published.is_dir() else ({}, {})
@@ -98,7 +98,7 @@ def open_arm(plan: Plan, study: Path, arm: Arm) -> TrainedArm | str:
 
 
 def look_again(of: TrainedArm, split: int) -> Predictions:
-    """Its predictions on a split's test list."""
+    """The arm's predictions on a split's test list."""
     test = of.data.module(replace(of.config, split=split))
     loader, name = test.test_dataloader(), of.arm.name
     scores = evaluate(of.trunk, {name: of.net}, loader, device=build.device(of.run))
@@ -125,7 +125,7 @@ def _one(plan: Plan, study: Path, arm: Arm) -> str:
 
 
 def _apart(of: TrainedArm, predictions: Predictions) -> float:
-    """How far scores are from those of the record; infinite where its predictions or weights are not beside it."""
+    """The largest difference to the record's scores; infinite if its predictions or weights are missing."""
     place, result = of.place / PREDICTIONS, of.record["result"]
     if not place.is_file() or _digest(read_whole(place)) != result.get("predictions"):
         return math.inf

@@ -58,7 +58,7 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attem
     test = data.module(config)
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
     if (reason := cohort.arms[arm.name].reason) is not None:
-        # Nothing can stand on this stream: the job fails with its arm, and its reason is shown on all that need it.
+        # No cohort can use this stream: the job fails with its arm, and all jobs that need it show its reason.
         recorder.failed(arm, reason, outcome)
         raise UserError(f"the {stream} stream has failed", got=reason, hint="a lower optim.streams.lr")
     assert outcome.state is not None
@@ -67,7 +67,7 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attem
 
 
 def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: Dataset | None = None) -> Loaded | None:
-    """Load the weights that the config names on top of the tower's draws; None where it names none."""
+    """Load the weights that the config names into the tower; None if it names none."""
     if config.weights.source is None:
         return None
     loaded = load(tower, config.weights.source, head=config.weights.head, folder=run.weights)
@@ -79,10 +79,11 @@ def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: D
 
 
 def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: Attempt) -> None:
-    """Stage two: the arms that this attempt took, above the frozen streams, in one pass over the data; then their
-    scores. Arms of several checkpoints are trained one group after the other.
+    """Stage two: train the arms of this attempt above the frozen streams in one pass over the data, then test them.
+
+    Arms with different checkpoints are trained one group after the other.
     """
-    config = ArmConfig.of(plan.arm(job.arms[0]).config)  # what all arms of a cohort have in common
+    config = ArmConfig.of(plan.arm(job.arms[0]).config)  # used for options that all arms of a cohort share
     arms = {name: plan.arm(name) for name in (job.arms if attempt.arms is None else attempt.arms)}
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
@@ -141,7 +142,7 @@ def _fit(
 def trained_streams(
     plan: Plan, study: Path, job: Job, config: ArmConfig, classes: int, store: str
 ) -> tuple[Tower, Tower]:
-    """Both towers with the weights of stage one, which must be those of its record, from the data at hand."""
+    """Both towers with the weights of stage one. These must be those of its record, trained on the same data."""
     towers = build.towers(config.backbone, config.data, classes)
     places = {StreamConfig.of(need.config).stream: need.path(study) for need in map(plan.job, job.needs)}
     for stream, tower in zip(STREAMS, towers, strict=True):

@@ -1,1 +1,1 @@
-"""Words -> grid -> arms -> plan, what is checked before it, and the loop that works on it."""
+"""Options -> grid -> arms -> plan, the checks before it, and the loop that works on it."""

@@ -1,4 +1,4 @@
-"""The grid: every combination of the axes' values, without the excluded ones; and a point of it."""
+"""The grid: every combination of the axes' values except the excluded ones, and its points."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ Cell = dict[str, Any]  # axis -> its value
 
 @dataclass(frozen=True)
 class Point:
-    """One composed config. `tree`: the same as plain data, which is hashed; `choices`: group -> choice; `axes`: what
-    varies in the grid, with this point's values.
+    """One composed config of the grid.
+
+    `tree`: the config as plain data, which is hashed. `choices`: group -> choice. `axes`: the options that vary in the
+    grid, with this point's values.
     """
 
     tree: dict[str, Any]
@@ -36,8 +38,8 @@ class Point:
 def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Cell]:
     """The cells in row-major order: the last axis runs fastest.
 
-    An entry of `exclude` removes the points that match it in all its leaves. One that removes nothing is an error:
-    it is a typo, or the grid is not the intended one.
+    An entry of `exclude` removes the points that match all its leaves. An entry that removes nothing is an error: it
+    has a typo, or the grid is not the intended one.
 
     >>> expand({"fusion": ["sum", "conv"], "seed": [0, 1]}, [{"fusion": "sum", "seed": 1}])
     [{'fusion': 'sum', 'seed': 0}, {'fusion': 'conv', 'seed': 0}, {'fusion': 'conv', 'seed': 1}]
@@ -80,7 +82,7 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
 
 
 def _reject_useless(axis: str, values: Sequence[Any]) -> None:
-    """Raise a `UserError` for an axis over what is not hashed (one arm for all values), or over grids (ignored)."""
+    """Raise a `UserError` for an axis that has no effect: one that is not hashed, or one over grids."""
     if len(values) < 2:
         return
     if place_of(axis).partition(".")[0] == RUN:

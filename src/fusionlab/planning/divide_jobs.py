@@ -1,4 +1,4 @@
-"""Which jobs the arms of a study come from, and which jobs each of them needs."""
+"""The division of a study into jobs, and the jobs that each of them needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusionlab.study.recipes import STREAMS, arm_recipe, cohort_recipe, data_rec
 
 
 def jobs_of(arms: Sequence[tuple[str, Point]], shared: str) -> tuple[list[Job], list[Arm]]:
-    """One job a store, one a stream, one a cohort; in the order in which they can run."""
+    """One job for each store, stream and cohort, in an order in which they can run."""
     jobs: dict[str, Job] = {}
     planned: list[Arm] = []
     cohorts: dict[str, list[tuple[Arm, Point]]] = {}
@@ -50,7 +50,10 @@ def jobs_of(arms: Sequence[tuple[str, Point]], shared: str) -> tuple[list[Job], 
 
 
 def _prepare(store: str, point: Point, before: Job | None) -> Job:
-    """The job of a store. It packs all that any of its arms reads; each arm reads no video of its own quarantine."""
+    """The job of a store: it packs every video that one of its arms reads.
+
+    Each arm reads no video of its own quarantine.
+    """
     quarantine = set(point.config.data.quarantine)
     if before is not None:
         quarantine &= set(RunConfig.of(before.config).quarantine)

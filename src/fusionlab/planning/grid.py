@@ -1,4 +1,4 @@
-"""From words to a study's plan: axes → points → arms, with the baselines that every study has, → jobs."""
+"""From options to a study's plan: axes → points → arms, with the baselines of every study, → jobs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
 
 @dataclass(frozen=True)
 class PlannedStudy:
-    """A planned study and where it goes."""
+    """A planned study and its folder."""
 
     plan: Plan
     folder: Path
@@ -45,14 +45,14 @@ class PlannedStudy:
     axes: Mapping[str, Sequence[Any]]
 
     def asked(self) -> list[Arm]:
-        """The arms that were typed, without the baselines that come along: late fusion is one beside a fusion."""
+        """The arms that were typed, without the baselines; late fusion is a baseline beside a fusion."""
         typed = [arm for arm in self.plan.arms if arm.axes["streams"] in self.streams]
         fused = any(arm.kind == "fused" for arm in typed)
         return [arm for arm in typed if not (fused and arm.kind == "late")]
 
 
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
-    """Parse, compose, check and plan; nothing is written."""
+    """Parse, compose, check and plan a study; nothing is written."""
     blueprint = Blueprint()
     words = parse_overrides(typed)
     axes, exclude = _axes(words)
@@ -70,7 +70,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
 
 
 def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
-    """The experiment's axes and exclusions, and those that were typed, which win."""
+    """The axes and exclusions of the experiment, replaced by those that were typed."""
     leaves = {leaf: one for leaf, one in words.leaves.items() if leaf.split(".")[0] == "run"}
     run = RunConfig.of(tree(words.groups).with_leaves(leaves))
     known, axes = catalogue.groups(), {}
@@ -81,13 +81,13 @@ def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any
             axes[axis] = [check_choice(axis, one, known) for one in (values if isinstance(values, list) else [values])]
     axes.update(words.axes)
     late = [one for one in axes.get("fusion", []) if one == "late"]
-    if late and len(axes["fusion"]) > 1:  # late is in every study; as a fusion at a layer it is nothing
+    if late and len(axes["fusion"]) > 1:  # late is in every study anyway, and has no layer
         axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
     return axes, words.exclude or parse_exclude([*(run.exclude or ())], known)
 
 
 def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
-    """A cell of the grid as a config, with whatever no job could work with refused."""
+    """A cell of the grid as a config; a config with which no job could work is refused."""
     groups = catalogue.groups()
     made = tree({**words.groups, **{axis: str(one) for axis, one in cell.items() if axis in groups}})
     plain = made.with_leaves({**words.leaves, **{axis: one for axis, one in cell.items() if axis not in groups}})
@@ -95,12 +95,12 @@ def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
     Spec.of(RunConfig.of(plain).table)
     build_dataset(config.data)
     if config.callbacks:
-        from fusionlab.jobs.callbacks import UserCallbacks  # imports Lightning, which planning does without
+        from fusionlab.jobs.callbacks import UserCallbacks  # imports Lightning, which planning does not need
 
         UserCallbacks(config.callbacks)
     if fuses_scores(config):
         plain["layer"] = LAYER_OF_LATE
-    elif config.streams == "both":  # one stream alone is fused nowhere
+    elif config.streams == "both":  # one stream alone has no fusion
         try:
             plain["layer"] = blueprint.layer(config.layer, config.backbone, config.data)
         except UserError as error:
@@ -111,7 +111,7 @@ def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
 
 
 def _placed(plain: dict[str, Any]) -> dict[str, Any]:
-    """Folders as seen from everywhere: a worker may be started in another one."""
+    """The config with absolute folders, since a worker may be started in another folder."""
     run = plain["run"]
     return {**plain, "run": {**run, **{name: os.path.abspath(run[name]) for name in ("data", "weights")}}}
 
@@ -143,7 +143,7 @@ def _arms(
 
 
 def _late(point: Point, words: Words) -> Point:
-    """The late fusion of a point's streams: the same config but for what is an arm's own."""
+    """The late fusion of a point's streams: the same config except for the options of one arm."""
     choices = {group: name for group, name in point.choices.items() if name is not None}
     made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
     leaves = {
@@ -151,17 +151,20 @@ def _late(point: Point, words: Words) -> Point:
         for path, one in {**words.leaves, **point.axes}.items()
         if path.split(".")[0] not in ARM and path not in catalogue.groups()
     }
-    own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have turned them
+    own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have set them
     plain = {**made.with_leaves({**leaves, **own, "layer": LAYER_OF_LATE}), "streams": "both"}
     axes = {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM}
     return Point.of(_placed(plain), made.choices, axes)
 
 
 def _reject_no_effect(config: ArmConfig, net: Net) -> None:
-    """Reject options without effect: one net would be trained twice, and the difference of draws read as an effect."""
+    """Reject options without effect.
+
+    Two arms would be one net with different draws, and this difference would look like an effect.
+    """
     for option, (why, instead) in net.no_effect().items():
         name, _, number = option.partition(".")
-        if number:  # a head names its own numbers only where they are set
+        if number:  # a head names its own numbers only if they are set
             value, hint = getattr(config, name)[number], instead
         else:
             value, usual = getattr(config, name), config.into if option == "above" else NEUTRAL[option]

@@ -1,7 +1,7 @@
-"""The points of the grid, with each layer in the spelling of that point's own towers.
+"""The points of the grid, with each layer as the towers of that point spell it.
 
-`layer=relu5` is relu5_3 where a tower is VGG-16, and ReLU5 and relu_5 are one point where it is not; so excluded
-points are recognised, and equal ones found, by what is meant and not by what was typed.
+`layer=relu5` is relu5_3 if a tower is VGG-16; otherwise ReLU5 and relu_5 are the same point. So excluded points and
+equal points are found also if they are typed differently.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fusionlab.planning.axes import Cell, expand
 from fusionlab.records.signature import canonical
 from fusionlab.study.recipes import ARM
 
-# What a tower and its taps follow from; the axes among these decide how a layer is spelled.
+# Options that determine a tower and its taps, and so the spelling of a layer.
 TOWERS = ("backbone", *SHORTHAND["backbone"], "data")
 
 
@@ -48,14 +48,14 @@ def spelled_cells(
 
 
 class Spelling:
-    """How a layer is spelled at a point of the grid, each pair of towers made once."""
+    """The spelling of a layer at each point of the grid; each pair of towers is made once."""
 
     def __init__(self, words: Words, blueprint: Blueprint) -> None:
         self._words, self._blueprint = words, blueprint
         self._configs: dict[str, tuple[BackboneConfig, DataConfig]] = {}
 
     def of(self, point: Mapping[str, Any]) -> str:
-        """The point's own layer."""
+        """The layer of the point itself."""
         mine = {axis: one for axis, one in point.items() if decides(axis)}
         label = canonical(mine)
         if label not in self._configs:
@@ -63,14 +63,14 @@ class Spelling:
         return self._blueprint.layer(point["layer"], *self._configs[label])
 
     def perhaps(self, point: Mapping[str, Any]) -> str | None:
-        """None where these towers have no such layer."""
+        """The spelling of a layer, or None if these towers do not have it."""
         try:
             return self.of(point)
         except UserError:
             return None
 
     def _composed(self, point: Mapping[str, Any]) -> tuple[BackboneConfig, DataConfig]:
-        """Only what the towers follow from: the rest may be wrong in a point that is excluded."""
+        """The part of the config that determines the towers: in an excluded point, the rest may be invalid."""
         groups = catalogue.groups()
         chosen = {**self._words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}}
         leaves = {**self._words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}}
@@ -78,12 +78,12 @@ class Spelling:
 
 
 def decides(axis: str) -> bool:
-    """Whether the towers follow from this option, among others."""
+    """Whether the towers depend on this option."""
     return axis.split(".")[0] in TOWERS
 
 
 def with_exclusion(error: UserError, point: Mapping[str, Any], varying: Sequence[str]) -> UserError:
-    """The same error, with the `exclude=` for this point where the grid has several axes, or axes of towers."""
+    """The same error with the `exclude=` for this point, if the grid has several axes or axes of towers."""
 
     def meant(axis: str) -> bool:
         return axis in ARM or decides(axis)
@@ -99,7 +99,7 @@ def with_exclusion(error: UserError, point: Mapping[str, Any], varying: Sequence
 def _spelled(
     entry: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], spelling: Spelling
 ) -> list[Mapping[str, Any]]:
-    """An entry of `exclude` with its layer as the axis names it, once for each pair of towers in which it does."""
+    """An entry of `exclude` with its layer as on the axis; one entry for each pair of towers that has the layer."""
     if "layer" not in entry:
         return [entry]
     deciding = {axis: values for axis, values in axes.items() if decides(axis)}
@@ -118,6 +118,6 @@ def _spelled(
 
 
 def _alike(typed: object, other: object) -> bool:
-    """Also of a layer that a tower has not: ReLU_5 and relu5."""
+    """Whether two layers have the same spelling, also if the tower lacks them: ReLU_5 and relu5."""
     one, two = (str(layer).lower().replace("_", "") for layer in (typed, other))
     return one == two

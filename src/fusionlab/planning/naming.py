@@ -1,4 +1,4 @@
-"""Names that can be read: of an arm by its axes, of a study's folder by what was typed."""
+"""Readable names: an arm is named by its axes, a study's folder by the typed options."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNNAMED = ("logger", "table")  # groups that change nothing in a study
 
 
 def axes_of(point: Point, kind: str) -> dict[str, Any]:
-    """The axes that an arm is known by: what it is, its seed, and whatever else varies."""
+    """The axes that name an arm: its parts, its seed, and every other option that varies."""
     config = point.config
     what: dict[str, Any] = {}
     if kind == "late":
@@ -57,7 +57,7 @@ def _scalar(value: Any) -> Any:
 
 
 def arm_name(axes: Mapping[str, Any]) -> str:
-    """As it would be typed; but a folder's name, which a path of weights or a pair of layers is not."""
+    """The arm's options as they would be typed, without characters that the name of a folder cannot have."""
     name = ",".join(f"{axis}={as_typed(value)}" for axis, value in axes.items())
     return name.replace("/", "|").replace(":", "-")
 
@@ -65,7 +65,7 @@ def arm_name(axes: Mapping[str, Any]) -> str:
 def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Plan) -> Path:
     """`run.folder`; by default a name made of the options and the plan's signature: same command, same folder.
 
-    A study of an older version, which signed plans otherwise, keeps its folder.
+    A study of an older version, whose plan has another signature, keeps its folder.
     """
     if run.folder:
         return Path(run.folder)

@@ -1,6 +1,6 @@
-"""Check that external files exist before a study starts: videos, weights, flow that somebody has computed.
+"""Check that external files exist before a study starts: videos, weights, imported flow.
 
-Weights are loaded once here, into a tower that is thrown away; torchvision's are downloaded once, and not by each job.
+Weights are loaded once here, into a tower that is then deleted. torchvision's are downloaded once, not by each job.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from fusionlab.records.record import read_records
 def check_files(study: PlannedStudy) -> None:
     """Raise a `UserError` for the first file that is missing or cannot be used.
 
-    A stream that is trained already needs no weights; but a file that is there has to be the one it started from.
+    A stream that is already trained needs no weights; but if their file exists, it must be the one that
+    it started from.
     """
     datasets: dict[str, Dataset] = {}
     for arm in study.plan.arms:
@@ -43,7 +44,7 @@ def check_files(study: PlannedStudy) -> None:
 
 
 def _load(config: StreamConfig, source: str, run: RunConfig, dataset: Dataset) -> None:
-    """Load the file as the job will."""
+    """Load the file as the job does."""
     from fusionlab.backbones.pretrained import load, locate
 
     tower, head = _tower(config), config.weights.head
@@ -53,7 +54,7 @@ def _load(config: StreamConfig, source: str, run: RunConfig, dataset: Dataset) -
 
 
 def _expect_same(config: StreamConfig, source: str, run: RunConfig, published: Path) -> None:
-    """A file is known by its name in a run's signature, and by its content in the record."""
+    """Check a file's content against the record: a run's signature has its name only."""
     from fusionlab.backbones.pretrained import locate
 
     if source == "imagenet":  # torchvision's are checked by the hash in their name
@@ -76,7 +77,7 @@ def _expect_same(config: StreamConfig, source: str, run: RunConfig, published: P
 
 
 def _tower(config: StreamConfig) -> Tower:
-    """On the meta device."""
+    """The tower on the meta device."""
     stream: Any = config.stream
     with torch.device("meta"):
         return build.tower(config.tower, stream, config.data, build_dataset(config.data).class_count)

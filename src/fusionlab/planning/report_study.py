@@ -23,7 +23,7 @@ def make_report(folder: str, table: str | None = None) -> str:
 
 
 def table_spec(study: Path, table: str | None = None) -> Mapping[str, Any]:
-    """A choice of conf/table; by default the study's own."""
+    """The chosen table of conf/table; by default the study's own."""
     if table is None and has_plan(study):
         return RunConfig.of(plans.read(study).jobs[0].config).table
     spec: Mapping[str, Any] = tree({"table": choice("table", table or "all")}).get("run.table")
@@ -31,7 +31,7 @@ def table_spec(study: Path, table: str | None = None) -> Mapping[str, Any]:
 
 
 def unfinished_arms(study: Path) -> dict[str, tuple[str, str | None]]:
-    """Arms without a record: {name: (reason, log)}, from their job or from a job that it needs."""
+    """Arms without a record: {name: (reason, log)}; the reason is of their job, or of a job that it needs."""
     if not has_plan(study):
         return {}
     rows = Status(study).summary().arms
@@ -39,7 +39,7 @@ def unfinished_arms(study: Path) -> dict[str, tuple[str, str | None]]:
 
 
 def stages(study: Path) -> str:
-    """The time from claim to publication, per kind of job: `prepare 17 s, stream 4 × 25 s, cohort 2 × 40 s`."""
+    """The time from claim to publication by stage: `prepare 17 s, stream 4 × 25 s, cohort 2 × 40 s`."""
     durations: dict[str, list[float]] = {}
     for job in plans.read(study).jobs:
         place = job.path(study)

@@ -25,11 +25,11 @@ from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
 from fusionlab.study.status import Status, Summary
 from fusionlab.study.sweep_progress import SweepProgress
 
-POLL = 0.3  # seconds between two looks at the ledger
+POLL = 0.3  # seconds between two reads of the ledger
 
 
 def run_study(study: PlannedStudy) -> int:
-    """Work on the study until nothing is left to do here; 0: all arms are done, 1: some failed, 130: Ctrl-C."""
+    """Work on the study until no job is left here. Returns 0: all arms are done, 1: some failed, 130: Ctrl-C."""
     begun = time.monotonic()
     device(study.run)
     check_files(study)
@@ -63,7 +63,7 @@ def run_study(study: PlannedStudy) -> int:
         launcher.end()
         show(f"interrupted; this continues it:\n  {study.plan.command}", file=sys.stderr)
         return 130
-    except BaseException:  # a full disk, say: nobody would look after the workers
+    except BaseException:  # such as a full disk: the workers would go on without supervision
         launcher.end()
         raise
     finally:
@@ -73,15 +73,15 @@ def run_study(study: PlannedStudy) -> int:
 
 
 class _Detached(Exception):
-    """The terminal was closed."""
+    """Raised when the terminal was closed."""
 
 
 def _handle_signals() -> dict[int, Any]:
-    """Let a scheduler's SIGTERM end a sweep as Ctrl-C does, and SIGHUP leave it; returns the handlers of before."""
-    if threading.current_thread() is not threading.main_thread():  # of a notebook's own: signals are not ours
+    """Let a scheduler's SIGTERM end a sweep like Ctrl-C, and SIGHUP detach it; returns the previous handlers."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread can handle signals
         return {}
     before: dict[int, Any] = {signal.SIGTERM: signal.signal(signal.SIGTERM, signal.default_int_handler)}
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and so are we
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # under nohup it is ignored, and stays so
         before[signal.SIGHUP] = signal.signal(signal.SIGHUP, _hang_up)
     return before
 
@@ -91,7 +91,7 @@ def _hang_up(_number: int, _frame: object) -> None:
 
 
 def workers(run: RunConfig, threads: int) -> int:
-    """Jobs at a time: as asked for; else one per core and thread, on a GPU one."""
+    """The number of parallel jobs: `run.workers`, or one for each core and thread; on a GPU one."""
     if run.workers == AUTO and run.on_gpu:
         return 1
     return run.processes if run.workers != AUTO else max(1, run.processes // max(1, threads))
@@ -106,7 +106,7 @@ def _watch(status: Status, launcher: Local) -> None:
 
 
 def _close(study: PlannedStudy, summary: Summary, launcher: Local, seconds: float) -> int:
-    """One line per failure, the table, the time of each stage, and where the report lies."""
+    """Show one line for each failure, the table, the time of each stage, and the report's folder."""
     bad = [row for row in summary.arms if row.state != "done"]
     if len(bad) < len(summary.arms):
         show("\n" + make_report(str(study.folder)))
@@ -123,6 +123,6 @@ def _close(study: PlannedStudy, summary: Summary, launcher: Local, seconds: floa
 
 
 def states(study: PlannedStudy) -> dict[str, str]:
-    """Job -> its state if the study were begun now: what is published already would not run again."""
+    """Job -> its state if the study started now: published jobs would not run again."""
     ledger = Ledger(study.folder, study.plan)
     return {job: "published" if state.name == "published" else "to do" for job, state in ledger.states().items()}

@@ -1,12 +1,12 @@
-"""Is there enough disk space for a store? Estimated before it is made, and checked while it is made.
+"""Disk space of a store, estimated before it is made, and checked while it is made.
 
 A few videos, spread over the list, are packed in part and in memory, and the size of the store is estimated from them:
 
     need  ≈  Σ size of all files · Σ (bytes a packed frame · frames in the file) / Σ size, of the sample
 
-The estimate may be wrong by half where the sample is unlike the rest. So a preparation is refused only where the disk
-has less than half of it; where it has less than all, there is a warning. Once videos are packed, they give a better
-estimate: the rest should take as much as they did. The preparation ends as soon as the rest cannot fit.
+The estimate may be wrong by half if the sample differs from the other videos. So a preparation is refused only if the
+disk has less than half of it; if the disk has less than all of it, there is a warning. Packed videos give a better
+estimate: the others should take as much per file. The preparation ends as soon as the other videos cannot fit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class DiskSpace:
         self._done = 0
 
     def check_before(self, say: Callable[[str], None]) -> None:
-        """Raise a `UserError` where there is surely too little space."""
+        """Raise a `UserError` if there is surely too little space."""
         need = self.need() - self._before
         free = shutil.disk_usage(self.folder).free
         if need <= 0:

@@ -1,11 +1,11 @@
-"""How one video becomes frames and fields: flow is computed, or lies in images already.
+"""Sources of the frames and fields of a video: flow is computed, or read from images.
 
-A source packs a video (`pack`), says how it does so (`describe`), and estimates the bytes that a store will take
-(`estimate`). Which source a config asks for, its part of `flow` declares: one with `open(folder, names)` brings
-images (see `video.imported`), any other computes (see `video.flow`).
+A source packs a video (`pack`), describes its method (`describe`), and estimates the bytes that a store will take
+(`estimate`). The config's part of `flow` determines the source: a part with `open(folder, names)` reads images (see
+`video.imported`), any other computes flow (see `video.flow`).
 
-Runs in worker processes that must start quickly: no torch here. A picture goes from the decoder to the disk at once,
-so that memory does not grow with a video's length.
+This runs in worker processes that must start quickly, so it does not import torch. Each picture goes from the decoder
+to the disk at once, so that memory does not grow with a video's length.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ SAMPLE_FRAMES = 6  # of each sampled video, for an estimate
 
 
 class Unusable(Exception):
-    """What is wrong with one video; a full disk is wrong with all."""
+    """An error in one video; a full disk is an error for all videos."""
 
 
 class Source(Protocol):
-    """Where the flow of a store comes from."""
+    """The source of a store's flow."""
 
     def describe(self) -> dict[str, Any]:
         """For the index of the store."""
@@ -58,7 +58,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Making:
-    """How videos become pictures: the same for all of a store."""
+    """The method by which videos become pictures, the same for all of a store."""
 
     reader: Reader
     source: Source
@@ -103,7 +103,7 @@ class Computed:
         packing.notes += _notes(file, count)
 
     def estimate(self, sample: Sequence[File], videos: Sequence[File], making: Making) -> int:
-        """In proportion to the sizes of the files."""
+        """The bytes of the store in proportion to the sizes of the files."""
         pairs = [(file.stat().st_size, packed) for _, _, file in sample if (packed := self._packed_size(file, making))]
         sampled = sum(size for size, _ in pairs)
         if not sampled:
@@ -228,7 +228,7 @@ def _coded_size(file: str, picture: Bytes, making: Making) -> int:
 
 
 def _notes(file: Path, count: int) -> list[str]:
-    """What a person should know about a video that could be read."""
+    """Remarks for people about a video that could be read."""
     declared = header(file)
     short = declared.frames is not None and declared.frames - count > 1  # one too many is usual
     return [*declared.notes, *([f"{count} frames, where the header says {declared.frames}"] if short else [])]

@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Packed:
-    """What became of one video: its place in the part, or the reason why it has none."""
+    """The result for one video: its place in the part, or the reason why it is missing."""
 
     name: str
     video: Video | None

@@ -111,7 +111,7 @@ def _is_complete(store: Store | None, entries: Sequence[Entry], quarantine: Coll
 def _source(
     flow: Estimator | Imported, images: str | Path | None, names: Sequence[str], bound: float, say: Say
 ) -> Source:
-    """Images, where the part of `flow` opens some; else it is an estimator. What images do not say is reported."""
+    """Images, if the part of `flow` reads some; else an estimator. Assumptions about images are shown."""
     find = getattr(flow, "open", None)
     if find is None:
         return Computed(cast(Estimator, flow))

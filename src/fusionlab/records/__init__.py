@@ -1,1 +1,1 @@
-"""What runs leave behind, and the laws that make it comparable (standard library only)."""
+"""Records of runs, and the laws that make them comparable (standard library only)."""

@@ -1,4 +1,4 @@
-"""The environment of a result: all that should not determine it, and sometimes does (float32's last bits)."""
+"""The environment of a result. It should not determine the result, but can change its last bits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "
 
 
 def describe_environment() -> dict[str, Any]:
-    """Python, packages, commit, machine and the time (UTC); nothing is imported for it."""
+    """Python, packages, commit, machine and the time (UTC), without importing a package."""
     commit, dirty = _commit()
     return {
         "python": platform.python_version(),
@@ -51,7 +51,10 @@ def describe_environment() -> dict[str, Any]:
 
 
 def arithmetic(environment: Mapping[str, Any]) -> dict[str, str | None]:
-    """What determines the last bits of float32, from a record's circumstances; None if an older record lacks it."""
+    """The environment that determines the last bits of float32, from a record's circumstances.
+
+    It is None if an older record lacks it.
+    """
     machine = environment.get("machine") or {}
     device = environment.get("device")
     common = {"device": device, "torch": (environment.get("packages") or {}).get("torch")}
@@ -129,7 +132,7 @@ def _cores() -> int:
 
 
 def _memory() -> int | None:
-    """Bytes."""
+    """The memory of the machine in bytes."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -26,7 +26,7 @@ _PLAN = {"command": TEXT, "jobs": [_JOB], "arms": [_ARM], "*": ANY}
 
 @dataclass(frozen=True)
 class Job:
-    """What one process does. `folder` is relative to the study; `…/streams/<signature>` is shared by studies."""
+    """The work of one process. `folder` is relative to the study; studies share `…/streams/<signature>`."""
 
     id: str
     kind: str
@@ -54,14 +54,14 @@ class Arm:
     job: str
 
     def find(self, records: Mapping[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any]] | None:
-        """Its record among those of its job, by signature: a stream that studies share may have several names."""
+        """The arm's record among those of its job, by signature: a shared stream may have several names."""
         for path, record in records.items():
             if record["signature"] == self.signature and record["kind"] == self.kind:
                 return path, record
         return None
 
     def damage(self, damaged: Mapping[Path, str], names: Iterable[str]) -> str | None:
-        """Why its record cannot be read: of the record in a folder with its name, or with the name of no other arm."""
+        """The error of the arm's damaged record: one in its folder, or in a folder that names no other arm."""
         others = {name for name in names if name != self.name}
         return next((why for path, why in damaged.items() if path.parent.name not in others), None)
 

@@ -1,4 +1,4 @@
-"""run.json: what an arm leaves behind, and the only thing that a table may be made from.
+"""run.json: the record of an arm, and the only source of tables.
 
 A record is a plain dict. All of it outside `circumstances` and `log` is bit for bit reproducible. Records are data:
 nothing is instantiated from them. A record has a schema version, and old records load: `upgrade` converts them.
@@ -71,7 +71,7 @@ def _tree(value: object) -> bool:
 
 
 class Rule(NamedTuple):
-    """What a value must be, in words and as a predicate."""
+    """A condition on a value, in words and as a predicate."""
 
     what: str
     holds: Callable[[Any], bool]
@@ -269,7 +269,7 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def without_curves(*results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Results to compare: without curves if one of them was made before records had them."""
+    """Results for a comparison, without curves if one of them is older than curves in records."""
     younger = all("curves" in result for result in results)
     return [{name: one for name, one in result.items() if younger or name != "curves"} for result in results]
 

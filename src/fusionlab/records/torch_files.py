@@ -2,13 +2,13 @@
 
 torch runs no code with `weights_only`, but it trusts the sizes in a file: an entry of a zip may be 3 GB of zeros in 14
 MB, a pickle of thirty bytes may request an array of a terabyte, and a tensor may be one number, repeated without end. A
-key of a dict that is nested in itself takes for ever.
+dict's key that is nested in itself is hashed without end.
 
     zip (since torch 1.6)    entries are not compressed, as torch writes them, and together not larger than the file
     legacy                   five pickles, then the storages: together not larger than the file
     their pickles            only the names of tensors' parts; keys are texts or numbers; no tensor exceeds its storage
 
-Nothing that a pickle names is built or called here: a `_Part` without content takes its place.
+No name in a pickle is imported or called here: a `_Part` without content takes its place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How numbers and names are written: one way in every format."""
+"""The format of numbers and names, the same in every output."""
 
 from __future__ import annotations
 

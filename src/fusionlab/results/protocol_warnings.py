@@ -118,7 +118,7 @@ def _different(
 
 
 def _arithmetic(rows: Sequence[Row], axes: Sequence[str]) -> list[tuple[str, list[Row]]]:
-    """What determines the last bits of float32; older records lack some of it."""
+    """The environment that determines the last bits of float32; older records lack some of it."""
     kept = dict.fromkeys(name for row in rows for entry in row.done for name in arithmetic(_environment(entry)))
     notes = [note for name in kept for note in _different(rows, axes, name, partial(_part, name))]
     advice = "; between these, equal bits are not promised, and equal arms may differ as much as seeds (DETERMINISM.md)"

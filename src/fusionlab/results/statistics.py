@@ -1,4 +1,4 @@
-"""The statistics of a table: means, intervals, tests, and what a fusion gains over late fusion.
+"""The statistics of a table: means, intervals, tests, and the gains of fusions over late fusion.
 
 Two things vary: the seeds (another training) and the videos (another draw of the test list). All seeds see the *same*
 videos, so k seeds on n videos are never n·k independent answers.
@@ -141,9 +141,9 @@ def sign_flip(per_seed: Sequence[float]) -> float | None:
 
 
 def gains(done: Sequence[Entry], late: Sequence[Entry]) -> tuple[dict[str, Difference], str | None]:
-    """What arms gain over late fusion, per kind of question and together; or {} and the reason.
+    """The gains of arms over late fusion, per kind of question and together; or {} and the reason.
 
-    Each is compared with late fusion of the same seed, the same frozen streams and the same videos.
+    Each arm is compared with late fusion of the same seed, the same frozen streams and the same videos.
     """
     partners = [partner(entry, late) for entry in done]
     pairs = [(entry, other) for entry, other in zip(done, partners, strict=True) if other is not None]

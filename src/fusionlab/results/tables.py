@@ -53,7 +53,7 @@ class Table:
         return terminal(self)
 
     def _repr_markdown_(self) -> str:
-        """What a notebook shows."""
+        """The Markdown that a notebook shows."""
         from fusionlab.results.text_tables import markdown
 
         return markdown(self)

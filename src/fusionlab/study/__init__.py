@@ -1,1 +1,1 @@
-"""From a grid to records: plan, ledger, workers (standard library and floor 0 only)."""
+"""From a grid to records: plan, ledger, workers (standard library and `records` only)."""

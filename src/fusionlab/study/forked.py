@@ -21,7 +21,7 @@ Job = Callable[[], object]
 
 
 def can_fork() -> bool:
-    """On Linux and without other threads: a lock of another thread would stay locked in the child."""
+    """Whether this is Linux with one thread: a lock of another thread would stay locked in the child."""
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
 
 

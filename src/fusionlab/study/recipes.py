@@ -45,7 +45,7 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
 
 
 def cohort_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What arms trained together have in common."""
+    """The config that arms trained together have in common."""
     shared = {part: one for part, one in config.items() if part not in ("run", *ARM)}
     return {**shared, "stage_one": stage_one(config)}
 

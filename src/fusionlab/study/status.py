@@ -52,7 +52,7 @@ class Summary:
 
     @property
     def settled(self) -> int:
-        """How many arms are done, failed or blocked: this session does not change them any more."""
+        """The number of arms that are done, failed or blocked: they do not change in this session."""
         return sum(row.state in ("done", "failed", "blocked") for row in self.arms)
 
 

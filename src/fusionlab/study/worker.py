@@ -47,7 +47,7 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Inside:
-    """How a job runs in a fork of the worker. `load` imports what jobs need; kinds in `light` start as programs."""
+    """Jobs in a fork of the worker. `load` imports their packages; kinds in `light` start as programs."""
 
     load: Callable[[], object]
     run: Callable[[Path, str, int], object]
@@ -332,7 +332,7 @@ def _kill_group(child: Child) -> None:
 
 
 def _die_with(parent: int) -> Callable[[], None] | None:
-    """For the child, before its program: on Linux the kernel kills it when the worker dies."""
+    """Called in the child before its program: on Linux the kernel kills it when the worker dies."""
     libc = _LIBC
     if libc is None:
         return None

@@ -1,1 +1,1 @@
-"""What an arm is before it is trained: text, JSON, drawing, costs, memory."""
+"""Summaries of an arm before it is trained: text, JSON, drawing, costs, memory."""

@@ -50,7 +50,7 @@ class Costs:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """From below."""
+        """The parts, from below."""
         parts = dict.fromkeys(layer.part for layer in self.layers)
         return tuple(sorted(parts, key=lambda part: PARTS.index(part) if part in PARTS else len(PARTS)))
 
@@ -62,7 +62,7 @@ class Costs:
 
     @property
     def parameters(self) -> int:
-        """All of them, an SVM's too."""
+        """The number of all parameters, with those of an SVM."""
         return sum(layer.parameters for layer in self.layers)
 
     @property
@@ -131,7 +131,7 @@ def shaped(shape: tuple[int, ...]) -> str:
 def _layers(
     module: nn.Module, rows: Mapping[str, Key], meter: Meter, clips: int, texts: Mapping[str, str] | None = None
 ) -> list[LayerCosts]:
-    """In the order in which they ran."""
+    """The layers in the order in which they ran."""
     order = {key: place for place, key in enumerate(meter.seen)}
     costs = []
     for path, key in sorted(rows.items(), key=lambda row: order.get(row[1], len(order))):
@@ -183,7 +183,7 @@ def _pixels(tower: Tower, clips: int, snippets: int) -> Tensor:
 
 @contextmanager
 def _mode(module: nn.Module, train: bool) -> Iterator[None]:
-    """In training or in evaluation mode, and afterwards as before."""
+    """Set training or evaluation mode, and restore the previous mode afterwards."""
     before = {part: part.training for part in module.modules()}
     module.train(train)
     try:

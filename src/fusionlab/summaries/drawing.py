@@ -49,7 +49,7 @@ def draw(net: Net, costs: Costs, appearance: Tower | None = None, motion: Tower 
 
 
 def _top(net: Net, costs: Costs, classes: int, joined: bool) -> Lines:
-    """How the scores come about: of one column, or of both."""
+    """The scores at the top of one column, or of both."""
     if not joined:
         return _abreast(*_sides(net, _scores(classes, costs, net.scores_text), []))
     line = f"{LINE} loss" if net.two_losses else LINE
@@ -77,7 +77,7 @@ def _storey(net: Net, costs: Costs, storey: Storey) -> Lines:
 
 
 def _rows(costs: Costs, shown: Iterable[Shown]) -> list[Row]:
-    """From below; like layers that follow one another in one row."""
+    """The rows of a column from below; equal layers that follow each other share a row."""
     rows: list[Row] = []
     layers = [(one, layer) for one in shown if (layer := costs.layer(one.part, one.name)) and not layer.elementwise]
     named = [(*_name_and_window(one, layer), layer.shape) for one, layer in layers]
@@ -89,7 +89,7 @@ def _rows(costs: Costs, shown: Iterable[Shown]) -> list[Row]:
 
 
 def _name_and_window(one: Shown, layer: LayerCosts) -> tuple[str, str]:
-    """A name, and kernel / stride, or what the layer is where it has no window."""
+    """A name with kernel / stride; a layer without a window has its type instead."""
     word, _, window = layer.kind.rpartition(" ")
     name = (f"{word} for {one.name}" if one.replaces_pooling else one.name or one.part) + one.note
     return name, window if "/" in window else layer.kind
@@ -103,7 +103,7 @@ def _fusion_row(costs: Costs, storey: Storey) -> Row:
 
 
 def _box(rows: Sequence[Row], frame: str) -> Lines:
-    """Framed, the first row lowest; nothing where there are none."""
+    """Rows in a frame, the first one lowest; nothing if there are no rows."""
     if not rows:
         return []
     corner, flat, corner2, side, corner3, corner4, up, down = tuple(frame)
@@ -121,32 +121,32 @@ def _box(rows: Sequence[Row], frame: str) -> Lines:
 
 
 def _pixels(tower: Tower, stream: Stream, costs: Costs) -> Lines:
-    """What goes in, and whose column it is."""
+    """The input of a column, and its stream."""
     shape = shaped((tower.in_channels, costs.snippets, tower.size, tower.size))
     texts = (f"{'frames' if stream == 'appearance' else 'flow'} {shape}", f"{stream}, {type(tower).__name__}")
     return [LINE, *map(_over, texts)]
 
 
 def _scores(classes: int, costs: Costs, what: str = "softmax") -> Lines:
-    """What comes out at the top of a column."""
+    """The output at the top of a column."""
     steps = costs.predictions[0]
     mean = f", mean over {steps} predictions" if steps > 1 else ""
     return [_over(f"scores of {classes} classes"), _over(what + mean), LINE]
 
 
 def _over(text: str) -> str:
-    """In the middle of a column."""
+    """A text in the middle of a column."""
     return " " * max(0, MIDDLE - len(text) // 2) + text
 
 
 def _joined(classes: int, how: str) -> Lines:
-    """What comes out above both columns."""
+    """The output above both columns."""
     texts = [text.center(2 * WIDTH + GAP) for text in (f"scores of {classes} classes", how)]
     return [*texts, " " * MIDDLE + "┌" + "┴".center(WIDTH + GAP - 1, "─") + "┐"]
 
 
 def _sides(net: Net, own: Side, other: Side) -> tuple[Side, Side]:
-    """Left is appearance."""
+    """The two columns; appearance is on the left."""
     return (own, other) if net.into == "appearance" else (other, own)
 
 
@@ -157,7 +157,7 @@ def _abreast(
     gap: Sequence[str] = (),
     fill: tuple[str, str] = (NOTHING, NOTHING),
 ) -> Lines:
-    """Two columns of one height, the shorter filled up at its top."""
+    """Two columns of equal height: the shorter one is filled at its top."""
     height = max(len(left), len(right), len(gap))
     left, right = ([above] * (height - len(own)) + list(own) for own, above in ((left, fill[0]), (right, fill[1])))
     between = [*gap, *[NOTHING] * (height - len(gap))]

@@ -30,7 +30,7 @@ class PaperSize:
 
     @property
     def deviation(self) -> float:
-        """Of ours from the print, in percent."""
+        """The deviation of our number from the printed one, in percent."""
         return 100 * (self.ours / self.parameters - 1)
 
 
@@ -59,7 +59,7 @@ def paper_sizes(sized: Sized) -> list[PaperSize]:
 
 
 def _is_the_papers(sized: Sized) -> bool:
-    """Whether the towers are those of the tables; the rows tell which nets above them."""
+    """Whether the towers are those of the tables; the rows name the nets above them."""
     return (
         all(tower.published == TOWERS and tower.classes == CLASSES for tower in sized.towers.values())
         and {stream: tower.in_channels for stream, tower in sized.towers.items()} == CHANNELS
@@ -80,7 +80,7 @@ def _rows() -> Iterator[tuple[str, PaperRow]]:
 
 
 def _count(figure: str) -> int:
-    """97.58M -> 97,580,000; what follows ("+ SVM") is no number."""
+    """97.58M -> 97,580,000; a text behind it ("+ SVM") is ignored."""
     number = MILLIONS.match(figure)
     assert number is not None
     return round(float(number[1]) * 1_000_000)

@@ -82,7 +82,7 @@ class Sized:
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained."""
+        """The recipe of its training."""
         return config_of(self.arm).stage.recipe
 
 
@@ -130,7 +130,7 @@ class Sizes:
 
 
 def states(recipe: Recipe) -> int:
-    """How many numbers an optimiser keeps for each parameter, counted after one step."""
+    """The numbers that an optimiser keeps for each parameter, counted after one step."""
     one = nn.Parameter(torch.zeros(8))
     one.grad = torch.zeros(8)
     group = {"params": [one], "lr": recipe.lr, "weight_decay": recipe.weight_decay, **recipe.own}

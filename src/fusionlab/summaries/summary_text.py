@@ -52,7 +52,7 @@ def describe_arms(words: Sequence[str], *, layers: bool = False, as_json: bool =
 
 
 def _towers(arms: Sequence[Sized]) -> list[Lines]:
-    """Each tower once, from its own stream's arm: its layers for one frame, and the taps behind them."""
+    """Each tower once: its layers for one frame, and the taps behind them."""
     alone = {id(tower): one for one in arms if one.arm.kind == "stream" for tower in one.towers.values()}
     return [_tower(stream, alone[id(tower)]) for stream, tower in distinct(arms)]
 
@@ -79,7 +79,7 @@ def _tower(stream: str, one: Sized) -> Lines:
 
 
 def _times(arms: Sequence[Sized]) -> list[Lines]:
-    """How clips are cut, each way once."""
+    """The ways to cut clips, each once."""
     lines: dict[str, Lines] = {}
     for one in arms:
         if one.arm.kind == "stream":
@@ -126,7 +126,7 @@ def _sizes(one: Sized) -> Iterator[str]:
 
 
 def _seen(one: Sized) -> Iterator[str]:
-    """The snippets that a prediction of each head sees, and those that none sees."""
+    """The snippets that a prediction of each head sees, and those that no prediction sees."""
     heads = zip(one.costs.predictions, one.reach, time_seen(one)["reach_fields"], strict=True)
     for place, (steps, snippets, fields) in enumerate(heads):
         whose = "" if len(one.reach) == 1 else ("of the fused tower ", f"of the {_other(one)} tower ")[place]
@@ -143,7 +143,7 @@ def _seen(one: Sized) -> Iterator[str]:
 
 
 def _layers(one: Sized) -> Lines:
-    """By parts, from below."""
+    """The layers by parts, from below."""
     rows: list[Sequence[str]] = []
     for part in one.costs.parts:
         layers, kept = one.costs.of(part), {layer.name: layer.kept for layer in one.trained.of(part)}
@@ -176,12 +176,12 @@ def _title(one: Sized, part: str) -> str:
 
 
 def _other(one: Sized) -> str:
-    """The tower that ends at the fusion, or is kept beside."""
+    """The tower that ends at the fusion, or is kept beside it."""
     return "motion" if one.net.into == "appearance" else "appearance"
 
 
 def _memory(one: Sized) -> Lines:
-    """Of a training step."""
+    """The memory of a training step."""
     memory, step = one.memory, "training" if one.size.trained_parameters else "validation"
     bf16 = one.precision == "bf16-mixed"
     rows = [

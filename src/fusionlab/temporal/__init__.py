@@ -1,1 +1,1 @@
-"""When to fuse: what happens to time above the fusion."""
+"""Temporal heads: the treatment of time above the fusion."""

@@ -60,7 +60,7 @@ class Conv3d(Pool3d):
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:
-        """Its filters have other weights for what comes before than for what comes after."""
+        """Whether a clip has several snippets: the filters distinguish earlier and later ones."""
         return snippets > 1
 
     def no_effect(self) -> dict[str, tuple[str, str]]:

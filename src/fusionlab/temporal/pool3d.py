@@ -63,7 +63,7 @@ class Pool3d(Temporal):
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:
-        """Boxes shorter than the clip: snippets in one box are told from snippets in two."""
+        """Whether boxes are shorter than the clip: then the order of snippets can change the result."""
         extent = own.get("extent", "all")
         return isinstance(extent, int) and extent < snippets
 
@@ -90,7 +90,7 @@ class Pool3d(Temporal):
         return pool(x, self.pool, self._length(x.shape[2]), self.stride)
 
     def _length(self, snippets: int) -> int:
-        """Of the box; one that is longer than the clip is cut to it."""
+        """The length of the box; a box that is longer than the clip is cut to it."""
         return snippets if self.extent == "all" else min(int(self.extent), snippets)
 
     def reach(self, snippets: int) -> list[range]:

@@ -11,7 +11,7 @@ Spatial = nn.Module  # a tower's own pooling over places, a maximum or a mean
 
 
 class NeedsMap(errors.UserError):
-    """A head that pools over places stands where the map has none; the net, which knows the layer, explains more."""
+    """Raised by a head that needs a map where there is none; the net, which knows the layer, adds details."""
 
 
 class Temporal(nn.Module):
@@ -44,11 +44,11 @@ class Temporal(nn.Module):
         raise NotImplementedError
 
     def reach(self, snippets: int) -> Sequence[range]:
-        """The snippets, from 0, that each prediction sees of a clip of T = `snippets`; by default all."""
+        """The snippets, from 0, that each prediction sees in a clip of T = `snippets`; by default all."""
         return [range(snippets)]
 
     def pool_text(self, snippets: int) -> tuple[str, str]:
-        """What replaces the pooling, for tables: its name, and its kernel / stride."""
+        """The text of the head's pooling for tables: its name, and its kernel / stride."""
         assert self.pool is not None
         return class_word(self), window_text(self.pool)
 
@@ -63,11 +63,11 @@ class Temporal(nn.Module):
         """
 
     def no_effect(self) -> dict[str, tuple[str, str]]:
-        """Its own numbers that were set and change nothing here -> (why, what to type instead)."""
+        """Its own numbers that were set but have no effect here -> (why, what to type instead)."""
         return {}
 
     def forward(self, x: Tensor) -> Tensor:
-        """Both, as where the pooling follows the fusion directly."""
+        """Both steps, for a pooling that follows the fusion directly."""
         return self.at_pool(self.at_fusion(x))
 
 

@@ -1,4 +1,4 @@
-"""Contract tests: what every fusion, temporal head and tower must do, for ours and for yours."""
+"""Contract tests for every fusion, temporal head and tower, those of fusionlab and your own."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""The contract of a fusion: `check(factory)` raises an AssertionError that tells what is wrong."""
+"""The contract of a fusion: `check(factory)` raises an AssertionError that names the broken rule."""
 
 from typing import get_args
 
@@ -13,7 +13,7 @@ D, T, H, W = 4, 3, 5, 6
 
 
 def check(factory: FusionFactory) -> None:
-    """All of it."""
+    """Run all checks of the contract."""
     for one in (shapes, descriptors, refuses_unlike_maps, swap, gradients, same_draws, weights_say_all):
         one(factory)
 
@@ -115,7 +115,7 @@ def same_draws(factory: FusionFactory) -> None:
 
 
 def weights_say_all(factory: FusionFactory) -> None:
-    """With the weights of another it gives the other's results, so all that was drawn is in the weights."""
+    """With the weights of another fusion it gives the same results: the weights have all that was drawn."""
     x_a, x_b = maps()
     fusion, other = random(factory, seed=1), random(factory, seed=2)
     fusion.load_state_dict(other.state_dict())

@@ -1,4 +1,4 @@
-"""The contract of a temporal head: `check(factory)` raises an AssertionError that tells what is wrong."""
+"""The contract of a temporal head: `check(factory)` raises an AssertionError that names the broken rule."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ D, T, H, W = 3, 4, 7, 8
 
 
 def check(factory: TemporalFactory) -> None:
-    """All of it."""
+    """Run all checks of the contract."""
     for one in (shapes, one_frame, channels_apart, gradients, means, beside, without_pooling, sees_its_reach):
         one(factory)
 
@@ -33,7 +33,7 @@ def head(factory: TemporalFactory) -> Temporal:
 
 
 def moved(temporal: Temporal, x: Tensor) -> list[set[int]]:
-    """Of each prediction: the snippets that change it."""
+    """For each prediction, the snippets that change it."""
     before = temporal(x)
     seen: list[set[int]] = [set() for _ in range(before.shape[2])]
     for t in range(x.shape[2]):
@@ -69,7 +69,7 @@ def shapes(factory: TemporalFactory) -> None:
 
 
 def one_frame(factory: TemporalFactory) -> None:
-    """With T = 1 the pooling is that of pool2d."""
+    """If T = 1 the pooling is that of pool2d."""
     x = clip(frames=1)
     assert torch.equal(head(factory).at_pool(x), pool(x, spatial())), "with one frame it is not the spatial pooling"
 
@@ -104,7 +104,7 @@ def means(factory: TemporalFactory) -> None:
 
 
 def beside(factory: TemporalFactory) -> None:
-    """For a tower beside the fused one: the same box for other channels and another pooling, without weights."""
+    """`beside` gives the same box for other channels and another pooling, without weights."""
     own = head(factory).beside(D, spatial())
     assert not any(True for _ in own.parameters()), "`beside` has weights"
     assert torch.equal(own.at_pool(clip()), head(factory).at_pool(clip())), "`beside` pools otherwise than the head"

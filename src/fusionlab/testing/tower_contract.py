@@ -1,4 +1,4 @@
-"""The contract of a tower: `check(factory)` raises an AssertionError that tells what is wrong."""
+"""The contract of a tower: `check(factory)` raises an AssertionError that names the broken rule."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ CHANNELS, CLASSES, FRAMES = 4, 7, 2
 
 
 def check(factory: TowerFactory) -> None:
-    """All of it, on one tower: large ones take seconds to draw."""
+    """Run all checks of the contract."""
     made = tower(factory)
     for one in (
         taps_are_as_announced,
@@ -33,7 +33,7 @@ def check(factory: TowerFactory) -> None:
 
 
 def tower(factory: TowerFactory) -> Tower:
-    """In evaluation mode, since batch statistics and dropout depend on other frames."""
+    """The tower in evaluation mode, since batch statistics and dropout depend on other frames."""
     made = factory(CHANNELS, CLASSES)
     initialise(made, seed=0)
     return made.eval()
@@ -82,7 +82,7 @@ def frames_apart(made: Tower) -> None:
 
 @torch.no_grad()
 def goes_no_further(made: Tower) -> None:
-    """Nothing behind the last tap asked for is run."""
+    """No layer behind the last requested tap is run."""
     ran: list[nn.Module] = []
     hooks = [layer.register_forward_hook(lambda layer, *_: ran.append(layer)) for layer in made.children()]
     first = next(iter(made.taps))
@@ -150,7 +150,7 @@ def pixels_are_part_of_the_weights(made: Tower) -> None:
 
 @torch.no_grad()
 def drawn_from_seed_alone(made: Tower) -> None:
-    """Drawing gives the same parameters and statistics, whatever was there before."""
+    """Drawing gives the same parameters and statistics, whatever the previous values."""
     drawn = []
     for before in (3, 5):
         for name, value in made.state_dict().items():

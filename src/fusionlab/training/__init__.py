@@ -1,1 +1,1 @@
-"""Floor 4: a cohort of arms trained together over shared frozen streams, each as if it were alone."""
+"""A cohort of arms, trained together on shared frozen streams, each with the result that it has alone."""

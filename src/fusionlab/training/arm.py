@@ -1,8 +1,8 @@
-"""One net of the grid with its own schedule, its own best weights and its own end.
+"""One net of the grid with its own schedule, best weights and end.
 
-It needs no Trainer: `measure` is its forward pass, `gradient_norm` and `clip` look at its gradients, `rate` is for its
-parameter group, `record_validation` is called after each epoch. An arm that is done or failed takes no forward pass,
-has no gradient and makes no step.
+It needs no Trainer: `measure` is its forward pass, `gradient_norm` and `clip` read its gradients, `rate` is for its
+parameter group, `record_validation` is called after each epoch. An arm that is done or failed has no forward pass, no
+gradient and no step.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ArmModule(nn.Module):
 
     @property
     def needs(self) -> Needs:
-        """Which layers of which stream the net reads."""
+        """The layers of each stream that the net reads."""
         return self.net.needs
 
     @property
@@ -50,14 +50,14 @@ class ArmModule(nn.Module):
         return self.status == "training"
 
     def measure(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The net's loss, and how many clips it has right."""
+        """The net's loss, and the number of correct clips."""
         loss, correct = self.net.loss_and_correct(features, label)
         return loss, correct.to(loss.dtype)
 
     # -- one step
 
     def parameter_group(self) -> dict[str, Any]:
-        """Its group in the cohort's optimiser."""
+        """The arm's group in the cohort's optimiser."""
         numbers = {"lr": self.recipe.lr, "weight_decay": self.recipe.weight_decay}
         return {"params": list(self.trained), **numbers, **self.recipe.own}
 
@@ -82,7 +82,7 @@ class ArmModule(nn.Module):
     # -- its end
 
     def drop_gradients(self) -> None:
-        """The optimiser skips parameters without a gradient: no decay, no momentum."""
+        """Delete the gradients: the optimiser skips parameters without one, also decay and momentum."""
         for parameter in self.trained:
             parameter.grad = None
 
@@ -111,7 +111,7 @@ class ArmModule(nn.Module):
     # -- checkpoints
 
     def state(self) -> dict[str, Any]:
-        """All that an interrupted arm needs to resume, as plain tensors, numbers and strings."""
+        """All that a resumed arm needs, as plain tensors, numbers and strings."""
         return {
             "status": self.status,
             "reason": self.reason,

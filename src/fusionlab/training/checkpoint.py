@@ -1,9 +1,9 @@
 """The checkpoint of a cohort: {step, arms, optimiser, callbacks}, small, atomic, and read as data.
 
-Lightning's own checkpoint is not used: it would hold the frozen towers of every cohort, pickles objects that
-`weights_only` refuses, and resumes in mid-epoch by replaying the first batches of the epoch. Here the place
-in the data follows from `step` alone, and generators have no state to keep. Each arm's part stands by itself: an
-attempt that trains some of the arms resumes from the checkpoint of one that trained more.
+Lightning's own checkpoint is not used. It would hold the frozen towers of every cohort, it pickles objects that
+`weights_only` refuses, and to resume within an epoch it repeats the first batches. Here `step` alone determines the
+position in the data, and generators have no state to save. The state of each arm is separate: an attempt that trains
+some of the arms resumes from the checkpoint of an attempt that trained more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FORMAT = 1
 def write(
     folder: Path, cohort: Cohort, optimiser: torch.optim.Optimizer, callbacks: Mapping[str, pl.Callback] | None = None
 ) -> None:
-    """Replace the folder's checkpoint by the present state of the cohort, and of callbacks that have one."""
+    """Replace the checkpoint in the folder by the present state of the cohort and its callbacks."""
     content = {
         "format": FORMAT,
         "step": cohort.step,
@@ -44,7 +44,7 @@ def write(
 
 
 def plain(state: Any) -> bool:
-    """Whether a checkpoint can hold this: tensors, numbers and text, in lists and mappings. Nothing else is loaded."""
+    """Whether a checkpoint can hold this: tensors, numbers and text, in lists and mappings. Others are not loaded."""
     if isinstance(state, Mapping):
         return type(state) is dict and all(map(plain, [*state, *state.values()]))
     if type(state) in (list, tuple):
@@ -66,10 +66,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def choose_checkpoints(folders: Mapping[str, Sequence[Path]]) -> list[tuple[list[str], dict[str, Any] | None]]:
-    """Groups of arms, each with the checkpoint that they resume from and train on together.
+    """Groups of arms, each with the checkpoint from which they resume together.
 
-    Of the checkpoints in an arm's folders it is the one with the most steps. It is None if there is none, or if the
-    arm failed there: then it starts from its first step.
+    Of the checkpoints in an arm's folders it is the one with the most steps. It is None if there is none, or if the arm
+    failed there: then the arm starts from its first step.
     """
     contents = {place: read(place) for place in dict.fromkeys(one / FILE for all_ in folders.values() for one in all_)
              if place.is_file()}  # fmt: skip
@@ -86,7 +86,10 @@ def _can_resume(content: Mapping[str, Any], arm: str) -> bool:
 
 
 def restore(cohort: Cohort, content: Mapping[str, Any]) -> None:
-    """Load a checkpoint into the cohort; it may hold more arms. The optimiser's state is kept until there is one."""
+    """Load a checkpoint, which may hold more arms, into the cohort.
+
+    The optimiser's state is kept until the optimiser exists.
+    """
     missing = [name for name in cohort.arms if name not in content["arms"]]
     if missing or content["steps_per_epoch"] != cohort.steps_per_epoch:
         raise UserError(

@@ -47,10 +47,11 @@ class FeatureSource(Protocol):
 
 
 class Cohort(pl.LightningModule):
-    """`recipes`: one for all arms or one an arm, of one optimiser. `seed` is the seed of the dropout.
+    """A cohort of arms as a LightningModule.
 
-    `step` counts the steps since the beginning of the training, also those before an interruption. Lightning's own
-    counters start from 0 in every process and are not used.
+    `recipes`: one for all arms or one for each, all with one optimiser. `seed`: that of the dropout. `step` counts the
+    steps since the beginning of the training, also those before an interruption. Lightning's own counters start from 0
+    in every process and are not used.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class Cohort(pl.LightningModule):
         return max((arm.recipe.epochs for arm in self.active()), default=0)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One group an arm, also of arms that ended, so that a checkpoint's optimiser always fits."""
+        """One parameter group for each arm, also for arms that ended, so that a checkpoint's optimiser always fits."""
         arms = [arm for arm in self.arms.values() if arm.trained]
         groups = [{"arm": arm.name, **arm.parameter_group()} for arm in arms]
         made = make_optimiser(arms[0].recipe.name, groups)
@@ -120,12 +121,12 @@ class Cohort(pl.LightningModule):
             else:
                 arm.fail(f"diverged at step {arm.steps + 1}: loss {value}")
                 del measured[arm]
-        if not measured:  # no arm is left: a loss that moves nothing
+        if not measured:  # no arm is left: a loss without effect
             return torch.zeros((), device=self.device, requires_grad=True)
         return torch.stack([loss for loss, _ in measured.values()]).sum()
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Check and clip the gradient of each arm by itself, and set its rate."""
+        """Check and clip the gradient of each arm separately, and set its rate."""
         for arm in self.active():
             if not arm.gradients():
                 arm.fail(f"error at step {arm.steps + 1}: none of its parameters has a gradient")
@@ -177,7 +178,7 @@ class Cohort(pl.LightningModule):
         self._count += len(batch["label"])
 
     def on_validation_epoch_end(self) -> None:
-        """An arm's validation loss is the mean of its loss over clips, views and time steps."""
+        """Record each arm's validation loss: the mean of its loss over clips, views and time steps."""
         assert self._count or not self._sums, "the validation loader gave no clips"
         seconds = time.monotonic() - (self._started or 0.0)
         self._started = None
@@ -196,7 +197,7 @@ class Cohort(pl.LightningModule):
 def try_measure(arm: ArmModule, features: Features, label: Tensor) -> tuple[Tensor, Tensor] | None:
     """The arm's loss and correct clips; None after an error of its net, which fails this arm alone.
 
-    Out of memory is raised: any arm of the cohort could meet it first.
+    An out-of-memory error is raised, since any arm of the cohort could be the first that has it.
     """
     try:
         return arm.measure(features, label)
@@ -226,7 +227,7 @@ def seed_generators(seed: int, device: torch.device) -> Iterator[None]:
 
 
 def write_counts(features: Features) -> list[int]:
-    """How often each map was written to."""
+    """The number of writes to each map."""
     return [one._version for layers in features.values() for one in layers.values()]
 
 

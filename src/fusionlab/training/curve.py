@@ -24,7 +24,7 @@ TRAINING = ("train_loss", "train_accuracy", "rate", "gradient_norm")  # columns 
 
 @dataclass
 class Sums:
-    """Of the steps of one epoch so far."""
+    """Sums over the steps of the present epoch."""
 
     steps: int = 0
     clips: int = 0
@@ -36,7 +36,10 @@ class Sums:
 
 @dataclass
 class Curve:
-    """`seconds` of each epoch are the cohort's; of an interrupted epoch, those after the interruption."""
+    """The rows so far, and the sums of the present epoch.
+
+    `seconds` of each epoch are the cohort's; of an interrupted epoch, those after the interruption.
+    """
 
     rows: list[Row] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -72,7 +75,7 @@ class Curve:
 
     @classmethod
     def restored(cls, state: Mapping[str, Any] | None, losses: Sequence[float], steps_per_epoch: int) -> Curve:
-        """From a checkpoint; from one of an older version, which has validation losses only (`state` is None)."""
+        """The curve of a checkpoint. `state` is None in an older one, which has validation losses only."""
         if state is not None:
             return cls([dict(row) for row in state["rows"]], list(state["seconds"]), Sums(**state["sums"]))
         rows: list[Row] = []

@@ -91,8 +91,9 @@ def evaluate(
 
 
 def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "cpu") -> Scores:
-    """Scores of the arms that are done, with their best weights (as `fit` leaves them). An error of one net fails its
-    arm alone.
+    """Scores of the arms that are done, with their best weights (as `fit` leaves them).
+
+    An error of one net fails only its arm.
     """
     done: dict[str, ArmModule] = {name: arm for name, arm in cohort.arms.items() if arm.status == "done"}
 
@@ -104,7 +105,7 @@ def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "c
 
 
 def count_correct(predicted: Sequence[int], label: Sequence[int], groups: Sequence[str] = ()) -> Counts:
-    """{group: {correct, total}} where `groups` names the group of each class; "all" is the sum over all classes."""
+    """{group: {correct, total}}; `groups` names the group of each class, and "all" is the sum over all classes."""
     counts = {group: {"correct": 0, "total": 0} for group in ("all", *dict.fromkeys(groups))}
     for guess, truth in zip(predicted, label, strict=True):
         for group in ("all", *([groups[truth]] if groups else [])):

@@ -1,7 +1,7 @@
-"""Training a cohort from where it stands to its end, in one process.
+"""Training of a cohort from its present step to its end, in one process.
 
-Lightning runs the loop (device, precision, automatic optimisation). The place in the data, checkpoints and resuming
-are ours, since each is a function of one number, `cohort.step`.
+Lightning runs the loop (device, precision, automatic optimisation). The position in the data, checkpoints and resuming
+are fusionlab's own, since each is a function of one number, `cohort.step`.
 """
 
 from __future__ import annotations
@@ -61,8 +61,10 @@ class ResumableData(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The end of an arm. `val_loss`, `best_step`: of its best validation, also if it failed later. `state` and
-    `weights` (the fingerprint): of its best weights, None if it failed. `seconds`: of each epoch of the curve.
+    """The result of training an arm.
+
+    `val_loss`, `best_step`: of its best validation, also if it failed later. `state`, `weights` (the fingerprint): of
+    its best weights, None if it failed. `seconds`: of each epoch of the curve.
     """
 
     name: str
@@ -80,8 +82,8 @@ class Outcome:
 class RestOfEpoch:
     """The training data for Lightning: each pass goes from the cohort's step to the end of the epoch.
 
-    It has no length on purpose: Lightning would take the length of the first pass, which is short after a resume, for
-    that of all others.
+    It has no length on purpose: Lightning would use the length of the first pass, which is short after a resume,
+    for all passes.
     """
 
     def __init__(self, data: ResumableData, cohort: Cohort) -> None:
@@ -94,7 +96,11 @@ class RestOfEpoch:
 
 
 class CohortCallback(pl.Callback):
-    """Between the steps: checkpoints, the end when no arm is left, a line an epoch, crash points for tests."""
+    """Work between the steps of a cohort.
+
+    It writes checkpoints and a line for each epoch, ends the training when all arms are done, and has crash
+    points for tests.
+    """
 
     def __init__(
         self,
@@ -148,13 +154,12 @@ def fit(
     observers: Sequence[pl.Callback] = (),
     job: Literal["stream", "cohort"] = "cohort",
 ) -> dict[str, Outcome]:
-    """Train every arm to its end and leave the best weights in the arms that are done.
+    """Train every arm to its end and keep the best weights in the arms that are done.
 
-    `folder` takes a checkpoint every `checkpoint_every` steps (0: none); `resume_from` is the content of one, of an
-    attempt before this one (`choose_checkpoints`). `progress` gets one plain line an epoch.
-    `callbacks` are the user's; their `state_dict` is in the checkpoint. `observers` only look, and have no state.
-    `job` names the crash points. The number of epochs is each arm's own, in its recipe. SIGTERM ends the
-    process after the step in hand, with status 143.
+    `folder`: gets a checkpoint every `checkpoint_every` steps (0: none). `resume_from`: the content of a checkpoint of
+    an earlier attempt (`choose_checkpoints`). `progress`: gets one plain line for each epoch. `callbacks`: the user's;
+    their `state_dict` is in the checkpoint. `observers`: callbacks without state. `job`: names the crash points. The
+    number of epochs is in the recipe of each arm. SIGTERM ends the process after the present step, with status 143.
     """
     expect_precision(precision)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
@@ -199,8 +204,10 @@ def fit(
 
 
 def trainer(device: str, precision: str, epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
-    """Lightning as a plain loop. The environment is set so that Lightning does not schedule by itself under SLURM;
-    `inference_mode` is off since the weights kept during a validation live longer than the validation.
+    """A Lightning trainer as a plain loop.
+
+    The environment is set so that Lightning does not schedule by itself under SLURM. `inference_mode` is off, since the
+    weights kept during a validation are used after it.
     """
     where = torch.device(device)
     return pl.Trainer(

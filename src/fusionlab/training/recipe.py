@@ -26,13 +26,13 @@ OWN_NUMBERS: dict[str, tuple[str, ...]] = {"adam": ("betas",), "sgd": ("momentum
 
 
 def ramp(step: int, warmup: int) -> float:
-    """(step + 1) / (warmup + 1), at most 1: the first `warmup` steps climb in a line and none has rate 0."""
+    """(step + 1) / (warmup + 1), at most 1: the rate rises linearly for `warmup` steps and is never 0."""
     return min(1.0, (step + 1) / (warmup + 1))
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """`warmup` steps of ramp, times what the schedule is named for."""
+    """A factor on the rate: a ramp of `warmup` steps, times the schedule's own factor."""
 
     warmup: int = 0
 
@@ -48,7 +48,7 @@ class Schedule:
 
 
 class Constant(Schedule):
-    """1."""
+    """The factor 1."""
 
     def decay(self, step: int, steps: int, losses: Sequence[float]) -> float:
         return 1.0
@@ -63,8 +63,9 @@ class Cosine(Schedule):
 
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """factor^k, k = the times the validation loss went `wait` epochs without a new lowest; each drop starts the count
-    anew. The papers' "drop by ten once the validation saturates".
+    """factor^k, where k counts how often the validation loss had no new lowest value for `wait` epochs.
+
+    After each drop the count starts again. This is the papers' "drop by ten once the validation saturates".
     """
 
     factor: float = 0.1
@@ -89,7 +90,7 @@ SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, 
 
 
 def parse_schedule(block: Mapping[str, Any]) -> Schedule:
-    """{name: cosine, warmup: 20} -> Cosine(warmup=20); a leaf that the schedule does not have is an error."""
+    """{name: cosine, warmup: 20} -> Cosine(warmup=20); a leaf that the schedule lacks is an error."""
     numbers = dict(block)
     name = str(numbers.pop("name", "constant"))
     if name not in SCHEDULES:
@@ -109,8 +110,10 @@ def parse_schedule(block: Mapping[str, Any]) -> Schedule:
 
 @dataclass(frozen=True)
 class Recipe:
-    """`patience`: validations without a new lowest loss before the arm stops, 0 = never. `clip`: the largest norm of
-    the arm's own gradient, 0 = no limit. `own`: the optimiser's further numbers (adam: betas; sgd: momentum).
+    """How one arm is trained: its optimiser, schedule and limits.
+
+    `patience`: validations without a new lowest loss before the arm stops, 0 = never. `clip`: the largest norm of the
+    arm's own gradient, 0 = no limit. `own`: the optimiser's further numbers (adam: betas; sgd: momentum).
     """
 
     name: str
@@ -157,11 +160,12 @@ def parse_recipe(block: Mapping[str, Any]) -> Recipe:
 
 
 def make_optimiser(name: str, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:
-    """The one optimiser of a cohort. `groups`: {"params", "lr", "weight_decay", the own numbers of `name`} an arm.
+    """The one optimiser of a cohort.
 
-    Every update is elementwise and each group has its own rate, so an arm's step does not depend on its neighbours.
-    `fused` is torch's single kernel a group: on one CPU thread it takes a fraction of the time of the default loop of
-    small operations, and it is the same arithmetic in company as alone.
+    `groups`: {"params", "lr", "weight_decay", the own numbers of `name`} for each arm. Every update is elementwise and
+    each group has its own rate, so an arm's step does not depend on other arms. `fused` is torch's single kernel per
+    group: on one CPU thread it takes a fraction of the time of the default loop of small operations, with the same
+    arithmetic for one arm or many.
     """
     if name == "adam":
         return torch.optim.Adam([{**g, "betas": tuple(g["betas"])} for g in groups], fused=True)
@@ -190,7 +194,7 @@ def expect_precision(precision: str) -> None:
 def configure_torch(precision: str, threads: int) -> None:
     """Set torch's precision and threads: once in a process, before anything is computed.
 
-    On the CPU, float32 and TF32 are the same. A test has the precision of its arm's training, but never bfloat16.
+    On the CPU, float32 and TF32 are the same. A test has the precision of its arm's training, but is never in bfloat16.
     """
     torch.set_num_threads(threads)
     tensor_cores = precision == TF32

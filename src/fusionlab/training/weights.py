@@ -18,7 +18,7 @@ State = dict[str, Tensor]
 
 
 def copy_to_cpu(state: Mapping[str, Tensor]) -> State:
-    """A copy that later steps do not change."""
+    """A copy on the CPU that later steps do not change."""
     return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
 
@@ -33,7 +33,7 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], on: Mapping[str, Any] | None = None) -> str:
-    """Write atomically and return the fingerprint. `on`: what they were trained on, kept in the file."""
+    """Write atomically and return the fingerprint. `on`: the training data, stored in the file."""
     buffer = io.BytesIO()
     torch.save(with_metadata(state, on) if on else dict(state), buffer)
     write_bytes(path, buffer.getvalue())
@@ -41,5 +41,5 @@ def write_weights(path: Path, state: Mapping[str, Tensor], on: Mapping[str, Any]
 
 
 def read_weights(path: Path) -> State:
-    """Tensors only: nothing in a weight file is ever run."""
+    """The tensors in a file of weights; no code in it is ever run."""
     return read_tensors(path)

@@ -1,1 +1,1 @@
-"""Nets made of two towers and a fusion: what an arm trains."""
+"""Nets of arms, made of two towers and a fusion."""

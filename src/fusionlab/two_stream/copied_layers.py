@@ -30,7 +30,7 @@ class CopiedLayers(nn.ModuleDict):
                 layer.load_state_dict(tower.get_submodule(name).state_dict())
 
     def run(self, x: Tensor, names: Sequence[str], head: Temporal | None) -> Tensor:
-        """(N, D, T, H, W) through these of its layers."""
+        """Run these of its layers on (N, D, T, H, W)."""
         clips, x = x.shape[0], fold_time(x)
         for name in names:
             if name == self.replaced:
@@ -42,7 +42,7 @@ class CopiedLayers(nn.ModuleDict):
 
 
 def _unlike(layer: nn.Module, tower: Tower, name: str) -> str | None:
-    """How the tower's layer of that name differs; None where its weights can be taken."""
+    """How the tower's layer of that name differs; None if its weights can be copied."""
     own = {key: tuple(value.shape) for key, value in layer.state_dict().items()}
     if not own:
         return None

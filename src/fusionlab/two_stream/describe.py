@@ -10,10 +10,10 @@ from fusionlab.two_stream.net import Net, Stream
 
 @dataclass(frozen=True)
 class Description:
-    """The whole network: both towers as far as they are used, and what the net adds.
+    """The size of the whole network: both towers as far as they are used, and the net's own layers.
 
-    A linear classifier on a descriptor stands where the paper has an SVM outside the network. The paper counts neither
-    its layer nor its weights, so they are apart, in `svm_parameters`.
+    Where the paper has an SVM outside the network, the net has a linear classifier on a descriptor. The paper counts
+    neither its layer nor its weights, so they are apart, in `svm_parameters`.
     """
 
     parameters: int

@@ -108,7 +108,7 @@ class FusedNet(Net):
     # -- how it is built
 
     def _cuts(self, points: Sequence[FusionPoint]) -> tuple[list[Cut], list[Cut]]:
-        """Of the tower that goes on, and of the other."""
+        """The cuts of the tower that goes on, and of the other."""
         a, b = [one.a for one in points], [one.b for one in points]
         return (a, b) if self.into == "appearance" else (b, a)
 
@@ -228,7 +228,7 @@ class FusedNet(Net):
         return mean(fused, others[0], self.tower_weight) if others else fused
 
     def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
-        """As every net's; a descriptor with a support vector machine has that machine's loss."""
+        """The loss of every net; a descriptor with a support vector machine has that machine's loss."""
         first, *others = heads
         own = hinge if self.svm is not None and self.fusion.classifier == "svm" else cross_entropy
         return sum((cross_entropy(logits, label) for logits in others), start=own(first, label))
@@ -247,7 +247,7 @@ class FusedNet(Net):
     # -- what it says of itself
 
     def path(self, k: int) -> str:
-        """Of the fusion at point k."""
+        """The path of the fusion at point k."""
         return f"further.{self.names[k]}" if k > 0 else "fusion"
 
     def has_relu(self, k: int, behind: nn.Module) -> bool:

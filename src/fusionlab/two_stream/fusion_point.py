@@ -1,6 +1,6 @@
-"""Where two towers are fused: at one tap of each, or at several pairs of taps one above the other.
+"""Fusion points of two towers: one tap of each, or several pairs of taps one above the other.
 
-relu5                the tap of that name in both towers (relu5_3, if one of them calls it so)
+relu5                the tap of that name in both towers (relu5_3, if a tower has that name)
 layer3:relu5         appearance's layer3 with motion's relu5
 relu3+relu5+fc6      three fusion points, the lowest first
 """
@@ -24,7 +24,7 @@ PADDING = 1  # places by which the sides of two maps may differ
 
 @dataclass(frozen=True)
 class Cut:
-    """A tower cut open at a tap: what its map is like, and what stands above."""
+    """A tower cut at a tap: the properties of its map, and the layers above."""
 
     tower: Tower
     layer: str
@@ -40,7 +40,7 @@ class Cut:
 
     @property
     def depth(self) -> int:
-        """The place of the layer that the map is read behind."""
+        """The position of the layer behind which the map is read."""
         return self.tower.names.index(self.tap.after)
 
     @property
@@ -77,12 +77,12 @@ class Cut:
 
     @property
     def prediction(self) -> bool:
-        """Whether the map are class scores, before the softmax or behind it."""
+        """Whether the map is class scores, before or behind the softmax."""
         return self.tap.after in self.tower.names[-2:]
 
     @property
     def probabilities(self) -> bool:
-        """Whether the map are class scores behind the softmax."""
+        """Whether the map is class scores behind the softmax."""
         return self.tap.after == self.tower.names[-1]
 
 
@@ -95,7 +95,7 @@ class FusionPoint:
 
     @property
     def name(self) -> str:
-        """As short as it can be typed: a pair only where one name does not mean both."""
+        """The shortest spelling: a pair of taps only if one name does not mean both."""
         return self.a.layer if _known(self.a.layer, self.b.tower) == self.b.layer else f"{self.a.layer}:{self.b.layer}"
 
     @property
@@ -108,7 +108,7 @@ class FusionPoint:
 
     @property
     def taps(self) -> tuple[str, str]:
-        """For drawings: both taps, and the size that zeros bring the smaller map to."""
+        """Both taps for drawings, and the size that zeros bring the smaller map to."""
         side = max(self.a.tap.side, self.b.tap.side)
         notes = ("" if cut.tap.side == side else f" + zeros: {side}×{side}" for cut in (self.a, self.b))
         first, second = (cut.layer + note for cut, note in zip((self.a, self.b), notes, strict=True))
@@ -190,7 +190,7 @@ def _known(layer: str, tower: Tower) -> str | None:
 
 
 def _absent(layer: str, word: str, stream: str, tower: Tower, other: Cut) -> errors.UserError:
-    """One tower has no layer of that name. The hint is its layer that fits the other tower's."""
+    """The error for a layer that one tower lacks. The hint is its layer that fits the other tower's."""
     partners = [tap for tap in tower.taps if fits(tower.taps[tap], other.tap)]
     rectified = [tap for tap in partners if tower.taps[tap].rectified == other.tap.rectified] or partners
     hint = None
@@ -218,9 +218,9 @@ def highest(a: Tower, b: Tower, into: Tower) -> str | None:
 
 
 def nearest(point: FusionPoint) -> str | None:
-    """What to type instead: of all pairs of taps that fit, the one that is the fewest layers away.
+    """The layer to type instead: of all pairs of taps that fit, the one that is the fewest layers away.
 
-    Pairs with as many channels in both towers come first, then pairs that are rectified as the typed ones.
+    Pairs with as many channels in both towers come first, then pairs that are rectified like the typed ones.
     """
     a, b = point.a, point.b
 

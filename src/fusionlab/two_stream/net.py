@@ -1,4 +1,4 @@
-"""A net: the maps it needs from each stream, and logits made of them; the two nets without a fusion."""
+"""A net: the maps that it needs from each stream, and its logits; the two nets without a fusion."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, get_args
@@ -21,7 +21,7 @@ Features = Mapping[Stream, Mapping[str, Tensor]]  # stream -> layer -> its map (
 class Net(nn.Module):
     """forward(features) -> logits (N, C, T'). A clip's scores are their softmax over C, averaged over T'.
 
-    T' counts predictions: time steps that are left, and places where frames are larger than the towers expect.
+    T' counts predictions: time steps after the temporal head, and places if frames are larger than the towers expect.
     """
 
     needs: Needs
@@ -37,7 +37,7 @@ class Net(nn.Module):
         raise NotImplementedError
 
     def heads(self, features: Features) -> tuple[Tensor, ...]:
-        """The logits that have a loss of their own, each (N, C, T'): one tower's, or two."""
+        """The logits that have a loss of their own, each (N, C, T'): those of one tower or two."""
         return (self(features),)
 
     def combine(self, heads: Sequence[Tensor]) -> Tensor:
@@ -45,7 +45,7 @@ class Net(nn.Module):
         return heads[0]
 
     def no_effect(self) -> dict[str, tuple[str, str | None]]:
-        """Options of a config that change nothing in this net -> (why, what to type instead, if anything)."""
+        """Options that have no effect in this net -> (why, what to type instead, if anything)."""
         return {}
 
     def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class Net(nn.Module):
         return self.heads_loss(self.heads(features), label)
 
     def loss_and_correct(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The loss, and how many clips have their highest score at their label, from one pass."""
+        """The loss, and the number of clips whose highest score is at their label, from one pass."""
         heads = self.heads(features)
         with torch.no_grad():
             correct = (scores(self.combine([one.detach().float() for one in heads])).argmax(dim=1) == label).sum()
@@ -67,20 +67,20 @@ class Net(nn.Module):
 
     @property
     def own_towers(self) -> Mapping[Stream, Tower]:
-        """Whole towers that are inside the net, and not below it."""
+        """Whole towers inside the net, in contrast to those below it."""
         return {}
 
     @property
     def scores_text(self) -> str:
-        """How logits become scores."""
+        """The computation of scores from logits, in words."""
         return "softmax"
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
-        """Of each head: the snippets that each prediction sees, of clips of T = `snippets`."""
+        """For each head, the snippets that each prediction sees, of clips of T = `snippets`."""
         return ([range(t, t + 1) for t in range(snippets)],)
 
     def layers(self, snippets: int) -> Iterator[NetLayer]:
-        """Every module that has weights or does something. By default each child is one layer."""
+        """Every module with weights or an effect. By default each child is one layer."""
         yield from (NetLayer(name, name, "") for name, _ in self.named_children())
 
     def storeys(self) -> Sequence[Storey]:
@@ -89,7 +89,7 @@ class Net(nn.Module):
 
 
 class StreamNet(Net):
-    """One stream alone, a whole tower on its input: what stage one trains, and a baseline of every table."""
+    """One stream alone: a whole tower on its input. Stage one trains it; every table has it as a baseline."""
 
     def __init__(self, tower: Tower, stream: Stream, *, seed: int | None = None) -> None:
         """With a seed the tower is drawn anew (each stream differently); without, it stays as it is."""
@@ -112,7 +112,7 @@ class StreamNet(Net):
 
 
 class LateNet(Net):
-    """Late fusion: both towers whole, and the average of their scores. Without parameters, so nothing is trained."""
+    """Late fusion: two whole towers, and the average of their scores. It has no parameters to train."""
 
     def __init__(self, appearance: str = "fc8", motion: str = "fc8") -> None:
         """The taps with the logits, as the towers call them."""
@@ -136,7 +136,7 @@ class LateNet(Net):
 
 
 def union(needs: Iterable[Needs]) -> dict[Stream, tuple[str, ...]]:
-    """What several nets need together, each layer once, in the order of their first mention."""
+    """The layers that several nets need together, each once, in the order of their first occurrence."""
     together: dict[Stream, dict[str, None]] = {}
     for one in needs:
         for stream, layers in one.items():

@@ -1,4 +1,4 @@
-"""What a net says of itself, for tables and drawings: its layers, and its storeys from the lowest fusion up."""
+"""The outline of a net for tables and drawings: its layers, and its storeys from the lowest fusion up."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def fused_layers(net: FusedNet, snippets: int) -> Iterator[NetLayer]:
 
 
 def _head_layers(path: str, part: str, head: Temporal, replaced: str | None, snippets: int) -> Iterator[NetLayer]:
-    """A temporal head's layers; its pooling has the name of the tower's that it replaces."""
+    """The layers of a temporal head; its pooling has the name of the replaced pooling."""
     inside = [name for name, _ in head.named_children() if name != "pool"]
     own = any(True for _ in head.parameters(recurse=False))
     if own:

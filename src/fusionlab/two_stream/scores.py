@@ -38,7 +38,7 @@ def scores(logits: Tensor) -> Tensor:
 def mean_of_scores(x: Tensor, y: Tensor, weight: float) -> Tensor:
     """log (weight · scores(x) + (1 − weight) · scores(y)), (N, C, 1), whose softmax is the mean itself.
 
-    Each tower's own predictions are averaged first, so the towers may leave different numbers of them.
+    The predictions of each tower are averaged first, so the towers may have different numbers of predictions.
     """
     mean = weight * scores(x.float()) + (1 - weight) * scores(y.float())
     return mean.clamp_min(torch.finfo(mean.dtype).tiny).log()[..., None]

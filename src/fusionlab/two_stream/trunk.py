@@ -24,7 +24,7 @@ class Trunk(nn.Module):
         self.train(False)
 
     def train(self, mode: bool = True) -> Self:
-        """Evaluation mode whatever is asked: no dropout and no batch statistics below the fusion."""
+        """Stay in evaluation mode: no dropout and no batch statistics below the fusion."""
         return super().train(False)
 
     def tower(self, stream: Stream) -> Tower | None:

@@ -1,1 +1,1 @@
-"""From video files to what training reads: frames, optical flow, and a packed store of both."""
+"""From video files to the data of training: frames, optical flow, and a packed store of both."""

@@ -2,10 +2,10 @@
 
 FFmpeg detects the format by the content of a file, whatever its name, and some of its formats are texts that name other
 files or addresses (ffconcat, HLS, SDP …). So the format is detected here, by the first bytes, and FFmpeg may open the
-file only as that format. No such text begins as one of `FORMATS` does; this matters for decord, which takes no options,
-and whose old FFmpeg accepts more texts than PyAV's.
+file only as that format. No such text begins like one of `FORMATS`. This matters for decord, which has no options, and
+whose old FFmpeg accepts more texts than PyAV's.
 
-A few bytes may also declare a frame of a billion pixels, or a film of a billion frames. `MOST_PIXELS` is twice the
+A few bytes may also declare a frame of a billion pixels, or a video of a billion frames. `MOST_PIXELS` is twice the
 largest common size (8K, 7680×4320); such a frame takes 256 MiB at four bytes a pixel, and FFmpeg may allocate no more
 at a time. An index of so many bytes holds ten million frames.
 """

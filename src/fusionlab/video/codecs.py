@@ -43,7 +43,7 @@ class Codec(Protocol):
 
     @property
     def pieces(self) -> int:
-        """How many blobs one picture is."""
+        """The number of blobs of one picture."""
         ...
 
     def encode(self, picture: Bytes) -> list[bytes]: ...
@@ -55,8 +55,10 @@ class Codec(Protocol):
 
 @dataclass(frozen=True)
 class Lz4:
-    """Frames (H, W, 3) or fields (2, H, W), whole. Written by liblz4's binding, which alone has the thorough mode; read
-    by cramjam, which alone writes into an array: the other bindings copy all bytes once more.
+    """Frames (H, W, 3) or fields (2, H, W), uncut, compressed by LZ4.
+
+    liblz4's binding writes them, as only it has the thorough mode. cramjam reads them, as only it writes into an array:
+    the other bindings copy all bytes once more.
     """
 
     pieces: int = 1
@@ -106,7 +108,7 @@ class JpegFields:
 
 
 def expect_coding(frames: str, flow: str, quality: int, rule: str) -> None:
-    """Raise a `UserError` for the first value that no store can be written with."""
+    """Raise a `UserError` for the first value with which no store can be written."""
     for what, name in (("frames", frames), ("flow", flow)):
         _check_name(name, what)
     if not is_whole(quality) or not 1 <= quality <= 100:
@@ -119,12 +121,12 @@ def expect_coding(frames: str, flow: str, quality: int, rule: str) -> None:
 
 
 def frames_codec(name: str, quality: int = QUALITY) -> Codec | None:
-    """None is raw."""
+    """The codec of frames; None is raw."""
     return _check_name(name, "frames") and {RAW: None, LZ4: Lz4(), JPEG: JpegFrames(quality)}[name]
 
 
 def fields_codec(name: str, quality: int = QUALITY) -> Codec | None:
-    """None is raw."""
+    """The codec of fields; None is raw."""
     return _check_name(name, "flow") and {RAW: None, LZ4: Lz4(), JPEG: JpegFields(quality)}[name]
 
 

@@ -141,9 +141,10 @@ class Decord:
 
 
 def decord_reads(path: Path) -> bool:
-    """Whether decord may read this file. Not where there are several videos, of which it chooses one by itself; not
-    where the size is missing, or there are more frames than bytes, for which decord would allocate memory and end the
-    process; and not MPEG-TS, which may begin as a text does.
+    """Whether decord may read this file.
+
+    It may not read a file with several videos, of which it chooses one by itself; a file without a size, or with more
+    frames than bytes, for which it would allocate memory and end the process; or MPEG-TS, which can begin like a text.
     """
     import av
 

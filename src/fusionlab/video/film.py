@@ -52,7 +52,7 @@ class Film:
         return self.frames([index])[0]
 
     def frames(self, indices: Sequence[int] | NDArray[np.int64]) -> Bytes:
-        """The frames (n, H, W, 3) in the order asked for; an index may come twice."""
+        """The frames (n, H, W, 3) in the requested order; an index may occur twice."""
         checksums = self._read_once()
         wanted = [self._valid_index(int(index)) for index in indices]
         out = np.empty((len(wanted), *self._shape), dtype=np.uint8)
@@ -71,11 +71,11 @@ class Film:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know about this file."""
+        """Remarks for people about this file."""
         return self._timing.notes
 
     def at(self, seconds: float) -> int:
-        """The frame that is shown at a time: the last one that has begun by then."""
+        """The frame that is shown at a time: the last one that started before it."""
         return max(bisect.bisect_right(self.times, seconds) - 1, 0)
 
     def close(self) -> None:
@@ -160,5 +160,5 @@ class Film:
 
 
 def _checksum(frame: Frame) -> int:
-    """Of its bytes; 0.06 ms for 320×240, where seeking a frame takes 6."""
+    """The checksum of a frame's bytes; it takes 0.06 ms for 320×240, and seeking a frame 6 ms."""
     return zlib.crc32(np.ascontiguousarray(frame).data)

@@ -15,8 +15,8 @@ mean end-point error inside the disc at 1, 2, 3 px a frame; milliseconds a pair:
     DIS   scale 0, patch 8, stride 3, 5 refinements ("medium" at scale 0)   0.45  0.80  1.87    0.71
     Farneback  window 5, 3 iterations                                       0.31  0.65  1.44    0.33
 
-Patches of 5 are better still on random texture, and more often wrong by a period on a pattern that repeats;
-hence 6.
+Patches of 5 are better still on random texture, but more often wrong by a period on a pattern that repeats. So the
+default is 6.
 
 Milliseconds a pair at 340×256, one core, a clip of UCF101 (median; the choices of `flow=`):
 
@@ -53,7 +53,7 @@ class Estimator(Protocol):
 
     @property
     def reads(self) -> str:
-        """What it reads: LUMA or RGB."""
+        """Its input: LUMA or RGB."""
         ...
 
     def __call__(self, previous: Picture, following: Picture, /) -> NDArray[np.float32]:
@@ -66,20 +66,20 @@ class Estimator(Protocol):
 
 
 def looking_in(estimator: Any, folder: str) -> Any:
-    """The estimator with its files of weights looked for in this folder; itself where it has none."""
+    """The estimator that searches its files of weights in this folder; itself if it has none."""
     method = getattr(estimator, "looking_in", None)
     return estimator if method is None else method(folder)
 
 
 def expect_files(estimator: Any) -> None:
-    """Raise a `UserError` for a file that the estimator needs and that is not there."""
+    """Raise a `UserError` for a missing file that the estimator needs."""
     method = getattr(estimator, "expect", None)
     if method is not None:
         method()
 
 
 def expect_estimator(flow: Any, choices: Sequence[str], *, backward: bool, rule: str) -> None:
-    """Raise a `UserError` for a part that can neither compute nor supply flow as a store is to hold it."""
+    """Raise a `UserError` for a part that can neither compute nor supply flow for the store."""
     own = getattr(flow, "expect_store", None)
     if own is not None:
         own(backward=backward, rule=rule)

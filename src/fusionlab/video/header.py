@@ -1,4 +1,4 @@
-"""What a video file declares, before anything is decoded."""
+"""The header of a video file, read without decoding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Header:
 
 
 def header(path: Path) -> Header:
-    """The header of a file; an empty one where it cannot be read."""
+    """The header of a file; an empty one if it cannot be read."""
     import av
 
     try:

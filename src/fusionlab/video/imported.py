@@ -76,7 +76,7 @@ class Imported:
         return {"method": "imported", **asdict(self)}
 
     def expect_store(self, *, backward: bool, rule: str) -> None:
-        """A `UserError` for a store that asks for more than lies there."""
+        """Raise a `UserError` if the store needs more than the folder has."""
         for leaf, value, only in (("backward", backward, False), ("rule", rule, "bound")):
             if value != only:
                 got, hint = (f"data.store.{leaf}={str(one).lower()}" for one in (value, only))
@@ -212,6 +212,6 @@ def _folder(exact: Path) -> Path | None:
 
 
 def _places(root: Path, name: str) -> list[Path]:
-    """Where a video's images may lie, with the folder of its class and without."""
+    """The possible folders of a video's images, with the folder of its class and without."""
     whole = Path(name).with_suffix("")
     return list(dict.fromkeys([root / whole, root / whole.name]))

@@ -6,8 +6,8 @@ truncated file simply ends. FFmpeg's log, frames marked as corrupt, and wrong si
     concealed   errors that the decoder hid (lines of its log, and frames marked as corrupt)
     cut         the container declares more bytes than the file has, or at least two more frames
 
-One frame less than the header declares is usual (all of HMDB51), as are time stamps that go backwards; neither is
-damage.
+One frame less than the header declares is usual (all of HMDB51), and so are time stamps that go backwards: neither
+is an error.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Inspection:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is wrong with the file."""
+        """Whether the file has no error."""
         return self.error is None and not self.cut and not self.concealed and self.decoded > 0
 
 
 def inspect(path: Path) -> Inspection:
-    """Read a file to its end. Never raises for what is wrong with it."""
+    """Read a file to its end. Errors of the file are in the result and never raised."""
     import av
 
     try:

@@ -29,7 +29,7 @@ class OpenFile(NamedTuple):
 
 
 class PartFiles:
-    """Files below a folder, by part and name, opened when first touched."""
+    """Files below a folder, by part and name, opened at the first access."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -82,7 +82,7 @@ class PartFiles:
         return opened
 
     def close(self) -> None:
-        """Of this process's files."""
+        """Close the files of this process."""
         if self._process == os.getpid():
             for opened in self._opened.values():
                 os.close(opened.handle)

@@ -78,6 +78,6 @@ def mirror(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def negate_u(levels: NDArray[np.uint8]) -> None:
-    """In place: u → 255 − u in quantised flow (…, 2, H, W), which is `~u` for a byte."""
+    """u → 255 − u in place, in quantised flow (…, 2, H, W), which is `~u` for a byte."""
     u = levels[..., 0, :, :]
     np.invert(u, out=u)

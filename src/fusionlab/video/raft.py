@@ -55,7 +55,7 @@ class Raft:
             )  # fmt: skip
 
     def looking_in(self, folder: str | Path) -> Raft:
-        """The same, with its file of weights in this folder, if it is there."""
+        """The same estimator with its file of weights in this folder, if the file exists."""
         return replace(self, folder=str(folder))
 
     def __call__(self, previous: Picture, following: Picture) -> NDArray[np.float32]:
@@ -75,7 +75,7 @@ class Raft:
         return np.ascontiguousarray(inside)
 
     def describe(self) -> dict[str, Any]:
-        """With the device, which changes last bits; without the folder of the weights, which changes nothing."""
+        """Its description with the device, which changes last bits; without the folder of the weights."""
         import torch
         import torchvision
 
@@ -88,7 +88,7 @@ class Raft:
         }  # fmt: skip
 
     def expect(self) -> None:
-        """A `UserError` for a file of weights that is not there, in a moment and without torch."""
+        """Raise a `UserError` for a missing file of weights; it is quick and needs no torch."""
         if self.weights != TORCHVISION:
             self._file()
 

@@ -112,6 +112,6 @@ def stamp(file: Path) -> tuple[Path, int, int]:
 
 @lru_cache(maxsize=4)
 def sha256(file: Path, time: int, size: int) -> str:
-    """Of all of a file; `time` and `size` are its stamp."""
+    """The sha256 of a whole file; `time` and `size` are its stamp."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -25,7 +25,7 @@ class Seeker(Protocol):
 
 
 def seeker(reader: Reader, path: Path) -> Seeker:
-    """The reader's own seeker; one that finds nothing where the reader has none."""
+    """The reader's own seeker; one that finds no frame if the reader has none."""
     own: Callable[[Path], Seeker] | None = getattr(reader, "seeker", None)
     return NoSeeker() if own is None else own(path)
 
@@ -108,7 +108,7 @@ class PyAVSeeker:
         return None
 
     def _all_stamps(self) -> list[int]:
-        """In the order of presentation; empty where some are missing or equal."""
+        """The time stamps in the order of presentation; empty if some are missing or equal."""
         packets = [packet.pts for packet in self._container.demux(self._stream) if packet.size]
         stamps = {stamp for stamp in packets if stamp is not None}
         return sorted(stamps) if len(stamps) == len(packets) else []

@@ -50,7 +50,7 @@ Fields = Bytes | list[Bytes]  # one array where that costs nothing; both are ind
 
 @dataclass(frozen=True)
 class Coding:
-    """How pictures are stored: the codecs, and the rule by which flow became bytes."""
+    """The storage of pictures: the codecs, and the rule by which flow became bytes."""
 
     frames: str = RAW
     flow: str = RAW
@@ -62,7 +62,7 @@ class Coding:
 
     @property
     def name(self) -> Any:
-        """For the index; "raw" is what older stores have."""
+        """The name in the index; older stores have "raw"."""
         return RAW if (self.frames, self.flow, self.rule) == (RAW, RAW, "bound") else asdict(self)
 
     @classmethod
@@ -70,7 +70,7 @@ class Coding:
         return cls() if name == RAW else cls(**name)
 
     def codec(self, file: str) -> Codec | None:
-        """Of one of the files; None is raw."""
+        """The codec of one of the files; None is raw."""
         of = frames_codec if file == FRAMES else fields_codec
         return of(self.codec_name(file), self.quality)
 
@@ -111,7 +111,7 @@ class Video:
 
     @property
     def possible(self) -> bool:
-        """Whether the numbers can be true: an index from elsewhere may hold anything."""
+        """Whether the numbers are possible: an index from elsewhere may have any numbers."""
         optional = [self.frames_coded, self.flow_coded, self.backward_at, self.backward_coded]
         sizes = [self.frames, self.height, self.width]
         whole = [self.label, self.frames_at, self.flow_at, *sizes, *(one for one in optional if one is not None)]
@@ -124,7 +124,7 @@ class Video:
         )
 
     def run(self, file: str, coding: Coding) -> Run:
-        """Where its pictures lie in a file."""
+        """The position of its pictures in a file."""
         codec = coding.codec(file)
         count = self.frames if file == FRAMES else self.frames - 1
         ranges = 0 if file == FRAMES or not coding.by_field else count
@@ -149,12 +149,12 @@ class Run:
 
     @property
     def table(self) -> int:
-        """Where the offsets begin."""
+        """The position of the offsets."""
         return self.at + self.size
 
     @property
     def scales(self) -> int:
-        """Where the ranges begin."""
+        """The position of the ranges."""
         return self.table + self.offsets * OFFSET.itemsize
 
     @property

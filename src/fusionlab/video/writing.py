@@ -214,7 +214,7 @@ class PartWriter:
         self._cut({file: self._kept(file) for file in (FRAMES, FLOW, BACKWARD)})
 
     def _kept(self, file: str) -> int:
-        """Where the last video of a file ends."""
+        """The end of the last video in a file."""
         return max((v.run(file, self.coding).end for v in self.videos.values() if file in files_of(v)), default=0)
 
     def _whole(self, video: Video, *, check: bool) -> bool:
@@ -283,8 +283,9 @@ def write_index(
     coding: Coding | None = None,
     notes: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Complete a folder of parts with its index; `made`: decoder, flow with its bound, size. `notes`: remarks about
-    single videos.
+    """Complete a folder of parts with its index.
+
+    `made`: decoder, flow with its bound, size. `notes`: remarks about single videos.
     """
     coding = coding or Coding()
     index = {

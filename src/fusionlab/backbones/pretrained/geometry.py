@@ -1,7 +1,7 @@
 """Strides, windows and normalisation in a file, compared with the tower's.
 
-Weights of one shape may belong to another network: VGG-M's conv2 has a stride of 2 and VGG-S's of 1, and both are
-5×5×96×256.
+Weights of another network can have the same shapes: conv2 of VGG-M and VGG-S is 5×5×96×256 in both, with a stride of 2
+in one and 1 in the other.
 """
 
 from __future__ import annotations

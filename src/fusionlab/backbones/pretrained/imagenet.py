@@ -72,7 +72,7 @@ def which(tower: Tower) -> str | None:
 
 
 def cache() -> Path:
-    """Where torch hub keeps such files: $TORCH_HOME/hub/checkpoints, or below ~/.cache/torch."""
+    """The folder of torch hub: $TORCH_HOME/hub/checkpoints, or below ~/.cache/torch."""
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
@@ -95,7 +95,7 @@ def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None
 
 
 def _no_weights(tower: Tower, folder: str | os.PathLike[str] | None) -> UserError:
-    """A tower that torchvision has no weights for."""
+    """The error for a tower without weights of torchvision."""
     name = type(tower).__name__
     if tower.published == VGG_M:
         return UserError(
@@ -126,7 +126,7 @@ def _download(published: Published, path: Path) -> None:
 
 @contextmanager
 def _patience() -> Iterator[None]:
-    """torch.hub waits for ever otherwise."""
+    """A timeout: torch.hub has none."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     try:

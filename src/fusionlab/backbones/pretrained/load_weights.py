@@ -1,4 +1,4 @@
-"""From `weights=` as it was typed to a tower with the weights of that file."""
+"""From a typed `weights=` to a tower with the weights of that file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HEADS = ("keep", "fresh")
 
 @dataclass(frozen=True)
 class Loaded:
-    """Where a tower's first weights come from. `origin` names the file without its folder: it goes into records."""
+    """The origin of a tower's initial weights. `origin` names the file without its folder, for records."""
 
     origin: str
     sha256: str
@@ -31,7 +31,7 @@ class Loaded:
 
 
 def expect_head(head: str) -> None:
-    """Raise a `UserError` for something that cannot be done with the classifier of loaded weights."""
+    """Raise a `UserError` for an option that the classifier of loaded weights cannot have."""
     if head not in HEADS:
         raise unknown("choice for the classifier of loaded weights", str(head), HEADS, form="weights.head={}")
 
@@ -82,7 +82,7 @@ def locate(source: str, tower: Tower, folder: str | os.PathLike[str] | None = No
 
 
 def _places(typed: Path, folder: str | os.PathLike[str] | None) -> list[Path]:
-    """Where a file may be. A name with ".." is not looked for in the folder, but may be a path."""
+    """The possible paths of a file. A name with ".." is not searched in the folder, but may be a path."""
     own = folder is not None and not typed.is_absolute() and ".." not in typed.parts
     return [Path(folder) / typed, typed] if own and folder is not None else [typed]
 

@@ -149,7 +149,7 @@ class _Elements:
         return code, self.content[start : start + length]
 
     def matrix(self, names: Sequence[str] | None = None) -> tuple[str, Any]:
-        """Its name and its value. With `names`, the value of another one is not read."""
+        """The name and value of the next matrix. If `names` lacks its name, the value is not read."""
         flags = self._whole_numbers()[0]
         if flags & 0xFF > max(NUMBERS):
             return "", None  # a function, or an object that only its class can read
@@ -185,7 +185,7 @@ class _Elements:
     def _structs(self, places: int) -> Any:
         longest, joined = self._whole_numbers()[0], bytes(self.next()[1])
         if not joined:
-            return {} if places == 1 else []  # and not so many empty ones as are said to be there
+            return {} if places == 1 else []  # and not as many empty ones as the file declares
         if longest < 1:
             raise _Damaged("fields without a name")
         names = [joined[at : at + longest] for at in range(0, len(joined), longest)]

@@ -135,7 +135,7 @@ def _pixels(
 
 
 def _refuse(fitting: _Fitting, path: Path, tower: Tower) -> None:
-    """One error for all of it."""
+    """One error that lists all differences."""
     wrong, counts = fitting.wrong, fitting.counts
     drawn = f"weights.head=fresh: {tower.classifier} is drawn, all below it loaded"
     if counts and not wrong:

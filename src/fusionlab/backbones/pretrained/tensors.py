@@ -52,7 +52,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def _opened(path: Path) -> Mapping[str, Tensor]:
-    """As torch gives it, with what lies beside the tensors."""
+    """The tensors as torch returns them, with the metadata beside them."""
     try:
         state: Any = load_file(path) if path.suffix.lower() == ".safetensors" else _unpickled(path)
     except FileNotFoundError:

@@ -2,8 +2,8 @@
 
     <root>/<signature>/classInd.txt, trainlist0N.txt, testlist0N.txt, <class>/v_<class>_gXX_cXX.avi, made.json
 
-The folder is named by the signature of what determines the files and appears by one rename, so that an incomplete set
-is never used, nor one of another recipe. For the questions and their ceilings see `labels`.
+The folder's name is the signature of all that determines the files. It appears by one rename, so that a set that is
+incomplete or has another recipe is never used. For the questions and their ceilings see `labels`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ VERSION = 2  # of the drawing: a change of any pixel is a new version, and so an
 GROUPS = 24  # a third of them is the test list of each split
 CHUNK = 60  # clips of one task
 MADE = "made.json"
-FLOW = ("dis", "farneback", "tvl1")  # the choices of which the doctor's probes say that they show what they should
+FLOW = ("dis", "farneback", "tvl1")  # with these, the doctor's probes see all that must be seen
 STILL_FRAMES = 2  # of a still clip: as many as a store takes
 
 
@@ -115,7 +115,7 @@ class Knobs:
 
 
 class Brush:
-    """Brush as a data set; `make` (idempotent) comes before anything that reads a file."""
+    """Brush as a data set. `make` (idempotent) must be called before anything reads a file."""
 
     has_probes: ClassVar[bool] = True  # `scene` knows the truth of each clip
 
@@ -137,13 +137,15 @@ class Brush:
         return ceilings(system, self.knobs.words, self.knobs.kinds, speed_tells=self.knobs.decoy_speed != 1)
 
     def expect_sampling(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
-        """Clips show the order only if they are sampled with the period of the cycle."""
+        """Raise a `UserError` if clips that ask for order are not sampled with the period of the cycle."""
         if self.knobs.order:
             self.knobs.cycle.expect(snippets, fields, stride)
 
     def refuse_flow(self, flow: Any) -> None:
-        """Hand and decoy differ in hue at equal luma, which flow that reads colour would tell. And motions are of a few
-        pixels, which an estimator that starts at half the size does not find.
+        """Raise a `UserError` for flow that reads colour, or that starts at half the size.
+
+        Hand and decoy differ in hue at equal luma, so flow that reads colour would distinguish them. Motions are of a
+        few pixels, and an estimator that starts at half the size does not find them.
         """
         if getattr(flow, "reads", LUMA) == RGB:
             raise UserError(
@@ -158,7 +160,7 @@ class Brush:
 
     @property
     def files(self) -> UCF101:
-        """The made folder, read by UCF101's own reader."""
+        """The folder of the made set, read by UCF101's own reader."""
         assert self._files is not None, "make() comes first"
         return self._files
 
@@ -176,7 +178,7 @@ class Brush:
         return self.files.path(name)
 
     def group(self, name: str) -> str:
-        """One for all classes: these share the grounds, and no ground is in both lists."""
+        """The group, the same for all classes: these share the grounds, and no ground is in both lists."""
         return self.files.group(name).rpartition("/")[2]
 
     @property
@@ -197,7 +199,7 @@ class Brush:
         self._files = UCF101(final)
 
     def scene(self, name: str, label: int) -> Scene:
-        """The truth about a clip."""
+        """The true content of a clip."""
         return composed(self.knobs, self.labels[label], name, int(self.group(name)[1:]))
 
     def _make(self, final: Path, processes: int, say: Callable[[str], None]) -> None:
@@ -234,8 +236,9 @@ class Brush:
 
 
 def draw(folder: Path, knobs: Knobs, clips: list[tuple[str, int, int]]) -> None:
-    """One task: draw some clips, then encode them. (Drawing takes half as long again if the two alternate, because of
-    the processor's caches.)
+    """One task: draw some clips, then encode them.
+
+    Drawing and encoding do not alternate: that takes half as long again, because of the processor's caches.
     """
     from fusionlab.video.encode import write
 

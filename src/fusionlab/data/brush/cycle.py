@@ -1,20 +1,20 @@
-"""Order: the sense of an endless cycle of three motions, ABCABC… or ACBACB…, which no single window of flow tells.
+"""Order: the sense of an endless cycle of three motions, ABCABC… or ACBACB…, which no single window of flow shows.
 
     fields   |<- segment ->|<- pause ->|<- segment ->|<- pause ->|<- segment ->|
     motion         m₀                        m₁                        m₂              mⱼ = cycle[(c + s j) mod 3]
 
-c is uniform over the three, the sense s = ±1 is the label. So at every field each of the three motions is equally
-likely under both senses, and a window of L ≤ pause fields touches one segment at most: whatever its place in the clip,
-it has the same distribution under both. What treats the snippets of a clip as a set (the average of predictions,
-pool2d, a pool3d over all of T) sees only which motions there are: with all three segments in view, always all three.
-Two neighbouring segments, seen in their order, tell the sense: a filter of three steps in time is enough.
+c is uniform over the three motions, and the sense s = ±1 is the label. So in every field each of the three motions is
+equally likely under both senses. A window of L ≤ pause fields touches at most one segment: at every place in the clip
+it has the same distribution under both senses. A system that treats the snippets of a clip as a set (the average of
+predictions, pool2d, a pool3d over all of T) sees only the set of motions: all three, if it sees all three segments. Two
+neighbouring segments, in their order, show the sense: a filter of three steps in time is enough.
 
-In the middle of each pause the hand is put down elsewhere on its circle, at an angle drawn anew: so where it is in
-one segment says nothing of where it is in another, and one frame of each segment knows no order. (Several frames within
-a segment would show its motion, and with the order of the motions the sense: our samplers take one.)
+In the middle of each pause the hand is put down elsewhere on its circle, at a new random angle. So its position in one
+segment does not depend on that in another, and one frame of each segment does not show the order. (Several frames of a
+segment would show its motion, and so the order of the motions: our samplers take one.)
 
-With snippets a period apart, windows of L ≤ segment fields lie each in a segment of its own, all of each in motion:
-the clip is as long as its segments, and its sampler has segment − L + 1 places to begin at.
+If snippets are a period apart, each window of L ≤ segment fields lies in one segment, and in each field the hand moves.
+The clip is as long as its segments, and a sampler can begin at segment − L + 1 places.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Cycle:
         return on_circle(angle[: self.frames])
 
     def expect(self, snippets: int, fields: int, stride: tuple[int, int]) -> None:
-        """Raise a `UserError` where clips sampled in this way do not show the order, or one window shows it."""
+        """Raise a `UserError` if clips sampled in this way do not show the order, or one window shows it."""
         if fields > min(self.pause, self.segment):
             raise UserError(
                 "a window of flow is longer than a pause or a segment of the cycle",

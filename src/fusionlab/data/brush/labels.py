@@ -1,6 +1,6 @@
 """The label space of brush: five kinds of question, their classes, and the ceiling of each system.
 
-A clip shows two places out of P. A *hand* moves in one way at one of them, a *decoy* moves in another way at the other.
+A clip shows two of P places. A *hand* moves in one way at one place, a *decoy* moves in another way at the other.
 
 | kind    | question                        | recognised by                    | classes            |
 |---------|---------------------------------|----------------------------------|--------------------|
@@ -10,11 +10,12 @@ A clip shows two places out of P. A *hand* moves in one way at one of them, a *d
 | how     | how does the hand move?         | one place                        | M                  |
 | still   | which place is it?              | one place, and nobody moves      | P                  |
 
-Both streams see the layout, so both know the kind. Place and hand-or-decoy are hue alone: only appearance knows them.
-Motion is in the flow, and in no single frame: of streams that look at one frame or one window of flow at a time only
-the motion stream knows it, and it knows the two motions, not whose they are. Hand and decoy of an order clip go through
-the same cycle, so that nothing but time is asked; `how` and `still` ask one stream alone, and teach it: motions without
-places, places without motions. So, with everything else uniform,
+Both streams see the layout, so both know the kind of question. Place and hand-or-decoy differ in hue alone: only the
+appearance stream sees them. Motion is in the flow, and in no single frame. If streams look at one frame or one
+window of flow at a time, only the motion stream sees motion; it sees both motions, but not which of them is the
+hand's. In an order clip, hand and decoy go through the same cycle, so that the question is about time alone. `how`
+and `still` ask one stream alone, and train it: motions without places, places without motions. With everything else
+uniform, the ceilings are
 
     appearance   what 1     binding 1/M      order 1/2   how 1/M   still 1     (the place; any of the M motions)
     motion       what 1/P   binding 1/(2P)   order 1/2   how 1     still 1/P   (one of the two motions, any place)
@@ -22,27 +23,29 @@ places, places without motions. So, with everything else uniform,
     fused        what 1     binding 1        order 1/2   how 1     still 1     (whose motion it is, too)
     ordered      what 1     binding 1        order 1     how 1     still 1     (and the snippets in their order)
 
-Late is the ceiling of every function of the two streams' scores, be it their average, a weighted one or a linear SVM,
-where scores are what they are trained to be, the probabilities of the classes given what a stream sees: these hold the
-place p and the pair {m, m'}, and the hand's motion is either of the two with probability 1/2. The average of the scores
-reaches it.
+`late` is the ceiling of every function of the two streams' scores, such as their average, a weighted average or a
+linear SVM, if the scores are the probabilities of the classes given the stream's input, as the training makes them.
+These depend on the place p and the pair {m, m'}, and the hand's motion is either of the two with probability 1/2. The
+average of the scores reaches this ceiling.
 
-Fused is what is known where hand and motion are brought together by anything that both streams see of them. One pixel
-is such a thing, and one bit of position (top or bottom) another: conv at fc6, behind all pixels, has 74 % on binding
-where late fusion has 41 (experiments/where). And appearance's 1/M are of one frame: from three frames around a hand a
-probe reads its motion in 100 % of 1,152 binding clips, from one in 21 %. A head that joins a clip's frames could bind
-by appearance alone, so no ceiling below 1 is given for it.
+`fused` is the ceiling of a system that joins hand and motion by anything that both streams see of them. One pixel is
+enough, and so is one bit of position (top or bottom): conv at fc6, where no pixels are left, reaches 74 % on binding,
+and late fusion 41 % (experiments/where).
 
-Where the decoy moves at a speed of its own (`decoy_speed`), flow tells whose a motion is: motion alone then knows 1/P
-of binding, and late fusion all of it. That is a leak on purpose, and the ceilings say so.
+Appearance has 1/M for a single frame. From three frames around a hand, a probe reads its motion in 100 % of 1,152
+binding clips, from one frame in 21 %. A temporal head that joins the frames of a clip could solve binding by appearance
+alone, so it has no ceiling below 1.
 
-Where the two change sides (`exchange`), nothing of this changes: each stream sees in each frame what it saw before. But
-a frame that comes d frames after its flow shows the other sides in d of F − 1 clips, so that a fusion that binds by
-position has at most max(1 − d/(F − 1), d/(F − 1)) of binding left where it sees one snippet; a delay is no ceiling's
-concern here.
+If the decoy moves at its own speed (`decoy_speed`), flow shows which motion is the hand's: the motion stream alone then
+reaches 1/P of binding, and late fusion all of it. This leak is on purpose, and the ceilings include it.
 
-A system is blind to order where it treats a clip's snippets as a set: it averages their predictions, or takes maxima
-over all of T. Each stream's own scores are such averages, so late fusion is blind too.
+If hand and decoy change sides (`exchange`), the ceilings stay the same, since each stream sees the same in each frame.
+But a frame that comes d frames after its flow shows the other sides in d of F − 1 clips. A fusion that binds by
+position and sees one snippet then reaches at most max(1 − d/(F − 1), d/(F − 1)) of binding. The ceilings do not include
+such a delay.
+
+A system cannot see order if it treats the snippets of a clip as a set: it averages their predictions, or takes maxima
+over all of T. The scores of each stream are such averages, so late fusion cannot see order either.
 """
 
 from __future__ import annotations
@@ -97,8 +100,9 @@ LABELS = labels(BRUSH, ASKED)
 def ceilings(
     system: str, words: Vocabulary = BRUSH, kinds: Collection[str] = ASKED, *, speed_tells: bool = False
 ) -> dict[str, Fraction]:
-    """kind -> the best accuracy that one of `SYSTEMS` can reach, an exact fraction. `speed_tells`: the decoy's speed
-    shows which motion is the hand's.
+    """kind -> the best accuracy that one of `SYSTEMS` can reach, an exact fraction.
+
+    `speed_tells`: the decoy's speed shows which motion is the hand's.
     """
     places, motions, one, half = len(words.places), len(words.motions), Fraction(1), Fraction(1, 2)
     what = {"motion": Fraction(1, places)}

@@ -1,4 +1,4 @@
-"""The motions of a hand, four in each vocabulary, which no single frame can tell apart.
+"""The motions of a hand, four in each vocabulary, which no single frame distinguishes.
 
 Every motion runs on one circle of radius RADIUS about its place. The angle at frame t is
 
@@ -6,12 +6,12 @@ Every motion runs on one circle of radius RADIUS about its place. The angle at f
     rocking   θ(t) = θ₀ + s ω tri(t + φ),      tri = triangle wave of slope ±1 that turns every TURN frames
 
 with θ₀ uniform on the circle, the sense s = ±1 and the phase φ uniform. θ₀ is independent of all else, so at *every*
-frame the position relative to the place is uniform on the same circle for every motion: one frame tells nothing of the
-motion. A mirrored clip is the same motion in the other sense, so the set is closed under the mirrored views that the
-papers draw. SLOW and FAST differ by a factor of 3, and a rocking hand turns at least once within any TURN + 1 fields.
+frame the position relative to the place is uniform on the same circle for every motion: one frame does not show the
+motion. A mirrored clip is the same motion in the other sense, so mirrored views, as the papers draw them, keep their
+labels. SLOW and FAST differ by a factor of 3, and a rocking hand turns at least once within any TURN + 1 fields.
 
-brush2's motions are built alike, at other speeds (a factor of 2.5) and with another time between two turns, 3 fields:
-not one of its eight numbers is brush's.
+brush2's motions have other speeds (a factor of 2.5) and another time between two turns, 3 fields. None of its eight
+numbers occurs in brush.
 """
 
 from dataclasses import dataclass

@@ -4,10 +4,10 @@
 
     gray(palette[h, y]) == y      for all hues h and LOW ≤ y ≤ HIGH
 
-*exactly*, in the integer arithmetic of the conversion that flow reads (OpenCV's BT.601 weights, 15 bits). So
-exchanging two hues in a picture leaves its luma equal bit for bit, and nothing that reads luma can tell one hue from
-another.
-Row 0 is grey (no hue); hues 1 … n stand at equal angles on a circle of chroma.
+*exactly*, in the integer arithmetic of the conversion that flow reads (OpenCV's BT.601 weights, 15 bits). If two hues
+of a picture are exchanged, its luma stays equal bit for bit, so no estimator that reads luma distinguishes hues.
+
+Row 0 is grey (no hue); hues 1 … n have equal angles on a circle of chroma.
 """
 
 from functools import lru_cache
@@ -27,8 +27,9 @@ def luma(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=8)
 def palette(hues: int, distance: float = 1.0, turned: float = 0.0) -> NDArray[np.uint8]:
-    """Table (hues + 1, 256, 3): grey and `hues` hues, a colour for each luma; `distance` < 1 brings the hues nearer to
-    grey, `turned` turns all of them by this part of a circle.
+    """Table (hues + 1, 256, 3): grey and `hues` hues, one colour for each luma.
+
+    `distance`: below 1 the hues are nearer to grey. `turned`: all hues are turned by this part of a circle.
     """
     table = np.zeros((hues + 1, 256, 3), dtype=np.uint8)
     levels = np.clip(np.arange(256), LOW, HIGH)

@@ -1,9 +1,8 @@
 """The scene of one clip: a pure function of the seed and the clip's name.
 
-Everything is drawn from (seed, name) and drawn in one order, whatever the label, so that nothing but the label differs
-between classes: which place lies where, which of the two the hand is at, the decoy's place and motion, phases, senses,
-noise, shake. Clips of one group share their ground, as UCF101's share a scene; all classes have the same groups, so the
-ground tells nothing of the class.
+Everything is drawn from (seed, name), in the same order for all labels, so that only the label differs between classes:
+the sides of the places, the hand's side, the decoy's place and motion, phases, senses, noise, shake. Clips of one group
+share their ground, as UCF101's share a scene. All classes have the same groups, so the ground does not show the class.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +17,7 @@ from fusionlab.data.brush.vocabulary import BRUSH, Vocabulary
 from fusionlab.records.draws import key
 
 SIZE = 50  # side of the stored picture
-CROP = 48  # side of what a protocol cuts out of it, at any offset
+CROP = 48  # side of the crop that a protocol takes, at any offset
 REACH = 10  # a place's centre lies REACH to each side of the middle
 JITTER = 1  # and both together up to JITTER off it
 GROUND = 10.0  # radius of a place: the circle and the disc on it fit in, and two places do not overlap
@@ -28,16 +27,16 @@ SHAKE_MOST = 1
 
 @dataclass(frozen=True)
 class Scene:
-    """The drawn clip: positions in pixels (x, y), hues as numbers of places (0 …), per frame where it moves."""
+    """A drawn clip: positions in pixels (x, y) for each frame, hues as numbers of places (0 …)."""
 
     place_hues: tuple[int, ...]  # the place at the hand, the place at the decoy, if there is one
     centres: NDArray[np.float64]  # (2, 2): hand's place, decoy's place, in the first frame; x, y
     paths: NDArray[np.float64]  # (2, F, 2): hand, decoy; absolute x, y; (1, F, 2) or (0, F, 2) where there are fewer
-    ground_seed: int  # what clips of one group share: their ground and clutter
+    ground_seed: int  # of ground and clutter, which clips of one group share
     noise_seed: int
     shake: NDArray[np.int64]  # (F, 2): shift of each frame, x, y
     words: Vocabulary = BRUSH
-    motions: tuple[int, ...] = ()  # the hand's, the decoy's; of an order clip what the cycle begins with
+    motions: tuple[int, ...] = ()  # the hand's, the decoy's; of an order clip the first one of the cycle
     away: NDArray[np.bool_] | None = None  # (F,): whether hand and decoy, with their places, have changed sides
 
     def centres_at(self, frame: int) -> NDArray[np.float64]:
@@ -57,8 +56,10 @@ def compose(
     decoy_speed: float = 1.0,
     exchange: bool = False,
 ) -> Scene:
-    """The scene of clip `name` in `group`. `cycle`: for clips that ask for order; it determines their length.
-    `exchange`: at one moment hand and decoy change sides, together with their places.
+    """The scene of clip `name` in `group`.
+
+    `cycle`: for clips that ask for order; it determines their length. `exchange`: at one moment hand and decoy change
+    sides, together with their places.
     """
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
     away = None
@@ -86,7 +87,7 @@ def compose(
             if exchange:
                 moment = 1 + int(draw.integers(frames - 1))
                 away, spans = np.arange(frames) >= moment, [moment, frames - moment]
-            # After it each starts anew, so that luma does not tell hand and decoy apart.
+            # Then each starts at a new angle, so that luma does not distinguish hand and decoy.
             offsets = [np.concatenate([one.path(span, draw) for span in spans]) for one in (hand, decoy)]
         else:
             assert cycle is not None
@@ -112,7 +113,7 @@ def _faster(motion: Motion, times: float) -> Motion:
 
 
 def _axis(kind: str, draw: np.random.Generator) -> NDArray[np.float64]:
-    """The direction from the middle to the one place, which shows the kind; a mirror does not change it."""
+    """The direction from the middle to one place. It shows the kind of question; a mirror does not change that."""
     if kind == "order":  # either diagonal
         return np.array([1.0, sign(draw)]) / np.sqrt(2)
     return np.array([1.0, 0.0]) if kind == "what" else np.array([0.0, 1.0])

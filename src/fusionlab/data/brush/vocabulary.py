@@ -1,4 +1,4 @@
-"""Vocabularies: the places and motions of a set. Two sets without a common one differ in nothing else.
+"""Vocabularies: the places and motions of a set. Two sets with different vocabularies differ in nothing else.
 
 So a motion network that was trained on one set can be transferred to the other, as in the papers.
 """
@@ -29,7 +29,7 @@ class Vocabulary:
 
     @property
     def hand(self) -> int:
-        """Its row of the palette; places are the rows before, row 0 is grey."""
+        """The hand's row in the palette; places have the rows before it, row 0 is grey."""
         return len(self.places) + 1
 
     @property

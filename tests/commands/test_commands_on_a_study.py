@@ -1,4 +1,4 @@
-"""Every verb on one finished study."""
+"""Every command on one finished study."""
 
 from __future__ import annotations
 
