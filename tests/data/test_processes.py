@@ -39,6 +39,7 @@ def first_touches(*words: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's")
 def test_pages_are_touched_for_the_first_time_once() -> None:
     assert first_touches("keep") * 10 < first_touches()

@@ -67,7 +67,7 @@ def test_one_frame_tells_place_and_hand_and_no_motion(how: str, filmed: Film) ->
     assert found["identity"].value > 0.95 and found["place"].value > 0.95, "the probe does read frames"
 
 
-@pytest.mark.parametrize("leak", [dull_hand, blurred_hand])
+@pytest.mark.parametrize("leak", [dull_hand, pytest.param(blurred_hand, marks=pytest.mark.slow)])
 def test_a_hand_of_another_pattern_is_found_in_flow(leak: PlanesLeak, tmp_path: Path) -> None:
     leaking = film(tmp_path, 200, planes_leak=leak)
     for how in PROBES:
@@ -75,6 +75,7 @@ def test_a_hand_of_another_pattern_is_found_in_flow(leak: PlanesLeak, tmp_path: 
         assert not near_chance(found, 1 / 2) and found.value > 0.6, f"{how}: {found}"
 
 
+@pytest.mark.slow
 def test_a_place_with_its_own_position_is_found_in_flow(tmp_path: Path) -> None:
     leaking = film(tmp_path, 150, scene_leak=place_fixes_position)
     for how in PROBES:
@@ -82,6 +83,7 @@ def test_a_place_with_its_own_position_is_found_in_flow(tmp_path: Path) -> None:
         assert not near_chance(found, 1 / 3) and found.value > 0.45, f"{how}: {found}"
 
 
+@pytest.mark.slow
 def test_a_motion_on_its_own_circle_is_found_in_one_frame(tmp_path: Path) -> None:
     leaking = film(tmp_path, 150, scene_leak=scrub_is_narrow)
     for how in PROBES:

@@ -237,6 +237,7 @@ def test_a_wrong_bound(doctor: Callable[..., tuple[int, dict[str, Any]]], home: 
     assert report["findings"][0]["numbers"]["bound"] == pytest.approx(8 / times, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_method_that_finds_too_little_is_noted_and_no_wrong_bound(
     say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

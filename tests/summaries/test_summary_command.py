@@ -264,6 +264,7 @@ print(json.dumps({"MiB": (after - before) / 1024, "count": len(tensors), "meta":
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_allocated() -> None:
     """Two VGG-16 would be 1 GB of weights alone."""
     done = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, timeout=120, check=False)

@@ -140,7 +140,9 @@ def test_a_termination_is_no_success(tmp_path: Path) -> None:
     assert ended.value.code == 143
 
 
-@pytest.mark.parametrize("some", [["sum"], ["late", "max"], ["max", "sum"]])
+@pytest.mark.parametrize(
+    "some", [["sum"], *(pytest.param(some, marks=pytest.mark.slow) for some in (["late", "max"], ["max", "sum"]))]
+)
 def test_some_of_the_arms_go_on_from_the_checkpoint_of_all(
     whole: dict[str, Outcome], tmp_path: Path, some: list[str]
 ) -> None:

@@ -205,6 +205,7 @@ def test_bf16_is_close(net: Made) -> None:
 # -- torch.compile
 
 
+@pytest.mark.slow
 @each_net
 def test_compiles_in_one_graph(net: Made) -> None:
     """Traced and differentiated as torch.compile does it, then run as it is: that needs no compiler."""

@@ -255,6 +255,7 @@ def test_a_damaged_film_is_read_alike_in_any_order_or_refused(
             np.testing.assert_array_equal(film.frames(order), sequence[order])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("kind", ["mpeg4", "h264"])
 def test_memory_does_not_grow_with_what_is_looked_at(kinds: dict[str, Path], kind: str, name: str) -> None:

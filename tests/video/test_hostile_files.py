@@ -135,7 +135,7 @@ def zip_bomb(path: Path) -> None:
                     entry.write(bytes(8 << 20))
 
 
-@pytest.mark.parametrize("read", [read_weights, checkpoint.read])
+@pytest.mark.parametrize("read", [read_weights, pytest.param(checkpoint.read, marks=pytest.mark.slow)])
 def test_a_zip_bomb_is_refused_before_memory_is_asked_for(tmp_path: Path, read) -> None:
     zip_bomb(tmp_path / "x.pt")
     assert (tmp_path / "x.pt").stat().st_size < 16 << 20
