@@ -377,16 +377,12 @@ def test_a_sample_of_none_says_so(doctor: Callable[..., tuple[int, dict[str, Any
         (["--quarantine"], "needs a value"),
         (["data=ucf101,hmdb51"], "one data set"),
         (["data.dataset.nam=x"], "unknown option"),
+        ([*WORDS, "run.data=nowhere"], "are missing"),
     ],
 )
 def test_a_bad_command(say: Say, tmp_path: Path, words: list[str], told: str) -> None:
     done = say("doctor", *words)
     assert (done.status, done.out) == (2, "") and told in done.err and not list(tmp_path.iterdir())
-
-
-def test_a_missing_folder(say: Say, tmp_path: Path) -> None:
-    done = say("doctor", *WORDS, f"run.data={tmp_path / 'nowhere'}")
-    assert (done.status, done.out) == (2, "") and "are missing" in done.err
 
 
 def test_processes_say_the_same(say: Say, home: Path) -> None:
