@@ -278,6 +278,6 @@ def test_a_drawing_of_another_version_is_told() -> None:
     assert error.value.allowed == (f"version {module.VERSION}",)
 
 
-def test_what_is_read_before_it_is_made_is_our_own_bug() -> None:
-    with pytest.raises(AssertionError, match="make"):
+def test_lists_before_it_is_made_are_refused() -> None:
+    with pytest.raises(UserError, match="not made yet"):
         Brush().lists(1)

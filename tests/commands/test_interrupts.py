@@ -39,7 +39,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(study: Lab, fresh: 
     assert done.status == 130
     assert "Traceback" not in done.err
     told = done.err.rstrip().splitlines()[-2:]
-    assert told[0] == "interrupted; this goes on where it was:"
+    assert told[0] == "interrupted; this continues it:"
     assert told[1].split()[:3] == ["python", "-m", "fusionlab.sweep"] and told[1].endswith("optim.fusion.epochs=400")
     assert processes_of(fresh.home) == []
     assert {record["kind"] for record, _ in fresh.records().values()} == {"stream"}, "nothing half published"

@@ -161,7 +161,8 @@ class Brush:
     @property
     def files(self) -> UCF101:
         """The folder of the made set, read by UCF101's own reader."""
-        assert self._files is not None, "make() comes first"
+        if self._files is None:  # planning asks for lists before anything is made
+            raise UserError("brush is not made yet", got="lists(), before make()")
         return self._files
 
     @property
