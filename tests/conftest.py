@@ -94,10 +94,9 @@ def mount(tmp_path: Path) -> Iterator[Callable[..., Path]]:
 
 
 @pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of this test run, the same for all its worker processes."""
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "brush shared"
+def shared(together: Path) -> Path:
+    """The part of it for clips of brush."""
+    folder = together / "brush shared"
     folder.mkdir(exist_ok=True)
     return folder
 

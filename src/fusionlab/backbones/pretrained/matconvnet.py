@@ -113,7 +113,7 @@ def _layer(name: Any, number: int, type_: Any, arrays: list[Any], facts: dict[st
 
 
 def _with_classifier(layers: list[FileLayer], tower: Tower, file: WeightFile) -> list[FileLayer]:
-    """The last weighted layer under the classifier's name, if the tower has no layer of its own name.
+    """The file's layers; the last weighted one is renamed to the classifier, if the tower does not know its name.
 
     The released code replaces the last layer by a classifier without a name, which is then called by its number
     (layer37 in VGG-16).
