@@ -6,17 +6,20 @@
 
 Every file is read to its end, on all cores (run.workers); nothing is changed. Where there is a finished store of this
 config (python -m fusionlab.prepare with the same options makes it), every byte of it is read too. For some videos, the
-flow of a few pairs of frames is estimated again and compared with the stored flow: is it late by a frame, are x and y
-swapped, is a sign, a mirror, the bound or the zero level wrong?
+flow of a few pairs of frames is estimated again and compared with the stored flow: is it some frames late or early, was
+it mirrored, turned or transposed, are x and y swapped, is a sign, the bound or the zero level wrong? With flow=imported
+and no finished store, the images in run.flow are checked in the same way.
 
-The JSON object is {"data", "videos", "healthy": true or false, "looked_at": {…}, "not_looked_at": ["…"], "findings":
-[{"code", "severity": "wrong" or "note", "what", "count", "files": [{"name", "why"}], "remedy", "numbers": {…}}]}.
+The JSON object is {"data", "videos", "healthy": true, false or null (cannot say), "looked_at": {…}, "not_looked_at":
+["…"], "findings": [{"code", "severity": "wrong", "cannot say" or "note", "what", "count", "files": [{"name", "why"}],
+"remedy", "numbers": {…}}]}.
 
 For brush (python -m fusionlab.doctor data=brush) two probes try to read hand, place, motion and the sense of a cycle
 from frames and from flow, and some of these must be readable and others not. With weights.appearance=FILE and
 weights.motion=FILE, relu5 of these trained streams is probed too.
 
-Exit code 0: nothing is wrong in what was checked; 1: something is wrong; 2: the command line or the disk is wrong.
+Exit code 0: nothing is wrong in what was checked; 1: something is wrong; 2: the command line or the disk is wrong;
+3: no fault was found, but too little moves to say that flow is right.
 """
 
 from pathlib import Path
@@ -64,7 +67,7 @@ def main(
     show(to_json(report.plain()).rstrip() if json else report.text())
     if quarantine is not None:
         write_text(quarantine, report.quarantine())
-    return 0 if report.healthy else 1
+    return {True: 0, False: 1, None: 3}[report.healthy]
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-SIDE = (72, 88)
+SIDE = (80, 80)  # square, so that fields can be transposed
 SQUARE = 34
 
 

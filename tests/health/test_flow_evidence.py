@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from health_fakes import SIDE, texture, wander, warped
 
-from fusionlab.health.field_checks import windows
+from fusionlab.health.field_checks import pairs_compared, windows
 from fusionlab.health.flow_evidence import consistent, estimate_pairs, looks_alike, method, textured
 
 
@@ -33,8 +33,14 @@ def test_turns_and_zooms_are_followed(turn: float, zoom: float) -> None:
 def test_neighbours_are_those_in_time() -> None:
     scene = wander(5)
     seen = estimate_pairs(scene.frames)
-    assert len(seen) == 7 and seen[0].before is None and seen[6].after is None
-    assert seen[3].before is seen[2].here and seen[3].after is seen[4].here
+    assert [sorted(one.shifted) for one in seen[:3]] == [[1, 2, 3], [-1, 1, 2, 3], [-2, -1, 1, 2, 3]]
+    for k, one in enumerate(seen):
+        assert all(other is seen[k + by].here for by, other in one.shifted.items())
+
+
+def test_pairs_that_are_compared_have_most_neighbours() -> None:
+    expected = {1: [0], 2: [0, 1], 3: [1], 4: [1, 2], 5: [1, 2, 3], 6: [1, 2, 3, 4], 7: [2, 3, 4], 9: [3, 4, 5]}
+    assert {count: [*pairs_compared(count)] for count in expected} == expected
 
 
 def test_a_cut_is_hardly_trusted() -> None:
@@ -78,11 +84,21 @@ def test_small_pictures_are_searched_at_full_resolution() -> None:
     assert method(256, 340).describe()["finest_scale"] == 1
 
 
-@pytest.mark.parametrize("frames", [2, 3, 5, 6, 11, 12, 17, 18, 19, 500])
-def test_windows_lie_in_the_video_and_not_on_each_other(frames: int) -> None:
-    found = windows(frames)
+@pytest.mark.parametrize("motion", [None, 0, 1])
+@pytest.mark.parametrize("frames", [2, 3, 9, 10, 19, 20, 21, 29, 30, 31, 500])
+def test_windows_lie_in_the_video_and_not_on_each_other(frames: int, motion: int | None) -> None:
+    found = windows(frames, None if motion is None else np.random.default_rng(motion).random(frames - 1))
     assert 1 <= len(found) <= 3 and all(0 <= start < stop <= frames for start, stop in found)
-    assert all(stop - start == min(6, frames) for start, stop in found)
+    assert all(stop - start == min(10, frames) for start, stop in found)
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(found))
-    if len(found) > 1:
+    if len(found) > 1 and motion is None:
         assert found[0][0] == 0 and found[-1][1] == frames
+
+
+def test_windows_lie_where_most_moves_and_not_at_a_cut() -> None:
+    motion = np.full(89, 0.1)
+    motion[5] = 99  # a cut: one field
+    motion[14:24] = 2
+    motion[70:80] = 1
+    first, middle, last = windows(90, motion)
+    assert first in ((14, 24), (15, 25)) and last in ((70, 80), (71, 81)) and 30 <= middle[0] < middle[1] <= 60

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,11 +17,13 @@ from fusionlab.data.split_checks import without_quarantined
 from fusionlab.data.video_progress import VideoProgress
 from fusionlab.errors import UserError, show
 from fusionlab.health import brush_page, field_checks, flow_checks, list_checks, video_checks
-from fusionlab.health.findings import NOTE, WRONG, Finding, Report
+from fusionlab.health.findings import NOTE, UNSURE, WRONG, Finding, Report
+from fusionlab.health.flow_images import FlowImages, FlowOfVideos
 from fusionlab.jobs.job_data import STORES, VIDEOS
 from fusionlab.preparation.prepare import place
 from fusionlab.records.files import safe_join
 from fusionlab.study.recipes import STREAMS
+from fusionlab.video.decode import Reader, reader
 from fusionlab.video.flow import LUMA
 from fusionlab.video.store import Store
 
@@ -56,27 +59,31 @@ def examine(
     ]
     looked_at: dict[str, Any] = {"videos": len(checked), "frames": sum(one.inspection.decoded for one in checked)}
     skipped = [f"{len(quarantined)} quarantined videos"] * bool(quarantined)
+    if lists.videos and not entries:
+        findings.append(Finding("all-quarantined", UNSURE, "all videos are quarantined: none was checked"))
     contents = [(one.name, f"file {one.sha256}") for one in checked if one.size]
     probed = cast("Brush", dataset) if getattr(dataset, "has_probes", False) else None
 
     store, why, broken = _store(root / STORES, config.data.recipe, chosen)
     findings += broken
-    if store is None:
-        skipped.append(why)
-    else:
+    flow = CheckOfFlow(entries, checked, build_flow(config.data.store), sample, workers, say)
+    if store is not None:
         contents += [(name, f"pixels {store.videos[name].sha256}") for name, _ in entries if name in store.videos]
-        method = build_flow(config.data.store)
-        of_flow, flow_looked_at, flow_skipped = _check_flow(entries, checked, store, method, sample, workers, say)
-        findings += of_flow
-        looked_at |= flow_looked_at
-        skipped += flow_skipped
-        if probed is not None:
-            results = _proof(probed, store, config, run, say)
-            if not any(config.weights.of_stream(stream).source for stream in STREAMS):
-                skipped.append("relu5 of trained streams: weights.appearance=FILE weights.motion=FILE probe it too")
-            findings += [_probe_finding(one) for one in results]
-            if page is not None:
-                brush_page.write(page, probed, store, results, chosen)
+        flow.check_store(store)
+    elif flow.imported and not broken and run.flow and entries:
+        flow.check_images(run.flow, paths, config.data.store.bound, reader(config.data.store.reader, say))
+    else:
+        skipped.append(why)
+    findings += flow.findings
+    looked_at |= flow.looked_at
+    skipped += flow.skipped
+    if store is not None and probed is not None:
+        results = _proof(probed, store, config, run, say)
+        if not any(config.weights.of_stream(stream).source for stream in STREAMS):
+            skipped.append("relu5 of trained streams: weights.appearance=FILE weights.motion=FILE probe it too")
+        findings += [_probe_finding(one) for one in results]
+        if page is not None:
+            brush_page.write(page, probed, store, results, chosen)
     if page is not None and (store is None or probed is None):
         raise UserError(
             "--page needs a data set with probes, and its finished store",
@@ -91,36 +98,76 @@ def examine(
     return Report(chosen, len(entries), findings, looked_at, skipped, sorted(quarantined))
 
 
-def _check_flow(
-    entries: Sequence[Entry],
-    files: Sequence[video_checks.CheckedFile],
-    store: Store,
-    method: Any,
-    sample: int,
-    workers: int,
-    say: Say,
-) -> tuple[list[Finding], dict[str, Any], list[str]]:
-    """Findings about the stored flow, the number of checks, and the checks that were skipped."""
-    names = [name for name, _ in entries if name in store.videos]
-    chosen = frozenset(spread(names, sample))
-    tasks = [field_checks.CheckTask(store.folder, tuple(some), chosen) for some in _chunks(names, workers)]
-    checked = _run(field_checks.check_videos, tasks, len(names), workers, say)
+@dataclass
+class CheckOfFlow:
+    """The checks of flow: of a finished store, or of images that are not imported yet."""
 
-    def by_own_method() -> list[field_checks.CheckedVideo]:
-        sound = sorted(one.name for one in checked if one.evidence)
-        tasks = [field_checks.ReestimateTask(store.folder, tuple(some), method) for some in _chunks(sound, workers)]
-        return _run(field_checks.reestimate, tasks, len(sound), workers, say)
+    entries: Sequence[Entry]
+    files: Sequence[video_checks.CheckedFile]
+    method: Any
+    sample: int
+    workers: int
+    say: Say
+    findings: list[Finding] = field(default_factory=list)
+    looked_at: dict[str, Any] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
 
-    luma = getattr(method, "reads", None) == LUMA  # imported flow has no estimator, and RAFT would take hours
-    faults, of_set = flow_checks.findings(checked, store, by_own_method if luma else None)
-    looked_at = {
-        "fields": sum(one.fields for one in checked), "videos estimated anew": len(chosen),
-        "pairs of frames compared": sum(len(one.evidence) for one in checked), "store": str(store.folder),
-        "faults judged": list(of_set.judged),
-    }  # fmt: skip
-    skipped = flow_checks.unjudged(of_set) if sample else ["whether flow is that of the frames: --sample 0"]
-    findings = [*flow_checks.missing(entries, store), *flow_checks.counts(files, store), *faults]
-    return findings, looked_at, skipped
+    @property
+    def imported(self) -> bool:
+        return hasattr(self.method, "open")
+
+    def check_store(self, store: Store) -> None:
+        self.findings += flow_checks.missing(self.entries, store)
+        self.findings += flow_checks.counts(self.files, store)
+        names = [name for name, _ in self.entries if name in store.videos]
+        # Imported flow has no estimator, and RAFT would take hours.
+        by_own_method = getattr(self.method, "reads", None) == LUMA
+        self._check(names, partial(Store, store.folder), flow_checks.Origin.of(store), by_own_method)
+        self.looked_at["store"] = str(store.folder)
+
+    def check_images(self, folder: Path | str, paths: Mapping[str, Path], bound: float, with_reader: Reader) -> None:
+        names = [name for name, _ in self.entries if name in paths]
+        try:
+            files = self.method.open(folder, names)
+        except UserError as error:
+            self.findings.append(Finding("flow-images", WRONG, f"{error.what}: {error.got}", error.hint or ""))
+            return
+        images = FlowImages(files, {name: paths[name] for name in names}, bound, with_reader)
+        origin = flow_checks.Origin(files.describe(), bound, f"correct the images in {folder}")
+        checked = self._check(names, partial(replace, images), origin)
+        self.findings += flow_checks.surplus(checked, files.offset, origin)
+        self.looked_at["images of flow"] = str(folder)
+
+    def _check(
+        self, names: Sequence[str], opened: Callable[[], FlowOfVideos], origin: flow_checks.Origin,
+        by_own_method: bool = False,
+    ) -> list[field_checks.CheckedVideo]:  # fmt: skip
+        chosen = frozenset(spread(names, self.sample))
+        tasks = [field_checks.CheckTask(opened, tuple(some), chosen) for some in _chunks(names, self.workers)]
+        checked: list[field_checks.CheckedVideo] = _run(
+            field_checks.check_videos, tasks, len(names), self.workers, self.say
+        )
+
+        def reestimated() -> list[field_checks.CheckedVideo]:
+            sound = sorted(one.name for one in checked if one.evidence)
+            tasks = [
+                field_checks.ReestimateTask(opened, tuple(some), self.method) for some in _chunks(sound, self.workers)
+            ]
+            return _run(field_checks.reestimate, tasks, len(sound), self.workers, self.say)
+
+        faults, of_set = flow_checks.findings(checked, origin, reestimated if by_own_method else None)
+        self.findings += faults
+        self.looked_at |= {
+            "fields": sum(one.fields for one in checked), "videos estimated anew": len(chosen),
+            "pairs of frames compared": sum(len(one.evidence) for one in checked),
+            "faults judged": list(of_set.judged),
+        }  # fmt: skip
+        if self.sample:
+            self.findings += flow_checks.unjudged(checked, of_set)
+            self.skipped += flow_checks.unmeasured(of_set)
+        else:
+            self.skipped.append("whether flow is that of the frames: --sample 0")
+        return checked
 
 
 def _proof(brush: Brush, store: Store, config: ArmConfig, run: RunConfig, say: Say) -> list[ProbeResult]:

@@ -9,7 +9,8 @@ from typing import Any
 from fusionlab.errors import one_line
 
 SHOWN = 10
-WRONG, NOTE = "wrong", "note"
+UNJUDGED = "flow-unjudged-videos"  # the code of a note about videos of which nothing can be said
+WRONG, UNSURE, NOTE = "wrong", "cannot say", "note"
 QUARANTINE = "leave them out: --quarantine bad.txt, then data.quarantine=bad.txt"
 GET_AGAIN = f"get them again, or {QUARANTINE}"
 
@@ -51,7 +52,7 @@ def of_files(
         return []
     sentence = what.format(count=len(files), videos=f"{len(files)} video{'s' * (len(files) > 1)}")
     leave_out = list(files) if severity == WRONG else []
-    return [Finding(code, severity, sentence, remedy if severity == WRONG else "", files, leave_out, numbers)]
+    return [Finding(code, severity, sentence, remedy if severity != NOTE else "", files, leave_out, numbers)]
 
 
 @dataclass(frozen=True)
@@ -69,14 +70,15 @@ class Report:
     quarantined: Sequence[str] = ()
 
     @property
-    def healthy(self) -> bool:
-        """Whether no check found an error."""
-        return not any(one.wrong for one in self.findings)
+    def healthy(self) -> bool | None:
+        """Whether no check found an error; None if a check cannot say."""
+        severities = {one.severity for one in self.findings}
+        return False if WRONG in severities else None if UNSURE in severities else True
 
     @property
     def ordered(self) -> list[Finding]:
-        """Errors first, then notes."""
-        return sorted(self.findings, key=lambda one: not one.wrong)
+        """Errors first, notes last."""
+        return sorted(self.findings, key=lambda one: (WRONG, UNSURE, NOTE).index(one.severity))
 
     def plain(self) -> dict[str, Any]:
         return {
@@ -102,7 +104,15 @@ class Report:
         yield ""
         yield from (f"not checked: {one}" for one in self.not_looked_at)
         wrong = sum(one.wrong for one in self.findings)
-        yield f"{wrong} thing{'s' * (wrong > 1)} wrong" if wrong else "nothing is wrong in what was checked"
+        unsure = [one.code for one in self.findings if one.severity == UNSURE]
+        if wrong:
+            yield f"{wrong} thing{'s' * (wrong > 1)} wrong"
+        elif unsure:
+            yield f"cannot say whether all is right: {', '.join(unsure)}"
+        else:
+            some = sum(len(one.files) for one in self.findings if one.code == UNJUDGED)
+            alone = f"; cannot say of {some} video{'s' * (some > 1)} by themselves"
+            yield "nothing is wrong in what was checked" + alone * bool(some)
 
     def quarantine(self) -> str:
         """One name and reason on each line, as `data.quarantine=FILE` reads it, with the videos already in it."""

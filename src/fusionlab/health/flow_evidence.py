@@ -11,14 +11,13 @@ where forward and then backward flow returns to the start, and where both ends l
 
 At cuts, behind occlusions, in flat sky and along bare edges estimators are wrong, and differ from each other.
 
-Each hypothesis about stored flow is a transformation of the estimated flow:
+Stored flow may be that of other frames, or of other places, and its vectors may be changed:
 
-    right                  field k leads from frame k to k + 1
-    ahead, behind          field k is that of the next pair of frames, of the previous pair
-    swapped                u and v are exchanged
-    … negated              of one component, or of both
-    mirrored               frames or fields were mirrored, and the others were not; u was negated, or not
-    backward               field k leads from frame k + 1 to k
+    frames     field k is that of frames k + d and k + 1 + d, d = ±1 … ±3; or leads from frame k + 1 to k
+    places     one of the eight symmetries of the square was applied to the fields, or to the frames, and not to both
+    vectors    one of the same eight was applied to the vectors: components exchanged, and their signs
+
+A hypothesis (`HYPOTHESES`) is a change of frames alone, or a change of places and of vectors: 6 + 1 + 8 · 8 of them.
 
 Evidence is the stored flow and the flow of each hypothesis, at the same places of one pair of frames.
 """
@@ -26,8 +25,9 @@ Evidence is the stored flow and the flow of each hypothesis, at the same places 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,8 @@ Vectors = NDArray[np.float32]  # (2, n): u, v
 Indices = NDArray[np.intp]
 RIGHT = "right"
 PLACES = 1500  # compared in a field
+SHIFTS = (1, -1, 2, -2, 3, -3)  # frames
+FEW = 0.5  # pixels, above which a place is one of those that move
 
 
 @dataclass(frozen=True)
@@ -60,12 +62,11 @@ class Trusted:
 
 @dataclass(frozen=True)
 class PairEstimates:
-    """The estimates for frames k and k + 1, and for the pairs before and after."""
+    """The estimates for frames k and k + 1, and those for frames k + d and k + 1 + d, by d; at the ends some lack."""
 
     here: Trusted
     back: Trusted
-    before: Trusted | None  # from frame k − 1 to k
-    after: Trusted | None  # from frame k + 1 to k + 2
+    shifted: Mapping[int, Trusted]
 
 
 def method(height: int, width: int) -> Estimator:
@@ -83,9 +84,8 @@ def estimate_pairs(frames: NDArray[np.uint8], estimator: Estimator | None = None
         there, back = estimator(one, other), estimator(other, one)
         forward.append(Trusted(there, consistent(there, back) & textured(one) & looks_alike(one, other, there)))
         backward.append(Trusted(back, consistent(back, there) & textured(other) & looks_alike(other, one, back)))
-    last = len(forward) - 1
     return [
-        PairEstimates(here, backward[k], forward[k - 1] if k else None, forward[k + 1] if k < last else None)
+        PairEstimates(here, backward[k], {d: forward[k + d] for d in SHIFTS if 0 <= k + d < len(forward)})
         for k, here in enumerate(forward)
     ]
 
@@ -128,50 +128,119 @@ def _to(there: Field) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 # -- hypotheses
 
-Transformation = Callable[[PairEstimates], Trusted | None]  # None where it needs a neighbour that is missing
+
+class Symmetry(NamedTuple):
+    """A symmetry of the square: (x, y) → (right · x, down · y), after x and y were exchanged or not."""
+
+    exchanged: bool = False
+    right: int = 1  # or −1
+    down: int = 1
+
+    def of_vectors(self, field: Vectors) -> Vectors:
+        """The vectors (2, …) after it."""
+        u, v = field[::-1] if self.exchanged else field
+        return np.stack([self.right * u, self.down * v])
+
+    def source(self, y: Indices, x: Indices, shape: tuple[int, int]) -> tuple[Indices, Indices]:
+        """Where that came from which lies at (y, x) of fields (H, W) after it; exchanged sides are stretched."""
+        last = np.array(shape)[:, None] - 1
+        part = np.stack([y, x]) / np.maximum(last, 1)
+        part = np.where(np.array([self.down, self.right])[:, None] < 0, 1 - part, part)
+        to_y, to_x = np.rint((part[::-1] if self.exchanged else part) * last).astype(np.intp)
+        return to_y, to_x
 
 
-def _each(change: Callable[[Field], Field], place: Callable[[Mask], Mask] = lambda where: where) -> Transformation:
-    return lambda around: Trusted(change(around.here.field), place(around.here.where))
+SYMMETRIES = tuple(Symmetry(*one) for one in itertools.product((False, True), (1, -1), (1, -1)))
+NONE = SYMMETRIES[0]
+OF_PLACES = dict(
+    zip(
+        SYMMETRIES,
+        ("", "flipped", "mirrored", "turned by 180°",
+         "transposed", "turned by −90°", "turned by 90°", "transposed and turned by 180°"),
+        strict=True,
+    )
+)  # fmt: skip
+OF_VECTORS = dict(
+    zip(
+        SYMMETRIES,
+        ("", "v negated", "u negated", "negated",
+         "swapped", "swapped, v negated", "swapped, u negated", "swapped, negated"),
+        strict=True,
+    )
+)  # fmt: skip
 
 
-def _signs(u: int, v: int) -> Callable[[Field], Field]:
-    return lambda field: field * np.array([u, v], dtype=np.float32)[:, None, None]
+class Hypothesis(NamedTuple):
+    """Stored flow: of which frames, which symmetry its places went through, and which its vectors."""
+
+    shift: int = 0
+    backward: bool = False
+    places: Symmetry = NONE
+    vectors: Symmetry = NONE
+
+    @property
+    def name(self) -> str:
+        by = f"{abs(self.shift)} " if abs(self.shift) > 1 else ""
+        parts = [
+            f"{by}{'ahead' if self.shift > 0 else 'behind'}" if self.shift else "", "backward" if self.backward else "",
+            OF_PLACES[self.places], OF_VECTORS[self.vectors],
+        ]  # fmt: skip
+        return ", ".join(filter(None, parts)) or RIGHT
+
+    @property
+    def source(self) -> Hypothesis:
+        """The same without the change of vectors."""
+        return self._replace(vectors=NONE)
 
 
-HYPOTHESES: dict[str, Transformation] = {
-    RIGHT: lambda around: around.here,
-    "ahead": lambda around: around.after,
-    "behind": lambda around: around.before,
-    "swapped": _each(lambda field: field[::-1]),
-    "u negated": _each(_signs(-1, 1)),
-    "v negated": _each(_signs(1, -1)),
-    "negated": _each(_signs(-1, -1)),
-    "mirrored": _each(lambda field: field[..., ::-1], lambda where: where[:, ::-1]),
-    "mirrored, u negated": _each(lambda f: _signs(-1, 1)(f[..., ::-1]), lambda where: where[:, ::-1]),
-    "backward": lambda around: around.back,
-}
+def _hypotheses() -> Iterator[Hypothesis]:
+    """`right` first, then the simplest: changes of one thing, then places and vectors alike, then others."""
+    yield from (Hypothesis(vectors=one) for one in SYMMETRIES)
+    yield from (Hypothesis(shift=shift) for shift in SHIFTS)
+    yield Hypothesis(backward=True)
+    yield from (Hypothesis(places=one) for one in SYMMETRIES)
+    yield from (Hypothesis(places=one, vectors=one) for one in SYMMETRIES)
+    yield from (Hypothesis(places=one, vectors=other) for one, other in itertools.product(SYMMETRIES, SYMMETRIES))
+
+
+HYPOTHESES: dict[str, Hypothesis] = {one.name: one for one in _hypotheses()}
+SOURCES = tuple(dict.fromkeys(one.source for one in HYPOTHESES.values()))
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One pair of frames at n places. `might_be`: for each hypothesis its vectors, and whether they are trusted."""
+    """One pair of frames at n places. `estimates`: of each source its vectors, and whether these are trusted."""
 
     video: str
     stored: Vectors  # pixels, by the bound of the store
     step: float  # pixels from one stored level to the next
-    might_be: Mapping[str, tuple[Vectors, NDArray[np.bool_]]]
+    estimates: Mapping[Hypothesis, tuple[NDArray[np.float16], NDArray[np.bool_]]]  # float16: exact to 1/100 pixel
+
+    @property
+    def right(self) -> tuple[Vectors, NDArray[np.bool_]]:
+        return self.of(RIGHT)
+
+    def of(self, name: str) -> tuple[Vectors, NDArray[np.bool_]]:
+        """The vectors by a hypothesis, and whether they are trusted."""
+        hypothesis = HYPOTHESES[name]
+        vectors, trusted = self.estimates[hypothesis.source]
+        return hypothesis.vectors.of_vectors(vectors.astype(np.float32)), trusted
 
 
 def evidence(video: str, levels: NDArray[np.uint8], bound: float, around: PairEstimates) -> Evidence:
     """Evidence from a stored field (2, H, W) in levels, and the estimates for its frames."""
-    y, x, here, inside = _looked_at(levels)
-    might_be = {}
-    for name, transformation in HYPOTHESES.items():
-        trusted = transformation(around)
+    y, x = _places(levels, bound, around.here)
+    here, inside = _inside(levels, y, x)
+    estimates = {}
+    for source in SOURCES:
+        trusted = around.back if source.backward else around.shifted.get(source.shift) if source.shift else around.here
         if trusted is not None:
-            might_be[name] = (trusted.field[:, y, x], trusted.where[y, x] & inside)
-    return Evidence(video, dequantise(here, bound), 2 * bound / 255, might_be)
+            to_y, to_x = source.places.source(y, x, (levels.shape[1], levels.shape[2]))
+            estimates[source] = (
+                trusted.field[:, to_y, to_x].astype(np.float16),
+                np.asarray(trusted.where[to_y, to_x] & inside),
+            )
+    return Evidence(video, dequantise(here, bound), 2 * bound / 255, estimates)
 
 
 def evidence_by_own_method(video: str, levels: NDArray[np.uint8], bound: float, field: Field) -> Evidence:
@@ -179,14 +248,35 @@ def evidence_by_own_method(video: str, levels: NDArray[np.uint8], bound: float, 
 
     The two are nearly equal even where the method is wrong, so all pixels inside the range are trusted.
     """
-    y, x, here, inside = _looked_at(levels)
-    return Evidence(video, dequantise(here, bound), 2 * bound / 255, {RIGHT: (field[:, y, x], inside)})
+    y, x = _grid(levels, PLACES)
+    here, inside = _inside(levels, y, x)
+    estimates = {Hypothesis(): (field[:, y, x].astype(np.float16), inside)}
+    return Evidence(video, dequantise(here, bound), 2 * bound / 255, estimates)
 
 
-def _looked_at(levels: NDArray[np.uint8]) -> tuple[Indices, Indices, NDArray[np.uint8], NDArray[np.bool_]]:
-    """Rows and columns of the places, their levels, and whether these were not clipped by the range."""
+def _grid(levels: NDArray[np.uint8], count: int) -> tuple[Indices, Indices]:
+    """Rows and columns of about so many places, evenly."""
     height, width = levels.shape[1:]
-    step = max(1, int(np.sqrt(height * width / PLACES)))
+    step = max(1, int(np.sqrt(height * width / count)))
     y, x = (axis.ravel() for axis in np.mgrid[step // 2 : height : step, step // 2 : width : step])
+    return y, x
+
+
+def _places(levels: NDArray[np.uint8], bound: float, here: Trusted) -> tuple[Indices, Indices]:
+    """Half of the places on a grid, the others where something moves in stored or in estimated flow.
+
+    Where little moves, a grid alone meets it at too few places.
+    """
+    y, x = _grid(levels, PLACES // 2)
+    stored = dequantise(levels, bound)
+    off = stored - np.median(stored, axis=(1, 2), keepdims=True)
+    moving = (np.hypot(*off) > FEW) | ((np.hypot(*here.field) > FEW) & here.where)
+    more_y, more_x = np.nonzero(moving)
+    some = np.unique(np.linspace(0, len(more_y) - 1, PLACES // 2).astype(np.intp)) if len(more_y) else slice(0)
+    return np.concatenate([y, more_y[some]]), np.concatenate([x, more_x[some]])
+
+
+def _inside(levels: NDArray[np.uint8], y: Indices, x: Indices) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """The levels at the places, and whether these were not clipped by the range."""
     here = levels[:, y, x]
-    return y, x, here, np.asarray(((here > 0) & (here < 255)).all(axis=0))
+    return here, np.asarray(((here > 0) & (here < 255)).all(axis=0))

@@ -23,16 +23,18 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.health.flow_evidence import HYPOTHESES, RIGHT, Evidence, Vectors
+from fusionlab.health.flow_evidence import HYPOTHESES, RIGHT, SOURCES, Evidence, Symmetry, Vectors
 
 MOVES = 0.5  # pixels a frame
 STILL = 0.25
 LEAST = 40  # places in a pair, for it to have a vote
 CONTRAST = 0.1  # least disagreement of a hypothesis with `right` in a pair that distinguishes them
+EQUAL, NEAR = 0.01, 0.03  # differences of disagreement between hypotheses that fit equally, or nearly as well
 MISFIT = 0.5  # disagreement above which a hypothesis does not fit
 SCALES = (0.05, 20.0)  # the range of a scale
 WRONG_SCALE = 1.25  # or its inverse; the papers' bounds differ by more
 
+NAMES = tuple(HYPOTHESES)  # `right` first
 Scale = tuple[float, float, float]  # of slow, middling and fast pixels
 
 
@@ -88,74 +90,75 @@ def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET) -> Verdict:
     """The verdict of all evidence together."""
     zero = _zero(seen, how)
     shift = np.array(zero or (0.0, 0.0), dtype=np.float32)[:, None]
-    by_name = {name: _Votes.of(name, seen, shift) for name in HYPOTHESES}
-    right = by_name[RIGHT]
+    d, tells = _votes(seen, shift)
+    right = d[:, 0]
     judged, votes = [], {}
     accepted: list[tuple[float, str]] = []
-    for name, other in by_name.items():
-        tell = other.tells & ~np.isnan(other.d) & ~np.isnan(right.d)
-        if name == RIGHT or tell.sum() < how.pairs:
+    for at, name in enumerate(NAMES[1:], 1):
+        tell = tells[:, at] & ~np.isnan(d[:, at]) & ~np.isnan(right)
+        if tell.sum() < how.pairs:
             continue
         judged.append(name)
-        d, d_right = other.d[tell], right.d[tell]
-        votes[name] = int((d < d_right).sum()), int(tell.sum())
-        mine, its = float(np.median(d)), float(np.median(d_right))
-        nearer = mine < how.ratio * its and its - mine > how.margin and mine < MISFIT
-        if nearer and (d < d_right).mean() >= how.wins:
-            accepted.append((_median(other.d), name))
-    pairs = int((~np.isnan(right.d)).sum())
-    holds: str | None = min(accepted)[1] if accepted else RIGHT
-    of_right = _median(right.d) if pairs else None
+        mine, its = d[tell, at], right[tell]
+        votes[name] = int((mine < its).sum()), int(tell.sum())
+        m, r = float(np.median(mine)), float(np.median(its))
+        nearer = m < how.ratio * r and r - m > how.margin and m < MISFIT
+        if nearer and (mine < its).mean() >= how.wins:
+            accepted.append((_median(d[:, at]), name))
+    pairs = int((~np.isnan(right)).sum())
+    nearest = min(accepted)[0] if accepted else 0.0
+    # Equal ones are told apart by nothing but how simple they are; `accepted` has the simplest first.
+    holds: str | None = next((name for d, name in accepted if d <= nearest + EQUAL), RIGHT)
+    of_right = _median(right) if pairs else None
     if not accepted and pairs >= how.pairs and of_right is not None and of_right > how.unlike:
         holds = None
-    rivals = sorted((d, name) for d, name in accepted if name != holds and d < min(accepted)[0] + 0.03)
+    rivals = [name for d, name in accepted if name != holds and d <= nearest + NEAR]
     return Verdict(
-        holds, rivals[0][1] if rivals else None, min(accepted)[0] if accepted else of_right, of_right, pairs,
+        holds, rivals[0] if rivals else None, nearest if accepted else of_right, of_right, pairs,
         tuple(judged), zero, None if holds is None else _scale(holds, seen, shift, how), votes,
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Votes:
-    """The votes of all pairs on one hypothesis.
+def _votes(seen: Sequence[Evidence], zero: Vectors) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Of each pair and hypothesis: the disagreement of stored flow with it, NaN where unknown, and whether it tells.
 
-    `d`: the disagreement of stored flow with the hypothesis, NaN where unknown. `tells`: whether the pair distinguishes
-    the hypothesis from `right`.
+    A pair tells where the hypothesis disagrees with `right`.
     """
-
-    d: NDArray[np.float64]
-    tells: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, name: str, seen: Sequence[Evidence], zero: Vectors) -> _Votes:
-        ratios = [_ratio(one, name, zero, MOVES)[0] for one in seen]
+    d = np.full((len(seen), len(NAMES)), np.nan)
+    tells = np.zeros((len(seen), len(NAMES)), dtype=bool)
+    for source in SOURCES:
+        columns = [at for at, name in enumerate(NAMES) if HYPOTHESES[name].source == source]
+        changes = [HYPOTHESES[NAMES[at]].vectors for at in columns]
+        ratios = [_ratio(one, source.name, zero, MOVES)[0] for one in seen]
         pooled = np.concatenate(ratios) if ratios else np.empty(0)
         scale = float(np.clip(np.median(pooled), *SCALES)) if len(pooled) >= LEAST else 1.0
-        d, tells = [], []
-        for one in seen:
-            vectors, trusted = one.might_be.get(name, one.might_be[RIGHT])
-            known = name in one.might_be
-            least = max(MOVES, 1.5 * one.step / scale)  # rounding alone is not motion, at any scale
-            d.append(disagreement((one.stored - zero) / scale, vectors, trusted, least) if known else np.nan)
-            usual, usually = one.might_be[RIGHT]
-            tells.append(known and disagreement(usual, vectors, trusted & usually) >= CONTRAST)
-        return cls(np.array(d, dtype=np.float64), np.array(tells, dtype=bool))
+        for row, one in enumerate(seen):
+            if source in one.estimates:
+                vectors, trusted = one.of(source.name)
+                usual, usually = one.right
+                least = max(MOVES, 1.5 * one.step / scale)  # rounding alone is not motion, at any scale
+                d[row, columns] = disagreements((one.stored - zero) / scale, vectors, changes, trusted, least)
+                tells[row, columns] = disagreements(usual, vectors, changes, trusted & usually) >= CONTRAST
+    return d, tells
 
 
-def disagreement(one: Vectors, other: Vectors, trusted: NDArray[np.bool_], least: float = MOVES) -> float:
-    """0 … 1 over the places where `one` moves by more than `least`; NaN if these are too few."""
+def disagreements(
+    one: Vectors, other: Vectors, changes: Sequence[Symmetry], trusted: NDArray[np.bool_], least: float = MOVES
+) -> NDArray[np.float64]:
+    """0 … 1 of `one` with each change of `other`, where `one` moves by more than `least`; NaN if that is too little."""
     a, b = np.hypot(*one), np.hypot(*other)
     moving = trusted & ((a > least) | (b > MOVES))
     if moving.sum() < LEAST:
-        return float("nan")
-    return float(np.hypot(*(one - other))[moving].sum() / (a + b)[moving].sum())
+        return np.full(len(changes), np.nan)
+    one, other, whole = one[:, moving], other[:, moving], (a + b)[moving].sum()
+    return np.array([np.hypot(*(one - change.of_vectors(other))).sum() / whole for change in changes])
 
 
 def _ratio(one: Evidence, name: str, zero: Vectors, least: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Stored length over the hypothesis's length, and the latter, at the places that move."""
-    if name not in one.might_be:
+    if HYPOTHESES[name].source not in one.estimates:
         return np.empty(0, np.float32), np.empty(0, np.float32)
-    vectors, trusted = one.might_be[name]
+    vectors, trusted = one.of(name)
     speed = np.hypot(*vectors)
     moving = trusted & (speed > least)
     if moving.sum() < LEAST:
@@ -191,7 +194,7 @@ def _zero(seen: Sequence[Evidence], how: Strictness) -> tuple[float, float] | No
     """The stored value where nothing moves, from pairs in which a third of the trusted places is still."""
     zeros = []
     for one in seen:
-        vectors, trusted = one.might_be[RIGHT]
+        vectors, trusted = one.right
         still = trusted & (np.hypot(*vectors) < STILL)
         if still.sum() >= max(LEAST, trusted.sum() / 3):
             zeros.append(np.median((one.stored - vectors)[:, still], axis=1))
