@@ -17,7 +17,7 @@ from fusionlab.video.writing import PartWriter, write_index
 
 CLASSES = ["Hop", "Jump", "Walk"]
 GROUPS = 3  # the first is the test list
-FRAMES, HEIGHT, WIDTH, SQUARE = 10, 64, 80, 30
+FRAMES, HEIGHT, WIDTH, SQUARE = 10, 64, 80, 24
 WORDS = [
     "data=ucf101",
     "flow=dis",
@@ -55,19 +55,34 @@ def lists(home: Path, name: str, lines: list[str]) -> None:
 
 
 def wander(seed: int) -> np.ndarray:
-    """A textured square takes another step at each frame, over textured ground: RGB (T, H, W, 3)."""
+    """A textured square takes another step at each frame, in the upper left over textured ground: RGB (T, H, W, 3)."""
     draw = np.random.default_rng(seed)
     ground, square = (_texture(draw, *size) for size in ((HEIGHT, WIDTH), (SQUARE, SQUARE)))
-    y, x = int(draw.integers(4, HEIGHT - SQUARE - 4)), int(draw.integers(2, WIDTH // 2 - SQUARE // 2))
+    most_y, most_x = HEIGHT // 2 - SQUARE // 2 - 4, WIDTH // 2 - SQUARE // 2 - 4
+    y, x = int(draw.integers(0, most_y)), int(draw.integers(0, most_x))
     frames = []
     for _ in range(FRAMES):
         picture = ground.copy()
         picture[y : y + SQUARE, x : x + SQUARE] = square
         frames.append(picture)
         down = right = 0
-        while abs(down) + abs(right) < 2 or not (0 <= y + down <= HEIGHT - SQUARE and 0 <= x + right <= WIDTH - SQUARE):
+        while abs(down) + abs(right) < 2 or not (0 <= y + down <= most_y and 0 <= x + right <= most_x):
             down, right = (int(step) for step in draw.integers(-4, 5, 2))
         y, x = y + down, x + right
+    return np.repeat(np.stack(frames)[..., None], 3, axis=3)
+
+
+def patch(seed: int) -> np.ndarray:
+    """A small square goes around in a ring by parts of a pixel; all else is still: RGB (T, H, W, 3)."""
+    draw = np.random.default_rng(seed)
+    ground, square = _texture(draw, HEIGHT, WIDTH), _texture(draw, 12, 12)
+    frames = []
+    for k in range(FRAMES):
+        x, y = 36 + 2.5 * np.cos(0.4 * k), 26 + 2.5 * np.sin(0.4 * k)
+        move = np.float32([[1, 0, x], [0, 1, y]])
+        put = cv2.warpAffine(square.astype(np.float32), move, (WIDTH, HEIGHT))
+        part = cv2.warpAffine(np.ones((12, 12), np.float32), move, (WIDTH, HEIGHT))
+        frames.append((put + (1 - part) * ground).clip(0, 255).astype(np.uint8))
     return np.repeat(np.stack(frames)[..., None], 3, axis=3)
 
 
@@ -114,6 +129,25 @@ def replant(
     write_index(aside, part.videos, store.signature, store.recipe, store.made, Coding())
     shutil.rmtree(folder)
     aside.rename(folder)
+
+
+def images(home: Path) -> Path:
+    """The flow of the store as images, two a field, in place of the store: the folder of all."""
+    (folder,) = [path for path in stores(home).iterdir() if (path / INDEX).is_file()]
+    store, root = Store.open(folder), home / "flow"
+    for name, video in store.videos.items():
+        place = root / Path(name).with_suffix("")
+        place.mkdir(parents=True)
+        for number, field in enumerate(store.flow(name, 0, video.frames - 1), 1):
+            for axis, plane in zip("xy", field, strict=True):
+                assert cv2.imwrite(str(place / f"flow_{axis}_{number:05d}.png"), np.asarray(plane))
+    shutil.rmtree(folder)
+    return root
+
+
+def change_images(root: Path, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    for file in root.rglob("*.png"):
+        assert cv2.imwrite(str(file), change(cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)))
 
 
 def imported(home: Path) -> None:

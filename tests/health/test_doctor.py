@@ -40,7 +40,9 @@ def home(sound: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def doctor(say: Say, home: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
     def look(*words: str) -> tuple[int, dict[str, Any]]:
-        done = say("doctor", *WORDS, f"run.data={home}", "--json", *words)
+        # The last one of an option's words counts.
+        given = {word.partition("=")[0]: word for word in (*WORDS, f"run.data={home}", *words) if "=" in word}
+        done = say("doctor", *given.values(), "--json", *[word for word in words if "=" not in word])
         assert done.out, done.err
         return done.status, json.loads(done.out)
 
@@ -220,6 +222,21 @@ def test_blank_and_constant_fields(doctor: Callable[..., tuple[int, dict[str, An
     assert report["findings"][0]["files"][0]["why"].startswith("2 of 9 fields")
 
 
+@pytest.mark.parametrize("third", range(3))
+def test_every_third_field_blank_where_little_moves(
+    doctor: Callable[..., tuple[int, dict[str, Any]]], home: Path, third: int
+) -> None:
+    """A patch of 12 × 12 pixels moves by half a pixel to one and a half, and nothing else."""
+    frames = fakes.patch(5)
+    fakes.mpeg4(videos(home) / FIRST, frames)
+    shutil.rmtree(fakes.stores(home))
+    assert typed("prepare", [*WORDS, f"run.data={home}"]) == 0
+    assert wrong(doctor()[1]) == []
+    replant(home, lambda flow, k: 0 * flow[k] if k % 3 == third else flow[k], changed=lambda n: n == FIRST)
+    status, report = doctor()
+    assert (status, wrong(report), names(report, "flow-blank")) == (1, ["flow-blank"], [FIRST])
+
+
 def test_a_still_video_is_no_fault(doctor: Callable[..., tuple[int, dict[str, Any]]], home: Path) -> None:
     fakes.mpeg4(videos(home) / FIRST, np.repeat(fakes.wander(1)[:1], fakes.FRAMES, axis=0))
     shutil.rmtree(fakes.stores(home))
@@ -333,6 +350,121 @@ def test_of_imported_flow_it_says_what_to_type(
     fakes.imported(home)
     (found,) = doctor()[1]["findings"]
     assert found["remedy"] == remedy
+
+
+# -- images of flow that are not imported yet
+
+
+@pytest.fixture
+def images(home: Path, doctor: Callable[..., tuple[int, dict[str, Any]]]) -> Callable[[], tuple[int, dict[str, Any]]]:
+    root = fakes.images(home)
+    return lambda: doctor("flow=imported", f"run.flow={root}")
+
+
+def test_sound_images_of_flow(images: Callable[[], tuple[int, dict[str, Any]]], home: Path) -> None:
+    status, report = images()
+    assert (status, report["findings"], report["not_looked_at"]) == (0, [], [])
+    assert report["looked_at"]["images of flow"] == str(home / "flow")
+    assert report["looked_at"]["fields"] == len(NAMES) * (fakes.FRAMES - 1)
+
+
+@pytest.mark.parametrize(
+    "change, hypothesis",
+    [
+        (lambda plane: plane[::-1], "flipped"),
+        (lambda plane: plane[:, ::-1], "mirrored"),
+        (lambda plane: plane[::-1, ::-1], "turned by 180°"),
+        (lambda plane: plane.T, "transposed"),  # of another shape than the frames
+        (lambda plane: 255 - plane, "negated"),
+    ],
+)
+def test_a_fault_of_images_of_flow(
+    images: Callable[[], tuple[int, dict[str, Any]]],
+    home: Path,
+    change: Callable[[np.ndarray], np.ndarray],
+    hypothesis: str,
+) -> None:
+    fakes.change_images(home / "flow", lambda plane: np.ascontiguousarray(change(plane)))
+    status, report = images()
+    (found,) = report["findings"]
+    assert (status, found["severity"], found["numbers"]["hypothesis"]) == (1, "wrong", hypothesis)
+    assert "run.flow=" in found["remedy"]
+
+
+def test_fields_that_are_missing_in_images_of_flow(
+    images: Callable[[], tuple[int, dict[str, Any]]], home: Path
+) -> None:
+    """Three at the end of each video, one at the end of another, and one in between."""
+    for file in (home / "flow").rglob("flow_?_0000[789].png"):
+        file.unlink()
+    status, report = images()
+    assert (status, wrong(report), sorted(names(report, "flow-count"))) == (1, ["flow-count"], sorted(NAMES))
+    assert report["findings"][0]["files"][0]["why"] == "6 fields, and 10 frames"
+
+
+def test_images_that_cannot_be_used(images: Callable[[], tuple[int, dict[str, Any]]], home: Path) -> None:
+    empty_one, gap, none = (home / "flow" / Path(name).with_suffix("") for name in (TESTED, FIRST, NAMES[2]))
+    (empty_one / "flow_x_00003.png").write_bytes(b"")
+    for axis in "xy":
+        (gap / f"flow_{axis}_00004.png").unlink()
+    shutil.rmtree(none)
+    status, report = images()
+    assert (status, wrong(report)) == (1, ["flow-images"])
+    assert sorted(names(report, "flow-images")) == sorted([TESTED, FIRST, NAMES[2]])
+
+
+def test_one_field_less_is_usual(images: Callable[[], tuple[int, dict[str, Any]]], home: Path) -> None:
+    for axis in "xy":
+        (home / "flow" / Path(FIRST).with_suffix("") / f"flow_{axis}_00009.png").unlink()
+    status, report = images()
+    assert (status, wrong(report), names(report, "flow-count-by-one")) == (0, [], [FIRST])
+
+
+def test_a_folder_without_images_of_flow(doctor: Callable[..., tuple[int, dict[str, Any]]], tmp_path: Path) -> None:
+    status, report = doctor("flow=imported", f"run.flow={tmp_path / 'nothing'}")
+    assert (status, wrong(report)) == (1, ["flow-images"])
+
+
+# -- where it cannot say
+
+
+def test_of_still_videos_it_cannot_say_that_flow_is_right(say: Say, home: Path) -> None:
+    for number, name in enumerate(NAMES):
+        fakes.mpeg4(videos(home) / name, np.repeat(fakes.wander(number)[:1], fakes.FRAMES, axis=0))
+    shutil.rmtree(fakes.stores(home))
+    assert typed("prepare", [*WORDS, f"run.data={home}"]) == 0
+    done = say("doctor", *WORDS, f"run.data={home}")
+    assert done.status == 3 and "cannot say  flow-unjudged" in done.out
+    assert "nothing is wrong" not in done.out and done.out.endswith("cannot say whether all is right: flow-unjudged\n")
+    report = json.loads(say("doctor", *WORDS, f"run.data={home}", "--json").out)
+    assert report["healthy"] is None and report["findings"][0]["severity"] == "cannot say"
+
+
+def test_of_a_still_video_it_says_so(say: Say, home: Path) -> None:
+    fakes.mpeg4(videos(home) / FIRST, np.repeat(fakes.wander(1)[:1], fakes.FRAMES, axis=0))
+    shutil.rmtree(fakes.stores(home))
+    assert typed("prepare", [*WORDS, f"run.data={home}"]) == 0
+    done = say("doctor", *WORDS, f"run.data={home}")
+    assert done.status == 0
+    assert done.out.endswith("nothing is wrong in what was checked; cannot say of 1 video by themselves\n")
+
+
+def test_all_quarantined(say: Say, home: Path, tmp_path: Path) -> None:
+    (tmp_path / "all.txt").write_text("".join(f"{name}\n" for name in NAMES))
+    done = say("doctor", *WORDS, f"run.data={home}", f"data.quarantine={tmp_path / 'all.txt'}")
+    assert done.status == 3 and "all videos are quarantined" in done.out and "nothing is wrong" not in done.out
+    root = fakes.images(home)
+    words = [*(word for word in WORDS if word != "flow=dis"), f"run.data={home}", "flow=imported", f"run.flow={root}"]
+    done = say("doctor", *words, f"data.quarantine={tmp_path / 'all.txt'}")
+    assert done.status == 3 and "all videos are quarantined" in done.out and "no flow images" not in done.out
+
+
+def test_a_fault_in_half_of_the_videos_and_its_own_advice(say: Say, home: Path, tmp_path: Path) -> None:
+    """After each quarantine of what it found, what is left is found too, or it says that it cannot say."""
+    bad = set(NAMES[::2])
+    replant(home, FLOW["flipped top to bottom"][0], changed=bad.__contains__)
+    report = json.loads(say("doctor", *WORDS, f"run.data={home}", "--json").out)
+    assert wrong(report) == ["flow-flip"] and set(names(report, "flow-flip")) == bad
 
 
 # -- what it says, and to whom

@@ -133,7 +133,7 @@ class CheckOfFlow:
             self.findings.append(Finding("flow-images", WRONG, f"{error.what}: {error.got}", error.hint or ""))
             return
         images = FlowImages(files, {name: paths[name] for name in names}, bound, with_reader)
-        origin = flow_checks.Origin(files.describe(), bound, f"correct the images in {folder}")
+        origin = flow_checks.Origin(files.describe(), bound, f"correct the images in {folder}", "flow-images")
         checked = self._check(names, partial(replace, images), origin)
         self.findings += flow_checks.surplus(checked, files.offset, origin)
         self.looked_at["images of flow"] = str(folder)
@@ -163,7 +163,7 @@ class CheckOfFlow:
             "faults judged": list(of_set.judged),
         }  # fmt: skip
         if self.sample:
-            self.findings += flow_checks.unjudged(checked, of_set)
+            self.findings += flow_checks.unjudged(checked, of_set, faults)
             self.skipped += flow_checks.unmeasured(of_set)
         else:
             self.skipped.append("whether flow is that of the frames: --sample 0")

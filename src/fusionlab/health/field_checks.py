@@ -93,7 +93,7 @@ def _check_video(store: FlowOfVideos, name: str, sampled: bool) -> CheckedVideo:
         constant = [int(place) for place in np.flatnonzero(spread[:, 0] <= FLAT)]
         if min(video.height, video.width) < TINY:  # too small for any estimate
             return replace(seen, constant=len(constant))
-        asked = _most_different(store, name, constant)
+        asked = _that_differ(store, name, constant)
         blank = sum(_moves(store, name, place, constant) for place in asked)
         pairs = tuple(_compared(store, name, spread[:, 1], constant if blank else ())) if sampled else ()
     except UserError as error:
@@ -116,14 +116,15 @@ def _spread(store: FlowOfVideos, name: str) -> NDArray[np.float64]:
     return np.array(values, dtype=np.float64).reshape(-1, 2)
 
 
-def _most_different(store: FlowOfVideos, name: str, constant: Sequence[int]) -> list[int]:
-    """Of the constant fields those whose two frames differ most."""
+def _that_differ(store: FlowOfVideos, name: str, constant: Sequence[int]) -> list[int]:
+    """Of the constant fields some whose two frames differ more than those of most; the largest differences are cuts."""
     some = constant[:: -(-len(constant) // CONSIDERED)] if constant else ()
     differences = {}
     for place in some:
         one, other = gray(store.frames(name, [place, place + 1])).astype(np.int16)
         differences[place] = float(np.abs(one - other).mean())
-    return sorted(sorted(some, key=lambda place: -differences[place])[:ASKED])
+    more = sorted(some, key=lambda place: -differences[place])[: max(ASKED, len(some) // 2)]
+    return sorted(more[:: -(-len(more) // ASKED)]) if more else []
 
 
 def _moves(store: FlowOfVideos, name: str, place: int, constant: Sequence[int]) -> bool:

@@ -11,7 +11,7 @@ from fusionlab.data.dataset import Entry
 from fusionlab.health.field_checks import CheckedVideo
 from fusionlab.health.findings import NOTE, QUARANTINE, UNJUDGED, UNSURE, WRONG, Finding, of_files
 from fusionlab.health.flow_evidence import HYPOTHESES, NONE, OF_PLACES, OF_VECTORS, RIGHT, Evidence
-from fusionlab.health.flow_verdict import OF_VIDEO, Verdict, verdict, verdict_by_own_method
+from fusionlab.health.flow_verdict import AS_OTHERS, OF_SET, OF_VIDEO, Verdict, verdict, verdict_by_own_method
 from fusionlab.health.video_checks import CheckedFile
 from fusionlab.video.store import Store
 
@@ -41,6 +41,7 @@ class Origin:
     method: Mapping[str, Any]
     bound: float
     again: str
+    damage: str = "store-damaged"  # the code where it cannot be read
 
     @classmethod
     def of(cls, store: Store) -> Origin:
@@ -149,12 +150,15 @@ def findings(
     }
     how = f"{origin.again}; or {QUARANTINE}"
     wrong = [
-        *of_files("store-damaged", WRONG, "{videos} whose stored flow cannot be used", damage, how),
+        *of_files(origin.damage, WRONG, "{videos} whose stored flow cannot be used", damage, how),
         *of_files("flow-blank", WRONG, "{videos} with blank or constant fields between frames that move", blank, how),
     ]
     of_set = verdict(_evidence(checked))
-    if of_set.holds == RIGHT:
-        wrong += _single(checked, origin)
+    single = _single(checked, origin) if of_set.holds in (RIGHT, None) else []
+    unlike = sum(len(one.files) for one in single if one.numbers["hypothesis"] is None)
+    # Several faults in a set may be like nothing together, and most of its videos like something one by one.
+    if of_set.holds == RIGHT or (single and unlike <= (1 - OF_SET.wins) * sum(one.compared for one in checked)):
+        wrong += single
     else:
         wrong.append(_of_set(of_set, origin))
     length = None
@@ -193,12 +197,12 @@ def _of_set(of_set: Verdict, origin: Origin) -> Finding:
 def _single(checked: Sequence[CheckedVideo], origin: Origin) -> list[Finding]:
     """Videos whose flow is wrong although that of all together is right.
 
-    Without those that are wrong by themselves, the others are judged together once more: if a fault was in half of the
-    videos, it is in all of the rest that is too still to be judged one by one.
+    Without these, the others are judged once more: together, and one by one with less evidence for the same faults.
     """
     left, files = [one for one in checked if one.evidence], defaultdict[str | None, dict[str, str]](dict)
+    strictness, known = OF_VIDEO, frozenset(HYPOTHESES)
     while True:
-        each = {one.name: verdict(one.evidence, OF_VIDEO) for one in left}
+        each = {one.name: verdict(one.evidence, strictness, known) for one in left}
         wrong = {name: one for name, one in each.items() if one.holds != RIGHT}
         for name, one in wrong.items():
             files[one.holds][name] = f"disagreement {one.of_right or 0:.2f} over {one.pairs} pairs of frames"
@@ -206,9 +210,10 @@ def _single(checked: Sequence[CheckedVideo], origin: Origin) -> list[Finding]:
         rest = verdict(_evidence(left)) if wrong else Verdict()
         if rest.holds != RIGHT:
             files[rest.holds] |= {one.name: "judged with the others of which this is said" for one in left}
-            left = []
-        if not wrong or not left:
             break
+        if not wrong:
+            break
+        strictness, known = AS_OTHERS, frozenset(name for name in files if name is not None)
     how, findings = f"{origin.again}; or {QUARANTINE}; --sample N compares more videos", []
     for holds, names in files.items():
         code, stored = stored_as(holds)
@@ -262,19 +267,26 @@ def remedy(holds: str | None, origin: Origin) -> str:
     }.get(holds or "", OTHERWISE)
 
 
-def unjudged(checked: Sequence[CheckedVideo], of_set: Verdict) -> list[Finding]:
-    """The faults that the pairs cannot show: no verdict about these, of all videos or of single ones."""
+def unjudged(checked: Sequence[CheckedVideo], of_set: Verdict, wrong: Sequence[Finding]) -> list[Finding]:
+    """The faults that the pairs cannot exclude, of all videos, or of single ones that are not found `wrong`."""
     if of_set.holds != RIGHT:
         return []
-    lacking = [name for name in BASIC if name not in of_set.judged]
+    lacking = [name for name in BASIC if name not in of_set.excluded]
     if lacking:
         what = "too little moves in what was compared, or can be trusted"
         if len(lacking) < len(BASIC):
             what = f"these faults would show in too few pairs: {', '.join(lacking)}"
         what, how = f"cannot say whether flow is that of the frames: {what}", "more videos: --sample N"
         return [Finding("flow-unjudged", UNSURE, what, how, numbers={"pairs": of_set.pairs, "faults": lacking})]
-    pairs = {one.name: verdict(one.evidence, OF_VIDEO).pairs for one in checked if one.compared}
-    still = {name: f"{count} pairs of frames tell" for name, count in pairs.items() if count < OF_VIDEO.pairs}
+    found = {name for one in wrong for name in one.files}
+    still = {}
+    for one in checked:
+        of_video = verdict(one.evidence, OF_VIDEO)
+        lacking = [name for name in BASIC if name not in of_video.excluded and not HYPOTHESES[name].shift]
+        if one.compared and one.name not in found and lacking:
+            still[one.name] = f"{of_video.pairs} pairs of frames move" + f"; unseen: {', '.join(lacking)}" * (
+                of_video.pairs > 0
+            )
     return of_files(UNJUDGED, NOTE, "{videos} in which too little moves to judge their flow one by one", still)
 
 

@@ -17,8 +17,8 @@ Measured on seven real clips at a short side of 256 (disagreement, median of pai
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,17 +47,20 @@ class Strictness:
     ratio: float  # of its disagreement to that of `right`
     margin: float  # by which it is nearer
     unlike: float  # disagreement with `right` above which flow is of other frames
+    clears: int  # pairs that distinguish it from `right`, for it to be excluded
 
 
-OF_SET = Strictness(pairs=6, wins=0.8, ratio=0.7, margin=0.05, unlike=0.6)
-OF_VIDEO = Strictness(pairs=3, wins=1.0, ratio=0.5, margin=0.15, unlike=0.75)  # a few pairs, which are alike
+OF_SET = Strictness(pairs=6, wins=0.8, ratio=0.7, margin=0.05, unlike=0.6, clears=6)
+OF_VIDEO = Strictness(pairs=3, wins=1.0, ratio=0.5, margin=0.15, unlike=0.75, clears=1)  # a few pairs, alike
+AS_OTHERS = replace(OF_VIDEO, pairs=1)  # of a fault that other videos of the set have
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The accepted hypothesis, with its measurements.
 
-    `holds`: the hypothesis, or None if none fits. `judged`: the hypotheses that the pairs can distinguish.
+    `holds`: the hypothesis, or None if none fits. `judged`: the hypotheses that the pairs can distinguish. `excluded`:
+    those from which they are farther than from `right`.
     """
 
     holds: str | None = RIGHT
@@ -66,6 +69,7 @@ class Verdict:
     of_right: float | None = None
     pairs: int = 0  # in which something moves
     judged: tuple[str, ...] = ()
+    excluded: frozenset[str] = frozenset()
     zero: tuple[float, float] | None = None  # pixels, of u and v; None: not enough is still
     scale: Scale | None = None
     votes: dict[str, tuple[int, int]] = field(default_factory=dict)  # hypothesis -> (won, of)
@@ -86,20 +90,22 @@ class Verdict:
         return (u if abs(u) > least else 0.0), (v if abs(v) > least else 0.0)
 
 
-def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET) -> Verdict:
-    """The verdict of all evidence together."""
+def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET, among: Collection[str] = HYPOTHESES.keys()) -> Verdict:
+    """The verdict of all evidence together, among these hypotheses and `right`."""
     zero = _zero(seen, how)
     shift = np.array(zero or (0.0, 0.0), dtype=np.float32)[:, None]
     d, tells = _votes(seen, shift)
     right = d[:, 0]
-    judged, votes = [], {}
+    judged, excluded, votes = [], set(), {}
     accepted: list[tuple[float, str]] = []
     for at, name in enumerate(NAMES[1:], 1):
         tell = tells[:, at] & ~np.isnan(d[:, at]) & ~np.isnan(right)
-        if tell.sum() < how.pairs:
+        mine, its = d[tell, at], right[tell]
+        if len(mine) >= how.clears and (its < mine).mean() >= OF_SET.wins:
+            excluded.add(name)
+        if name not in among or len(mine) < how.pairs:
             continue
         judged.append(name)
-        mine, its = d[tell, at], right[tell]
         votes[name] = int((mine < its).sum()), int(tell.sum())
         m, r = float(np.median(mine)), float(np.median(its))
         nearer = m < how.ratio * r and r - m > how.margin and m < MISFIT
@@ -115,7 +121,7 @@ def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET) -> Verdict:
     rivals = [name for d, name in accepted if name != holds and d <= nearest + NEAR]
     return Verdict(
         holds, rivals[0] if rivals else None, nearest if accepted else of_right, of_right, pairs,
-        tuple(judged), zero, None if holds is None else _scale(holds, seen, shift, how), votes,
+        tuple(judged), frozenset(excluded), zero, None if holds is None else _scale(holds, seen, shift, how), votes,
     )  # fmt: skip
 
 
