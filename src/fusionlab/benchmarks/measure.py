@@ -14,7 +14,8 @@ from fusionlab.records.environment import describe_environment
 # part -> the module and the function of its rows, in the order in which they are measured
 PARTS = {
     "start": ("start_rows", "rows"), "brush": ("brush_rows", "rows"), "video": ("video_rows", "rows"),
-    "training": ("training_rows", "rows"), "networks": ("networks_rows", "rows"), "gpu": ("networks_rows", "gpu_rows"),
+    "doctor": ("doctor_rows", "rows"), "training": ("training_rows", "rows"), "networks": ("networks_rows", "rows"),
+    "gpu": ("networks_rows", "gpu_rows"),
 }  # fmt: skip
 
 
