@@ -12,6 +12,8 @@ from fusionlab.health.findings import NOTE, QUARANTINE, WRONG, Finding, of_files
 from fusionlab.health.flow_evidence import RIGHT, Evidence
 from fusionlab.health.flow_verdict import OF_VIDEO, Verdict, verdict, verdict_by_own_method
 from fusionlab.health.video_checks import CheckedFile
+from fusionlab.video.flow import other_version
+from fusionlab.video.opencv import cv2
 from fusionlab.video.store import Store
 
 PACK = f"python -m fusionlab.prepare with the same words packs what it lacks; or {QUARANTINE}"
@@ -61,6 +63,18 @@ def counts(files: Sequence[CheckedFile], store: Store) -> list[Finding]:
         *of_files("flow-count-by-one", NOTE, what + ", but for one that tools miscount", slight),
         *of_files("store-notes", NOTE, "{videos} of which was noted when they were packed", notes),
     ]
+
+
+def version(store: Store) -> list[Finding]:
+    """A note where another version of OpenCV made the store, and its method would give other fields here."""
+    made_by, method = other_version(_method(store)), _method(store).get("method")
+    if made_by is None:
+        return []
+    what = (
+        f"flow was computed with OpenCV {made_by}; by {cv2.__version__}, which is here, {method} gives slightly other "
+        "fields (some hundredths of a pixel): a store that is made here has another hash"
+    )
+    return [Finding("flow-version", NOTE, what)]
 
 
 def findings(
