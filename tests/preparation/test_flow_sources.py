@@ -7,10 +7,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from film_fakes import moving
+from film_fakes import write as write_film
 from flow_images import FRAMES, HEIGHT, NAMES, WIDTH, Two, packed, picture, planes, write, write_videos
 
 from fusionlab.errors import UserError
 from fusionlab.preparation.prepare import prepare
+from fusionlab.video.decode import PyAV
+from fusionlab.video.flow import Farneback
 from fusionlab.video.imported import Imported
 from fusionlab.video.store import FLOW, Coding, Store
 from fusionlab.video.store import FRAMES as FRAMES_FILE
@@ -193,3 +197,14 @@ def test_all_videos_quarantined_is_told(tmp_path: Path) -> None:
             write_videos(tmp_path / "videos"), tmp_path / "s", Imported(), recipe={}, images=tmp_path / "flow",
             quarantine=frozenset(NAMES),
         )  # fmt: skip
+
+
+def test_a_video_whose_frames_change_their_size_is_named(tmp_path: Path) -> None:
+    videos = write_videos(tmp_path / "videos")
+    films = [tmp_path / name for name in ("a.mpg", "b.mpg")]
+    for film, frames in zip(films, (moving(5), moving(5, 32, 96)), strict=True):
+        write_film(film, frames, "mpeg2video")
+    videos.path(HOP).write_bytes(b"".join(film.read_bytes() for film in films))
+    with pytest.raises(UserError, match="cannot be used; all others are packed") as error:
+        prepare(videos, tmp_path / "s", Farneback(), recipe={}, with_reader=PyAV())
+    assert f"{HOP}: the size of its frames changes" in str(error.value) and "1 of 2" in str(error.value)

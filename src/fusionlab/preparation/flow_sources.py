@@ -92,6 +92,8 @@ class Computed:
         count = 0
         for frame in _unusable_if_undecodable(making.reader.frames(file)):
             frame = resize(frame, making.size)
+            if packing.shape not in (None, frame.shape[:2]):
+                raise Unusable(f"the size of its frames changes: {packing.shape}, then {frame.shape[:2]}")
             packing.frame(frame)
             picture, count = seen(self.estimator, frame), count + 1
             if before is not None:
