@@ -118,13 +118,8 @@ def replant(
 
 def imported(home: Path) -> None:
     """Let the store say that its flow was imported."""
-    described(home, method="imported", order="xy", offset=0)
-
-
-def described(home: Path, **flow: object) -> None:
-    """Let the store say this, too, of the method that made its flow."""
     (index,) = stores(home).glob(f"*/{INDEX}")
     store = Store.open(index.parent)
-    made = {**store.made, "flow": {**store.made["flow"], **flow}}
+    made = {**store.made, "flow": {**store.made["flow"], "method": "imported", "order": "xy", "offset": 0}}
     write_index(index.parent, store.videos, store.signature, store.recipe, made, store.coding)
     assert read_json(index)["made"] == json.loads(json.dumps(made))

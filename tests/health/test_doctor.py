@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import doctor_fakes as fakes
 import numpy as np
 import pytest
@@ -262,17 +261,6 @@ def test_a_wrong_zero(doctor: Callable[..., tuple[int, dict[str, Any]]], home: P
     status, report = doctor()
     assert (status, wrong(report)) == (1, ["flow-zero"])
     assert report["findings"][0]["numbers"]["zero"] == pytest.approx([127.5, 137.5], abs=1)
-
-
-def test_another_version_of_opencv_is_noted_where_its_flow_differs(
-    doctor: Callable[..., tuple[int, dict[str, Any]]], home: Path
-) -> None:
-    for method, noted in (("tvl1", 1), ("farneback", 0)):
-        fakes.described(home, method=method, opencv="3.4.1")
-        status, report = doctor()
-        notes = [one["what"] for one in report["findings"] if one["code"] == "flow-version"]
-        assert (status, len(notes)) == (0, noted)
-        assert all("OpenCV 3.4.1" in note and cv2.__version__ in note and "tvl1" in note for note in notes)
 
 
 def test_missing_flow(doctor: Callable[..., tuple[int, dict[str, Any]]], home: Path) -> None:

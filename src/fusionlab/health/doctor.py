@@ -119,8 +119,7 @@ def _check_flow(
         "faults judged": list(of_set.judged),
     }  # fmt: skip
     skipped = flow_checks.unjudged(of_set) if sample else ["whether flow is that of the frames: --sample 0"]
-    of_store = [*flow_checks.missing(entries, store), *flow_checks.counts(files, store), *flow_checks.version(store)]
-    findings = [*of_store, *faults]
+    findings = [*flow_checks.missing(entries, store), *flow_checks.counts(files, store), *faults]
     return findings, looked_at, skipped
 
 

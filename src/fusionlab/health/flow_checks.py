@@ -47,7 +47,7 @@ def missing(videos: Sequence[Entry], store: Store) -> list[Finding]:
 
 
 def counts(files: Sequence[CheckedFile], store: Store) -> list[Finding]:
-    """Findings about missing frames: a store has one field fewer than frames."""
+    """Findings about missing frames: a store has one field fewer than frames; and notes about how it was made."""
     slight: dict[str, str] = {}
     far: dict[str, str] = {}
     for one in files:
@@ -62,10 +62,11 @@ def counts(files: Sequence[CheckedFile], store: Store) -> list[Finding]:
         *of_files("flow-count", WRONG, what, far, f"{AGAIN.format(folder=store.folder)}; or {QUARANTINE}"),
         *of_files("flow-count-by-one", NOTE, what + ", but for one that tools miscount", slight),
         *of_files("store-notes", NOTE, "{videos} of which was noted when they were packed", notes),
+        *_version(store),
     ]
 
 
-def version(store: Store) -> list[Finding]:
+def _version(store: Store) -> list[Finding]:
     """A note where another version of OpenCV made the store, and its method would give other fields here."""
     made_by, method = other_version(_method(store)), _method(store).get("method")
     if made_by is None:
