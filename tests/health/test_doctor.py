@@ -374,7 +374,7 @@ def test_sound_images_of_flow(images: Callable[[], tuple[int, dict[str, Any]]], 
         (lambda plane: plane[::-1], "flipped"),
         (lambda plane: plane[:, ::-1], "mirrored"),
         (lambda plane: plane[::-1, ::-1], "turned by 180°"),
-        (lambda plane: plane.T, "transposed"),  # of another shape than the frames
+        (lambda plane: cv2.resize(plane.T, plane.shape[::-1]), "transposed"),
         (lambda plane: 255 - plane, "negated"),
     ],
 )
@@ -389,6 +389,21 @@ def test_a_fault_of_images_of_flow(
     (found,) = report["findings"]
     assert (status, found["severity"], found["numbers"]["hypothesis"]) == (1, "wrong", hypothesis)
     assert "run.flow=" in found["remedy"]
+
+
+def test_images_of_another_shape_than_the_frames(say: Say, home: Path) -> None:
+    """The doctor refuses the same videos as prepare does."""
+    root = fakes.images(home)
+    for file in (root / Path(FIRST).with_suffix("")).iterdir():
+        plane = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
+        assert cv2.imwrite(str(file), plane.T)
+    words = [*(word for word in WORDS if not word.startswith(("flow=", "data.store.size="))), "flow=imported"]
+    words += [f"run.data={home}", f"run.flow={root}", "data.store.size=null"]
+    report = json.loads(say("doctor", *words, "--json").out)
+    assert (wrong(report), names(report, "flow-images")) == (["flow-images"], [FIRST])
+    assert "transposed?" in report["findings"][0]["files"][0]["why"]
+    done = say("prepare", *words)
+    assert done.status != 0 and "transposed?" in done.err and FIRST in done.err
 
 
 def test_fields_that_are_missing_in_images_of_flow(

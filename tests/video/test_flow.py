@@ -6,7 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
-from fusionlab.video.flow import LUMA, RGB, Dis, Estimator, Farneback, fields, gray, seen
+from fusionlab.video.flow import LUMA, RGB, Dis, Estimator, Farneback, fields, gray, other_version, seen
 from fusionlab.video.quantise import mirror, quantise
 from fusionlab.video.tvl1 import TvL1
 
@@ -59,8 +59,7 @@ def test_a_translated_texture_gives_that_flow(name: str, vector: tuple[float, fl
 
 
 @every
-def test_flow_stands_at_the_pixels_of_the_first_frame(estimator: Estimator) -> None:
-    """A disc moves and the ground does not: where it was, there is its motion; where it will be, the ground's."""
+def test_a_disc_moves_and_the_ground_does_not(estimator: Estimator) -> None:
     ground, disc = texture(96, 1), texture(96, 2)
     y, x = np.mgrid[0:56, 0:56]
 
@@ -71,8 +70,33 @@ def test_flow_stands_at_the_pixels_of_the_first_frame(estimator: Estimator) -> N
     flow = estimator(frame(27), frame(29))
     assert 1.3 < flow[0][np.hypot(x - 27, y - 28) < 4].mean() < 2.3
     assert np.abs(flow[:, np.hypot(x - 28, y - 28) > 15]).mean() < 0.1
-    behind, ahead = ((x - cx) ** 2 + (y - 28) ** 2 < 2**2 for cx in (24, 32))
-    assert flow[0][behind].mean() > flow[0][ahead].mean() + 0.1
+
+
+def zoomed(scale: float) -> NDArray[np.uint8]:
+    """A sum of waves, (64, 64), enlarged about its middle: known at each position, so that nothing interpolates."""
+    draw = np.random.default_rng(0)
+    waves, phases = draw.normal(size=(40, 2)) * 0.35, draw.uniform(0, 2 * np.pi, 40)
+    y, x = (np.mgrid[0:64, 0:64] - 31.5) / scale
+    total = sum(np.cos(a * x + b * y + phase) for (a, b), phase in zip(waves, phases, strict=True))
+    return np.clip(np.rint(128 + 14 * total), 0, 255).astype(np.uint8)
+
+
+@every
+def test_flow_stands_at_the_pixels_of_the_first_frame(estimator: Estimator) -> None:
+    """What lies at r in the first frame lies at s·r in the second: the motion at r is (s − 1) r, not (1 − 1/s) r.
+
+    Nothing is covered or uncovered: what an estimator makes of that depends on the texture and on OpenCV's version.
+    """
+    scale = 1.15
+    y, x = np.mgrid[0:64, 0:64] - 31.5
+    inside = np.hypot(x, y) < 22
+
+    def growth(flow: NDArray[np.float32]) -> float:
+        return float((flow[0] * x + flow[1] * y)[inside].sum() / (x**2 + y**2)[inside].sum())
+
+    first, second = zoomed(1), zoomed(scale)
+    assert growth(estimator(first, second)) == pytest.approx(scale - 1, abs=0.004)  # 0.150
+    assert growth(-estimator(second, first)) == pytest.approx(1 - 1 / scale, abs=0.004)  # 0.130
 
 
 @every
@@ -165,6 +189,14 @@ def test_an_estimator_describes_itself() -> None:
     assert described["method"] == "dis" and described["patch_size"] == 8
     assert described["opencv"] == cv2.__version__
     assert {one.describe()["method"] for one in SMALL.values()} == set(SMALL)
+
+
+def test_another_version_of_opencv_is_told_where_its_fields_differ() -> None:
+    methods = {"tvl1": TvL1(), "medium": MEDIUM, "farneback": PYRAMID, "dis": Dis(1, 8, 3, 25, 0)}
+    differ = {name for name, one in methods.items() if other_version(one.describe(), "3.4.1") == cv2.__version__}
+    assert differ == {"tvl1", "medium"}
+    assert all(other_version(one.describe()) is None for one in methods.values())
+    assert other_version({"method": "imported"}) is None
 
 
 def test_the_numbers_of_tvl1_are_opencv_s() -> None:

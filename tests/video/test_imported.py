@@ -6,69 +6,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from flow_images import FRAMES, HEIGHT, NAMES, WIDTH, Two, packed, picture, planes, write, write_videos
 
 from fusionlab.errors import UserError
 from fusionlab.preparation.prepare import prepare
-from fusionlab.video import encode
-from fusionlab.video.imported import LAYOUTS, Imported
+from fusionlab.video.imported import LAYOUTS, Imported, has_aspect, is_squashed
 from fusionlab.video.store import Coding, Store
 
 CLIPS = os.environ.get("FUSIONLAB_CLIPS")
-NAMES = ["Hop/v_Hop_g01_c01.avi", "Run/v_Run_g01_c01.avi"]
-FRAMES, HEIGHT, WIDTH = 7, 24, 32
-
-
-class Two:
-    """A data set of two videos."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def videos(self) -> list[tuple[str, int]]:
-        return [(name, number) for number, name in enumerate(NAMES)]
-
-    def path(self, name: str) -> Path:
-        return self.root / name
-
-
-def picture(seed: int, *shape: int) -> np.ndarray:
-    noise = np.random.default_rng(seed).normal(128, 50, shape).astype(np.float32)
-    return np.clip(cv2.GaussianBlur(noise, (0, 0), 2) * 3 - 256, 0, 255).astype(np.uint8)
-
-
-def planes(name: str, component: int) -> list[np.ndarray]:
-    return [picture(NAMES.index(name) * 1000 + component * 100 + k, HEIGHT, WIDTH) for k in range(FRAMES - 1)]
-
-
-def write(folder: Path, layout: str, *, classes: bool = False, first: int = 1, digits: int = 5) -> None:
-    """As the tools write it: one JPEG a plane, and one a frame."""
-    one = LAYOUTS[layout]
-    for name in NAMES:
-        below = Path(name).with_suffix("") if classes else Path(name).stem
-        frames = [picture(9000 + k, HEIGHT, WIDTH, 3) for k in range(FRAMES)]
-        for (above, prefix), images in ((one.x, planes(name, 0)), (one.y, planes(name, 1)), (one.frames, frames)):
-            place = folder / above / below
-            place.mkdir(parents=True, exist_ok=True)
-            for number, image in enumerate(images, first):
-                cv2.imwrite(str(place / f"{prefix}{number:0{digits}d}.jpg"), image)
 
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Two:
-    for name in NAMES:
-        draw = np.random.default_rng(len(name))
-        frames = draw.integers(0, 256, (FRAMES, HEIGHT // 2, WIDTH // 2, 3), dtype=np.uint8)
-        encode.write(tmp_path / "videos" / name, frames)
-    return Two(tmp_path / "videos")
-
-
-def packed(
-    videos: Two, folder: Path, into: Path, coding: Coding, said: list[str] | None = None, **assumed: object
-) -> Store:
-    flow = Imported(**assumed)  # type: ignore[arg-type]
-    say = print if said is None else said.append
-    made = prepare(videos, into, flow, recipe={"of": str(assumed)}, coding=coding, images=folder, size=None, say=say)
-    return Store.open(made)
+    return write_videos(tmp_path / "videos")
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -176,16 +126,50 @@ def test_what_is_wrong_with_images_is_told(videos: Two, tmp_path: Path) -> None:
     told("images are missing in between: Hop/v_Hop_g01_c01.avi: flow_x_3")
     (folder / "gone.jpg").rename(folder / "flow_x_00003.jpg")
     (folder / "flow_y_00006.jpg").unlink()
-    told("lack the other")
+    told("lack the other: Hop/v_Hop_g01_c01.avi: flow_x_00006.jpg stands alone")
     (folder / "flow_x_00006.jpg").unlink()
     (folder / "flow_x_00005.jpg").write_bytes(b"no picture")
-    told("cannot be read")
+    told("flow_x_00005.jpg")
     cv2.imwrite(str(folder / "flow_x_00005.jpg"), np.zeros((HEIGHT, WIDTH + 2), np.uint8))
     told("differ in size")
     with pytest.raises(UserError, match="needs the folder"):
         Imported().open(None)
     with pytest.raises(UserError, match="unknown layout"):
         Imported(layout="tns")
+
+
+@pytest.mark.parametrize(
+    "images, frames, kept, squashed",
+    [
+        ((240, 320), (240, 320), True, False),
+        ((256, 340), (240, 320), True, True),
+        ((256, 341), (240, 320), True, False),
+        ((256, 342), (240, 320), True, False),
+        ((22, 30), (240, 320), True, False),
+        ((320, 240), (240, 320), False, False),  # transposed
+        ((340, 256), (240, 320), False, False),
+        ((240, 320), (320, 240), False, False),
+        ((256, 340), (320, 240), False, False),  # transposed or squashed: nobody knows
+        ((242, 240), (240, 242), False, False),  # nearly square, and transposed
+        ((240, 240), (240, 240), True, False),
+        ((256, 256), (240, 240), True, False),
+        ((256, 340), (240, 240), False, True),
+        ((256, 340), (240, 560), False, True),  # HMDB51's widest
+        ((256, 340), (1280, 720), False, True),
+        ((224, 224), (240, 320), False, False),
+        ((100, 300), (240, 320), False, False),
+    ],
+)
+def test_images_have_the_frames_aspect_or_the_size_of_tsn_s_tool(
+    images: tuple[int, int], frames: tuple[int, int], kept: bool, squashed: bool
+) -> None:
+    assert (has_aspect(images, frames), is_squashed(images, frames)) == (kept, squashed)
+
+
+def test_a_store_of_the_neutral_aspect_is_described_as_before_it_was_known() -> None:
+    plain = {"method": "imported", "layout": "auto", "order": "xy", "offset": 0, "frames": "video"}
+    assert Imported().describe() == plain
+    assert Imported(aspect="any").describe() == {**plain, "aspect": "any"}
 
 
 def test_a_size_that_the_images_do_not_have_is_told(videos: Two, tmp_path: Path) -> None:

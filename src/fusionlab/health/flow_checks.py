@@ -13,6 +13,8 @@ from fusionlab.health.findings import NOTE, QUARANTINE, UNJUDGED, UNSURE, WRONG,
 from fusionlab.health.flow_evidence import HYPOTHESES, NONE, OF_PLACES, OF_VECTORS, RIGHT, Evidence
 from fusionlab.health.flow_verdict import AS_OTHERS, OF_SET, OF_VIDEO, Verdict, verdict, verdict_by_own_method
 from fusionlab.health.video_checks import CheckedFile
+from fusionlab.video.flow import other_version
+from fusionlab.video.opencv import cv2
 from fusionlab.video.store import Store
 
 PACK = f"python -m fusionlab.prepare with the same words packs what it lacks; or {QUARANTINE}"
@@ -98,7 +100,7 @@ def missing(videos: Sequence[Entry], store: Store) -> list[Finding]:
 
 
 def counts(files: Sequence[CheckedFile], store: Store) -> list[Finding]:
-    """Findings about missing frames: a store has one field fewer than frames."""
+    """Findings about missing frames: a store has one field fewer than frames; and notes about how it was made."""
     slight: dict[str, str] = {}
     far: dict[str, str] = {}
     for one in files:
@@ -113,6 +115,7 @@ def counts(files: Sequence[CheckedFile], store: Store) -> list[Finding]:
         *of_files("flow-count", WRONG, what, far, f"{Origin.of(store).again}; or {QUARANTINE}"),
         *of_files("flow-count-by-one", NOTE, what + ", but for one that tools miscount", slight),
         *of_files("store-notes", NOTE, "{videos} of which was noted when they were packed", notes),
+        *_version(store),
     ]
 
 
@@ -132,6 +135,19 @@ def surplus(checked: Sequence[CheckedVideo], offset: int, origin: Origin) -> lis
             {name: why for name, why in other.items() if name not in far},
         ),
     ]  # fmt: skip
+
+
+def _version(store: Store) -> list[Finding]:
+    """A note where another version of OpenCV made the store, and its method would give other fields here."""
+    flow = Origin.of(store).method
+    made_by, method = other_version(flow), flow.get("method")
+    if made_by is None:
+        return []
+    what = (
+        f"flow was computed with OpenCV {made_by}; by {cv2.__version__}, which is here, {method} gives slightly other "
+        "fields (some hundredths of a pixel): a store that is made here has another hash"
+    )
+    return [Finding("flow-version", NOTE, what)]
 
 
 def findings(

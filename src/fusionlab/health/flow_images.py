@@ -53,6 +53,12 @@ class VideoOfImages:
     images: list[Path]  # of the frames, where these are imported too
     film: Film
 
+    def plane(self, file: Path) -> Bytes:
+        plane = read_plane(file).pixels
+        if plane.shape != (self.height, self.width):
+            raise UserError(f"images of flow differ in size: {file.name} is {plane.shape[1]}×{plane.shape[0]}")
+        return plane
+
 
 @dataclass
 class FlowImages:
@@ -74,9 +80,12 @@ class FlowImages:
         planes, film = self.files.fields(name), Film(self.videos[name], self.reader)
         images = self.files.frames(name) if self.files.has_frames else []
         frames = len(images) if self.files.has_frames else len(film) - self.files.skipped_frames
-        height, width = read_plane(planes[0][0]).shape
+        height, width = read_plane(planes[0][0]).pixels.shape
         if frames < 2:
             raise UserError("flow needs at least two frames", got=name)
+        if not images:
+            shape = film[0].shape
+            self.files.expect_shape((height, width), (shape[0], shape[1]))
         return VideoOfImages(
             planes, min(frames, len(planes) + 1), height, width, len(planes) - (frames - 1), images, film
         )
@@ -85,15 +94,14 @@ class FlowImages:
         """Images have no digest: reading them is the check."""
 
     def flow(self, name: str, start: int, count: int) -> list[Bytes]:
-        return [
-            np.stack([read_plane(file) for file in pair]) for pair in self.video(name).planes[start : start + count]
-        ]
+        video = self.video(name)
+        return [np.stack([video.plane(file) for file in pair]) for pair in video.planes[start : start + count]]
 
     def frames(self, name: str, times: Sequence[int]) -> Bytes:
         """Frames at the size of the images."""
         video = self.video(name)
         if self.files.has_frames:
-            frames = [read_frame(video.images[time]) for time in times]
+            frames = [read_frame(video.images[time]).pixels for time in times]
         else:
             frames = list(video.film.frames([time + self.files.skipped_frames for time in times]))
         size = video.width, video.height

@@ -10,6 +10,7 @@ to the disk at once, so that memory does not grow with a video's length.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -24,7 +25,7 @@ from fusionlab.video.codecs import JPEG
 from fusionlab.video.decode import Reader
 from fusionlab.video.flow import Estimator, seen
 from fusionlab.video.header import header, packets
-from fusionlab.video.imported import FlowFiles, read_frame, read_plane
+from fusionlab.video.imported import FlowFiles, Image, read_frame, read_plane
 from fusionlab.video.opencv import cv2
 from fusionlab.video.quantise import quantise, quantise_by_field
 from fusionlab.video.resize import resize
@@ -91,6 +92,8 @@ class Computed:
         count = 0
         for frame in _unusable_if_undecodable(making.reader.frames(file)):
             frame = resize(frame, making.size)
+            if packing.shape not in (None, frame.shape[:2]):
+                raise Unusable(f"the size of its frames changes: {packing.shape}, then {frame.shape[:2]}")
             packing.frame(frame)
             picture, count = seen(self.estimator, frame), count + 1
             if before is not None:
@@ -142,43 +145,58 @@ class FromImages:
 
     def pack(self, packing: Packing, name: str, file: Path, making: Making) -> None:
         planes = _checked(self.files.fields, name)
-        first = _checked(read_plane, planes[0][0])
-        shape = (first.shape[0], first.shape[1])
+        height, width = _checked(read_plane, planes[0][0]).pixels.shape
+        shape = (height, width)
         if making.size is not None and min(shape) != making.size:
             raise Unusable(
-                f"the images of flow are {shape[1]}×{shape[0]}; data.store.size asks for a short side of "
-                f"{making.size}; with data.store.size=null frames are resized to the images"
+                f"the images of flow are {width}×{height}; data.store.size asks for a short side of {making.size}; "
+                "with data.store.size=null frames are resized to the images"
             )
         packing.shape = shape
         if self.files.has_frames:
-            frames = _image_frames(_checked(self.files.frames, name), shape)
+            frames: Iterator[Image] = _image_frames(_checked(self.files.frames, name), shape)
         else:
-            frames = islice(_decoded_frames(file, shape, making), self.files.skipped_frames, None)
+            frames = islice(self._decoded_frames(packing, file, shape, making), self.files.skipped_frames, None)
         most, count = len(planes) + 1, 0
-        for count, (picture, jpeg) in enumerate(frames, 1):
+        for count, frame in enumerate(frames, 1):
             if count > most:
                 continue  # counted, but not packed
-            if jpeg is not None and making.coding.frames == JPEG:
-                packing.coded(FRAMES, [jpeg])
+            if frame.jpeg is not None and making.coding.frames == JPEG:
+                packing.coded(FRAMES, [frame.jpeg])
             else:
-                packing.frame(picture)
+                packing.frame(frame.pixels)
         self._match_counts(packing, len(planes), count)
+        encoded = 0
         for pair in planes[: count - 1]:
-            levels = np.stack([_plane(path, shape) for path in pair])
-            if making.coding.flow == JPEG:
-                packing.coded(FLOW, [path.read_bytes() for path in pair])  # unchanged; they are known to be readable
+            u, v = (_plane(path, shape) for path in pair)
+            if making.coding.flow == JPEG and u.jpeg is not None and v.jpeg is not None:
+                packing.coded(FLOW, [u.jpeg, v.jpeg])  # unchanged
             else:
-                packing.field(levels)
+                packing.field(np.stack([u.pixels, v.pixels]))
+                encoded += 1
+        if encoded and making.coding.flow == JPEG:
+            packing.notes.append(
+                f"{encoded} fields of PNG images were encoded as JPEG; data.store.codec.flow=lz4 keeps them exact"
+            )
+
+    def _decoded_frames(self, packing: Packing, file: Path, shape: tuple[int, int], making: Making) -> Iterator[Image]:
+        """The decoder's frames at the size of the images of flow."""
+        first = True
+        for frame in _unusable_if_undecodable(making.reader.frames(file)):
+            if first:
+                remark = _checked(self.files.expect_shape, shape, (frame.shape[0], frame.shape[1]))
+                packing.notes += [remark] if remark else []
+                first = False
+            if frame.shape[:2] != shape:
+                frame = np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
+            yield Image(frame, None)
 
     def estimate(self, sample: Sequence[File], videos: Sequence[File], making: Making) -> int:
         """The images as they are; a frame is taken to be three times as large as a plane."""
         sizes = []
         for name, _, _ in sample:
-            try:
-                planes = [plane for pair in self.files.fields(name) for plane in pair]
-            except UserError:
-                continue
-            sizes.append(2.5 * sum(plane.stat().st_size for plane in planes))
+            with contextlib.suppress(UserError, OSError):
+                sizes.append(2.5 * sum(plane.stat().st_size for pair in self.files.fields(name) for plane in pair))
         return round(sum(sizes) / len(sizes) * len(videos)) if sizes else 0
 
     def _match_counts(self, packing: Packing, fields: int, frames: int) -> None:
@@ -199,27 +217,21 @@ def _pack_field(packing: Packing, flow: NDArray[np.float32], making: Making, *, 
         packing.field(quantise(flow, making.bound), backward=backward)
 
 
-def _plane(path: Path, shape: tuple[int, int]) -> Bytes:
-    plane: Bytes = _checked(read_plane, path)
-    if plane.shape != shape:
-        raise Unusable(f"images of flow differ in size: {path.name} is {plane.shape[1]}×{plane.shape[0]}")
+def _plane(path: Path, shape: tuple[int, int]) -> Image:
+    plane: Image = _checked(read_plane, path)
+    if plane.pixels.shape != shape:
+        height, width = plane.pixels.shape
+        raise Unusable(f"images of flow differ in size: {path.name} is {width}×{height}")
     return plane
 
 
-def _image_frames(paths: Iterable[Path], shape: tuple[int, int]) -> Iterator[tuple[Bytes, bytes | None]]:
+def _image_frames(paths: Iterable[Path], shape: tuple[int, int]) -> Iterator[Image]:
     for path in paths:
-        frame = _checked(read_frame, path)
-        if frame.shape[:2] != shape:
-            raise Unusable(f"{path.name} is {frame.shape[1]}×{frame.shape[0]}, flow is {shape[1]}×{shape[0]}")
-        yield frame, path.read_bytes()
-
-
-def _decoded_frames(file: Path, shape: tuple[int, int], making: Making) -> Iterator[tuple[Bytes, bytes | None]]:
-    """The decoder's frames at the size of the images of flow."""
-    for frame in _unusable_if_undecodable(making.reader.frames(file)):
-        if frame.shape[:2] != shape:
-            frame = np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
-        yield frame, None
+        frame: Image = _checked(read_frame, path)
+        height, width = frame.pixels.shape[:2]
+        if (height, width) != shape:
+            raise Unusable(f"{path.name} is {width}×{height}, flow is {shape[1]}×{shape[0]}")
+        yield frame
 
 
 def _coded_size(file: str, picture: Bytes, making: Making) -> int:

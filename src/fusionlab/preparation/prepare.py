@@ -87,6 +87,8 @@ def prepare(
     final = place(folder, recipe)
     attempt = final.with_name(f".{final.name}.making")
     entries = dataset.videos()
+    if entries and all(name in quarantine for name, _ in entries):
+        raise UserError("all videos of this data set are quarantined", got=f"{len(entries)} videos")
     if _is_complete(prepared(folder, recipe), entries, quarantine):
         return final
     with disk_errors(final):
@@ -205,10 +207,7 @@ def _parts(
     """A video's part does not depend on which others are quarantined."""
     chunks = [videos[first : first + chunk] for first in range(0, len(videos), chunk)]
     kept = [tuple(video for video in chunk if video[0] not in quarantine) for chunk in chunks]
-    parts = [Part(attempt, f"part-{n:05d}", own, making) for n, own in enumerate(kept) if own]
-    if not parts:
-        raise UserError("all videos of this data set are quarantined", got=f"{len(videos)} videos")
-    return parts
+    return [Part(attempt, f"part-{n:05d}", own, making) for n, own in enumerate(kept) if own]
 
 
 def _twice(names: list[str]) -> str:

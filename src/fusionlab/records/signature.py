@@ -69,6 +69,7 @@ NEUTRAL: dict[str, Leaf] = {
             ("codec.frames", "raw"),
             ("codec.flow", "raw"),
             ("codec.quality", 95),
+            ("flow.aspect", "kept"),
         )
     },
 }

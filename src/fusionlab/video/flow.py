@@ -21,6 +21,17 @@ default is 6.
 Milliseconds a pair at 340×256, one core, a clip of UCF101 (median; the choices of `flow=`):
 
     dis 30      dis_medium 15      farneback 22      tvl1 1220 (400 where nothing moves)      raft 510 (large: 1980)
+
+Seven versions of OpenCV against 5.0.0, a clip of UCF101, mean difference of a component in pixels; 0: equal bits:
+
+                               4.8, 4.9    4.10, 4.11    4.12, 4.13    4.14
+    DIS without refinements    0           0             0             0
+    DIS medium                 0.016       0.003         0.003         0.003
+    Farneback                  0           0             0             0
+    TV-L1                      0.010       0.010         0.010         0.010 (0.006 from 4.13)
+
+Before 5.0 `cv2.remap`, by which TV-L1 and the refinements of DIS warp, rounded positions to 1/32 pixel. In each version
+all fields stand at the first frame's pixels. A description holds the version, and so the hash of a store does.
 """
 
 from __future__ import annotations
@@ -28,7 +39,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -95,6 +106,18 @@ def expect_estimator(flow: Any, choices: Sequence[str], *, backward: bool, rule:
             allowed=[f"reads = {one!r}" for one in READS],
             hint=f"{type(flow).__name__}.reads = {READS[0]!r} for grey frames (H, W), {READS[1]!r} for (H, W, 3)",
         )  # fmt: skip
+
+
+def other_version(described: Mapping[str, Any], here: str = cv2.__version__) -> str | None:
+    """The version of OpenCV that computed a store's flow, where the fields of `here` differ from it; else None.
+
+    `described`: an estimator's `describe()`.
+    """
+    version = described.get("opencv")
+    alike = described.get("method") == "farneback" or (
+        described.get("method") == "dis" and not described.get("refinements")
+    )
+    return None if version in (None, here) or alike else str(version)
 
 
 def gray(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

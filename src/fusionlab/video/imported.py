@@ -5,22 +5,26 @@
     gpu_flow   <folder>/u/<video>/frame000001.jpg  <folder>/v/<video>/frame000001.jpg   frames: jpegs_256/<video>/frame…
 
 <video> is a video's name without its ending, with the folder of its class or without it. Files are numbered without a
-gap, from any number. The folder does not tell the following; it is assumed, shown, and part of the store's identity:
+gap, from any number, and have 8 bits a level; those of flow are grey. The folder does not tell the following; it is
+assumed, shown, and part of the store's identity:
 
     order     xy: the files called x (or u) hold u, to the right; yx: they hold v
     offset    field k, which leads from frame k to k + 1, lies in file number k + offset, counted from the first file
     bound     `data.store.bound`: level q stands for 2 bound q / 255 − bound pixels
+    aspect    kept: images have the aspect of the frames, or 340×256, to which TSN's tool resizes all videos; any: every
+              shape is taken. Frames are resized to the images
 
 The doctor compares these assumptions with flow that it estimates itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +32,12 @@ from numpy.typing import NDArray
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.files import read_whole
 from fusionlab.video.bounds import MOST_BYTES
-from fusionlab.video.opencv import cv2, decoded
+from fusionlab.video.opencv import cv2, decoded, form_of
 
 Planes = tuple[Path, Path]  # u, v
 AUTO = "auto"
+KEPT, ANY = "kept", "any"  # aspect
+SQUASHED = (256, 340)  # TSN's tool resizes all videos to this height and width
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,9 @@ LAYOUTS = {
     "xy": Layout(("", "x_"), ("", "y_"), ("", "img_")),
     "gpu_flow": Layout(("u", "frame"), ("v", "frame"), ("jpegs_256", "frame")),
 }
+CHOICES = {
+    "layout": (AUTO, *LAYOUTS), "order": ("xy", "yx"), "frames": ("video", "images"), "aspect": (KEPT, ANY),
+}  # fmt: skip
 _NUMBERED = re.compile(r"(\d+)\.(?:jpe?g|png)", re.IGNORECASE)
 
 
@@ -59,9 +68,10 @@ class Imported:
     order: str = "xy"
     offset: int = 0
     frames: str = "video"  # where frames come from: the video, or images that lie beside those of flow
+    aspect: str = KEPT
 
     def __post_init__(self) -> None:
-        for name, allowed in (("layout", (AUTO, *LAYOUTS)), ("order", ("xy", "yx")), ("frames", ("video", "images"))):
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise unknown(
                     f"{name} of imported flow", getattr(self, name), allowed, form=f"data.store.flow.{name}={{}}"
@@ -73,7 +83,12 @@ class Imported:
         return self.frames == "video"
 
     def describe(self) -> dict[str, Any]:
-        return {"method": "imported", **asdict(self)}
+        """Without `aspect` at its neutral value, which older stores lack."""
+        leaves = asdict(self)
+        return {
+            "method": "imported",
+            **{leaf: leaves[leaf] for leaf in leaves if leaf != "aspect" or self.aspect != KEPT},
+        }
 
     def expect_store(self, *, backward: bool, rule: str) -> None:
         """Raise a `UserError` if the store needs more than the folder has."""
@@ -93,7 +108,9 @@ class Imported:
                 hint="run.flow=/folder/of/the/images",
             )  # fmt: skip
         root = Path(folder)
-        if not root.is_dir():
+        with _listing():
+            is_folder = root.is_dir()
+        if not is_folder:
             raise UserError("no such folder of flow images", got=root, hint="run.flow=/folder/of/the/images")
         layout = self.layout if self.layout != AUTO else _recognised(root, videos)
         return FlowFiles(self, root, layout)
@@ -136,14 +153,32 @@ class FlowFiles:
             "  the doctor compares these with flow that it estimates itself",
         ]
 
+    def expect_shape(self, images: tuple[int, int], frames: tuple[int, int]) -> str | None:
+        """Raise a `UserError` for images of another aspect than the frames: transposed ones, or those of other frames.
+
+        The result is a remark where another aspect is allowed.
+        """
+        if has_aspect(images, frames):
+            return None
+        (height, width), (frames_height, frames_width) = images, frames
+        sizes = f"images of flow are {width}×{height}, frames {frames_width}×{frames_height}"
+        if self.assumed.aspect != ANY and not is_squashed(images, frames):
+            raise UserError(
+                f"{sizes}: another aspect{' (transposed?)' if has_aspect(images, frames[::-1]) else ''}; "
+                f"data.store.flow.aspect={ANY} resizes frames to images of any shape"
+            )
+        return f"{sizes}: the aspect of the frames is lost"
+
     def fields(self, name: str) -> list[Planes]:
         """The images of a video's fields, (u, v) each, in order."""
         layout = LAYOUTS[self.layout]
         x, y = (self._numbered(name, *place) for place in (layout.x, layout.y))
-        if sorted(x) != sorted(y):
-            lone = sorted(set(x) ^ set(y))
-            raise UserError("images of one component of flow lack the other", got=f"{name}: number {lone[0]}")
+        for number in sorted(set(x) ^ set(y)):
+            lone = (x.get(number) or y[number]).name
+            raise UserError("images of one component of flow lack the other", got=f"{name}: {lone} stands alone")
         pairs = [(x[number], y[number]) for number in sorted(x)][max(self.assumed.offset, 0) :]
+        if not pairs:
+            raise UserError("no image is left behind the offset", got=f"{name}: {len(x)}, offset={self.assumed.offset}")
         return pairs if self.assumed.order == "xy" else [(v, u) for u, v in pairs]
 
     @property
@@ -158,12 +193,15 @@ class FlowFiles:
 
     def _numbered(self, name: str, above: str, prefix: str) -> dict[int, Path]:
         """number -> file."""
-        folder = next(filter(None, map(_folder, _places(self.root / above, name))), None)
         files: dict[int, Path] = {}
-        for file in folder.iterdir() if folder else ():
-            number = _NUMBERED.fullmatch(file.name.removeprefix(prefix))
-            if file.name.startswith(prefix) and number:
-                files[int(number[1])] = file
+        with _listing():
+            folder = next(filter(None, map(_folder, _places(self.root / above, name))), None)
+            for file in sorted(folder.iterdir()) if folder else ():
+                number = _NUMBERED.fullmatch(file.name.removeprefix(prefix))
+                if file.name.startswith(prefix) and number:
+                    twin = files.setdefault(int(number[1]), file)
+                    if twin != file:
+                        raise UserError("two images have one number", got=f"{name}: {twin.name} and {file.name}")
         if not files:
             where = " or ".join(str(place / f"{prefix}….jpg") for place in _places(self.root / above, name))
             raise UserError("no images of this video", got=name, hint=f"they are looked for in {where}")
@@ -173,31 +211,82 @@ class FlowFiles:
         return files
 
 
-def read_plane(path: Path) -> NDArray[np.uint8]:
+def has_aspect(images: tuple[int, int], frames: tuple[int, int]) -> bool:
+    """Whether height and width of images have the aspect of frames.
+
+    A tool rounds both sides: a fiftieth is allowed, and a pixel of the shorter side more.
+    """
+    ratio = images[0] * frames[1] / (images[1] * frames[0])
+    transposed = images == frames[::-1] != frames
+    return max(ratio, 1 / ratio) <= 1.02 + 1 / min(images) and not transposed
+
+
+def is_squashed(images: tuple[int, int], frames: tuple[int, int]) -> bool:
+    """Whether images have the one size of TSN's tool, and are not frames of that aspect, transposed."""
+    return images == SQUASHED and not has_aspect(images, frames[::-1])
+
+
+class Image(NamedTuple):
+    """An image: its levels, and its bytes where it is a JPEG."""
+
+    pixels: NDArray[np.uint8]
+    jpeg: bytes | None
+
+
+def read_plane(path: Path) -> Image:
     """An image of one component, (H, W)."""
     return _image(path, cv2.IMREAD_GRAYSCALE)
 
 
-def read_frame(path: Path) -> NDArray[np.uint8]:
+def read_frame(path: Path) -> Image:
     """An image of a frame, (H, W, 3) RGB."""
     return _image(path, cv2.IMREAD_COLOR_RGB)
 
 
-def _image(path: Path, how: int) -> NDArray[np.uint8]:
+def _image(path: Path, how: int) -> Image:
     # Not imread: it reports no errors, and fails on unusual names on some systems.
+    content = read_whole(path, MOST_BYTES)
     try:
-        return decoded(read_whole(path, MOST_BYTES), how)
+        form = form_of(content)
+        if form is not None and form.bits > 8:
+            raise ValueError(f"it has {form.bits} bits a level; 8 are read")
+        if form is not None and form.is_jpeg and form.channels == 4:
+            raise ValueError("it is CMYK")
+        pixels = decoded(content, how)
+        assert form is not None, "decoded without a header"
+        is_plane = how == cv2.IMREAD_GRAYSCALE
+        if form.channels in (2, 4) or (is_plane and form.channels > 1):
+            _expect_plain(decoded(content, cv2.IMREAD_UNCHANGED), is_plane)
     except ValueError as error:
-        raise UserError(f"this image cannot be read ({error})", got=path) from error
+        raise UserError(f"this image cannot be used: {error}", got=path) from error
+    return Image(pixels, content if form.is_jpeg else None)
+
+
+def _expect_plain(pixels: NDArray[np.uint8], is_plane: bool) -> None:
+    """Raise a `ValueError` where something is transparent, or a component of flow is coloured."""
+    if (pixels[..., 3:] != 255).any():
+        raise ValueError("it is transparent in places")
+    if is_plane and (pixels[..., 1:3] != pixels[..., :1]).any():
+        raise ValueError("it has colours; a component of flow is grey")
+
+
+@contextlib.contextmanager
+def _listing() -> Iterator[None]:
+    """A folder that cannot be read is a `UserError`."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"a folder of images cannot be read ({error.strerror})", got=error.filename) from error
 
 
 def _recognised(root: Path, videos: Iterable[str]) -> str:
     for name in videos:
         for layout, one in LAYOUTS.items():
             folder, prefix = one.x
-            for place in filter(None, map(_folder, _places(root / folder, name))):
-                if any(place.glob(f"{prefix}[0-9]*")):
-                    return layout
+            with contextlib.suppress(OSError):  # of this video alone
+                for place in filter(None, map(_folder, _places(root / folder, name))):
+                    if any(place.glob(f"{prefix}[0-9]*")):
+                        return layout
     shown = [str(Path(one.x[0], "<video>", f"{one.x[1]}00001.jpg")) for one in LAYOUTS.values()]
     raise UserError("no flow images of these videos are in this folder", got=root, allowed=shown, hint="run.flow=…")
 

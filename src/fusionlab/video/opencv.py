@@ -10,6 +10,7 @@ since half a megabyte of PNG may be gigabytes of pixels.
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -19,11 +20,22 @@ from fusionlab.video.bounds import MOST_PIXELS
 
 cv2.setNumThreads(1)
 
-__all__ = ["cv2", "decoded", "size_of"]
+__all__ = ["Form", "cv2", "decoded", "form_of", "size_of"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the markers of a JPEG behind which its size stands
 _ALONE = frozenset({0x01, *range(0xD0, 0xD8)})  # those without a length
+_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # of a PNG, by its type; 3 is a palette of colours
+
+
+class Form(NamedTuple):
+    """What the header of an image says."""
+
+    height: int
+    width: int
+    bits: int  # of a level
+    channels: int  # 1: grey; 2: grey and alpha; 3: colours; 4: colours and alpha, or CMYK where it is a JPEG
+    is_jpeg: bool
 
 
 def decoded(image: bytes | memoryview, how: int) -> NDArray[np.uint8]:
@@ -45,13 +57,19 @@ def decoded(image: bytes | memoryview, how: int) -> NDArray[np.uint8]:
 
 def size_of(image: bytes | memoryview) -> tuple[int, int] | None:
     """Height and width, by the header; None where it is neither a JPEG nor a PNG."""
-    if image[:8] == _PNG and image[12:16] == b"IHDR" and len(image) >= 24:
-        width, height = struct.unpack_from(">II", image, 16)
-        return height, width
-    return _size_of_jpeg(image) if image[:2] == b"\xff\xd8" else None
+    form = form_of(image)
+    return None if form is None else (form.height, form.width)
 
 
-def _size_of_jpeg(image: bytes | memoryview) -> tuple[int, int] | None:
+def form_of(image: bytes | memoryview) -> Form | None:
+    """The header; None where it is neither that of a JPEG nor that of a PNG."""
+    if image[:8] == _PNG and image[12:16] == b"IHDR" and len(image) >= 26:
+        width, height, bits, kind = struct.unpack_from(">IIBB", image, 16)
+        return Form(height, width, bits, _CHANNELS.get(kind, 0), False)
+    return _form_of_jpeg(image) if image[:2] == b"\xff\xd8" else None
+
+
+def _form_of_jpeg(image: bytes | memoryview) -> Form | None:
     """Marker by marker, as libjpeg does: bytes before the next one are skipped."""
     at, end = 2, len(image) - 9
     while at < end:
@@ -59,8 +77,8 @@ def _size_of_jpeg(image: bytes | memoryview) -> tuple[int, int] | None:
         if image[at] != 0xFF or marker in (0x00, 0xFF):
             at += 1
         elif marker in _FRAME:
-            height, width = struct.unpack_from(">HH", image, at + 5)
-            return height, width
+            bits, height, width, channels = struct.unpack_from(">BHHB", image, at + 4)
+            return Form(height, width, bits, channels, True)
         elif marker in _ALONE:
             at += 2
         else:

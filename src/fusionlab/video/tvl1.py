@@ -2,7 +2,8 @@
 
     E(u) = ∫ |∇u₁| + |∇u₂| + λ |I₁(x + u) − I₀(x)|  dx
 
-It is sharp at the edges of moving things, and takes fifty times as long as DIS, more where more moves.
+It is sharp at the edges of moving things, and takes fifty times as long as DIS, more where more moves. It warps I₁ by
+`cv2.remap`, so that its results depend on OpenCV's version (see `video.flow`).
 """
 
 from __future__ import annotations
