@@ -12,7 +12,7 @@ from training_fakes import block
 
 from fusionlab.training.arm import ArmModule
 from fusionlab.training.cohort import seed_generators
-from fusionlab.training.recipe import parse_recipe
+from fusionlab.training.recipe import make_optimiser, parse_recipe
 from fusionlab.training.weights import fingerprint
 from fusionlab.two_stream.net import Net
 
@@ -40,6 +40,13 @@ def test_the_loss_is_the_mean_over_clips_and_time_steps() -> None:
         for t in range(4):
             loop -= log_softmax(x[n, :, t], 0)[label[n]].item() / 12
     assert arm().measure({"appearance": {"x": x}}, label)[0].item() == pytest.approx(loop)
+
+
+def test_the_optimiser_gets_the_numbers_of_the_recipe() -> None:
+    one = arm(name="adam", lr=0.5, weight_decay=0.25, betas=[0.5, 0.75])
+    group = make_optimiser("adam", [one.parameter_group()]).param_groups[0]
+    assert (group["lr"], group["weight_decay"], group["betas"]) == (0.5, 0.25, (0.5, 0.75))
+    assert [id(p) for p in group["params"]] == [id(one.net.bias)]
 
 
 def test_clip_scales_to_the_limit_and_leaves_the_small_alone() -> None:
