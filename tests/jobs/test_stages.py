@@ -208,19 +208,25 @@ def test_an_arm_of_weights_that_were_changed_has_other_predictions(
     assert "other predictions: accuracy" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kind", ["init", "data", "dropout"])
-def test_each_seed_is_used_in_each_stage(data: Data, trained: Trained, tmp_path: Path, kind: str) -> None:
-    """With another one, and all else the same, a stage leaves other weights: stage two above the same streams."""
-    plan, study = plan_study([*WORDS, f"seed.{kind}=1"]).plan, tmp_path / "runs" / "study"
-    other = Trained(plan, study, data)
+@pytest.mark.parametrize("word", ["seed.init=1", "seed.data=1", "seed.dropout=1"])
+def test_each_seed_is_used_above_the_same_streams(data: Data, trained: Trained, tmp_path: Path, word: str) -> None:
+    other = Trained(plan_study([*WORDS, word]).plan, tmp_path / "runs" / "study", data)
     for stream in ("appearance", "motion"):
-        own = other.place(other.arm(stream))
-        shutil.copytree(trained.place(trained.arm(stream)), own)
-    run_job(plan, study, plan.job(other.arm("fused").job))
-    assert mark(other, "fused") != mark(trained, "fused")
-    shutil.rmtree(own.parent.parent)
-    run_job(plan, study, plan.job(other.arm("motion").job))
-    assert mark(other, "motion") != mark(trained, "motion")
+        shutil.copytree(trained.place(trained.arm(stream)), other.place(other.arm(stream)))
+    assert mark_after_training(other, "fused") != mark(trained, "fused")
+
+
+@pytest.mark.parametrize("word", ["seed.init=1", "seed.data=1", "seed.dropout=1", "data.sampling.stream_snippets=2"])
+def test_each_seed_and_the_number_of_snippets_are_used_by_a_stream(
+    data: Data, trained: Trained, tmp_path: Path, word: str
+) -> None:
+    other = Trained(plan_study([*WORDS, word]).plan, tmp_path / "runs" / "study", data)
+    assert mark_after_training(other, "motion") != mark(trained, "motion")
+
+
+def mark_after_training(of: Trained, kind: str) -> str:
+    run_job(of.plan, of.study, of.plan.job(of.arm(kind).job))
+    return mark(of, kind)
 
 
 def mark(of: Trained, kind: str) -> str:
