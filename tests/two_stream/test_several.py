@@ -154,13 +154,14 @@ def test_the_kept_tower_is_the_one_that_is_fused_from() -> None:
     torch.testing.assert_close(scores(net(features("relu5"))), appearance)
 
 
-def test_at_fc8_the_logits_are_averaged() -> None:
+@pytest.mark.parametrize("weight", [0.5, 0.2])
+def test_at_fc8_the_logits_are_averaged(weight: float) -> None:
     maps = features("relu5")
-    fused_logits = fused(Sum).eval()(maps)
-    motion_logits = clips(run(B, frames("relu5")[1], "relu5"))
-    at_fc8 = fused(Sum, layer="relu5+fc8").eval()(maps)
-    torch.testing.assert_close(at_fc8[..., 0], (fused_logits.mean(dim=2) + motion_logits.mean(dim=2)) / 2)
-    assert not torch.allclose(scores(at_fc8), scores(fused(Sum, keep=True).eval()(maps)))
+    fused_logits = fused(Sum).eval()(maps).mean(dim=2)
+    motion_logits = clips(run(B, frames("relu5")[1], "relu5")).mean(dim=2)
+    at_fc8 = fused(Sum, layer="relu5+fc8", tower_weight=weight).eval()(maps)
+    torch.testing.assert_close(at_fc8[..., 0], weight * fused_logits + (1 - weight) * motion_logits)
+    assert not torch.allclose(scores(at_fc8), scores(fused(Sum, keep=True, tower_weight=weight).eval()(maps)))
 
 
 def test_two_losses_and_no_average_in_training() -> None:
