@@ -24,9 +24,9 @@ from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import read_predictions
+from fusionlab.records.predictions import float32, read_predictions
 from fusionlab.records.record import FILE as RECORD
-from fusionlab.records.record import read_record
+from fusionlab.records.record import read_record, write_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.training.weights import read_weights, write_weights
@@ -206,6 +206,32 @@ def test_an_arm_of_weights_that_were_changed_has_other_predictions(
     write_weights(file, {name: -one if one.is_floating_point() else one for name, one in read_weights(file).items()})
     assert retest.retest(str(copied.study), [arm.name]) == 1
     assert "other predictions: accuracy" in capsys.readouterr().out
+
+
+def test_an_arm_without_a_record_is_not_the_same(
+    copied: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied.plan.write(copied.study)
+    monkeypatch.setenv("FUSIONLAB_DATA", str(copied.data.run.data))
+    shutil.rmtree(copied.place(copied.arm("late")))
+    assert retest.retest(str(copied.study), [copied.arm("late").name]) == 1
+    assert "no record of it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("torch", "status"), [(None, 1), ("0.0", 0)])
+def test_scores_that_are_almost_equal_are_the_same_only_in_another_environment(
+    copied: Trained, monkeypatch: pytest.MonkeyPatch, torch: str | None, status: int
+) -> None:
+    copied.plan.write(copied.study)
+    monkeypatch.setenv("FUSIONLAB_DATA", str(copied.data.run.data))
+    arm = copied.arm("late")
+    place = copied.place(arm)
+    recorded, record = read_predictions(place / PREDICTIONS), read_record(place)
+    moved = tuple(tuple(float32(one + 1e-5) for one in row) for row in recorded.scores)
+    if torch is not None:
+        record["circumstances"]["packages"]["torch"] = torch
+    write_record(place, record, replace(recorded, scores=moved))
+    assert retest.retest(str(copied.study), [arm.name]) == status
 
 
 @pytest.mark.parametrize("word", ["seed.init=1", "seed.data=1", "seed.dropout=1"])
