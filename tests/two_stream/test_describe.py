@@ -65,5 +65,7 @@ def test_streams_and_late() -> None:
 def test_trained_and_svm() -> None:
     bilinear = check(*tiny(), Bilinear, Pool2d, "relu5")
     assert bilinear.trained_parameters == bilinear.svm_parameters == 32 * 32 * 24 + 24
+    below = [tower.get_submodule(name) for tower in tiny() for name in tower.below(("relu5",))]
+    assert bilinear.parameters == sum(one.numel() for layer in below for one in layer.parameters())
     conv = check(*tiny(), Conv, Pool2d, "relu5")
     assert conv.svm_parameters == 0 and 0 < conv.trained_parameters < conv.parameters

@@ -1,13 +1,17 @@
 """The loss of a support vector machine against a loop, and a descent that reaches the machine's optimum."""
 
+from functools import partial
 from itertools import product as indices
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from two_stream_fakes import features, fused
 
-from fusionlab.two_stream.scores import hinge
+from fusionlab.fusion.bilinear import Bilinear
+from fusionlab.two_stream.scores import cross_entropy, hinge
 
 N, C, T = 4, 3, 2
 
@@ -24,6 +28,16 @@ def test_equation() -> None:
         short = 1 - (1 if int(label[n]) == c else -1) * float(m[n, c, t])
         loss += short * short if short > 0 else 0.0
     assert hinge(m, label).item() == pytest.approx(loss / (N * T), rel=1e-13)
+
+
+@pytest.mark.parametrize(("classifier", "loss"), [("svm", hinge), ("softmax", cross_entropy)])
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_net_with_a_descriptor_has_the_loss_that_its_fusion_names(classifier: str, loss: Any, keep: bool) -> None:
+    net = fused(partial(Bilinear, classifier=classifier), keep=keep)
+    maps, label = features("relu5"), torch.tensor([1, 3])
+    own, *others = net.heads(maps)
+    expected = loss(own, label) + sum(cross_entropy(one, label) for one in others)
+    assert len(others) == keep and torch.equal(net.loss(maps, label), expected)
 
 
 def test_gradients() -> None:

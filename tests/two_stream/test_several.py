@@ -1,12 +1,14 @@
 """Fusion at several layers at once, against the same thing written out by hand from the towers' own layers."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from two_stream_fakes import TRUNK, A, B, C, N, T, batch, features, fused, run
 
+from fusionlab.backbones.tiny import Tiny
 from fusionlab.errors import UserError
 from fusionlab.fusion.bilinear import Bilinear
 from fusionlab.fusion.cat import Cat
@@ -16,6 +18,7 @@ from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
+from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.scores import scores
 
 
@@ -60,6 +63,20 @@ def test_the_fusions_take_the_streams_by_position_whoever_goes_on() -> None:
         else:  # at relu5 appearance's own map takes the place of what came up
             expected = clips(run(B, run(A, a, "relu3", "relu5"), "relu5"))
         torch.testing.assert_close(net(features("relu3")), expected)
+
+
+@pytest.mark.parametrize("into", ["appearance", "motion"])
+def test_the_fusions_are_made_from_the_streams_channels_by_position(into: Any) -> None:
+    counts = []
+
+    class Counting(Conv):
+        def __init__(self, channels_a: int, channels_b: int) -> None:
+            super().__init__(channels_a, channels_b, init="he")
+            counts.append((channels_a, channels_b))
+
+    wide = Tiny(4, C, size=32, width=16)
+    net = FusedNet(A, wide, Counting, Pool2d, "relu3+relu5", into=into, above=into)
+    assert counts == [(8, 16)] * 2 and net.fusion.out_channels == {"appearance": 8, "motion": 16}[into]
 
 
 def test_a_stack_at_each_of_two_meetings() -> None:
