@@ -133,6 +133,28 @@ def test_test_batches_hold_each_view_of_each_video_once(drifting: Drifting, stor
         assert torch.equal(motion[1::2, 0::2], 255 - motion[0::2, 0::2].flip(-1))  # u
 
 
+def test_only_the_test_list_is_seen_by_the_protocol_of_the_test(drifting: Drifting, store: Store) -> None:
+    of = data(drifting, store, test="frame")
+    assert [of.clips(which).how.test for which in ("train", "validation", "test")] == ["middle", "middle", "frame"]
+    assert next(iter(of.val_dataloader()))["appearance"].shape[-2:] == (16, 16)
+    assert next(iter(of.test_dataloader()))["appearance"].shape[-2:] == (20, 24)
+
+
+def test_frames_are_later_than_their_flow_by_the_delay(drifting: Drifting, store: Store) -> None:
+    now, later = (data(drifting, store, delay=delay) for delay in (0, 2))
+    for which, keys in (("train", [(0, 0), (1, 3)]), ("test", [(0, 0), (1, 3)])):
+        one, other = now.clips(which), later.clips(which)
+        batches = one.__getitems__(keys), other.__getitems__(keys)
+        assert torch.equal(batches[0]["motion"], batches[1]["motion"])
+        for row, key in enumerate(keys):
+            view, frames = other.view(key), store.video(other.entries[key[1]][0]).frames
+            for snippet, centre in enumerate(view.centres):
+                time = centre + 2 if centre + 2 < frames else centre - 2
+                expected = np.empty((3, 16, 16), dtype=np.uint8)
+                view.crop.frame(store.all_frames(other.entries[key[1]][0])[time], expected)
+                np.testing.assert_array_equal(batches[1]["appearance"][row, :, snippet].numpy(), expected)
+
+
 def test_lists_do_not_share_groups_and_the_test_list_is_untouched(drifting: Drifting, store: Store) -> None:
     of = data(drifting, store)
     groups = [{drifting.group(name) for name, _ in of.entries[w]} for w in ("train", "validation", "test")]
