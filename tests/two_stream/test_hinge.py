@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fusionlab.two_stream.scores import hinge
+from fusionlab.two_stream.scores import Svm, hinge
 
 N, C, T = 4, 3, 2
 
@@ -24,6 +24,18 @@ def test_equation() -> None:
         short = 1 - (1 if int(label[n]) == c else -1) * float(m[n, c, t])
         loss += short * short if short > 0 else 0.0
     assert hinge(m, label).item() == pytest.approx(loss / (N * T), rel=1e-13)
+
+
+def test_the_machine_takes_descriptors_of_norm_32() -> None:
+    """m_c = Σ_d W_cd · 32 x_d + bias_c"""
+    machine, x = Svm(5, C, 1), margins()[0][:, 0, :1].float().expand(-1, 5).reshape(N, 5, 1, 1)
+    draw = torch.Generator().manual_seed(1)
+    for parameter in machine.parameters():
+        torch.nn.init.normal_(parameter.requires_grad_(False), generator=draw)
+    found = machine(x)
+    for n, c in indices(range(N), range(C)):
+        products = [float(machine.weight[c, d, 0, 0]) * 32 * float(x[n, d, 0, 0]) for d in range(5)]
+        assert found[n, c, 0, 0].item() == pytest.approx(sum(products) + float(machine.bias[c]), rel=1e-5)
 
 
 def test_gradients() -> None:
