@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from data_fakes import Drifting
+from torch import Tensor
 
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
@@ -29,16 +30,17 @@ from fusionlab.records.record import FILE as RECORD
 from fusionlab.records.record import read_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
-from fusionlab.training.weights import read_weights, write_weights
-from fusionlab.two_stream.net import StreamNet
+from fusionlab.training.weights import fingerprint, read_weights, write_weights
+from fusionlab.two_stream.net import STREAMS, StreamNet
 from fusionlab.video.store import Store
 
+EPOCHS = 2
 WORDS = [
     "fusion=conv", "fusion.init=he", "layer=relu5", "temporal=conv3d",
     "backbone.appearance.width=8", "backbone.motion.width=8",
     "data.sampling.crop=16", "data.sampling.fields=4", "data.sampling.stride=1", "data.sampling.validation=0.25",
-    "optim.streams.epochs=1", "optim.fusion.epochs=1", "optim.streams.batch_size=8", "optim.fusion.batch_size=8",
-    "optim.streams.lr=0.01", "optim.fusion.lr=0.01", "run.device=cpu", "run.loaders=0",
+    f"optim.streams.epochs={EPOCHS}", "optim.streams.batch_size=8", "optim.streams.lr=0.01",
+    f"optim.fusion.epochs={EPOCHS}", "optim.fusion.batch_size=8", "optim.fusion.lr=0.01", "run.device=cpu", "run.loaders=0",
 ]  # fmt: skip
 
 
@@ -101,50 +103,68 @@ def trained(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(plan, study, data)
 
 
-def scores_by_hand(of: Trained, arm: Arm) -> tuple[list[str], torch.Tensor]:
-    """The means of the softmax over views and time steps, of towers and a net loaded from the published files."""
-    towers = {}
-    for stream in ("appearance", "motion"):
+def logits_by_hand(of: Trained, arm: Arm, which: Any, snippets: int | None = None) -> list[tuple[str, int, Tensor]]:
+    """(video, label, logits (C, T')) of each view, from towers and a net that are loaded from the published files."""
+    towers: dict[Any, Tower] = {}
+    for stream in STREAMS:
         config: Any = StreamConfig.of(of.arm(stream).config)
         own = build.tower(config.tower, stream, config.data, 3)
         StreamNet(own, stream).load_state_dict(torch.load(of.place(of.arm(stream)) / WEIGHTS, weights_only=True))
         towers[stream] = own.eval()
-    net: Any = None if arm.kind == "stream" else build.net(ArmConfig.of(arm.config), *towers.values()).eval()
-    if net is not None:
-        net.load_state_dict(torch.load(of.place(arm) / WEIGHTS, weights_only=True))
-    config = StreamConfig.of(arm.config) if arm.kind == "stream" else ArmConfig.of(arm.config)
-    module = of.data.module(config)
-    clips = module.clips("test")
-    rows = []
-    for video in range(len(clips)):
-        total = torch.zeros(3, dtype=torch.float64)
-        for view in range(2):
-            batch = clips[view, video]
-            with torch.no_grad():
-                if net is None:
-                    stream = arm.axes["streams"]
-                    logits = towers[stream].collect(batch[stream], ("fc8",))["fc8"].flatten(2)
-                else:
-                    maps = {stream: towers[stream].collect(batch[stream], net.needs[stream]) for stream in towers}
-                    logits = net(maps)
-            for t in range(logits.shape[2]):
-                total += logits[0, :, t].double().softmax(0) / logits.shape[2] / 2
-        rows.append(total)
-    return [name for name, _ in clips.entries], torch.stack(rows)
+    if arm.kind == "stream":
+        config, stream = StreamConfig.of(arm.config), arm.axes["streams"]
+        net: Any = lambda batch: towers[stream].collect(batch[stream], ("fc8",))["fc8"].flatten(2)  # noqa: E731
+    else:
+        config = ArmConfig.of(arm.config)
+        above: Any = build.net(config, *towers.values()).eval()
+        above.load_state_dict(torch.load(of.place(arm) / WEIGHTS, weights_only=True))
+        net = lambda batch: above({one: towers[one].collect(batch[one], above.needs[one]) for one in towers})  # noqa: E731
+    clips = of.data.module(config, snippets).clips(which)
+    with torch.no_grad():
+        return [
+            (name, label, net(clips[view, n])[0].double())
+            for n, (name, label) in enumerate(clips.entries)
+            for view in range(2)
+        ]
 
 
 @pytest.mark.parametrize("kind", ["appearance", "motion", "late", "fused"])
 def test_an_arm_is_recorded_with_its_scores_on_the_test_list(trained: Trained, kind: str) -> None:
+    """The means over both views and all time steps."""
     arm = trained.arm(kind)
     recorded = read_predictions(trained.place(arm) / PREDICTIONS)
     tested = trained.data.dataset.lists(1)[1]
     assert list(zip(recorded.videos, recorded.labels, strict=True)) == tested
-    videos, scores = scores_by_hand(trained, arm)
-    assert videos == list(recorded.videos)
-    torch.testing.assert_close(torch.tensor(recorded.scores, dtype=torch.float64), scores, atol=1e-5, rtol=0)
+    scores = {name: torch.zeros(3, dtype=torch.float64) for name, _ in tested}
+    for name, _, logits in logits_by_hand(trained, arm, "test"):
+        for t in range(logits.shape[1]):
+            scores[name] += logits[:, t].softmax(0) / logits.shape[1] / 2
+    by_hand = torch.stack(list(scores.values()))
+    torch.testing.assert_close(torch.tensor(recorded.scores, dtype=torch.float64), by_hand, atol=1e-5, rtol=0)
     result = read_record(trained.place(arm))["result"]
-    right = sum(int(scores[n].argmax()) == label for n, (_, label) in enumerate(tested))
+    right = sum(int(scores[name].argmax()) == label for name, label in tested)
     assert (result["correct"], result["total"], result["accuracy"]) == (right, 12, right / 12)
+
+
+@pytest.mark.parametrize("kind", ["appearance", "motion", "late", "fused"])
+def test_the_record_of_a_training(trained: Trained, kind: str) -> None:
+    """Its loss is that of its weights on the validation list: for a stream, of the snippets of its training."""
+    arm = trained.arm(kind)
+    result, weights = read_record(trained.place(arm))["result"], read_weights(trained.place(arm) / WEIGHTS)
+    losses = [
+        -logits[:, t].log_softmax(0)[label].item()
+        for _, label, logits in logits_by_hand(trained, arm, "validation", 1 if arm.kind == "stream" else None)
+        for t in range(logits.shape[1])
+    ]
+    assert result["val_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+    steps = 0 if kind == "late" else EPOCHS * (18 // 8)  # 18 of 24 training videos are left, in batches of 8
+    assert result["steps"] == steps and result["best_step"] in range(0, steps + 1, 18 // 8)
+    assert [row["step"] for row in result["curves"]] == ([0] if kind == "late" else [2, 4])
+    own = [one for name, one in weights.items() if name not in ("tower.mean", "tower.scale")]
+    assert result["trained_parameters"] == sum(one.numel() for one in own)
+    assert (result["trained_parameters"] == result["parameters"]) == (arm.kind == "stream")
+    assert result["weights"] == fingerprint(weights) and result["data"] == trained.data.store.hash
+    assert result["kinds"] == {"action": {"correct": result["correct"], "total": 12}}
 
 
 def test_the_ceilings_are_those_of_the_arms_own_system(trained: Trained) -> None:
