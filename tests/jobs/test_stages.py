@@ -40,7 +40,8 @@ WORDS = [
     "backbone.appearance.width=8", "backbone.motion.width=8",
     "data.sampling.crop=16", "data.sampling.fields=4", "data.sampling.stride=1", "data.sampling.validation=0.25",
     f"optim.streams.epochs={EPOCHS}", "optim.streams.batch_size=8", "optim.streams.lr=0.01",
-    f"optim.fusion.epochs={EPOCHS}", "optim.fusion.batch_size=8", "optim.fusion.lr=0.01", "run.device=cpu", "run.loaders=0",
+    f"optim.fusion.epochs={EPOCHS}", "optim.fusion.batch_size=8", "optim.fusion.lr=0.01",
+    "run.device=cpu", "run.loaders=0",
 ]  # fmt: skip
 
 
