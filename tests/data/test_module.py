@@ -56,8 +56,9 @@ def test_shapes_and_types(drifting: Drifting, store: Store) -> None:
     assert batch["label"].dtype == batch["index"].dtype == torch.int64
 
 
-def test_each_sample_is_what_the_store_holds_at_its_view(drifting: Drifting, store: Store) -> None:
-    of = data(drifting, store).clips("train")
+@pytest.mark.parametrize("delay", [0, 2])
+def test_each_sample_is_what_the_store_holds_at_its_view(drifting: Drifting, store: Store, delay: int) -> None:
+    of = data(drifting, store, delay=delay).clips("train")
     keys = [(epoch, index) for epoch in range(2) for index in range(len(of))]
     batch = of.__getitems__(keys)
     flips = set()
@@ -68,7 +69,8 @@ def test_each_sample_is_what_the_store_holds_at_its_view(drifting: Drifting, sto
         y, x, flip = view.crop.y, view.crop.x, view.crop.flip
         flips.add(flip)
         for snippet, centre in enumerate(view.centres):
-            picture = store.all_frames(name)[centre][y : y + 16, x : x + 16]
+            time = centre + delay if centre + delay < frames else centre - delay
+            picture = store.all_frames(name)[time][y : y + 16, x : x + 16]
             picture = picture[:, ::-1] if flip else picture
             np.testing.assert_array_equal(batch["appearance"][row, :, snippet].numpy(), np.moveaxis(picture, 2, 0))
             for field, offset in enumerate((-2, -1, 0, 1)):  # L = 4
