@@ -2,149 +2,101 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from data_fakes import Drifting
+from stage_fakes import EPOCHS, Trained
+from torch import Tensor
 
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.schema import ArmConfig, StreamConfig
-from fusionlab.data.dataset import Entry
 from fusionlab.errors import UserError
 from fusionlab.jobs import retest, stages
-from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.recorder import WEIGHTS
-from fusionlab.planning.grid import plan_study
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import float32, read_predictions
+from fusionlab.records.predictions import read_predictions
 from fusionlab.records.record import FILE as RECORD
-from fusionlab.records.record import read_record, write_record
-from fusionlab.study.attempt import Attempt
-from fusionlab.study.plan import Arm, Job, Plan
-from fusionlab.training.weights import read_weights, write_weights
-from fusionlab.two_stream.net import StreamNet
-from fusionlab.video.store import Store
+from fusionlab.records.record import read_record
+from fusionlab.study.plan import Arm
+from fusionlab.training.weights import fingerprint, read_weights, write_weights
+from fusionlab.two_stream.net import STREAMS, StreamNet
+from fusionlab.video.store import content_hash
 
-WORDS = [
-    "fusion=conv", "fusion.init=he", "layer=relu5", "temporal=conv3d",
-    "backbone.appearance.width=8", "backbone.motion.width=8",
-    "data.sampling.crop=16", "data.sampling.fields=4", "data.sampling.stride=1", "data.sampling.validation=0.25",
-    "optim.streams.epochs=1", "optim.fusion.epochs=1", "optim.streams.batch_size=8", "optim.fusion.batch_size=8",
-    "optim.streams.lr=0.01", "optim.fusion.lr=0.01", "run.device=cpu", "run.loaders=0",
-]  # fmt: skip
+pytestmark = pytest.mark.usefixtures("small_is_found")
 
 
-class Splits(Drifting):
-    """The set with two splits, and ceilings that name the system they were asked for."""
-
-    def lists(self, split: int) -> tuple[list[Entry], list[Entry]]:
-        train, test = super().lists(split)
-        return (train, test) if split == 1 else (test + train[8:], train[:8])
-
-    def ceilings(self, system: str) -> dict[str, Fraction]:
-        return {system: Fraction(1)}
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A study whose jobs have run, and its data."""
-
-    plan: Plan
-    study: Path
-    data: Data
-
-    def arm(self, kind: str) -> Arm:
-        (arm,) = (one for one in self.plan.arms if one.kind == kind or one.axes["streams"] == kind)
-        return arm
-
-    def place(self, arm: Arm) -> Path:
-        return self.plan.job(arm.job).path(self.study) / "published" / arm.name
-
-
-def run_job(plan: Plan, study: Path, job: Job) -> None:
-    """Without a worker and its processes."""
-    attempt = Attempt(job.path(study), 1)
-    attempt.claim_file.parent.mkdir(parents=True)
-    attempt.open()
-    stages.train(plan, study, job, attempt)
-
-
-@pytest.fixture(scope="module")
-def data(store: Store, drifting: Drifting) -> Data:
-    run: Any = plan_study(WORDS).run
-    return Data(Splits(drifting.root), store.folder, run)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def the_store(data: Data) -> Iterator[None]:
-    """Every job finds the small store, whatever its config names."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (stages, retest):
-            patch.setattr(module, "open_data", lambda *_: data)
-        yield
-
-
-@pytest.fixture(scope="module")
-def trained(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    plan, study = plan_study(WORDS).plan, tmp_path_factory.mktemp("stages") / "runs" / "study"
-    for kind in ("stream", "cohort"):
-        for job in (one for one in plan.jobs if one.kind == kind):
-            run_job(plan, study, job)
-    return Trained(plan, study, data)
-
-
-def scores_by_hand(of: Trained, arm: Arm) -> tuple[list[str], torch.Tensor]:
-    """The means of the softmax over views and time steps, of towers and a net loaded from the published files."""
-    towers = {}
-    for stream in ("appearance", "motion"):
+def logits_by_hand(of: Trained, arm: Arm, which: Any, snippets: int | None = None) -> list[tuple[str, int, Tensor]]:
+    """(video, label, logits (C, T')) of each view, from towers and a net that are loaded from the published files."""
+    towers: dict[Any, Tower] = {}
+    for stream in STREAMS:
         config: Any = StreamConfig.of(of.arm(stream).config)
         own = build.tower(config.tower, stream, config.data, 3)
         StreamNet(own, stream).load_state_dict(torch.load(of.place(of.arm(stream)) / WEIGHTS, weights_only=True))
         towers[stream] = own.eval()
-    net: Any = None if arm.kind == "stream" else build.net(ArmConfig.of(arm.config), *towers.values()).eval()
-    if net is not None:
-        net.load_state_dict(torch.load(of.place(arm) / WEIGHTS, weights_only=True))
-    config = StreamConfig.of(arm.config) if arm.kind == "stream" else ArmConfig.of(arm.config)
-    module = of.data.module(config)
-    clips = module.clips("test")
-    rows = []
-    for video in range(len(clips)):
-        total = torch.zeros(3, dtype=torch.float64)
-        for view in range(2):
-            batch = clips[view, video]
-            with torch.no_grad():
-                if net is None:
-                    stream = arm.axes["streams"]
-                    logits = towers[stream].collect(batch[stream], ("fc8",))["fc8"].flatten(2)
-                else:
-                    maps = {stream: towers[stream].collect(batch[stream], net.needs[stream]) for stream in towers}
-                    logits = net(maps)
-            for t in range(logits.shape[2]):
-                total += logits[0, :, t].double().softmax(0) / logits.shape[2] / 2
-        rows.append(total)
-    return [name for name, _ in clips.entries], torch.stack(rows)
+    if arm.kind == "stream":
+        config, stream = StreamConfig.of(arm.config), arm.axes["streams"]
+        net: Any = lambda batch: towers[stream].collect(batch[stream], ("fc8",))["fc8"].flatten(2)  # noqa: E731
+    else:
+        config = ArmConfig.of(arm.config)
+        above: Any = build.net(config, *towers.values()).eval()
+        above.load_state_dict(torch.load(of.place(arm) / WEIGHTS, weights_only=True))
+        net = lambda batch: above({one: towers[one].collect(batch[one], above.needs[one]) for one in towers})  # noqa: E731
+    clips = of.data.module(config, snippets).clips(which)
+    with torch.no_grad():
+        return [
+            (name, label, net(clips[view, n])[0].double())
+            for n, (name, label) in enumerate(clips.entries)
+            for view in range(2)
+        ]
 
 
 @pytest.mark.parametrize("kind", ["appearance", "motion", "late", "fused"])
 def test_an_arm_is_recorded_with_its_scores_on_the_test_list(trained: Trained, kind: str) -> None:
+    """The means over both views and all time steps."""
     arm = trained.arm(kind)
     recorded = read_predictions(trained.place(arm) / PREDICTIONS)
     tested = trained.data.dataset.lists(1)[1]
     assert list(zip(recorded.videos, recorded.labels, strict=True)) == tested
-    videos, scores = scores_by_hand(trained, arm)
-    assert videos == list(recorded.videos)
-    torch.testing.assert_close(torch.tensor(recorded.scores, dtype=torch.float64), scores, atol=1e-5, rtol=0)
+    scores = {name: torch.zeros(3, dtype=torch.float64) for name, _ in tested}
+    for name, _, logits in logits_by_hand(trained, arm, "test"):
+        for t in range(logits.shape[1]):
+            scores[name] += logits[:, t].softmax(0) / logits.shape[1] / 2
+    by_hand = torch.stack(list(scores.values()))
+    torch.testing.assert_close(torch.tensor(recorded.scores, dtype=torch.float64), by_hand, atol=1e-5, rtol=0)
     result = read_record(trained.place(arm))["result"]
-    right = sum(int(scores[n].argmax()) == label for n, (_, label) in enumerate(tested))
+    right = sum(int(scores[name].argmax()) == label for name, label in tested)
     assert (result["correct"], result["total"], result["accuracy"]) == (right, 12, right / 12)
+
+
+@pytest.mark.parametrize("kind", ["appearance", "motion", "late", "fused"])
+def test_the_record_of_a_training(trained: Trained, kind: str) -> None:
+    """Its loss is that of its weights on the validation list: for a stream, of the snippets of its training."""
+    arm = trained.arm(kind)
+    result, weights = read_record(trained.place(arm))["result"], read_weights(trained.place(arm) / WEIGHTS)
+    losses = [
+        -logits[:, t].log_softmax(0)[label].item()
+        for _, label, logits in logits_by_hand(trained, arm, "validation", 1 if arm.kind == "stream" else None)
+        for t in range(logits.shape[1])
+    ]
+    assert result["val_loss"] == pytest.approx(sum(losses) / len(losses), rel=1e-4)
+    steps = 0 if kind == "late" else EPOCHS * (18 // 8)  # 18 of 24 training videos are left, in batches of 8
+    assert result["steps"] == steps and result["best_step"] in range(0, steps + 1, 18 // 8)
+    assert [row["step"] for row in result["curves"]] == ([0] if kind == "late" else [2, 4])
+    own = [one for name, one in weights.items() if name not in ("tower.mean", "tower.scale")]
+    assert result["trained_parameters"] == sum(one.numel() for one in own)
+    assert (result["trained_parameters"] == result["parameters"]) == (arm.kind == "stream")
+    assert result["weights"] == fingerprint(weights) and result["data"] == trained.data.store.hash
+    layers = {"late": 16, "fused": 5 + 5 + 1 + 1 + 3}  # both towers' convolutions, conv, conv3d, fc6 … fc8
+    assert (result["layers"], result["svm_parameters"]) == (layers.get(kind, 8), 0)
+    assert result["flow"] == trained.data.store.made["flow"]
+    assert result["kinds"] == {"action": {"correct": result["correct"], "total": 12}}
 
 
 def test_the_ceilings_are_those_of_the_arms_own_system(trained: Trained) -> None:
@@ -208,53 +160,84 @@ def test_an_arm_of_weights_that_were_changed_has_other_predictions(
     assert "other predictions: accuracy" in capsys.readouterr().out
 
 
-def test_an_arm_without_a_record_is_not_the_same(
-    copied: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copied.plan.write(copied.study)
-    monkeypatch.setenv("FUSIONLAB_DATA", str(copied.data.run.data))
-    shutil.rmtree(copied.place(copied.arm("late")))
-    assert retest.retest(str(copied.study), [copied.arm("late").name]) == 1
-    assert "no record of it" in capsys.readouterr().out
+# -- each option of a stage turns something
+
+SEEDS = ["seed.init=1", "seed.data=1", "seed.dropout=1"]
 
 
-@pytest.mark.parametrize(("torch", "status"), [(None, 1), ("0.0", 0)])
-def test_scores_that_are_almost_equal_are_the_same_only_in_another_environment(
-    copied: Trained, monkeypatch: pytest.MonkeyPatch, torch: str | None, status: int
-) -> None:
-    copied.plan.write(copied.study)
-    monkeypatch.setenv("FUSIONLAB_DATA", str(copied.data.run.data))
-    arm = copied.arm("late")
-    place = copied.place(arm)
-    recorded, record = read_predictions(place / PREDICTIONS), read_record(place)
-    moved = tuple(tuple(float32(one + 1e-5) for one in row) for row in recorded.scores)
-    if torch is not None:
-        record["circumstances"]["packages"]["torch"] = torch
-    write_record(place, record, replace(recorded, scores=moved))
-    assert retest.retest(str(copied.study), [arm.name]) == status
-
-
-@pytest.mark.parametrize("word", ["seed.init=1", "seed.data=1", "seed.dropout=1"])
-def test_each_seed_is_used_above_the_same_streams(data: Data, trained: Trained, tmp_path: Path, word: str) -> None:
-    other = Trained(plan_study([*WORDS, word]).plan, tmp_path / "runs" / "study", data)
-    for stream in ("appearance", "motion"):
+@pytest.mark.parametrize("word", [*SEEDS, "trainer=bf16", "optim.fusion.batch_size=4"])
+def test_an_option_changes_what_is_trained_above_the_same_streams(trained: Trained, tmp_path: Path, word: str) -> None:
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data, word)
+    for stream in STREAMS:
         shutil.copytree(trained.place(trained.arm(stream)), other.place(other.arm(stream)))
-    assert mark_after_training(other, "fused") != mark(trained, "fused")
+    assert other.train("fused")["weights"] != trained.result("fused")["weights"]
 
 
-@pytest.mark.parametrize("word", ["seed.init=1", "seed.data=1", "seed.dropout=1", "data.sampling.stream_snippets=2"])
-def test_each_seed_and_the_number_of_snippets_are_used_by_a_stream(
-    data: Data, trained: Trained, tmp_path: Path, word: str
+@pytest.mark.parametrize("word", [*SEEDS, "data.sampling.stream_snippets=2", "data.sampling.validation=0.4"])
+def test_an_option_changes_a_stream(trained: Trained, tmp_path: Path, word: str) -> None:
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data, word)
+    assert other.train("motion")["weights"] != trained.result("motion")["weights"]
+
+
+def test_torch_is_configured_before_each_stage(
+    copied: Trained, trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    other = Trained(plan_study([*WORDS, word]).plan, tmp_path / "runs" / "study", data)
-    assert mark_after_training(other, "motion") != mark(trained, "motion")
+    calls: list[tuple[str, int]] = []
+    monkeypatch.setattr(stages, "configure_torch", lambda *given: calls.append(given))
+    shutil.rmtree(copied.plan.job(copied.arm("fused").job).path(copied.study))
+    copied.train("fused")
+    Trained.planned(tmp_path / "2" / "study", trained.data).train("motion")
+    assert calls == [("32-true", 1)] * 2
 
 
-def mark_after_training(of: Trained, kind: str) -> str:
-    run_job(of.plan, of.study, of.plan.job(of.arm(kind).job))
-    return mark(of, kind)
+def test_a_quarantined_video_is_in_no_list_and_not_in_the_hash_of_the_data(trained: Trained, tmp_path: Path) -> None:
+    train, test = trained.data.dataset.lists(1)
+    left_out = [train[0][0], test[0][0], test[1][0]]
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data, f"data.quarantine=[{','.join(left_out)}]")
+    result, store = other.train("motion"), trained.data.store
+    assert result["quarantined"] == {"train": 1, "test": 2} and result["total"] == 10
+    assert read_predictions(other.place(other.arm("motion")) / PREDICTIONS).videos == tuple(n for n, _ in test[2:])
+    rest = {name: one for name, one in store.videos.items() if name not in left_out}
+    assert result["data"] == content_hash(rest, store.made, store.coding) != store.hash
 
 
-def mark(of: Trained, kind: str) -> str:
-    """The fingerprint of an arm's weights."""
-    return str(read_record(of.place(of.arm(kind)))["result"]["weights"])
+def test_a_stream_starts_from_the_weights_that_it_names(trained: Trained, tmp_path: Path) -> None:
+    file = tmp_path / "mine.pt"
+    shutil.copy(trained.place(trained.arm("motion")) / WEIGHTS, file)
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data, f"weights.motion={file}")
+    result, before = other.train("motion"), trained.result("motion")
+    assert result["weights"] != before["weights"]
+    assert result["initial_weights"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    refused = Trained.planned(tmp_path / "2" / "study", trained.data, f"weights.motion={file}", "split=2")
+    with pytest.raises(UserError, match="trained on another split of this data set"):
+        refused.train("motion")
+
+
+@pytest.mark.parametrize("kind", ["motion", "fused"])
+def test_the_next_attempt_goes_on_from_the_checkpoint(
+    copied: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    other = Trained.planned(tmp_path / "2" / "study", copied.data, "run.checkpoint_every=3")
+    for stream in STREAMS if kind == "fused" else ():
+        shutil.copytree(copied.place(copied.arm(stream)), other.place(other.arm(stream)))
+    job = other.plan.job(other.arm(kind).job)
+    other.run(job)
+    assert "continuing" not in capsys.readouterr().out
+    other.run(job, number=2)
+    said = capsys.readouterr().out
+    assert "continuing at step 3" in said and "differs" not in said
+
+
+def test_each_arm_of_a_cohort_has_its_own_net(trained: Trained, tmp_path: Path) -> None:
+    """Also its own counts: a descriptor has a classifier that the papers do not count."""
+    words = ["fusion=sum,bilinear", "temporal=pool2d"]
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data, *words, without="fusion.init")
+    for stream in STREAMS:
+        shutil.copytree(trained.place(trained.arm(stream)), other.place(other.arm(stream)))
+    fused = [one for one in other.plan.arms if one.kind == "fused"]
+    other.run(other.plan.job(fused[0].job))
+    results = {str(one.axes["fusion"]): read_record(other.place(one))["result"] for one in fused}
+    assert [results[name]["layers"] for name in ("sum", "bilinear")] == [5 + 5 + 3, 5 + 5]
+    machine = 8 * 8 * 3 + 3
+    assert [results[name]["svm_parameters"] for name in ("sum", "bilinear")] == [0, machine]
+    assert results["bilinear"]["trained_parameters"] == machine

@@ -15,7 +15,7 @@ from fusionlab.results import formatting, plots
 from fusionlab.results import latex as latex_module
 from fusionlab.results.csv_table import csv_text
 from fusionlab.results.formatting import superscript
-from fusionlab.results.latex import latex
+from fusionlab.results.latex import escape_latex, latex
 from fusionlab.results.load import load
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
@@ -90,6 +90,27 @@ def test_latex_reads_back(which, request):
     head, *rows = read_latex(latex(table))
     assert head == [column.head for column in table.columns]
     assert rows == list(cells_of(table))
+
+
+# Written out: `read_latex` reads back by the table that is tested.
+LATEX = {
+    "flow_x {a} C:\\d": r"flow\_x \{a\} C:\textbackslash{}d",
+    "#1 $2 3% a&b ~ x^2": r"\#1 \$2 3\% a\&b \textasciitilde{} x\textasciicircum{}2",
+    "a<b>c|d": r"a\textless{}b\textgreater{}c\textbar{}d",
+    "\"`'": r"\textquotedbl{}\textasciigrave{}\textquotesingle{}",
+    "1±2×3−4≤√5": r"1$\pm$2$\times$3$-$4$\le$$\surd$5",
+    "a–b—c…·": r"a\textendash{}b\textemdash{}c\ldots{}\textperiodcentered{}",
+    "fc6, relu5 (2/3): a-b!": "fc6, relu5 (2/3): a-b!",
+}
+
+
+@pytest.mark.parametrize(("text", "written"), LATEX.items())
+def test_latex_of_every_special_character(text, written):
+    assert escape_latex(text) == written
+
+
+def test_latex_has_no_special_character_that_is_not_tested():
+    assert set(latex_module._SIGNS) <= set("".join(LATEX))
 
 
 def test_latex_commands_are_ours_only(hostile):

@@ -65,6 +65,18 @@ def test_clip_scales_to_the_limit_and_leaves_the_small_alone() -> None:
     assert without.net.bias.grad.tolist() == [3.0, 4.0]
 
 
+def test_frozen_parameters_are_not_given_to_the_optimiser() -> None:
+    """An arm that has no others is only evaluated."""
+    net = Bias()
+    net.frozen = nn.Parameter(torch.zeros(3), requires_grad=False)
+    one = ArmModule("bias", net, parse_recipe(block()))
+    assert [parameter is net.bias for parameter in one.parameter_group()["params"]] == [True]
+    net.bias.requires_grad_(False)
+    only = ArmModule("bias", net, parse_recipe(block(epochs=5)))
+    only.record_validation(1.0, 0.5)
+    assert only.status == "done" and not only.trained
+
+
 def test_the_norm_of_a_sick_gradient_is_not_finite() -> None:
     one = arm()
     one.net.bias.grad = torch.tensor([math.inf, 0.0])

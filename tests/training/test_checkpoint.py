@@ -49,3 +49,21 @@ def test_no_reader_runs_code(name: str, guard: str, tmp_path: Path, monkeypatch:
     assert not mark.exists()
     right(path, weights_only=False)
     assert mark.exists(), "the file would have done it"
+
+
+def written(folder: Path, step: int, **statuses: str) -> Path:
+    """A checkpoint as far as the choice among several reads it."""
+    folder.mkdir()
+    arms = {name: {"status": status} for name, status in statuses.items()}
+    torch.save({"format": checkpoint.FORMAT, "step": step, "arms": arms}, folder / checkpoint.FILE)
+    return folder
+
+
+def test_the_checkpoint_with_the_most_steps_is_taken_wherever_it_lies(tmp_path: Path) -> None:
+    few = written(tmp_path / "1", 4, a="training", b="training")
+    most = written(tmp_path / "2", 20, a="training", b="failed")
+    some = written(tmp_path / "3", 12, b="done")
+    for folders in ([few, most, some], [some, most, few], [most, some, few]):
+        chosen = checkpoint.choose_checkpoints(dict.fromkeys(("a", "b", "new"), folders))
+        steps = {name: content and content["step"] for names, content in chosen for name in names}
+        assert steps == {"a": 20, "b": 12, "new": None}

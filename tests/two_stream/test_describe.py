@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from fusionlab.backbones.resnet import ResNet18
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.fusion.bilinear import Bilinear
 from fusionlab.fusion.cat import Cat
@@ -13,7 +15,7 @@ from fusionlab.fusion.max import Max
 from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
-from fusionlab.two_stream.describe import Description, describe
+from fusionlab.two_stream.describe import Description, describe, weighted_layers
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.net import LateNet, StreamNet
 
@@ -60,6 +62,15 @@ def test_streams_and_late() -> None:
     assert (late.layers, late.trained_parameters) == (16, 0)
     assert late.parameters == alone[0].parameters + alone[1].parameters
     assert all(one.trained_parameters == one.parameters for one in alone)
+
+
+def test_batch_norms_are_no_layers() -> None:
+    """ResNet-18 has 17 convolutions and a classifier, and three convolutions in its shortcuts."""
+    with torch.device("meta"):
+        tower = ResNet18(3, 24, 64)
+    counted = [part for part in tower.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    assert describe(StreamNet(tower, "appearance")).layers == len(counted) == 18 + 3
+    assert weighted_layers(nn.Sequential(nn.BatchNorm2d(3), nn.LayerNorm(3), nn.GroupNorm(1, 3))) == 0
 
 
 def test_trained_and_svm() -> None:

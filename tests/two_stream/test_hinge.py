@@ -11,7 +11,7 @@ from torch import Tensor
 from two_stream_fakes import features, fused
 
 from fusionlab.fusion.bilinear import Bilinear
-from fusionlab.two_stream.scores import cross_entropy, hinge
+from fusionlab.two_stream.scores import Svm, cross_entropy, hinge
 
 N, C, T = 4, 3, 2
 
@@ -38,6 +38,18 @@ def test_a_net_with_a_descriptor_has_the_loss_that_its_fusion_names(classifier: 
     own, *others = net.heads(maps)
     expected = loss(own, label) + sum(cross_entropy(one, label) for one in others)
     assert len(others) == keep and torch.equal(net.loss(maps, label), expected)
+
+
+def test_the_machine_takes_descriptors_of_norm_32() -> None:
+    """m_c = Σ_d W_cd · 32 x_d + bias_c"""
+    machine, x = Svm(5, C, 1), margins()[0][:, 0, :1].float().expand(-1, 5).reshape(N, 5, 1, 1)
+    draw = torch.Generator().manual_seed(1)
+    for parameter in machine.parameters():
+        torch.nn.init.normal_(parameter.requires_grad_(False), generator=draw)
+    found = machine(x)
+    for n, c in indices(range(N), range(C)):
+        products = [float(machine.weight[c, d, 0, 0]) * 32 * float(x[n, d, 0, 0]) for d in range(5)]
+        assert found[n, c, 0, 0].item() == pytest.approx(sum(products) + float(machine.bias[c]), rel=1e-5)
 
 
 def test_gradients() -> None:
