@@ -206,7 +206,7 @@ def check(mutants: Sequence[Mutant], folder: Path, jobs: int, limit: float) -> i
         counts[run.mutant.package, killed] += 1
         if not killed:
             survivors.append(run.mutant)
-        word = "killed" if killed else "no tests" if code else "SURVIVES"
+        word = "hangs" if code == -signal.SIGKILL else "killed" if killed else "no tests" if code else "SURVIVES"
         print(f"{word:<8} {seconds:4.0f} s  {run.mutant.file}:{run.mutant.line()}", flush=True)
     return report(counts, survivors, [one for one in mutants if one.reason])
 
@@ -231,7 +231,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", metavar="PATTERN", help="a regular expression, for a file or a text")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8))
     parser.add_argument(
-        "--limit", type=float, default=120, metavar="SECONDS", help="a test run that takes longer hangs"
+        "--limit", type=float, default=300, metavar="SECONDS", help="a test run that takes longer hangs"
     )
     typed = parser.parse_args(words)
     mutants = [

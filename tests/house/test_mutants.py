@@ -80,8 +80,10 @@ def test_the_check_finds_a_survivor(tmp_path: Path) -> None:
     for file in ("mutate.py", "tree.py"):
         shutil.copy(ROOT / "tests" / "house" / file, house / file)
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\nmarkers = ["slow", "notebook"]\n')
-    for place, text in {"src/fusionlab/small/numbers.py": SOURCE, "tests/small/test_numbers.py": TEST}.items():
-        (tmp_path / place).parent.mkdir(parents=True)
+    tree = {"src/fusionlab/__init__.py": "", "src/fusionlab/small/__init__.py": ""}
+    tree |= {"src/fusionlab/small/numbers.py": SOURCE, "tests/small/test_numbers.py": TEST}
+    for place, text in tree.items():
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / place).write_text(text, encoding="utf-8")
     (tmp_path / "tests" / "none").mkdir()
     (tmp_path / "tests" / "none" / "test_none.py").write_text("", encoding="utf-8")
@@ -94,6 +96,6 @@ def test_the_check_finds_a_survivor(tmp_path: Path) -> None:
         command = [sys.executable, str(house / "mutate.py"), "--jobs", "1", "--limit", "3"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == status, f"{word}\n{done.stdout}\n{done.stderr}"
-        assert {"killed": "| all | 1 | 1 |", "hangs": "killed", "survives": "survivor: small/numbers.py:3"}.get(
+        assert {"killed": "| all | 1 | 1 |", "hangs": "hangs ", "survives": "survivor: small/numbers.py:3"}.get(
             word, ""
         ) in done.stdout
