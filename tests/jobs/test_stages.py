@@ -179,6 +179,12 @@ def test_an_option_changes_a_stream(trained: Trained, tmp_path: Path, word: str)
     assert other.train("motion")["weights"] != trained.result("motion")["weights"]
 
 
+def test_a_stream_reads_its_own_pixels_only(trained: Trained) -> None:
+    for stream in STREAMS:
+        config = StreamConfig.of(trained.arm(stream).config)
+        assert set(trained.data.module(config).clips("train")[0, 0]) == {stream, "label", "index"}
+
+
 def test_torch_is_configured_before_each_stage(
     copied: Trained, trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -159,6 +159,17 @@ def test_the_gain_is_taken_where_lates_ceiling_leaves_room(study):
     assert gain_kind([row for row in rows if row.kind == "fused"], ALL) == "all"
 
 
+def test_the_headline_is_the_largest_mean_gain_however_wide_its_interval(tmp_path, fakes):
+    fakes["fill"](tmp_path, fusions=("sum",))
+    for seed, share in enumerate((1.0, 0.92)):
+        axes = {"streams": "both", "fusion": "conv", "layer": "relu5", "temporal": "pool2d", "seed": seed}
+        fakes["arm"](tmp_path, kind="fused", axes=axes, shares={"what": 1.0, "binding": share})
+    table = make_table(load(tmp_path), ALL)
+    gains = {method: row.gains["binding"] for method, row in by_method(table.rows).items() if row.gains}
+    assert gains["Conv"].mean > gains["Sum"].mean and gains["Conv"].low < gains["Sum"].low
+    assert table.headline.startswith("Largest gain over late fusion on binding: Conv, 96.0 %")
+
+
 def test_seeds_apart_are_seeds(tmp_path, fakes):
     for init in (0, 1):
         axes = {"streams": "both", "fusion": "sum", "layer": "relu5", "seed.init": init, "seed.data": 7}

@@ -78,3 +78,13 @@ def test_trained_and_svm() -> None:
     assert bilinear.trained_parameters == bilinear.svm_parameters == 32 * 32 * 24 + 24
     conv = check(*tiny(), Conv, Pool2d, "relu5")
     assert conv.svm_parameters == 0 and 0 < conv.trained_parameters < conv.parameters
+
+
+def test_frozen_parameters_are_not_trained() -> None:
+    appearance, motion = tiny()
+    net = FusedNet(appearance, motion, Conv, Pool2d, "relu5")
+    before = describe(net, appearance, motion)
+    net.fusion.requires_grad_(False)
+    after = describe(net, appearance, motion)
+    assert before.trained_parameters - after.trained_parameters == 64 * 32 + 32
+    assert after.parameters == before.parameters
