@@ -1,4 +1,5 @@
 import pickle
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -252,3 +253,17 @@ def test_what_the_store_lacks_may_be_quarantined_and_else_is_told_with_that_advi
     assert f"1 of {len(more.videos()) - len(absent) + 1}: {absent[0]}" in str(error.value)
     assert "data.quarantine=FILE" in str(error.value)
     data(more, store, quarantine=absent)
+
+
+@pytest.mark.parametrize(("test", "views"), [("middle", 2), ("frame", 2), ("final", 20)])
+def test_the_test_has_its_own_views_and_validation_the_middle(
+    drifting: Drifting, store: Store, test: str, views: int
+) -> None:
+    of = data(drifting, store, test=test)
+    counted = Counter(index for batch in of.test_dataloader() for index in batch["index"].tolist())
+    assert counted == dict.fromkeys(range(12), views)
+    shape = (16, 16) if test == "middle" else (20, 24)
+    assert {tuple(batch["appearance"].shape[3:]) for batch in of.test_dataloader()} == {shape}
+    validated = Counter(index for batch in of.val_dataloader() for index in batch["index"].tolist())
+    assert validated == dict.fromkeys(range(len(of.entries["validation"])), 2)
+    assert {tuple(batch["appearance"].shape[3:]) for batch in of.val_dataloader()} == {(16, 16)}

@@ -21,7 +21,7 @@ from fusionlab.errors import UserError
 from fusionlab.jobs import retest, stages
 from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import read_predictions
+from fusionlab.records.predictions import read_predictions, write_predictions
 from fusionlab.records.record import FILE as RECORD
 from fusionlab.records.record import read_record
 from fusionlab.study.plan import Arm
@@ -158,6 +158,24 @@ def test_an_arm_of_weights_that_were_changed_has_other_predictions(
     write_weights(file, {name: -one if one.is_floating_point() else one for name, one in read_weights(file).items()})
     assert retest.retest(str(copied.study), [arm.name]) == 1
     assert "other predictions: accuracy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("apart", "same"), [(5e-5, True), (3e-4, False)])
+def test_on_another_cpu_scores_may_be_a_ten_thousandth_apart(
+    copied: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, apart: float, same: bool
+) -> None:
+    copied.plan.write(copied.study)
+    monkeypatch.setenv("FUSIONLAB_DATA", str(copied.data.run.data))
+    place = copied.place(copied.arm("motion"))
+    recorded = read_predictions(place / PREDICTIONS)
+    first, *others = recorded.scores
+    write_predictions(place / PREDICTIONS, replace(recorded, scores=((first[0] + apart, *first[1:]), *others)))
+    record = read_record(place)
+    record["result"]["predictions"] = hashlib.sha256((place / PREDICTIONS).read_bytes()).hexdigest()
+    record["circumstances"]["machine"]["cpu"] = "another one"
+    (place / RECORD).write_text(json.dumps(record))
+    assert retest.retest(str(copied.study), [copied.arm("motion").name]) == (not same)
+    assert ("the same 12 predictions within 0.0001" in capsys.readouterr().out) == same
 
 
 # -- each option of a stage turns something
