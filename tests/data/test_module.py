@@ -14,6 +14,7 @@ from fusionlab.data import clips
 from fusionlab.data.batches import Clips, keep_batch
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.sampler import StepSampler
+from fusionlab.data.validation import cut
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError
 from fusionlab.video.quantise import mirror
@@ -134,6 +135,16 @@ def test_test_batches_hold_each_view_of_each_video_once(drifting: Drifting, stor
         assert torch.equal(appearance[1::2], appearance[0::2].flip(-1))
         assert torch.equal(motion[1::2, 1::2], motion[0::2, 1::2].flip(-1))  # v
         assert torch.equal(motion[1::2, 0::2], 255 - motion[0::2, 0::2].flip(-1))  # u
+
+
+@pytest.mark.parametrize(("seed", "validation"), [(0, 0.25), (3, 0.25), (0, 0.4)])
+def test_the_validation_list_is_cut_by_the_seed_and_its_part(
+    drifting: Drifting, store: Store, seed: int, validation: float
+) -> None:
+    of = data(drifting, store, seed=seed, validation=validation)
+    train, test = drifting.lists(1)
+    assert (of.entries["train"], of.entries["validation"]) == cut(train, drifting.group, seed, validation)
+    assert of.entries["test"] == test
 
 
 def test_lists_do_not_share_groups_and_the_test_list_is_untouched(drifting: Drifting, store: Store) -> None:

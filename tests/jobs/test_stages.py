@@ -18,7 +18,7 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.errors import UserError
-from fusionlab.jobs import retest, stages
+from fusionlab.jobs import other_split, retest, stages
 from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions, write_predictions
@@ -110,6 +110,27 @@ def test_a_test_of_trained_arms_has_the_recorded_predictions_and_the_other_split
         assert retest.look_again(of, 1) == read_predictions(trained.place(arm) / PREDICTIONS)
         other = retest.look_again(of, 2)
         assert list(zip(other.videos, other.labels, strict=True)) == trained.data.dataset.lists(2)[1]
+
+
+def test_another_split_is_tested_only_if_it_is_meant(
+    copied: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its eight test videos were all in the first split's training list."""
+    copied.plan.write(copied.study)
+    monkeypatch.setenv("FUSIONLAB_DATA", str(copied.data.run.data))
+    monkeypatch.setattr(other_split, "make_dataset", lambda *_: copied.data.dataset)
+    with pytest.raises(UserError, match="4 of 4 arms were trained on another split") as refused:
+        other_split.test_on(str(copied.study), [], ["2"], allowed=False)
+    assert "with groups of 8 of its test videos" in str(refused.value)
+    assert other_split.test_on(str(copied.study), [], ["2"], allowed=True) == 0
+    for arm, line in zip(copied.plan.arms, capsys.readouterr().out.splitlines(), strict=True):
+        of: Any = retest.open_arm(copied.plan, copied.study, arm)
+        accuracy = retest.look_again(of, 2).correct / 8
+        assert line.endswith(
+            f"accuracy {accuracy:.4f} on the 8 test videos of split 2; 8 of them belong to groups in its training list"
+        )
+    other_split.test_on(str(copied.study), [copied.arm("motion").name], ["1"], allowed=False)
+    assert capsys.readouterr().out.endswith("; 0 of them belong to groups in its training list\n")
 
 
 @pytest.fixture
