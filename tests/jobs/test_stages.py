@@ -24,6 +24,7 @@ from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions, write_predictions
 from fusionlab.records.record import FILE as RECORD
 from fusionlab.records.record import read_record
+from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
 from fusionlab.two_stream.net import STREAMS, StreamNet
@@ -286,3 +287,40 @@ def test_each_arm_of_a_cohort_has_its_own_net(trained: Trained, tmp_path: Path) 
     machine = 8 * 8 * 3 + 3
     assert [results[name]["svm_parameters"] for name in ("sum", "bilinear")] == [0, machine]
     assert results["bilinear"]["trained_parameters"] == machine
+
+
+def test_an_attempt_trains_the_arms_of_its_claim(trained: Trained, tmp_path: Path) -> None:
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data)
+    for stream in STREAMS:
+        shutil.copytree(trained.place(trained.arm(stream)), other.place(other.arm(stream)))
+    job, late = other.plan.job(other.arm("fused").job), other.arm("late").name
+    claim = Attempt(job.path(other.study), 1).claim_file
+    claim.parent.mkdir(parents=True)
+    claim.write_text(json.dumps({"arms": [late]}))
+    other.run(job)
+    assert [place.name for place in (job.path(other.study) / "published").iterdir()] == [late]
+
+
+def test_an_arm_that_diverges_is_published_nowhere(trained: Trained, tmp_path: Path) -> None:
+    """Of a cohort it fails alone; a stream ends its job, since all that stands on it would be wrong."""
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data, "optim.fusion.lr=1e30", "optim.streams.lr=1e30")
+    with pytest.raises(UserError, match="the motion stream has failed"):
+        other.train("motion")
+    for stream in STREAMS:
+        job = other.plan.job(other.arm(stream).job).path(other.study)
+        assert not (job / "published").exists()
+        shutil.copytree(trained.place(trained.arm(stream)), other.place(other.arm(stream)))
+    job, fused = other.plan.job(other.arm("fused").job), other.arm("fused")
+    other.run(job)
+    assert other.place(other.arm("late")).is_dir() and not other.place(fused).exists()
+    record = read_record(Attempt(job.path(other.study), 1).failed / fused.name)
+    assert record["status"] == "failed" and record["reason"].startswith("diverged")
+
+
+def test_a_record_names_its_arm(trained: Trained) -> None:
+    for arm in trained.plan.arms:
+        record = read_record(trained.place(arm))
+        for leaf in ("name", "kind", "axes", "signature", "config"):
+            assert record[leaf] == getattr(arm, leaf), leaf
+        streams = {stream: trained.arm(stream).signature for stream in STREAMS}
+        assert record["stage_one"] == ({} if arm.kind == "stream" else streams)
