@@ -115,6 +115,12 @@ def test_the_head_belongs_to_the_last_meeting_with_a_map() -> None:
     assert fused(Sum, Conv3d, layer="relu3+fc6").headed == 0
 
 
+def test_the_head_is_shown_at_its_own_storey() -> None:
+    storeys = fused(Sum, Conv3d, layer="relu3+relu5").storeys()
+    shown = [[(one.part, one.name) for one in storey.above if one.part == "temporal"] for storey in storeys]
+    assert shown == [[], [("temporal", "conv3d"), ("temporal", "pool5")]]
+
+
 def test_everything_above_the_lowest_meeting_learns() -> None:
     net = fused(Conv, layer="relu3+relu5+fc6")
     net.loss(features("relu3"), torch.zeros(N, dtype=torch.int64)).backward()
