@@ -115,6 +115,14 @@ def test_the_head_belongs_to_the_last_meeting_with_a_map() -> None:
     assert fused(Sum, Conv3d, layer="relu3+fc6").headed == 0
 
 
+def test_each_of_two_heads_says_what_it_sees() -> None:
+    boxes = [range(2), range(1, 3)]
+    assert fused(Sum, partial(Pool3d, extent=2, stride=1)).reach(3) == (boxes,)
+    assert fused(Sum, partial(Pool3d, extent=2, stride=1), keep=True).reach(3) == (boxes, boxes)
+    around = [range(3), range(3)]  # conv3d's filters see one snippet more on either side
+    assert fused(Sum, partial(Conv3d, extent=2, stride=1), keep=True).reach(3) == (around, boxes)
+
+
 def test_the_head_is_shown_at_its_own_storey() -> None:
     storeys = fused(Sum, Conv3d, layer="relu3+relu5").storeys()
     shown = [[(one.part, one.name) for one in storey.above if one.part == "temporal"] for storey in storeys]
