@@ -11,7 +11,8 @@ import torch
 from fusionlab.backbones.initialise import initialise
 from fusionlab.config import build
 from fusionlab.config.compose import tree
-from fusionlab.config.schema import ArmConfig
+from fusionlab.config.schema import ArmConfig, build_dataset
+from fusionlab.errors import UserError
 from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import FusedNet
@@ -112,3 +113,21 @@ def test_late_fusion_reads_the_logits_of_each_tower() -> None:
     with torch.device("meta"):
         net = build.net(own, *build.towers(own.backbone, own.data, 5))
     assert net.needs == {"appearance": ("fc",), "motion": ("fc8",)}
+
+
+def test_the_data_are_asked_for_the_snippets_of_both_stages() -> None:
+    """Two snippets of a cycle of three segments do not show its order, also where a stream alone sees them."""
+    good = tree({"data": "brush_order", "fusion": "sum"})
+    build_dataset(ArmConfig.of(good.with_leaves({})).data)
+    for leaf in ("data.sampling.snippets", "data.sampling.stream_snippets"):
+        with pytest.raises(UserError, match="snippets must fall into neighbouring segments"):
+            build_dataset(ArmConfig.of(good.with_leaves({leaf: 2})).data)
+
+
+def test_towers_have_the_backbones_of_their_streams() -> None:
+    own = ArmConfig.of(tree({"fusion": "sum", "appearance": "resnet18"}).with_leaves({"data.sampling.crop": 64}))
+    with torch.device("meta"):
+        appearance, motion = build.towers(own.backbone, own.data, 5)
+    assert (appearance.classifier, motion.classifier) == ("fc", "fc8")
+    assert (appearance.in_channels, motion.in_channels) == (3, 2 * own.data.sampling.fields)
+    assert own.backbone.of_stream("appearance") is own.backbone.appearance != own.backbone.of_stream("motion")

@@ -1,4 +1,5 @@
 import pickle
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from fusionlab.data import clips
 from fusionlab.data.batches import Clips, keep_batch
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.sampler import StepSampler
+from fusionlab.data.validation import cut
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError
 from fusionlab.video.quantise import mirror
@@ -142,6 +144,16 @@ def test_only_the_test_list_is_seen_by_the_protocol_of_the_test(drifting: Drifti
     assert next(iter(of.test_dataloader()))["appearance"].shape[-2:] == (20, 24)
 
 
+@pytest.mark.parametrize(("seed", "validation"), [(0, 0.25), (3, 0.25), (0, 0.4)])
+def test_the_validation_list_is_cut_by_the_seed_and_its_part(
+    drifting: Drifting, store: Store, seed: int, validation: float
+) -> None:
+    of = data(drifting, store, seed=seed, validation=validation)
+    train, test = drifting.lists(1)
+    assert (of.entries["train"], of.entries["validation"]) == cut(train, drifting.group, seed, validation)
+    assert of.entries["test"] == test
+
+
 def test_lists_do_not_share_groups_and_the_test_list_is_untouched(drifting: Drifting, store: Store) -> None:
     of = data(drifting, store)
     groups = [{drifting.group(name) for name, _ in of.entries[w]} for w in ("train", "validation", "test")]
@@ -259,3 +271,17 @@ def test_what_the_store_lacks_may_be_quarantined_and_else_is_told_with_that_advi
     assert f"1 of {len(more.videos()) - len(absent) + 1}: {absent[0]}" in str(error.value)
     assert "data.quarantine=FILE" in str(error.value)
     data(more, store, quarantine=absent)
+
+
+@pytest.mark.parametrize(("test", "views"), [("middle", 2), ("frame", 2), ("final", 20)])
+def test_the_test_has_its_own_views_and_validation_the_middle(
+    drifting: Drifting, store: Store, test: str, views: int
+) -> None:
+    of = data(drifting, store, test=test)
+    counted = Counter(index for batch in of.test_dataloader() for index in batch["index"].tolist())
+    assert counted == dict.fromkeys(range(12), views)
+    shape = (16, 16) if test == "middle" else (20, 24)
+    assert {tuple(batch["appearance"].shape[3:]) for batch in of.test_dataloader()} == {shape}
+    validated = Counter(index for batch in of.val_dataloader() for index in batch["index"].tolist())
+    assert validated == dict.fromkeys(range(len(of.entries["validation"])), 2)
+    assert {tuple(batch["appearance"].shape[3:]) for batch in of.val_dataloader()} == {(16, 16)}

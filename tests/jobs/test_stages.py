@@ -18,12 +18,13 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.errors import UserError
-from fusionlab.jobs import retest, stages
+from fusionlab.jobs import other_split, retest, stages
 from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import read_predictions
+from fusionlab.records.predictions import read_predictions, write_predictions
 from fusionlab.records.record import FILE as RECORD
 from fusionlab.records.record import read_record
+from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
 from fusionlab.two_stream.net import STREAMS, StreamNet
@@ -112,6 +113,27 @@ def test_a_test_of_trained_arms_has_the_recorded_predictions_and_the_other_split
         assert list(zip(other.videos, other.labels, strict=True)) == trained.data.dataset.lists(2)[1]
 
 
+def test_another_split_is_tested_only_if_it_is_meant(
+    copied: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its eight test videos were all in the first split's training list."""
+    copied.plan.write(copied.study)
+    monkeypatch.setenv("FUSIONLAB_DATA", str(copied.data.run.data))
+    monkeypatch.setattr(other_split, "make_dataset", lambda *_: copied.data.dataset)
+    with pytest.raises(UserError, match="4 of 4 arms were trained on another split") as refused:
+        other_split.test_on(str(copied.study), [], ["2"], allowed=False)
+    assert "with groups of 8 of its test videos" in str(refused.value)
+    assert other_split.test_on(str(copied.study), [], ["2"], allowed=True) == 0
+    for arm, line in zip(copied.plan.arms, capsys.readouterr().out.splitlines(), strict=True):
+        of: Any = retest.open_arm(copied.plan, copied.study, arm)
+        accuracy = retest.look_again(of, 2).correct / 8
+        assert line.endswith(
+            f"accuracy {accuracy:.4f} on the 8 test videos of split 2; 8 of them belong to groups in its training list"
+        )
+    other_split.test_on(str(copied.study), [copied.arm("motion").name], ["1"], allowed=False)
+    assert capsys.readouterr().out.endswith("; 0 of them belong to groups in its training list\n")
+
+
 @pytest.fixture
 def copied(trained: Trained, tmp_path: Path) -> Trained:
     """The same study in a folder of its own, whose files a test may change."""
@@ -160,6 +182,24 @@ def test_an_arm_of_weights_that_were_changed_has_other_predictions(
     assert "other predictions: accuracy" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("apart", "same"), [(5e-5, True), (3e-4, False)])
+def test_on_another_cpu_scores_may_be_a_ten_thousandth_apart(
+    copied: Trained, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, apart: float, same: bool
+) -> None:
+    copied.plan.write(copied.study)
+    monkeypatch.setenv("FUSIONLAB_DATA", str(copied.data.run.data))
+    place = copied.place(copied.arm("motion"))
+    recorded = read_predictions(place / PREDICTIONS)
+    first, *others = recorded.scores
+    write_predictions(place / PREDICTIONS, replace(recorded, scores=((first[0] + apart, *first[1:]), *others)))
+    record = read_record(place)
+    record["result"]["predictions"] = hashlib.sha256((place / PREDICTIONS).read_bytes()).hexdigest()
+    record["circumstances"]["machine"]["cpu"] = "another one"
+    (place / RECORD).write_text(json.dumps(record))
+    assert retest.retest(str(copied.study), [copied.arm("motion").name]) == (not same)
+    assert ("the same 12 predictions within 0.0001" in capsys.readouterr().out) == same
+
+
 # -- each option of a stage turns something
 
 SEEDS = ["seed.init=1", "seed.data=1", "seed.dropout=1"]
@@ -177,6 +217,12 @@ def test_an_option_changes_what_is_trained_above_the_same_streams(trained: Train
 def test_an_option_changes_a_stream(trained: Trained, tmp_path: Path, word: str) -> None:
     other = Trained.planned(tmp_path / "runs" / "study", trained.data, word)
     assert other.train("motion")["weights"] != trained.result("motion")["weights"]
+
+
+def test_a_stream_reads_its_own_pixels_only(trained: Trained) -> None:
+    for stream in STREAMS:
+        config = StreamConfig.of(trained.arm(stream).config)
+        assert set(trained.data.module(config).clips("train")[0, 0]) == {stream, "label", "index"}
 
 
 def test_torch_is_configured_before_each_stage(
@@ -241,3 +287,40 @@ def test_each_arm_of_a_cohort_has_its_own_net(trained: Trained, tmp_path: Path) 
     machine = 8 * 8 * 3 + 3
     assert [results[name]["svm_parameters"] for name in ("sum", "bilinear")] == [0, machine]
     assert results["bilinear"]["trained_parameters"] == machine
+
+
+def test_an_attempt_trains_the_arms_of_its_claim(trained: Trained, tmp_path: Path) -> None:
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data)
+    for stream in STREAMS:
+        shutil.copytree(trained.place(trained.arm(stream)), other.place(other.arm(stream)))
+    job, late = other.plan.job(other.arm("fused").job), other.arm("late").name
+    claim = Attempt(job.path(other.study), 1).claim_file
+    claim.parent.mkdir(parents=True)
+    claim.write_text(json.dumps({"arms": [late]}))
+    other.run(job)
+    assert [place.name for place in (job.path(other.study) / "published").iterdir()] == [late]
+
+
+def test_an_arm_that_diverges_is_published_nowhere(trained: Trained, tmp_path: Path) -> None:
+    """Of a cohort it fails alone; a stream ends its job, since all that stands on it would be wrong."""
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data, "optim.fusion.lr=1e30", "optim.streams.lr=1e30")
+    with pytest.raises(UserError, match="the motion stream has failed"):
+        other.train("motion")
+    for stream in STREAMS:
+        job = other.plan.job(other.arm(stream).job).path(other.study)
+        assert not (job / "published").exists()
+        shutil.copytree(trained.place(trained.arm(stream)), other.place(other.arm(stream)))
+    job, fused = other.plan.job(other.arm("fused").job), other.arm("fused")
+    other.run(job)
+    assert other.place(other.arm("late")).is_dir() and not other.place(fused).exists()
+    record = read_record(Attempt(job.path(other.study), 1).failed / fused.name)
+    assert record["status"] == "failed" and record["reason"].startswith("diverged")
+
+
+def test_a_record_names_its_arm(trained: Trained) -> None:
+    for arm in trained.plan.arms:
+        record = read_record(trained.place(arm))
+        for leaf in ("name", "kind", "axes", "signature", "config"):
+            assert record[leaf] == getattr(arm, leaf), leaf
+        streams = {stream: trained.arm(stream).signature for stream in STREAMS}
+        assert record["stage_one"] == ({} if arm.kind == "stream" else streams)

@@ -20,6 +20,7 @@ from fusionlab.results.load import load
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
 from fusionlab.results.spec import Spec
+from fusionlab.results.statistics import sign_flip
 from fusionlab.results.tables import make_table
 from fusionlab.results.text_tables import markdown, terminal
 
@@ -117,6 +118,30 @@ def test_latex_commands_are_ours_only(hostile):
     text = latex(hostile)
     assert r"\input" not in text
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+def test_csv_has_every_number_of_a_row(tmp_path, fakes):
+    """Six seeds, of which some lose: their gains have a p-value."""
+    for seed, share in enumerate((0.6, 0.45, 0.62, 0.38, 0.7, 0.48)):
+        fakes["arm"](
+            tmp_path, kind="late", axes={"streams": "both", "fusion": "late", "seed": seed},
+            shares={"what": 1.0, "binding": 0.5},
+        )  # fmt: skip
+        axes = {"streams": "both", "fusion": "sum", "layer": "relu5", "seed": seed}
+        fakes["arm"](tmp_path, kind="fused", axes=axes, shares={"what": 1.0, "binding": share})
+    table = make_table(load(tmp_path), Spec.of({"caption": "all"}))
+    for row, line in zip(table.rows, csv.DictReader(io.StringIO(csv_text(table))), strict=True):
+        for kind, share in row.shares.items():
+            name, gain = "accuracy" if kind == "all" else kind, row.gains.get(kind)
+            numbers = {"": share.mean, "_sd": share.sd, "_low": share.low, "_high": share.high}
+            if gain:
+                numbers |= {"_gain": gain.mean, "_gain_low": gain.low, "_gain_high": gain.high}
+                assert float(line[f"{name}_gain_p"]) == pytest.approx(sign_flip(gain.per_seed), rel=1e-5)
+            for what, number in numbers.items():
+                text = line[name + what]
+                assert (text == "") if number is None else float(text) == pytest.approx(100 * number, abs=1e-4)
+        assert line["videos"] == "160"
+    assert 0.1 < sign_flip(row.gains["binding"].per_seed) < 1
 
 
 def test_csv_is_plain_numbers(table):

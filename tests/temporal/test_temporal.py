@@ -27,6 +27,11 @@ def test_contract(name: str) -> None:
     contract.check(HEADS[name])
 
 
+def test_a_head_that_says_nothing_sees_the_order_of_several_snippets() -> None:
+    assert [Temporal.sees_order(snippets) for snippets in (1, 2, 5)] == [False, True, True]
+    assert [Pool2d.sees_order(snippets) for snippets in (1, 2, 5)] == [False, False, False]
+
+
 def test_the_papers_heads_are_there() -> None:
     assert {"pool2d", "pool3d", "conv3d", "pool3d_paper", "conv3d_paper"} <= set(HEADS)
 

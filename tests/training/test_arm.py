@@ -145,6 +145,6 @@ def test_fingerprint_sees_names_types_shapes_and_values() -> None:
         {**a, "x": torch.arange(4.0).reshape(2, 2)},
         {**a, "x": torch.arange(4)},
         {**a, "y": torch.tensor(2)},
-        {"z": a["x"], "y": a["y"]},
+        {"w": a["x"], "y": a["y"]},
     ):
         assert fingerprint(other) != fingerprint(a)

@@ -43,8 +43,9 @@ def test_a_fit_prints_nothing(recwarn: pytest.WarningsRecorder, capfd: pytest.Ca
 
 def test_the_best_weights_are_plain_tensors() -> None:
     """Of a validation in inference mode they could not be changed in place, nor be trained on."""
-    state = fit(cohort({"sum": Fused("sum")}), Data())["sum"].state
-    assert state and not any(one.is_inference() or one.requires_grad for one in state.values())
+    for net in (Fused("sum"), Fused("sum").requires_grad_(False)):  # the second is only validated
+        state = fit(cohort({"sum": net}), Data())["sum"].state
+        assert state and not any(one.is_inference() or one.requires_grad for one in state.values())
 
 
 def test_an_impossible_device_or_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,3 +80,13 @@ def test_trained_and_svm() -> None:
     assert bilinear.parameters == sum(one.numel() for layer in below for one in layer.parameters())
     conv = check(*tiny(), Conv, Pool2d, "relu5")
     assert conv.svm_parameters == 0 and 0 < conv.trained_parameters < conv.parameters
+
+
+def test_frozen_parameters_are_not_trained() -> None:
+    appearance, motion = tiny()
+    net = FusedNet(appearance, motion, Conv, Pool2d, "relu5")
+    before = describe(net, appearance, motion)
+    net.fusion.requires_grad_(False)
+    after = describe(net, appearance, motion)
+    assert before.trained_parameters - after.trained_parameters == 64 * 32 + 32
+    assert after.parameters == before.parameters

@@ -148,13 +148,15 @@ def test_stack_starts_from_both_towers() -> None:
     torch.testing.assert_close(stacked, apart[0] + apart[1])
 
 
+@pytest.mark.parametrize("into", ["appearance", "motion"])
 @pytest.mark.parametrize("above", ["appearance", "motion"])
-def test_a_stack_has_the_bias_of_the_tower_that_the_layers_above_start_from(above: Any) -> None:
+def test_a_stack_has_the_bias_of_the_tower_that_the_layers_above_start_from(above: str, into: Any) -> None:
     towers = {"appearance": deepcopy(A), "motion": deepcopy(B)}
-    for number, tower in enumerate(towers.values(), 1):
-        torch.nn.init.constant_(tower.fc6.bias, number)
-    net = FusedNet(*towers.values(), Cat, Pool2d, "relu5", above=above)
+    for place, tower in enumerate(towers.values()):
+        torch.nn.init.constant_(tower.fc6.bias, 1.0 + place)
+    net = FusedNet(*towers.values(), Cat, Pool2d, "relu5", above=above, into=into)
     assert torch.equal(net.above["fc6"].bias, towers[above].fc6.bias)
+    assert torch.equal(net.above["fc6"].weight, torch.cat((A.fc6.weight, B.fc6.weight), dim=1))
 
 
 @pytest.mark.parametrize("above", ["appearance", "motion", "fresh"])

@@ -105,3 +105,16 @@ def test_a_descent_with_weight_decay_comes_to_rest_at_the_optimum_of_the_machine
         dual = (alpha - alpha**2 / 4).mean() - decay / 2 * w @ w
         assert primal > 0.01 and abs(primal - dual) < 1e-12, c
     assert machine(x).argmax(dim=1).eq(label).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize(("classifier", "loss"), [("svm", hinge), ("softmax", cross_entropy)])
+def test_a_descriptor_has_the_loss_of_its_classifier(classifier: str, loss: Any, keep: bool) -> None:
+    """A tower that is kept beside it has cross-entropy, as any."""
+    net = fused(partial(Bilinear, classifier=classifier), keep=keep).eval()
+    maps, label = features("relu5"), torch.tensor([1, 3])
+    first, *others = net.heads(maps)
+    expected = loss(first, label) + sum(cross_entropy(one, label) for one in others)
+    assert len(others) == keep
+    torch.testing.assert_close(net.loss(maps, label), expected)
+    torch.testing.assert_close(net.loss_and_correct(maps, label)[0], expected)

@@ -1,5 +1,6 @@
 """Fusion at several layers at once, against the same thing written out by hand from the towers' own layers."""
 
+from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -130,6 +131,41 @@ def test_the_head_belongs_to_the_last_meeting_with_a_map() -> None:
     assert net.headed == 1 and net.temporal.filters.in_channels == 16
     assert net.above["conv4"].in_channels == 16 and net.above["fc6"].in_channels == 8
     assert fused(Sum, Conv3d, layer="relu3+fc6").headed == 0
+
+
+def test_the_heads_filters_follow_the_last_fusion_with_a_map() -> None:
+    """Random ones: a bell of an identity would be much the same wherever it stands."""
+    net, maps = fused(Sum, Conv3d, layer="relu3+relu5").eval(), features("relu3")
+    f = torch.randn(net.temporal.filters.weight.shape, generator=torch.Generator().manual_seed(2)) / 8
+    with torch.no_grad():
+        net.temporal.filters.weight.copy_(f)
+    a, b = frames("relu3")
+    x = run(A, a + b, "relu3", "relu5") + run(B, b, "relu3", "relu5")
+    x = torch.nn.functional.conv3d(x.unflatten(0, (N, T)).transpose(1, 2), f, padding=1)
+    torch.testing.assert_close(net(maps), run(A, x.relu().amax(dim=2), "relu5").flatten(2))
+
+
+def test_a_kept_tower_has_its_own_pooling_below_the_maximum_in_time() -> None:
+    motion = deepcopy(B)
+    motion.pool5 = torch.nn.AvgPool2d(3, 2, ceil_mode=True)
+    maps = features("relu5")
+    net = FusedNet(A, motion, Sum, Pool3d, "relu5", keep=True).eval()
+    expected = run(motion, maps["motion"]["relu5"].amax(dim=2), "relu5").flatten(2)
+    torch.testing.assert_close(net.heads(maps)[1], expected)
+
+
+def test_each_of_two_heads_says_what_it_sees() -> None:
+    boxes = [range(2), range(1, 3)]
+    assert fused(Sum, partial(Pool3d, extent=2, stride=1)).reach(3) == (boxes,)
+    assert fused(Sum, partial(Pool3d, extent=2, stride=1), keep=True).reach(3) == (boxes, boxes)
+    around = [range(3), range(3)]  # conv3d's filters see one snippet more on either side
+    assert fused(Sum, partial(Conv3d, extent=2, stride=1), keep=True).reach(3) == (around, boxes)
+
+
+def test_the_head_is_shown_at_its_own_storey() -> None:
+    storeys = fused(Sum, Conv3d, layer="relu3+relu5").storeys()
+    shown = [[(one.part, one.name) for one in storey.above if one.part == "temporal"] for storey in storeys]
+    assert shown == [[], [("temporal", "conv3d"), ("temporal", "pool5")]]
 
 
 def test_everything_above_the_lowest_meeting_learns() -> None:
