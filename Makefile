@@ -26,7 +26,7 @@ ifneq ($(SYSTEM),)
 $(shell grep -qs '^include-system-site-packages = true' .venv/pyvenv.cfg || rm -f $(READY))
 endif
 
-.PHONY: help setup demo test test-slow test-lowest lint types notebooks bench lock lock-check wheel-test clean
+.PHONY: help setup demo test test-slow test-lowest mutants lint types notebooks bench lock lock-check wheel-test clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -48,6 +48,9 @@ test-slow: $(READY) ## the slow tests: whole commands, kills and continuations, 
 test-lowest: $(READY) ## the fast tests with the lowest versions that pyproject.toml allows (downloads them)
 	@WORKERS=$(WORKERS) .ci/lowest
 
+mutants: $(READY) ## the mutation check: changes of the source that some fast test must notice (half an hour)
+	@$(PY) tests/house/mutate.py
+
 lint: $(READY) ## ruff: the rules and the format
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
@@ -55,8 +58,8 @@ lint: $(READY) ## ruff: the rules and the format
 types: $(READY) ## mypy --strict
 	@$(PY) -m mypy
 
-notebooks: demo ## execute every notebook, on the records of the demo (which is only made once)
-	@$(PYTEST) -p no:xdist tests/house/test_notebooks.py -m notebook
+notebooks: demo ## check the numbers of the demo (which is only made once), and execute every notebook on its records
+	@$(PYTEST) -p no:xdist tests/house -m notebook
 
 bench: $(READY) ## measure what the project promises to reach
 	@$(PY) -m fusionlab.bench

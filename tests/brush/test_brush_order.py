@@ -157,6 +157,13 @@ def test_hand_and_decoy_go_through_the_same_cycle_and_the_layout_is_a_diagonal()
     assert len(diagonals) == 2 and len(places) == 6
 
 
+@pytest.mark.parametrize("label", ORDER, ids=lambda label: label.name)
+def test_a_cycle_begins_with_each_of_its_motions_equally_often(label: Label) -> None:
+    """Else the motion in one window would tell the sense."""
+    begins = Counter(compose(0, f"v{n}", 1, label, 0, 0.0, BRUSH, Cycle()).motions[0] for n in range(300))
+    assert set(begins) == set(BRUSH.cycle) and min(begins.values()) >= 75
+
+
 def test_the_ceilings_of_order() -> None:
     """By enumeration: what each system can tell of (sense, first motion) in the three snippets of a clip."""
     outcomes = [(sense, first) for sense in SENSES for first in range(3)]

@@ -159,6 +159,15 @@ def test_the_plain_format(
     assert data.notes == ["3 videos are each their own group: their names have no YouTube id"]
 
 
+def test_labels_are_numbers_and_not_their_texts(tmp_path: Path) -> None:
+    """Of twelve classes, 10 comes behind 9."""
+    lines = [f"v{number}.mp4 {number}" for number in (11, 3, 10, 0, 1, 2, 4, 9, 8, 7, 6, 5)]
+    data = write(tmp_path, lines, ["t.mp4 10"], head="", names=("train.txt", "val.txt"))
+    assert data.classes == [str(number) for number in range(12)]
+    train, test = data.lists(1)
+    assert all(name == f"v{label}.mp4" for name, label in train) and test == [("t.mp4", 10)]
+
+
 def test_a_name_of_kinetics_is_known_in_the_plain_format_too(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="groups are in both"):
         write(tmp_path, ["x/abc_000000_000010.mp4 0"], ["y/abc_000020_000030.mp4 0"], head="").lists(1)

@@ -1,4 +1,5 @@
 import pickle
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from fusionlab.data import clips
 from fusionlab.data.batches import Clips, keep_batch
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.sampler import StepSampler
+from fusionlab.data.validation import cut
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError
 from fusionlab.video.quantise import mirror
@@ -56,8 +58,9 @@ def test_shapes_and_types(drifting: Drifting, store: Store) -> None:
     assert batch["label"].dtype == batch["index"].dtype == torch.int64
 
 
-def test_each_sample_is_what_the_store_holds_at_its_view(drifting: Drifting, store: Store) -> None:
-    of = data(drifting, store).clips("train")
+@pytest.mark.parametrize("delay", [0, 2])
+def test_each_sample_is_what_the_store_holds_at_its_view(drifting: Drifting, store: Store, delay: int) -> None:
+    of = data(drifting, store, delay=delay).clips("train")
     keys = [(epoch, index) for epoch in range(2) for index in range(len(of))]
     batch = of.__getitems__(keys)
     flips = set()
@@ -68,7 +71,8 @@ def test_each_sample_is_what_the_store_holds_at_its_view(drifting: Drifting, sto
         y, x, flip = view.crop.y, view.crop.x, view.crop.flip
         flips.add(flip)
         for snippet, centre in enumerate(view.centres):
-            picture = store.all_frames(name)[centre][y : y + 16, x : x + 16]
+            time = centre + delay if centre + delay < frames else centre - delay
+            picture = store.all_frames(name)[time][y : y + 16, x : x + 16]
             picture = picture[:, ::-1] if flip else picture
             np.testing.assert_array_equal(batch["appearance"][row, :, snippet].numpy(), np.moveaxis(picture, 2, 0))
             for field, offset in enumerate((-2, -1, 0, 1)):  # L = 4
@@ -131,6 +135,23 @@ def test_test_batches_hold_each_view_of_each_video_once(drifting: Drifting, stor
         assert torch.equal(appearance[1::2], appearance[0::2].flip(-1))
         assert torch.equal(motion[1::2, 1::2], motion[0::2, 1::2].flip(-1))  # v
         assert torch.equal(motion[1::2, 0::2], 255 - motion[0::2, 0::2].flip(-1))  # u
+
+
+def test_only_the_test_list_is_seen_by_the_protocol_of_the_test(drifting: Drifting, store: Store) -> None:
+    of = data(drifting, store, test="frame")
+    assert [of.clips(which).how.test for which in ("train", "validation", "test")] == ["middle", "middle", "frame"]
+    assert next(iter(of.val_dataloader()))["appearance"].shape[-2:] == (16, 16)
+    assert next(iter(of.test_dataloader()))["appearance"].shape[-2:] == (20, 24)
+
+
+@pytest.mark.parametrize(("seed", "validation"), [(0, 0.25), (3, 0.25), (0, 0.4)])
+def test_the_validation_list_is_cut_by_the_seed_and_its_part(
+    drifting: Drifting, store: Store, seed: int, validation: float
+) -> None:
+    of = data(drifting, store, seed=seed, validation=validation)
+    train, test = drifting.lists(1)
+    assert (of.entries["train"], of.entries["validation"]) == cut(train, drifting.group, seed, validation)
+    assert of.entries["test"] == test
 
 
 def test_lists_do_not_share_groups_and_the_test_list_is_untouched(drifting: Drifting, store: Store) -> None:
@@ -250,3 +271,17 @@ def test_what_the_store_lacks_may_be_quarantined_and_else_is_told_with_that_advi
     assert f"1 of {len(more.videos()) - len(absent) + 1}: {absent[0]}" in str(error.value)
     assert "data.quarantine=FILE" in str(error.value)
     data(more, store, quarantine=absent)
+
+
+@pytest.mark.parametrize(("test", "views"), [("middle", 2), ("frame", 2), ("final", 20)])
+def test_the_test_has_its_own_views_and_validation_the_middle(
+    drifting: Drifting, store: Store, test: str, views: int
+) -> None:
+    of = data(drifting, store, test=test)
+    counted = Counter(index for batch in of.test_dataloader() for index in batch["index"].tolist())
+    assert counted == dict.fromkeys(range(12), views)
+    shape = (16, 16) if test == "middle" else (20, 24)
+    assert {tuple(batch["appearance"].shape[3:]) for batch in of.test_dataloader()} == {shape}
+    validated = Counter(index for batch in of.val_dataloader() for index in batch["index"].tolist())
+    assert validated == dict.fromkeys(range(len(of.entries["validation"])), 2)
+    assert {tuple(batch["appearance"].shape[3:]) for batch in of.val_dataloader()} == {(16, 16)}

@@ -32,6 +32,15 @@ def test_a_label_is_the_template_without_brackets(tmp_path: Path, prefix: str) -
     assert data.group("7.webm") == "7.webm" and "own group" in data.notes[0]
 
 
+def test_labels_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    """Of twelve, 10 comes behind 9."""
+    names = {f"Doing {chr(ord('z') - number)}": str(number) for number in (11, 3, 10, 0, 1, 2, 4, 9, 8, 7, 6, 5)}
+    train = [{"id": number, "template": name} for name, number in names.items()]
+    data = write(tmp_path, train, [{**train[0], "id": "t"}], names)
+    assert [names[name] for name in data.classes] == [str(number) for number in range(12)]
+    assert data.lists(1)[0] == [(f"{number}.webm", int(number)) for number in names.values()]
+
+
 def test_labels_that_a_mirror_turns_round_are_told(tmp_path: Path) -> None:
     assert not [note for note in write(tmp_path).notes if "mirrored" in note]
     sided = "Pulling something from left to right"

@@ -45,6 +45,13 @@ def test_the_cut_depends_on_the_seed_and_not_on_the_order_of_the_list() -> None:
     assert set(cut(train, group_of, seed=1)[1]) != first
 
 
+def test_a_group_is_taken_only_if_the_numbers_come_nearer() -> None:
+    """Of 20 videos in groups of two, three are wanted: one group has two, and a second one would have as far to it."""
+    train = [(f"v_g{group:02d}_{clip}", 0) for group in range(10) for clip in range(2)]
+    for seed in range(5):
+        assert len(cut(train, lambda name: name[:5], seed, fraction=0.15)[1]) == 2
+
+
 def test_neither_side_is_ever_empty() -> None:
     train = training(classes=2, groups=1, clips=4)  # one group a class
     rest, held_out = cut(train, group_of, seed=0)

@@ -53,6 +53,13 @@ def test_conv_absorbs_any_order_of_the_stack() -> None:
     torch.testing.assert_close(conv.fuse(a, b, f, None), y)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_descriptor_of_half_precision_is_computed_in_float32(dtype: torch.dtype) -> None:
+    a, b = (x.to(dtype) for x in maps())
+    fusion = bilinear.Bilinear(D, D)
+    assert torch.equal(fusion(a, b), fusion(a.float(), b.float()).to(dtype))
+
+
 def test_bilinear_forgets_places_and_has_norm_one() -> None:
     a, b = maps()
     order = torch.randperm(H * W, generator=torch.Generator().manual_seed(0))

@@ -2,6 +2,8 @@
 
 A block whose first line names a file (`# conf/fusion/gated.yaml`) is that file. Before a block, `<!-- slow -->` leaves
 it to `make test-slow`, `<!-- elsewhere: reason -->` to another stage. All of docs/ is left to the slow tests.
+`<!-- prints: a … b / c -->`, or `slow; prints: …`, says what the block prints: these lines, in this order, in any
+column, with anything for `…`; other lines may stand between them.
 """
 
 from __future__ import annotations
@@ -10,6 +12,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,16 +29,49 @@ from fusionlab.summaries.summary_text import describe_arms
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
-    r"(?:<!-- (?P<mark>slow|elsewhere: [^>]+) -->\n)?```(?P<language>bash|python|yaml)\n(?P<text>.*?)```", re.DOTALL
+    r"(?:<!-- (?P<mark>slow|elsewhere: [^>]+?)?(?:; )?(?:prints: (?P<prints>[^>]+))? -->\n)?"
+    r"```(?P<language>bash|python|yaml)\n(?P<text>.*?)```",
+    re.DOTALL,
 )
 NAMED = re.compile(r"# ([\w./-]+\.(?:py|yaml))\n")
 WIDTH, LENGTH = 120, 120  # of the README, in characters and lines
 
 
-def blocks(page: Path) -> list[tuple[str, str, str]]:
-    """(language, text, mark) of each block."""
+@dataclass(frozen=True)
+class Block:
+    """One block of a page; `prints` are the lines that it is said to print."""
+
+    language: str
+    text: str
+    mark: str
+    prints: tuple[str, ...]
+
+    @property
+    def file(self) -> str | None:
+        """The file that it is, if it is no command."""
+        named = NAMED.match(self.text)
+        return named[1] if named else None
+
+
+def blocks(page: Path) -> list[Block]:
     found = BLOCK.finditer(page.read_text("utf-8"))
-    return [(block["language"], block["text"], block["mark"] or "") for block in found]
+    return [
+        Block(
+            one["language"], one["text"], one["mark"] or "", tuple(one["prints"].split(" / ") if one["prints"] else ())
+        )
+        for one in found
+    ]
+
+
+def not_printed(lines: Iterable[str], output: str) -> str | None:
+    """The first line that is not there, or stands above one of those before it; None if all are printed."""
+    rest = iter(output.splitlines())
+    for line in lines:
+        words = [r"\s+".join(map(re.escape, part.split())) for part in line.split("…")]
+        pattern = re.compile(r"(?<!\w)" + ".*".join(words) + r"(?!\w)")
+        if not any(pattern.search(one) for one in rest):
+            return line
+    return None
 
 
 def run(language: str, text: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -51,7 +88,7 @@ def run(language: str, text: str, folder: Path) -> subprocess.CompletedProcess[s
 
 
 def test_the_readme_has_commands() -> None:
-    text = "\n".join(text for _, text, _ in blocks(ROOT / "README.md"))
+    text = "\n".join(block.text for block in blocks(ROOT / "README.md"))
     for needed in ("make demo", "make test", "python -m fusionlab.sweep fusion=conv,sum layer=relu5"):
         assert re.search(rf"^{re.escape(needed)}$", text, re.MULTILINE), f"{needed} is not in the README"
 
@@ -96,9 +133,30 @@ def test_the_readme_draws_the_network_as_summary_does(tmp_path: Path, monkeypatc
     between("drawing", "```\n" + "\n".join(line.rstrip() for line in lines[first : last + 1]) + "\n```\n")
 
 
-def runnable(page: Path, mark: str) -> bool:
-    """Whether a page has a block to run with this mark."""
-    return any(found == mark and not NAMED.match(text) for _, text, found in blocks(page))
+def runnable(page: Path, mark: str) -> list[Block]:
+    """The blocks of a page to run with this mark."""
+    return [block for block in blocks(page) if block.mark == mark and not block.file]
+
+
+def test_each_command_of_the_readme_says_what_it_prints() -> None:
+    commands = [block for mark in ("", "slow") for block in runnable(ROOT / "README.md", mark)]
+    assert len(commands) >= 3 and all(block.prints for block in commands)
+
+
+@pytest.mark.parametrize(
+    ("lines", "missing"),
+    [
+        (["5 arms", "conv … relu5 12"], None),
+        (["conv  relu5"], None),
+        (["conv … relu5", "5 arms"], "5 arms"),
+        (["6 arms"], "6 arms"),
+        (["5 arm"], "5 arm"),
+        (["relu5 … conv"], "relu5 … conv"),
+        (["5 arms … conv"], "5 arms … conv"),
+    ],
+)
+def test_a_line_that_is_not_printed_is_found(lines: list[str], missing: str | None) -> None:
+    assert not_printed(lines, "study x\n15 arms\n  5 arms\n  conv    relu5   12\n") == missing
 
 
 @pytest.mark.parametrize(
@@ -117,13 +175,15 @@ def runnable(page: Path, mark: str) -> bool:
 )
 def test_the_blocks_of_a_page_run(page: Path, mark: str, tmp_path: Path) -> None:
     """The slow test runs the slow blocks alone, on the page's files."""
-    for language, text, own_mark in blocks(page):
-        if named := NAMED.match(text):
-            place = tmp_path / named[1]
+    for block in blocks(page):
+        if block.file:
+            place = tmp_path / block.file
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text(text, encoding="utf-8")
-        elif own_mark == mark:
-            assert language != "yaml", "a block of YAML names its file in its first line"
-            done = run(language, text, tmp_path)
-            assert done.returncode == 0, text + done.stdout[-4000:] + done.stderr[-4000:]
-            assert done.stdout.strip(), f"a user would see nothing: {text}"
+            place.write_text(block.text, encoding="utf-8")
+        elif block.mark == mark:
+            assert block.language != "yaml", "a block of YAML names its file in its first line"
+            done = run(block.language, block.text, tmp_path)
+            assert done.returncode == 0, block.text + done.stdout[-4000:] + done.stderr[-4000:]
+            assert done.stdout.strip(), f"a user would see nothing: {block.text}"
+            missing = not_printed(block.prints, done.stdout)
+            assert missing is None, f"not printed: {missing}\n{block.text}{done.stdout[-4000:]}"

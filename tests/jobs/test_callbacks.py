@@ -48,6 +48,11 @@ class Forgetful(pl.Callback):
         self.steps += 1
 
 
+class Odd(Forgetful):
+    def state_dict(self):
+        return {"steps": {self.steps}}
+
+
 def build():
     return "a text"
 """
@@ -71,6 +76,7 @@ def write_own(home: Path) -> None:
         "third:\n  _target_: pytorch_lightning.callbacks.LambdaCallback\n",
         encoding="utf-8",
     )
+    (folder / "odd.yaml").write_text("_target_: own_callbacks.Odd\n", encoding="utf-8")
     (folder / "none_of_them.yaml").write_text("_target_: own_callbacks.build\n", encoding="utf-8")
     (home / "own_callbacks.py").write_text(OWN, encoding="utf-8")
 
@@ -89,6 +95,13 @@ def test_callbacks_are_called_and_those_without_state_are_named() -> None:
     fit(cohort({"sum": Fused("sum")}), Data(), callbacks=callbacks.made)
     assert callbacks.made["first"].steps == callbacks.made["second"].steps == 18
     assert callbacks.not_restored() == ["second"]
+
+
+@pytest.mark.usefixtures("own")
+def test_a_callback_whose_state_is_no_data_is_named() -> None:
+    callbacks = UserCallbacks({"odd": {"_target_": "own_callbacks.Odd"}})
+    callbacks.made["odd"].steps = 1
+    assert callbacks.not_restored() == ["odd"]
 
 
 @pytest.mark.usefixtures("own")

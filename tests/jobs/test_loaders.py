@@ -67,3 +67,14 @@ def test_a_job_reads_by_as_many(tmp_path: Path) -> None:
     for asked in (0, 2):
         there = Data(build_dataset(config.data), tmp_path, run(asked))
         assert there.module(config).workers == asked
+
+
+def test_a_job_reads_what_its_config_names(tmp_path: Path) -> None:
+    leaves = {"data.quarantine": ["b.avi", "a.avi"], "split": 2, "seed.data": 7, "data.sampling.validation": 0.3,
+              "optim.fusion.batch_size": 5, "data.sampling.snippets": 4}  # fmt: skip
+    config = ArmConfig.of(tree({"data": "brush"}).with_leaves(leaves))
+    of = Data(build_dataset(config.data), tmp_path, run(0))
+    made, alone = of.module(config), of.module(config, snippets=1)
+    assert made.quarantine == {"a.avi", "b.avi"} and made.streams == ("appearance", "motion")
+    assert (made.split, made.seed, made.validation, made.batch_size) == (2, 7, 0.3, 5)
+    assert (made.sampling.snippets, alone.sampling.snippets) == (4, 1)

@@ -21,8 +21,11 @@ from fusionlab.config.compose import tree
 from fusionlab.config.schema import StreamConfig
 from fusionlab.data.ucf101 import UCF101
 from fusionlab.errors import UserError
+from fusionlab.jobs import other_split
 from fusionlab.jobs import provenance as job_provenance
 from fusionlab.jobs.provenance import refuse_other_split, seen, splits
+from fusionlab.planning.grid import plan_study
+from fusionlab.records.record import new_record, write_record
 from fusionlab.study.recipes import stream_recipe
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
 from fusionlab.two_stream.net import StreamNet
@@ -240,6 +243,22 @@ def test_it_is_said_before_anything_is_made(say: Say, tmp_path: Path, verb: str)
     assert (done.status, done.out) == (2, ""), done.err
     assert "trained on another split" in done.err and "groups of 6 of 6 test videos" in done.err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_initial_weights_have_seen_counts_for_the_arms_above(tmp_path: Path) -> None:
+    study, plan = tmp_path / "runs" / "x", plan_study(["fusion=sum", "split=2"]).plan
+    motion = next(job for job in plan.jobs if job.id.startswith("motion-"))
+    arm = plan.arm(motion.arms[0])
+    said = {"dataset": arm.config["data"]["dataset"], "split": 3}
+    record = new_record(
+        name=arm.name, kind=arm.kind, axes=arm.axes, signature=arm.signature, config=arm.config,
+        result={"initial_weights": {"origin": "mine.pt", "trained_on": said}},
+    )  # fmt: skip
+    assert [other_split._trained(plan, study, one) for one in plan.arms] == [{2}] * 4
+    write_record(motion.published(study) / arm.name, record)
+    assert {one.name: other_split._trained(plan, study, one) for one in plan.arms} == {
+        one.name: {2} if one.axes["streams"] == "appearance" else {2, 3} for one in plan.arms
+    }
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ from typing import Any, cast
 import pytest
 
 from fusionlab.results.rows import CEILING, SCORES, Row, Share, ceiling_rows
+from fusionlab.results.spec import Spec
+from fusionlab.results.tables import gain_kind
 
 HALF, ONE, THIRD = Fraction(1, 2), Fraction(1), Fraction(1, 3)
 
@@ -54,3 +56,10 @@ def test_fusions_are_told_apart_where_order_is_asked_and_only_there() -> None:
 @pytest.mark.parametrize("kind", ["stream", "late", "fused"])
 def test_where_nothing_is_known_there_is_no_row(kind: str) -> None:
     assert methods(row(kind, {}, streams="motion", fusion="sum")) == []
+
+
+def test_a_gain_is_taken_where_late_fusion_has_the_lowest_ceiling_below_one() -> None:
+    table = Spec.of({"caption": "all"})
+    assert gain_kind([row("late", {"what": HALF, "order": THIRD, "how": ONE})], table) == "order"
+    assert gain_kind([row("late", {"what": ONE, "how": ONE})], table) == "all"
+    assert gain_kind([row("fused", {"order": HALF}, fusion="sum")], table) == "all"

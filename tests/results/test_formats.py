@@ -15,11 +15,12 @@ from fusionlab.results import formatting, plots
 from fusionlab.results import latex as latex_module
 from fusionlab.results.csv_table import csv_text
 from fusionlab.results.formatting import superscript
-from fusionlab.results.latex import latex
+from fusionlab.results.latex import escape_latex, latex
 from fusionlab.results.load import load
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
 from fusionlab.results.spec import Spec
+from fusionlab.results.statistics import sign_flip
 from fusionlab.results.tables import make_table
 from fusionlab.results.text_tables import markdown, terminal
 
@@ -92,10 +93,55 @@ def test_latex_reads_back(which, request):
     assert rows == list(cells_of(table))
 
 
+# Written out: `read_latex` reads back by the table that is tested.
+LATEX = {
+    "flow_x {a} C:\\d": r"flow\_x \{a\} C:\textbackslash{}d",
+    "#1 $2 3% a&b ~ x^2": r"\#1 \$2 3\% a\&b \textasciitilde{} x\textasciicircum{}2",
+    "a<b>c|d": r"a\textless{}b\textgreater{}c\textbar{}d",
+    "\"`'": r"\textquotedbl{}\textasciigrave{}\textquotesingle{}",
+    "1±2×3−4≤√5": r"1$\pm$2$\times$3$-$4$\le$$\surd$5",
+    "a–b—c…·": r"a\textendash{}b\textemdash{}c\ldots{}\textperiodcentered{}",
+    "fc6, relu5 (2/3): a-b!": "fc6, relu5 (2/3): a-b!",
+}
+
+
+@pytest.mark.parametrize(("text", "written"), LATEX.items())
+def test_latex_of_every_special_character(text, written):
+    assert escape_latex(text) == written
+
+
+def test_latex_has_no_special_character_that_is_not_tested():
+    assert set(latex_module._SIGNS) <= set("".join(LATEX))
+
+
 def test_latex_commands_are_ours_only(hostile):
     text = latex(hostile)
     assert r"\input" not in text
     assert text.count("{") - text.count(r"\{") == text.count("}") - text.count(r"\}")
+
+
+def test_csv_has_every_number_of_a_row(tmp_path, fakes):
+    """Six seeds, of which some lose: their gains have a p-value."""
+    for seed, share in enumerate((0.6, 0.45, 0.62, 0.38, 0.7, 0.48)):
+        fakes["arm"](
+            tmp_path, kind="late", axes={"streams": "both", "fusion": "late", "seed": seed},
+            shares={"what": 1.0, "binding": 0.5},
+        )  # fmt: skip
+        axes = {"streams": "both", "fusion": "sum", "layer": "relu5", "seed": seed}
+        fakes["arm"](tmp_path, kind="fused", axes=axes, shares={"what": 1.0, "binding": share})
+    table = make_table(load(tmp_path), Spec.of({"caption": "all"}))
+    for row, line in zip(table.rows, csv.DictReader(io.StringIO(csv_text(table))), strict=True):
+        for kind, share in row.shares.items():
+            name, gain = "accuracy" if kind == "all" else kind, row.gains.get(kind)
+            numbers = {"": share.mean, "_sd": share.sd, "_low": share.low, "_high": share.high}
+            if gain:
+                numbers |= {"_gain": gain.mean, "_gain_low": gain.low, "_gain_high": gain.high}
+                assert float(line[f"{name}_gain_p"]) == pytest.approx(sign_flip(gain.per_seed), rel=1e-5)
+            for what, number in numbers.items():
+                text = line[name + what]
+                assert (text == "") if number is None else float(text) == pytest.approx(100 * number, abs=1e-4)
+        assert line["videos"] == "160"
+    assert 0.1 < sign_flip(row.gains["binding"].per_seed) < 1
 
 
 def test_csv_is_plain_numbers(table):

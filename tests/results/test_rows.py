@@ -8,6 +8,7 @@ from fractions import Fraction
 import pytest
 from scipy import stats
 
+from fusionlab.errors import UserError
 from fusionlab.results.load import load
 from fusionlab.results.rows import make_rows
 from fusionlab.results.spec import Spec
@@ -157,6 +158,30 @@ def test_the_gain_is_taken_where_lates_ceiling_leaves_room(study):
     rows = make_rows(load(study), ALL)
     assert gain_kind(rows, ALL) == "binding"
     assert gain_kind([row for row in rows if row.kind == "fused"], ALL) == "all"
+
+
+def test_answers_are_those_of_the_record_beside_them(study):
+    """Predictions of another arm, whole and of the same videos, are none of this one."""
+    one, other = (next(e for e in load(study) if e.axes.get("fusion") == name) for name in ("conv", "sum"))
+    assert sum(answer.right for answer in one.answers.values()) == one.result["correct"]
+    (one.folder / "predictions.csv").write_bytes((other.folder / "predictions.csv").read_bytes())
+    changed = next(e for e in load(study) if e.axes.get("fusion") == "conv" and e.seed == one.seed)
+    with pytest.raises(UserError, match="the predictions do not belong to this record"):
+        _ = changed.answers
+    table = make_table(load(study), ALL)
+    assert any("do not belong to this record" in note for note in table.marked)
+    assert by_method(table.rows)["Conv"].gains == {}
+
+
+def test_the_headline_is_the_largest_mean_gain_however_wide_its_interval(tmp_path, fakes):
+    fakes["fill"](tmp_path, fusions=("sum",))
+    for seed, share in enumerate((1.0, 0.92)):
+        axes = {"streams": "both", "fusion": "conv", "layer": "relu5", "temporal": "pool2d", "seed": seed}
+        fakes["arm"](tmp_path, kind="fused", axes=axes, shares={"what": 1.0, "binding": share})
+    table = make_table(load(tmp_path), ALL)
+    gains = {method: row.gains["binding"] for method, row in by_method(table.rows).items() if row.gains}
+    assert gains["Conv"].mean > gains["Sum"].mean and gains["Conv"].low < gains["Sum"].low
+    assert table.headline.startswith("Largest gain over late fusion on binding: Conv, 96.0 %")
 
 
 def test_seeds_apart_are_seeds(tmp_path, fakes):

@@ -75,6 +75,16 @@ def test_nothing_that_varies_has_no_interval():
     assert (result.mean, result.low, result.high) == (0.0, None, None)
 
 
+def test_a_share_and_a_difference_of_shares_have_no_limits_beyond_what_can_be():
+    for videos in range(1, 500):
+        assert (wilson(0.0, videos)[0], wilson(1.0, videos)[1]) == pytest.approx((0.0, 1.0))
+        assert all(0 <= limit <= 1 for share in (0.0, 1.0) for limit in wilson(share, videos))
+    most, least = paired([[1.0] * 9 + [0.0]]), paired([[-1.0] * 9 + [0.0]])
+    assert (most.high, least.low) == (1.0, -1.0) and most.low == -least.high > 0.5
+    loose = unpaired([(1.0, 0.0)], (5, 5))
+    assert loose.high == 1.0 and loose.low > 0
+
+
 def test_the_interval_covers_as_often_as_it_says():
     """Crossed draws of two seeds and 60 videos: it may err on the wide side, never much on the narrow."""
     draw = np.random.default_rng(5)

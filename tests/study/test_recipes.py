@@ -36,3 +36,12 @@ def test_a_dose_s_grid_trains_it_once_and_names_it_without_the_dose() -> None:
     late = [arm for arm in plan.arms if arm.kind == "late"]
     assert len({arm.config["stage_one"]["appearance"] for arm in late}) == 1
     assert len({arm.config["stage_one"]["motion"] for arm in late}) == len(late) == 3
+
+
+def test_the_options_of_weights_are_those_of_streams_that_load_some() -> None:
+    config = tree({"fusion": "sum"}).with_leaves(
+        {"weights.motion": "a.pt", "weights.head": "fresh", "weights.other_split": "allow"}
+    )
+    loaded, drawn = (stream_recipe(config, stream)["weights"] for stream in ("motion", "appearance"))
+    assert loaded == {"source": "a.pt", "head": "fresh", "other_split": "allow"}
+    assert drawn == {"source": None, "head": "keep", "other_split": "refuse"}

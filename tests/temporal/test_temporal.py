@@ -27,6 +27,11 @@ def test_contract(name: str) -> None:
     contract.check(HEADS[name])
 
 
+def test_a_head_that_says_nothing_sees_the_order_of_several_snippets() -> None:
+    assert [Temporal.sees_order(snippets) for snippets in (1, 2, 5)] == [False, True, True]
+    assert [Pool2d.sees_order(snippets) for snippets in (1, 2, 5)] == [False, False, False]
+
+
 def test_the_papers_heads_are_there() -> None:
     assert {"pool2d", "pool3d", "conv3d", "pool3d_paper", "conv3d_paper"} <= set(HEADS)
 
@@ -175,3 +180,32 @@ def test_beside_a_fused_tower_the_box_stays_and_the_filters_go() -> None:
     assert beside.at_pool(torch.zeros(1, 3, 5, 13, 13)).shape == (1, 3, 2, 6, 6)
     with pytest.raises(NotImplementedError):
         Temporal(D, D, VGG16).beside(D, VGG16)
+
+
+@pytest.mark.parametrize(
+    ("head", "own", "snippets", "sees"),
+    [
+        (Pool2d, {}, 5, False),
+        (Pool3d, {}, 5, False),
+        (Pool3d, {"extent": 3}, 5, True),
+        (Pool3d, {"extent": 5}, 5, False),
+        (Pool3d, {"extent": 9}, 5, False),
+        (Conv3d, {}, 5, True),
+        (Conv3d, {}, 1, False),
+    ],
+)
+def test_a_head_sees_the_order_of_snippets_where_another_order_gives_another_map(
+    head: type[Temporal], own: dict[str, object], snippets: int, sees: bool
+) -> None:
+    assert head.sees_order(snippets, **own) == sees
+    made = head(D, D, nn.MaxPool2d(2), **own)
+    initialise(made, 0)
+    x = clip().float()[:, :, :snippets]
+    one, other = (made(one).flatten(2).sort(dim=2).values for one in (x, x[:, :, torch.randperm(snippets)]))
+    assert torch.equal(one, other) or sees
+
+
+def test_the_box_beside_is_the_same_box() -> None:
+    one = Pool3d(D, D, nn.MaxPool2d(2), extent=3, stride=1, side=3)
+    other = one.beside(2 * D, nn.MaxPool2d(2))
+    assert (other.extent, other.stride, other.side) == (3, 1, 3) and other.out_channels == 2 * D

@@ -12,7 +12,7 @@ from training_fakes import block
 
 from fusionlab.training.arm import ArmModule
 from fusionlab.training.cohort import seed_generators
-from fusionlab.training.recipe import parse_recipe
+from fusionlab.training.recipe import make_optimiser, parse_recipe
 from fusionlab.training.weights import fingerprint
 from fusionlab.two_stream.net import Net
 
@@ -42,6 +42,13 @@ def test_the_loss_is_the_mean_over_clips_and_time_steps() -> None:
     assert arm().measure({"appearance": {"x": x}}, label)[0].item() == pytest.approx(loop)
 
 
+def test_the_optimiser_gets_the_numbers_of_the_recipe() -> None:
+    one = arm(name="adam", lr=0.5, weight_decay=0.25, betas=[0.5, 0.75])
+    group = make_optimiser("adam", [one.parameter_group()]).param_groups[0]
+    assert (group["lr"], group["weight_decay"], group["betas"]) == (0.5, 0.25, (0.5, 0.75))
+    assert [id(p) for p in group["params"]] == [id(one.net.bias)]
+
+
 def test_clip_scales_to_the_limit_and_leaves_the_small_alone() -> None:
     one = arm(clip=1.0)
     one.net.bias.grad = torch.tensor([3.0, 4.0])
@@ -56,6 +63,18 @@ def test_clip_scales_to_the_limit_and_leaves_the_small_alone() -> None:
     without.net.bias.grad = torch.tensor([3.0, 4.0])
     without.clip(5.0)
     assert without.net.bias.grad.tolist() == [3.0, 4.0]
+
+
+def test_frozen_parameters_are_not_given_to_the_optimiser() -> None:
+    """An arm that has no others is only evaluated."""
+    net = Bias()
+    net.frozen = nn.Parameter(torch.zeros(3), requires_grad=False)
+    one = ArmModule("bias", net, parse_recipe(block()))
+    assert [parameter is net.bias for parameter in one.parameter_group()["params"]] == [True]
+    net.bias.requires_grad_(False)
+    only = ArmModule("bias", net, parse_recipe(block(epochs=5)))
+    only.record_validation(1.0, 0.5)
+    assert only.status == "done" and not only.trained
 
 
 def test_the_norm_of_a_sick_gradient_is_not_finite() -> None:
@@ -126,6 +145,6 @@ def test_fingerprint_sees_names_types_shapes_and_values() -> None:
         {**a, "x": torch.arange(4.0).reshape(2, 2)},
         {**a, "x": torch.arange(4)},
         {**a, "y": torch.tensor(2)},
-        {"z": a["x"], "y": a["y"]},
+        {"w": a["x"], "y": a["y"]},
     ):
         assert fingerprint(other) != fingerprint(a)

@@ -150,6 +150,8 @@ def test_the_best_weights_are_kept_and_left_in_the_net() -> None:
     ended = trained({"sum": net}, parse_recipe(block(lr=0.5, epochs=6, clip=0.0)))["sum"]
     assert ended.state is not None and ended.best_step is not None and ended.best_step < ended.steps
     assert all(torch.equal(value, ended.state[name]) for name, value in net.state_dict().items())
+    losses = {row["step"]: row["val_loss"] for row in ended.curve}
+    assert ended.val_loss == losses[ended.best_step] == min(losses.values()) < losses[ended.steps]
 
 
 def test_clipping_is_by_the_norm_of_the_arm_alone(alone: dict[str, Outcome]) -> None:

@@ -37,6 +37,23 @@ def test_a_score_is_the_mean_over_views_and_time_steps() -> None:
         assert seen.predicted(name) == seen.of[name].argmax(1).tolist()
 
 
+class Grad(Late):
+    """Late fusion that looks whether gradients are kept, and whether it is being trained."""
+
+    def forward(self, features: Any) -> Any:
+        assert not torch.is_grad_enabled() and not self.training
+        return super().forward(features)
+
+
+def test_rows_are_in_the_order_of_the_list_whatever_the_batches_and_nothing_is_kept_for_gradients() -> None:
+    made, clips = cohort({"late": Late()}), Clips("test", 6, 0)
+    plain = evaluate(made.trunk, {"late": Grad()}, DataLoader(clips, batch_size=4))
+    order = [5, 2, 0, 4, 1, 3]
+    mixed = evaluate(made.trunk, {"late": Grad()}, DataLoader(clips, batch_size=4, sampler=order))
+    assert mixed.index == plain.index == list(range(6)) and mixed.label == plain.label
+    torch.testing.assert_close(mixed.of["late"], plain.of["late"])
+
+
 def test_the_arms_that_are_done_are_evaluated_with_their_best_weights() -> None:
     made, data = cohort({"sum": Fused("sum"), "sick": Sick(2), "late": Late()}), Data()
     ended = fit(made, data)

@@ -41,6 +41,13 @@ def test_a_fit_prints_nothing(recwarn: pytest.WarningsRecorder, capfd: pytest.Ca
     assert capfd.readouterr() == ("", "")
 
 
+def test_the_best_weights_are_plain_tensors() -> None:
+    """Of a validation in inference mode they could not be changed in place, nor be trained on."""
+    for net in (Fused("sum"), Fused("sum").requires_grad_(False)):  # the second is only validated
+        state = fit(cohort({"sum": net}), Data())["sum"].state
+        assert state and not any(one.is_inference() or one.requires_grad for one in state.values())
+
+
 def test_an_impossible_device_or_precision_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match="no GPU"):

@@ -171,10 +171,13 @@ def test_the_record_says_what_a_stream_started_from(initial: Loaded | None, tmp_
     state = net(0).state_dict()
     outcome = Outcome(arm.name, "done", None, 1, 0.5, 2, state, fingerprint(state))
     recorder = Recorder(attempt, NoStore(cast(Dataset, Two()), tmp_path, RUN), RUN)
-    size = Description(parameters=1, layers=1, trained_parameters=1, svm_parameters=0)
+    size = Description(parameters=9, layers=8, trained_parameters=7, svm_parameters=6)
     recorder.done(arm, outcome, scores, ["v0", "v1"], size, state, initial)
     result = read_record(attempt.published / arm.name)["result"]
     assert result["accuracy"] == 1
+    own = {"steps": 2, "best_step": 1, "val_loss": 0.5, "weights": outcome.weights}
+    counts = {"parameters": 9, "layers": 8, "trained_parameters": 7, "svm_parameters": 6}
+    assert {name: result[name] for name in (*own, *counts)} == {**own, **counts}
     file = trained_on(attempt.published / arm.name / "weights.pt")
     assert (file["dataset"], file["split"], file["seed"]) == (ON["data"]["dataset"], 1, 3)
     before = initial.trained_on if initial is not None else {}

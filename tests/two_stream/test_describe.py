@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from fusionlab.backbones.resnet import ResNet18
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.fusion.bilinear import Bilinear
 from fusionlab.fusion.cat import Cat
@@ -13,7 +15,7 @@ from fusionlab.fusion.max import Max
 from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
-from fusionlab.two_stream.describe import Description, describe
+from fusionlab.two_stream.describe import Description, describe, weighted_layers
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.net import LateNet, StreamNet
 
@@ -62,8 +64,29 @@ def test_streams_and_late() -> None:
     assert all(one.trained_parameters == one.parameters for one in alone)
 
 
+def test_batch_norms_are_no_layers() -> None:
+    """ResNet-18 has 17 convolutions and a classifier, and three convolutions in its shortcuts."""
+    with torch.device("meta"):
+        tower = ResNet18(3, 24, 64)
+    counted = [part for part in tower.modules() if isinstance(part, nn.Conv2d | nn.Linear)]
+    assert describe(StreamNet(tower, "appearance")).layers == len(counted) == 18 + 3
+    assert weighted_layers(nn.Sequential(nn.BatchNorm2d(3), nn.LayerNorm(3), nn.GroupNorm(1, 3))) == 0
+
+
 def test_trained_and_svm() -> None:
     bilinear = check(*tiny(), Bilinear, Pool2d, "relu5")
     assert bilinear.trained_parameters == bilinear.svm_parameters == 32 * 32 * 24 + 24
+    below = [tower.get_submodule(name) for tower in tiny() for name in tower.below(("relu5",))]
+    assert bilinear.parameters == sum(one.numel() for layer in below for one in layer.parameters())
     conv = check(*tiny(), Conv, Pool2d, "relu5")
     assert conv.svm_parameters == 0 and 0 < conv.trained_parameters < conv.parameters
+
+
+def test_frozen_parameters_are_not_trained() -> None:
+    appearance, motion = tiny()
+    net = FusedNet(appearance, motion, Conv, Pool2d, "relu5")
+    before = describe(net, appearance, motion)
+    net.fusion.requires_grad_(False)
+    after = describe(net, appearance, motion)
+    assert before.trained_parameters - after.trained_parameters == 64 * 32 + 32
+    assert after.parameters == before.parameters

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from two_stream_fakes import FUSIONS, HEADS, LAYERS, TRUNK, A, B, C, N, T, features, fused
+from two_stream_fakes import FUSIONS, HEADS, LAYERS, TRUNK, A, B, C, N, T, features, fused, run
 
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.errors import UserError
@@ -84,14 +84,58 @@ def test_conv_starts_as_sum() -> None:
         torch.testing.assert_close(fused(Conv, layer=layer).eval()(maps), fused(Sum, layer=layer).eval()(maps))
 
 
-def test_rectified_only_where_the_tap_is() -> None:
-    for layer, rectified in (("relu5", True), ("conv5", False), ("fc6", True), ("fc8", False)):
-        net = fused(Conv, layer=layer)
-        with torch.no_grad():
-            net.fusion.filters.weight.neg_()  # so that everything comes out below zero
-        maps = [features(layer)[s][layer].abs() for s in ("appearance", "motion")]
-        below = net._rectify(net.fusion(*maps), 0, behind=net.fusion)
-        assert (below.min() >= 0) == rectified
+def filtered(net: FusedNet, x_a: Tensor, x_b: Tensor) -> Tensor:
+    """y_d = Σ_c f_dc [a, b]_c + bias_d at every place, as a loop over the channels of stack and map."""
+    f, bias = net.fusion.filters.weight[:, :, 0, 0].tolist(), net.fusion.filters.bias.tolist()
+    stacked = [*x_a.unbind(1), *x_b.unbind(1)]
+    return torch.stack([bias[d] + sum(f[d][c] * x for c, x in enumerate(stacked)) for d in range(len(f))], dim=1)
+
+
+def filtered_in_time(head: Conv3d, x: Tensor) -> Tensor:
+    """y(t, i, j) = Σ_δ f(δ) x((t, i, j) + δ) + bias, as a loop over the 27 neighbours."""
+    _, _, frames, height, width = x.shape
+    around = torch.nn.functional.pad(x, (1, 1, 1, 1, 1, 1))
+    y = head.filters.bias[:, None, None, None].expand(-1, frames, height, width)[None]
+    for k, p, q in combinations(range(3), range(3), range(3)):
+        neighbour = around[:, :, k : k + frames, p : p + height, q : q + width]
+        y = y + torch.einsum("dc,ncthw->ndthw", head.filters.weight[:, :, k, p, q], neighbour)
+    return y
+
+
+def with_signs(part: Any) -> None:
+    """Filters of both signs, so that a ReLU behind them is seen."""
+    with torch.no_grad():
+        part.filters.weight.normal_(0.0, 0.3, generator=torch.Generator().manual_seed(3))
+        part.filters.bias.fill_(-0.1)
+
+
+@pytest.mark.parametrize(("layer", "rectified"), [("relu5", True), ("conv5", False), ("fc6", True), ("fc8", False)])
+def test_a_relu_follows_the_filters_only_where_the_tap_is_rectified(layer: str, rectified: bool) -> None:
+    net, maps = fused(Conv, layer=layer).eval(), features(layer)
+    with_signs(net.fusion)
+    y = filtered(net, maps["appearance"][layer], maps["motion"][layer])
+    y = torch.where(y > 0, y, 0.0) if rectified else y
+    frames = y.transpose(1, 2).flatten(0, 1)
+    expected = run(A, frames, layer) if layer != "fc8" else frames
+    torch.testing.assert_close(net(maps), expected.unflatten(0, (N, T)).transpose(1, 2).flatten(2))
+
+
+@pytest.mark.parametrize("fusion", [Sum, Cat, Conv])
+def test_a_relu_follows_the_filters_of_a_temporal_head(fusion: Any) -> None:
+    """Behind conv3d, and before it only where the fusion has filters itself; then the maximum in time."""
+    net, maps = fused(fusion, Conv3d).eval(), features("relu5")
+    with_signs(net.temporal)
+    x_a, x_b = maps["appearance"]["relu5"], maps["motion"]["relu5"]
+    if fusion is Conv:
+        with_signs(net.fusion)
+        y = filtered(net, x_a, x_b)
+        y = torch.where(y > 0, y, 0.0)
+    else:
+        y = x_a + x_b if fusion is Sum else torch.cat((x_a, x_b), dim=1)
+    y = filtered_in_time(net.temporal, y)
+    assert (y < 0).float().mean() > 0.3, "much to rectify"
+    y = torch.where(y > 0, y, 0.0).amax(dim=2)
+    torch.testing.assert_close(net(maps), run(A, y, "relu5").flatten(2))
 
 
 def test_stack_starts_from_both_towers() -> None:
@@ -102,6 +146,17 @@ def test_stack_starts_from_both_towers() -> None:
     stacked = net.above["fc6"](net.temporal.pool(torch.cat([maps[s]["relu5"][:, :, 0] for s in maps], dim=1)))
     apart = [tower.fc6(tower.pool5(maps[s]["relu5"][:, :, 0])) for s, tower in (("appearance", A), ("motion", B))]
     torch.testing.assert_close(stacked, apart[0] + apart[1])
+
+
+@pytest.mark.parametrize("into", ["appearance", "motion"])
+@pytest.mark.parametrize("above", ["appearance", "motion"])
+def test_a_stack_has_the_bias_of_the_tower_that_the_layers_above_start_from(above: str, into: Any) -> None:
+    towers = {"appearance": deepcopy(A), "motion": deepcopy(B)}
+    for place, tower in enumerate(towers.values()):
+        torch.nn.init.constant_(tower.fc6.bias, 1.0 + place)
+    net = FusedNet(*towers.values(), Cat, Pool2d, "relu5", above=above, into=into)
+    assert torch.equal(net.above["fc6"].bias, towers[above].fc6.bias)
+    assert torch.equal(net.above["fc6"].weight, torch.cat((A.fc6.weight, B.fc6.weight), dim=1))
 
 
 @pytest.mark.parametrize("above", ["appearance", "motion", "fresh"])

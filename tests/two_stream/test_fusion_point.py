@@ -1,5 +1,7 @@
 """Where two towers meet: how it is typed, what is meant, and what is answered to what cannot be."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from two_stream_fakes import A, B, deep
@@ -71,6 +73,7 @@ def test_what_fits() -> None:
     taps, other = A.taps, deep().taps
     assert taps["relu5"].side + 1 == other["relu5_3"].side and taps["relu5"].stride == other["relu5_3"].stride
     assert fits(taps["relu5"], other["relu5_3"]) and fits(other["relu5_3"], taps["relu5"])
+    assert not fits(taps["relu5"], replace(other["relu5_3"], stride=8))
     assert fits(taps["fc6"], taps["fc8"])  # vectors
     assert not fits(taps["relu1"], taps["relu5"])
     assert not fits(taps["relu5"], taps["fc6"])

@@ -1,13 +1,17 @@
 """The loss of a support vector machine against a loop, and a descent that reaches the machine's optimum."""
 
+from functools import partial
 from itertools import product as indices
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from two_stream_fakes import features, fused
 
-from fusionlab.two_stream.scores import hinge
+from fusionlab.fusion.bilinear import Bilinear
+from fusionlab.two_stream.scores import Svm, cross_entropy, hinge
 
 N, C, T = 4, 3, 2
 
@@ -24,6 +28,28 @@ def test_equation() -> None:
         short = 1 - (1 if int(label[n]) == c else -1) * float(m[n, c, t])
         loss += short * short if short > 0 else 0.0
     assert hinge(m, label).item() == pytest.approx(loss / (N * T), rel=1e-13)
+
+
+@pytest.mark.parametrize(("classifier", "loss"), [("svm", hinge), ("softmax", cross_entropy)])
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_net_with_a_descriptor_has_the_loss_that_its_fusion_names(classifier: str, loss: Any, keep: bool) -> None:
+    net = fused(partial(Bilinear, classifier=classifier), keep=keep)
+    maps, label = features("relu5"), torch.tensor([1, 3])
+    own, *others = net.heads(maps)
+    expected = loss(own, label) + sum(cross_entropy(one, label) for one in others)
+    assert len(others) == keep and torch.equal(net.loss(maps, label), expected)
+
+
+def test_the_machine_takes_descriptors_of_norm_32() -> None:
+    """m_c = Σ_d W_cd · 32 x_d + bias_c"""
+    machine, x = Svm(5, C, 1), margins()[0][:, 0, :1].float().expand(-1, 5).reshape(N, 5, 1, 1)
+    draw = torch.Generator().manual_seed(1)
+    for parameter in machine.parameters():
+        torch.nn.init.normal_(parameter.requires_grad_(False), generator=draw)
+    found = machine(x)
+    for n, c in indices(range(N), range(C)):
+        products = [float(machine.weight[c, d, 0, 0]) * 32 * float(x[n, d, 0, 0]) for d in range(5)]
+        assert found[n, c, 0, 0].item() == pytest.approx(sum(products) + float(machine.bias[c]), rel=1e-5)
 
 
 def test_gradients() -> None:
@@ -79,3 +105,16 @@ def test_a_descent_with_weight_decay_comes_to_rest_at_the_optimum_of_the_machine
         dual = (alpha - alpha**2 / 4).mean() - decay / 2 * w @ w
         assert primal > 0.01 and abs(primal - dual) < 1e-12, c
     assert machine(x).argmax(dim=1).eq(label).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize(("classifier", "loss"), [("svm", hinge), ("softmax", cross_entropy)])
+def test_a_descriptor_has_the_loss_of_its_classifier(classifier: str, loss: Any, keep: bool) -> None:
+    """A tower that is kept beside it has cross-entropy, as any."""
+    net = fused(partial(Bilinear, classifier=classifier), keep=keep).eval()
+    maps, label = features("relu5"), torch.tensor([1, 3])
+    first, *others = net.heads(maps)
+    expected = loss(first, label) + sum(cross_entropy(one, label) for one in others)
+    assert len(others) == keep
+    torch.testing.assert_close(net.loss(maps, label), expected)
+    torch.testing.assert_close(net.loss_and_correct(maps, label)[0], expected)

@@ -1,12 +1,15 @@
 """Fusion at several layers at once, against the same thing written out by hand from the towers' own layers."""
 
+from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from two_stream_fakes import TRUNK, A, B, C, N, T, batch, features, fused, run
 
+from fusionlab.backbones.tiny import Tiny
 from fusionlab.errors import UserError
 from fusionlab.fusion.bilinear import Bilinear
 from fusionlab.fusion.cat import Cat
@@ -16,6 +19,7 @@ from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
+from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.scores import scores
 
 
@@ -60,6 +64,20 @@ def test_the_fusions_take_the_streams_by_position_whoever_goes_on() -> None:
         else:  # at relu5 appearance's own map takes the place of what came up
             expected = clips(run(B, run(A, a, "relu3", "relu5"), "relu5"))
         torch.testing.assert_close(net(features("relu3")), expected)
+
+
+@pytest.mark.parametrize("into", ["appearance", "motion"])
+def test_the_fusions_are_made_from_the_streams_channels_by_position(into: Any) -> None:
+    counts = []
+
+    class Counting(Conv):
+        def __init__(self, channels_a: int, channels_b: int) -> None:
+            super().__init__(channels_a, channels_b, init="he")
+            counts.append((channels_a, channels_b))
+
+    wide = Tiny(4, C, size=32, width=16)
+    net = FusedNet(A, wide, Counting, Pool2d, "relu3+relu5", into=into, above=into)
+    assert counts == [(8, 16)] * 2 and net.fusion.out_channels == {"appearance": 8, "motion": 16}[into]
 
 
 def test_a_stack_at_each_of_two_meetings() -> None:
@@ -115,6 +133,41 @@ def test_the_head_belongs_to_the_last_meeting_with_a_map() -> None:
     assert fused(Sum, Conv3d, layer="relu3+fc6").headed == 0
 
 
+def test_the_heads_filters_follow_the_last_fusion_with_a_map() -> None:
+    """Random ones: a bell of an identity would be much the same wherever it stands."""
+    net, maps = fused(Sum, Conv3d, layer="relu3+relu5").eval(), features("relu3")
+    f = torch.randn(net.temporal.filters.weight.shape, generator=torch.Generator().manual_seed(2)) / 8
+    with torch.no_grad():
+        net.temporal.filters.weight.copy_(f)
+    a, b = frames("relu3")
+    x = run(A, a + b, "relu3", "relu5") + run(B, b, "relu3", "relu5")
+    x = torch.nn.functional.conv3d(x.unflatten(0, (N, T)).transpose(1, 2), f, padding=1)
+    torch.testing.assert_close(net(maps), run(A, x.relu().amax(dim=2), "relu5").flatten(2))
+
+
+def test_a_kept_tower_has_its_own_pooling_below_the_maximum_in_time() -> None:
+    motion = deepcopy(B)
+    motion.pool5 = torch.nn.AvgPool2d(3, 2, ceil_mode=True)
+    maps = features("relu5")
+    net = FusedNet(A, motion, Sum, Pool3d, "relu5", keep=True).eval()
+    expected = run(motion, maps["motion"]["relu5"].amax(dim=2), "relu5").flatten(2)
+    torch.testing.assert_close(net.heads(maps)[1], expected)
+
+
+def test_each_of_two_heads_says_what_it_sees() -> None:
+    boxes = [range(2), range(1, 3)]
+    assert fused(Sum, partial(Pool3d, extent=2, stride=1)).reach(3) == (boxes,)
+    assert fused(Sum, partial(Pool3d, extent=2, stride=1), keep=True).reach(3) == (boxes, boxes)
+    around = [range(3), range(3)]  # conv3d's filters see one snippet more on either side
+    assert fused(Sum, partial(Conv3d, extent=2, stride=1), keep=True).reach(3) == (around, boxes)
+
+
+def test_the_head_is_shown_at_its_own_storey() -> None:
+    storeys = fused(Sum, Conv3d, layer="relu3+relu5").storeys()
+    shown = [[(one.part, one.name) for one in storey.above if one.part == "temporal"] for storey in storeys]
+    assert shown == [[], [("temporal", "conv3d"), ("temporal", "pool5")]]
+
+
 def test_everything_above_the_lowest_meeting_learns() -> None:
     net = fused(Conv, layer="relu3+relu5+fc6")
     net.loss(features("relu3"), torch.zeros(N, dtype=torch.int64)).backward()
@@ -154,13 +207,14 @@ def test_the_kept_tower_is_the_one_that_is_fused_from() -> None:
     torch.testing.assert_close(scores(net(features("relu5"))), appearance)
 
 
-def test_at_fc8_the_logits_are_averaged() -> None:
+@pytest.mark.parametrize("weight", [0.5, 0.2])
+def test_at_fc8_the_logits_are_averaged(weight: float) -> None:
     maps = features("relu5")
-    fused_logits = fused(Sum).eval()(maps)
-    motion_logits = clips(run(B, frames("relu5")[1], "relu5"))
-    at_fc8 = fused(Sum, layer="relu5+fc8").eval()(maps)
-    torch.testing.assert_close(at_fc8[..., 0], (fused_logits.mean(dim=2) + motion_logits.mean(dim=2)) / 2)
-    assert not torch.allclose(scores(at_fc8), scores(fused(Sum, keep=True).eval()(maps)))
+    fused_logits = fused(Sum).eval()(maps).mean(dim=2)
+    motion_logits = clips(run(B, frames("relu5")[1], "relu5")).mean(dim=2)
+    at_fc8 = fused(Sum, layer="relu5+fc8", tower_weight=weight).eval()(maps)
+    torch.testing.assert_close(at_fc8[..., 0], weight * fused_logits + (1 - weight) * motion_logits)
+    assert not torch.allclose(scores(at_fc8), scores(fused(Sum, keep=True, tower_weight=weight).eval()(maps)))
 
 
 def test_two_losses_and_no_average_in_training() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from fusionlab.backbones.tiny import Tiny
-from fusionlab.two_stream.net import StreamNet, union
+from fusionlab.two_stream.net import Features, Net, StreamNet, union
 from fusionlab.two_stream.trunk import Trunk
 
 BATCH = {
@@ -78,3 +78,19 @@ def test_a_stream_alone_learns_all_of_its_tower() -> None:
     assert logits.shape == (2, 5, 2)
     logits.logsumexp(dim=1).sum().backward()
     assert all(p.grad is not None for p in net.parameters())
+
+
+def test_every_head_of_a_net_has_its_loss() -> None:
+    """Σ over the heads of the mean of −log softmax at the label; of a net that says no more of its losses."""
+
+    class Two(Net):
+        def heads(self, features: Features) -> tuple[torch.Tensor, ...]:
+            x = features["appearance"]["relu5"]
+            return x, 2 * x[..., :1]
+
+    x, label = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([1, 4])
+    by_hand = 0.0
+    for n in range(2):
+        by_hand -= sum(x[n, :, t].log_softmax(0)[label[n]].item() for t in range(3)) / 6
+        by_hand -= (2 * x[n, :, 0]).log_softmax(0)[label[n]].item() / 2
+    assert Two().loss({"appearance": {"relu5": x}}, label).item() == pytest.approx(by_hand, rel=1e-5)

@@ -157,6 +157,13 @@ class Colours:
         return {"method": "colours"}
 
 
+def test_luma_is_the_weighted_sum_of_red_green_and_blue() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3), dtype=np.uint8)
+    for place in np.ndindex(2, 5, 7):
+        red, green, blue = map(int, rgb[place])
+        assert abs(int(gray(rgb)[place]) - (0.299 * red + 0.587 * green + 0.114 * blue)) < 0.51
+
+
 def test_an_estimator_that_reads_colour_is_shown_colour() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8)
     np.testing.assert_array_equal(seen(Colours(), frames), frames)

@@ -36,16 +36,21 @@ def drawn(seed: int, frames: int = 5, height: int = 8, width: int = 10) -> tuple
 RANGES = np.array([[-3.0, 5.0], [-1.0, 1.0]], dtype=np.float32)
 
 
+def ranges_of(seed: int, fields: int = 4) -> list[np.ndarray]:
+    """Those of each field of a video."""
+    return [RANGES * np.float32(1 + seed + number / 4) for number in range(fields)]
+
+
 def put(writer: PartWriter, name: str, seed: int, back: bool = True) -> None:
     frames, flow, backward = drawn(seed)
-    ranges = RANGES * (1 + seed) if writer.coding.by_field else None
+    ranges = ranges_of(seed) if writer.coding.by_field else [None] * len(flow)
     with writer.video(name, seed) as packing:
         for frame in frames:
             packing.frame(frame)
-        for field in flow:
-            packing.field(field, ranges)
-        for field in backward if back else ():
-            packing.field(field, ranges, backward=True)
+        for field, own in zip(flow, ranges, strict=True):
+            packing.field(field, own)
+        for field, own in zip(backward, ranges, strict=True) if back else ():
+            packing.field(field, own, backward=True)
 
 
 def finished(folder: Path, writer: PartWriter) -> Store:
@@ -75,18 +80,18 @@ def test_what_goes_in_comes_out_by_any_codec(tmp_path: Path, coding: Coding) -> 
                 assert codec is not None
                 whole = np.stack([codec.decode(codec.encode(f), f.shape) for f in whole])
             if coding.by_field:
-                whole = levelled(whole, RANGES * (1 + number))
+                whole = levelled(whole, ranges_of(number))
             for start in range(4):
                 for count in range(1, 5 - start):
                     found = np.stack(list(store.flow(name, start, count, backward=back)))
                     np.testing.assert_array_equal(found, whole[start : start + count])
 
 
-def levelled(levels: np.ndarray, ranges: np.ndarray, bound: float = 8.0) -> np.ndarray:
+def levelled(levels: np.ndarray, ranges: list[np.ndarray], bound: float = 8.0) -> np.ndarray:
     """By the two rules one after the other, a value at a time."""
     out = np.empty_like(levels)
     for (t, c, y, x), level in np.ndenumerate(levels):
-        low, high = ranges[c]
+        low, high = ranges[t][c]
         pixels = low + (high - low) * level / 255
         out[t, c, y, x] = np.rint((np.clip(pixels, -bound, bound) + bound) * 255 / (2 * bound))
     return out
