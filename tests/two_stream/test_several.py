@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -115,6 +116,16 @@ def test_the_head_belongs_to_the_last_meeting_with_a_map() -> None:
     assert net.headed == 1 and net.temporal.filters.in_channels == 16
     assert net.above["conv4"].in_channels == 16 and net.above["fc6"].in_channels == 8
     assert fused(Sum, Conv3d, layer="relu3+fc6").headed == 0
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("options", [{"keep": True}, {"layer": "relu5+fc8"}])
+def test_correct_clips_are_those_of_both_towers_together(options: dict[str, Any], weight: float) -> None:
+    net, maps = fused(Sum, tower_weight=weight, **options).eval(), features("relu5")
+    best = scores(net(maps)).argmax(dim=1)
+    assert [int(net.loss_and_correct(maps, (best + away) % C)[1]) for away in (0, 1)] == [N, 0]
+    first, second = (scores(one).argmax(dim=1) for one in net.heads(maps))
+    assert (first != second).any(), "else one tower alone would do"
 
 
 def test_the_heads_filters_follow_the_last_fusion_with_a_map() -> None:
