@@ -131,3 +131,8 @@ def test_towers_have_the_backbones_of_their_streams() -> None:
     assert (appearance.classifier, motion.classifier) == ("fc", "fc8")
     assert (appearance.in_channels, motion.in_channels) == (3, 2 * own.data.sampling.fields)
     assert own.backbone.of_stream("appearance") is own.backbone.appearance != own.backbone.of_stream("motion")
+
+
+def test_each_stream_starts_from_its_own_weights() -> None:
+    own = ArmConfig.of(tree({"fusion": "sum"}).with_leaves({"weights.appearance": "a.pt", "weights.motion": "b.pt"}))
+    assert [own.weights.of_stream(stream).source for stream in ("appearance", "motion")] == ["a.pt", "b.pt"]

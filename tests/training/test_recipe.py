@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,7 @@ from fusionlab.training.recipe import (
     Cosine,
     Plateau,
     configure_torch,
+    make_optimiser,
     parse_recipe,
     parse_schedule,
 )
@@ -77,6 +79,37 @@ def test_schedules_are_their_equations() -> None:
     assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9]) == pytest.approx(0.1)
     assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9, 0.8, 0.85]) == pytest.approx(0.1)
     assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9, 0.95, 0.95]) == pytest.approx(0.01)
+
+
+def steps_of(name: str, gradients: list[float], **own: Any) -> list[float]:
+    """A parameter that begins at 1, after each step down these gradients; λ = 0.1, rate 0.05."""
+    parameter = torch.nn.Parameter(torch.ones(1, dtype=torch.float64))
+    made = make_optimiser(name, [{"params": [parameter], "lr": 0.05, "weight_decay": 0.1, **own}])
+    seen = []
+    for gradient in gradients:
+        parameter.grad = torch.full((1,), gradient, dtype=torch.float64)
+        made.step()
+        seen.append(parameter.item())
+    return seen
+
+
+def test_optimisers_are_their_equations() -> None:
+    """Weight decay as a part of the gradient, in both; each group's own numbers."""
+    gradients = [0.3, -1.0, 0.2]
+    one, two = 0.6, 0.8
+    x, m, v, adam = 1.0, 0.0, 0.0, []
+    for step, gradient in enumerate(gradients, start=1):
+        g = gradient + 0.1 * x
+        m, v = one * m + (1 - one) * g, two * v + (1 - two) * g * g
+        x -= 0.05 * (m / (1 - one**step)) / (math.sqrt(v / (1 - two**step)) + 1e-8)
+        adam.append(x)
+    assert steps_of("adam", gradients, betas=[one, two]) == pytest.approx(adam, rel=1e-9)
+    x, velocity, sgd = 1.0, 0.0, []
+    for gradient in gradients:
+        velocity = 0.7 * velocity + gradient + 0.1 * x
+        x -= 0.05 * velocity
+        sgd.append(x)
+    assert steps_of("sgd", gradients, momentum=0.7) == pytest.approx(sgd, rel=1e-9)
 
 
 # -- precision

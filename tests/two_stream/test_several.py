@@ -133,6 +133,16 @@ def test_the_head_belongs_to_the_last_meeting_with_a_map() -> None:
     assert fused(Sum, Conv3d, layer="relu3+fc6").headed == 0
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("options", [{"keep": True}, {"layer": "relu5+fc8"}])
+def test_correct_clips_are_those_of_both_towers_together(options: dict[str, Any], weight: float) -> None:
+    net, maps = fused(Sum, tower_weight=weight, **options).eval(), features("relu5")
+    best = scores(net(maps)).argmax(dim=1)
+    assert [int(net.loss_and_correct(maps, (best + away) % C)[1]) for away in (0, 1)] == [N, 0]
+    first, second = (scores(one).argmax(dim=1) for one in net.heads(maps))
+    assert (first != second).any(), "else one tower alone would do"
+
+
 def test_the_heads_filters_follow_the_last_fusion_with_a_map() -> None:
     """Random ones: a bell of an identity would be much the same wherever it stands."""
     net, maps = fused(Sum, Conv3d, layer="relu3+relu5").eval(), features("relu3")
