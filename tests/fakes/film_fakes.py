@@ -28,14 +28,22 @@ def moving(frames: int, height: int = 48, width: int = 64, seed: int = 0) -> np.
 
 
 def write(
-    path: Path, frames: np.ndarray, codec: str, *, stamps: list[int] | None = None, streams: int = 1, **options: str
+    path: Path,
+    frames: np.ndarray,
+    codec: str,
+    *,
+    stamps: list[int] | None = None,
+    streams: int = 1,
+    rate: int | Fraction = RATE,
+    pixels: str = "yuv420p",
+    **options: str,
 ) -> Path:
     """`stamps`: presentation times in hundredths of a second."""
-    form = {".mpg": "mpeg"}.get(path.suffix, path.suffix[1:])
+    form = {".mpg": "mpeg", ".mkv": "matroska"}.get(path.suffix, path.suffix[1:])
     with av.open(f"file:{path.absolute()}", "w", format=form) as container:
         for number in range(streams):
-            stream = container.add_stream(codec, rate=RATE, options=options)
-            stream.height, stream.width, stream.pix_fmt = frames.shape[1] - 16 * number, frames.shape[2], "yuv420p"
+            stream = container.add_stream(codec, rate=rate, options=options)
+            stream.height, stream.width, stream.pix_fmt = frames.shape[1] - 16 * number, frames.shape[2], pixels
             stream.codec_context.thread_count = 1
             stream.codec_context.gop_size = 12
             if stamps is not None:
