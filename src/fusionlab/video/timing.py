@@ -24,7 +24,7 @@ FLOAT32 = 2.0**-22  # the relative error of a time that was computed in float32,
 
 @dataclass(frozen=True)
 class Timing:
-    """`variable`: the lengths of frames differ by more than a tenth. `tick`: the unit of the time stamps, in seconds."""
+    """`variable`: the lengths of frames differ by more than a tenth. `tick`: the unit of time stamps, in seconds."""
 
     times: list[float]
     variable: bool
