@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
+from fusionlab.records.time_limit import limited
 from fusionlab.video.codecs import JPEG
 from fusionlab.video.decode import Reader
 from fusionlab.video.flow import Estimator, seen
@@ -89,7 +90,7 @@ class Computed:
     def pack(self, packing: Packing, name: str, file: Path, making: Making) -> None:
         before: Bytes | None = None
         count = 0
-        for frame in _unusable_if_undecodable(making.reader.frames(file)):
+        for frame in _decoded(packing, file, making):
             frame = resize(frame, making.size)
             packing.frame(frame)
             picture, count = seen(self.estimator, frame), count + 1
@@ -153,7 +154,7 @@ class FromImages:
         if self.files.has_frames:
             frames = _image_frames(_checked(self.files.frames, name), shape)
         else:
-            frames = islice(_decoded_frames(file, shape, making), self.files.skipped_frames, None)
+            frames = islice(_decoded_frames(packing, file, shape, making), self.files.skipped_frames, None)
         most, count = len(planes) + 1, 0
         for count, (picture, jpeg) in enumerate(frames, 1):
             if count > most:
@@ -214,9 +215,11 @@ def _image_frames(paths: Iterable[Path], shape: tuple[int, int]) -> Iterator[tup
         yield frame, path.read_bytes()
 
 
-def _decoded_frames(file: Path, shape: tuple[int, int], making: Making) -> Iterator[tuple[Bytes, bytes | None]]:
+def _decoded_frames(
+    packing: Packing, file: Path, shape: tuple[int, int], making: Making
+) -> Iterator[tuple[Bytes, bytes | None]]:
     """The decoder's frames at the size of the images of flow."""
-    for frame in _unusable_if_undecodable(making.reader.frames(file)):
+    for frame in _decoded(packing, file, making):
         if frame.shape[:2] != shape:
             frame = np.asarray(cv2.resize(frame, shape[::-1], interpolation=cv2.INTER_AREA), dtype=np.uint8)
         yield frame, None
@@ -234,12 +237,15 @@ def _notes(file: Path, count: int) -> list[str]:
     return [*declared.notes, *([f"{count} frames, where the header says {declared.frames}"] if short else [])]
 
 
-def _unusable_if_undecodable(frames: Iterator[Bytes]) -> Iterator[Bytes]:
-    """The frames; an error of the decoder concerns this video only."""
+def _decoded(packing: Packing, file: Path, making: Making) -> Iterator[Bytes]:
+    """The decoder's frames; its error concerns this video only, and its remark is noted."""
     try:
-        yield from frames
+        remark = yield from limited(making.reader.frames(file))
     except UserError as error:
         raise Unusable(_line(error)) from error
+    except Exception as error:  # the decoder's: an error of the caller is not raised in here
+        raise Unusable(f"the decoder failed ({type(error).__name__}: {error})") from error
+    packing.notes += [remark] if remark else []
 
 
 def _checked(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -1,15 +1,16 @@
 """One part of a store: some videos, each read once in sequence and packed.
 
-Runs in a worker process that must start quickly: no torch here. An error in one video does not stop the others: it is
-reported, and the video is left out.
+Runs in a worker process that must start quickly: no torch here. An error in one video does not stop the others, nor
+does a video that ends the process: it is reported, and the video is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fusionlab.data.processes import Items
 from fusionlab.preparation.flow_sources import File, Making, Unusable
 from fusionlab.records.crash import crash_point
 from fusionlab.video.store import Video
@@ -47,6 +48,17 @@ def pack(part: Part) -> Iterator[Packed]:
             reason = _pack_video(writer, name, label, file, part.making)
             yield Packed(name, writer.videos.get(name), tuple(writer.notes.get(name, ())), reason)
             crash_point("prepare.video")
+
+
+def _rest(part: Part, packed: int) -> Part | None:
+    return replace(part, videos=part.videos[packed:]) if packed < len(part.videos) else None
+
+
+def _failed(part: Part, reason: str) -> Packed:
+    return Packed(part.videos[0][0], None, reason=reason)
+
+
+VIDEOS = Items(_rest, _failed)
 
 
 def _pack_video(writer: PartWriter, name: str, label: int, file: Path, making: Making) -> str | None:

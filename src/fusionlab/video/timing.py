@@ -2,7 +2,8 @@
 
     time of frame i  =  (i-th smallest presentation time stamp − the smallest) · time base
 
-where a file has one for each frame that can be decoded, and no two are equal. Some have not (HMDB51's MPEG-4 with
+where a file has one for each frame that can be decoded, and no two are equal; frames that an edit list leaves out are
+not decoded, and not counted. Some have not (HMDB51's MPEG-4 with
 packed B-frames); their frames are taken to be equally long, by the average rate, with a note.
 
 A time that a caller computes, such as i / rate, can lie just before the time of its frame: floats are rounded, and so
@@ -15,7 +16,8 @@ import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusionlab.video.decode import best, opened
+from fusionlab.records.time_limit import limited
+from fusionlab.video.decode import best, opened, videos
 
 USUAL_RATE = 25.0  # where a file declares none
 MICRO = 1e-6
@@ -49,8 +51,8 @@ def timing(path: Path, frames: int) -> Timing:
     with opened(path) as container:
         stream = best(container)
         assert stream is not None, "a file that was decoded has a video"
-        notes = several(len(container.streams.video), stream.index)
-        stamps = [packet.pts for packet in container.demux(stream) if packet.size]
+        notes = several(len(videos(container)), stream.index)
+        stamps = [p.pts for p in limited(container.demux(stream)) if p.size and not p.is_discard]
         rate = float(stream.average_rate or 0) or USUAL_RATE
         base = float(stream.time_base or 0)
     known = sorted(stamp for stamp in stamps if stamp is not None)
