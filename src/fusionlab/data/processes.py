@@ -149,6 +149,8 @@ def in_processes(
             worker.stop()  # what it had not published is made again
         for thread in threads:
             thread.join()
+        for worker in workers:
+            worker.close()
 
 
 class _Worker:

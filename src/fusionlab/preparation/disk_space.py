@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from fusionlab.data.processes import Items, in_processes
 from fusionlab.errors import UserError
 from fusionlab.preparation.flow_sources import File, Making
 from fusionlab.video.store import FLOW, FRAMES
@@ -32,16 +31,15 @@ LEAST_PACKED = 10  # videos, before the estimate follows from them
 class DiskSpace:
     """The space on the disk on which a store is made."""
 
-    def __init__(self, folder: Path, videos: Sequence[File], making: Making, processes: int = 0) -> None:
+    def __init__(self, folder: Path, videos: Sequence[File], making: Making) -> None:
         self.folder, self.videos, self.making = folder, videos, making
-        self.processes = min(processes, 1)  # one, in which the sample is read; 0: this one
         self._checked = time.monotonic()
         self._before = self.packed_size()
         self._done = 0
 
-    def check_before(self, say: Callable[[str], None]) -> None:
-        """Raise a `UserError` if there is surely too little space."""
-        need = self.need() - self._before
+    def check_before(self, whole: int, say: Callable[[str], None]) -> None:
+        """Raise a `UserError` if there is surely too little space. `whole`: what is needed, by `need`."""
+        need = whole - self._before
         free = shutil.disk_usage(self.folder).free
         if need <= 0:
             return
@@ -68,9 +66,9 @@ class DiskSpace:
         return sum(file.stat().st_size for file in self.folder.glob("part-*/*.bin"))
 
     def need(self) -> int:
-        """Estimated bytes of the whole store; 0 where no sample can be read, or it ends the process that reads it."""
+        """Estimated bytes of the whole store; 0 where no sample can be read."""
         sample = [self.videos[at] for at in np.linspace(0, len(self.videos) - 1, SAMPLE).astype(int)]
-        return sum(in_processes(_estimate, [(sample, self.videos, self.making)], self.processes, _WHOLE))
+        return self.making.source.estimate(sample, self.videos, self.making)
 
     def _error(self, what: str, need: float, free: int) -> UserError:
         codec = self.making.coding
@@ -81,25 +79,6 @@ class DiskSpace:
             what, got=f"about {size(need)} more to write, {size(free)} free in {self.folder.parent}",
             hint="; or ".join([*hints, "free some space; the same command resumes"]),
         )  # fmt: skip
-
-
-_Task = tuple[Sequence[File], Sequence[File], Making]
-
-
-def _estimate(task: _Task) -> Iterator[int]:
-    sample, videos, making = task
-    yield making.source.estimate(sample, videos, making)
-
-
-def _rest(task: _Task, done: int) -> _Task | None:
-    return None if done else task
-
-
-def _failed(task: _Task, reason: str) -> int:
-    return 0
-
-
-_WHOLE = Items(_rest, _failed)
 
 
 def size(count: float) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -135,13 +136,16 @@ def _make(
         attempt.mkdir(exist_ok=True)
     for old in attempt.parent.glob(f"{attempt.name}.*.tmp"):
         shutil.rmtree(old, ignore_errors=True)
-    space = DiskSpace(attempt, all_videos, making, processes)
-    space.check_before(say)
+    space = DiskSpace(attempt, all_videos, making)
+    tasks = [replace(parts[0], space=space), *parts[1:]]
     videos: dict[str, Video] = {}
     failed: dict[str, str] = {}
     notes: dict[str, tuple[str, ...]] = {}
     with VideoProgress(len(all_videos), say) as progress:
-        for done in in_processes(pack, parts, processes, VIDEOS):
+        for done in in_processes(pack, tasks, processes, VIDEOS):
+            if done.need is not None:
+                space.check_before(done.need, say)
+                continue
             if done.video is not None:
                 videos[done.name] = done.video
             else:
