@@ -120,9 +120,7 @@ def test_after_a_kill_the_same_command_goes_on(
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_worker_that_is_killed_is_replaced(
-    drifting: Drifting, store: Store, tmp_path: Path, processes: int
-) -> None:
+def test_a_worker_that_is_killed_is_replaced(drifting: Drifting, store: Store, tmp_path: Path, processes: int) -> None:
     """Each is killed behind its ninth video, which says nothing about the tenth."""
     done = child(drifting.root, tmp_path, processes, "prepare.video:9")
     assert done.returncode == 0, done.stderr
