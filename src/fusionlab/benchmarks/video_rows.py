@@ -126,10 +126,10 @@ def _extraction(files: Sequence[Path], root: Path, what: str) -> Iterator[BenchR
     one = side_by_side(prepared, plain, SECONDS, untimed=2, clock=_cpu_seconds)
     loop = "decodes by PyAV, resizes, computes DIS, quantises, encodes, writes, syncs, reads again and digests"
     work = f"{len(videos.videos())} videos, short side {SIZE}, {what}, {one.pairs} pairs"
-    yield BenchRow(
-        f"prepare with one worker, CPU seconds of both processes relative to a plain loop that {loop} the same: {work}", one.median, "×",
-        1.15, one.interval,
-    )  # fmt: skip
+    row = (
+        f"prepare with one worker, CPU seconds of both processes relative to a plain loop that {loop} the same: {work}"
+    )
+    yield BenchRow(row, one.median, "×", 1.15, one.interval)
 
 
 def plain_loop(video: Path, out: Path) -> int:
