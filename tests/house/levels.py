@@ -35,7 +35,11 @@ PACKAGES = (
     Package(7, "summaries", "summaries of an arm before it is trained: text, JSON, drawing, costs, memory", TORCH),
     Package(6, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
     Package(
-        6, "benchmarks", "measurements of speed and memory, with their limits", (*TORCH, "decord"), beside=("health",)
+        6,
+        "benchmarks",
+        "measurements of speed and memory, with their limits",
+        ("av", "decord", "lz4", *TORCH),
+        beside=("health",),
     ),
     Package(6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
     Package(5, "jobs", "the work inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),

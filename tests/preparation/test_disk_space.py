@@ -22,8 +22,9 @@ Usage = namedtuple("Usage", "total used free")
 KIB = 1024
 
 
-def on_disk(drifting: Drifting, disk: Path, said: list[str], **more: object) -> Path:
-    return prepare(drifting, disk, Dis(), recipe=RECIPE, bound=8, chunk=7, say=said.append, **more)  # type: ignore[arg-type]
+def on_disk(drifting: Drifting, disk: Path, said: list[str], processes: int = 0, **more: object) -> Path:
+    words = {"recipe": RECIPE, "bound": 8, "chunk": 7, "say": said.append, "processes": processes, **more}
+    return prepare(drifting, disk, Dis(), **words)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("coding", [Coding(), Coding("jpeg", "lz4"), Coding("lz4", "jpeg")], ids=str)

@@ -6,15 +6,21 @@ Stores have a short side of 256 and flow by DIS, as `data=ucf101` has.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import itertools
 import os
+import resource
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
+import av
+import lz4.block
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,20 +31,19 @@ from fusionlab.data.batches import Clips
 from fusionlab.data.brush.labels import LABELS
 from fusionlab.data.brush.render import render
 from fusionlab.data.brush.scene import compose
-from fusionlab.data.module import CONTEXT
 from fusionlab.data.processes import keep_memory
 from fusionlab.data.views import Sampling, View
 from fusionlab.preparation.prepare import prepare
 from fusionlab.records.draws import key
 from fusionlab.video import encode
-from fusionlab.video.codecs import Codec
-from fusionlab.video.decode import Decord, reader
+from fusionlab.video.codecs import LEVEL, Codec
+from fusionlab.video.decode import Decord
 from fusionlab.video.film import Film
-from fusionlab.video.flow import Dis, gray
+from fusionlab.video.flow import Dis
 from fusionlab.video.imported import LAYOUTS
 from fusionlab.video.opencv import cv2
-from fusionlab.video.quantise import BOUND, quantise
-from fusionlab.video.resize import resize
+from fusionlab.video.quantise import BOUND
+from fusionlab.video.resize import fitted
 from fusionlab.video.store import FLOW, FRAMES, Coding, Store
 
 CLIPS = "FUSIONLAB_CLIPS"
@@ -102,52 +107,61 @@ def _packed(videos: Set, folder: Path, coding: Coding, processes: int = 1) -> St
 
 
 def _extraction(files: Sequence[Path], root: Path, what: str) -> Iterator[BenchRow]:
-    """The time of the whole command on all cores, relative to a bare loop on each core.
+    """The CPU seconds of `prepare` with one worker, of both processes, relative to a plain loop in this one.
 
-    The loop decodes, computes and encodes the same videos; it runs before and after the command. It runs on all cores,
-    since cores share their memory: a loop alone on a machine of two cores is a tenth faster. There are so many videos
-    that the start of the processes matters little.
+    With a worker on each core they would share its memory and caches, which takes CPU seconds of any program.
     """
-    cores = len(os.sched_getaffinity(0))
-    videos = Set(files, copies=4 * cores)
-    with get_context(CONTEXT).Pool(cores) as pool:
+    turn = itertools.count()
+    videos = Set(files, copies=4)
 
-        def bare() -> float:
-            return sum(pool.map(_seconds_of_loop, [files] * cores, chunksize=1)) / cores
+    def prepared() -> None:
+        place = root / f"turn {next(turn)}"
+        _packed(videos, place, CODING, processes=1)
+        shutil.rmtree(place)
 
-        times = []
-        bare()  # the first one imports
-        before = bare()
-        for turn in range(3):
-            begun = time.perf_counter()
-            _packed(videos, root / f"turn {turn}", CODING, processes=cores)
-            whole, behind = time.perf_counter() - begun, bare()
-            times.append(whole * cores / len(videos.videos()) / ((before + behind) / 2))
-            before = behind
-    loop = f"a bare loop on each of {cores} cores that decodes, computes and encodes the same"
-    yield BenchRow(f"extraction, relative to {loop}: {what}", sorted(times)[1], "×", 1 / 0.9)
+    def plain() -> None:
+        for name, _ in videos.videos():
+            plain_loop(videos.path(name), root / "plain.bin")
 
-
-def _seconds_of_loop(files: Sequence[Path]) -> float:
-    """The mean time of a video."""
-    begun = time.perf_counter()
-    for file in files:
-        _bare_loop(file)
-    return (time.perf_counter() - begun) / len(files)
+    one = side_by_side(prepared, plain, SECONDS, untimed=2, clock=_cpu_seconds)
+    loop = "decodes by PyAV, resizes, computes DIS, quantises, encodes, writes, syncs, reads again and digests"
+    work = f"{len(videos.videos())} videos, short side {SIZE}, {what}, {one.pairs} pairs"
+    row = (
+        f"prepare with one worker, CPU seconds of both processes relative to a plain loop that {loop} the same: {work}"
+    )
+    yield BenchRow(row, one.median, "×", 1.15, one.interval)
 
 
-def _bare_loop(file: Path) -> int:
-    frames_codec, fields_codec = CODING.codec(FRAMES), CODING.codec(FLOW)
-    assert frames_codec is not None and fields_codec is not None
-    written, before = 0, None
-    for frame in reader().frames(file):
-        frame = resize(frame, SIZE)
-        written += len(frames_codec.encode(frame)[0])
-        luma = gray(frame)
-        if before is not None:
-            written += len(fields_codec.encode(quantise(FLOW_BY(before, luma), BOUND))[0])
-        before = luma
-    return written
+def plain_loop(video: Path, out: Path) -> int:
+    """What `prepare` does with a video, by the libraries alone; returns the bytes of its pictures."""
+    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    quality = [cv2.IMWRITE_JPEG_QUALITY, CODING.quality]
+    before = None
+    with av.open(str(video)) as container, out.open("w+b") as file:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for picture in container.decode(stream):
+            height, width = fitted(picture.height, picture.width, SIZE)
+            frame = cv2.resize(picture.to_ndarray(format="rgb24"), (width, height), interpolation=cv2.INTER_LINEAR)
+            file.write(cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), quality)[1].tobytes())
+            luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+            if before is not None:
+                field = np.ascontiguousarray(np.moveaxis(dis.calc(before, luma, None), -1, 0))
+                levels = np.rint((np.clip(field, -BOUND, BOUND) + BOUND) * (255 / (2 * BOUND))).astype(np.uint8)
+                file.write(lz4.block.compress(levels, mode="high_compression", compression=LEVEL, store_size=False))
+            before = luma
+        file.flush()
+        os.fsync(file.fileno())
+        size = file.tell()
+        file.seek(0)
+        hashlib.file_digest(file, "sha256")
+    return size
+
+
+def _cpu_seconds() -> float:
+    """Of this process, and of those that it has waited for."""
+    uses = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(use.ru_utime + use.ru_stime for use in uses)
 
 
 def _sizes(files: Sequence[Path], root: Path, what: str) -> Iterator[BenchRow]:

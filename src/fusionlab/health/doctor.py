@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, build_dataset, build_flow
 from fusionlab.data.dataset import Dataset, Entry
-from fusionlab.data.processes import in_processes
+from fusionlab.data.processes import Items, in_processes
 from fusionlab.data.split_checks import without_quarantined
 from fusionlab.data.video_progress import VideoProgress
 from fusionlab.errors import UserError, show
@@ -51,7 +51,7 @@ def examine(
     entries = without_quarantined(lists.videos, quarantined)
     paths = _paths(dataset, lists.videos)
     files = {name: paths[name] for name, _ in entries if name in paths}
-    checked = _run(video_checks.check_files, _files(files, workers), len(files), workers, say)
+    checked = _run(video_checks.check_files, _files(files, workers), len(files), workers, say, video_checks.FILES)
     findings = [
         *lists.findings,
         *list_checks.unlisted(dataset.root, paths),
@@ -71,7 +71,7 @@ def examine(
         contents += [(name, f"pixels {store.videos[name].sha256}") for name, _ in entries if name in store.videos]
         flow.check_store(store)
     elif flow.imported and not broken and run.flow and entries:
-        flow.check_images(run.flow, paths, config.data.store.bound, reader(config.data.store.reader, say))
+        flow.check_images(run.flow, paths, config.data.store.bound, reader(config.data.store.reader))
     else:
         skipped.append(why)
     findings += flow.findings
@@ -145,7 +145,7 @@ class CheckOfFlow:
         chosen = frozenset(spread(names, self.sample))
         tasks = [field_checks.CheckTask(opened, tuple(some), chosen) for some in _chunks(names, self.workers)]
         checked: list[field_checks.CheckedVideo] = _run(
-            field_checks.check_videos, tasks, len(names), self.workers, self.say
+            field_checks.check_videos, tasks, len(names), self.workers, self.say, field_checks.VIDEOS
         )
 
         def reestimated() -> list[field_checks.CheckedVideo]:
@@ -235,11 +235,18 @@ def _chunks(names: Sequence[str], workers: int) -> list[list[str]]:
     return [list(names[at : at + size]) for at in range(0, len(names), size)]
 
 
-def _run(function: Callable[[Any], Any], tasks: Sequence[Any], total: int, workers: int, say: Say) -> list[Any]:
+def _run(
+    function: Callable[[Any], Any],
+    tasks: Sequence[Any],
+    total: int,
+    workers: int,
+    say: Say,
+    items: Items[Any, Any] | None = None,
+) -> list[Any]:
     """The results of all tasks, in the order of their names."""
     results = []
     with VideoProgress(total, say, "doctor") as progress:
-        for one in in_processes(function, tasks, workers):
+        for one in in_processes(function, tasks, workers, items):
             results.append(one)
             progress.next()
     return sorted(results, key=lambda one: one.name)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from fusionlab.data.processes import Items
 from fusionlab.errors import UserError
 from fusionlab.health.flow_evidence import (
     FEW,
@@ -72,6 +73,14 @@ class CheckedVideo:
     compared: bool = False
     evidence: tuple[Evidence, ...] = ()
     damage: str | None = None
+
+
+def _rest(task: CheckTask, count: int) -> CheckTask | None:
+    return replace(task, names=task.names[count:]) if task.names[count:] else None
+
+
+# A video whose file ends or hangs the process is damaged; the others are checked.
+VIDEOS = Items(_rest, lambda task, why: CheckedVideo(task.names[0], 0, damage=why))
 
 
 def check_videos(task: CheckTask) -> Iterator[CheckedVideo]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fusionlab.data.processes import Items
 from fusionlab.health.findings import NOTE, WRONG, Finding, of_files
 from fusionlab.video.inspection import Inspection, inspect
 
@@ -40,6 +41,16 @@ def check_files(files: Sequence[tuple[str, Path]]) -> Iterator[CheckedFile]:
             continue
         yield CheckedFile(name, inspect(path) if size else Inspection(error="empty"), digest, size)
 
+
+def _rest(files: Sequence[tuple[str, Path]], checked: int) -> Sequence[tuple[str, Path]] | None:
+    return files[checked:] or None
+
+
+def _failed(files: Sequence[tuple[str, Path]], reason: str) -> CheckedFile:
+    return CheckedFile(files[0][0], Inspection(error=reason), "")
+
+
+FILES = Items(_rest, _failed)
 
 # code -> (severity, sentence); a video gets the first error that fits, and every note that fits
 CODES = {

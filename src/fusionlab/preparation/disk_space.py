@@ -37,9 +37,9 @@ class DiskSpace:
         self._before = self.packed_size()
         self._done = 0
 
-    def check_before(self, say: Callable[[str], None]) -> None:
-        """Raise a `UserError` if there is surely too little space."""
-        need = self.need() - self._before
+    def check_before(self, whole: int, say: Callable[[str], None]) -> None:
+        """Raise a `UserError` if there is surely too little space. `whole`: what is needed, by `need`."""
+        need = whole - self._before
         free = shutil.disk_usage(self.folder).free
         if need <= 0:
             return

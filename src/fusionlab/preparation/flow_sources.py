@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
+from fusionlab.records.time_limit import limited
 from fusionlab.video.codecs import JPEG
 from fusionlab.video.decode import Reader
 from fusionlab.video.flow import Estimator, seen
@@ -90,7 +91,7 @@ class Computed:
     def pack(self, packing: Packing, name: str, file: Path, making: Making) -> None:
         before: Bytes | None = None
         count = 0
-        for frame in _unusable_if_undecodable(making.reader.frames(file)):
+        for frame in _decoded(packing, file, making):
             frame = resize(frame, making.size)
             if packing.shape not in (None, frame.shape[:2]):
                 raise Unusable(f"the size of its frames changes: {packing.shape}, then {frame.shape[:2]}")
@@ -182,7 +183,7 @@ class FromImages:
     def _decoded_frames(self, packing: Packing, file: Path, shape: tuple[int, int], making: Making) -> Iterator[Image]:
         """The decoder's frames at the size of the images of flow."""
         first = True
-        for frame in _unusable_if_undecodable(making.reader.frames(file)):
+        for frame in _decoded(packing, file, making):
             if first:
                 remark = _checked(self.files.expect_shape, shape, (frame.shape[0], frame.shape[1]))
                 packing.notes += [remark] if remark else []
@@ -246,12 +247,15 @@ def _notes(file: Path, count: int) -> list[str]:
     return [*declared.notes, *([f"{count} frames, where the header says {declared.frames}"] if short else [])]
 
 
-def _unusable_if_undecodable(frames: Iterator[Bytes]) -> Iterator[Bytes]:
-    """The frames; an error of the decoder concerns this video only."""
+def _decoded(packing: Packing, file: Path, making: Making) -> Iterator[Bytes]:
+    """The decoder's frames; its error concerns this video only, and its remark is noted."""
     try:
-        yield from frames
+        remark = yield from limited(making.reader.frames(file))
     except UserError as error:
         raise Unusable(_line(error)) from error
+    except Exception as error:  # the decoder's: an error of the caller is not raised in here
+        raise Unusable(f"the decoder failed ({type(error).__name__}: {error})") from error
+    packing.notes += [remark] if remark else []
 
 
 def _checked(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -25,7 +26,7 @@ from fusionlab.data.video_progress import VideoProgress
 from fusionlab.errors import UserError, show
 from fusionlab.preparation.disk_space import DiskSpace
 from fusionlab.preparation.flow_sources import Computed, File, FromImages, Making, Source
-from fusionlab.preparation.pack import Part, pack
+from fusionlab.preparation.pack import VIDEOS, Part, pack
 from fusionlab.records.crash import crash_point
 from fusionlab.records.files import disk_errors, publish, write_text
 from fusionlab.records.lock import alone
@@ -82,7 +83,8 @@ def prepare(
     """Make the store unless it is finished, and return its folder.
 
     `recipe` determines the store, as plain data; its signature is the folder's name. `size` is the short side
-    (None: that of each video), `images` the folder of imported flow. Quarantined videos are not packed.
+    (None: that of each video), `images` the folder of imported flow. Quarantined videos are not packed. A file that
+    ends its process stops no other one, unless `processes` is 0: then this process does the work.
     """
     final = place(folder, recipe)
     attempt = final.with_name(f".{final.name}.making")
@@ -137,12 +139,15 @@ def _make(
     for old in attempt.parent.glob(f"{attempt.name}.*.tmp"):
         shutil.rmtree(old, ignore_errors=True)
     space = DiskSpace(attempt, all_videos, making)
-    space.check_before(say)
+    tasks = [replace(parts[0], space=space), *parts[1:]]
     videos: dict[str, Video] = {}
     failed: dict[str, str] = {}
     notes: dict[str, tuple[str, ...]] = {}
     with VideoProgress(len(all_videos), say) as progress:
-        for done in in_processes(pack, parts, processes):
+        for done in in_processes(pack, tasks, processes, VIDEOS):
+            if done.need is not None:
+                space.check_before(done.need, say)
+                continue
             if done.video is not None:
                 videos[done.name] = done.video
             else:
@@ -159,10 +164,13 @@ def _make(
         if other.name not in wanted:
             shutil.rmtree(other, ignore_errors=True)
     write_index(attempt, ordered, final.name, recipe, making.describe(), making.coding, notes)
-    for name, remarks in list(notes.items())[:SHOWN]:
-        say(f"prepare: {name}: {'; '.join(remarks)}")
-    if len(notes) > SHOWN:
-        say(f"prepare: … and {len(notes) - SHOWN} more videos with a note (in {final / INDEX})")
+    by_note: dict[str, list[str]] = {}
+    for name, remarks in notes.items():
+        by_note.setdefault("; ".join(remarks), []).append(name)
+    for note, names in list(by_note.items())[:SHOWN]:
+        say(f"prepare: {some(names, 3)}: {note}")
+    if len(by_note) > SHOWN:
+        say(f"prepare: … and {len(by_note) - SHOWN} more notes on videos (in {final / INDEX})")
     crash_point("prepare.before_publish")
     if not publish(attempt, final):
         raise UserError("another command has made this store in the meantime", got=final, hint="retry")

@@ -12,11 +12,14 @@ at a time. An index of so many bytes holds ten million frames.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+from collections.abc import Iterator
 from pathlib import Path
 
 MOST_PIXELS = 1 << 26  # of a frame or an image: 8192×8192
 MOST_BYTES = 4 * MOST_PIXELS  # that FFmpeg may ask for at a time
+MOST_MORE = 8 << 30  # bytes of addresses that a call of decord may add to the process
 
 BOUNDS = f"a frame may have {MOST_PIXELS} pixels, and {MOST_BYTES >> 20} MiB are asked for at a time"
 
@@ -57,3 +60,25 @@ def bound_memory(library: ctypes.CDLL) -> None:
     """Limit the FFmpeg of a library to `MOST_BYTES` for each allocation."""
     if hasattr(library, "av_max_alloc"):  # Windows looks only in the library itself; there the header's size is all
         library.av_max_alloc(ctypes.c_size_t(MOST_BYTES))
+
+
+@contextlib.contextmanager
+def bound_process() -> Iterator[None]:
+    """Limit what this process may allocate inside to `MOST_MORE`. What gets none fails, or ends the process.
+
+    For decord, which allocates by the numbers of a header and by no limit of FFmpeg.
+    """
+    try:
+        import resource
+
+        now = int(Path("/proc/self/statm").read_bytes().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):  # no Linux
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    most = now + MOST_MORE
+    resource.setrlimit(resource.RLIMIT_AS, (most if soft == resource.RLIM_INFINITY else min(most, soft), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))

@@ -4,8 +4,12 @@ The promise of a reader: frame i is the i-th picture of the file as it is shown,
 as can be decoded. Reading is sequential only: on some files (MPEG-4 with packed B-frames) decord's random access
 returns wrong frames without an error (see `video.film`).
 
-Of several video streams in a file, FFmpeg's best one is read, the largest. decord chooses by itself and cannot be
-configured, so that such files are always read by PyAV; so are a few others (see `decord_reads`).
+`auto` is PyAV: it reads every format here, its FFmpeg is maintained, and a broken file has not yet ended its process.
+decord stays as a second reader. It gives PyAV's pixels bit for bit, but for MPEG-4 Part 2 (Xvid): its FFmpeg averages
+two pixels inexactly where one is black, which changes 67 of the 18 million pixels of a clip of UCF101 by 1 or 2 levels.
+A file that decord would read otherwise, or not at all, is read by PyAV instead, with a remark (see `why_not_decord`).
+
+Of several video streams in a file, FFmpeg's best one is read, the largest; a cover is no video.
 
 Decoders get only files in the formats of `video.bounds`, and stop at a frame that is too large.
 """
@@ -17,9 +21,10 @@ import errno
 import importlib.metadata
 import importlib.util
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,7 +32,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError, unknown
-from fusionlab.video.bounds import BOUNDS, FORMATS, MOST_PIXELS, TRANSPORT, bound_memory, recognised
+from fusionlab.records.time_limit import limited, time_limit
+from fusionlab.video.bounds import BOUNDS, FORMATS, MOST_PIXELS, TRANSPORT, bound_memory, bound_process, recognised
+from fusionlab.video.orientation import orientation
 
 if TYPE_CHECKING:
     import av
@@ -35,8 +42,13 @@ if TYPE_CHECKING:
     from fusionlab.video.seek import Seeker
 
 _WHERE = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")
-_shown: list[str] = []  # messages that this process has shown
+_COVER = 0x400  # FFmpeg's AV_DISPOSITION_ATTACHED_PIC
 Frame = NDArray[np.uint8]  # (H, W, 3) RGB
+# Both readers convert these alike. The others are converted by interpolation of colours, and FFmpeg's versions differ.
+ALIKE = {
+    "yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuva420p", "gray", "pal8", "rgb24", "bgr24",
+    "bgr0", "rgba", "bgra", "gbrp",
+}  # fmt: skip
 
 
 class Reader(Protocol):
@@ -51,7 +63,7 @@ class Reader(Protocol):
         ...
 
     def frames(self, path: Path) -> Iterator[Frame]:
-        """The frames of the file, one after the other."""
+        """The frames of the file, one after the other. A generator may return a remark for people about the file."""
         ...
 
 
@@ -88,7 +100,7 @@ class PyAV:
 
 @dataclass(frozen=True)
 class Decord:
-    """decord, one thread, `next()` only.
+    """decord, one thread, `next()` only; PyAV where decord cannot or may not read, from the frame on where it fails.
 
     decord trusts the header. Where that counts too many frames (HMDB51: one), decord repeats the last picture; so when
     a file ends with two equal pictures, PyAV counts them.
@@ -96,97 +108,143 @@ class Decord:
 
     @property
     def info(self) -> str:
-        return "decord " + importlib.metadata.version("decord")
+        return "decord " + _decord().__version__
 
-    def frames(self, path: Path) -> Iterator[Frame]:
-        if not decord_reads(path):
-            yield from PyAV().frames(path)
-            return
-        import decord
-
+    def frames(self, path: Path) -> Generator[Frame, None, str | None]:
+        decord = _decord()
+        why = why_not_decord(path)
+        if why is not None:
+            return (yield from self._by_pyav(path, 0, why))
         shown = 0  # frames handed out; the latest one waits
         before: Frame | None = None
         latest: Frame | None = None
         try:
-            video = decord_opened(path)
+            with bound_process():
+                video = decord_opened(path)
             while True:
-                frame = three_channels(video.next().asnumpy())
+                with bound_process():
+                    frame = three_channels(video.next().asnumpy())
                 if latest is not None:
                     yield latest
                     shown += 1
                 before, latest = latest, frame
         except StopIteration:
             pass
-        except (decord.DECORDError, RuntimeError) as error:
-            if latest is not None:
-                yield latest
+        except (decord.DECORDError, RuntimeError, MemoryError) as error:
             lines = str(error).strip().splitlines() or ["unknown reason"]
             message = _WHERE.sub("", lines[0])  # without the place in decord's source
-            message += f"; {BOUNDS}" if f"({-errno.ENOMEM} vs" in message else ""
-            raise UserError(f"this video cannot be decoded ({message})", got=path) from error
+            return (yield from self._by_pyav(path, shown, message.replace(str(path), path.name)))
         if latest is None:
-            raise UserError("this video has no frames", got=path)
+            return (yield from self._by_pyav(path, 0, "it finds no frame"))
         if before is not None and np.array_equal(before, latest):
             true = sum(1 for _ in PyAV().frames(path))
             if true == shown:
-                return
+                return None
             if true != shown + 1:
                 raise UserError("decord and PyAV count frames differently", got=f"{path}: {shown + 1} and {true}")
         yield latest
+        return None
+
+    def _by_pyav(self, path: Path, shown: int, why: str) -> Generator[Frame, None, str]:
+        """The frames that are left, and the remark."""
+        yield from islice(PyAV().frames(path), shown, None)
+        return f"read by {PyAV().info}; {self.info}: {why}"
 
     def seeker(self, path: Path) -> Seeker:
         from fusionlab.video.seek import DecordSeeker, PyAVSeeker
 
-        return DecordSeeker(path) if decord_reads(path) else PyAVSeeker(path)
+        decord = _decord()
+        if why_not_decord(path) is None:
+            try:
+                return DecordSeeker(path)
+            except (decord.DECORDError, RuntimeError):
+                pass
+        return PyAVSeeker(path)
 
 
-def decord_reads(path: Path) -> bool:
-    """Whether decord may read this file.
+def why_not_decord(path: Path) -> str | None:
+    """The reason why decord may not read this file; None where it may.
 
-    It may not read a file with several videos, of which it chooses one by itself; a file without a size, or with more
-    frames than bytes, for which it would allocate memory and end the process; or MPEG-TS, which can begin like a text.
+    decord chooses by itself among several videos. It allocates memory for all frames that a header declares, before it
+    looks for them, and for a frame without a size; it ends the process where it gets none. MPEG-TS can begin like a
+    text. It does not mirror, and it counts the frames that an edit list leaves out. Its FFmpeg converts few formats of
+    pixels as PyAV's does (see `ALIKE`).
     """
     import av
 
     try:
         with opened(path) as container:
-            if container.format.name == TRANSPORT or len(container.streams.video) != 1:
-                return False
-            stream = container.streams.video[0]
-            lasting = max((stream.duration or 0) * (stream.time_base or 0), (container.duration or 0) / av.time_base)
-            declared = stream.frames or lasting * (stream.average_rate or 0)
-            return 0 < stream.width * stream.height <= MOST_PIXELS and declared <= path.stat().st_size
+            stream = best(container)
+            if stream is None:
+                raise UserError("no video in this file", got=path)
+            if container.format.name == TRANSPORT:
+                return "MPEG-TS"
+            if len(container.streams.video) != 1:  # of a video and a cover, too, it may take the cover
+                return "several video streams"
+            if not 0 < stream.width * stream.height <= MOST_PIXELS:
+                return "the header has no size"
+            if _declared(container, stream) > path.stat().st_size:
+                return "the header declares more frames than bytes"
+            first = None
+            for packet in limited(container.demux(stream)):
+                if packet.is_discard:
+                    return "an edit list"
+                first = first or next(iter(packet.decode()), None)
+            return "it finds no frame" if first is None else _differs(first)
     except av.FFmpegError as error:
-        raise undecodable(path, error) from error
+        return reason(error)
+
+
+def _declared(container: av.container.InputContainer, stream: av.VideoStream) -> float:
+    """The largest number of frames that can be read out of the header."""
+    import av
+
+    lasting = max(abs(stream.duration or 0) * (stream.time_base or 0), abs(container.duration or 0) / av.time_base)
+    rates = (stream.average_rate, stream.base_rate, stream.guessed_rate)
+    return float(max(abs(stream.frames), lasting * max(rate or 0 for rate in rates)))
+
+
+def _differs(picture: av.VideoFrame) -> str | None:
+    """Why PyAV's first picture would be another one by decord."""
+    if not orientation(picture).turned:
+        return "mirrored pictures"
+    if picture.format.name not in ALIKE:
+        return f"pixels in {picture.format.name}"
+    # FFmpeg interpolates colours between rows where the last row has no pair.
+    subsampled = picture.format.chroma_height(picture.height) < picture.height or picture.format.name == "yuv422p"
+    return "an odd height" if picture.height % 2 and subsampled else None
+
+
+@cache
+def _decord() -> Any:
+    if importlib.util.find_spec("decord") is None:
+        raise UserError("decord is not installed: it has no wheel for this machine", hint="reader=auto: PyAV")
+    import decord
+
+    return decord
 
 
 def decord_opened(path: Path) -> Any:
-    """decord's reader of a file that `decord_reads`."""
-    import decord
-
+    """decord's reader of a file that it may read."""
+    decord = _decord()
     bound_memory(decord._ffi.base._LIB)
     return decord.VideoReader(local(path), num_threads=1)
 
 
 def upright(picture: av.VideoFrame) -> Frame:
-    """PyAV's picture as RGB, rotated: PyAV only reports the rotation, decord applies it."""
+    """PyAV's picture as RGB and as it is shown: PyAV only reports the display matrix, decord applies turns."""
     frame: Frame = picture.to_ndarray(format="rgb24").astype(np.uint8, copy=False)
-    return np.rot90(frame, picture.rotation // 90).copy() if picture.rotation else frame
+    return orientation(picture).of(frame)
 
 
 READERS: dict[str, type[Decord] | type[PyAV]] = {"decord": Decord, "pyav": PyAV}
 
 
-def reader(name: str = "auto", say: Callable[[str], None] | None = None) -> Reader:
-    """A reader by name; `auto`: decord, or PyAV where decord has no wheel (aarch64, macOS), with one message."""
-    if name == "auto":
-        name = "decord" if importlib.util.find_spec("decord") else "pyav"
-        if name == "pyav" and say is not None and not _shown:
-            _shown.append(name)
-            say("decord has no wheel for this machine: videos are read by PyAV")
-    if name not in READERS:
+def reader(name: str = "auto") -> Reader:
+    """A reader by name; `auto` is PyAV."""
+    if name not in ("auto", *READERS):
         raise unknown("video reader", name, ["auto", *READERS], form="reader={}")
-    return READERS[name]()
+    return READERS.get(name, PyAV)()
 
 
 def read(path: Path, with_reader: Reader | None = None) -> NDArray[np.uint8]:
@@ -226,7 +284,8 @@ def opened(path: Path) -> av.container.InputContainer:
     bound_memory(_linked())
     ignoring: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "ignore"}
     allowing = {"format_whitelist": form, "protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
-    return av.open(local(path), options=allowing, **ignoring)
+    with time_limit():
+        return av.open(local(path), options=allowing, **ignoring)
 
 
 @cache
@@ -237,15 +296,21 @@ def _linked() -> ctypes.CDLL:
     return ctypes.CDLL(av._core.__file__)
 
 
+def videos(container: av.container.InputContainer) -> list[av.VideoStream]:
+    """The video streams. A cover, a picture that is attached to a file, is none."""
+    return [stream for stream in container.streams.video if not int(stream.disposition) & _COVER]
+
+
 def best(container: av.container.InputContainer) -> av.VideoStream | None:
     """FFmpeg's choice among several video streams, to be decoded by one thread; None where there is none."""
-    import av
-
-    stream = container.streams.best("video")
-    if not isinstance(stream, av.VideoStream):
+    moving = videos(container)
+    if not moving:
         return None
+    choice = container.streams.best("video")
+    stream = next((one for one in moving if choice is not None and one.index == choice.index), moving[0])
     stream.codec_context.thread_count = 1
-    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
+    # bitexact: FFmpeg 8.0 and older average two pixels of MPEG-4 inexactly, newer ones do not
+    stream.codec_context.options = {"max_pixels": str(MOST_PIXELS), "flags": "+bitexact"}
     return stream
 
 

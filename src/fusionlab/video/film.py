@@ -75,8 +75,11 @@ class Film:
         return self._timing.notes
 
     def at(self, seconds: float) -> int:
-        """The frame that is shown at a time: the last one that started before it."""
-        return max(bisect.bisect_right(self.times, seconds) - 1, 0)
+        """The frame that is shown at a time: the last one that has begun, so that `at(times[i])` is i.
+
+        A time that is a frame's but for rounding, such as i / rate, is that frame's.
+        """
+        return max(bisect.bisect_right(self._begins, seconds) - 1, 0)
 
     def close(self) -> None:
         """Close the file; a later access opens it again."""
@@ -95,6 +98,10 @@ class Film:
     @cached_property
     def _timing(self) -> Timing:
         return timing(self.path, len(self))
+
+    @cached_property
+    def _begins(self) -> list[float]:
+        return self._timing.begins
 
     def _read_once(self) -> list[int]:
         """The checksums, by one sequential reading."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusionlab.errors import UserError
-from fusionlab.video.decode import best, opened, undecodable
+from fusionlab.records.time_limit import limited
+from fusionlab.video.decode import best, opened, undecodable, videos
 from fusionlab.video.timing import several
 
 
@@ -27,7 +28,7 @@ def header(path: Path) -> Header:
             stream = best(container)
             if stream is None:
                 return Header()
-            return Header(stream.frames or None, tuple(several(len(container.streams.video), stream.index)))
+            return Header(stream.frames or None, tuple(several(len(videos(container)), stream.index)))
     except (av.FFmpegError, OSError, UserError):
         return Header()
 
@@ -39,6 +40,6 @@ def packets(path: Path) -> int:
     try:
         with opened(path) as container:
             stream = best(container)
-            return 0 if stream is None else sum(1 for packet in container.demux(stream) if packet.size)
+            return 0 if stream is None else sum(1 for packet in limited(container.demux(stream)) if packet.size)
     except av.FFmpegError as error:
         raise undecodable(path, error) from error

@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.video.decode import best, must_exist, opened, reason
+from fusionlab.records.time_limit import limited, time_limit
+from fusionlab.video.decode import best, must_exist, opened, reason, videos
+from fusionlab.video.orientation import orientation
 from fusionlab.video.timing import several, timing
 
 # Decoders log these where they replace unreadable data.
@@ -43,7 +45,7 @@ class Inspection:
     codec: str = ""
     height: int = 0  # upright
     width: int = 0
-    rotation: int = 0
+    rotation: int = 0  # counter-clockwise; of a mirrored picture, before it is mirrored
     rate: float = 0.0  # frames a second, on average
     variable: bool = False
     error: str | None = None
@@ -92,29 +94,36 @@ def _walk(av: Any, path: Path, seen: dict[str, Any], notes: list[str]) -> str | 
             stream = best(container)
             if stream is None:
                 return "no video in this file"
-            count = len(container.streams.video)
+            count = len(videos(container))
             seen.update(
                 declared=stream.frames or None, streams=count, codec=stream.codec_context.name,
                 rate=float(stream.average_rate or 0), height=stream.height, width=stream.width,
             )  # fmt: skip
             notes += several(count, stream.index)
-            for picture in container.decode(stream):
-                seen["decoded"] += 1
-                seen["concealed"] += int(picture.is_corrupt)
-                _shape(picture, seen, notes)
+            for packet in limited(container.demux(stream)):
+                if packet.is_discard and seen["declared"]:  # an edit list leaves it out
+                    seen["declared"] -= 1
+                with time_limit():
+                    pictures = packet.decode()
+                for picture in pictures:
+                    seen["decoded"] += 1
+                    seen["concealed"] += int(picture.is_corrupt)
+                    _shape(picture, seen, notes)
     except av.FFmpegError as error:
         return reason(error)
     except UserError as error:
         return error.what
+    except Exception as error:
+        return f"the decoder failed ({type(error).__name__}: {error})"
     return None
 
 
 def _shape(picture: Any, seen: dict[str, Any], notes: list[str]) -> None:
     """Record the size of the first picture; another size later is a note."""
-    turned = picture.rotation % 180 == 90
-    height, width = (picture.width, picture.height) if turned else (picture.height, picture.width)
+    shown = orientation(picture)
+    height, width = (picture.width, picture.height) if shown.transposed else (picture.height, picture.width)
     if seen["decoded"] == 1:
-        seen.update(height=height, width=width, rotation=picture.rotation)
+        seen.update(height=height, width=width, rotation=shown.degrees)
     elif (height, width) != (seen["height"], seen["width"]):
         note = f"the size of its frames changes: {seen['width']}×{seen['height']}, then {width}×{height}"
         if note not in notes:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fusionlab.errors import UserError
+from fusionlab.records.time_limit import limited
+from fusionlab.video.bounds import bound_process
 from fusionlab.video.decode import Frame, Reader, best, decord_opened, opened, three_channels, upright
 
 NEAR = 8  # next frames that are reached by decoding, not by seeking
@@ -45,13 +47,15 @@ class DecordSeeker:
         import decord
 
         self._error = decord.DECORDError
-        self._video: Any = decord_opened(path)
+        with bound_process():
+            self._video: Any = decord_opened(path)
 
     def frames(self, rising: list[int]) -> Iterator[Frame]:
         if rising[-1] >= len(self._video):  # its count is the header's
             return iter(())
         try:
-            batch: Any = self._video.get_batch(rising).asnumpy()
+            with bound_process():
+                batch: Any = self._video.get_batch(rising).asnumpy()
         except (self._error, RuntimeError):
             return iter(())
         return map(three_channels, batch)
@@ -109,6 +113,10 @@ class PyAVSeeker:
 
     def _all_stamps(self) -> list[int]:
         """The time stamps in the order of presentation; empty if some are missing or equal."""
-        packets = [packet.pts for packet in self._container.demux(self._stream) if packet.size]
+        packets = [
+            packet.pts
+            for packet in limited(self._container.demux(self._stream))
+            if packet.size and not packet.is_discard
+        ]
         stamps = {stamp for stamp in packets if stamp is not None}
         return sorted(stamps) if len(stamps) == len(packets) else []
