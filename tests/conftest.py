@@ -13,10 +13,18 @@ from brush_fakes import Film, film
 from data_fakes import Drifting
 from terminal import FAST, LINE, Done, Lab, typed
 
+from fusionlab.data import processes
 from fusionlab.preparation.prepare import prepare
 from fusionlab.records.lock import alone
 from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
+
+
+@pytest.fixture(autouse=True)
+def _few_processes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One worker reads files in the test's own process, which is quicker by the start of another one."""
+    if request.node.get_closest_marker("isolated") is None:
+        monkeypatch.setattr(processes, "ISOLATED", False)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,7 @@ ROWS = {
     "start": [BenchRow("quick", 0.123, "s", 0.2)],
     "brush": [BenchRow("drawn", 1.4, "×", 1.25, (1.3, 1.5))],
     "video": [BenchRow("a clip", 0.25, "×", 1 / 3, (0.24, 0.26))],
+    "doctor": [BenchRow("sound flow", 0.21, "", 0.225)],
     "training": [BenchRow("shared", 0.5, "×")],
     "networks": [
         BenchRow("fused", 1.04, "×", 1.03, (1.02, 1.06)),
@@ -51,12 +52,13 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
     done = say("bench")
     assert (done.status, done.err, quick) == (1, "", list(measure.PARTS)), "one figure is beyond"
     assert done.out.startswith("`python -m fusionlab.bench`, 20")
-    assert done.out.split("\n")[2:12] == [
+    assert done.out.split("\n")[2:13] == [
         "| what | figure | 95 % | at most | |",
         "|---|---:|---:|---:|---|",
         "| quick | 0.12 s |  | 0.2 s |  |",
         "| drawn | 1.40 × | 1.300 … 1.500 | 1.25 × | beyond |",
         "| a clip | 0.25 × | 0.240 … 0.260 | 0.333333 × |  |",
+        "| sound flow | 0.21  |  | 0.225  |  |",
         "| shared | 0.50 × |  |  |  |",
         "| fused | 1.04 × | 1.020 … 1.060 | 1.03 × | undecided |",
         "| compiled |  |  |  | not measured: no C++ compiler |",

@@ -16,6 +16,8 @@ from fusionlab.data.processes import Items, in_processes
 from fusionlab.errors import UserError
 from fusionlab.records import time_limit
 
+pytestmark = pytest.mark.isolated
+
 Task = tuple[str, ...]
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -28,6 +29,7 @@ WORDS = [
     "run.workers=1",
 ]
 NAMES = [f"{name}/v_{name}_g{group:02d}_c01.avi" for name in CLASSES for group in range(1, GROUPS + 1)]
+FIRST, TESTED = NAMES[1], NAMES[0]  # of the training list, of the test list
 
 
 def videos(home: Path) -> Path:
@@ -157,3 +159,13 @@ def imported(home: Path) -> None:
     made = {**store.made, "flow": {**store.made["flow"], "method": "imported", "order": "xy", "offset": 0}}
     write_index(index.parent, store.videos, store.signature, store.recipe, made, store.coding)
     assert read_json(index)["made"] == json.loads(json.dumps(made))
+
+
+def wrong(report: dict[str, Any]) -> list[str]:
+    return [one["code"] for one in report["findings"] if one["severity"] == "wrong"]
+
+
+def names(report: dict[str, Any], code: str) -> list[str]:
+    (found,) = [one for one in report["findings"] if one["code"] == code]
+    assert found["count"] == len(found["files"])
+    return [file["name"] for file in found["files"]]

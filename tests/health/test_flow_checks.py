@@ -23,7 +23,7 @@ from fusionlab.video.store import Store
     ],
 )
 def test_another_version_of_opencv_is_noted_where_its_fields_differ(flow: dict[str, Any], noted: bool) -> None:
-    store = cast(Store, SimpleNamespace(made={"flow": flow}, videos={}, notes={}, folder="store"))
+    store = cast(Store, SimpleNamespace(made={"flow": flow}, videos={}, notes={}, folder="store", bound=20.0))
     findings = flow_checks.counts([], store)
     assert [(one.code, one.severity) for one in findings] == [("flow-version", NOTE)] * noted
     assert all(word in one.what for one in findings for word in ("3.4.1", cv2.__version__, flow["method"]))

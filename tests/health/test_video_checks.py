@@ -15,6 +15,8 @@ from fusionlab.data.processes import in_processes
 from fusionlab.health import video_checks
 from fusionlab.health.video_checks import FILES, CheckedFile, check_files, findings
 
+pytestmark = pytest.mark.isolated
+
 
 def deadly(files: Sequence[tuple[str, Path]]) -> Iterator[CheckedFile]:
     for name, path in files:

@@ -276,6 +276,7 @@ def test_what_determines_the_pixels_is_part_of_the_hash(drifting: Drifting, stor
     assert len(hashes) == 4
 
 
+@pytest.mark.isolated
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_file_that_ends_or_hangs_its_process_is_named_and_all_others_are_packed(
     tmp_path: Path, processes: int

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fusionlab.benchmarks.measure import BenchRow
 from fusionlab.errors import UserError
 from fusionlab.health.field_checks import pairs_compared, windows
-from fusionlab.health.flow_evidence import Evidence, estimate_pairs, evidence
+from fusionlab.health.flow_evidence import RIGHT, Evidence, estimate_pairs, evidence
 from fusionlab.health.flow_verdict import OF_SET, OF_VIDEO, verdict
 from fusionlab.video.decode import PyAV
 from fusionlab.video.flow import Dis, Farneback, gray
@@ -48,6 +48,10 @@ def rows() -> Iterator[BenchRow]:
     other = [videos for seen in sets for (_, what), videos in seen.items() if what == OTHER]
     yield _row("of a sound set: the largest", [_of_set(videos) for videos in sound], OF_SET.unlike / 2)
     yield _row("of a sound video: the largest", [_of_videos(videos) for videos in sound], OF_VIDEO.unlike / 1.5)
+    alarms = [_alarms(videos) for videos in sound]
+    yield BenchRow(
+        f"faults found in {len(sound)} sound sets and their {sum(map(len, sound))} videos", sum(alarms), "", 0.0
+    )
     nearest = [one for videos in other for one in _of_set(videos)]
     what = f"bound of a set over the disagreement of flow of other frames: the nearest of {len(nearest)} sets"
     yield BenchRow(what, OF_SET.unlike / min(nearest), "×", 1.0)
@@ -57,6 +61,12 @@ def _of_set(videos: list[list[Evidence]]) -> list[float]:
     """Nothing where too few pairs move."""
     one = verdict([pair for video in videos for pair in video])
     return [one.of_right] if one.of_right is not None and one.pairs >= OF_SET.pairs else []
+
+
+def _alarms(videos: list[list[Evidence]]) -> int:
+    whole = verdict([pair for video in videos for pair in video])
+    wrong = whole.holds != RIGHT or whole.stretch != 1 or any(whole.offset(BOUND))
+    return wrong + sum(verdict(video, OF_VIDEO).holds != RIGHT for video in videos)
 
 
 def _of_videos(videos: list[list[Evidence]]) -> list[float]:

@@ -33,6 +33,7 @@ from fusionlab.records.activity import mark
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 LARGE = 2**30  # blocks above this size are still mapped one by one
 TRIES = 2  # of an item that ends its process
+ISOLATED = True  # one worker of items, too, is a process of its own; fast tests do without
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -119,7 +120,7 @@ def in_processes(
     `items`. If `processes` is 0, or 1 without items, no process starts: this one does the work.
     """
     count = min(processes, len(tasks))
-    if processes == 0 or (count <= 1 and items is None):
+    if processes == 0 or (count <= 1 and (items is None or not ISOLATED)):
         for task in tasks:
             for result in _results(function, task):
                 mark()

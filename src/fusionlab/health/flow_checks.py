@@ -139,7 +139,7 @@ def surplus(checked: Sequence[CheckedVideo], offset: int, origin: Origin) -> lis
 
 def _version(store: Store) -> list[Finding]:
     """A note where another version of OpenCV made the store, and its method would give other fields here."""
-    flow = Origin.of(store).method
+    flow = store.made.get("flow", {})
     made_by, method = other_version(flow), flow.get("method")
     if made_by is None:
         return []
