@@ -39,7 +39,7 @@ class DiskSpace:
 
     def check_before(self, whole: int, say: Callable[[str], None]) -> None:
         """Raise a `UserError` if there is surely too little space. `whole`: what is needed, by `need`."""
-        need = whole - self._before
+        need = whole - self.packed_size()  # other workers have begun to pack
         free = shutil.disk_usage(self.folder).free
         if need <= 0:
             return
