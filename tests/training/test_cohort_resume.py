@@ -56,6 +56,7 @@ def child(crash: str, *folders: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_killed_and_continued_in_a_fresh_process(whole: dict[str, Outcome], tmp_path: Path) -> None:
     first, second = tmp_path / "1", tmp_path / "2"
     died = child("cohort.step:7", first)
