@@ -114,6 +114,9 @@ def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET, among: Collectio
         if nearer and (mine < its).mean() >= how.wins:
             accepted.append((_median(d[:, at]), name))
     pairs = int((~np.isnan(right)).sum())
+    both = ~np.isnan(d[:, [NAMES.index(name) for _, name in accepted]]).any(axis=1)
+    if both.sum() >= how.pairs:  # the same pairs for all that are accepted
+        accepted = [(_median(d[both, NAMES.index(name)]), name) for _, name in accepted]
     nearest = min(accepted)[0] if accepted else 0.0
     # Equal ones are told apart by nothing but how simple they are; `accepted` has the simplest first.
     holds: str | None = next((name for d, name in accepted if d <= nearest + EQUAL), RIGHT)
@@ -130,7 +133,7 @@ def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET, among: Collectio
 def _votes(seen: Sequence[Evidence], zero: Vectors) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Of each pair and hypothesis: the disagreement of stored flow with it, NaN where unknown, and whether it tells.
 
-    A pair tells where the hypothesis disagrees with `right`.
+    A pair tells where the hypothesis disagrees with `right`; where nothing moves `d` is NaN, and tells nothing.
     """
     d = np.full((len(seen), len(NAMES)), np.nan)
     tells = np.zeros((len(seen), len(NAMES)), dtype=bool)
@@ -146,7 +149,8 @@ def _votes(seen: Sequence[Evidence], zero: Vectors) -> tuple[NDArray[np.float64]
                 usual, usually = one.right
                 least = max(MOVES, 1.5 * one.step / scale)  # rounding alone is not motion, at any scale
                 d[row, columns] = disagreements((one.stored - zero) / scale, vectors, changes, trusted, least)
-                tells[row, columns] = disagreements(usual, vectors, changes, trusted & usually) >= CONTRAST
+                # NaN: they move at different places, and so differ.
+                tells[row, columns] = ~(disagreements(usual, vectors, changes, trusted & usually) < CONTRAST)
     return d, tells
 
 
