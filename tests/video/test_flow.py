@@ -6,6 +6,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
+from fusionlab.video import flow
 from fusionlab.video.flow import LUMA, RGB, Dis, Estimator, Farneback, fields, gray, other_version, seen
 from fusionlab.video.quantise import mirror, quantise
 from fusionlab.video.tvl1 import TvL1
@@ -259,3 +260,16 @@ def test_an_opencv_without_contributions_is_told(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError, match="without its contributed modules") as told:
         TvL1()(np.zeros((48, 48), np.uint8), np.zeros((48, 48), np.uint8))
     assert "opencv-contrib-python-headless" in str(told.value)
+
+
+def test_a_solver_keeps_nothing_from_other_frames() -> None:
+    """A field is that of a new solver, whatever it saw before: other pairs, other sizes, other numbers."""
+    draw = np.random.default_rng(0)
+    frames = [cv2.GaussianBlur(draw.integers(0, 256, (64, 80), dtype=np.uint8), (0, 0), 2) for _ in range(4)]
+    for method in (Dis(), Dis(1, 8, 3, 25, 5)):
+        flow._solver_of.cache_clear()
+        fresh = method(frames[0], frames[1])
+        method(frames[2], frames[3])
+        method(frames[2][:40, :48].copy(), frames[3][:40, :48].copy())
+        Dis(0, 8, 4)(frames[1], frames[2])
+        np.testing.assert_array_equal(method(frames[0], frames[1]), fresh)

@@ -112,7 +112,7 @@ def _extraction(files: Sequence[Path], root: Path, what: str) -> Iterator[BenchR
     With a worker on each core they would share its memory and caches, which takes CPU seconds of any program.
     """
     turn = itertools.count()
-    videos = Set(files, copies=4)
+    videos = Set(files, copies=2)
 
     def prepared() -> None:
         place = root / f"turn {next(turn)}"

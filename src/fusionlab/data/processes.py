@@ -66,6 +66,7 @@ def serve(questions: Any, answers: Any) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the parent decides
     time_limit.turn_on()
+    keep_memory()
     with contextlib.suppress(EOFError, BrokenPipeError):
         _answer(answers, (None, None, True))
         while True:

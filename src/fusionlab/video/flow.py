@@ -39,8 +39,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -164,18 +166,24 @@ class Dis:
         at_least(self, finest_scale=0, patch_size=1, patch_stride=1, iterations=1, refinements=0)
 
     def __call__(self, previous: Gray, following: Gray) -> NDArray[np.float32]:
-        # A fresh object a pair costs microseconds and carries nothing from one pair to the next.
-        dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
-        dis.setFinestScale(self.finest_scale)
-        dis.setPatchSize(self.patch_size)
-        dis.setPatchStride(self.patch_stride)
-        dis.setGradientDescentIterations(self.iterations)
-        dis.setVariationalRefinementIterations(self.refinements)
+        dis = _solver_of(self, threading.get_ident())
         with one_thread(previous):
             return planes(dis.calc(previous, following, None))
 
     def describe(self) -> dict[str, Any]:
         return {"method": "dis", **asdict(self), "opencv": cv2.__version__}
+
+
+@lru_cache(maxsize=8)
+def _solver_of(numbers: Dis, thread: int) -> Any:
+    """OpenCV's solver with these numbers, for one thread; from pair to pair it keeps its memory and nothing else."""
+    dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    dis.setFinestScale(numbers.finest_scale)
+    dis.setPatchSize(numbers.patch_size)
+    dis.setPatchStride(numbers.patch_stride)
+    dis.setGradientDescentIterations(numbers.iterations)
+    dis.setVariationalRefinementIterations(numbers.refinements)
+    return dis
 
 
 @dataclass(frozen=True)

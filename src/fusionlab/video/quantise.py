@@ -32,9 +32,9 @@ BOUND = 20.0  # pixels; the papers'
 def quantise(flow: NDArray[Any], bound: float = BOUND) -> NDArray[np.uint8]:
     """Displacements in pixels as bytes; values beyond the bound are clipped."""
     assert bound > 0 and np.isfinite(flow).all(), "flow is finite and the bound positive"
-    clipped = np.clip(flow, -bound, bound)
-    levels: NDArray[np.uint8] = np.rint((clipped + bound) * (255 / (2 * bound))).astype(np.uint8)
-    return levels
+    levels: NDArray[Any] = np.clip(flow, -bound, bound) + bound
+    levels *= 255 / (2 * bound)
+    return np.rint(levels, out=levels).astype(np.uint8)
 
 
 def dequantise(levels: NDArray[np.uint8], bound: float = BOUND) -> NDArray[np.float32]:
