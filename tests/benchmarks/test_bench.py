@@ -146,7 +146,7 @@ def test_videos_are_measured_without_real_clips_too(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(video_rows, "MANY", 20)
     rows = list(video_rows.rows())
     assert {row.what.partition(":")[0].split(",")[0] for row in rows} >= {
-        "extraction",
+        "prepare with one worker",
         "reading a clip",
         "bytes a field",
     }
