@@ -148,3 +148,12 @@ def test_fingerprint_sees_names_types_shapes_and_values() -> None:
         {"w": a["x"], "y": a["y"]},
     ):
         assert fingerprint(other) != fingerprint(a)
+
+
+def test_the_rate_of_a_step_by_the_equation() -> None:
+    """A ramp of two steps before the full rate, times half a cosine over all steps of three epochs of five."""
+    one = arm(lr=0.5)
+    for step in range(15):
+        one.steps = step
+        ramp, cosine = min(1.0, (step + 1) / 3), (1 + math.cos(math.pi * step / 15)) / 2
+        assert one.rate(5) == pytest.approx(0.5 * ramp * cosine), step
