@@ -74,6 +74,11 @@ def class_without_videos(home: Path) -> None:
     fakes.lists(home, "trainlist01.txt", [line for line in lines if not line.startswith("Walk")])
 
 
+def class_without_test_videos(home: Path) -> None:
+    lines = (videos(home) / "testlist01.txt").read_text().splitlines()
+    fakes.lists(home, "testlist01.txt", [line for line in lines if not line.startswith("Walk")])
+
+
 def group_on_both_sides(home: Path) -> None:
     test = (videos(home) / "testlist01.txt").read_text().splitlines()
     other = FIRST.replace("_g02_c01", "_g01_c02")
@@ -99,6 +104,7 @@ FILES: list[tuple[Callable[[Path], None], list[str], list[str]]] = [
     (tiny, ["tiny"], [FIRST]),
     (copied, ["copies-across-lists"], [TESTED, FIRST]),
     (class_without_videos, ["class-counts"], ["Walk"]),
+    (class_without_test_videos, ["class-counts"], ["Walk"]),
     (group_on_both_sides, ["groups-shared"], [FIRST.replace("_g02_c01", "_g01_c02"), TESTED]),
     (name_on_both_sides, ["names-shared"], [FIRST]),
 ]

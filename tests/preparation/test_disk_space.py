@@ -102,3 +102,34 @@ def test_a_disk_that_is_full_in_the_middle(
     found = Store.open(on_disk(drifting, place, [], processes=processes, coding=coding))
     found.verify()
     assert found.hash == Store.open(on_disk(drifting, tmp_path / "roomy", [], coding=coding)).hash
+
+
+def space(drifting: Drifting, folder: Path, packed: int) -> disk_space.DiskSpace:
+    """The space of a store of which so many bytes are packed."""
+    videos = [(name, label, drifting.path(name)) for name, label in drifting.videos()]
+    made = disk_space.DiskSpace(folder, videos, Making(PyAV(), Computed(Dis()), 8, None))
+    (folder / "part-00000").mkdir()
+    (folder / "part-00000" / "frames.bin").write_bytes(bytes(packed))
+    return made
+
+
+def test_what_is_packed_is_not_needed_again(
+    drifting: Drifting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 10 * KIB))
+    one = space(drifting, tmp_path, 100 * KIB)
+    one.check_before(115 * KIB, lambda _: None)
+    with pytest.raises(UserError, match="not enough disk space"):
+        one.check_before(125 * KIB, lambda _: None)
+
+
+def test_the_first_videos_say_too_little_about_the_others(
+    drifting: Drifting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, KIB))
+    monkeypatch.setattr(disk_space, "EVERY", 0.0)
+    one = space(drifting, tmp_path, 100 * KIB)
+    for _ in range(9):
+        one.check_after_video(20)
+    with pytest.raises(UserError, match="the disk will be full"):
+        one.check_after_video(20)

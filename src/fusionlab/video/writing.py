@@ -147,7 +147,7 @@ class PartWriter:
     @contextlib.contextmanager
     def video(self, name: str, label: int) -> Iterator[Packing]:
         """Hand over the pictures inside; afterwards the video is in the part, or, after an error, none of it."""
-        assert name not in self.videos, f"{name} twice in one part"
+        assert name not in self.videos or self.videos[name].label != label, f"{name} twice in one part"
         begun = {file: self._end(file) for file in (FRAMES, FLOW, BACKWARD)}
         packing = Packing(self)
         try:
