@@ -45,3 +45,14 @@ def test_the_options_of_weights_are_those_of_streams_that_load_some() -> None:
     loaded, drawn = (stream_recipe(config, stream)["weights"] for stream in ("motion", "appearance"))
     assert loaded == {"source": "a.pt", "head": "fresh", "other_split": "allow"}
     assert drawn == {"source": None, "head": "keep", "other_split": "refuse"}
+
+
+@pytest.mark.parametrize("leaf, other", [("split", 2), ("trainer.precision", "bf16"), ("seed.init", 7)])
+def test_what_both_streams_follow_from(leaf: str, other: object) -> None:
+    for stream in STREAMS:
+        assert signature(stream_recipe(config(), stream)) != signature(stream_recipe(config(**{leaf: other}), stream))
+
+
+def test_a_late_fusion_is_of_both_streams() -> None:
+    plan = plan_study(["fusion=sum", "layer=relu4,relu5"]).plan
+    assert [arm.config["streams"] for arm in plan.arms if arm.kind == "late"] == ["both"]
