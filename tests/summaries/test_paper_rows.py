@@ -6,6 +6,7 @@ which comes within half a percent but for two rows.
 
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ import yaml
 from two_stream_fakes import CONF, FUSIONS, HEADS
 
 from fusionlab.backbones.tower import Tower
+from fusionlab.summaries.paper_sizes import paper_sizes
 from fusionlab.testing import load_parts
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
@@ -149,3 +151,11 @@ def test_the_tables_of_the_conf_print_what_is_tested_here() -> None:
             if name in ("bilinear", "relu3+relu5+fc6"):
                 assert f"{parameters:,}" in row["remark"]
                 assert f"{100 * (parameters / (printed * MILLION) - 1):.2g} %" in row["remark"]
+
+
+@pytest.mark.parametrize("change", [{"published": None}, {"classes": 51}, {"size": 112}, {"in_channels": 4}], ids=str)
+def test_other_networks_have_no_figures_in_papers(change: dict[str, object]) -> None:
+    own = {"published": "VGG-M-2048", "classes": 101, "size": 224}
+    appearance = SimpleNamespace(**{**own, "in_channels": 3, **change})
+    sized = SimpleNamespace(towers={"appearance": appearance, "motion": SimpleNamespace(**own, in_channels=20)})
+    assert paper_sizes(sized) == []  # type: ignore[arg-type]
