@@ -395,18 +395,3 @@ def test_results_come_from_fresh_processes_and_errors_are_raised_here() -> None:
     assert set(in_processes(pid_after, [0.0, 0.0], 1)) == {os.getpid()}
     with pytest.raises(RuntimeError, match="ValueError"):
         list(in_processes(pid_after, [0.0, -1.0, 0.0], 2))
-
-
-def test_a_video_with_another_label_than_it_was_packed_with_is_packed_again(drifting: Drifting, tmp_path: Path) -> None:
-    """The classes were put in another order while the command was interrupted."""
-    making = Making(PyAV(), Computed(Dis()), 8, None)
-    (first, _), (second, _) = drifting.videos()[:2]
-    both = [(name, drifting.path(name)) for name in (first, second)]
-
-    def packed(*labels: int) -> list[int]:
-        videos = tuple((name, label, path) for label, (name, path) in zip(labels, both, strict=True))
-        made = pack(Part(tmp_path, "part-00000", videos, making))
-        return [one.video.label for one in made if one.video is not None]
-
-    assert packed(0, 1) == [0, 1] and packed(3, 1) == [3, 1] and packed(3, 4) == [3, 4]
-    assert packed(3, 4) == [3, 4]
