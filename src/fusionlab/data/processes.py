@@ -33,7 +33,7 @@ from fusionlab.records.activity import mark
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 LARGE = 2**30  # blocks above this size are still mapped one by one
 TRIES = 2  # of an item that ends its process
-ISOLATED = True  # one worker of items, too, is a process of its own; fast tests do without
+ISOLATED = True  # a single worker of items is a separate process; fast tests turn this off
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 

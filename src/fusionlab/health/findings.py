@@ -9,7 +9,7 @@ from typing import Any
 from fusionlab.errors import one_line
 
 SHOWN = 10
-UNJUDGED = "flow-unjudged-videos"  # the code of a note about videos of which nothing can be said
+UNJUDGED = "flow-unjudged-videos"  # the code of a note: videos with too little motion for a verdict
 WRONG, UNSURE, NOTE = "wrong", "cannot say", "note"
 QUARANTINE = "leave them out: --quarantine bad.txt, then data.quarantine=bad.txt"
 GET_AGAIN = f"get them again, or {QUARANTINE}"

@@ -60,7 +60,7 @@ def _is_imported(method: Mapping[str, Any]) -> bool:
     return method.get("method") == "imported"
 
 
-# What is said to be judged or not: changes of places with any change of vectors are as visible as these.
+# A report lists these faults as judged or not. The others combine two of them, and are as visible.
 BASIC = tuple(name for name, one in HYPOTHESES.items() if NONE in (one.places, one.vectors) and name != RIGHT)
 
 
@@ -225,7 +225,7 @@ def _single(checked: Sequence[CheckedVideo], origin: Origin) -> list[Finding]:
         left = [one for one in left if one.name not in wrong]
         rest = verdict(_evidence(left)) if wrong else Verdict()
         if rest.holds != RIGHT:
-            files[rest.holds] |= {one.name: "judged with the others of which this is said" for one in left}
+            files[rest.holds] |= {one.name: "judged together with the other videos" for one in left}
             break
         if not wrong:
             break

@@ -118,7 +118,7 @@ def verdict(seen: Sequence[Evidence], how: Strictness = OF_SET, among: Collectio
     if both.sum() >= how.pairs:  # the same pairs for all that are accepted
         accepted = [(_median(d[both, NAMES.index(name)]), name) for _, name in accepted]
     nearest = min(accepted)[0] if accepted else 0.0
-    # Equal ones are told apart by nothing but how simple they are; `accepted` has the simplest first.
+    # Of hypotheses that fit equally well the simplest counts: it is the first one in `accepted`.
     holds: str | None = next((name for d, name in accepted if d <= nearest + EQUAL), RIGHT)
     of_right = _median(right) if pairs else None
     if not accepted and pairs >= how.pairs and of_right is not None and of_right > how.unlike:

@@ -1,7 +1,7 @@
 """A limit of the time of one step in a worker process, such as the next frame of a video.
 
-The kernel ends a process whose step takes longer, whatever native code it hangs in: the alarm's signal is not handled.
-So this is only for a process that others wait for, which turns it on; elsewhere nothing happens.
+The process has no handler for the signal of the alarm, so that the kernel ends it, even inside native code. Only a
+worker process turns the limit on; elsewhere nothing happens.
 """
 
 from __future__ import annotations
