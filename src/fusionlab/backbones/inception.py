@@ -209,7 +209,7 @@ class Inception3d(Tower):
             for name, layer in flat.items()
         }
         side = walk(layers, in_channels, size)["mixed_5c"].tap.side
-        end = ending(MeanPool3d((2, side, side), 1, (0, 0, 0)), channels, classes, dropout)
+        end = ending(MeanPool3d((2, side, side), stride=1), channels, classes, dropout)
         super().__init__(layers | end, TAPS, in_channels, size)
 
 
@@ -248,7 +248,7 @@ def separated(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> nn.Se
     return nn.Sequential(OrderedDict(parts | ({"gate": Gate(out)} if gated else {})))
 
 
-def expect_numbers(width: float, dropout: float, partial_bn: bool) -> None:
+def expect_numbers(width: object, dropout: object, partial_bn: object) -> None:
     if isinstance(width, bool) or not isinstance(width, int | float) or not (isfinite(width) and width > 0):
         raise errors.UserError("width is a factor for the channels of every layer", got=width, hint="width=0.25")
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
@@ -257,7 +257,7 @@ def expect_numbers(width: float, dropout: float, partial_bn: bool) -> None:
         raise errors.unknown("choice for partial_bn", str(partial_bn), ["true", "false"], form="partial_bn={}")
 
 
-def expect_kernels(kernels: str, first: str, last: str, time_ends: str) -> None:
+def expect_kernels(kernels: object, first: str, last: str, time_ends: object) -> None:
     if kernels not in get_args(Kernels):
         raise errors.unknown("kind of kernels", str(kernels), get_args(Kernels), form="kernels={}")
     if time_ends not in get_args(TimeEnds):

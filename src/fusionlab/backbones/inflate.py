@@ -56,8 +56,8 @@ def inflate(module: nn.Module, time: Time, special: Special | None = None) -> nn
 
 def strided(module: nn.Module) -> bool:
     """Whether some part of it has a stride in space, which it can have in time as well."""
-    steps = [part.stride for part in module.modules() if hasattr(part, "kernel_size") and hasattr(part, "stride")]
-    return any(step != 1 and max(pair(step)) > 1 for step in steps)
+    kinds = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+    return any(max(pair(part.stride)) > 1 for part in module.modules() if isinstance(part, kinds))
 
 
 def over_time(weight: Tensor, frames: int) -> Tensor:

@@ -75,9 +75,8 @@ class Conv3d(nn.Conv3d):
         if self.same:
             ends = same(x.shape[2:], self.kernel_size, self.stride)
         else:
-            _, down, right = self.padding
-            assert isinstance(down, int) and isinstance(right, int)
-            ends = [((frames - 1) // 2, frames // 2), (down, down), (right, right)]
+            assert not isinstance(self.padding, str), "padding is a number"
+            ends = [((frames - 1) // 2, frames // 2), *((side, side) for side in self.padding[1:])]
         if self.repeat_ends and ends[0] != (0, 0):
             x, ends = F.pad(x, [0, 0, 0, 0, *ends[0]], mode="replicate"), [(0, 0), *ends[1:]]
         x, padding = pad(x, ends)
@@ -95,19 +94,26 @@ class MaxPool3d(nn.MaxPool3d):
         self.same = same
 
     def forward(self, input: Tensor) -> Tensor:
-        (frames, *sides), stride = self.kernel_size, self.stride
+        kernel, stride, padding = triple(self.kernel_size), triple(self.stride), triple(self.padding)
         if self.same:
-            return F.max_pool3d(
-                input, self.kernel_size, stride, before(input, self.kernel_size, stride), ceil_mode=True
-            )
-        window = min(frames, input.shape[2] + 2 * self.padding[0])
-        return F.max_pool3d(input, (window, *sides), stride, self.padding, ceil_mode=self.ceil_mode)
+            return F.max_pool3d(input, kernel, stride, before(input, kernel, stride), ceil_mode=True)
+        return F.max_pool3d(input, within(input, kernel, padding), stride, padding, ceil_mode=self.ceil_mode)
 
 
 class MeanPool3d(nn.AvgPool3d):
     """The mean of each window; of clips with fewer frames than a window, of all that there are."""
 
     def forward(self, input: Tensor) -> Tensor:
-        frames, *sides = self.kernel_size
-        window = min(frames, input.shape[2] + 2 * self.padding[0])
-        return F.avg_pool3d(input, (window, *sides), self.stride, self.padding, self.ceil_mode, self.count_include_pad)
+        stride, padding = triple(self.stride), triple(self.padding)
+        kernel = within(input, triple(self.kernel_size), padding)
+        return F.avg_pool3d(input, kernel, stride, padding, self.ceil_mode, self.count_include_pad)
+
+
+def triple(value: int | tuple[int, int, int]) -> tuple[int, int, int]:
+    """One number for all axes, or one for each."""
+    return (value, value, value) if isinstance(value, int) else value
+
+
+def within(x: Tensor, kernel: tuple[int, int, int], padding: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The window, with no more frames than the clip has."""
+    return min(kernel[0], x.shape[2] + 2 * padding[0]), kernel[1], kernel[2]
