@@ -42,7 +42,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab import errors
-from fusionlab.backbones.inflate import Time, inflate
+from fusionlab.backbones.inflate import Time, TimeEnds, expect_ends, inflate
 from fusionlab.backbones.initialise import Classifier
 from fusionlab.backbones.norm import StillNorm2d, StillNorm3d
 from fusionlab.backbones.padding import Conv3d, MeanPool3d, SameConv2d, SameMaxPool2d
@@ -68,7 +68,6 @@ TIME_STRIDES = {"conv1": 2, "pool3": 2, "pool4": 2}  # the first two pools leave
 EPSILON = 1e-3  # of batch norm, in all published weights of the family
 
 Kernels = Literal["2d", "3d", "separable", "gated"]
-TimeEnds = Literal["zeros", "repeat"]
 
 
 @dataclass(frozen=True)
@@ -260,8 +259,7 @@ def expect_numbers(width: object, dropout: object, partial_bn: object) -> None:
 def expect_kernels(kernels: object, first: str, last: str, time_ends: object) -> None:
     if kernels not in get_args(Kernels):
         raise errors.unknown("kind of kernels", str(kernels), get_args(Kernels), form="kernels={}")
-    if time_ends not in get_args(TimeEnds):
-        raise errors.unknown("choice for time_ends", str(time_ends), get_args(TimeEnds), form="time_ends={}")
+    expect_ends(time_ends)
     for option, name in (("first", first), ("last", last)):
         if name not in DEEP:
             raise errors.unknown("layer with kernels in time", str(name), DEEP, form=option + "={}")

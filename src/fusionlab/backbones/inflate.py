@@ -13,18 +13,22 @@ So frames that are all the same leave what the 2D tower makes of one of them, ex
 where time is padded with zeros.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
+from fusionlab import errors
 from fusionlab.backbones.folding import fold_time, unfold_time
-from fusionlab.backbones.layers import pair
+from fusionlab.backbones.layers import layer_text, pair
 from fusionlab.backbones.norm import StillNorm2d, StillNorm3d
 from fusionlab.backbones.padding import Conv3d, MaxPool3d, MeanPool3d, SameConv2d, SameMaxPool2d
+from fusionlab.backbones.tower import Tower
 
+TimeEnds = Literal["zeros", "repeat"]
 ELEMENTWISE = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh,
     nn.Dropout, nn.Identity, nn.Softmax,
@@ -50,6 +54,7 @@ def inflate(module: nn.Module, time: Time, special: Special | None = None) -> nn
         made = _inflated(module, time)
     if made is None and next(module.children(), None) is not None:
         made = copy(module)
+        vars(made).pop("takes_clips", None)  # what a 2D tower says of its layers
         made._modules = {name: part and inflate(part, time, special) for name, part in module._modules.items()}
     return EachFrame(module) if made is None else made
 
@@ -76,6 +81,9 @@ class EachFrame(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return unfold_time(self.module(fold_time(x)), x.shape[0])
+
+    def layer_text(self) -> str:
+        return layer_text(self.module)
 
 
 def _inflated(module: nn.Module, time: Time) -> nn.Module | None:
@@ -125,3 +133,58 @@ def _pool(flat: nn.MaxPool2d | nn.AvgPool2d, time: Time) -> nn.Module:
     if isinstance(flat, nn.AvgPool2d):
         return MeanPool3d(*window, ceil_mode=flat.ceil_mode, count_include_pad=flat.count_include_pad)
     return MaxPool3d(*window, ceil_mode=flat.ceil_mode, same=isinstance(flat, SameMaxPool2d))
+
+
+class Inflated(Tower):
+    """Any 2D tower, inflated by the rule above; its layers and taps keep their names.
+
+    `time_strides`: layer -> its stride in time, of layers with a stride in space; of all others it is 1. `time_ends`:
+    whether time is padded with zeros, or with the first and the last frame again.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        size: int | None = None,
+        *,
+        tower: Callable[..., Tower],
+        time_strides: Mapping[str, int],
+        time_ends: TimeEnds = "zeros",
+    ) -> None:
+        expect_ends(time_ends)
+        flat = tower(in_channels, classes) if size is None else tower(in_channels, classes, size)
+        if any(place.tap.time_field != 1 for place in flat.geometry.values()):
+            raise errors.UserError("only a tower of frames can be inflated", got=type(flat).__name__)
+        _expect_strides(time_strides, flat)
+        layers = {
+            name: _layer(flat, name, Time(time_strides.get(name, 1), repeat_ends=time_ends == "repeat"))
+            for name in flat.names
+        }
+        super().__init__(layers, {name: tap.after for name, tap in flat.taps.items()}, flat.in_channels, flat.size)
+        self.mean.copy_(flat.mean)
+        self.scale.copy_(flat.scale)
+
+
+def _layer(flat: Tower, name: str, time: Time) -> nn.Module:
+    """A layer of a 2D tower, for clips; what leaves no map keeps its weights, and sees each step of time alone."""
+    layer = flat.get_submodule(name)
+    if flat.geometry[name].tap.spatial:
+        return inflate(layer, time)
+    return MeanPool3d((2, *pair(layer.kernel_size)), stride=1) if isinstance(layer, nn.AvgPool2d) else layer
+
+
+def _expect_strides(strides: Mapping[str, object], flat: Tower) -> None:
+    choices = [name for name in flat.names if strided(flat.get_submodule(name))]
+    for name, stride in strides.items():
+        if name not in choices:
+            raise errors.unknown("layer with a stride", name, choices, form="time_strides={{{}: 2}}")
+        if isinstance(stride, bool) or not isinstance(stride, int) or stride < 1:
+            raise errors.UserError(
+                "a stride in time is a whole number of steps", got=f"{name}: {stride}", allowed=["1", "2"]
+            )
+
+
+def expect_ends(time_ends: object) -> None:
+    if time_ends not in get_args(TimeEnds):
+        raise errors.unknown("choice for time_ends", str(time_ends), get_args(TimeEnds), form="time_ends={}")
