@@ -67,24 +67,30 @@ DEEP = ("conv1", "conv3", *BLOCKS)  # the layers with kernels larger than 1×1
 TIME_STRIDES = {"conv1": 2, "pool3": 2, "pool4": 2}  # the first two pools leave time alone
 EPSILON = 1e-3  # of batch norm, in all published weights of the family
 
+Padding = Literal["tensorflow", "torchvision"]
 Kernels = Literal["2d", "3d", "separable", "gated"]
 
 
 @dataclass(frozen=True)
 class Make:
-    """The parts of a tower. `same`: padded as TensorFlow does, else as torch."""
+    """The parts of a tower."""
 
-    same: bool
+    padding: Padding
     norm: Callable[[int], nn.BatchNorm2d]
+    rounded_up: bool = True  # torchvision's pools: as in GoogLeNet; else padded on both sides, as in S3D
 
     def unit(self, channels: int, out: int, kernel: int, stride: int = 1) -> nn.Sequential:
         """Convolution, batch norm, ReLU."""
-        kind, padding = (SameConv2d, 0) if self.same else (nn.Conv2d, kernel // 2)
+        kind, padding = (SameConv2d, 0) if self.padding == "tensorflow" else (nn.Conv2d, kernel // 2)
         conv = kind(channels, out, kernel, stride=stride, padding=padding, bias=False)
         return Unit(OrderedDict(conv=conv, bn=self.norm(out), relu=nn.ReLU()))
 
     def pool(self, window: int, stride: int) -> nn.MaxPool2d:
-        return SameMaxPool2d(window, stride) if self.same else nn.MaxPool2d(window, stride, (window - 1) // 2)
+        if self.padding == "tensorflow":
+            return SameMaxPool2d(window, stride)
+        if self.rounded_up and stride > 1:
+            return nn.MaxPool2d(window, stride, ceil_mode=True)
+        return nn.MaxPool2d(window, stride, (window - 1) // 2)
 
 
 class Unit(nn.Sequential):
@@ -125,7 +131,7 @@ def convolutions(in_channels: int, width: float, make: Make) -> tuple[dict[str, 
     def wide(channels: int) -> int:
         return max(1, round(width * channels))
 
-    first = Make(make.same, partial(nn.BatchNorm2d, eps=EPSILON))  # its statistics are always learnt
+    first = Make(make.padding, partial(nn.BatchNorm2d, eps=EPSILON))  # its statistics are always learnt
     layers: dict[str, nn.Module] = {
         "conv1": first.unit(in_channels, wide(64), 7, stride=2),
         "pool1": make.pool(3, 2),
@@ -147,7 +153,8 @@ def convolutions(in_channels: int, width: float, make: Make) -> tuple[dict[str, 
 class Inception(Tower):
     """The table above for frames, without its strides in time: the network that I3D is inflated from.
 
-    `partial_bn`: all batch normalisations but the first stay as they are loaded.
+    `partial_bn`: all batch normalisations but the first stay as they are loaded. `padding`: tensorflow, as the papers'
+    networks; torchvision, as its GoogLeNet. Weights need the padding that they were trained with.
     """
 
     def __init__(
@@ -158,13 +165,15 @@ class Inception(Tower):
         *,
         width: float = 1.0,
         dropout: float = 0.0,
+        padding: Padding = "tensorflow",
         partial_bn: bool = False,
     ) -> None:
-        expect_numbers(width, dropout, partial_bn)
-        layers, channels = convolutions(in_channels, width, Make(True, norm_of(partial_bn)))
+        expect_numbers(width, dropout, partial_bn, padding)
+        layers, channels = convolutions(in_channels, width, Make(padding, norm_of(partial_bn)))
         side = walk(layers, in_channels, size)["mixed_5c"].tap.side
         end = ending(nn.AvgPool2d(side, stride=1), channels, classes, dropout)
         super().__init__(layers | end, TAPS, in_channels, size)
+        self.padding = padding
 
 
 class Inception3d(Tower):
@@ -180,7 +189,8 @@ class Inception3d(Tower):
     The strides in time stay: a kernel 1×k×k with a stride of two reads every other frame. `time_ends`: whether time is
     padded with zeros, or with the first and the last frame again; then a still video leaves the maps of the 2D tower.
 
-    I3D is padded as in TensorFlow and its ports, S3D as in torchvision: each as its published weights need it.
+    `padding`: tensorflow, as the papers' networks and the ports of I3D have it; torchvision, as its GoogLeNet, or with
+    separable kernels its S3D. Weights need the padding that they were trained with.
     """
 
     def __init__(
@@ -194,13 +204,14 @@ class Inception3d(Tower):
         last: str = DEEP[-1],
         width: float = 1.0,
         dropout: float = 0.0,
+        padding: Padding = "tensorflow",
         partial_bn: bool = False,
         time_ends: TimeEnds = "zeros",
     ) -> None:
-        expect_numbers(width, dropout, partial_bn)
+        expect_numbers(width, dropout, partial_bn, padding)
         expect_kernels(kernels, first, last, time_ends)
         separable = kernels in ("separable", "gated")
-        flat, channels = convolutions(in_channels, width, Make(not separable, norm_of(partial_bn)))
+        flat, channels = convolutions(in_channels, width, Make(padding, norm_of(partial_bn), rounded_up=not separable))
         special = partial(separated, gated=kernels == "gated", still=partial_bn) if separable else None
         deep = () if kernels == "2d" else DEEP[DEEP.index(first) : DEEP.index(last) + 1]
         layers = {
@@ -210,6 +221,7 @@ class Inception3d(Tower):
         side = walk(layers, in_channels, size)["mixed_5c"].tap.side
         end = ending(MeanPool3d((2, side, side), stride=1), channels, classes, dropout)
         super().__init__(layers | end, TAPS, in_channels, size)
+        self.padding = padding
 
 
 def norm_of(partial_bn: bool) -> Callable[[int], nn.BatchNorm2d]:
@@ -239,7 +251,7 @@ def separated(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> nn.Se
     parts = dict(space.named_children()) | {
         "time_conv": Conv3d(
             out, out, (frames, 1, 1), stride=(steps, 1, 1), padding=(frames // 2, 0, 0), bias=False,
-            repeat_ends=time.repeat_ends,
+            repeat_ends=time.repeat_ends, same=isinstance(conv, SameConv2d),
         ),
         "time_bn": (StillNorm3d if still else nn.BatchNorm3d)(out, eps=EPSILON),
         "time_relu": nn.ReLU(),
@@ -247,13 +259,15 @@ def separated(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> nn.Se
     return nn.Sequential(OrderedDict(parts | ({"gate": Gate(out)} if gated else {})))
 
 
-def expect_numbers(width: object, dropout: object, partial_bn: object) -> None:
+def expect_numbers(width: object, dropout: object, partial_bn: object, padding: object) -> None:
     if isinstance(width, bool) or not isinstance(width, int | float) or not (isfinite(width) and width > 0):
         raise errors.UserError("width is a factor for the channels of every layer", got=width, hint="width=0.25")
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise errors.UserError("dropout is a share, 0 up to below 1", got=dropout, hint="dropout=0.5")
     if partial_bn not in (True, False):
         raise errors.unknown("choice for partial_bn", str(partial_bn), ["true", "false"], form="partial_bn={}")
+    if padding not in get_args(Padding):
+        raise errors.unknown("kind of padding", str(padding), get_args(Padding), form="padding={}")
 
 
 def expect_kernels(kernels: object, first: str, last: str, time_ends: object) -> None:
