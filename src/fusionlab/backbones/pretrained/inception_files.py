@@ -63,7 +63,9 @@ class Port:
     def differences(self, tower: Tower) -> list[str]:
         own = getattr(tower, "padding", self.padding)
         return (
-            [] if own == self.padding else [f"padding: of {self.padding} in the file, of {own} in the tower (padding=)"]
+            []
+            if own == self.padding
+            else [f"padding: {self.padding}'s in the file, {own}'s in the tower: padding={self.padding}"]
         )
 
 
