@@ -36,6 +36,7 @@ class GraphTower(Tower):
     `no_map`: the library's names that are no layer, and why. `aliases`: further names of layers.
     """
 
+    one_prediction = True  # of frames of any size: the last map is averaged
     no_map: Mapping[str, str]
     aliases: Mapping[str, str]
 
@@ -48,22 +49,25 @@ class GraphTower(Tower):
         frames: int | None = None,
         leaves: Iterable[type] = (),
         wrapped: Iterable[Any] = (),
-        names: Mapping[str, str] | None = None,
+        names: Callable[[nn.Module], Mapping[str, str]] = lambda _: {},
     ) -> None:
-        """`build` makes the network; `frames` of clips where it takes these. `names`: alias -> the library's path."""
+        """`build` makes the network; `frames` of clips where it takes these.
+
+        `names` lists further names of layers: name -> the library's path.
+        """
         whole = built(build)
         shape = (in_channels, size, size) if frames is None else (in_channels, frames, size, size)
         modes = tuple(trace(whole, shape, training, leaves, wrapped) for training in (False, True))
         chain = Chain(whole, modes, clips=frames is not None)
         layers = {name: link.layer for name, link in chain.links.items()}
         taps = {name: name for name in (*layers, "softmax")}
-        super().__init__({**layers, "softmax": nn.Softmax(dim=1)}, taps, in_channels, size)
+        super().__init__({**layers, "softmax": nn.Softmax(dim=1)}, taps, in_channels, size, frames=frames or 1)
         self.build = build
         self.sources = {
             f"{name}.{own}": source for name, link in chain.links.items() for own, source in link.sources.items()
         }
         self.unused = frozenset(whole.state_dict()) - frozenset(self.sources.values())
-        self.aliases, self.no_map = chain.spellings(names or {})
+        self.aliases, self.no_map = chain.spellings(names(whole))
         for name, link in chain.links.items():
             layer = self.get_submodule(name)
             if link.sources:

@@ -35,6 +35,7 @@ class Segment(nn.Module):
         super().__init__()
         self.takes_clips = clips
         self.forms = forms
+        self.whole_map = forms[1] == VECTOR  # see layers.py
         for graph in graphs:
             for node in graph.nodes:
                 if node.op in ("call_module", "get_attr"):

@@ -270,18 +270,18 @@ def is_reshape(node: fx.Node, whole: nn.Module) -> bool:
     if node.op == "call_module":
         return isinstance(whole.get_submodule(str(node.target)), nn.Identity | nn.Flatten | Permute | nn.Dropout)
     target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return target in RESHAPES or node.target in (operator.getitem, getattr, torch._assert)
+    return target.lstrip("_") in RESHAPES or node.target in (operator.getitem, getattr, torch._assert)
 
 
 def _writes_into(node: fx.Node, given: fx.Node) -> bool:
     """Whether it is an operation like x.add_(y) or x += y, on x = `given`."""
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
     in_place = (node.op == "call_method" and name.endswith("_")) or name in IN_PLACE
-    return in_place and bool(node.args) and node.args[0] is given
+    return bool(in_place and node.args and node.args[0] is given)
 
 
 def _is_shape(of: Any) -> bool:
-    return isinstance(of, fx.Node) and (of.target == "size" or (of.target is getattr and of.args[1] == "shape"))
+    return isinstance(of, fx.Node) and (of.target == "size" or (of.target is getattr and str(of.args[1]) == "shape"))
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fusionlab.backbones.folding import run_layer
+from fusionlab.backbones.folding import run_layer, takes_clips
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.layers import is_convolution
 from fusionlab.backbones.tower import Tower
@@ -39,9 +39,14 @@ def tower(factory: TowerFactory) -> Tower:
     return made.eval()
 
 
+def frames(made: Tower) -> int:
+    """As many as make more than one step, or as one step needs."""
+    return max(FRAMES, made.time_stride)
+
+
 def clips(made: Tower, clips: int = 2, larger: int = 0) -> Tensor:
     side = made.size + larger
-    return torch.randn(clips, CHANNELS, FRAMES, side, side, generator=torch.Generator().manual_seed(0))
+    return torch.randn(clips, CHANNELS, frames(made), side, side, generator=torch.Generator().manual_seed(0))
 
 
 def close(one: Tensor, other: Tensor) -> bool:
@@ -54,11 +59,13 @@ def taps_are_as_announced(made: Tower) -> None:
     """Channels, places, rank and rectification of every tap."""
     for name, x in made.collect(clips(made), made.taps).items():
         tap = made.taps[name]
-        assert x.shape == (2, tap.channels, FRAMES, tap.side, tap.side), f"{name} gave {tuple(x.shape)}, not {tap}"
+        steps = made.steps(name, frames(made))
+        assert x.shape == (2, tap.channels, steps, tap.side, tap.side), f"{name} gave {tuple(x.shape)}, not {tap}"
         assert not tap.rectified or x.min() >= 0, f"{name} has numbers below zero, and `rectified` is True"
         assert tap.spatial or tap.side == 1, f"{name} has places, and `spatial` is False"
     logits = made(clips(made))
-    assert logits.shape == (2, CLASSES, FRAMES, 1, 1) and made.classes == CLASSES
+    steps = made.steps(made.classifier, frames(made))
+    assert logits.shape == (2, CLASSES, steps, 1, 1) and made.classes == CLASSES
 
 
 @torch.no_grad()
@@ -74,7 +81,9 @@ def cut_and_joined(made: Tower) -> None:
 
 @torch.no_grad()
 def frames_apart(made: Tower) -> None:
-    """A tower sees each frame alone: a clip of T is T clips of one."""
+    """A tower of two-dimensional layers sees each frame alone: a clip of T is T clips of one."""
+    if any(takes_clips(made.get_submodule(name)) for name in made.names):
+        return
     x = clips(made)
     alone = torch.cat([made(x[:, :, t : t + 1]) for t in range(FRAMES)], dim=2)
     assert close(made(x), alone)
@@ -102,10 +111,20 @@ def takes_bytes(made: Tower) -> None:
 
 @torch.no_grad()
 def larger_frames(made: Tower) -> None:
-    """A larger frame gives a map of predictions, one more for each stride of the last map."""
+    """A larger frame gives a map of predictions, one more for each stride of the last map.
+
+    A tower whose last map is averaged says so, `one_prediction`; such a tower may also refuse other sizes.
+    """
     stride = max(tap.stride for tap in made.taps.values())
-    y = made(clips(made, clips=1, larger=2 * stride))
-    assert y.shape == (1, CLASSES, FRAMES, 3, 3), f"frames larger by 2 × {stride} gave {tuple(y.shape)}"
+    side, larger = 3, clips(made, clips=1, larger=2 * stride)
+    if getattr(made, "one_prediction", False):
+        side = 1
+        try:
+            made(larger)
+        except (AssertionError, RuntimeError):
+            return
+    y, steps = made(larger), made.steps(made.classifier, frames(made))
+    assert y.shape == (1, CLASSES, steps, side, side), f"frames larger by 2 × {stride} gave {tuple(y.shape)}"
 
 
 def gradients(made: Tower) -> None:

@@ -100,14 +100,14 @@ def _names(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> list[str]:
 
 def _as_filters(value: Tensor, own: Tensor) -> Tensor:
     """A linear layer's (O, D·H·W) as the convolution that our towers have in its place: both unroll in this order."""
-    if value.ndim == 2 and own.ndim == 4 and value.shape[1] == prod(own.shape[1:]):
+    if value.ndim == 2 and own.ndim in (4, 5) and value.shape[1] == prod(own.shape[1:]):
         return value.reshape(len(value), *own.shape[1:])
     return value
 
 
 def _colour(value: Tensor, own: Tensor) -> bool:
     """Does only the number of channels differ, and is it that of colour?"""
-    same = value.ndim == 4 and value.shape[0] == own.shape[0] and value.shape[2:] == own.shape[2:]
+    same = value.ndim == own.ndim in (4, 5) and value.shape[0] == own.shape[0] and value.shape[2:] == own.shape[2:]
     return same and value.is_floating_point() and value.shape[1] == RGB != own.shape[1]
 
 
@@ -122,7 +122,7 @@ def _pixels(
     file: WeightFile, first: Tensor | None, fitting: _Fitting
 ) -> tuple[list[float], list[float]] | tuple[None, None]:
     """Mean and scale of the pixels; None where the tower's own stay."""
-    if file.mean is None or file.scale is None or first is None or first.ndim != 4:
+    if file.mean is None or file.scale is None or first is None or first.ndim not in (4, 5):
         return None, None
     for name, numbers in (("mean", file.mean), ("scale", file.scale)):
         if len(numbers) != first.shape[1]:
