@@ -27,7 +27,7 @@ SPEC = {
         "everywhere": {"data.sampling.snippets": 64},
         "rows": [
             {"key": {"kind": "late", "backbone": "lstm", "data": "ucf101"}, "accuracy": "81.0", "certainty": "guessed",
-             "remark": "another print has 82"},
+             "remark": "another print has 82", "name": "LSTM"},
             {"key": {"kind": "stream", "streams": "appearance", "backbone": "i3d", "data": "ucf101"},
              "accuracy": "84.5", "certainty": "read"},
             {"key": {"kind": "late", "backbone": "i3d", "data": "ucf101"}, "accuracy": "93.4", "certainty": "read"},
@@ -58,10 +58,20 @@ def test_rows_that_were_not_run_stand_below_ours(tmp_path, fakes):
         ("Late fusion", "i3d", "ucf101", "93.4"),
     ]
     assert [(row["method"], row["backbone"], row["data"], row["printed"]) for row in below] == [
-        ("Late fusion", "lstm", "ucf101", "81.0"),
+        ("LSTM", "lstm", "ucf101", "81.0"),
         ("Late fusion", "i3d", "hmdb51", "66.4"),
     ]
     assert all(row["seeds"] == row["accuracy %"] == "–" for row in below)
+
+
+def test_they_bring_no_column_but_those_of_the_table(tmp_path, fakes):
+    rows = [{**row, "key": {**row["key"], "fusion": f"f{number}", "layer": f"l{number}"}}
+            for number, row in enumerate(SPEC["paper"]["rows"][:1])]  # fmt: skip
+    more = {
+        **SPEC,
+        "paper": {**SPEC["paper"], "rows": [*SPEC["paper"]["rows"], *rows, {**rows[0], "key": {"layer": "l9"}}]},
+    }
+    assert "layer" not in cells(make_table(filled(tmp_path, fakes), Spec.of(more)))[0]
 
 
 def test_their_remarks_and_sources_are_notes(tmp_path, fakes):
@@ -114,6 +124,15 @@ def test_a_stream_has_its_tower_and_weights_under_the_names_of_the_whole_config(
     for one in (stream, whole):
         assert one.value("backbone.motion.depth") == 34 and one.value("weights.motion") == "flow.pt"
         assert one.value("backbone.appearance.depth") is None and one.value("weights.appearance") is None
+
+
+def test_weights_are_those_of_both_streams():
+    file = {"appearance": "a.pt", "motion": "a.pt"}
+    assert entry("late", {"weights": file}).value("weights") == "a.pt"
+    assert entry("late", {"weights": {**file, "motion": "b.pt"}}).value("weights") == "a.pt and b.pt"
+    assert entry("late", {}).value("weights") is None and entry("late", {}, weights="c").value("weights") == "c"
+    stream = {"stream": "motion", "weights": {"source": "b.pt"}}
+    assert entry("stream", stream).value("weights") == "b.pt"
 
 
 def test_data_is_the_axis_or_the_class():

@@ -66,8 +66,8 @@ class Entry:
     def value(self, name: str) -> Any:
         """The value of an axis, of `kind`, or of a leaf of the config; None if there is none.
 
-        `data` is the data set's class where it is no axis. A stream has the leaves of its own tower and weights under
-        the names of the whole config.
+        Where they are no axes, `data` is the data set's class, and `weights` those of the streams. A stream has the
+        leaves of its own tower and weights under the names of the whole config.
         """
         if name == "kind":
             return self.kind
@@ -75,6 +75,10 @@ class Entry:
             return self.axes[name]
         if name == "data":
             return str(self.leaves.get("data.dataset._target_", "")).rpartition(".")[2].casefold() or None
+        if name == "weights":
+            streams = [self.leaves.get("stream", stream) for stream in ("appearance", "motion")]
+            sources = dict.fromkeys(self.value(f"weights.{stream}") for stream in streams)
+            return next(iter(sources)) if len(sources) == 1 else " and ".join(map(str, sources))
         return self.leaves.get(self._own(name), NEUTRAL.get(name))
 
     def _own(self, name: str) -> str:

@@ -57,6 +57,8 @@ class Row:
     def method(self) -> str:
         kind = self.kind
         if kind == PAPER and self.paper is not None:
+            if self.paper.name:
+                return self.paper.name
             kind = self.paper.key.get("kind", "fused")
         if kind == "stream":
             stream = str(self.axes.get("streams", "stream"))

@@ -17,8 +17,8 @@ paper     the paper's own numbers
     everywhere        the same of all its rows, streams and late fusion too
     absent            note (the default): its rows that were not run here are named below the table; or rows: they are
                       rows of the table, below ours
-    rows              [{key: {axis: value | [values]}, certainty: ..., <figure>: "printed text", remark: ...}];
-                      the remark of a row without figures gives the reason
+    rows              [{key: {axis: value | [values]}, certainty: ..., <figure>: "printed text", remark: ..., name: ...}];
+                      the remark of a row without figures gives the reason; its name stands where it was not run here
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class PaperRow:
     certainty: str
     remark: str | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,13 +138,13 @@ def _paper(content: Mapping[str, Any]) -> Paper:
         raise unknown("place for the paper's rows that were not run", str(absent), _ABSENT, form="absent: {}")
     rows = []
     for row in content.get("rows") or ():
-        _check_names("figure of the paper", row, ("key", "certainty", "remark", *figures))
+        _check_names("figure of the paper", row, ("key", "certainty", "remark", "name", *figures))
         if not row.get("key") or not row.get("certainty"):
             raise UserError("a row of the paper needs a key and a certainty", got=dict(row))
         printed_text = {figure: str(row[figure]) for figure in figures if row.get(figure) is not None}
         key = dict(row["key"])
         conditions = {**everywhere, **(common if "fusion" in key else {}), **key}
-        rows.append(PaperRow(key, printed_text, row["certainty"], row.get("remark"), conditions))
+        rows.append(PaperRow(key, printed_text, row["certainty"], row.get("remark"), conditions, row.get("name")))
     return Paper(
         content.get("source", "the paper"),
         content.get("setting", ""),

@@ -114,7 +114,9 @@ def _columns(rows: Sequence[Row], every: Sequence[Row], spec: Spec, kind: str) -
     columns: list[Column] = []
     for name in spec.columns:
         if name == "axes":
-            columns += [Column(f"axis:{axis}", formatting.cell(axis), right=False) for axis in shown_axes(every, spec)]
+            own = (*spec.rows, *shown_axes(rows, spec))
+            axes = [axis for axis in shown_axes(every, spec) if axis in own]
+            columns += [Column(f"axis:{axis}", formatting.cell(axis), right=False) for axis in axes]
         elif name == "kinds":
             for one in kinds_of(rows):
                 columns += [Column("kind", f"{formatting.cell(one)} %", kind=one), Column("ceiling", "of", kind=one)]
