@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any, cast
 
 import torch
@@ -44,12 +45,28 @@ def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower
             hint="one of conf/backbone as an example",
         )
     make: Callable[..., Tower] = part(recipe, "backbone")
+    numbers = {"in_channels": channels, "classes": classes, "size": data.sampling.crop}
     try:
         with _explained(recipe):
-            return make(in_channels=channels, classes=classes, size=data.sampling.crop)
+            if "frames" in signature(make).parameters:  # its layers take clips of one length only
+                numbers["frames"] = data.sampling.snippets
+            made = make(**numbers)
+        _expect_clips(made, stream, data)
+        return made
     except UserError as error:  # the option has another name than the tower's argument
         got, hint = (one and one.replace("size=", "data.sampling.crop=") for one in (error.got, error.hint))
         raise UserError(error.what, got=got, allowed=error.allowed, hint=hint) from None
+
+
+def _expect_clips(tower: Tower, stream: Stream, data: DataConfig) -> None:
+    """Raise a `UserError` for clips that are shorter than the tower's time stride."""
+    for option in ("snippets", "stream_snippets"):
+        if (frames := getattr(data.sampling, option)) < tower.time_stride:
+            raise UserError(
+                f"the {stream} tower leaves a time step every {tower.time_stride} frames, and these clips are shorter",
+                got=f"data.sampling.{option}={frames}",
+                hint=f"data.sampling.{option}={tower.time_stride} or more",
+            )
 
 
 def towers(backbone: BackboneConfig, data: DataConfig, classes: int) -> tuple[Tower, Tower]:
