@@ -62,7 +62,7 @@ def test_parameters_are_the_papers(name: str) -> None:
     printed, with_norms, without = COUNTS[name]
     made = meta(NETS[name], 3, 400)
     assert (count(made), count(made, norms=False)) == (with_norms, without)
-    assert abs(with_norms / 1e6 - printed) < 0.071 and abs(without / 1e6 - printed) <= 0.062
+    assert abs(without / 1e6 - printed) <= 0.06
 
 
 @pytest.mark.parametrize("name", THEIRS)

@@ -27,7 +27,7 @@ mc3_18 and r2plus1d_18 are those of r3d, mc3 and r2plus1d with middle=torchvisio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.video import resnet
 
 from fusionlab import errors
@@ -70,6 +70,16 @@ def paper_block(inputs: int, outputs: int, convolution: Convolution, *rest: Any)
 
 
 MIDDLES: dict[str, Callable[..., nn.Module]] = {"paper": paper_block, "torchvision": resnet.BasicBlock}
+
+
+class LastPool(nn.AvgPool3d):
+    """The mean over all of time, and over windows as large as the map that is expected."""
+
+    def __init__(self, side: int) -> None:
+        super().__init__((1, side, side), stride=1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.mean(dim=2, keepdim=True))
 
 
 class VideoResNet(Tower):
@@ -166,7 +176,7 @@ def _layers(
         layers[f"layer{number}"], inputs = nn.Sequential(*made), outputs
     side = -(-size // STRIDE)
     return layers | {
-        "avgpool": nn.Sequential(nn.AdaptiveAvgPool3d((1, None, None)), nn.AvgPool3d((1, side, side), stride=1)),
+        "avgpool": LastPool(side),
         "fc": Classifier(inputs, classes, 1),
         "softmax": nn.Softmax(dim=1),
     }

@@ -76,7 +76,7 @@ class Row:
     def text(self, axis: str) -> str | None:
         """The value of an axis as tables show it: the title of the part, else as it is typed; None without one."""
         value = self.axes.get(axis)
-        if axis == "data" and value is None:  # a study of one data set
+        if axis in ("data", "weights") and axis not in self.axes:  # a study of one data set, or of one start
             value = next((entry.value(axis) for entry in (*self.done, *self.undone)), None)
         return None if value is None else self.titles.get(axis) or as_typed(value)
 

@@ -17,7 +17,7 @@ paper     the paper's own numbers
     everywhere        the same of all its rows, streams and late fusion too
     absent            note (the default): its rows that were not run here are named below the table; or rows: they are
                       rows of the table, below ours
-    rows              [{key: {axis: value | [values]}, certainty: ..., <figure>: "printed text", remark: ..., name: ...}];
+    rows              [{key: {axis: value | [values]}, certainty: …, <figure>: "printed text", remark: …, name: …}];
                       the remark of a row without figures gives the reason; its name stands where it was not run here
 """
 
