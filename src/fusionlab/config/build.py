@@ -19,6 +19,7 @@ from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import read, spell
 from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream
+from fusionlab.two_stream.refuse import refuse_unlike_steps
 
 LAYER_OF_LATE = "softmax"
 
@@ -85,11 +86,13 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
     if fuses_scores(config):
         return LateNet(appearance.classifier, motion.classifier)
     with _explained(config.fusion, config.temporal):
-        return FusedNet(
+        made = FusedNet(
             appearance, motion, part(config.fusion, "fusion"), part(config.temporal, "temporal"), config.layer,
             above=cast(Any, config.above), into=cast(Any, config.into), keep=config.keep_motion,
-            tower_weight=config.tower_weight, seed=config.seed.init,
+            tower_weight=config.tower_weight, align=config.align, seed=config.seed.init,
         )  # fmt: skip
+    refuse_unlike_steps(read(config.layer, appearance, motion), config.data.sampling.snippets, config.align)
+    return made
 
 
 class Blueprint:

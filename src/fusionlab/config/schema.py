@@ -290,6 +290,7 @@ class ArmConfig:
     above: str
     keep_motion: bool
     tower_weight: float
+    align: str
     split: int
     weights: WeightsConfig
     seed: SeedConfig
@@ -313,7 +314,7 @@ class ArmConfig:
         if self.streams not in ("both", *STREAMS):
             raise UserError("no such streams", got=f"streams={self.streams}", allowed=["both", *STREAMS])
         expect_whole("split", self.split)
-        expect_towers(self.above, self.into, self.tower_weight)
+        expect_towers(self.above, self.into, self.tower_weight, self.align)
         for stream in STREAMS:
             if self.backbone.of_stream(stream).get("partial_bn") and self.weights.of_stream(stream).source is None:
                 raise UserError(

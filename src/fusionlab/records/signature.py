@@ -27,6 +27,7 @@ NEUTRAL: dict[str, Leaf] = {
     "into": "appearance",
     "keep_motion": False,
     "tower_weight": 0.5,
+    "align": "refuse",
     "weights.appearance": None,
     "weights.motion": None,
     "weights.source": None,  # in the recipe of one stream

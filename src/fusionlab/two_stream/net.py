@@ -122,7 +122,7 @@ class LateNet(Net):
 
     def no_effect(self) -> dict[str, tuple[str, str | None]]:
         why = "late fusion has both towers whole and nothing above them"
-        return dict.fromkeys(("into", "keep_motion", "tower_weight"), (why, None))
+        return dict.fromkeys(("into", "keep_motion", "tower_weight", "align"), (why, None))
 
     def forward(self, features: Features) -> Tensor:
         x_a, x_b = features["appearance"][self.layer_a], features["motion"][self.layer_b]
