@@ -89,7 +89,9 @@ def fit(tower: Tower, file: WeightFile, *, fresh_head: bool, path: Path) -> list
     for name, one in fitting.taken.items():
         wanted[name].copy_(one)
     if fitting.inflated:
-        notes.append(f"{fitting.inflated} convolutions of frames are inflated: repeated along time and divided by its length")
+        notes.append(
+            f"{fitting.inflated} convolutions of frames are inflated: repeated along time and divided by its length"
+        )
     if fitting.averaged:
         notes.append(f"{first} is the mean over RGB, repeated {tower.in_channels} times")
     if mean and scale:
