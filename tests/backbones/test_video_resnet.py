@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import video
 
+from fusionlab.backbones.pretrained import load, locate
 from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.video_resnet import GROUPS, R2D, R2Plus1D, VideoResNet, middle_channels
 from fusionlab.errors import UserError
@@ -192,6 +194,74 @@ def maps_of(other: nn.Module, x: Tensor) -> dict[str, Tensor]:
     return seen
 
 
+# --- torchvision's files ---
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module]:
+    """mc3_18 as torchvision saves it, and the model."""
+    torch.manual_seed(0)
+    model = randomised(video.mc3_18(weights=None, num_classes=7)).eval()
+    path = tmp_path_factory.mktemp("weights") / "mc3_18-a90a0ba3.pth"
+    torch.save(model.state_dict(), path)
+    return path, model
+
+
+def empty(make: Make, channels: int = 3, classes: int = 7) -> Tower:
+    made = meta(make, channels, classes, size=32).to_empty(device="cpu").eval()
+    made.set_pixels(0.0, 1.0)
+    return made
+
+
+@torch.no_grad()
+def test_a_file_of_torchvisions_gives_what_its_model_gives(file: tuple[Path, nn.Module]) -> None:
+    """Of bytes: its transforms divide by 255, subtract the means of Kinetics, and divide by the deviations."""
+    path, model = file
+    made = empty(NETS["mc3"])
+    loaded = load(made, str(path))
+    assert loaded.origin == f"torchvision: {path.name}"
+    x = torch.randint(0, 256, (2, 3, 8, 32, 32), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
+    mean, std = (
+        torch.tensor(of)[:, None, None, None] for of in ((0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989))
+    )
+    y = model((x / 255 - mean) / std)
+    assert y.std() > 0.01 and torch.allclose(made(x).flatten(1), y, atol=1e-4)
+
+
+def test_flow_starts_from_the_mean_over_colours(file: tuple[Path, nn.Module]) -> None:
+    path, model = file
+    made = empty(NETS["mc3"], channels=2, classes=5)
+    load(made, str(path), head="fresh")
+    own, theirs = made.state_dict()["stem.0.weight"], model.state_dict()["stem.0.weight"]
+    assert torch.allclose(own, theirs.mean(dim=1, keepdim=True).expand_as(own))
+    assert made.mean.flatten().tolist() == [128, 128]
+
+
+@pytest.mark.parametrize(
+    "make, classes, words",
+    [
+        (NETS["r3d"], 7, ["do not fit", "layer2.0.conv1.0.weight"]),
+        (NETS["mc4"], 7, ["do not fit", "layer2.0.conv1.0.weight"]),
+        (NETS["mc3"], 5, ["another number of classes", "7 in", "weights.head=fresh"]),
+    ],
+)
+def test_weights_of_another_network_are_refused(
+    file: tuple[Path, nn.Module], make: Make, classes: int, words: list[str]
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load(empty(make, classes=classes), str(file[0]))
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_there_are_no_imagenet_weights_of_them() -> None:
+    for name in ("r3d", "r2plus1d", "fr2d"):
+        with pytest.raises(UserError, match="no ImageNet weights"):
+            locate("imagenet", meta(NETS[name], 3, 1000))
+
+
+# --- time ---
+
+
 def small(name: str, size: int = 32, **numbers: Any) -> Tower:
     torch.manual_seed(0)
     return NETS[name](3, 5, size=size, width=0.125, **numbers).double().eval()
@@ -273,10 +343,10 @@ def test_width_scales_the_channels() -> None:
 
 
 def test_the_papers_counts_are_those_of_its_table() -> None:
-    """The figures above are typed by hand; conf/table/r2plus1d.yaml has the printed ones."""
-    text = (Path(__file__).parents[2] / "conf/table/r2plus1d.yaml").read_text(encoding="utf-8")
-    for name, (printed, _, _) in COUNTS.items():
-        assert f"{printed}M" in next(line for line in text.splitlines() if f"appearance: {name}}}" in line)
+    """The figures above are typed by hand; the table's yaml has the printed ones."""
+    table = yaml.safe_load((Path(__file__).parents[2] / "conf/table/r2plus1d_table2.yaml").read_text(encoding="utf-8"))
+    printed = {row["key"]["appearance"]: row["parameters"] for row in table["paper"]["rows"]}
+    assert printed == {name: f"{one}M" for name, (one, _, _) in COUNTS.items()}
 
 
 @pytest.mark.parametrize(

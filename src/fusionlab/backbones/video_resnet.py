@@ -102,7 +102,7 @@ class R2D(Tower):
     """
 
     def __init__(
-        self, in_channels: int, classes: int, size: int = 112, *, frames: int, depth: int = 18, width: float = 1.0
+        self, in_channels: int, classes: int, size: int = 112, *, frames: int = 8, depth: int = 18, width: float = 1.0
     ) -> None:
         stem = _convolution(in_channels, _scaled(64, width), (frames, 7, 7), time_stride=frames)
         super().__init__(_layers(stem, (_2D,) * 4, classes, size, depth, width), TAPS, in_channels, size)
