@@ -135,7 +135,7 @@ def test_backward_fields_are_the_store_s(drifting: Drifting, both_ways: Store) -
 
 def test_whole_frames_of_one_size_share_a_batch(unequal: Drifting, unequal_store: Store) -> None:
     of = data(unequal, unequal_store, test="frame", batch_size=3)
-    assert set(of.test_sizes()) == {(20, 24), (24, 32)}
+    assert set(of.test_shapes()) == {(3, 20, 24), (3, 24, 32)}
     seen: list[tuple[int, tuple[int, ...]]] = []
     for batch in of.test_dataloader():
         assert batch["appearance"].shape[3:] == batch["motion"].shape[3:]

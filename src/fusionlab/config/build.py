@@ -13,6 +13,7 @@ from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, build_dataset
 from fusionlab.errors import UserError
+from fusionlab.records.signature import NEUTRAL
 from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
@@ -65,13 +66,17 @@ def fuses_scores(config: ArmConfig) -> bool:
 
 def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
     """The net of an arm, above the two towers."""
+    consensus = cast(Any, config.consensus)
     if fuses_scores(config):
-        return LateNet(appearance.classifier, motion.classifier)
+        with _explained(config.fusion):
+            mean = part(config.fusion, "fusion")(appearance.classes, motion.classes)
+        weight = getattr(mean, "weight", NEUTRAL["fusion.weight"])
+        return LateNet(appearance.classifier, motion.classifier, weight=weight, consensus=consensus)
     with _explained(config.fusion, config.temporal):
         return FusedNet(
             appearance, motion, part(config.fusion, "fusion"), part(config.temporal, "temporal"), config.layer,
             above=cast(Any, config.above), into=cast(Any, config.into), keep=config.keep_motion,
-            tower_weight=config.tower_weight, seed=config.seed.init,
+            tower_weight=config.tower_weight, consensus=consensus, seed=config.seed.init,
         )  # fmt: skip
 
 
@@ -111,30 +116,33 @@ class Blueprint:
         sees_order = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
         return "ordered" if sees_order(config.data.sampling.snippets, **head.keywords) else "fused"
 
-    def expect_frames(self, config: ArmConfig, sizes: list[tuple[int, int]]) -> None:
-        """Raise a `UserError` for the first height and width of test frames with which the arm's net cannot work.
+    def expect_views(self, config: ArmConfig, shapes: list[tuple[int, int, int]]) -> None:
+        """Raise a `UserError` for the first T, height and width of test views with which the arm's net cannot work.
 
         It runs the net on shapes: whether the maps of two different towers are equal depends on the exact size
-        of the frame.
+        of the frame. Of the videos with frames of one size the shortest stands for all: each layer and head that takes
+        a clip takes longer ones too.
         """
         sampling = config.data.sampling
-        larger = [size for size in sizes if size != (sampling.crop, sampling.crop)]
-        if not larger:
-            return
+        shortest: dict[tuple[int, int], int] = {}
+        for frames, height, width in shapes:
+            shortest[height, width] = min(frames, shortest.get((height, width), frames))
         net, towers = self.net(config).eval(), self.towers(config.backbone, config.data)
-        for height, width in larger:
+        for (height, width), frames in shortest.items():
+            if (frames, height, width) == (sampling.snippets, sampling.crop, sampling.crop):
+                continue
             try:
                 with torch.device("meta"), torch.no_grad():
                     features = {}
                     for stream, tower in zip(STREAMS, towers, strict=True):
-                        shape = (1, tower.in_channels, sampling.snippets, height, width)
+                        shape = (1, tower.in_channels, frames, height, width)
                         features[stream] = tower.collect(torch.zeros(shape, dtype=torch.uint8), net.needs[stream])
                     net(features)
             except (UserError, RuntimeError) as error:
                 reason = error.got if isinstance(error, UserError) else str(error).partition("\n")[0]
                 raise UserError(
-                    "this arm cannot be tested on whole frames of this size",
-                    got=f"layer={config.layer}, frames {width}×{height}: {reason}",
+                    "this arm cannot be tested on views of this shape",
+                    got=f"layer={config.layer}, {frames} frames of {width}×{height}: {reason}",
                     hint="data.sampling.test=middle; or a layer where both towers have maps, or two towers of one kind",
                 ) from error
 

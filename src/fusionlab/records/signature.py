@@ -27,12 +27,16 @@ NEUTRAL: dict[str, Leaf] = {
     "into": "appearance",
     "keep_motion": False,
     "tower_weight": 0.5,
+    "consensus": "scores",
+    "fusion.weight": 0.5,
     "weights.appearance": None,
     "weights.motion": None,
     "weights.source": None,  # in the recipe of one stream
     "weights.head": "keep",
     "weights.other_split": "refuse",
     "temporal.side": None,
+    "temporal.channels": None,
+    "temporal.init": "identity",
     "fusion.classifier": "softmax",
     "callbacks": {},
     "data.sampling.crops": "square",
@@ -41,6 +45,7 @@ NEUTRAL: dict[str, Leaf] = {
     "data.sampling.test": "middle",
     "data.sampling.apart": 0,
     "data.sampling.delay": 0,
+    "data.sampling.times": "clip",
     **{
         f"{above}dataset.{leaf}": neutral
         for above in ("data.", "")

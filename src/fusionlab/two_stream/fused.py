@@ -28,7 +28,9 @@ from fusionlab.two_stream.refuse import (
 )
 from fusionlab.two_stream.scores import (
     LEARNT_FLOOR,
+    Consensus,
     Svm,
+    agreed,
     cross_entropy,
     hinge,
     logarithm,
@@ -72,9 +74,10 @@ class FusedNet(Net):
         into: Stream = "appearance",
         keep: bool = False,
         tower_weight: float = 0.5,
+        consensus: Consensus = "scores",
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(consensus)
         expect_towers(above, into, tower_weight)
         all_points = read(layer, appearance, motion)
         if keep:
@@ -217,7 +220,7 @@ class FusedNet(Net):
             x = unfold_time(self.svm(fold_time(x)), clips)
         elif self.probabilities:
             x = logarithm(x, floor=LEARNT_FLOOR if any(True for _ in self.fusion.parameters()) else None)
-        return (x.flatten(2), y.flatten(2)) if self.two_losses else (x.flatten(2),)
+        return tuple(agreed(one.flatten(2), self.consensus) for one in ((x, y) if self.two_losses else (x,)))
 
     def forward(self, features: Features) -> Tensor:
         return self.combine(self.heads(features))
@@ -257,8 +260,8 @@ class FusedNet(Net):
     @property
     def scores_text(self) -> str:
         if not self.two_losses:
-            return "normalised" if self.probabilities else "softmax"
-        what, then = ("logits", ", then softmax") if self.averages_logits else ("softmax", "")
+            return "normalised" if self.probabilities else self.softmax_text
+        what, then = ("logits", ", then softmax") if self.averages_logits else (self.softmax_text, "")
         weights = {stream: self.tower_weight if stream == self.into else 1 - self.tower_weight for stream in STREAMS}
         terms = (f"{weights[one]:g} · {what}({'fused' if one == self.into else one})" for one in STREAMS)
         return " + ".join(terms) + then
@@ -266,7 +269,7 @@ class FusedNet(Net):
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         heads = (self.temporal, *([self.beside_head] if self.two_losses else []))
         alone = [range(t, t + 1) for t in range(snippets)]
-        return tuple(alone if head is None else head.reach(snippets) for head in heads)
+        return self.reach_agreed(*(alone if head is None else head.reach(snippets) for head in heads))
 
     def layers(self, snippets: int) -> Iterator[NetLayer]:
         return fused_layers(self, snippets)
