@@ -184,10 +184,11 @@ class FusedNet(Net):
             raise no_wider_layer(fusion, channels, cut)
         assert cut.weighted is not None
         start = point.b if above == "motion" else point.a
+        noise = point.name == self.names[self.headed] and not self.temporal.keeps_channels
         return [
             (f"above.{name}", conv)
             for name, conv in widen(self.above, cut.weighted, channels).items()
-            if above == "fresh" or not stack(conv, name.partition(".")[2], point, start)
+            if above == "fresh" or noise or not stack(conv, name.partition(".")[2], point, start)
         ]
 
     def no_effect(self) -> dict[str, tuple[str, str | None]]:
