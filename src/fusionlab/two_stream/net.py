@@ -151,8 +151,8 @@ class LateNet(Net):
 
     @property
     def scores_text(self) -> str:
-        shares = ("½", "½") if self.weight == 0.5 else (f"{self.weight:g}", f"{1 - self.weight:g}")
-        return f"{shares[0]} {self.softmax_text}(appearance) + {shares[1]} {self.softmax_text}(motion)"
+        a, b = ("½", "½") if self.weight == 0.5 else (f"{self.weight:g} ·", f"{1 - self.weight:g} ·")
+        return f"{a} {self.softmax_text}(appearance) + {b} {self.softmax_text}(motion)"
 
 
 def union(needs: Iterable[Needs]) -> dict[Stream, tuple[str, ...]]:
