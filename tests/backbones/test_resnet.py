@@ -111,7 +111,7 @@ def test_geometry(kind: Kind, theirs: Any) -> None:
     assert [tap.channels for tap in layers] == [64 * wide, 128 * wide, 256 * wide, 512 * wide]
     assert all(tap.rectified and tap.spatial for tap in layers)
     assert layers[-1].field == (427 if kind is ResNet50 else 435)
-    found = walk(dict(made.named_children()), 20, 224)
+    found = {name: one.tap for name, one in walk(dict(made.named_children()), 20, 224).items()}
     assert found["layer4"].spatial and found["avgpool"].side == 1 and not found["avgpool"].spatial
     assert not found["bn1"].rectified and found["relu"].rectified and found["avgpool"].rectified
     assert made.classifier == "fc" and made.get_submodule("fc").weight.shape[:2] == (101, 512 * wide)

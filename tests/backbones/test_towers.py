@@ -100,7 +100,7 @@ def test_the_number_of_windows_is_torchs(kind: Any, numbers: dict[str, bool]) ->
         layer = kind(*((1, 1) if kind is nn.Conv2d else ()), kernel, stride, padding=padding, **numbers).to("meta")
         for side in range(max(1, kernel - 2 * padding), 12):
             y = layer(torch.empty(1, 1, side, side, device="meta"))
-            assert walk({"layer": layer}, 1, side)["layer"].side == y.shape[-1], (kernel, stride, padding, side)
+            assert walk({"layer": layer}, 1, side)["layer"].tap.side == y.shape[-1], (kernel, stride, padding, side)
             tried += 1
     assert tried > 300
 
@@ -108,5 +108,5 @@ def test_the_number_of_windows_is_torchs(kind: Any, numbers: dict[str, bool]) ->
 def test_a_dilated_kernel_is_as_large_as_what_it_spans() -> None:
     with torch.device("meta"):
         layer = nn.Conv2d(1, 1, 3, stride=2, dilation=4)
-        found = walk({"layer": layer}, 1, 30)["layer"]
+        found = walk({"layer": layer}, 1, 30)["layer"].tap
         assert (found.side, found.field) == (layer(torch.empty(1, 1, 30, 30)).shape[-1], 9)

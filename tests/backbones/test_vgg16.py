@@ -36,7 +36,7 @@ def test_geometry() -> None:
     ]  # fmt: skip
     tap = made.taps["relu5_3"]
     assert (tap.channels, tap.stride, tap.side, tap.field) == (512, 16, 14, 196)
-    found = walk(dict(made.named_children()), 3, 224)
+    found = {name: one.tap for name, one in walk(dict(made.named_children()), 3, 224).items()}
     assert [found[f"pool{n}"].side for n in range(1, 6)] == [112, 56, 28, 14, 7]
     assert [made.taps[name].channels for name in ("fc6", "fc7", "fc8")] == [4096, 4096, 101]
     assert [made.taps[name].after for name in ("fc6", "fc7")] == ["relu6", "relu7"], "before dropout"

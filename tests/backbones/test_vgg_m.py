@@ -69,7 +69,7 @@ def test_multiply_adds(channels: int, conv1: int, total: int) -> None:
 
 def test_geometry() -> None:
     made = on_meta(3)
-    found = walk(dict(made.named_children()), 3, 224)
+    found = {name: one.tap for name, one in walk(dict(made.named_children()), 3, 224).items()}
     assert [found[name].side for name in ("conv1", "pool1", "conv2", "pool2", "conv3", "conv4", "conv5", "pool5")] == [
         109, 54, 26, 13, 13, 13, 13, 6,
     ]  # fmt: skip

@@ -45,7 +45,7 @@ class SmallVggM(Tower):
             "relu5": nn.ReLU(),
             "pool5": nn.MaxPool2d(3, 2),
         }
-        side = walk(layers, in_channels, size)["pool5"].side
+        side = walk(layers, in_channels, size)["pool5"].tap.side
         super().__init__(layers | connected(8, side, classes), VGG_M_TAPS, in_channels, size)
 
 

@@ -126,7 +126,7 @@ def test_numbers_add_up_and_are_integers(say: Say) -> None:
     assert [one["parameters"] for one in found["towers"]] == [134_674_341, 90_707_781]
     assert found["towers"][0]["taps"]["relu5_3"] == {
         "channels": 512, "stride": 16, "side": 14, "field": 196, "spatial": True, "rectified": True,
-        "after": "relu5_3",
+        "after": "relu5_3", "time_stride": 1, "time_field": 1,
     }  # fmt: skip
     kept = arm(found)
     assert kept["parameters"] == 239_538_410

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from two_stream_fakes import FUSIONS, HEADS, TRUNK, A, B, C, N, batch
 
+from fusionlab.backbones.folding import fold_time, unfold_time
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.lrn import LocalResponseNorm
 from fusionlab.backbones.resnet import ResNet18
-from fusionlab.backbones.tower import Tower, fold_time, unfold_time
+from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.vgg_m import VggM
 from fusionlab.benchmarks.networks_rows import missing_for_compiling
 from fusionlab.two_stream.fused import FusedNet

@@ -2,19 +2,19 @@
 
 A layer of your own may say, as attributes, what cannot be seen from outside:
 
-    rectified      True: nothing below zero leaves it, as a ReLU; False: not so; None: what came in decides
-    any_channels   True: it takes any number of channels, and leaves as many
+    rectified      whether nothing below zero leaves it, as of a ReLU
+    any_channels   whether it takes any number of channels, and leaves as many
     keeps_shape    True: it changes numbers and no shape
     whole_map      True: it reads the whole map and leaves a vector, as a fully connected layer
+    takes_clips    whether it takes clips (N, D, T, H, W) itself; if not, it sees every frame alone
     layer_text()   the layer in a word or two, for tables: "lrn 5"
 
 A layer with a window has torch's names for it: kernel_size, stride, padding (dilation, ceil_mode). With out_channels it
 is a convolution, without it a pooling. Unless it says otherwise, a layer without a window and without weights that
-count channels takes any number of channels and keeps the shape.
+count channels keeps the shape. The rest is measured (`geometry.py`).
 """
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 from torch import nn
@@ -26,17 +26,16 @@ class TorchLayer(NamedTuple):
     classes: tuple[type[nn.Module], ...]
     word: str
     keeps_shape: bool = False
-    rectified: bool | None = None
     mean: bool = False  # a mean of all places leaves a vector; the largest of all places is still a map
 
 
 TORCH = (
-    TorchLayer((nn.Conv2d, nn.Conv3d), "conv", rectified=False),
-    TorchLayer((nn.MaxPool2d,), "max"),
-    TorchLayer((nn.AvgPool2d,), "mean", mean=True),
-    TorchLayer((nn.ReLU,), "relu", keeps_shape=True, rectified=True),
-    TorchLayer((nn.Softmax,), "softmax", keeps_shape=True, rectified=False),
-    TorchLayer((nn.modules.batchnorm._BatchNorm,), "batch norm", keeps_shape=True, rectified=False),
+    TorchLayer((nn.Conv2d, nn.Conv3d), "conv"),
+    TorchLayer((nn.MaxPool2d, nn.MaxPool3d), "max"),
+    TorchLayer((nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), "mean", mean=True),
+    TorchLayer((nn.ReLU,), "relu", keeps_shape=True),
+    TorchLayer((nn.Softmax,), "softmax", keeps_shape=True),
+    TorchLayer((nn.modules.batchnorm._BatchNorm,), "batch norm", keeps_shape=True),
 )
 
 
@@ -83,8 +82,8 @@ _DEFAULTS = {"stride": 1, "padding": 0, "dilation": 1}
 
 
 def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    """One number for both sides, or one for each (height, width)."""
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+    """One number for both sides, or one for each (height, width); of three, the first is of time."""
+    return (value, value) if isinstance(value, int) else (value[-2], value[-1])
 
 
 def is_convolution(layer: nn.Module) -> bool:
@@ -92,7 +91,7 @@ def is_convolution(layer: nn.Module) -> bool:
 
 
 def is_pooling(layer: nn.Module) -> bool:
-    return hasattr(layer, "kernel_size") and not hasattr(layer, "out_channels")
+    return (hasattr(layer, "kernel_size") and not hasattr(layer, "out_channels")) or hasattr(layer, "output_size")
 
 
 def is_chain(layer: nn.Module) -> bool:
@@ -110,55 +109,9 @@ def takes_mean(layer: nn.Module) -> bool:
     return row is not None and row.mean
 
 
-def any_channels(layer: nn.Module) -> bool:
-    declared = getattr(layer, "any_channels", None)
-    return bool(is_pooling(layer) or is_plain(layer) if declared is None else declared)
-
-
 def keeps_shape(layer: nn.Module) -> bool:
     declared, row = getattr(layer, "keeps_shape", None), torch_layer(layer)
     return bool((row.keeps_shape if row else is_plain(layer)) if declared is None else declared)
-
-
-def rectified(layer: nn.Module, before: bool) -> bool:
-    """Whether nothing below zero leaves the layer. `before`: whether nothing below zero comes in."""
-    row = torch_layer(layer)
-    unsaid = row.rectified if row else (None if is_plain(layer) else False)
-    declared = getattr(layer, "rectified", unsaid)
-    return before if declared is None else bool(declared)
-
-
-def leaves_vector(layer: nn.Module, side: int) -> bool:
-    """Whether it reads the whole of a map of this side, as fully connected layers and means of all places do."""
-    window = Window.of(layer)
-    if getattr(layer, "whole_map", False):
-        return True
-    if window is None or window.size != side:
-        return False
-    return takes_mean(layer) or (is_convolution(layer) and window.padding == 0 and side > 1)
-
-
-def is_residual(layer: nn.Module) -> bool:
-    """Whether this is one of torchvision's residual blocks: y = relu(path(x) + shortcut(x)).
-
-    `downsample` is the shortcut, or None for x itself.
-    """
-    return hasattr(layer, "downsample") and isinstance(getattr(layer, "relu", None), nn.ReLU)
-
-
-def main_path(layer: nn.Module) -> Iterator[nn.Module]:
-    """A layer's parts in the order in which a map passes them.
-
-    Of a residual block the longer path, which decides what one place sees, and the ReLU at its end.
-    """
-    if is_chain(layer):
-        for child in layer.children():
-            yield from main_path(child)
-    elif is_residual(layer):
-        yield from (part for name, part in layer.named_children() if name not in ("relu", "downsample"))
-        yield layer.get_submodule("relu")
-    else:
-        yield layer
 
 
 # -- as text

@@ -55,7 +55,7 @@ class ResNet(Tower):
         if partial_bn:
             whole.bn1 = nn.BatchNorm2d(64)
         layers = {name: whole.get_submodule(name) for name in BELOW}
-        top = walk(layers, in_channels, size)["layer4"]
+        top = walk(layers, in_channels, size)["layer4"].tap
         if size < top.stride:
             raise errors.UserError("frames are too small for this tower", got=size, hint=f"size={top.stride} or more")
         end: dict[str, nn.Module] = {

@@ -41,7 +41,7 @@ class Tiny(Tower):
         for n in (3, 4, 5):
             convolutions |= {f"conv{n}": nn.Conv2d(width, width, 3, padding=1), f"relu{n}": nn.ReLU()}
         convolutions["pool5"] = nn.MaxPool2d(3, 2, ceil_mode=True)
-        side = walk(convolutions, in_channels, size)["pool5"].side
+        side = walk(convolutions, in_channels, size)["pool5"].tap.side
         connected: dict[str, nn.Module] = {
             "fc6": nn.Conv2d(width, 4 * width, side),
             "relu6": nn.ReLU(),

@@ -7,27 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab import errors
-from fusionlab.backbones.taps import Tap, walk
-
-
-def fold_time(x: Tensor) -> Tensor:
-    """(N, D, T, H, W) -> (N·T, D, H, W), as two-dimensional layers take clips.
-
-    In channels-last memory (D innermost): twice as fast as the default on a CPU, and both directions are then views.
-    """
-    return x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-
-
-def unfold_time(x: Tensor, clips: int) -> Tensor:
-    """(N·T, D, H, W) -> (N, D, T, H, W), N = clips."""
-    return x.reshape(clips, -1, *x.shape[1:]).transpose(1, 2)
+from fusionlab.backbones.folding import Clips, takes_clips
+from fusionlab.backbones.layers import keeps_shape
+from fusionlab.backbones.taps import FRAMES, LayerGeometry, Tap, walk
 
 
 class Tower(nn.Module):
     """x (N, D, T, H, W) -> maps at the asked taps, each (N, D', T, H', W').
 
-    The layers are two-dimensional and see every frame alone. The last two are the classifier and its softmax. The fully
-    connected layers are convolutions as large as the map that they expect: a larger frame gives a map of predictions.
+    A layer takes and leaves maps (N, D, T, H, W); a two-dimensional one sees every frame alone (`folding.py`). The last
+    two are the classifier and its softmax. The fully connected layers are convolutions as large as the map that they
+    expect: a larger frame gives a map of predictions, and a longer clip several.
 
     The normalisation of pixels is part of the weights: the state dict has `mean` and `scale` of each channel.
     """
@@ -45,9 +35,11 @@ class Tower(nn.Module):
         *,
         mean: float | Sequence[float] = 128.0,
         scale: float | Sequence[float] = 58.0,
+        frames: int = FRAMES,
     ) -> None:
         """`taps`: tap -> the layer that it is read behind. `size`: the side of frames that leave one prediction.
 
+        `frames`: of the clips with which taps are measured; it matters to layers that take no other clips.
         `mean` and `scale`: see `set_pixels`. The defaults are 128, flow's zero, and 58, the contrast of photographs
         (0.226 of 255 over ImageNet): colour then enters with variance one, which fresh weights keep; flow with less.
         """
@@ -55,8 +47,12 @@ class Tower(nn.Module):
         self.names = tuple(layers)
         for name, layer in layers.items():
             self.add_module(name, layer)
-        geometry = walk(layers, in_channels, size)
-        self.taps: dict[str, Tap] = {tap: geometry[layer] for tap, layer in taps.items()}
+        in_clips = any(map(takes_clips, layers.values()))
+        for layer in layers.values():  # said once, and copied with the layer
+            layer.takes_clips = takes_clips(layer) or (in_clips and keeps_shape(layer))  # type: ignore[assignment]
+        self.geometry: dict[str, LayerGeometry] = walk(layers, in_channels, size, frames)
+        self.taps: dict[str, Tap] = {tap: self.geometry[layer].tap for tap, layer in taps.items()}
+        self._steps: dict[int, dict[str, LayerGeometry]] = {frames: self.geometry}
         self.in_channels = in_channels
         self.size = size
         self.register_buffer("mean", torch.zeros(1, in_channels, 1, 1, 1, dtype=torch.float32))
@@ -71,6 +67,20 @@ class Tower(nn.Module):
     @property
     def classes(self) -> int:
         return self.taps[self.names[-1]].channels
+
+    @property
+    def time_stride(self) -> int:
+        """The largest of its taps: the frames that a clip has at least."""
+        return max(tap.time_stride for tap in self.taps.values())
+
+    def steps(self, tap: str, frames: int) -> int:
+        """The time steps at a tap, of clips of so many frames."""
+        if tap == "input" or (self.time_stride == 1 and self.geometry[self.names[-1]].steps == 1):
+            return frames
+        if frames not in self._steps:
+            layers = {name: self.get_submodule(name) for name in self.names}
+            self._steps[frames] = walk(layers, self.in_channels, self.size, frames)
+        return self._steps[frames][self.taps[tap].after].steps
 
     @torch.no_grad()
     def set_pixels(self, mean: float | Sequence[float], scale: float | Sequence[float]) -> None:
@@ -128,27 +138,30 @@ class Tower(nn.Module):
                 allowed=[f"D = {self.in_channels}"],
                 hint="a single frame is a clip of T = 1",
             )
-        clips, maps = x.shape[0], {}
+        maps: dict[str, Tensor] = {}
         if "input" in wanted:
             maps["input"] = self.normalise(x)
         behind: dict[str, list[str]] = {}
         for tap in wanted:
             if tap != "input":
                 behind.setdefault(self.taps[tap].after, []).append(tap)
-        x = self.normalise(fold_time(x))  # folded as bytes: a quarter of the memory to move
+        moving = Clips(x)
+        if not takes_clips(self.get_submodule(self.names[0])):
+            moving.fold()  # as bytes: a quarter of the memory to move
+        moving.change(self.normalise)
         for name in self.below(wanted):
-            x = self.get_submodule(name)(x)
+            moving.through(self.get_submodule(name))
             for tap in behind.get(name, ()):
-                maps[tap] = unfold_time(x, clips)
+                maps[tap] = moving.map
         return {tap: maps[tap] for tap in wanted}
 
     def forward_from(self, x: Tensor, after: str) -> Tensor:
-        """The logits (N, C, T, H', W') from the map at a tap."""
-        clips, x = x.shape[0], fold_time(x)
+        """The logits (N, C, T', H', W') from the map at a tap."""
+        moving = Clips(x)
         for name in self.above(after):
-            x = self.get_submodule(name)(x)
-        return unfold_time(x, clips)
+            moving.through(self.get_submodule(name))
+        return moving.map
 
     def forward(self, x: Tensor) -> Tensor:
-        """The logits (N, C, T, H', W')."""
+        """The logits (N, C, T', H', W')."""
         return self.collect(x, (self.classifier,))[self.classifier]

@@ -47,6 +47,6 @@ class Vgg16(Tower):
                 convolutions[f"relu{block}_{n}"] = nn.ReLU()
                 below = channels
             convolutions[f"pool{block}"] = nn.MaxPool2d(2, 2)
-        side = walk(convolutions, in_channels, size)["pool5"].side
+        side = walk(convolutions, in_channels, size)["pool5"].tap.side
         end = connected(below, side, (4096, 4096), classes, dropout)
         super().__init__(convolutions | end, TAPS, in_channels, size)

@@ -78,6 +78,6 @@ class VggM(Tower):
             "relu5": nn.ReLU(),
             "pool5": nn.MaxPool2d(3, 2),
         }
-        side = walk(convolutions, in_channels, size)["pool5"].side
+        side = walk(convolutions, in_channels, size)["pool5"].tap.side
         end = connected(512, side, (4096, 2048), classes, dropout)
         super().__init__(convolutions | end, TAPS, in_channels, size)

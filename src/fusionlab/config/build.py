@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from inspect import signature
 from typing import Any, cast
 
 import torch
@@ -11,14 +12,14 @@ import torch
 from fusionlab.backbones.tower import Tower
 from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import AUTO, RunConfig
-from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, build_dataset
+from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, StreamConfig, build_dataset
 from fusionlab.errors import UserError
 from fusionlab.records.signature import NEUTRAL
 from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import read, spell
-from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream
+from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream, StreamNet
 
 LAYER_OF_LATE = "softmax"
 
@@ -45,12 +46,32 @@ def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower
             hint="one of conf/backbone as an example",
         )
     make: Callable[..., Tower] = part(recipe, "backbone")
+    numbers = {"in_channels": channels, "classes": classes, "size": data.sampling.crop}
     try:
         with _explained(recipe):
-            return make(in_channels=channels, classes=classes, size=data.sampling.crop)
+            if "frames" in signature(make).parameters:  # its layers take clips of one length only
+                numbers["frames"] = data.sampling.snippets
+            made = make(**numbers)
+        _expect_clips(made, stream, data)
+        return made
     except UserError as error:  # the option has another name than the tower's argument
         got, hint = (one and one.replace("size=", "data.sampling.crop=") for one in (error.got, error.hint))
         raise UserError(error.what, got=got, allowed=error.allowed, hint=hint) from None
+
+
+def _expect_clips(tower: Tower, stream: Stream, data: DataConfig) -> None:
+    """Raise a `UserError` for clips that are shorter than the tower's time stride."""
+    for option in ("snippets", "stream_snippets"):
+        frames, hint = getattr(data.sampling, option), f"data.sampling.{option}={tower.time_stride} or more"
+        _expect_frames(tower, stream, frames, f"data.sampling.{option}={frames}", hint)
+
+
+def _expect_frames(tower: Tower, stream: Stream, frames: int, got: str, hint: str) -> None:
+    if frames < tower.time_stride:
+        raise UserError(
+            f"the {stream} tower leaves a time step every {tower.time_stride} frames, and these clips are shorter",
+            got=got, hint=hint,
+        )  # fmt: skip
 
 
 def towers(backbone: BackboneConfig, data: DataConfig, classes: int) -> tuple[Tower, Tower]:
@@ -70,7 +91,7 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
     if fuses_scores(config):
         with _explained(config.fusion):
             mean = part(config.fusion, "fusion")(appearance.classes, motion.classes)
-        weight = getattr(mean, "weight", NEUTRAL["fusion.weight"])
+        weight = float(getattr(mean, "weight", NEUTRAL["fusion.weight"]))
         return LateNet(appearance.classifier, motion.classifier, weight=weight, consensus=consensus)
     with _explained(config.fusion, config.temporal):
         return FusedNet(
@@ -116,35 +137,49 @@ class Blueprint:
         sees_order = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
         return "ordered" if sees_order(config.data.sampling.snippets, **head.keywords) else "fused"
 
-    def expect_views(self, config: ArmConfig, shapes: list[tuple[int, int, int]]) -> None:
-        """Raise a `UserError` for the first T, height and width of test views with which the arm's net cannot work.
+    def expect_views(self, config: ArmConfig | StreamConfig, shapes: Sequence[tuple[int, int, int]]) -> None:
+        """Raise a `UserError` for the first T, height and width of test views with which the net cannot work.
 
         It runs the net on shapes: whether the maps of two different towers are equal depends on the exact size
-        of the frame. Of the videos with frames of one size the shortest stands for all: each layer and head that takes
-        a clip takes longer ones too.
+        of the frame. Of the videos with frames of one size the shortest and the longest stand for all.
         """
-        sampling = config.data.sampling
-        shortest: dict[tuple[int, int], int] = {}
-        for frames, height, width in shapes:
-            shortest[height, width] = min(frames, shortest.get((height, width), frames))
-        net, towers = self.net(config).eval(), self.towers(config.backbone, config.data)
-        for (height, width), frames in shortest.items():
-            if (frames, height, width) == (sampling.snippets, sampling.crop, sampling.crop):
-                continue
+        how = config.data.sampling
+        lengths: dict[tuple[int, int], list[int]] = {}
+        for frames, *size in shapes:
+            lengths.setdefault((size[0], size[1]), []).append(frames)
+        ends = [(end, *size) for size, all_of_it in lengths.items() for end in {min(all_of_it), max(all_of_it)}]
+        unusual = [shape for shape in ends if shape != (how.snippets, how.crop, how.crop)]
+        if unusual:
+            net, towers, where = self._whole(config)
+        for shape in unusual:
+            for stream, tower in towers.items():
+                got = f"a test video of {shape[0]} frames at τ = {how.strides[0]}"
+                hint = "data.sampling.test=middle; or data.quarantine=FILE leaves short videos out"
+                _expect_frames(tower, stream, shape[0], got, hint)
             try:
                 with torch.device("meta"), torch.no_grad():
                     features = {}
-                    for stream, tower in zip(STREAMS, towers, strict=True):
-                        shape = (1, tower.in_channels, frames, height, width)
-                        features[stream] = tower.collect(torch.zeros(shape, dtype=torch.uint8), net.needs[stream])
+                    for stream, layers in net.needs.items():
+                        x = torch.zeros((1, towers[stream].in_channels, *shape), dtype=torch.uint8)
+                        features[stream] = towers[stream].collect(x, layers)
                     net(features)
             except (UserError, RuntimeError) as error:
                 reason = error.got if isinstance(error, UserError) else str(error).partition("\n")[0]
                 raise UserError(
                     "this arm cannot be tested on views of this shape",
-                    got=f"layer={config.layer}, {frames} frames of {width}×{height}: {reason}",
+                    got=f"{where}, {shape[0]} frames of {shape[2]}×{shape[1]}: {reason}",
                     hint="data.sampling.test=middle; or a layer where both towers have maps, or two towers of one kind",
                 ) from error
+
+    def _whole(self, config: ArmConfig | StreamConfig) -> tuple[Net, dict[Stream, Tower], str]:
+        """The net in evaluation mode, the towers that its features come from, and what it is, in words."""
+        if isinstance(config, ArmConfig):
+            towers = dict(zip(STREAMS, self.towers(config.backbone, config.data), strict=True))
+            return self.net(config).eval(), towers, f"layer={config.layer}"
+        stream = cast(Stream, config.stream)
+        with torch.device("meta"):
+            own = tower(config.tower, stream, config.data, build_dataset(config.data).class_count)
+        return StreamNet(own, stream).eval(), {stream: own}, f"the {stream} stream"
 
 
 def device(run: RunConfig) -> str:

@@ -21,8 +21,9 @@ class Dataset(Protocol):
     """A labelled set of video files with train and test lists.
 
     Optional, for sets that have them: `expect_sampling(snippets, fields, stride)` raises a `UserError` for clips that
-    cannot show the classes (the stride is `NO_STRIDE` where there is none); `present`: the splits whose lists are files; `unchecked_lists(split)`: lists before any
-    check, for the doctor; `has_probes`: `scene(name, label)` knows the truth of each clip (see `health.brush_proof`).
+    cannot show the classes (the stride is `NO_STRIDE` where there is none); `present`: the splits whose lists are
+    files; `unchecked_lists(split)`: lists before any check, for the doctor; `has_probes`: `scene(name, label)` knows
+    the truth of each clip (see `health.brush_proof`).
     """
 
     @property

@@ -54,8 +54,8 @@ class ViewSampler:
     """Every view of every video once, a video's views side by side, as lists of (view, index).
 
     `shapes`: T, height and width of each video's views, where they differ. A batch then has views of one shape: shapes
-    come in the order of their first videos, the videos of a shape in the order of the list. Views longer than `snippets`
-    are fewer in a batch, so that it has no more frames than `batch_size` clips of that length; but one at least.
+    come in the order of their first videos, the videos of a shape in the order of the list. Of views longer than
+    `snippets` a batch has no more frames than `batch_size` clips of that length, but one view at least.
     """
 
     def __init__(

@@ -8,8 +8,8 @@
       final     20: 10 clips at the largest τ, spread evenly, the whole frame, each mirrored too; as in its last tables
       simonyan 250: 25 clips at the smallest τ, spread evenly, the four corners and the middle, each mirrored too; with
                     T = 1, a frame and no clip, the 2014 paper's
-      video      1: the whole video, every frame at the smallest τ, the middle square; T differs between videos. As I3D is
-                    tested, which mirrors nothing
+      video      1: the whole video, every frame at the smallest τ, the middle square; T differs between videos. I3D's
+                    test: its paper mirrors nothing
 
 With times=segments, clip n of N has a snippet in each segment, (2n + 1) / 2N of the way through it: one alone in the
 middle. Temporal Segment Networks (Wang et al. 2016) sample so; τ then only counts in `video`.

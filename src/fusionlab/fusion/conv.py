@@ -4,8 +4,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionlab import errors
+from fusionlab.backbones.folding import fold_time, unfold_time
 from fusionlab.backbones.initialise import GeneratorFor
-from fusionlab.backbones.tower import fold_time, unfold_time
 from fusionlab.fusion import cat, filters
 from fusionlab.fusion.fusion import Fusion
 

@@ -54,9 +54,9 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attem
     initial = first_weights(tower, config, run, data.dataset)
     cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
-    training = data.module(config, config.data.sampling.stream_snippets)
+    training, test = data.module(config, config.data.sampling.stream_snippets), data.module(config)
+    recorder.blueprint.expect_views(config, test.test_shapes())
     outcome = _fit(cohort, training, config, recorder, "stream", checkpoint)[arm.name]
-    test = data.module(config)
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
     if (reason := cohort.arms[arm.name].reason) is not None:
         # No cohort can use this stream: the job fails with its arm, and all jobs that need it show its reason.

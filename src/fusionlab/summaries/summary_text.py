@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
-from fusionlab.backbones.taps import walk
 from fusionlab.planning.grid import plan_study
 from fusionlab.study.recipes import STREAMS
 from fusionlab.summaries.costs import LayerCosts, shaped
@@ -60,13 +59,12 @@ def _towers(arms: Sequence[Sized]) -> list[Lines]:
 
 def _tower(stream: str, one: Sized) -> Lines:
     tower, costs = one.towers[stream], one.costs
-    places = walk({name: tower.get_submodule(name) for name in tower.names}, tower.in_channels, tower.size)
     taps: dict[str, Lines] = {}
     for name, tap in tower.taps.items():
         taps.setdefault(tap.after, []).append(name)
     rows = []
     for layers in _grouped(costs.of("tower")):
-        place, first = places[layers[0].name], layers[0]
+        place, first = tower.geometry[layers[0].name].tap, layers[0]
         names = [tap for layer in layers for tap in taps.get(layer.name, ())]
         rows.append(
             (_names(layers), first.kind, shaped((place.channels, place.side, place.side)), str(place.stride),

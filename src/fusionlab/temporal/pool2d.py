@@ -2,13 +2,13 @@
 
 from torch import Tensor
 
-from fusionlab.backbones.tower import fold_time, unfold_time
+from fusionlab.backbones.folding import run_layer
 from fusionlab.temporal.temporal import Spatial, Temporal
 
 
 def pool(x: Tensor, spatial: Spatial) -> Tensor:
     """y_d(t, i, j) = max x_d(t, i', j') over i', j' in the box at (i, j); the mean where the tower takes means"""
-    return unfold_time(spatial(fold_time(x)), clips=x.shape[0])
+    return run_layer(spatial, x)
 
 
 class Pool2d(Temporal):

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from fusionlab.backbones.folding import run_layer
 from fusionlab.backbones.initialise import initialise
-from fusionlab.backbones.inlets import inlets
 from fusionlab.backbones.layers import is_convolution
-from fusionlab.backbones.tower import Tower, fold_time
+from fusionlab.backbones.tower import Tower
 
 TowerFactory = Callable[[int, int], Tower]  # (in_channels, classes) -> the tower
 CHANNELS, CLASSES, FRAMES = 4, 7, 2
@@ -121,18 +121,18 @@ def gradients(made: Tower) -> None:
 @torch.no_grad()
 def inlets_are_what_reads(made: Tower) -> None:
     """The convolutions that `inlets` names read the whole input of their layer; with none, any number passes."""
-    x = made.normalise(fold_time(clips(made)))
+    x = made.normalise(clips(made))
     for name in made.names:
         layer = made.get_submodule(name)
-        own = inlets(layer)
+        own = made.geometry[name].inlets
         for inlet in own or ():
             conv = layer.get_submodule(inlet)
             assert is_convolution(conv) and conv.in_channels == x.shape[1], f"{name} does not read its input by {inlet}"
         if own == ():
-            assert layer(torch.cat([x, x], dim=1)).shape[1] == 2 * x.shape[1], (
+            assert run_layer(layer, torch.cat([x, x], dim=1)).shape[1] == 2 * x.shape[1], (
                 f"{name} does not pass any number of channels: add `any_channels = False` to {type(layer).__name__}"
             )
-        x = layer(x)
+        x = run_layer(layer, x)
 
 
 @torch.no_grad()

@@ -5,7 +5,8 @@ from copy import deepcopy
 
 from torch import Tensor, nn
 
-from fusionlab.backbones.tower import Tower, fold_time, unfold_time
+from fusionlab.backbones.folding import Clips, takes_clips
+from fusionlab.backbones.tower import Tower
 from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.refuse import different_layers
 
@@ -31,14 +32,16 @@ class CopiedLayers(nn.ModuleDict):
 
     def run(self, x: Tensor, names: Sequence[str], head: Temporal | None) -> Tensor:
         """Run these of its layers on (N, D, T, H, W)."""
-        clips, x = x.shape[0], fold_time(x)
+        moving = Clips(x)
         for name in names:
             if name == self.replaced:
-                assert head is not None
-                x = fold_time(head.at_pool(unfold_time(x, clips)))
+                assert head is not None and head.pool is not None
+                if not takes_clips(head.pool):
+                    moving.fold()  # channels-last
+                moving = Clips(head.at_pool(moving.map))
             else:
-                x = self[name](x)
-        return unfold_time(x, clips)
+                moving.through(self[name])
+        return moving.map
 
 
 def _unlike(layer: nn.Module, tower: Tower, name: str) -> str | None:

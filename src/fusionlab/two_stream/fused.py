@@ -7,9 +7,10 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from fusionlab import errors
+from fusionlab.backbones.folding import run_layer
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.norm import trainable
-from fusionlab.backbones.tower import Tower, fold_time, unfold_time
+from fusionlab.backbones.tower import Tower
 from fusionlab.fusion.fusion import Fusion, FusionFactory
 from fusionlab.temporal.temporal import NeedsMap, Spatial, Temporal, TemporalFactory
 from fusionlab.two_stream.copied_layers import CopiedLayers
@@ -182,12 +183,11 @@ class FusedNet(Net):
         (cut,), _ = self._cuts([point])
         if not cut.widens:
             raise no_wider_layer(fusion, channels, cut)
-        assert cut.weighted is not None
         start = point.b if above == "motion" else point.a
         noise = point.name == self.names[self.headed] and not self.temporal.keeps_channels
         return [
             (f"above.{name}", conv)
-            for name, conv in widen(self.above, cut.weighted, channels).items()
+            for name, conv in widen(self.above, cut, channels).items()
             if above == "fresh" or noise or not stack(conv, name.partition(".")[2], point, start)
         ]
 
@@ -209,7 +209,6 @@ class FusedNet(Net):
     def heads(self, features: Features) -> tuple[Tensor, ...]:
         x_a, x_b = features["appearance"][self.layer_a], features["motion"][self.layer_b]
         x, y = (x_a, x_b) if self.into == "appearance" else (x_b, x_a)
-        clips = x.shape[0]
         for k in range(len(self.names)):
             x = self._fused(k, x, y)
             if k == self.headed:
@@ -218,7 +217,7 @@ class FusedNet(Net):
             if self.beside is not None and k < len(self.other_steps):
                 y = self.beside.run(y, self.other_steps[k], self.beside_head)
         if self.svm is not None:
-            x = unfold_time(self.svm(fold_time(x)), clips)
+            x = run_layer(self.svm, x)
         elif self.probabilities:
             x = logarithm(x, floor=LEARNT_FLOOR if any(True for _ in self.fusion.parameters()) else None)
         return tuple(agreed(one.flatten(2), self.consensus) for one in ((x, y) if self.two_losses else (x,)))

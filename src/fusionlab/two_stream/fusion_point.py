@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusionlab import errors
-from fusionlab.backbones.inlets import inlets
 from fusionlab.backbones.layers import is_pooling
-from fusionlab.backbones.taps import Tap, resolve, walk
+from fusionlab.backbones.taps import Tap, resolve
 from fusionlab.backbones.tower import Tower
 
 PADDING = 1  # places by which the sides of two maps may differ
@@ -61,19 +60,23 @@ class Cut:
     def pooled(self) -> int:
         """The side of the map that this pooling layer takes."""
         assert self.pooling is not None
-        below = self.tower.names[: self.tower.names.index(self.pooling)]
-        layers = {name: self.tower.get_submodule(name) for name in below}
-        return walk(layers, self.tower.in_channels, self.tower.size)[below[-1]].side
+        below = self.tower.names[self.tower.names.index(self.pooling) - 1]
+        return self.tower.geometry[below].tap.side
 
     @property
     def weighted(self) -> str | None:
         """The next layer above that needs a certain number of channels."""
-        return next((name for name in self.above if inlets(self.tower.get_submodule(name)) != ()), None)
+        return next((name for name in self.above if self.tower.geometry[name].inlets != ()), None)
 
     @property
     def widens(self) -> bool:
         """Whether that layer can be widened."""
-        return self.weighted is not None and inlets(self.tower.get_submodule(self.weighted)) is not None
+        return self.inlets is not None
+
+    @property
+    def inlets(self) -> tuple[str, ...] | None:
+        """The convolutions within that layer that read its input; None where another part fixes their number."""
+        return None if self.weighted is None else self.tower.geometry[self.weighted].inlets
 
     @property
     def prediction(self) -> bool:

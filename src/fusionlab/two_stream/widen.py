@@ -1,46 +1,42 @@
 """Widen the layer above a fusion that leaves another number of channels than the tower had there."""
 
+from copy import deepcopy
 from typing import cast
 
 import torch
 from torch import nn
 
 from fusionlab import errors
-from fusionlab.backbones.inlets import inlets
 from fusionlab.two_stream.fusion_point import Cut, FusionPoint
 
+Convolution = nn.Conv2d | nn.Conv3d
 
-def widen(layers: nn.ModuleDict, name: str, channels: int) -> dict[str, nn.Conv2d]:
-    """Replace the convolutions that read the layer's input by ones that take all channels.
+
+def widen(layers: nn.ModuleDict, cut: Cut, channels: int) -> dict[str, Convolution]:
+    """Replace the convolutions that read the next weighted layer's input by ones that take all channels.
 
     Returns them by their paths; they are not initialised yet.
     """
-    widened: dict[str, nn.Conv2d] = {}
-    for inlet in inlets(layers[name]) or ():
-        path = f"{name}.{inlet}" if inlet else name
+    widened: dict[str, Convolution] = {}
+    for inlet in cut.inlets or ():
+        path = f"{cut.weighted}.{inlet}" if inlet else str(cut.weighted)
         above, _, own = path.rpartition(".")
-        widened[path] = _with_channels(cast(nn.Conv2d, layers.get_submodule(path)), channels)
+        widened[path] = with_channels(cast(Convolution, layers.get_submodule(path)), channels)
         layers.get_submodule(above).add_module(own, widened[path])
     return widened
 
 
-def _with_channels(layer: nn.Conv2d, in_channels: int) -> nn.Conv2d:
+def with_channels(layer: Convolution, in_channels: int) -> Convolution:
     """The same convolution for another number of input channels, not initialised."""
-    assert not isinstance(layer.padding, str)
-    return type(layer)(
-        in_channels,
-        layer.out_channels,
-        _two(layer.kernel_size),
-        _two(layer.stride),
-        _two(layer.padding),
-        _two(layer.dilation),
-        bias=layer.bias is not None,
-        device=layer.weight.device,
-        dtype=layer.weight.dtype,
-    )
+    made = deepcopy(layer)
+    made.in_channels = in_channels
+    old = layer.weight
+    shape = (old.shape[0], in_channels, *old.shape[2:])
+    made.weight = nn.Parameter(torch.empty(shape, dtype=old.dtype, device=old.device))
+    return made
 
 
-def stack(conv: nn.Conv2d, inlet: str, point: FusionPoint, start: Cut) -> bool:
+def stack(conv: Convolution, inlet: str, point: FusionPoint, start: Cut) -> bool:
     """Start from both towers' filters side by side, each on its own block of a stack [a, b], with the bias of `start`.
 
     `inlet`: the convolution within the next weighted layer, "" where it is that layer itself. Returns False where the
@@ -68,14 +64,8 @@ def stack(conv: nn.Conv2d, inlet: str, point: FusionPoint, start: Cut) -> bool:
     return True
 
 
-def _reads(cut: Cut, inlet: str) -> nn.Conv2d | None:
+def _reads(cut: Cut, inlet: str) -> Convolution | None:
     """The convolution at the same place above a tower's own cut."""
-    layer = None if cut.weighted is None else cut.tower.get_submodule(cut.weighted)
-    if layer is None or inlet not in (inlets(layer) or ()):
+    if cut.weighted is None or inlet not in (cut.inlets or ()):
         return None
-    return cast(nn.Conv2d, layer.get_submodule(inlet))
-
-
-def _two(sizes: tuple[int, ...]) -> tuple[int, int]:
-    height, width = sizes
-    return height, width
+    return cast(Convolution, cut.tower.get_submodule(cut.weighted).get_submodule(inlet))

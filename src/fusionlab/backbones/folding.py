@@ -1,0 +1,73 @@
+"""Time folded into clips: two-dimensional layers see every frame alone.
+
+Every layer of a tower takes and leaves maps (N, D, T, H, W). A two-dimensional layer gets them folded, (N·T, D, H, W),
+in channels-last memory: twice as fast as the default on a CPU, and both directions are then views.
+"""
+
+from collections.abc import Callable
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+
+def fold_time(x: Tensor) -> Tensor:
+    """(N, D, T, H, W) -> (N·T, D, H, W), in channels-last memory (D innermost)."""
+    return x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+
+
+def unfold_time(x: Tensor, clips: int) -> Tensor:
+    """(N·T, D, H, W) -> (N, D, T, H, W), N = clips."""
+    return x.reshape(clips, -1, *x.shape[1:]).transpose(1, 2)
+
+
+def takes_clips(layer: nn.Module) -> bool:
+    """Whether a layer takes (N, D, T, H, W) itself: declared as `takes_clips`, or some part of it is three-dimensional.
+
+    Of torch's layers the three-dimensional ones have a class whose name ends in 3d.
+    """
+    declared = getattr(layer, "takes_clips", None)
+    if declared is not None:
+        return bool(declared)
+    return any(
+        getattr(part, "takes_clips", False) or any(_is_3d(kind) for kind in type(part).__mro__)
+        for part in layer.modules()
+    )
+
+
+def _is_3d(kind: type) -> bool:
+    return kind.__module__.startswith("torch.nn.modules.") and kind.__name__.endswith("3d")
+
+
+class Clips:
+    """A map (N, D, T, H, W) on its way through layers; it stays folded between two-dimensional ones."""
+
+    def __init__(self, x: Tensor) -> None:
+        self._x, self._clips, self._folded = x, x.shape[0], False
+
+    @property
+    def map(self) -> Tensor:
+        return unfold_time(self._x, self._clips) if self._folded else self._x
+
+    def fold(self) -> Self:
+        """Fold time into clips, if it is not yet."""
+        if not self._folded:
+            self._x, self._folded = fold_time(self._x), True
+        return self
+
+    def change(self, number: Callable[[Tensor], Tensor]) -> None:
+        """Change the numbers, folded or not."""
+        self._x = number(self._x)
+
+    def through(self, layer: nn.Module) -> Self:
+        """Run a layer."""
+        if takes_clips(layer):
+            self._x, self._folded = layer(self.map), False
+        else:
+            self._x = layer(self.fold()._x)
+        return self
+
+
+def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
+    """(N, D, T, H, W) -> (N, D', T', H', W')"""
+    return Clips(x).through(layer).map
