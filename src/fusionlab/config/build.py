@@ -14,7 +14,6 @@ from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, StreamConfig, build_dataset
 from fusionlab.errors import UserError
-from fusionlab.records.signature import NEUTRAL
 from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
@@ -91,8 +90,8 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
     if fuses_scores(config):
         with _explained(config.fusion):
             mean = part(config.fusion, "fusion")(appearance.classes, motion.classes)
-        weight = float(getattr(mean, "weight", NEUTRAL["fusion.weight"]))
-        return LateNet(appearance.classifier, motion.classifier, weight=weight, consensus=consensus)
+        own = {"weight": mean.weight} if hasattr(mean, "weight") else {}  # a user's may have none
+        return LateNet(appearance.classifier, motion.classifier, consensus=consensus, **own)
     with _explained(config.fusion, config.temporal):
         return FusedNet(
             appearance, motion, part(config.fusion, "fusion"), part(config.temporal, "temporal"), config.layer,
