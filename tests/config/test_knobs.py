@@ -42,7 +42,7 @@ OTHER: dict[str, Any] = {
     "optim.streams.betas": [0.8, 0.99], "optim.fusion.betas": [0.8, 0.99], "data.store.size": 40,
     "optim.streams.schedule.name": "constant", "optim.fusion.schedule.name": "constant",
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
-    "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",
+    "align": "pool", "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",
     "weights.head": "fresh", "weights.other_split": "allow", "temporal.side": 3,
     "data.store.backward": True, "data.store.rule": "field", "data.store.reader": "pyav",
     "data.store.codec.frames": "jpeg", "data.store.codec.flow": "lz4", "data.quarantine": ["a.avi"],

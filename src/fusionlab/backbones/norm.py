@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-class StillNorm2d(nn.BatchNorm2d):
+class _StillNorm(nn.modules.batchnorm._BatchNorm):
     """y = (x - mean) / sqrt(var + ε) · weight + bias, with the four as they were loaded: training changes none of them.
 
     It stays in evaluation mode whatever `train` says. Its weight and bias are parameters, so that they are counted
@@ -15,8 +15,8 @@ class StillNorm2d(nn.BatchNorm2d):
 
     never_trains = True
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        super().__init__(channels, eps)
         self.requires_grad_(False)
         self.train(False)
 
@@ -32,6 +32,14 @@ class StillNorm2d(nn.BatchNorm2d):
         # Detached: `requires_grad_` of an outer module sets the parameters directly, past the method above.
         weight, bias = self.weight.detach(), self.bias.detach()
         return F.batch_norm(x, self.running_mean, self.running_var, weight, bias, training=False, eps=self.eps)
+
+
+class StillNorm2d(_StillNorm, nn.BatchNorm2d):
+    """Of frames."""
+
+
+class StillNorm3d(_StillNorm, nn.BatchNorm3d):
+    """Of clips."""
 
 
 def trainable(module: nn.Module) -> None:

@@ -19,6 +19,7 @@ from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import read, spell
 from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream, StreamNet
+from fusionlab.two_stream.refuse import refuse_unlike_steps
 
 LAYER_OF_LATE = "softmax"
 
@@ -93,11 +94,13 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
         own = {"weight": mean.weight} if hasattr(mean, "weight") else {}  # a user's may have none
         return LateNet(appearance.classifier, motion.classifier, consensus=consensus, **own)
     with _explained(config.fusion, config.temporal):
-        return FusedNet(
+        made = FusedNet(
             appearance, motion, part(config.fusion, "fusion"), part(config.temporal, "temporal"), config.layer,
             above=cast(Any, config.above), into=cast(Any, config.into), keep=config.keep_motion,
-            tower_weight=config.tower_weight, consensus=consensus, seed=config.seed.init,
+            tower_weight=config.tower_weight, align=config.align, consensus=consensus, seed=config.seed.init,
         )  # fmt: skip
+    refuse_unlike_steps(read(config.layer, appearance, motion), config.data.sampling.snippets, config.align)
+    return made
 
 
 class Blueprint:

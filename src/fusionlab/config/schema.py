@@ -291,6 +291,7 @@ class ArmConfig:
     above: str
     keep_motion: bool
     tower_weight: float
+    align: str
     split: int
     weights: WeightsConfig
     seed: SeedConfig
@@ -316,7 +317,7 @@ class ArmConfig:
         if self.streams not in ("both", *STREAMS):
             raise UserError("no such streams", got=f"streams={self.streams}", allowed=["both", *STREAMS])
         expect_whole("split", self.split)
-        expect_towers(self.above, self.into, self.tower_weight)
+        expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
         how, usual = self.data.sampling, NEUTRAL["consensus"]
         if self.consensus != usual and max(how.snippets, how.stream_snippets) == 1 and how.one_shape:

@@ -29,6 +29,7 @@ NEUTRAL: dict[str, Leaf] = {
     "tower_weight": 0.5,
     "consensus": "scores",
     "fusion.weight": 0.5,
+    "align": "refuse",
     "weights.appearance": None,
     "weights.motion": None,
     "weights.source": None,  # in the recipe of one stream

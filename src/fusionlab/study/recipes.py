@@ -19,7 +19,7 @@ STREAMS = ("appearance", "motion")
 # Offsets affect only the other stream: ignored here, so that a stream is trained once for all doses.
 IGNORED = {"appearance": ("data.sampling.apart",), "motion": ("data.sampling.delay",)}
 # The arms of one cohort may differ in these.
-ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight")
+ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align")
 
 
 def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,12 @@ def load_parts(folder: Path) -> dict[str, Callable[..., Any]]:
 
 
 def load_part(config: dict[str, Any]) -> Callable[..., Any]:
-    """{_target_, _partial_: true, numbers} -> the target with its numbers bound."""
+    """{_target_, _partial_: true, numbers} -> the target with its numbers, and parts within it, bound."""
     assert config["_partial_"] is True, "a part gets its channels later, so its yaml has `_partial_: true`"
     module, _, name = config["_target_"].rpartition(".")
-    numbers = {key: value for key, value in config.items() if not key.startswith("_")}
+    numbers = {
+        key: load_part(value) if isinstance(value, dict) and "_target_" in value else value
+        for key, value in config.items()
+        if not key.startswith("_")
+    }
     return partial(getattr(import_module(module), name), **numbers)

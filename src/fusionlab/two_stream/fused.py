@@ -14,7 +14,7 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.fusion.fusion import Fusion, FusionFactory
 from fusionlab.temporal.temporal import NeedsMap, Spatial, Temporal, TemporalFactory
 from fusionlab.two_stream.copied_layers import CopiedLayers
-from fusionlab.two_stream.fusion_point import Cut, FusionPoint, pad_to_match, read
+from fusionlab.two_stream.fusion_point import Cut, FusionPoint, pad_to_match, pool_time, read
 from fusionlab.two_stream.net import STREAMS, Features, Net, Stream
 from fusionlab.two_stream.outline import NetLayer, Storey, fused_layers, fused_storeys
 from fusionlab.two_stream.refuse import (
@@ -25,6 +25,7 @@ from fusionlab.two_stream.refuse import (
     refuse_scores,
     refuse_several,
     refuse_unlike_maps,
+    refuse_unlike_times,
     stack_of_stack,
 )
 from fusionlab.two_stream.scores import (
@@ -41,6 +42,7 @@ from fusionlab.two_stream.scores import (
 from fusionlab.two_stream.widen import stack, widen
 
 Above = Literal["appearance", "motion", "fresh"]
+ALIGNMENTS = ("refuse", "pool")
 
 
 class FusedNet(Net):
@@ -61,6 +63,9 @@ class FusedNet(Net):
 
     The same where the last of several points is at fc8 (`relu5+fc8`): no weights are added there, and the logits are
     averaged instead of the scores. In training there is no average: each tower has its loss.
+
+    Maps with unlike time strides, as of a 3D and a 2D tower, are refused; with `align="pool"` the map with more steps
+    is averaged over time to the steps of the other.
     """
 
     def __init__(
@@ -75,11 +80,12 @@ class FusedNet(Net):
         into: Stream = "appearance",
         keep: bool = False,
         tower_weight: float = 0.5,
+        align: str = "refuse",
         consensus: Consensus = "scores",
         seed: int = 0,
     ) -> None:
         super().__init__(consensus)
-        expect_towers(above, into, tower_weight)
+        expect_towers(above, into, tower_weight, align)
         all_points = read(layer, appearance, motion)
         if keep:
             refuse_keeping(all_points)
@@ -90,6 +96,8 @@ class FusedNet(Net):
         self.two_losses = keep or at_scores
         self.into = into
         self.tower_weight = tower_weight
+        self.align = align
+        self.strides = [(one.a.tap.time_stride, one.b.tap.time_stride) for one in all_points]
         self.layer_a, self.layer_b = all_points[0].a.layer, all_points[0].b.layer
         self.needs = {"appearance": (self.layer_a,), "motion": (self.layer_b,)}
         points = all_points[:-1] if at_scores else all_points
@@ -138,6 +146,7 @@ class FusedNet(Net):
         channels = cuts[0].tap.channels  # of the map that comes up in the tower that goes on
         for k, (point, cut, other) in enumerate(zip(points, cuts, others, strict=True)):
             refuse_unlike_maps(point)
+            refuse_unlike_times(point, self.align)
             pair = (channels, other.tap.channels)
             made.append(fusion(*(pair if self.into == "appearance" else pair[::-1])))
             made[k].leave(cut.tap.channels)
@@ -198,6 +207,8 @@ class FusedNet(Net):
         if nothing_above:
             options["above"] = bare
         options |= {f"temporal.{name}": reason for name, reason in self.temporal.no_effect().items()}
+        if all(one == other for one, other in self.strides):
+            options["align"] = ("both maps have a step at the same frames", None)
         if not self.two_losses:
             options["tower_weight"] = ("one tower's scores have nothing to be weighed against", "keep_motion=true")
             if nothing_above:
@@ -240,6 +251,9 @@ class FusedNet(Net):
         """The fusion at point k, of the map from below and the other tower's."""
         fusion = self.get_submodule(self.path(k))
         x_a, x_b = (x, y) if self.into == "appearance" else (y, x)
+        if self.align == "pool":
+            steps = min(x_a.shape[2], x_b.shape[2])
+            x_a, x_b = pool_time(x_a, steps), pool_time(x_b, steps)
         if self.spatial[k]:
             x_a, x_b = pad_to_match(x_a, x_b)
         return self._rectify(fusion(x_a, x_b), k, behind=fusion)
@@ -278,12 +292,14 @@ class FusedNet(Net):
         return fused_storeys(self)
 
 
-def expect_towers(above: str, into: str, tower_weight: float) -> None:
+def expect_towers(above: str, into: str, tower_weight: float, align: str = "refuse") -> None:
     """Raise a `UserError` for options of the fused tower that have no such value."""
     if into not in STREAMS:
         raise errors.unknown("tower that goes on above the fusion", into, STREAMS, form="into={}")
     if above not in get_args(Above):
         raise errors.unknown("start of the layers above", above, get_args(Above), form="above={}")
+    if align not in ALIGNMENTS:
+        raise errors.unknown("way to align maps of unlike time strides", str(align), ALIGNMENTS, form="align={}")
     if not 0 <= tower_weight <= 1:
         raise errors.UserError(
             "tower_weight lies between 0 and 1", got=f"tower_weight={tower_weight}",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -133,6 +134,15 @@ def _pad(x: Tensor, height: int, width: int) -> Tensor:
     return F.pad(x, (0, right, 0, below)) if 1 <= max(below, right) <= PADDING else x
 
 
+def pool_time(x: Tensor, steps: int) -> Tensor:
+    """y(i) = mean of x(t) over t from ⌊i T / T'⌋ up to below ⌈(i + 1) T / T'⌉, with T' = `steps`"""
+    here = x.shape[2]
+    if here == steps:
+        return x
+    bounds = ((i * here // steps, -(-(i + 1) * here // steps)) for i in range(steps))
+    return torch.stack([x[:, :, first:end].mean(dim=2) for first, end in bounds], dim=2)
+
+
 def fits(a: Tap, b: Tap) -> bool:
     """Whether two maps can be fused place by place, with a row and a column of zeros if needed."""
     apart = abs(a.side - b.side)
@@ -234,7 +244,10 @@ def nearest(point: FusionPoint) -> str | None:
 
     pairs = [FusionPoint(Cut(a.tower, one), Cut(b.tower, two)) for one in a.tower.taps for two in b.tower.taps]
     possible: Callable[[FusionPoint], bool] = lambda pair: (  # noqa: E731
-        fits(pair.a.tap, pair.b.tap) and pair.spatial == point.spatial and not pair.prediction
+        fits(pair.a.tap, pair.b.tap)
+        and pair.a.tap.time_stride == pair.b.tap.time_stride
+        and pair.spatial == point.spatial
+        and not pair.prediction
     )
     best = min(filter(possible, pairs), key=far, default=None)
     return None if best is None else best.name

@@ -140,7 +140,7 @@ class LateNet(Net):
 
     def no_effect(self) -> dict[str, tuple[str, str | None]]:
         why = "late fusion has both towers whole and nothing above them"
-        return dict.fromkeys(("into", "keep_motion", "tower_weight"), (why, None))
+        return dict.fromkeys(("into", "keep_motion", "tower_weight", "align"), (why, None))
 
     def forward(self, features: Features) -> Tensor:
         maps = features["appearance"][self.layer_a], features["motion"][self.layer_b]

@@ -42,6 +42,31 @@ def refuse_unlike_maps(point: FusionPoint) -> None:
         )
 
 
+def refuse_unlike_times(point: FusionPoint, align: str) -> None:
+    """Maps of unlike time strides, unless they are to be aligned."""
+    a, b = point.a.tap.time_stride, point.b.tap.time_stride
+    if a != b and align != "pool":
+        same = nearest(point)
+        raise errors.UserError(
+            f"the two maps at {point.name} differ in time stride",
+            got=f"a step every {a} frames of appearance, every {b} of motion",
+            allowed=["align=pool: the map with more steps is averaged over time"],
+            hint="align=pool" + ("" if same is None else f", or layer={same}"),
+        )
+
+
+def refuse_unlike_steps(points: Sequence[FusionPoint], frames: int, align: str) -> None:
+    """Maps that have unlike numbers of time steps in clips of so many frames, unless they are to be aligned."""
+    for point in points:
+        a, b = (cut.tower.steps(cut.layer, frames) for cut in (point.a, point.b))
+        if a != b and align != "pool":
+            raise errors.UserError(
+                f"the two maps at {point.name} differ in time steps",
+                got=f"{a} of appearance, {b} of motion, in clips of {frames} frames",
+                hint="align=pool, or clips of another length: data.sampling.snippets=…",
+            )
+
+
 def refuse_several(fusion: Fusion, points: Sequence[FusionPoint]) -> None:
     """A fusion that leaves no map, with another fusion above it."""
     if not fusion.spatial and len(points) > 1:

@@ -2,6 +2,7 @@
 
 load_weights.py   from `weights=` to a loaded tower: `locate`, `load`
 imagenet.py       torchvision's ImageNet weights: which file is whose, and what its names are in our towers
+inception_files.py  torchvision's and other libraries' files of the Inception family
 mat.py            a MATLAB file -> plain values
 matconvnet.py     MatConvNet's networks, SimpleNN and DagNN, in such a file
 tensors.py        plain tensors by name, .safetensors, .pt and .pth; `WeightFile`, what every reader returns

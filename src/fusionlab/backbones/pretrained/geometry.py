@@ -55,7 +55,9 @@ def _lrn(name: str, own: tuple[float, ...], param: Any) -> list[str]:
 
 
 def _sides(layer: nn.Module, name: str) -> tuple[int, int]:
-    return pair(getattr(layer, name))
+    """Height and width; a layer of clips has its time before."""
+    value = getattr(layer, name)
+    return pair(value if isinstance(value, int) else value[-2:])
 
 
 def _differ(name: str, what: str, file: tuple[float, ...], own: tuple[int, ...]) -> list[str]:

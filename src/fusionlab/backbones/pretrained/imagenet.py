@@ -4,11 +4,15 @@
     vgg16      VGG16_Weights.IMAGENET1K_V1           71.59   vgg16-397923af.pth
     resnet18   ResNet18_Weights.IMAGENET1K_V1        69.76   resnet18-f37072fd.pth
     resnet50   ResNet50_Weights.IMAGENET1K_V1        76.13   resnet50-0676ba61.pth
+    inception  GoogLeNet_Weights.IMAGENET1K_V1       69.78   googlenet-1378be20.pth
 
 V1 for ResNet-50 too: it was trained as the papers train; V2 (80.86) comes from a longer recipe with other augmentation,
 and what is built on it cannot be compared with what the literature builds on V1.
 
-Pixels are those of torchvision's transforms: (x / 255 - mean) / std of each channel, here on bytes.
+Inflated towers take the file of their 2D tower. I3D and Inception need padding=torchvision for it.
+
+Pixels are those of torchvision's transforms: (x / 255 - mean) / std of each channel, here on bytes;
+GoogLeNet's lie between -1 and 1.
 """
 
 from __future__ import annotations
@@ -53,6 +57,7 @@ FILES = {
     "vgg16": Published("vgg16-397923af.pth", "397923af"),
     "resnet18": Published("resnet18-f37072fd.pth", "f37072fd"),
     "resnet50": Published("resnet50-0676ba61.pth", "0676ba61"),
+    "googlenet": Published("googlenet-1378be20.pth", "1378be20"),
 }
 # MatConvNet's page of models. Nobody else has VGG-M-2048 as it was trained.
 VGG_M, VGG_M_MAT = "VGG-M-2048", "imagenet-vgg-m-2048.mat"
@@ -68,6 +73,8 @@ def which(tower: Tower) -> str | None:
         return "resnet50"
     if {"layer4.1.conv2", "fc"} <= parts and not {"layer4.1.conv3", "layer4.2"} & parts:
         return "resnet18"
+    if {"mixed_5c.b3b.conv", "fc"} <= parts and "mixed_5c.b1b.time_conv" not in parts:
+        return "googlenet"
     return None
 
 
@@ -107,7 +114,7 @@ def _no_weights(tower: Tower, folder: str | os.PathLike[str] | None) -> UserErro
         f"no ImageNet weights of {name} exist",
         got=f"weights={NAME}",
         allowed=["null: drawn from the seed", "a file: the weights.pt of a trained stream"],
-        hint=f"weights=null, or a tower that has them: backbone={', '.join(FILES)}",
+        hint=f"weights=null, or a tower that has them: backbone={', '.join(FILES).replace('googlenet', 'inception')}",
     )
 
 

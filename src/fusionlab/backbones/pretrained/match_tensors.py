@@ -5,6 +5,8 @@ weights for colour (Wang et al. 2015, and the released code of the 2016 paper):
 
     w_o(c) = 1/3 Σ_rgb w_o(rgb)      for each channel c = 1 … 2L, at each place of the filter
 
+A convolution of frames fits one of clips by inflation: w / N, repeated N times along time (`backbones/inflate.py`).
+
 Flow's zero is 128, and it keeps the contrast that the weights were trained for: pixels enter as (x - 128) / scale, with
 the mean of the file's scales.
 """
@@ -18,12 +20,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fusionlab.backbones.inflate import over_time
 from fusionlab.backbones.layers import is_convolution
-from fusionlab.backbones.pretrained.tensors import PIXELS, WeightFile
+from fusionlab.backbones.pretrained.tensors import PIXELS, RGB, WeightFile
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 
-RGB = 3
 ZERO = 128.0  # of flow
 SHOWN = 12
 
@@ -37,16 +39,20 @@ class _Fitting:
     taken: dict[str, Tensor] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     counts: tuple[int, int] | None = None  # of classes, where they differ: the file's and the tower's
-    inflated: bool = False
+    averaged: bool = False  # over colours, for another number of channels
+    inflated: int = 0  # convolutions of frames
+    other_time: bool = False  # whether kernels see another number of frames
     frames: bool = False  # whether frames of another size would explain an error
 
     def entry(self, name: str, given: Tensor, own: Tensor) -> None:
         value = _as_filters(given, own)
+        if value.ndim == 4 and own.ndim == 5 and value.shape[2:] == own.shape[3:] and value.is_floating_point():
+            value, self.inflated = over_time(value, own.shape[2]), self.inflated + 1
         if not (value.dtype == own.dtype or (value.is_floating_point() and own.is_floating_point())):
             self.wrong.append(f"type: {name} is {value.dtype}, in the tower {own.dtype}")
             return
         if name == self.first and _colour(value, own):
-            value, self.inflated = value.mean(dim=1, keepdim=True).expand_as(own), True
+            value, self.averaged = value.mean(dim=1, keepdim=True).expand_as(own), True
         if value.shape != own.shape:
             self._misshapen(name, value, own)
         elif not value.to(own.dtype).isfinite().all():
@@ -58,6 +64,8 @@ class _Fitting:
         if name.startswith(self.head) and value.shape[1:] == own.shape[1:]:
             self.counts = len(value), len(own)
             return
+        if value.ndim == own.ndim == 5 and value.shape[2] != own.shape[2]:
+            self.other_time = True
         self.wrong.append(f"shape: {name} {tuple(value.shape)}, in the tower {tuple(own.shape)}")
         self.frames |= name.startswith("fc") and _other_frames(value, own)
 
@@ -81,10 +89,14 @@ def fit(tower: Tower, file: WeightFile, *, fresh_head: bool, path: Path) -> list
     for name, one in fitting.taken.items():
         wanted[name].copy_(one)
     if fitting.inflated:
+        notes.append(
+            f"{fitting.inflated} convolutions of frames are inflated: repeated along time and divided by its length"
+        )
+    if fitting.averaged:
         notes.append(f"{first} is the mean over RGB, repeated {tower.in_channels} times")
     if mean and scale:
         tower.set_pixels(mean, scale)
-        if fitting.inflated:
+        if fitting.averaged:
             notes.append(f"pixels of flow: mean {ZERO:g}, scale {scale[0]:g}")
     return notes
 
@@ -99,7 +111,11 @@ def _names(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> list[str]:
 
 
 def _as_filters(value: Tensor, own: Tensor) -> Tensor:
-    """A linear layer's (O, D·H·W) as the convolution that our towers have in its place: both unroll in this order."""
+    """As the convolution that our towers have in its place: of a linear layer's (O, D·H·W), since both unroll in this
+    order, and of a classifier of clips 1×1×1.
+    """
+    if value.ndim == 5 and own.ndim == 4 and value.shape[2] == 1:
+        return value.squeeze(2)
     if value.ndim == 2 and own.ndim == 4 and value.shape[1] == prod(own.shape[1:]):
         return value.reshape(len(value), *own.shape[1:])
     return value
@@ -107,7 +123,12 @@ def _as_filters(value: Tensor, own: Tensor) -> Tensor:
 
 def _colour(value: Tensor, own: Tensor) -> bool:
     """Does only the number of channels differ, and is it that of colour?"""
-    same = value.ndim == 4 and value.shape[0] == own.shape[0] and value.shape[2:] == own.shape[2:]
+    same = (
+        value.ndim == own.ndim
+        and value.ndim in (4, 5)
+        and value.shape[0] == own.shape[0]
+        and value.shape[2:] == own.shape[2:]
+    )
     return same and value.is_floating_point() and value.shape[1] == RGB != own.shape[1]
 
 
@@ -122,14 +143,14 @@ def _pixels(
     file: WeightFile, first: Tensor | None, fitting: _Fitting
 ) -> tuple[list[float], list[float]] | tuple[None, None]:
     """Mean and scale of the pixels; None where the tower's own stay."""
-    if file.mean is None or file.scale is None or first is None or first.ndim != 4:
+    if file.mean is None or file.scale is None or first is None or first.ndim not in (4, 5):
         return None, None
     for name, numbers in (("mean", file.mean), ("scale", file.scale)):
         if len(numbers) != first.shape[1]:
             fitting.wrong.append(f"shape: {name} of {len(numbers)} channels, the first layer reads {first.shape[1]}")
         elif not all(isfinite(one) and (name == "mean" or one > 0) for one in numbers):
             fitting.wrong.append(f"{name} of the pixels is {numbers}")
-    if fitting.inflated:
+    if fitting.averaged:
         return [ZERO], [sum(file.scale) / len(file.scale)]
     return file.mean, file.scale
 
@@ -149,6 +170,8 @@ def _refuse(fitting: _Fitting, path: Path, tower: Tower) -> None:
     hint = None
     if fitting.frames:
         hint = "data.sampling.crop=224, for example: frames must be as large as those that the weights were trained on"
+    elif fitting.other_time:
+        hint = "these weights are of another inflation: take the kernels= (first=, last=) that they were trained with"
     elif all(line.startswith(f"missing: {fitting.head}") for line in wrong):
         hint = drawn
     if counts:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fusionlab.backbones.pretrained import imagenet
+from fusionlab.backbones.pretrained import imagenet, inception_files
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 from fusionlab.records.files import parse_json
@@ -23,6 +23,7 @@ from fusionlab.records.torch_files import refuse_bombs
 
 PREFIX = "tower."  # of a stream's published weights
 PIXELS = ("mean", "scale")
+RGB = 3
 # The weights that fusionlab publishes carry what they were trained on: JSON in what torch keeps beside the tensors of a
 # state dict, (prefix of a module) -> {name: value}. It is not a weight and in no fingerprint, and any reader of state
 # dicts can ignore it.
@@ -114,9 +115,14 @@ def with_metadata(state: Mapping[str, Tensor], trained_on: Mapping[str, Any]) ->
 
 
 def read(path: Path, tower: Tower) -> WeightFile:
-    """A state dict of torchvision's, of one of our towers, or of a stream."""
+    """A state dict of torchvision's, of a port of I3D, of one of our towers, or of a stream."""
     opened = _opened(path)
     state = dict(opened)
+    if (port := inception_files.port_of(state)) is not None:
+        weights = port.renamed(state)
+        first = weights.get("conv1.conv.weight")
+        mean, scale = port.pixels(first.shape[1] if first is not None and first.ndim > 1 else RGB)
+        return WeightFile(port.layout, weights, mean, scale, wrong=port.differences(tower))
     if imagenet.is_layout(state):
         mean, scale = imagenet.pixels()
         return WeightFile("torchvision", imagenet.renamed(state, tower), mean, scale)

@@ -1,0 +1,190 @@
+"""Inflation (Carreira & Zisserman 2017): the modules of a 2D tower for clips, by one rule for every tower.
+
+    convolution k×k     k×k×k, the weights of a frame repeated k times along time and divided by k
+    convolution 1×1     1×1×1
+    batch norm          the same numbers
+    pool k×k            k×k×k; 1×k×k where it has a stride in space and none in time
+    mean of all places  of two frames
+    fully connected     unchanged: it sees each step of time alone
+    elementwise         unchanged
+    anything else       it sees each frame alone
+
+So frames that are all the same leave what the 2D tower makes of one of them, except within reach of the clip's ends,
+where time is padded with zeros.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from fusionlab import errors
+from fusionlab.backbones.folding import fold_time, unfold_time
+from fusionlab.backbones.layers import layer_text, pair
+from fusionlab.backbones.norm import StillNorm2d, StillNorm3d
+from fusionlab.backbones.padding import Conv3d, MaxPool3d, MeanPool3d, SameConv2d, SameMaxPool2d
+from fusionlab.backbones.tower import Tower
+
+TimeEnds = Literal["zeros", "repeat"]
+ELEMENTWISE = (
+    nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh,
+    nn.Dropout, nn.Identity, nn.Softmax,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Time:
+    """How a module is inflated."""
+
+    stride: int = 1  # in time, of what has a stride in space
+    deep: bool = True  # False: kernels are 1×k×k
+    repeat_ends: bool = False  # time is padded with the first and the last frame, not with zeros
+
+
+Special = Callable[[nn.Module, Time], nn.Module | None]
+
+
+def inflate(module: nn.Module, time: Time, special: Special | None = None) -> nn.Module:
+    """A module for clips (N, D, T, H, W). `special` answers first, for modules with a rule of their own, or None."""
+    made = special(module, time) if special else None
+    if made is None:
+        made = _inflated(module, time)
+    if made is None and next(module.children(), None) is not None:
+        made = copy(module)
+        vars(made).pop("takes_clips", None)  # what a 2D tower says of its layers
+        made._modules = {name: part and inflate(part, time, special) for name, part in module._modules.items()}
+    return EachFrame(module) if made is None else made
+
+
+def strided(module: nn.Module) -> bool:
+    """Whether some part of it has a stride in space, which it can have in time as well."""
+    kinds = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+    return any(max(pair(part.stride)) > 1 for part in module.modules() if isinstance(part, kinds))
+
+
+def over_time(weight: Tensor, frames: int) -> Tensor:
+    """(O, I, H, W) -> (O, I, N, H, W) = w / N, so that the sum over time is w."""
+    return weight.unsqueeze(2).expand(-1, -1, frames, -1, -1) / frames
+
+
+class EachFrame(nn.Module):
+    """A module of frames, for clips."""
+
+    takes_clips = True
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return unfold_time(self.module(fold_time(x)), x.shape[0])
+
+    def layer_text(self) -> str:
+        return layer_text(self.module)
+
+
+def _inflated(module: nn.Module, time: Time) -> nn.Module | None:
+    """One of torch's modules; None for any other."""
+    if isinstance(module, nn.Conv2d):
+        return _convolution(module, time)
+    if isinstance(module, nn.BatchNorm2d):
+        return _norm(module)
+    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+        return _pool(module, time)
+    if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
+        return nn.AdaptiveAvgPool3d(1)
+    return module if isinstance(module, ELEMENTWISE) else None
+
+
+def _convolution(flat: nn.Conv2d, time: Time) -> Conv3d:
+    kernel, stride, dilation = flat.kernel_size, flat.stride, flat.dilation
+    frames = max(kernel) if time.deep else 1
+    assert not isinstance(flat.padding, str), "padding is a number"
+    made = Conv3d(
+        flat.in_channels, flat.out_channels, (frames, *kernel), groups=flat.groups, bias=flat.bias is not None,
+        stride=(time.stride if max(stride) > 1 else 1, *stride), padding=(frames // 2, *flat.padding),
+        dilation=(1, *dilation), same=isinstance(flat, SameConv2d), repeat_ends=time.repeat_ends,
+        device=flat.weight.device, dtype=flat.weight.dtype,
+    )  # fmt: skip
+    with torch.no_grad():
+        made.weight.copy_(over_time(flat.weight, frames))
+        if flat.bias is not None and made.bias is not None:
+            made.bias.copy_(flat.bias)
+    return made
+
+
+def _norm(flat: nn.BatchNorm2d) -> nn.BatchNorm3d:
+    if isinstance(flat, StillNorm2d):
+        made: nn.BatchNorm3d = StillNorm3d(flat.num_features, eps=flat.eps)
+    else:
+        made = nn.BatchNorm3d(flat.num_features, flat.eps, flat.momentum, flat.affine, flat.track_running_stats)
+    made.load_state_dict(flat.state_dict())
+    return made
+
+
+def _pool(flat: nn.MaxPool2d | nn.AvgPool2d, time: Time) -> nn.Module:
+    kernel, stride, padding = pair(flat.kernel_size), pair(flat.stride), pair(flat.padding)
+    steps = time.stride if max(stride) > 1 else 1
+    frames = max(kernel) if (steps > 1 or max(stride) == 1) and (time.deep or steps > 1) else 1
+    window = ((frames, *kernel), (steps, *stride), (padding[0] if frames > 1 else 0, *padding))
+    if isinstance(flat, nn.AvgPool2d):
+        return MeanPool3d(*window, ceil_mode=flat.ceil_mode, count_include_pad=flat.count_include_pad)
+    return MaxPool3d(*window, ceil_mode=flat.ceil_mode, same=isinstance(flat, SameMaxPool2d))
+
+
+class Inflated(Tower):
+    """Any 2D tower, inflated by the rule above; its layers and taps keep their names.
+
+    `time_strides`: layer -> its stride in time, of layers with a stride in space; of all others it is 1. `time_ends`:
+    whether time is padded with zeros, or with the first and the last frame again.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        classes: int,
+        size: int | None = None,
+        *,
+        tower: Callable[..., Tower],
+        time_strides: Mapping[str, int],
+        time_ends: TimeEnds = "zeros",
+    ) -> None:
+        expect_ends(time_ends)
+        flat = tower(in_channels, classes) if size is None else tower(in_channels, classes, size)
+        if any(place.tap.time_field != 1 for place in flat.geometry.values()):
+            raise errors.UserError("only a tower of frames can be inflated", got=type(flat).__name__)
+        _expect_strides(time_strides, flat)
+        layers = {
+            name: _layer(flat, name, Time(time_strides.get(name, 1), repeat_ends=time_ends == "repeat"))
+            for name in flat.names
+        }
+        super().__init__(layers, {name: tap.after for name, tap in flat.taps.items()}, flat.in_channels, flat.size)
+        self.mean.copy_(flat.mean)
+        self.scale.copy_(flat.scale)
+
+
+def _layer(flat: Tower, name: str, time: Time) -> nn.Module:
+    """A layer of a 2D tower, for clips; what leaves no map keeps its weights, and sees each step of time alone."""
+    layer = flat.get_submodule(name)
+    if flat.geometry[name].tap.spatial:
+        return inflate(layer, time)
+    return MeanPool3d((2, *pair(layer.kernel_size)), stride=1) if isinstance(layer, nn.AvgPool2d) else layer
+
+
+def _expect_strides(strides: Mapping[str, object], flat: Tower) -> None:
+    choices = [name for name in flat.names if strided(flat.get_submodule(name))]
+    for name, stride in strides.items():
+        if name not in choices:
+            raise errors.unknown("layer with a stride", name, choices, form="time_strides={{{}: 2}}")
+        if isinstance(stride, bool) or not isinstance(stride, int) or stride < 1:
+            raise errors.UserError(
+                "a stride in time is a whole number of steps", got=f"{name}: {stride}", allowed=["1", "2"]
+            )
+
+
+def expect_ends(time_ends: object) -> None:
+    if time_ends not in get_args(TimeEnds):
+        raise errors.unknown("choice for time_ends", str(time_ends), get_args(TimeEnds), form="time_ends={}")
