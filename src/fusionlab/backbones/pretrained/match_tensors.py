@@ -113,8 +113,9 @@ def _names(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> list[str]:
 
 
 def _as_filters(value: Tensor, own: Tensor) -> Tensor:
-    """As the convolution that our towers have in its place: of a linear layer's (O, D·H·W), since both unroll in this
-    order, and of a classifier of clips 1×1×1.
+    """As the convolution of frames that our towers have in its place.
+
+    Of a linear layer's (O, D·H·W), since both unroll in this order, and of a convolution of clips one frame deep.
     """
     if value.ndim == 5 and own.ndim == 4 and value.shape[2] == 1:
         return value.squeeze(2)
