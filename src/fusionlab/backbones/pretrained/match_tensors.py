@@ -174,7 +174,9 @@ def _refuse(fitting: _Fitting, path: Path, tower: Tower) -> None:
     if fitting.frames:
         hint = "data.sampling.crop=224, for example: frames must be as large as those that the weights were trained on"
     elif fitting.other_time:
-        hint = "the weights are of another inflation: take the kernels= (first=, last=) that they were trained with"
+        hint = (
+            "these are of another inflation: take kernels of as many frames, or weights of the 2D tower, which fit any"
+        )
     elif all(line.startswith(f"missing: {fitting.head}") for line in wrong):
         hint = drawn
     if counts:
