@@ -84,6 +84,36 @@ def test_parameters_of_s3d_are_torchvisions() -> None:
     assert count(on_meta(Inception3d, **S3D)) == count(theirs) == 8_320_048
 
 
+@pytest.mark.parametrize(
+    "name, giga", [("i3d", 111.15), ("s3d", 71.92), ("i2d", 36.89), ("bottom", 100.01), ("top", 48.03)]
+)
+def test_multiply_adds_of_64_frames(name: str, giga: float) -> None:
+    """Those of I3D and S3D were derived apart from this code; with none in time, those of 32 pictures, as conv1 skips."""
+    found = {kind: macs(on_meta(Inception3d, **KINDS[kind]), 64) for kind in (name, "i2d")}
+    assert found[name] / 1e9 == pytest.approx(giga, abs=0.005)
+    below = ("conv1", "conv2", "conv3", "mixed_3b", "mixed_3c")
+    flat = on_meta(Inception)
+    assert macs(flat, 1, below) * 32 == macs(on_meta(Inception3d, **KINDS["i2d"]), 64, below)
+
+
+def macs(tower: Tower, frames: int, below: tuple[str, ...] = ()) -> int:
+    """Of convolutions, by their outputs, on the meta device."""
+    total = 0
+
+    def add(layer: nn.Module, _: Any, y: Tensor) -> None:
+        nonlocal total
+        assert isinstance(layer.weight, Tensor)
+        total += y.numel() * layer.weight[0].numel()
+
+    within = [tower.get_submodule(name) for name in below] or [tower]
+    convs = [part for one in within for part in one.modules() if isinstance(part, nn.Conv2d | nn.Conv3d)]
+    hooks = [conv.register_forward_hook(add) for conv in convs]
+    tower.eval().collect(torch.empty(1, 3, frames, 224, 224, device="meta"), ("fc",))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
 def test_parameters_of_gates_and_of_mixed_networks() -> None:
     """A gate has C² + C; a layer that is 3D has its kernels three times (conv1 seven times)."""
     outs = [64, 192, *(width for widths in BLOCKS.values() for width in (widths[2], widths[4]))]

@@ -14,6 +14,7 @@ from fusionlab.backbones.lrn import LocalResponseNorm
 from fusionlab.backbones.norm import StillNorm2d, StillNorm3d
 from fusionlab.backbones.resnet import ResNet18, ResNet50
 from fusionlab.backbones.tiny import Tiny
+from fusionlab.backbones.torchvision_nets import Torchvision
 from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.vgg16 import Vgg16
 from fusionlab.errors import UserError
@@ -87,6 +88,10 @@ TOWERS = [
     pytest.param(ResNet18, 32, {"conv1": 2, "layer3": 2}, marks=pytest.mark.slow),
     pytest.param(ResNet50, 32, {"maxpool": 2, "layer4": 2}, marks=pytest.mark.slow),
     pytest.param(Vgg16, 32, {"pool3": 2}, marks=pytest.mark.slow),
+    *(
+        pytest.param(partial(Torchvision, name=name), 64, {}, marks=pytest.mark.slow, id=name)
+        for name in ("resnet18", "mobilenet_v2", "efficientnet_b0", "densenet121", "vgg11")
+    ),
 ]
 
 
@@ -176,6 +181,12 @@ def test_parameters() -> None:
                 assert part.kernel_size[0] in deep
                 more += (part.kernel_size[0] - 1) * part.weight.numel()
         assert sum(p.numel() for p in made.parameters()) == sum(p.numel() for p in flat.parameters()) + more
+
+
+def test_a_layer_that_fixes_four_axes_is_refused_where_it_has_kernels() -> None:
+    """ConvNeXt's blocks permute their maps, so that their kernels would stay without time."""
+    with pytest.raises(UserError, match="cannot be inflated(.|\n)*features_1_0 of Torchvision"), torch.device("meta"):
+        Inflated(3, 5, 64, tower=partial(Torchvision, name="convnext_tiny"), time_strides={})
 
 
 def test_pixels_are_the_2d_towers() -> None:
