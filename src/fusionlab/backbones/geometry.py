@@ -108,6 +108,7 @@ KEEPS = {
     "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d",
     "_adaptive_avg_pool3d",
 }  # fmt: skip
+SCALES = {"add", "add_", "mul", "mul_", "div"}
 PRODUCTS = {"mm", "addmm", "bmm", "baddbmm"}
 ATTENDS = {"bmm", "baddbmm"}
 MEANS = {"mean", "sum", "amax"}
@@ -167,7 +168,7 @@ class _Follower(TorchDispatchMode):
         x, first = sources[0], seen[0]
         known = next((one.axes for s, one in zip(sources, seen, strict=True) if one.axes and s.shape == y.shape), None)
         place, axes = _moved(name, args, x, first, joined, known, y)
-        negative = name != "pow" and any(isinstance(one, int | float) and one < 0 for one in args[1:])
+        negative = name in SCALES and any(isinstance(one, int | float) and one < 0 for one in args[1:])
         keeps = name in KEEPS and joined.rectified and not weights and not negative
         if name in CUTS:
             lowest = args[1] if len(args) > 1 else None

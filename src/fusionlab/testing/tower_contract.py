@@ -5,13 +5,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from fusionlab.backbones.folding import run_layer, takes_clips
+from fusionlab.backbones.folding import run_layer
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.layers import is_convolution
 from fusionlab.backbones.tower import Tower
 
 TowerFactory = Callable[[int, int], Tower]  # (in_channels, classes) -> the tower
-CHANNELS, CLASSES, FRAMES = 4, 7, 2
+CHANNELS, CLASSES = 4, 7
 
 
 def check(factory: TowerFactory) -> None:
@@ -20,7 +20,7 @@ def check(factory: TowerFactory) -> None:
     for one in (
         taps_are_as_announced,
         cut_and_joined,
-        frames_apart,
+        time_is_as_announced,
         goes_no_further,
         takes_bytes,
         larger_frames,
@@ -39,14 +39,15 @@ def tower(factory: TowerFactory) -> Tower:
     return made.eval()
 
 
-def frames(made: Tower) -> int:
-    """As many as make more than one step, or as one step needs."""
-    return max(FRAMES, made.time_stride)
+def clips(made: Tower, clips: int = 2, larger: int = 0, frames: int | None = None) -> Tensor:
+    """Noise; twice as many frames as the tower needs."""
+    side, frames = made.size + larger, frames or 2 * made.time_stride
+    return torch.randn(clips, CHANNELS, frames, side, side, generator=torch.Generator().manual_seed(0))
 
 
-def clips(made: Tower, clips: int = 2, larger: int = 0) -> Tensor:
-    side = made.size + larger
-    return torch.randn(clips, CHANNELS, frames(made), side, side, generator=torch.Generator().manual_seed(0))
+def steps(made: Tower, tap: str) -> int:
+    """The time steps at a tap, of these clips."""
+    return made.steps(tap, 2 * made.time_stride)
 
 
 def close(one: Tensor, other: Tensor) -> bool:
@@ -56,16 +57,15 @@ def close(one: Tensor, other: Tensor) -> bool:
 
 @torch.no_grad()
 def taps_are_as_announced(made: Tower) -> None:
-    """Channels, places, rank and rectification of every tap."""
+    """Channels, steps, places, rank and rectification of every tap."""
     for name, x in made.collect(clips(made), made.taps).items():
         tap = made.taps[name]
-        steps = made.steps(name, frames(made))
-        assert x.shape == (2, tap.channels, steps, tap.side, tap.side), f"{name} gave {tuple(x.shape)}, not {tap}"
+        shape = (2, tap.channels, steps(made, name), tap.side, tap.side)
+        assert x.shape == shape, f"{name} gave {tuple(x.shape)}, not {shape}: {tap}"
         assert not tap.rectified or x.min() >= 0, f"{name} has numbers below zero, and `rectified` is True"
         assert tap.spatial or tap.side == 1, f"{name} has places, and `spatial` is False"
     logits = made(clips(made))
-    steps = made.steps(made.classifier, frames(made))
-    assert logits.shape == (2, CLASSES, steps, 1, 1) and made.classes == CLASSES
+    assert logits.shape == (2, CLASSES, steps(made, made.classifier), 1, 1) and made.classes == CLASSES
 
 
 @torch.no_grad()
@@ -79,14 +79,22 @@ def cut_and_joined(made: Tower) -> None:
     assert close(made.forward_from(x, after="input"), whole)
 
 
-@torch.no_grad()
-def frames_apart(made: Tower) -> None:
-    """A tower of two-dimensional layers sees each frame alone: a clip of T is T clips of one."""
-    if any(takes_clips(made.get_submodule(name)) for name in made.names):
+def time_is_as_announced(made: Tower) -> None:
+    """A tower of frames sees each alone: a clip of T is T clips of one. In others, no step sees more than its field."""
+    if all(tap.time_field == 1 for tap in made.taps.values()):
+        x = clips(made)
+        with torch.no_grad():
+            assert close(made(x), torch.cat([made(x[:, :, t : t + 1]) for t in range(x.shape[2])], dim=2))
         return
-    x = clips(made)
-    alone = torch.cat([made(x[:, :, t : t + 1]) for t in range(FRAMES)], dim=2)
-    assert close(made(x), alone)
+    first, tap = next(iter(made.taps.items()))
+    if tap.time_field is None:
+        return
+    x = clips(made, clips=1, frames=tap.time_field + 4 * tap.time_stride).requires_grad_()
+    y = made.collect(x, (first,))[first]
+    (gradient,) = torch.autograd.grad(y[:, :, y.shape[2] // 2].sum(), x)
+    seen = gradient.abs().sum((0, 1, 3, 4)).nonzero().flatten()
+    found = int(seen[-1] - seen[0]) + 1
+    assert found <= tap.time_field, f"a step of {first} sees {found} frames, and `time_field` is {tap.time_field}"
 
 
 @torch.no_grad()
@@ -123,8 +131,9 @@ def larger_frames(made: Tower) -> None:
             made(larger)
         except (AssertionError, RuntimeError):
             return
-    y, steps = made(larger), made.steps(made.classifier, frames(made))
-    assert y.shape == (1, CLASSES, steps, side, side), f"frames larger by 2 × {stride} gave {tuple(y.shape)}"
+    y = made(larger)
+    shape = (1, CLASSES, steps(made, made.classifier), side, side)
+    assert y.shape == shape, f"frames larger by 2 × {stride} gave {tuple(y.shape)}, not {shape}"
 
 
 def gradients(made: Tower) -> None:

@@ -12,7 +12,7 @@ and what is built on it cannot be compared with what the literature builds on V1
 Inflated towers take the file of their 2D tower. I3D and Inception need padding=torchvision for it.
 
 Pixels are those of torchvision's transforms: (x / 255 - mean) / std of each channel, here on bytes;
-GoogLeNet's lie between -1 and 1.
+GoogLeNet's lie between -1 and 1. Its video ResNets (r3d_18, mc3_18, r2plus1d_18, trained on Kinetics) have their own.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ NAME = "imagenet"
 CLASSES = 1000
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+MEAN_OF_VIDEO = (0.43216, 0.394666, 0.37645)
+STD_OF_VIDEO = (0.22803, 0.22145, 0.216989)
 SITE = "https://download.pytorch.org/models"
 PATIENCE = 30.0  # seconds without a byte, then the network counts as missing
 
@@ -84,7 +86,7 @@ def which(tower: Tower) -> str | None:
         return "vgg16"
     if {"layer3.5.conv3", "fc"} <= parts and "layer3.6" not in parts:
         return "resnet50"
-    if {"layer4.1.conv2", "fc"} <= parts and not {"layer4.1.conv3", "layer4.2"} & parts:
+    if {"conv1", "layer4.1.conv2", "fc"} <= parts and not {"layer4.1.conv3", "layer4.2"} & parts:
         return "resnet18"
     if {"mixed_5c.b3b.conv", "fc"} <= parts and "mixed_5c.b1b.time_conv" not in parts:
         return "googlenet"
@@ -196,6 +198,8 @@ def renamed(state: Mapping[str, Tensor], tower: Tower) -> dict[str, Tensor]:
     return by_name
 
 
-def pixels() -> tuple[list[float], list[float]]:
+def pixels(state: Mapping[str, Tensor]) -> tuple[list[float], list[float]]:
     """Mean and scale of the three colours, for bytes."""
-    return [255 * mean for mean in MEAN], [255 * std for std in STD]
+    of_clips = any(value.ndim == 5 for value in state.values())
+    means, stds = (MEAN_OF_VIDEO, STD_OF_VIDEO) if of_clips else (MEAN, STD)
+    return [255 * mean for mean in means], [255 * std for std in stds]
