@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -66,6 +67,18 @@ VGG_M, VGG_M_MAT = "VGG-M-2048", "imagenet-vgg-m-2048.mat"
 VGG_M_URL = f"https://www.vlfeat.org/matconvnet/models/{VGG_M_MAT}"
 
 
+@runtime_checkable
+class OfLibrary(Protocol):
+    """A tower of another library, which knows that library's files."""
+
+    library: str
+
+    def imagenet_file(self, folder: str | os.PathLike[str] | None) -> Path: ...
+    def published_files(self) -> list[Published]: ...
+    def pixels(self, file: str) -> tuple[list[float], list[float]]: ...
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
+
+
 def which(tower: Tower) -> str | None:
     """The row of `FILES` for a tower, by its layers."""
     parts = {name for name, _ in tower.named_modules()}
@@ -88,7 +101,7 @@ def cache() -> Path:
 def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None) -> Path:
     """The file for this tower in torch hub's cache; downloaded if missing."""
     row = which(tower)
-    if row is None:
+    if row is None and not isinstance(tower, OfLibrary):
         raise _no_weights(tower, folder)
     if head == "keep" and tower.classes != CLASSES:
         raise UserError(
@@ -96,7 +109,11 @@ def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None
             got=f"{CLASSES} of ImageNet, {tower.classes} here",
             hint=f"weights.head=fresh: {tower.classifier} is drawn, all below it loaded",
         )
-    published = FILES[row]
+    return fetch(FILES[row]) if row is not None else tower.imagenet_file(folder)  # type: ignore[operator]
+
+
+def fetch(published: Published) -> Path:
+    """A file of torchvision's in torch hub's cache; downloaded if missing."""
     path = cache() / published.file
     if not path.is_file():
         _download(published, path)
@@ -144,9 +161,9 @@ def _patience() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def check(path: Path, sha256: str) -> None:
+def check(path: Path, sha256: str, tower: Tower) -> None:
     """A file with the name of one of torchvision's must be that file."""
-    for published in FILES.values():
+    for published in (*FILES.values(), *(tower.published_files() if isinstance(tower, OfLibrary) else ())):
         if path.name == published.file and not sha256.startswith(published.digits):
             raise UserError(
                 "the content of this file does not match its name, or it is incomplete",
