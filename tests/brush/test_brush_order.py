@@ -266,6 +266,7 @@ def test_names_of_the_classes() -> None:
         ((3, 7, (14, 14)), "a window of flow is longer"),
         ((3, 6, (4, 4)), "must fall into neighbouring segments"),
         ((3, 6, (13, 14)), "must fall into neighbouring segments"),
+        ((3, 6, (0, 0)), "one in each segment of the video"),
         ((2, 6, (14, 14)), "must fall into neighbouring segments"),
         ((5, 6, (14, 14)), "must fall into neighbouring segments"),
     ],

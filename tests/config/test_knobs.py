@@ -42,12 +42,13 @@ OTHER: dict[str, Any] = {
     "optim.streams.betas": [0.8, 0.99], "optim.fusion.betas": [0.8, 0.99], "data.store.size": 40,
     "optim.streams.schedule.name": "constant", "optim.fusion.schedule.name": "constant",
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
-    "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",
+    "align": "pool", "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",
     "weights.head": "fresh", "weights.other_split": "allow", "temporal.side": 3,
     "data.store.backward": True, "data.store.rule": "field", "data.store.reader": "pyav",
     "data.store.codec.frames": "jpeg", "data.store.codec.flow": "lz4", "data.quarantine": ["a.avi"],
     "data.sampling.crops": "jitter", "data.sampling.stacking": "trajectory", "data.sampling.subtract_mean": True,
-    "data.sampling.test": "frame", "data.dataset.vocabulary": "brush2",
+    "data.sampling.test": "frame", "data.sampling.times": "segments", "consensus": "logits",
+    "temporal.channels": 7, "temporal.init": "gaussian", "data.dataset.vocabulary": "brush2",
     "data.dataset.exchange": True,
 }  # fmt: skip
 # What turns something only beside another option: in both of the configs that are compared.
@@ -73,7 +74,9 @@ def test_a_leaf_outside_run_changes_the_arm_and_what_stands_on_it(leaf: str) -> 
     plain, turned = (COMPOSED.with_leaves(leaves) for leaves in (beside, {**beside, leaf: other(leaf)}))
     assert signature(arm_recipe(turned)) != signature(arm_recipe(plain))
     place, _, rest = leaf.partition(".")
-    below = place in ("data", "split", "trainer", "seed", "backbone", "weights") or leaf.startswith("optim.streams.")
+    below = place in ("data", "split", "trainer", "seed", "backbone", "weights", "consensus") or leaf.startswith(
+        "optim.streams."
+    )
     changed = [signature(stream_recipe(plain, one)) != signature(stream_recipe(turned, one)) for one in STREAMS]
     assert any(changed) == below, "a stream is trained again only for its own knobs"
     made = rest.startswith(("dataset.", "store."))
@@ -172,9 +175,7 @@ def test_a_leaf_that_nobody_reads_is_refused(place: str) -> None:
         checked(config)
 
 
-PARTS = [
-    (group, name) for group in ("backbone", "fusion", "temporal") for name in groups()[group] if name != "late"
-]  # fmt: skip
+PARTS = [(group, name) for group in ("backbone", "fusion", "temporal") for name in groups()[group]]
 
 
 @pytest.mark.parametrize(("group", "name"), PARTS, ids=[f"{group}={name}" for group, name in PARTS])

@@ -72,6 +72,7 @@ KINDS = [
     {"stacking": "trajectory", "subtract_mean": True, "test": "frame"},
     {"test": "final"},
     {"crops": "jitter", "test": "simonyan", "snippets": 1},
+    {"times": "segments", "test": "final"},
 ]
 
 
@@ -135,7 +136,7 @@ def test_backward_fields_are_the_store_s(drifting: Drifting, both_ways: Store) -
 
 def test_whole_frames_of_one_size_share_a_batch(unequal: Drifting, unequal_store: Store) -> None:
     of = data(unequal, unequal_store, test="frame", batch_size=3)
-    assert set(of.test_sizes()) == {(20, 24), (24, 32)}
+    assert set(of.test_shapes()) == {(3, 20, 24), (3, 24, 32)}
     seen: list[tuple[int, tuple[int, ...]]] = []
     for batch in of.test_dataloader():
         assert batch["appearance"].shape[3:] == batch["motion"].shape[3:]
@@ -152,9 +153,31 @@ def test_whole_frames_of_one_size_share_a_batch(unequal: Drifting, unequal_store
     np.testing.assert_array_equal(first["appearance"][1].numpy(), expected[..., ::-1])
 
 
+@pytest.mark.parametrize("fields", [1, 4])
+def test_whole_videos_of_one_length_share_a_batch(drifting: Drifting, both_ways: Store, fields: int) -> None:
+    """9 to 13 frames; 12 frames in a batch of training."""
+    of = data(drifting, both_ways, test="video", batch_size=4, fields=fields)
+    tests = [both_ways.video(name).frames for name, _ in of.entries["test"]]
+    lengths = [frames - fields for frames in tests]
+    assert {length for length, _, _ in of.test_shapes()} == set(lengths) and len(set(lengths)) > 2
+    seen: list[int] = []
+    for batch in of.test_dataloader():
+        count, _, length, *size = batch["appearance"].shape
+        assert batch["motion"].shape == (count, 2 * fields, length, *size) and size == [16, 16]
+        assert count == 1 or count * length <= 4 * 3
+        for row, index in enumerate(batch["index"].tolist()):
+            assert length == lengths[index]
+            alone = of.clips("test")[0, index]
+            assert all(torch.equal(alone[name][0], batch[name][row]) for name in ("appearance", "motion"))
+            frames = both_ways.frames(of.entries["test"][index][0], range(fields // 2, fields // 2 + length))
+            np.testing.assert_array_equal(batch["appearance"][row], frames[:, 2:18, 4:20].transpose(3, 0, 1, 2))
+        seen += batch["index"].tolist()
+    assert sorted(seen) == list(range(len(tests))), "each video once"
+
+
 def test_training_and_validation_are_squares_whatever_the_test(unequal: Drifting, unequal_store: Store) -> None:
     plain = data(unequal, unequal_store, test="middle")
-    for test in ("frame", "final", "simonyan"):
+    for test in ("frame", "final", "simonyan", "video"):
         of = data(unequal, unequal_store, test=test)
         for mine, theirs in ((of.train_dataloader(), plain.train_dataloader()),
                              (of.val_dataloader(), plain.val_dataloader())):  # fmt: skip

@@ -1,3 +1,6 @@
+from fractions import Fraction
+from math import floor
+
 import numpy as np
 import pytest
 
@@ -83,6 +86,61 @@ def test_test_centres_are_spread_evenly() -> None:
     np.testing.assert_array_equal(clips.even(251, 5, 10), [5, 65, 125, 185, 245])
     np.testing.assert_array_equal(clips.even(18, 1, 6), [8])
     np.testing.assert_array_equal(clips.even(4, 3, 6), [1, 1, 1])
+
+
+def segment(frames: int, snippets: int, fields: int, k: int) -> tuple[Fraction, Fraction]:
+    """Segment k of the T equal ones, as a piece of the line on which centre c stands for c … c + 1."""
+    first, last = clips.valid_centres(frames, fields)
+    length = Fraction(last - first + 1, snippets)
+    return first + k * length, first + (k + 1) * length
+
+
+@pytest.mark.parametrize("snippets", [1, 2, 3, 7])
+@pytest.mark.parametrize("fields", [1, 6])
+def test_a_centre_lies_so_far_into_each_segment(snippets: int, fields: int) -> None:
+    for frames in (2, 7, 8, 9, 20, 61, 250):
+        for part, of in ((0, 1), (1, 2), (1, 50), (49, 50), (clips.FINE - 1, clips.FINE)):
+            found = clips.in_segments(frames, snippets, fields, part, of)
+            assert len(found) == snippets
+            for k, centre in enumerate(found):
+                begins, ends = segment(frames, snippets, fields, k)
+                assert centre == floor(begins + Fraction(part, of) * (ends - begins))
+    np.testing.assert_array_equal(clips.in_segments(90, 3, 1, 1, 2), [14, 44, 74])  # 89 places, 29 2/3 a segment
+    np.testing.assert_array_equal(clips.in_segments(4, 5, 1, 1, 2), [0, 0, 1, 2, 2])  # three places
+
+
+def test_training_draws_a_centre_in_each_segment_uniformly() -> None:
+    draw, counts = generator(), np.zeros((3, 22), int)
+    for _ in range(2400):
+        for k, centre in enumerate(clips.drawn_in_segments(22, 3, 6, draw)):  # 16 places, 3 … 18: 5 1/3 a segment
+            counts[k, centre] += 1
+    for k in range(3):
+        begins, ends = segment(22, 3, 6, k)
+        for centre in range(22):
+            inside = max(0, min(ends, centre + 1) - max(begins, centre)) / (ends - begins)
+            assert abs(counts[k, centre] / 2400 - inside) < 0.03 and (counts[k, centre] > 0) == (inside > 0)
+
+
+def test_segments_take_as_much_of_the_generator_in_any_video() -> None:
+    after = set()
+    for frames in (2, 9, 20, 300):
+        draw = generator()
+        clips.drawn_in_segments(frames, 3, 6, draw)
+        after.add(draw.random())
+    assert len(after) == 1
+
+
+@pytest.mark.parametrize("stride", [1, 2, 5])
+@pytest.mark.parametrize("fields", [1, 2, 6])
+def test_a_whole_video_is_every_centre_at_the_stride(fields: int, stride: int) -> None:
+    for frames in (2, 3, 7, 8, 30, 31):
+        first, last = clips.valid_centres(frames, fields)
+        expected, centre = [], first
+        while centre <= last:
+            expected.append(centre)
+            centre += stride
+        assert clips.whole_video(frames, fields, stride).tolist() == expected
+    assert clips.whole_video(65, 1, 1).tolist() == list(range(64)), "64 frames with the flow that leads on from each"
 
 
 def test_a_window_names_its_fields_one_by_one() -> None:

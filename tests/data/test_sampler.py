@@ -46,8 +46,8 @@ def test_views_lie_side_by_side_and_each_comes_once() -> None:
     assert [len(batch) for batch in batches] == [4, 4, 2] and len(ViewSampler(5, 2, 4)) == 3
 
 
-def test_a_batch_of_views_has_one_size() -> None:
-    small, large, tall = (10, 20), (30, 40), (40, 30)
+def test_a_batch_of_views_has_one_shape() -> None:
+    small, large, tall = (1, 10, 20), (1, 30, 40), (1, 40, 30)
     sizes = [large, small, large, tall, small, large]
     sampler = ViewSampler(6, 2, 3, sizes)
     batches = list(sampler)
@@ -58,3 +58,18 @@ def test_a_batch_of_views_has_one_size() -> None:
     assert max(map(len, batches)) == 3, "the batch size counts views"
     assert list(ViewSampler(6, 2, 3, [large] * 6)) == list(ViewSampler(6, 2, 3))
     assert list(ViewSampler(0, 2, 3, [])) == []
+
+
+@pytest.mark.parametrize("snippets", [1, 4])
+def test_long_views_are_fewer_in_a_batch(snippets: int) -> None:
+    """No more frames than `batch_size` clips of T = `snippets` have, but one view at least, and never more views."""
+    lengths = [1, 2, 4, 5, 7, 8, 12, 13, 40]
+    shapes = [(length, 8, 8) for length in lengths for _ in range(7)]
+    batches = list(ViewSampler(len(shapes), 1, 6, shapes, snippets))
+    assert [key for batch in batches for key in batch] == [(0, index) for index in range(len(shapes))]
+    for length in lengths:
+        rows = [len(batch) for batch in batches if {shapes[index][0] for _, index in batch} == {length}]
+        assert sum(rows) == 7, "no batch has two lengths"
+        most = max(rows)
+        assert most <= 6 and (most == 1 or most * length <= 6 * snippets)
+        assert most in (6, 1) or (most + 1) * length > 6 * snippets, "as many as fit"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 import numpy as np
 import pytest
-from store_fakes import places
+from store_fakes import noise, places
 
 from fusionlab.data import clips, crops, stacking
 from fusionlab.data.views import (
@@ -38,7 +40,10 @@ def look(view: View) -> tuple[Any, ...]:
     return (*map(int, view.centres), view.crop)
 
 
-@pytest.mark.parametrize("test", TESTS)
+PAIRED = [test for test in TESTS if test != "video"]
+
+
+@pytest.mark.parametrize("test", PAIRED)
 def test_views_come_in_pairs_of_mirror_images(test: str) -> None:
     found = views(251, replace(PAPER, test=test))
     assert len(found) == {"middle": 2, "frame": 2, "final": 20, "simonyan": 250}[test]
@@ -83,7 +88,7 @@ def test_the_whole_frame_is_looked_at_when_the_middle_square_is() -> None:
         assert b.crop == crops.Crop(0, 0, 256, 342, a.crop.flip)
 
 
-@pytest.mark.parametrize("test", TESTS)
+@pytest.mark.parametrize("test", PAIRED)
 @pytest.mark.parametrize("frames", [2, 5, 11, 13])
 def test_short_videos_are_looked_at_as_often(test: str, frames: int) -> None:
     """13 frames at L = 10, T = 5, τ = 15 have three places; fewer have one, and a window that is padded."""
@@ -96,6 +101,65 @@ def test_short_videos_are_looked_at_as_often(test: str, frames: int) -> None:
             assert list(view.centres) == expected
         for centre in view.centres:
             assert len(clips.window(int(centre), frames, 10).places) == 10
+
+
+@pytest.mark.parametrize("fields", [1, 4])
+@pytest.mark.parametrize("stride", [1, (2, 5)])
+def test_a_whole_video_is_one_view_with_the_flow_around_each_frame(fields: int, stride: Any) -> None:
+    """T follows from the video. Frames and fields are read one by one from their places."""
+    known = noise(frames=17, height=20, width=30)
+    how = Sampling(3, fields, stride, 12, test="video")
+    assert how.views == 1 and not how.one_shape
+    with pytest.raises(AssertionError):
+        view_of_test(17, 20, 30, how, 1)
+    view = view_of_test(17, 20, 30, how, 0)
+    tau, half = how.strides[0], fields // 2
+    centres = [t for t in range(17) if t >= half and t + fields - half <= 16 and (t - half) % tau == 0]
+    assert view.centres.tolist() == centres and view.shape == (len(centres), 12, 12)
+    assert view.crop == crops.centre(20, 30, 12, False) and not view.crop.flip
+    frames, flow = np.empty((3, *view.shape), np.uint8), np.empty((2 * fields, *view.shape), np.uint8)
+    read_frames(known.store, "", view, frames)
+    read_flow(known.store, "", view, how, flow)
+    for place, t in enumerate(centres):
+        np.testing.assert_array_equal(frames[:, place], known.pixels[t, 4:16, 9:21].transpose(2, 0, 1))
+        for k in range(fields):
+            field = known.fields[False][t - half + k]
+            np.testing.assert_array_equal(flow[2 * k : 2 * k + 2, place], field[:, 4:16, 9:21])
+
+
+@pytest.mark.parametrize("frames", [2, 5, 11, 13])
+def test_a_short_video_as_a_whole_is_its_middle_or_the_few_frames_that_it_has(frames: int) -> None:
+    (view,) = views(frames, replace(PAPER, test="video", stride=1))
+    first, last = clips.valid_centres(frames, 10)
+    assert view.centres.tolist() == list(range(first, last + 1)) and len(view.centres) == max(1, frames - 10)
+
+
+def test_snippets_in_segments_are_drawn_and_nothing_else_changes() -> None:
+    how = replace(PAPER, times="segments")
+    found = [view_of_training(251, 256, 342, how, 3, 1, index) for index in range(40)]
+    for index, view in enumerate(found):
+        for k, centre in enumerate(view.centres):  # 241 places from 5 on, in five segments of 48.2
+            assert 5 + int(48.2 * k) <= centre < 5 + 48.2 * (k + 1)
+        assert look(view) == look(view_of_training(251, 256, 342, how, 3, 1, index))
+        assert look(view) == look(view_of_training(251, 256, 342, replace(how, stride=2), 3, 1, index)), "no τ"
+    assert len({look(view) for view in found}) == 40
+    again = [look(view_of_training(251, 256, 342, how, *key, 0)) for key in ((3, 1), (3, 2), (4, 1))]
+    assert len(set(again)) == 3, "another epoch and another seed are other draws"
+
+
+@pytest.mark.parametrize(("test", "clips_of_it"), [("middle", 1), ("frame", 1), ("final", 10), ("simonyan", 25)])
+@pytest.mark.parametrize("snippets", [1, 3])
+def test_the_clips_of_a_test_divide_each_segment(test: str, clips_of_it: int, snippets: int) -> None:
+    """Clip n of N has its snippets (2n + 1) / 2N of the way through each segment; one alone in the middle."""
+    how = Sampling(snippets, 10, (5, 15), 224, times="segments", test=test)
+    times = list(dict.fromkeys(tuple(map(int, view.centres)) for view in views(251, how)))
+    length, expected = Fraction(241, snippets), []
+    for n in range(clips_of_it):
+        way = Fraction(2 * n + 1, 2 * clips_of_it)
+        expected.append(tuple(5 + floor((k + way) * length) for k in range(snippets)))
+    assert times == expected
+    of_other = [view.centres.tolist() for view in views(251, replace(how, stride=1))]
+    assert of_other == [view.centres.tolist() for view in views(251, how)], "τ has no effect"
 
 
 @pytest.mark.parametrize("kind", crops.DRAWN)
@@ -199,6 +263,8 @@ def test_a_small_video_is_resized_in_testing_where_it_is_in_training() -> None:
         ({"crops": "jiter"}, "did you mean data.sampling.crops=jitter"),
         ({"stacking": "trajectories"}, "did you mean data.sampling.stacking=trajectory"),
         ({"test": "frames"}, "did you mean data.sampling.test=frame"),
+        ({"test": "videos"}, "did you mean data.sampling.test=video"),
+        ({"times": "segment"}, "did you mean data.sampling.times=segments"),
         ({"subtract_mean": 1}, "true, false"),
         ({"stacking": "bidirectional", "fields": 5}, "data.sampling.fields=6"),
         ({"apart": -1}, "0 … 999"),

@@ -24,7 +24,8 @@ def config(choices: dict[str, str], **leaves: Any) -> ArmConfig:
 
 
 def tried(choices: dict[str, str], size: tuple[int, int], **leaves: Any) -> None:
-    Blueprint().expect_frames(config(choices, **leaves), [size])
+    made = config(choices, **leaves)
+    Blueprint().expect_views(made, [(made.data.sampling.snippets, *size)])
 
 
 @pytest.mark.parametrize(
@@ -50,10 +51,10 @@ def test_unlike_towers_without_maps_do_not_fit_at_every_size(layer: str) -> None
     unlike = {**UCF, "appearance": "vgg16", "motion": "vgg_m"}
     tried(unlike, (256, 342), layer=layer)
     tried(unlike, (224, 224), layer=layer)
-    with pytest.raises(UserError, match="whole frames") as refused:
+    with pytest.raises(UserError, match="views of this shape") as refused:
         tried(unlike, (256, 252), layer=layer)
     message = str(refused.value)
-    assert f"layer={layer}, frames 252×256: (1, " in message and "data.sampling.test=middle" in message
+    assert f"layer={layer}, 5 frames of 252×256: (1, " in message and "data.sampling.test=middle" in message
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Each yaml in conf/temporal is a head; pooling and filters against index loops from their equations."""
 
+import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -168,8 +170,66 @@ def test_above_a_mean_only_time_has_a_box() -> None:
     y = HEADS["pool3d"](D, D, mean).at_pool(x)
     torch.testing.assert_close(y, mean(x.amax(dim=2))[:, :, None])
     torch.testing.assert_close(HEADS["pool2d"](D, D, mean).at_pool(x)[:, :, 3], mean(x[:, :, 3]))
-    with pytest.raises(UserError, match=r"temporal=pool3d or conv3d"):
-        HEADS["pool3d_paper"](D, D, mean)
+    for wrong in (nn.AvgPool2d(2, 1), nn.AvgPool2d(4, 2), nn.AvgPool2d(4, 1, 1), nn.AdaptiveAvgPool2d(1)):
+        with pytest.raises(UserError, match=r"temporal=pool3d or conv3d"):
+            HEADS["pool3d_paper"](D, D, wrong)
+
+
+def test_above_a_mean_a_box_with_a_side_moves_place_by_place_and_the_mean_is_over_the_boxes() -> None:
+    """A map as large as the tower expects leaves one prediction, and a larger one as many as before."""
+    head, x = Pool3d(D, D, nn.AvgPool2d(4, 1), extent=3, side=3), clip()
+    y = head.at_pool(x)
+    assert y.shape == (1, D, 2, 1, 2) and x.shape[2:] == (5, 4, 5)
+    for d, t, j in itertools.product(range(D), range(2), range(2)):
+        boxes = [
+            x[0, d, 2 * t : 2 * t + 3, p : p + 3, j + q : j + q + 3].max().item()
+            for p, q in itertools.product(range(2), range(2))
+        ]
+        assert y[0, d, t, 0, j].item() == pytest.approx(sum(boxes) / 4, abs=1e-12)
+    assert head.pool_text(5) == ("pool3d", "3×3×3/1, mean 2×2/1")
+    head.fits(4)
+
+
+def test_filters_to_any_number_of_channels_start_from_noise() -> None:
+    for into in (2, 7, 40):
+        head = Conv3d(3 * D, D, nn.MaxPool2d(2), channels=into, init="gaussian")
+        initialise(head, seed=0)
+        assert head.filters.weight.shape == (into, 3 * D, 3, 3, 3) and head.out_channels == into
+        assert head.at_fusion(torch.zeros(1, 3 * D, 2, 4, 4)).shape == (1, into, 2, 4, 4)
+        assert not head.filters.bias.any() and not head.keeps_channels
+    assert head.filters.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert head.filters.weight.mean().abs() < 1e-3
+    again = Conv3d(3 * D, D, nn.MaxPool2d(2), channels=40, init="gaussian")
+    initialise(again, seed=0)
+    assert torch.equal(again.filters.weight, head.filters.weight)
+    wide = Conv3d(D, 4 * D, nn.MaxPool2d(2), channels=D)  # identities fit: D channels to D, whatever the tower has
+    initialise(wide, seed=0)
+    torch.testing.assert_close(wide.filters.weight[0, 0], conv3d.bell())
+    assert wide.keeps_channels
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"channels": 0}, "temporal.channels=1"),
+        ({"channels": 2.5}, "whole number"),
+        ({"init": "gausian"}, "did you mean temporal.init=gaussian"),
+        ({"channels": 5}, "temporal.init=gaussian"),
+    ],
+)
+def test_numbers_that_filters_cannot_have(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError) as refused:
+        Conv3d(2 * D, D, nn.MaxPool2d(2), **options)
+    assert told in str(refused.value)
+
+
+def test_numbers_of_filters_without_effect() -> None:
+    pool = nn.MaxPool2d(2)
+    assert set(Conv3d(2 * D, D, pool, channels=D).no_effect()) == {"channels"}
+    assert set(Conv3d(2 * D, D, pool, init="he", weight_a=0.5).no_effect()) == {"weight_a"}
+    assert set(Conv3d(D, D, pool, weight_b=0.5).no_effect()) == {"weight_b"}
+    for ours in ({"weight_a": 0.5}, {"channels": 5, "init": "he"}, {"init": "gaussian"}):
+        assert Conv3d(2 * D, D, pool, **ours).no_effect() == {}
 
 
 def test_beside_a_fused_tower_the_box_stays_and_the_filters_go() -> None:

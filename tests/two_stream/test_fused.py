@@ -258,6 +258,40 @@ def test_a_fusion_that_leaves_other_channels_gets_a_fresh_layer() -> None:
     assert net(features("relu5")).shape == (N, C, T)
 
 
+def conv3d_to(channels: int | None, init: str) -> Any:
+    return lambda *one: Conv3d(*one, channels=channels, init=init)
+
+
+@pytest.mark.parametrize("channels", [3, 8, 16, 20])
+@pytest.mark.parametrize("above", ["appearance", "fresh"])
+def test_filters_to_other_channels_meet_a_layer_that_takes_them(channels: int, above: Any) -> None:
+    """As in the 3D fusion that I3D is compared with: 2D channels to fewer or more than the tower has."""
+    net = fused(Cat, conv3d_to(channels if channels != 8 else None, "gaussian"), above=above).eval()
+    assert net.temporal.filters.weight.shape[:2] == (channels, 16) and net.above["fc6"].in_channels == channels
+    maps = features("relu5")
+    x = torch.nn.functional.conv3d(
+        torch.cat([maps["appearance"]["relu5"], maps["motion"]["relu5"]], dim=1),
+        net.temporal.filters.weight, net.temporal.filters.bias, padding=1,
+    ).relu()  # fmt: skip
+    x = A.pool5(x.amax(dim=2))
+    for name in A.above("relu5")[A.above("relu5").index("pool5") + 1 :]:
+        x = net.above[name](x)
+    torch.testing.assert_close(net(maps), x.flatten(2))
+    own = net.above["fc6"].weight
+    if channels == 8 and above == "appearance":
+        assert torch.equal(own, A.fc6.weight)
+    else:  # drawn: no tower has filters for noise, not even where it has as many channels as a stack
+        assert own.std().item() == pytest.approx((2 / (channels * 16)) ** 0.5, rel=0.15)
+        assert channels != 16 or not torch.equal(own[:, :8], A.fc6.weight)
+    learns(net, "relu5")
+
+
+def test_identities_leave_a_stack_a_stack() -> None:
+    net = fused(Cat, conv3d_to(16, "identity"))
+    assert torch.equal(net.above["fc6"].weight[:, :8], A.fc6.weight)
+    assert torch.equal(net.above["fc6"].weight[:, 8:], B.fc6.weight)
+
+
 def test_towers_that_differ_above_can_only_start_fresh() -> None:
     wider = Tiny(4, C, size=32, width=8)
     wider.fc6 = torch.nn.Conv2d(8, 40, 4)

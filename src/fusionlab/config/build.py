@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import signature
 from typing import Any, cast
@@ -12,13 +12,13 @@ import torch
 from fusionlab.backbones.tower import Tower
 from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import AUTO, RunConfig
-from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, build_dataset
+from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, StreamConfig, build_dataset
 from fusionlab.errors import UserError
 from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import read, spell
-from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream
+from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream, StreamNet
 from fusionlab.two_stream.refuse import refuse_unlike_steps
 
 LAYER_OF_LATE = "softmax"
@@ -62,12 +62,16 @@ def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower
 def _expect_clips(tower: Tower, stream: Stream, data: DataConfig) -> None:
     """Raise a `UserError` for clips that are shorter than the tower's time stride."""
     for option in ("snippets", "stream_snippets"):
-        if (frames := getattr(data.sampling, option)) < tower.time_stride:
-            raise UserError(
-                f"the {stream} tower leaves a time step every {tower.time_stride} frames, and these clips are shorter",
-                got=f"data.sampling.{option}={frames}",
-                hint=f"data.sampling.{option}={tower.time_stride} or more",
-            )
+        frames, hint = getattr(data.sampling, option), f"data.sampling.{option}={tower.time_stride} or more"
+        _expect_frames(tower, stream, frames, f"data.sampling.{option}={frames}", hint)
+
+
+def _expect_frames(tower: Tower, stream: Stream, frames: int, got: str, hint: str) -> None:
+    if frames < tower.time_stride:
+        raise UserError(
+            f"the {stream} tower leaves a time step every {tower.time_stride} frames, and these clips are shorter",
+            got=got, hint=hint,
+        )  # fmt: skip
 
 
 def towers(backbone: BackboneConfig, data: DataConfig, classes: int) -> tuple[Tower, Tower]:
@@ -83,13 +87,17 @@ def fuses_scores(config: ArmConfig) -> bool:
 
 def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
     """The net of an arm, above the two towers."""
+    consensus = cast(Any, config.consensus)
     if fuses_scores(config):
-        return LateNet(appearance.classifier, motion.classifier)
+        with _explained(config.fusion):
+            mean = part(config.fusion, "fusion")(appearance.classes, motion.classes)
+        own = {"weight": mean.weight} if hasattr(mean, "weight") else {}  # a user's may have none
+        return LateNet(appearance.classifier, motion.classifier, consensus=consensus, **own)
     with _explained(config.fusion, config.temporal):
         made = FusedNet(
             appearance, motion, part(config.fusion, "fusion"), part(config.temporal, "temporal"), config.layer,
             above=cast(Any, config.above), into=cast(Any, config.into), keep=config.keep_motion,
-            tower_weight=config.tower_weight, align=config.align, seed=config.seed.init,
+            tower_weight=config.tower_weight, align=config.align, consensus=consensus, seed=config.seed.init,
         )  # fmt: skip
     refuse_unlike_steps(read(config.layer, appearance, motion), config.data.sampling.snippets, config.align)
     return made
@@ -131,32 +139,49 @@ class Blueprint:
         sees_order = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
         return "ordered" if sees_order(config.data.sampling.snippets, **head.keywords) else "fused"
 
-    def expect_frames(self, config: ArmConfig, sizes: list[tuple[int, int]]) -> None:
-        """Raise a `UserError` for the first height and width of test frames with which the arm's net cannot work.
+    def expect_views(self, config: ArmConfig | StreamConfig, shapes: Sequence[tuple[int, int, int]]) -> None:
+        """Raise a `UserError` for the first T, height and width of test views with which the net cannot work.
 
         It runs the net on shapes: whether the maps of two different towers are equal depends on the exact size
-        of the frame.
+        of the frame. Of the videos with frames of one size the shortest and the longest stand for all.
         """
-        sampling = config.data.sampling
-        larger = [size for size in sizes if size != (sampling.crop, sampling.crop)]
-        if not larger:
-            return
-        net, towers = self.net(config).eval(), self.towers(config.backbone, config.data)
-        for height, width in larger:
+        how = config.data.sampling
+        lengths: dict[tuple[int, int], list[int]] = {}
+        for frames, *size in shapes:
+            lengths.setdefault((size[0], size[1]), []).append(frames)
+        ends = [(end, *size) for size, all_of_it in lengths.items() for end in {min(all_of_it), max(all_of_it)}]
+        unusual = [shape for shape in ends if shape != (how.snippets, how.crop, how.crop)]
+        if unusual:
+            net, towers, where = self._whole(config)
+        for shape in unusual:
+            for stream, tower in towers.items():
+                got = f"a test video of {shape[0]} frames at τ = {how.strides[0]}"
+                hint = "data.sampling.test=middle; or data.quarantine=FILE leaves short videos out"
+                _expect_frames(tower, stream, shape[0], got, hint)
             try:
                 with torch.device("meta"), torch.no_grad():
                     features = {}
-                    for stream, tower in zip(STREAMS, towers, strict=True):
-                        shape = (1, tower.in_channels, sampling.snippets, height, width)
-                        features[stream] = tower.collect(torch.zeros(shape, dtype=torch.uint8), net.needs[stream])
+                    for stream, layers in net.needs.items():
+                        x = torch.zeros((1, towers[stream].in_channels, *shape), dtype=torch.uint8)
+                        features[stream] = towers[stream].collect(x, layers)
                     net(features)
             except (UserError, RuntimeError) as error:
                 reason = error.got if isinstance(error, UserError) else str(error).partition("\n")[0]
                 raise UserError(
-                    "this arm cannot be tested on whole frames of this size",
-                    got=f"layer={config.layer}, frames {width}×{height}: {reason}",
+                    "this arm cannot be tested on views of this shape",
+                    got=f"{where}, {shape[0]} frames of {shape[2]}×{shape[1]}: {reason}",
                     hint="data.sampling.test=middle; or a layer where both towers have maps, or two towers of one kind",
                 ) from error
+
+    def _whole(self, config: ArmConfig | StreamConfig) -> tuple[Net, dict[Stream, Tower], str]:
+        """The net in evaluation mode, the towers that its features come from, and what it is, in words."""
+        if isinstance(config, ArmConfig):
+            towers = dict(zip(STREAMS, self.towers(config.backbone, config.data), strict=True))
+            return self.net(config).eval(), towers, f"layer={config.layer}"
+        stream = cast(Stream, config.stream)
+        with torch.device("meta"):
+            own = tower(config.tower, stream, config.data, build_dataset(config.data).class_count)
+        return StreamNet(own, stream).eval(), {stream: own}, f"the {stream} stream"
 
 
 def device(run: RunConfig) -> str:

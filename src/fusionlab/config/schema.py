@@ -253,6 +253,7 @@ class StreamConfig:
     trainer: TrainerConfig
     seed: SeedConfig
     callbacks: Tree  # one part, or parts by name
+    consensus: str
 
     @classmethod
     def of(cls, tree: Tree) -> StreamConfig:
@@ -295,6 +296,7 @@ class ArmConfig:
     weights: WeightsConfig
     seed: SeedConfig
     callbacks: Tree
+    consensus: str
 
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:
@@ -310,11 +312,20 @@ class ArmConfig:
 
     def __post_init__(self) -> None:
         from fusionlab.two_stream.fused import expect_towers
+        from fusionlab.two_stream.scores import expect_consensus
 
         if self.streams not in ("both", *STREAMS):
             raise UserError("no such streams", got=f"streams={self.streams}", allowed=["both", *STREAMS])
         expect_whole("split", self.split)
         expect_towers(self.above, self.into, self.tower_weight, self.align)
+        expect_consensus(self.consensus)
+        how, usual = self.data.sampling, NEUTRAL["consensus"]
+        if self.consensus != usual and max(how.snippets, how.stream_snippets) == 1 and how.one_shape:
+            raise UserError(
+                "consensus has no effect: a clip of one snippet has one prediction",
+                got=f"consensus={self.consensus} data.sampling.snippets=1",
+                hint=f"data.sampling.snippets=3, or consensus={usual}",
+            )
         for stream in STREAMS:
             if self.backbone.of_stream(stream).get("partial_bn") and self.weights.of_stream(stream).source is None:
                 raise UserError(

@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 
 from fusionlab.data.dataset import Entry
-from fusionlab.data.sampler import Key
+from fusionlab.data.sampler import Key, Shape
 from fusionlab.data.views import Sampling, View, read_flow, read_frames, testing_view, training_view
 from fusionlab.video.store import Store
 
@@ -24,7 +24,7 @@ class Clips(TorchDataset[Batch]):
     """Batches by their keys: (epoch, index) in training, (view, index) in testing.
 
     A sample is a function of its key alone, not of the rest of its batch. Views of whole frames have the sizes of their
-    videos, and a batch has one size (see `sampler`).
+    videos, views of whole videos their lengths, and a batch has one shape (see `sampler`).
     """
 
     def __init__(
@@ -36,12 +36,11 @@ class Clips(TorchDataset[Batch]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def sizes(self) -> list[tuple[int, int]] | None:
-        """Height and width of each video's views where they are whole frames; None: all are one square."""
-        if self.seed is not None or not self.how.whole:
+    def shapes(self) -> list[Shape] | None:
+        """T, height and width of each video's views where they differ; None: all are T snippets of one square."""
+        if self.seed is not None or self.how.one_shape:
             return None
-        videos = [self.store.video(name) for name, _ in self.entries]
-        return [(video.height, video.width) for video in videos]
+        return [self.view((0, index)).shape for index in range(len(self.entries))]
 
     def view(self, key: Key) -> View:
         """The view that a key stands for."""
@@ -55,11 +54,9 @@ class Clips(TorchDataset[Batch]):
     def __getitems__(self, keys: list[Key]) -> Batch:
         """A whole batch: pixels go directly from the store to their place in it."""
         how, views = self.how, [self.view(key) for key in keys]
-        (shape,) = {view.crop.shape for view in views}
+        (shape,) = {view.shape for view in views}
         channels = {"appearance": 3, "motion": 2 * how.fields}
-        pixels = {
-            s: np.empty((len(keys), channels[s], how.snippets, *shape), dtype=np.uint8) for s in self.streams
-        }  # fmt: skip
+        pixels = {s: np.empty((len(keys), channels[s], *shape), dtype=np.uint8) for s in self.streams}
         for row, (key, view) in enumerate(zip(keys, views, strict=True)):
             name = self.entries[key[1]][0]
             if "appearance" in pixels:

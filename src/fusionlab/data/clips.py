@@ -5,8 +5,8 @@ fields around frame t has the offsets −L/2 … L/2 − 1:  fields t − L/2 �
 
     t = L/2 … F − 1 − L/2                (1-based, L = 10: t from 6 to F − 5, as released)
 
-A clip is T snippets at centres t₀, t₀ + τ, …. All functions here are pure: of lengths, and of a generator
-where something is drawn.
+A clip is T snippets at centres t₀, t₀ + τ, …, or one in each of T equal segments of the video. All functions here are
+pure: of lengths, and of a generator where something is drawn.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Times = NDArray[np.int64]
+FINE = 2**32  # places of a segment between which a draw chooses
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,26 @@ def drawn(frames: int, snippets: int, fields: int, stride: tuple[int, int], draw
     low, high = stride
     tau = int(draw.integers(low, high + 1))
     return at_stride(frames, snippets, fields, tau, draw.random())
+
+
+def in_segments(frames: int, snippets: int, fields: int, part: Times | int, of: int) -> Times:
+    """t_k = first + ⌊(k + part_k / of) · P / T⌋ for k = 0 … T − 1: a centre in each of T equal segments of P places.
+
+    In a video with fewer than T places some centres are equal.
+    """
+    first, last = valid_centres(frames, fields)
+    return first + (np.arange(snippets) * of + part) * (last - first + 1) // (of * snippets)
+
+
+def drawn_in_segments(frames: int, snippets: int, fields: int, draw: np.random.Generator) -> Times:
+    """Training: a centre in each segment, uniform over it. Always T draws."""
+    return in_segments(frames, snippets, fields, draw.integers(0, FINE, snippets), FINE)
+
+
+def whole_video(frames: int, fields: int, stride: int) -> Times:
+    """Testing: every τ-th centre from the first valid one to the last."""
+    first, last = valid_centres(frames, fields)
+    return np.arange(first, last + 1, stride)
 
 
 def even(frames: int, snippets: int, fields: int) -> Times:

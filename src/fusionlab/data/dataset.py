@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 # A video's name (its path below the root, with "/"), and its label: the position of its class.
 Entry = tuple[str, int]
+NO_STRIDE = (0, 0)  # of snippets that lie one in each segment of the video
 
 
 class Dataset(Protocol):
     """A labelled set of video files with train and test lists.
 
     Optional, for sets that have them: `expect_sampling(snippets, fields, stride)` raises a `UserError` for clips that
-    cannot show the classes; `present`: the splits whose lists are files; `unchecked_lists(split)`: lists before any
-    check, for the doctor; `has_probes`: `scene(name, label)` knows the truth of each clip (see `health.brush_proof`).
+    cannot show the classes (the stride is `NO_STRIDE` where there is none); `present`: the splits whose lists are
+    files; `unchecked_lists(split)`: lists before any check, for the doctor; `has_probes`: `scene(name, label)` knows
+    the truth of each clip (see `health.brush_proof`).
     """
 
     @property
@@ -89,7 +91,7 @@ def expect_sampling(dataset: Dataset, how: Sampling) -> None:
     """Raise a `UserError` where the data set declares that clips sampled in this way do not show its classes."""
     check = getattr(dataset, "expect_sampling", None)
     if check is not None:
-        check(how.snippets, how.fields, how.strides)
+        check(how.snippets, how.fields, how.strides if how.times == "clip" else NO_STRIDE)
 
 
 @runtime_checkable

@@ -5,7 +5,7 @@
 Motion channels alternate u, v. `index` is the place in the list (training, validation or test). Validation
 and test batches carry each video once per view, with the same index. Only the streams asked for are read, and
 are the same alone as together. H and W are those of the square that towers expect; where a test looks at whole frames,
-they are the videos' own, one size a batch.
+they are the videos' own, and where it looks at whole videos, T is; one shape a batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from fusionlab.data.batches import Batch, Clips, keep_batch
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.list_files import some
 from fusionlab.data.processes import keep_memory_in_loader
-from fusionlab.data.sampler import StepSampler, ViewSampler
+from fusionlab.data.sampler import Shape, StepSampler, ViewSampler
 from fusionlab.data.split_checks import refuse_lost, refuse_unknown, without_quarantined
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
@@ -112,9 +112,10 @@ class TwoStreamData(pl.LightningDataModule):
         how = self.sampling if which == "test" else replace(self.sampling, test="middle")
         return Clips(self.store, self.entries[which], how, self.streams, seed)
 
-    def test_sizes(self) -> list[tuple[int, int]]:
-        """The distinct heights and widths of the test views."""
-        return list(dict.fromkeys(self.clips("test").sizes() or [(self.sampling.crop, self.sampling.crop)]))
+    def test_shapes(self) -> list[Shape]:
+        """The distinct shapes of the test views: T, height and width."""
+        how = self.sampling
+        return list(dict.fromkeys(self.clips("test").shapes() or [(how.snippets, how.crop, how.crop)]))
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """The rest of the epoch from `start_step` on; at 0 a whole epoch."""
@@ -134,7 +135,8 @@ class TwoStreamData(pl.LightningDataModule):
 
     def _views(self, which: Which, again: bool) -> DataLoader[Batch]:
         clips = self.clips(which)
-        return self._loader(clips, ViewSampler(len(clips), clips.how.views, self.batch_size, clips.sizes()), again)
+        views = ViewSampler(len(clips), clips.how.views, self.batch_size, clips.shapes(), self.sampling.snippets)
+        return self._loader(clips, views, again)
 
     def _loader(self, clips: Clips, batches: StepSampler | ViewSampler, again: bool) -> DataLoader[Batch]:
         """`again`: whether the loader is used for more than one epoch."""

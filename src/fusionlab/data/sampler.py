@@ -15,6 +15,7 @@ import numpy as np
 
 from fusionlab.records.draws import key
 
+Shape = tuple[int, int, int]  # T, height and width of a view
 Key = tuple[int, int]  # (epoch, index) of a training sample; (view, index) of a test sample
 
 
@@ -52,19 +53,23 @@ class StepSampler:
 class ViewSampler:
     """Every view of every video once, a video's views side by side, as lists of (view, index).
 
-    `sizes`: of each video's pictures, where they differ. A batch then has pictures of one size: sizes come in the order
-    of their first videos, the videos of a size in the order of the list.
+    `shapes`: T, height and width of each video's views, where they differ. A batch then has views of one shape: shapes
+    come in the order of their first videos, the videos of a shape in the order of the list. Of views longer than
+    `snippets` a batch has no more frames than `batch_size` clips of that length, but one view at least.
     """
 
-    def __init__(self, n: int, views: int, batch_size: int, sizes: Sequence[tuple[int, int]] | None = None) -> None:
-        assert sizes is None or len(sizes) == n
-        alike: dict[tuple[int, int] | None, list[Key]] = {}
+    def __init__(
+        self, n: int, views: int, batch_size: int, shapes: Sequence[Shape] | None = None, snippets: int = 1
+    ) -> None:
+        assert shapes is None or len(shapes) == n
+        alike: dict[Shape, list[Key]] = {}
         for index in range(n):
-            size = None if sizes is None else sizes[index]
-            alike.setdefault(size, []).extend((view, index) for view in range(views))
-        self.batches = [
-            keys[first : first + batch_size] for keys in alike.values() for first in range(0, len(keys), batch_size)
-        ]
+            shape = (snippets, 0, 0) if shapes is None else shapes[index]
+            alike.setdefault(shape, []).extend((view, index) for view in range(views))
+        self.batches = []
+        for (length, _, _), keys in alike.items():
+            rows = max(1, min(batch_size, batch_size * snippets // length))
+            self.batches += [keys[first : first + rows] for first in range(0, len(keys), rows)]
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -1,12 +1,18 @@
 """Views of a video: times (`clips`) and crops (`crops`), drawn once for both streams.
 
-    training   a function of (seed, epoch, index): τ, start, then the draws of the crop, in this order
+    training   a function of (seed, epoch, index): τ, start, then the draws of the crop, in this order; with
+               times=segments, a place in each of T equal segments of the video instead of τ and start
     test       by number, all of them:
       middle     2: snippets evenly spread over the video, the middle square, and its mirror image
       frame      2: the same snippets, the whole frame, and its mirror image; as in the 2016 paper's comparisons
       final     20: 10 clips at the largest τ, spread evenly, the whole frame, each mirrored too; as in its last tables
       simonyan 250: 25 clips at the smallest τ, spread evenly, the four corners and the middle, each mirrored too; with
                     T = 1, a frame and no clip, the 2014 paper's
+      video      1: the whole video, every frame at the smallest τ, the middle square; T differs between videos. I3D's
+                    test: its paper mirrors nothing
+
+With times=segments, clip n of N has a snippet in each segment, (2n + 1) / 2N of the way through it: one alone in the
+middle. Temporal Segment Networks (Wang et al. 2016) sample so; τ then only counts in `video`.
 
 A view and its mirror image are numbers 2n and 2n + 1. Validation, which comes once an epoch, always looks at `middle`.
 Whole frames leave a map of predictions, whose scores are averaged as those of the views are.
@@ -34,8 +40,17 @@ Bytes = NDArray[np.uint8]
 FRAMES_OF_2014 = 25
 CLIPS_OF_2016 = 10
 # test -> number of views of a video
-TESTS = {"middle": 2, "frame": 2, "final": 2 * CLIPS_OF_2016, "simonyan": FRAMES_OF_2014 * 2 * crops.PLACES}
+TESTS = {
+    "middle": 2,
+    "frame": 2,
+    "final": 2 * CLIPS_OF_2016,
+    "simonyan": FRAMES_OF_2014 * 2 * crops.PLACES,
+    "video": 1,
+}
 WHOLE = ("frame", "final")  # tests with whole frames
+VIDEO = "video"  # the test with whole videos
+SEGMENTS = "segments"
+TIMES = ("clip", SEGMENTS)
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,7 @@ class Sampling:
     test: str = "middle"  # which views a test looks at
     apart: int = 0  # pixels by which flow is shifted against the frames, up or down
     delay: int = 0  # number of frames by which frames are later than their flow
+    times: str = "clip"  # where the snippets lie: τ apart, or one in each of T segments of the video
 
     def __post_init__(self) -> None:
         ends: tuple[object, ...] = self.stride if isinstance(self.stride, tuple) else (self.stride,) * 2
@@ -71,6 +87,7 @@ class Sampling:
             "crops": ("way to draw crops", crops.DRAWN),
             "stacking": ("way to stack flow", stacking.STACKINGS),
             "test": ("protocol of test views", TESTS),
+            "times": ("way to place snippets in a video", TIMES),
         }
         for leaf, (what, choices) in names.items():
             if getattr(self, leaf) not in choices:
@@ -110,6 +127,11 @@ class Sampling:
         return self.test in WHOLE
 
     @property
+    def one_shape(self) -> bool:
+        """Whether the test views of all videos have one shape."""
+        return not self.whole and self.test != VIDEO
+
+    @property
     def views(self) -> int:
         """The number of test views of a video."""
         return TESTS[self.test]
@@ -123,11 +145,19 @@ class View:
     crop: crops.Crop
     down: int = 0
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """T, height and width."""
+        return len(self.centres), *self.crop.shape
+
 
 def training_view(frames: int, height: int, width: int, how: Sampling, seed: int, epoch: int, index: int) -> View:
     """The view of a training sample in an epoch."""
     draw = np.random.Generator(np.random.Philox(key=key("sample", seed, epoch, index)))
-    centres = clips.drawn(frames, how.snippets, how.fields, how.strides, draw)
+    if how.times == SEGMENTS:
+        centres = clips.drawn_in_segments(frames, how.snippets, how.fields, draw)
+    else:
+        centres = clips.drawn(frames, how.snippets, how.fields, how.strides, draw)
     crop = crops.DRAWN[how.crops](height, width, how.crop, draw)
     return View(centres, crop, how.apart * (1 - 2 * int(draw.integers(2))) if how.apart else 0)
 
@@ -148,17 +178,28 @@ def testing_view(
     number, flip = view // 2, view % 2 == 1
     place = crops.MIDDLE
     down = how.apart * (1 - 2 * (key("apart", name) % 2)) if how.apart else 0
-    if how.test == "simonyan":
+    if how.test == VIDEO:
+        centres = clips.whole_video(frames, how.fields, how.strides[0])
+    elif how.test == "simonyan":
         number, place = divmod(number, crops.PLACES)
-        centres = clips.nth(frames, how.snippets, how.fields, how.strides[0], number, FRAMES_OF_2014)
+        centres = _clip(frames, how, how.strides[0], number, FRAMES_OF_2014)
     elif how.test == "final":
-        centres = clips.nth(frames, how.snippets, how.fields, how.strides[1], number, CLIPS_OF_2016)
+        centres = _clip(frames, how, how.strides[1], number, CLIPS_OF_2016)
     else:
-        centres = clips.even(frames, how.snippets, how.fields)
+        centres = _clip(frames, how, how.strides[0], 0, 1)
     if how.whole:
         return View(centres, crops.whole(height, width, how.crop, flip), down)
     # Testing resizes where training does.
     return View(centres, crops.at(place, height, width, how.crop, flip, capped=how.crops != "square"), down)
+
+
+def _clip(frames: int, how: Sampling, stride: int, number: int, of: int) -> clips.Times:
+    """The centres of clip `number` of the `of` of a test; one alone spreads over the whole video."""
+    if how.times == SEGMENTS:
+        return clips.in_segments(frames, how.snippets, how.fields, 2 * number + 1, 2 * of)
+    if of == 1:
+        return clips.even(frames, how.snippets, how.fields)
+    return clips.nth(frames, how.snippets, how.fields, stride, number, of)
 
 
 def read_frames(store: Store, name: str, view: View, out: Bytes, delay: int = 0) -> None:

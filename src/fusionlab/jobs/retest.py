@@ -145,7 +145,8 @@ def _built(
     weights = read_weights(place / WEIGHTS)
     if isinstance(config, StreamConfig):
         name: Any = config.stream
-        stream = StreamNet(build.tower(config.tower, name, config.data, classes), name)
+        consensus: Any = config.consensus
+        stream = StreamNet(build.tower(config.tower, name, config.data, classes), name, consensus=consensus)
         stream.load_state_dict(weights)
         return Trunk(), stream
     content = data.content(config.data)

@@ -44,18 +44,19 @@ def train(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
 def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     stream: Any = config.stream
+    consensus: Any = config.consensus
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data = open_data(config.data, run, _say)
     recorder = Recorder(attempt, data, run)
     tower = build.tower(config.tower, stream, config.data, len(data.dataset.classes))
-    net = StreamNet(tower, stream, seed=config.seed.init)
+    net = StreamNet(tower, stream, seed=config.seed.init, consensus=consensus)
     initial = first_weights(tower, config, run, data.dataset)
     cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
-    training = data.module(config, config.data.sampling.stream_snippets)
+    training, test = data.module(config, config.data.sampling.stream_snippets), data.module(config)
+    recorder.blueprint.expect_views(config, test.test_shapes())
     outcome = _fit(cohort, training, config, recorder, "stream", checkpoint)[arm.name]
-    test = data.module(config)
     scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
     if (reason := cohort.arms[arm.name].reason) is not None:
         # No cohort can use this stream: the job fails with its arm, and all jobs that need it show its reason.
@@ -97,7 +98,7 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
         for name in names:
             try:
                 own = ArmConfig.of(arms[name].config)
-                recorder.blueprint.expect_frames(own, loaders.test_sizes())
+                recorder.blueprint.expect_views(own, loaders.test_shapes())
                 nets[name] = build.net(own, appearance, motion)
             except UserError as error:  # known parts were checked by the plan; a user's own may still fail
                 recorder.failed(arms[name], str(error))

@@ -143,17 +143,21 @@ def _arms(
 
 
 def _late(point: Point, words: Words) -> Point:
-    """The late fusion of a point's streams: the same config except for the options of one arm."""
+    """The late fusion of a point's streams: the same config except for the options of one arm.
+
+    Where the point is a late fusion itself, it keeps the numbers of this fusion.
+    """
+    of_arm = [name for name in ARM if name != "fusion" or point.choices.get("fusion") != LATE["fusion"]]
     choices = {group: name for group, name in point.choices.items() if name is not None}
     made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
     leaves = {
         path: one
         for path, one in {**words.leaves, **point.axes}.items()
-        if path.split(".")[0] not in ARM and path not in catalogue.groups()
+        if path.split(".")[0] not in of_arm and path not in catalogue.groups()
     }
     own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have set them
     plain = {**made.with_leaves({**leaves, **own, "layer": LAYER_OF_LATE}), "streams": "both"}
-    axes = {axis: one for axis, one in point.axes.items() if axis.split(".")[0] not in ARM}
+    axes = {axis: one for axis, one in point.axes.items() if axis != "fusion" and axis.split(".")[0] not in of_arm}
     return Point.of(_placed(plain), made.choices, axes)
 
 

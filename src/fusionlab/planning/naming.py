@@ -43,7 +43,7 @@ def axes_of(point: Point, kind: str) -> dict[str, Any]:
         for axis, one in point.axes.items()
         if axis not in ("streams", *own)
         and axis.split(".")[0] != "seed"
-        and (kind == "fused" or axis.split(".")[0] not in ARM)
+        and (kind == "fused" or axis.split(".")[0] not in ARM or (kind == "late" and axis.startswith("fusion.")))
     }
     turned = {leaf: getattr(config, leaf) for leaf in TURNED} if kind == "fused" else {}
     turned = {leaf: one for leaf, one in turned.items() if one != NEUTRAL[leaf]}

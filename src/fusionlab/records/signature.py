@@ -27,6 +27,8 @@ NEUTRAL: dict[str, Leaf] = {
     "into": "appearance",
     "keep_motion": False,
     "tower_weight": 0.5,
+    "consensus": "scores",
+    "fusion.weight": 0.5,
     "align": "refuse",
     "weights.appearance": None,
     "weights.motion": None,
@@ -34,6 +36,8 @@ NEUTRAL: dict[str, Leaf] = {
     "weights.head": "keep",
     "weights.other_split": "refuse",
     "temporal.side": None,
+    "temporal.channels": None,
+    "temporal.init": "identity",
     "fusion.classifier": "softmax",
     "callbacks": {},
     "data.sampling.crops": "square",
@@ -42,6 +46,7 @@ NEUTRAL: dict[str, Leaf] = {
     "data.sampling.test": "middle",
     "data.sampling.apart": 0,
     "data.sampling.delay": 0,
+    "data.sampling.times": "clip",
     **{
         f"{above}dataset.{leaf}": neutral
         for above in ("data.", "")

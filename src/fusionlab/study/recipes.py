@@ -40,6 +40,7 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
         weights[leaf] = NEUTRAL[f"weights.{leaf}"] if source is None else value(config, f"weights.{leaf}")
     if callbacks := value(config, "callbacks"):
         shared["callbacks"] = callbacks
+    shared["consensus"] = value(config, "consensus")
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
     return {**own, "optim": config["optim"]["streams"], **shared}
 

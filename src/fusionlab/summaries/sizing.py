@@ -104,7 +104,8 @@ class Sizes:
             net: Net
             if isinstance(config, StreamConfig):
                 stream: Any = config.stream
-                net, below = StreamNet(towers[stream], stream), {}
+                consensus: Any = config.consensus
+                net, below = StreamNet(towers[stream], stream, consensus=consensus), {}
             else:
                 net, below = build.net(config, towers["appearance"], towers["motion"]), towers
             dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32

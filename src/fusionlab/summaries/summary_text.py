@@ -28,6 +28,7 @@ TESTED = {
     "middle": "snippets spread evenly over it, the middle square, mirrored too",
     "frame": "snippets spread evenly over it, the whole frame, mirrored too",
     "final": "10 clips at the largest τ, spread evenly over it, the whole frame, mirrored too",
+    "video": "every frame at the smallest τ, the middle square",
     "simonyan": "25 clips at the smallest τ, spread evenly over it, four corners and the middle, mirrored too",
 }
 
@@ -95,7 +96,7 @@ def _times(arms: Sequence[Sized]) -> list[Lines]:
         lines[repr(one.sampling)] = [
             f"time: T = {t} snippets, τ = {tau} frames apart, L = {length} fields of flow for each: {window}",
             f"  in training a clip spans (T − 1) τ + L = {spans} fields and reads {reads}; T · L = {t * length}",
-            f"  in testing {seen['views']} views a video: {TESTED[seen['test']]}",
+            f"  in testing {seen['views']} view{'s' * (seen['views'] > 1)} a video: {TESTED[seen['test']]}",
             "  τ is smaller in a video that is too short",
         ]
     return list(lines.values())

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionlab import errors
-from fusionlab.backbones.layers import Window, takes_mean, window_text
+from fusionlab.backbones.layers import Window, layer_text, takes_mean, window_text
 from fusionlab.temporal import pool2d
 from fusionlab.temporal.temporal import Spatial, Temporal
 
@@ -31,7 +31,8 @@ class Pool3d(Temporal):
     `side`: the box's height and width. None is the tower's own pooling, as released: 2×2 in VGG-16, 3×3 in
     VGG-M; in a residual tower its average over all places, so that only time has a maximum. A number, as the
     paper's drawing has 3, moves on by 2 and rounds so that the layers above find what they expect: in VGG-16 14
-    places become 7, in VGG-M 13 become 6.
+    places become 7, in VGG-M 13 become 6. Above a mean over all places it moves on by 1, and the mean is over the
+    boxes.
     """
 
     def __init__(
@@ -76,14 +77,18 @@ class Pool3d(Temporal):
                 hint="temporal.side=3",
             )
         assert self.pool is not None
-        if takes_mean(self.pool):
+        own, mean = Window.of(self.pool), takes_mean(self.pool)
+        if own is None or (mean and (own.stride != 1 or own.padding or own.size < side)):
             raise errors.UserError(
-                "temporal.side= needs a tower with a max pooling here, and this tower takes the mean of all places",
-                got=f"temporal.side={side}",
+                "temporal.side= needs a tower whose next pooling takes a maximum, or the mean of all places of a map "
+                "as large as the box",
+                got=f"temporal.side={side}, the pooling is {layer_text(self.pool)}",
                 hint="temporal=pool3d or conv3d: the maximum over time, then the tower's mean",
             )
-        self.own = Window.of(self.pool)
-        self.pool = nn.MaxPool2d(side, stride=2, ceil_mode=True)
+        if mean:  # on any map it leaves as many places as the tower's own mean
+            self.pool = nn.Sequential(nn.MaxPool2d(side, 1), nn.AvgPool2d(own.size - side + 1, 1))
+        else:
+            self.own, self.pool = own, nn.MaxPool2d(side, stride=2, ceil_mode=True)
 
     def at_pool(self, x: Tensor) -> Tensor:
         assert self.pool is not None
@@ -99,7 +104,9 @@ class Pool3d(Temporal):
 
     def pool_text(self, snippets: int) -> tuple[str, str]:
         assert self.pool is not None
-        return "pool3d", f"{self._length(snippets)}×{window_text(self.pool)}"
+        box, *mean = self.pool if isinstance(self.pool, nn.Sequential) else (self.pool,)
+        then = "".join(f", mean {window_text(one)}" for one in mean)
+        return "pool3d", f"{self._length(snippets)}×{window_text(box)}{then}"
 
     def beside(self, channels: int, pool: Spatial | None) -> "Pool3d":
         return Pool3d(channels, channels, pool, extent=self.extent, stride=self.stride, side=self.side)

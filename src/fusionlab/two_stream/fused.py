@@ -30,7 +30,9 @@ from fusionlab.two_stream.refuse import (
 )
 from fusionlab.two_stream.scores import (
     LEARNT_FLOOR,
+    Consensus,
     Svm,
+    agreed,
     cross_entropy,
     hinge,
     logarithm,
@@ -79,9 +81,10 @@ class FusedNet(Net):
         keep: bool = False,
         tower_weight: float = 0.5,
         align: str = "refuse",
+        consensus: Consensus = "scores",
         seed: int = 0,
     ) -> None:
-        super().__init__()
+        super().__init__(consensus)
         expect_towers(above, into, tower_weight, align)
         all_points = read(layer, appearance, motion)
         if keep:
@@ -191,10 +194,11 @@ class FusedNet(Net):
         if not cut.widens:
             raise no_wider_layer(fusion, channels, cut)
         start = point.b if above == "motion" else point.a
+        noise = point.name == self.names[self.headed] and not self.temporal.keeps_channels
         return [
             (f"above.{name}", conv)
             for name, conv in widen(self.above, cut, channels).items()
-            if above == "fresh" or not stack(conv, name.partition(".")[2], point, start)
+            if above == "fresh" or noise or not stack(conv, name.partition(".")[2], point, start)
         ]
 
     def no_effect(self) -> dict[str, tuple[str, str | None]]:
@@ -228,7 +232,7 @@ class FusedNet(Net):
             x = run_layer(self.svm, x)
         elif self.probabilities:
             x = logarithm(x, floor=LEARNT_FLOOR if any(True for _ in self.fusion.parameters()) else None)
-        return (x.flatten(2), y.flatten(2)) if self.two_losses else (x.flatten(2),)
+        return tuple(agreed(one.flatten(2), self.consensus) for one in ((x, y) if self.two_losses else (x,)))
 
     def forward(self, features: Features) -> Tensor:
         return self.combine(self.heads(features))
@@ -271,15 +275,16 @@ class FusedNet(Net):
     @property
     def scores_text(self) -> str:
         if not self.two_losses:
-            return "normalised" if self.probabilities else "softmax"
-        what, then = ("logits", ", then softmax") if self.averages_logits else ("softmax", "")
+            return "normalised" if self.probabilities else self.softmax_text
+        what, then = ("logits", ", then softmax") if self.averages_logits else (self.softmax_text, "")
         weights = {stream: self.tower_weight if stream == self.into else 1 - self.tower_weight for stream in STREAMS}
         terms = (f"{weights[one]:g} · {what}({'fused' if one == self.into else one})" for one in STREAMS)
         return " + ".join(terms) + then
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         heads = (self.temporal, *([self.beside_head] if self.two_losses else []))
-        return tuple(_reach(head, cut, snippets) for head, cut in zip(heads, self.headed_cuts, strict=False))
+        seen = (_reach(head, cut, snippets) for head, cut in zip(heads, self.headed_cuts, strict=False))
+        return self.reach_agreed(*seen)
 
     def layers(self, snippets: int) -> Iterator[NetLayer]:
         return fused_layers(self, snippets)

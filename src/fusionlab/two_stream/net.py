@@ -10,7 +10,7 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.tower import Tower
 from fusionlab.fusion import late
 from fusionlab.two_stream.outline import NetLayer, Storey
-from fusionlab.two_stream.scores import Svm, cross_entropy, mean_of_scores, scores
+from fusionlab.two_stream.scores import Consensus, Svm, agreed, cross_entropy, mean_of_scores, scores
 
 Stream = Literal["appearance", "motion"]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -22,14 +22,16 @@ class Net(nn.Module):
     """forward(features) -> logits (N, C, T'). A clip's scores are their softmax over C, averaged over T'.
 
     T' counts predictions: time steps after the temporal head, and places if frames are larger than the towers expect.
+    With the consensus `logits` each head averages them to one, T' = 1, before its loss and its softmax.
     """
 
     needs: Needs
     into: Stream = "appearance"  # the tower that goes on above a fusion
     two_losses = False  # both towers end in logits with a loss
 
-    def __init__(self) -> None:
+    def __init__(self, consensus: Consensus = "scores") -> None:
         super().__init__()
+        self.consensus = consensus
         # A linear classifier in the place of the paper's SVM, which the paper does not count.
         self.svm: Svm | None = None
 
@@ -73,13 +75,24 @@ class Net(nn.Module):
     @property
     def scores_text(self) -> str:
         """The computation of scores from logits, in words."""
-        return "softmax"
+        return self.softmax_text
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         """For each head, the snippets that each prediction sees, of clips of T = `snippets`."""
-        return tuple(frames_seen(tower, tower.classifier, snippets) for tower in self.own_towers.values()) or (
-            [range(t, t + 1) for t in range(snippets)],
-        )
+        towers = self.own_towers.values()
+        seen = [frames_seen(tower, tower.classifier, snippets) for tower in towers]
+        return self.reach_agreed(*(seen or [[range(t, t + 1) for t in range(snippets)]]))
+
+    def reach_agreed(self, *heads: Sequence[range]) -> tuple[Sequence[range], ...]:
+        """What the predictions of each head see, after their consensus."""
+        if self.consensus == "scores":
+            return heads
+        return tuple([range(min(one.start for one in head), max(one.stop for one in head))] for head in heads)
+
+    @property
+    def softmax_text(self) -> str:
+        """The computation of one tower's scores from its logits, in words."""
+        return "softmax" if self.consensus == "scores" else "softmax of mean"
 
     def layers(self, snippets: int) -> Iterator[NetLayer]:
         """Every module with weights or an effect. By default each child is one layer."""
@@ -103,9 +116,11 @@ def frames_seen(tower: Tower, tap: str, frames: int) -> list[range]:
 class StreamNet(Net):
     """One stream alone: a whole tower on its input. Stage one trains it; every table has it as a baseline."""
 
-    def __init__(self, tower: Tower, stream: Stream, *, seed: int | None = None) -> None:
+    def __init__(
+        self, tower: Tower, stream: Stream, *, seed: int | None = None, consensus: Consensus = "scores"
+    ) -> None:
         """With a seed the tower is drawn anew (each stream differently); without, it stays as it is."""
-        super().__init__()
+        super().__init__(consensus)
         self.stream = stream
         self.needs = {stream: ("input",)}
         self.tower = tower
@@ -113,7 +128,7 @@ class StreamNet(Net):
             initialise(tower, seed, prefix=f"{stream}.")
 
     def forward(self, features: Features) -> Tensor:
-        return self.tower(features[self.stream]["input"]).flatten(2)
+        return agreed(self.tower(features[self.stream]["input"]).flatten(2), self.consensus)
 
     @property
     def own_towers(self) -> Mapping[Stream, Tower]:
@@ -124,11 +139,14 @@ class StreamNet(Net):
 
 
 class LateNet(Net):
-    """Late fusion: two whole towers, and the average of their scores. It has no parameters to train."""
+    """Late fusion: two whole towers, and a mean of their scores. It has no parameters to train."""
 
-    def __init__(self, appearance: str = "fc8", motion: str = "fc8") -> None:
-        """The taps with the logits, as the towers call them."""
-        super().__init__()
+    def __init__(
+        self, appearance: str = "fc8", motion: str = "fc8", *, weight: float = 0.5, consensus: Consensus = "scores"
+    ) -> None:
+        """The taps with the logits, as the towers call them. `weight`: of appearance's scores in the mean."""
+        super().__init__(consensus)
+        self.weight = weight
         self.layer_a, self.layer_b = appearance, motion
         self.needs = {"appearance": (appearance,), "motion": (motion,)}
 
@@ -137,14 +155,16 @@ class LateNet(Net):
         return dict.fromkeys(("into", "keep_motion", "tower_weight", "align"), (why, None))
 
     def forward(self, features: Features) -> Tensor:
-        x_a, x_b = features["appearance"][self.layer_a], features["motion"][self.layer_b]
+        maps = features["appearance"][self.layer_a], features["motion"][self.layer_b]
+        x_a, x_b = (agreed(one.flatten(2), self.consensus) for one in maps)
         if x_a.shape == x_b.shape:
-            return late.fuse(x_a, x_b).flatten(2)
-        return mean_of_scores(x_a.flatten(2), x_b.flatten(2), 0.5)  # different towers on larger frames
+            return late.fuse(x_a, x_b, self.weight)
+        return mean_of_scores(x_a, x_b, self.weight)  # different towers on larger frames
 
     @property
     def scores_text(self) -> str:
-        return "½ softmax(appearance) + ½ softmax(motion)"
+        a, b = ("½", "½") if self.weight == 0.5 else (f"{self.weight:g} ·", f"{1 - self.weight:g} ·")
+        return f"{a} {self.softmax_text}(appearance) + {b} {self.softmax_text}(motion)"
 
 
 def union(needs: Iterable[Needs]) -> dict[Stream, tuple[str, ...]]:

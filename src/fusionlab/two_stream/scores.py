@@ -1,12 +1,16 @@
 """From logits to scores and losses, one tower's or two towers' together."""
 
 from math import log
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fusionlab import errors
 from fusionlab.backbones.initialise import Classifier
+
+Consensus = Literal["scores", "logits"]  # what a clip's predictions are averaged as
 
 # Filters over class scores push some of them to zero and below within a hundred steps, where a logarithm has no slope
 # that leads back: a loss of 1.7 went to 17. With a floor of 0.1 it stayed at 1.7, with 0.01 it went to 2.6.
@@ -28,6 +32,22 @@ class Svm(Classifier):
 
     def layer_text(self) -> str:
         return "linear"
+
+
+def expect_consensus(name: str) -> None:
+    """Raise a `UserError` for a consensus of predictions that does not exist."""
+    if name not in get_args(Consensus):
+        raise errors.unknown("consensus of a clip's predictions", name, get_args(Consensus), form="consensus={}")
+
+
+def agreed(logits: Tensor, consensus: Consensus) -> Tensor:
+    """scores: (N, C, T') as they are; logits: x̄ = 1/T' Σ_t x_t, (N, C, 1), one prediction with one loss.
+
+    The second is the segmental consensus of Temporal Segment Networks (Wang et al. 2016).
+    """
+    if consensus == "scores":
+        return logits
+    return (logits.float() if logits.dtype.itemsize < 4 else logits).mean(dim=2, keepdim=True)
 
 
 def scores(logits: Tensor) -> Tensor:

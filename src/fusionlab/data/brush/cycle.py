@@ -69,10 +69,12 @@ class Cycle:
             )
         if snippets > 1 and (snippets != self.segments or set(stride) != {self.period}):
             low, high = stride
+            apart = f"τ {low if low == high else f'{low} … {high}'}" if low else "one in each segment of the video"
             raise UserError(
                 "snippets must fall into neighbouring segments of the cycle",
-                got=f"T {snippets}, τ {low if low == high else f'{low} … {high}'}",
+                got=f"T {snippets}, {apart}",
                 allowed=[f"T {self.segments} with τ {self.period} = segment {self.segment} + pause {self.pause}"],
                 hint=f"data.sampling.snippets={self.segments} data.sampling.stride={self.period}"
+                + ("" if low else " data.sampling.times=clip")
                 + (f"; or data.dataset.segments={snippets}" if snippets != self.segments else ""),
             )  # fmt: skip
