@@ -16,7 +16,7 @@ from torchvision.models import video
 from fusionlab.backbones.inception import BLOCKS, Inception, Inception3d
 from fusionlab.backbones.inflate import Inflated
 from fusionlab.backbones.initialise import initialise
-from fusionlab.backbones.pretrained import imagenet, load
+from fusionlab.backbones.pretrained import imagenet, load, locate
 from fusionlab.backbones.resnet import ResNet18
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
@@ -164,11 +164,23 @@ def test_any_2d_tower_into_its_inflated_one(tmp_path: Path) -> None:
             assert torch.allclose(own.sum(2) if own.ndim == 5 else own, one, atol=1e-6), name
 
 
+padded = partial(Inception, padding="torchvision")
+
+
 def test_imagenet_is_found_for_the_inflated_towers_too() -> None:
     with torch.device("meta"):
-        assert imagenet.which(Inception(3, 5)) == imagenet.which(Inception3d(3, 5)) == "googlenet"
-        assert imagenet.which(Inception3d(3, 5, kernels="separable")) is None
+        for kind in (Inception, Inception3d, partial(Inflated, tower=padded, time_strides={})):
+            own = {} if isinstance(kind, partial) else {"padding": "torchvision"}
+            assert imagenet.which(kind(3, 5, **own)) == "googlenet"
+        assert imagenet.which(Inception3d(3, 5, kernels="separable", padding="torchvision")) is None
         assert imagenet.which(Inflated(3, 5, tower=ResNet18, time_strides={})) == "resnet18"
+
+
+def test_imagenet_with_another_padding_is_refused_before_the_download() -> None:
+    with torch.device("meta"), pytest.raises(UserError, match=r"need its padding(.|\n)*padding=torchvision"):
+        locate("imagenet", Inception3d(3, 1000))
+    with torch.device("meta"), pytest.raises(UserError, match="no ImageNet weights of Inception3d exist"):
+        locate("imagenet", Inception3d(3, 1000, kernels="separable", padding="torchvision"))
 
 
 def test_what_does_not_fit_is_said(googlenet: models.GoogLeNet, tmp_path: Path) -> None:
