@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from fusionlab.backbones.segment import Segment
 from fusionlab.backbones.timm_nets import Timm
 from fusionlab.backbones.torchvision_nets import Torchvision
 from fusionlab.errors import UserError
+from fusionlab.testing import load_parts
+from fusionlab.testing import tower_contract as contract
 
 SLOW = pytest.mark.slow
 NETS = [
@@ -45,6 +48,7 @@ NETS = [
     ),
 ]  # fmt: skip
 ALL = pytest.mark.parametrize("make", NETS)
+PARTS = load_parts(Path(__file__).parents[2] / "conf" / "backbone")
 Make = Callable[..., GraphTower]
 CLASSES = 5
 
@@ -86,6 +90,22 @@ def test_it_trains_as_the_whole_network_does(make: Make) -> None:
     for name, value in tower.state_dict().items():
         if name in tower.sources:
             assert close(value.flatten(), after[tower.sources[name]].flatten()), name
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(partial(PARTS["torchvision"], size=32), id="torchvision"),
+        pytest.param(partial(PARTS["torchvision"], name="swin_t", size=32), id="swin_t", marks=SLOW),
+        pytest.param(partial(PARTS["torchvision"], name="r3d_18", size=32, frames=8), id="r3d_18", marks=SLOW),
+        pytest.param(partial(PARTS["torchvision"], name="swin3d_t", size=32, frames=8), id="swin3d_t", marks=SLOW),
+        pytest.param(partial(PARTS["timm"], size=32), id="timm", marks=SLOW),
+        pytest.param(partial(PARTS["timm"], name="vit_tiny_patch16_224", size=32), id="timm vit", marks=SLOW),
+        pytest.param(partial(PARTS["efficientnet_lite0"], size=32), id="efficientnet_lite0", marks=SLOW),
+    ],
+)
+def test_the_contract_of_a_tower(make: Make) -> None:
+    contract.check(make)
 
 
 def test_a_module_that_is_all_between_two_cuts_is_the_layer_itself() -> None:
