@@ -237,10 +237,22 @@ def cuts(traced: Traced, clips: bool) -> list[Cut]:
                 shape = tuple(traced.values[tensor].shape)
                 found.append(Cut(at, tensor, traced.names.get(tensor, ""), shape, channels))
             elif name:
-                traced.reasons[name] = f"there is no map here, but {_text(traced.values[tensor])}"
+                traced.reasons[name] = _reason([traced.values[tensor]], rank)
         elif name:
-            traced.reasons[name] = f"{len(alive)} tensors are needed here, not one: it lies inside a block"
+            traced.reasons[name] = _reason([traced.values[one] for one in alive], rank)
     return found
+
+
+def _reason(alive: list[Any], rank: int) -> str:
+    """Why there is no cut where these values are needed."""
+    tensors = [one for one in alive if isinstance(one, Tensor)]
+    if len(tensors) > 1:
+        return f"{len(tensors)} tensors are needed here, not one: it lies inside a block"
+    if not tensors or tensors[0].ndim not in (2, rank):
+        return f"there is no map here, but {_text((tensors or alive or [None])[0])}"
+    if len(alive) > 1:
+        return "sizes that were read below are needed here too: it lies inside a block"
+    return f"it is unknown where the channels of this map are, of {_text(tensors[0])}"
 
 
 def _channels(value: Any, rank: int, axis: int | None) -> str | None:
