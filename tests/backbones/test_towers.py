@@ -23,14 +23,24 @@ TOWERS = {
     for name, make in load_parts(Path(__file__).parents[2] / "conf" / "backbone").items()
     if name not in OF_LIBRARIES
 }
+MIXED = tuple(f"{kind}{group}" for kind in ("mc", "rmc") for group in range(2, 6))
 # Smaller frames and fewer channels where that saves seconds; a new yaml is tried with its own.
 SMALL: dict[str, dict[str, Any]] = {
     **{name: {"size": size} for name, size in {"vgg_m": 64, "vgg16": 32, "resnet18": 64, "resnet50": 32}.items()},
     "inflated": {"size": 32},
     **{name: {"size": 48, "width": 0.125} for name in ("inception", "i2d", "i3d", "i3d_bottom", "i3d_top")},
     **{name: {"size": 48, "width": 0.125} for name in ("s3d", "s3d_g")},
+    **{name: {"size": 32, "width": 0.125} for name in ("r2d", "r3d", "r2plus1d", "fr2d", *MIXED)},
 }
-VARIANTS = ("i2d", "i3d_bottom", "i3d_top", "s3d_g", "inflated")  # of a class that is tried by another yaml or test
+VARIANTS = (
+    "i2d",
+    "i3d_bottom",
+    "i3d_top",
+    "s3d_g",
+    "inflated",
+    "fr2d",
+    *MIXED,
+)  # of a class that is tried by another yaml or test
 ALL = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in VARIANTS else []) for name in TOWERS]
 )
@@ -56,9 +66,11 @@ def test_contract(name: str) -> None:
 def test_sides_and_channels_at_other_sizes(name: str, larger: int) -> None:
     """What a tap announces is what comes out, on the meta device."""
     made = tower(name, size=tower(name).size + larger).eval()
-    found = made.collect(torch.empty(1, 3, 1, made.size, made.size, device="meta"), made.taps)
+    frames = made.time_stride
+    found = made.collect(torch.empty(1, 3, frames, made.size, made.size, device="meta"), made.taps)
     for tap, x in found.items():
-        assert x.shape == (1, made.taps[tap].channels, 1, made.taps[tap].side, made.taps[tap].side), tap
+        told = made.taps[tap]
+        assert x.shape == (1, told.channels, made.steps(tap, frames), told.side, told.side), tap
 
 
 @ALL
@@ -101,7 +113,8 @@ def test_frames_that_are_too_small_are_refused_with_the_smallest_that_do(name: s
     assert refused.value.hint is not None
     smallest = int(refused.value.hint.removeprefix("size=").removesuffix(" or more"))
     made = tower(name, size=smallest)
-    assert made.eval()(torch.empty(1, 3, 1, smallest, smallest, device="meta")).shape == (1, 5, 1, 1, 1)
+    x = torch.empty(1, 3, made.time_stride, smallest, smallest, device="meta")
+    assert made.eval()(x).shape == (1, 5, 1, 1, 1)
     with pytest.raises(UserError, match="frames are too small"):
         tower(name, size=smallest - 1)
 

@@ -21,7 +21,7 @@ def seen_by(tower: Tower, layer: str, size: int, places: Iterable[int]) -> list[
     The tower's own layers, narrowed to one channel: every filter is positive, and a maximum is an average, so that
     the gradient is above zero exactly where the place looks. None may look beyond the frame's edge.
     """
-    clip = (1,) if in_clips(tower) else ()
+    clip = (next(iter(tower.taps.values())).time_stride,) if in_clips(tower) else ()
     x = torch.ones(1, 1, *clip, size, size, dtype=torch.float64, requires_grad=True)
     y = below(tower, layer)(x)
     gradients = [torch.autograd.grad(y[..., place, place].sum(), x, retain_graph=True)[0] for place in places]
