@@ -8,8 +8,11 @@ from typing import Any
 from fusionlab.config.mask_secrets import secret
 from fusionlab.errors import UserError
 
-# Options that may be null although their default is not.
-OR_NULL = frozenset({"data.store.size", "data.dataset.group", "data.dataset.classes"})
+# Options that may be null although their default, or an experiment's value, is not.
+OR_NULL = frozenset({
+    "data.store.size", "data.dataset.group", "data.dataset.classes", "weights", "weights.appearance", "weights.motion",
+    "temporal.side", "temporal.channels",
+})  # fmt: skip
 
 
 def check_type(path: str, default: Any, value: Any) -> None:
