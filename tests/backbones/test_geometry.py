@@ -1,14 +1,18 @@
 """What a layer does to a map, measured: against gradients, torch's own shapes, and what can be read off a layer."""
 
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from fusionlab.backbones.connected import Connected
+from fusionlab.backbones.folding import run_layer
 from fusionlab.backbones.geometry import Place, measure
 from fusionlab.backbones.lrn import LocalResponseNorm
 from fusionlab.backbones.resnet import ResNet18, ResNet50
+from fusionlab.backbones.taps import walk
 from fusionlab.backbones.vgg_m import VggM
 
 
@@ -71,3 +75,113 @@ def test_of_the_towers() -> None:
     weighted = [name for name in vgg.names if vgg.geometry[name].inlets == ("",)]
     assert weighted == ["conv1", "conv2", "conv3", "conv4", "conv5", "fc6", "fc7", "fc8"]
     assert all(vgg.geometry[name].inlets == () for name in vgg.names if name not in weighted)
+
+
+class Branches(nn.Module):
+    """Two convolutions side by side, stacked, beside the input itself."""
+
+    def __init__(self, wide: nn.Module, narrow: nn.Module) -> None:
+        super().__init__()
+        self.wide, self.narrow = wide, narrow
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([x, self.wide(x), self.narrow(x)], dim=1)
+
+
+class Sum(Branches):
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.wide(x) + self.narrow(x)).relu()
+
+
+class Gate(nn.Module):
+    """x · σ(mean of all places)"""
+
+    takes_clips = True
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * x.mean(dim=(2, 3, 4), keepdim=True).sigmoid()
+
+
+class Attention(nn.Module):
+    """Each place is a mean over all places."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, d, h, w = x.shape
+        tokens = x.flatten(2)
+        return x + (tokens @ (tokens.transpose(1, 2) @ tokens).softmax(dim=-1)).reshape(n, d, h, w)
+
+
+def conv(channels: int, *window: Any, **more: Any) -> nn.Conv3d:
+    return nn.Conv3d(channels, 1, *window, bias=False, **more)
+
+
+CHAINS = [
+    [conv(1, (3, 5, 5), (2, 2, 2), padding=(1, 2, 2)), nn.AvgPool3d((1, 3, 3), (1, 2, 2)), conv(1, 3)],
+    [conv(1, (5, 1, 1), (3, 1, 1)), conv(1, (1, 3, 3), (1, 2, 2), dilation=(1, 2, 2)), nn.ReLU()],
+    [Branches(conv(1, 3, padding=1), conv(1, 1)), conv(3, (2, 3, 3), 2)],
+    [Sum(conv(1, (3, 7, 7), padding=(1, 3, 3)), conv(1, (5, 3, 3), padding=(2, 1, 1))), nn.AvgPool3d(2, 2), conv(1, 3)],
+    [nn.Conv2d(1, 1, 5, 2, bias=False), nn.AvgPool2d(3, 2, ceil_mode=True), conv(1, (3, 1, 1))],
+]
+
+
+@pytest.mark.parametrize("layers", CHAINS, ids=range(len(CHAINS)))
+def test_strides_and_fields_are_what_gradients_show(layers: list[nn.Module]) -> None:
+    """All filters are positive, so a gradient is above zero exactly where a place looks."""
+    size, frames = 61, 31
+    found = walk({str(n): layer for n, layer in enumerate(layers)}, 1, size, frames)[str(len(layers) - 1)]
+    for layer in layers:
+        layer.double()
+        for parameter in layer.parameters():
+            nn.init.ones_(parameter)
+    x = torch.ones(1, 1, frames, size, size, dtype=torch.float64, requires_grad=True)
+    y = x
+    for layer in layers:
+        y = run_layer(layer, y)
+    assert (y.shape[2], y.shape[3]) == (found.steps, found.tap.side)
+    t, i = y.shape[2] // 2, y.shape[3] // 2
+
+    def seen(t: int, i: int) -> tuple[Tensor, Tensor]:
+        (gradient,) = torch.autograd.grad(y[0, 0, t, i, i], x, retain_graph=True)
+        gradient = gradient[0, 0]
+        return gradient.sum(dim=(1, 2)).nonzero().flatten(), gradient.sum(dim=(0, 2)).nonzero().flatten()
+
+    here, beside = seen(t, i), seen(t - 1, i - 1)
+    span = [int(one[-1] - one[0]) + 1 for one in here]
+    step = [int(one[0] - other[0]) for one, other in zip(here, beside, strict=True)]
+    tap = found.tap
+    assert (span, step) == ([tap.time_field, tap.field], [tap.time_stride, tap.stride])
+
+
+def test_a_mean_over_the_clip_and_attention_leave_unknown_fields() -> None:
+    found = measure(Gate(), (4, 8, 6, 6), Place(stride=2, field=5, time_stride=2, time_field=3)).place
+    assert (found.stride, found.time_stride, found.time_field, found.spatial) == (2, 2, None, True)
+    assert found.field == 5 + 5 * 2  # one place sees all six
+    attended = measure(Attention(), (4, 1, 6, 6), Place(stride=2, field=5)).place
+    assert (attended.stride, attended.field, attended.spatial) == (2, None, True)
+
+
+def test_a_layer_keeps_its_weights_its_statistics_and_its_mode() -> None:
+    layer = nn.Sequential(nn.Conv3d(2, 3, 1), nn.BatchNorm3d(3), nn.Dropout())
+    layer[2].eval()
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    measure(layer, (2, 4, 5, 5), Place())
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+    assert [layer.training, layer[1].training, layer[2].training] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "layer, before, after",
+    [
+        (nn.ReLU(), False, True), (nn.ReLU6(), False, True), (nn.Hardtanh(-1, 1), False, False),
+        (nn.Hardtanh(-1, 1), True, True),
+        (nn.Conv3d(4, 4, 1), True, False), (nn.BatchNorm3d(4), True, False), (nn.MaxPool3d(2), True, True),
+        (nn.MaxPool3d(2), False, False), (nn.Dropout(), True, True), (nn.Softmax(dim=1), True, False),
+        (LocalResponseNorm(), True, True), (nn.GELU(), True, False), (nn.Identity(), True, True),
+        (nn.Sigmoid(), False, True),
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_rectified(layer: nn.Module, before: bool, after: bool) -> None:
+    assert measure(layer, (4, 4, 6, 6), Place(rectified=before)).place.rectified == after
+    layer.rectified = not after  # type: ignore[assignment]
+    assert measure(layer, (4, 4, 6, 6), Place(rectified=before)).place.rectified != after, "what a layer says counts"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from backbone_probes import seen_by
+from backbone_probes import frames_seen_by, seen_by
 from torch import nn
 
 from fusionlab.backbones.taps import walk
@@ -18,9 +18,17 @@ from fusionlab.testing import load_parts
 from fusionlab.testing import tower_contract as contract
 
 TOWERS = load_parts(Path(__file__).parents[2] / "conf" / "backbone")
-# Smaller frames than the tower is made for where that saves seconds; a new yaml is tried with its own.
-SMALL = {"vgg_m": 64, "vgg16": 32, "resnet18": 64, "resnet50": 32}
-ALL = pytest.mark.parametrize("name", list(TOWERS))
+# Smaller frames and fewer channels where that saves seconds; a new yaml is tried with its own.
+SMALL: dict[str, dict[str, Any]] = {
+    **{name: {"size": size} for name, size in {"vgg_m": 64, "vgg16": 32, "resnet18": 64, "resnet50": 32}.items()},
+    "inflated": {"size": 32},
+    **{name: {"size": 48, "width": 0.125} for name in ("inception", "i2d", "i3d", "i3d_bottom", "i3d_top")},
+    **{name: {"size": 48, "width": 0.125} for name in ("s3d", "s3d_g")},
+}
+VARIANTS = ("i2d", "i3d_bottom", "i3d_top", "s3d_g", "inflated")  # of a class that is tried by another yaml or test
+ALL = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in VARIANTS else []) for name in TOWERS]
+)
 
 
 def tower(name: str, **numbers: Any) -> Tower:
@@ -35,7 +43,7 @@ def test_the_papers_towers_are_there() -> None:
 
 @ALL
 def test_contract(name: str) -> None:
-    contract.check(partial(TOWERS[name], size=SMALL[name]) if name in SMALL else TOWERS[name])
+    contract.check(partial(TOWERS[name], **SMALL.get(name, {})))
 
 
 @ALL
@@ -52,11 +60,17 @@ def test_sides_and_channels_at_other_sizes(name: str, larger: int) -> None:
 def test_receptive_fields_and_strides_are_those_that_gradients_show(name: str) -> None:
     made = tower(name)
     for tap, told in made.taps.items():
-        if told.spatial and told.rectified:
+        if told.spatial and told.rectified and told.time_field is not None:
+            assert told.field is not None
             size = told.field + 3 * told.stride + 40
             middle = size // 2 // told.stride
-            (first, last), (second, _) = (seen_by(made, told.after, size, place) for place in (middle, middle + 1))
+            (first, last), (second, _) = seen_by(made, told.after, size, (middle, middle + 1))
             assert (last - first + 1, second - first) == (told.field, told.stride), tap
+            if made.time_stride > 1:
+                frames = told.time_field + 3 * told.time_stride + 40
+                middle = frames // 2 // told.time_stride
+                (first, last), (second, _) = frames_seen_by(made, told.after, frames, (middle, middle + 1))
+                assert (last - first + 1, second - first) == (told.time_field, told.time_stride), tap
 
 
 @ALL

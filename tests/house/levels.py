@@ -58,7 +58,12 @@ PACKAGES = (
     Package(1, "study", "plan, ledger, attempts, workers, launchers", ("tqdm",)),
     Package(1, "temporal", "temporal heads", TORCH, beside=("backbones", "fusion")),
     Package(1, "fusion", "fusions", TORCH, beside=("backbones",)),
-    Package(1, "backbones", "towers, their taps, their first weights", (*TORCH, "safetensors", "torchvision")),
+    Package(
+        1,
+        "backbones",
+        "towers, their taps, their first weights",
+        (*TORCH, "huggingface_hub", "safetensors", "timm", "torchvision"),
+    ),
     Package(
         1,
         "video",

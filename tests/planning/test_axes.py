@@ -28,6 +28,12 @@ def test_nested_excludes_name_dotted_axes():
     assert expand({"optim.lr": [0.1, 1]}, [{"optim": {"lr": 1.0}}]) == [{"optim.lr": 0.1}]
 
 
+def test_an_exclude_names_a_dotted_axis_as_it_is_typed():
+    axes = {"weights": [None, "a.pt"], "weights.head": ["keep", "fresh"]}
+    kept = expand(axes, [{"weights": None, "weights.head": "fresh"}, {"weights": "a.pt", "weights.head": "keep"}])
+    assert kept == [{"weights": None, "weights.head": "keep"}, {"weights": "a.pt", "weights.head": "fresh"}]
+
+
 def test_overlapping_excludes_are_each_asked_of_the_whole_grid():
     assert len(expand(AXES, [{"fusion": "sum"}, {"fusion": "sum", "seed": 0}])) == 4
 

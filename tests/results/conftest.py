@@ -95,7 +95,7 @@ def arm(
         kind=kind,
         axes=axes,
         signature=signature,
-        config={**(config or {}), **CONFIG, "seed": {"init": axes["seed"]}, "stage_one": streams},
+        config={**CONFIG, **(config or {}), "seed": {"init": axes["seed"]}, "stage_one": streams},
         result=result if not reason else None,
         status="failed" if reason else "done",
         reason=reason,

@@ -108,6 +108,7 @@ KEEPS = {
     "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d",
     "_adaptive_avg_pool3d",
 }  # fmt: skip
+SCALES = {"add", "add_", "mul", "mul_", "div"}
 PRODUCTS = {"mm", "addmm", "bmm", "baddbmm"}
 ATTENDS = {"bmm", "baddbmm"}
 MEANS = {"mean", "sum", "amax"}
@@ -167,9 +168,12 @@ class _Follower(TorchDispatchMode):
         x, first = sources[0], seen[0]
         known = next((one.axes for s, one in zip(sources, seen, strict=True) if one.axes and s.shape == y.shape), None)
         place, axes = _moved(name, args, x, first, joined, known, y)
-        keeps = name in KEEPS and joined.rectified and not weights and not _below_zero(args)
-        cut = name in CUTS and isinstance(args[1], int | float) and args[1] >= 0
-        return _Seen(replace(place, rectified=name in RECTIFIES or cut or keeps), axes, own)
+        negative = name in SCALES and any(isinstance(one, int | float) and one < 0 for one in args[1:])
+        keeps = name in KEEPS and joined.rectified and not weights and not negative
+        if name in CUTS:
+            lowest = args[1] if len(args) > 1 else None
+            keeps = joined.rectified or (isinstance(lowest, int | float) and lowest >= 0)
+        return _Seen(replace(place, rectified=name in RECTIFIES or keeps), axes, own)
 
     def _own(self, name: str, seen: Sequence[_Seen], weights: Sequence[str], sources: int) -> bool:
         """Whether the channels are still those of the layer's input; what reads them is noted."""
@@ -202,10 +206,6 @@ def _join(places: Sequence[Place]) -> Place:
         max(one.time_stride for one in places), largest([one.time_field for one in places]),
         all(one.rectified for one in places), any(one.spatial for one in places),
     )  # fmt: skip
-
-
-def _below_zero(args: Sequence[Any]) -> bool:
-    return any(isinstance(one, int | float) and not isinstance(one, bool) and one < 0 for one in args[1:])
 
 
 def _moved(

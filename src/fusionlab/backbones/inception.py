@@ -65,6 +65,7 @@ POOLS = {"mixed_4b": ("pool3", 3), "mixed_5b": ("pool4", 2)}  # below these bloc
 TAPS = {name: name for name in ("conv1", "conv2", "conv3", *BLOCKS, "fc", "softmax")}
 DEEP = ("conv1", "conv3", *BLOCKS)  # the layers with kernels larger than 1×1
 TIME_STRIDES = {"conv1": 2, "pool3": 2, "pool4": 2}  # the first two pools leave time alone
+STRIDE = 32  # of the last map
 EPSILON = 1e-3  # of batch norm, in all published weights of the family
 
 Padding = Literal["tensorflow", "torchvision"]
@@ -168,9 +169,9 @@ class Inception(Tower):
         padding: Padding = "tensorflow",
         partial_bn: bool = False,
     ) -> None:
-        expect_numbers(width, dropout, partial_bn, padding)
+        expect_numbers(size, width, dropout, partial_bn, padding)
         layers, channels = convolutions(in_channels, width, Make(padding, norm_of(partial_bn)))
-        side = walk(layers, in_channels, size)["mixed_5c"].tap.side
+        side = side_of(layers, in_channels, size)
         end = ending(nn.AvgPool2d(side, stride=1), channels, classes, dropout)
         super().__init__(layers | end, TAPS, in_channels, size)
         self.padding = padding
@@ -208,7 +209,7 @@ class Inception3d(Tower):
         partial_bn: bool = False,
         time_ends: TimeEnds = "zeros",
     ) -> None:
-        expect_numbers(width, dropout, partial_bn, padding)
+        expect_numbers(size, width, dropout, partial_bn, padding)
         expect_kernels(kernels, first, last, time_ends)
         separable = kernels in ("separable", "gated")
         flat, channels = convolutions(in_channels, width, Make(padding, norm_of(partial_bn), rounded_up=not separable))
@@ -218,10 +219,16 @@ class Inception3d(Tower):
             name: inflate(layer, Time(TIME_STRIDES.get(name, 1), name in deep, time_ends == "repeat"), special)
             for name, layer in flat.items()
         }
-        side = walk(layers, in_channels, size)["mixed_5c"].tap.side
+        side = side_of(layers, in_channels, size)
         end = ending(MeanPool3d((2, side, side), stride=1), channels, classes, dropout)
         super().__init__(layers | end, TAPS, in_channels, size)
         self.padding = padding
+
+
+def side_of(layers: dict[str, nn.Module], in_channels: int, size: int) -> int:
+    """The side of the last map: what is between the layers with a stride keeps it."""
+    strided = ("conv1", "pool1", "pool2", "pool3", "pool4")
+    return walk({name: layers[name] for name in strided}, in_channels, size)["pool4"].tap.side
 
 
 def norm_of(partial_bn: bool) -> Callable[[int], nn.BatchNorm2d]:
@@ -259,7 +266,9 @@ def separated(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> nn.Se
     return nn.Sequential(OrderedDict(parts | ({"gate": Gate(out)} if gated else {})))
 
 
-def expect_numbers(width: object, dropout: object, partial_bn: object, padding: object) -> None:
+def expect_numbers(size: int, width: object, dropout: object, partial_bn: object, padding: object) -> None:
+    if size < STRIDE:
+        raise errors.UserError("frames are too small for this tower", got=f"size={size}", hint=f"size={STRIDE} or more")
     if isinstance(width, bool) or not isinstance(width, int | float) or not (isfinite(width) and width > 0):
         raise errors.UserError("width is a factor for the channels of every layer", got=width, hint="width=0.25")
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:

@@ -55,7 +55,9 @@ def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any
     points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     kept = points
     for entry in exclude:
-        leaves = flatten(entry) if entry else {}
+        named = {axis: value for axis, value in entry.items() if axis in axes}  # with its dots, as it is typed
+        nested = {part: value for part, value in entry.items() if part not in axes}
+        leaves = {**named, **(flatten(nested) if nested else {})}
         for axis in leaves:
             if not axes:
                 raise UserError(

@@ -14,7 +14,7 @@ from typing import Any
 from fusionlab.errors import visible
 from fusionlab.results.load import TOGETHER, Entry
 from fusionlab.results.protocol_warnings import seed_text
-from fusionlab.results.rows import Row
+from fusionlab.results.rows import PAPER, Row
 from fusionlab.results.statistics import sign_flip
 from fusionlab.results.tables import Table, kinds_of
 
@@ -26,14 +26,17 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 def csv_text(table: Table) -> str:
     paper = table.spec.paper
     figures = list(paper.figures) if paper else []
-    axes = list(dict.fromkeys(axis for row in table.rows for axis in row.axes))
+    rows = [*table.rows, *(line.row for line in table.lines if line.row.kind == PAPER)]
+    axes = list(dict.fromkeys(axis for row in rows for axis in row.axes))
     questions = [TOGETHER, *kinds_of(table.rows)]
     lines: list[dict[str, Any]] = []
-    for row in table.rows:
+    for row in rows:
         name = {"method": row.method, "kind": row.kind, **row.axes, "temporal_title": row.titles.get("temporal", "")}
         paper_cells = {f"paper_{figure}": text for figure, text in (row.paper.figures if row.paper else {}).items()}
         if row.paper and row.paper.figures:
             paper_cells["paper_certainty"] = row.paper.certainty
+        if row.kind == PAPER:
+            lines.append({**name, "status": "not run here", **paper_cells})
         if row.done:
             lines.append({**name, **_done(row, questions), **paper_cells})
         lines += [{**name, **_undone(entry), **paper_cells} for entry in row.undone]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fusionlab.results.rows import CEILING
+from fusionlab.results.rows import CEILING, PAPER
 from fusionlab.results.tables import Line, Table
 
 _SIGNS = {
@@ -43,7 +43,7 @@ def latex(table: Table) -> str:
     body: list[str] = []
     last = None
     for line in table.lines:
-        block = line.row.kind if line.row.kind in ("fused", CEILING) else "base"
+        block = line.row.kind if line.row.kind in ("fused", CEILING, PAPER) else "base"
         if last is not None and last != block:
             body.append(r"\midrule")
         last = block

@@ -64,10 +64,30 @@ class Entry:
         return flatten(self.identity)
 
     def value(self, name: str) -> Any:
-        """The value of an axis, of `kind`, or of a leaf of the config; None if there is none."""
+        """The value of an axis, of `kind`, or of a leaf of the config; None if there is none.
+
+        Where they are no axes, `data` is the data set's class, and `weights` those of the streams. A stream has the
+        leaves of its own tower and weights under the names of the whole config.
+        """
         if name == "kind":
             return self.kind
-        return self.axes[name] if name in self.axes else self.leaves.get(name, NEUTRAL.get(name))
+        if name in self.axes:
+            return self.axes[name]
+        if name == "data":
+            return str(self.leaves.get("data.dataset._target_", "")).rpartition(".")[2].casefold() or None
+        if name == "weights":
+            streams = [self.leaves.get("stream", stream) for stream in ("appearance", "motion")]
+            sources = dict.fromkeys(self.value(f"weights.{stream}") for stream in streams)
+            return next(iter(sources)) if len(sources) == 1 else " and ".join(map(str, sources))
+        return self.leaves.get(self._own(name), NEUTRAL.get(name))
+
+    def _own(self, name: str) -> str:
+        """A leaf's name in a stream's config: tower.depth is backbone.appearance.depth or backbone.motion.depth."""
+        stream = self.leaves.get("stream")
+        if name == f"weights.{stream}":
+            return "weights.source"
+        tower = f"backbone.{stream}."
+        return f"tower.{name.removeprefix(tower)}" if name.startswith(tower) else name
 
     @cached_property
     def answers(self) -> dict[str, Answer]:

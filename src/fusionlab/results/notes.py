@@ -199,24 +199,31 @@ def _spread_notes(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
 
 
 def _paper_notes(rows: Sequence[Row], paper: Paper) -> list[str]:
-    ours = _our_data(rows)
+    data = _our_data(rows)
+    ours = ", ".join(data)
     if not any(row.paper for row in rows):
         return [f"{paper.source} has no comparable row."] if rows else []
-    other = "" if ours == paper.data else " Videos and networks differ: compare the order of rows, not the numbers."
+    alike = bool(data) and set(data) <= set(paper.data)
+    other = "" if alike else " Videos and networks differ: compare the order of rows, not the numbers."
     here = f"Ours are of {ours}" if ours else "Ours are of this study's data"
     notes = [f"The paper's numbers: {paper.source}. {paper.setting} {here}.{other}".replace("  ", " ")]
+    shown = [row.paper for row in rows if row.paper]
+    absent = [printed for printed in paper.rows if printed.figures and printed not in shown]
+    in_rows = paper.absent == "rows" and bool(absent)
     certainty: dict[str, list[str]] = {}
     for row in rows:
         if row.paper and row.paper.figures:
             certainty.setdefault(row.paper.certainty, []).append(row.method)
+    for printed in absent if in_rows else ():
+        certainty.setdefault(printed.certainty, []).append("the rows that were not run here")
     if certainty:
         notes.append(
             "Sources of the paper's numbers: "
             + "; ".join(f"{how} ({short_list(list(dict.fromkeys(names)), 12)})" for how, names in certainty.items())
             + "."
         )
-    shown = [row.paper for row in rows if row.paper]
-    absent = [row for row in paper.rows if row.figures and row not in shown]
+    if in_rows:
+        return [*notes, "The last rows are the paper's, and were not run here."]
     first = next(iter(paper.figures), None) or ""
     texts = [" ".join([*filter(None, map(_key_text, row.key.values())), row.figures.get(first, "")]) for row in absent]
     return notes + ([f"In the paper, but not run here: {short_list(texts, 12)}."] if texts else [])
@@ -228,14 +235,11 @@ def _key_text(value: object) -> str:
     return "" if first is None or isinstance(first, bool) else str(first)
 
 
-def _our_data(rows: Sequence[Row]) -> str:
-    """The name of the data set, from the axes or the config."""
+def _our_data(rows: Sequence[Row]) -> list[str]:
+    """The names of the data sets, from the axes or the config."""
     names: dict[str, None] = {}
     for row in rows:
         for entry in row.done:
-            for leaf in ("data", "data.name", "data.dataset._target_"):
-                value = entry.value(leaf)
-                if isinstance(value, str):
-                    names[value.rpartition(".")[2].casefold()] = None
-                    break
-    return ", ".join(names)
+            if isinstance(value := entry.value("data") or entry.value("data.name"), str):
+                names[value.casefold()] = None
+    return list(names)

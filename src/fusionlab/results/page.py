@@ -14,7 +14,7 @@ from fusionlab.results import formatting
 from fusionlab.results.load import Entry
 from fusionlab.results.plots import picture
 from fusionlab.results.protocol_warnings import seed_text
-from fusionlab.results.rows import CEILING, Share
+from fusionlab.results.rows import CEILING, PAPER, Share
 from fusionlab.results.tables import REMARK, WARNING, Column, Line, Table, is_name
 
 STYLE = files("fusionlab.results").joinpath("page.css").read_text(encoding="utf-8")
@@ -84,7 +84,7 @@ def _table(table: Table) -> str:
     body: list[str] = []
     last = None
     for line in table.lines:
-        block = line.row.kind if line.row.kind in ("fused", CEILING) else "base"
+        block = line.row.kind if line.row.kind in ("fused", CEILING, PAPER) else "base"
         first = " first" if last is not None and last != block else ""
         last = block
         body.append(f'<tr class="{block}{first}">{_line(line, table.columns)}</tr>')

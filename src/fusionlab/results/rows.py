@@ -19,6 +19,7 @@ from fusionlab.results.spec import NAMES, PaperRow, Spec, matches
 from fusionlab.results.statistics import Difference, gains, mean, sd, wilson
 
 CEILING = "ceiling"  # the kind of a row that shows what could be reached
+PAPER = "paper"  # the kind of a row of the paper's that was not run here
 ORDER = "order"  # the kind of question that asks for the order of frames
 SCORES = "any function of the two streams' scores"
 RECIPE = "recipe"
@@ -54,13 +55,18 @@ class Row:
 
     @property
     def method(self) -> str:
-        if self.kind == "stream":
+        kind = self.kind
+        if kind == PAPER and self.paper is not None:
+            if self.paper.name:
+                return self.paper.name
+            kind = self.paper.key.get("kind", "fused")
+        if kind == "stream":
             stream = str(self.axes.get("streams", "stream"))
             return f"{stream[:1].upper()}{stream[1:]} alone"
         if self.kind == CEILING:
             return f"Ceiling: {self.axes['system']}"
         fusion = str(self.axes.get("fusion"))
-        return self.titles.get("fusion") or NAMES.get("late" if self.kind == "late" else fusion, fusion)
+        return self.titles.get("fusion") or NAMES.get("late" if kind == "late" else fusion, fusion)
 
     @property
     def titles(self) -> Mapping[str, str]:
@@ -70,6 +76,8 @@ class Row:
     def text(self, axis: str) -> str | None:
         """The value of an axis as tables show it: the title of the part, else as it is typed; None without one."""
         value = self.axes.get(axis)
+        if axis in ("data", "weights") and axis not in self.axes:  # a study of one data set, or of one start
+            value = next((entry.value(axis) for entry in (*self.done, *self.undone)), None)
         return None if value is None else self.titles.get(axis) or as_typed(value)
 
     @property
@@ -237,6 +245,24 @@ def ceiling_rows(rows: Sequence[Row]) -> list[Row]:
         replace(row, kind=CEILING, axes={"system": name}, undone=(), gains={}, surplus=(), paper=None)
         for name, row in first.values()
     ]
+
+
+def paper_rows(rows: Sequence[Row], spec: Spec) -> list[Row]:
+    """The paper's rows that were not run here, if the table is to have them and has another row of the paper."""
+    shown = [row.paper for row in rows if row.paper]
+    if spec.paper is None or spec.paper.absent != "rows" or not shown:
+        return []
+    return [
+        Row(PAPER, _axes_of(row), (), (), shares={}, gains={}, no_gain=None, surplus=(), paper=row)
+        for row in spec.paper.rows
+        if row.figures and row not in shown
+    ]
+
+
+def _axes_of(row: PaperRow) -> dict[str, Any]:
+    """A key's axes; of a list the first value, which is the usual one."""
+    values = {axis: value[0] if isinstance(value, list) else value for axis, value in row.key.items() if axis != "kind"}
+    return {axis: value for axis, value in values.items() if value is not None}
 
 
 def _fused_system(row: Row) -> str:

@@ -11,11 +11,14 @@ decimals  of our percentages: 1 or 2
 gain      the kind of question on which fusions are compared with late; default: where late's ceiling is lowest
 paper     the paper's own numbers
     source, setting   the tables they come from, and the data and networks
-    data              the data set's name here, e.g. ucf101: a note says if ours is another
+    data              the data set's name here, e.g. ucf101, or several: a note says if ours is another
     figures           {figure: heading}: its columns; a heading of null: in the CSV only
     where             {axis: value | [values]}: what all its fused rows have in common, besides their keys
-    rows              [{key: {axis: value | [values]}, certainty: ..., <figure>: "printed text", remark: ...}];
-                      the remark of a row without figures gives the reason
+    everywhere        the same of all its rows, streams and late fusion too
+    absent            note (the default): its rows that were not run here are named below the table; or rows: they are
+                      rows of the table, below ours
+    rows              [{key: {axis: value | [values]}, certainty: …, <figure>: "printed text", remark: …, name: …}];
+                      the remark of a row without figures gives the reason; its name stands where it was not run here
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ COLUMNS = ("method", "axes", "seeds", "accuracy", "kinds", "gain", "layers", "pa
 DEFAULT = ("method", "axes", "accuracy", "kinds", "gain", "layers", "parameters", "paper")
 VARYING = "varying"
 _KEYS = ("caption", "rows", "where", "order", "columns", "decimals", "gain", "paper")
-_PAPER = ("source", "setting", "data", "figures", "where", "rows")
+_PAPER = ("source", "setting", "data", "figures", "where", "everywhere", "absent", "rows")
+_ABSENT = ("note", "rows")
 
 # The papers' order of methods and of depth, unless a table has its own.
 ORDER: dict[str, Sequence[Any]] = {
@@ -61,15 +65,17 @@ class PaperRow:
     certainty: str
     remark: str | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
+    name: str | None = None
 
 
 @dataclass(frozen=True)
 class Paper:
     source: str
     setting: str = ""
-    data: str = ""
+    data: Sequence[str] = ()
     figures: Mapping[str, str | None] = field(default_factory=dict)
     rows: Sequence[PaperRow] = ()
+    absent: str = "note"
 
 
 @dataclass(frozen=True)
@@ -126,22 +132,26 @@ def _check_names(what: str, names: Iterable[Any], allowed: Sequence[str]) -> Non
 def _paper(content: Mapping[str, Any]) -> Paper:
     _check_names("part of a table's paper", content, _PAPER)
     figures = dict(content.get("figures") or {})
-    common = dict(content.get("where") or {})
+    common, everywhere = dict(content.get("where") or {}), dict(content.get("everywhere") or {})
+    absent, data = content.get("absent", "note"), content.get("data") or ()
+    if absent not in _ABSENT:
+        raise unknown("place for the paper's rows that were not run", str(absent), _ABSENT, form="absent: {}")
     rows = []
     for row in content.get("rows") or ():
-        _check_names("figure of the paper", row, ("key", "certainty", "remark", *figures))
+        _check_names("figure of the paper", row, ("key", "certainty", "remark", "name", *figures))
         if not row.get("key") or not row.get("certainty"):
             raise UserError("a row of the paper needs a key and a certainty", got=dict(row))
         printed_text = {figure: str(row[figure]) for figure in figures if row.get(figure) is not None}
         key = dict(row["key"])
-        conditions = {**common, **key} if "fusion" in key else key
-        rows.append(PaperRow(key, printed_text, row["certainty"], row.get("remark"), conditions))
+        conditions = {**everywhere, **(common if "fusion" in key else {}), **key}
+        rows.append(PaperRow(key, printed_text, row["certainty"], row.get("remark"), conditions, row.get("name")))
     return Paper(
         content.get("source", "the paper"),
         content.get("setting", ""),
-        content.get("data", ""),
+        (data,) if isinstance(data, str) else tuple(data),
         figures,
         tuple(rows),
+        absent,
     )
 
 

@@ -9,7 +9,7 @@ from fusionlab.results import formatting
 from fusionlab.results.load import DAMAGED, TOGETHER, Entry
 from fusionlab.results.notes import general, headline
 from fusionlab.results.protocol_warnings import protocol_warnings, seed_text
-from fusionlab.results.rows import Row, Share, ceiling_rows, make_rows, shown_axes
+from fusionlab.results.rows import Row, Share, ceiling_rows, make_rows, paper_rows, shown_axes
 from fusionlab.results.spec import Spec
 
 WARNING = "Protocol warning"  # begins a note about rows that were made differently
@@ -62,23 +62,27 @@ class Table:
 def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     """The table of a study's entries."""
     rows = make_rows(entries, spec)
+    absent = paper_rows(rows, spec)
+    every = [*rows, *absent]
     warnings: dict[str, list[Row]] = {}
     for text, about in protocol_warnings(rows):
         warnings.setdefault(text, []).extend(about)
-    for row in rows:
+    for row in every:
         if row.paper and row.paper.remark:
             warnings.setdefault(f"{REMARK}: {row.paper.remark}", []).append(row)
-    first = {text: min(rows.index(row) for row in about) for text, about in warnings.items() if about}
+    first = {text: min(every.index(row) for row in about) for text, about in warnings.items() if about}
     marked = {text: warnings[text] for text in sorted(first, key=lambda text: first[text])}
     everywhere = [f"{WARNING}: {text}." for text, about in warnings.items() if not about]
     kind = gain_kind(rows, spec)
-    columns = _columns(rows, spec, kind)
+    columns = _columns(rows, every, spec, kind)
     lines: list[Line] = []
-    for row in rows:
-        marks = tuple(number for number, about in enumerate(marked.values(), 1) if row in about)
-        lines += _lines(row, columns, spec, marks)
+    marks = [tuple(number for number, about in enumerate(marked.values(), 1) if row in about) for row in every]
+    for row, own in zip(rows, marks, strict=False):
+        lines += _lines(row, columns, spec, own)
     for row in ceiling_rows(rows):
         lines.append(Line(row, tuple(formatting.cell(_ceiling_cell(row, column, spec)) for column in columns)))
+    for row, own in zip(absent, marks[len(rows) :], strict=True):
+        lines.append(Line(row, tuple(formatting.cell(_cell(row, column, spec)) for column in columns), own))
     return Table(
         caption=formatting.plain(spec.caption),
         headline=formatting.plain(headline(rows, spec, kind)),
@@ -106,11 +110,13 @@ def gain_kind(rows: Sequence[Row], spec: Spec) -> str:
     return min(known, key=lambda kind: known[kind]) if known else TOGETHER
 
 
-def _columns(rows: Sequence[Row], spec: Spec, kind: str) -> tuple[Column, ...]:
+def _columns(rows: Sequence[Row], every: Sequence[Row], spec: Spec, kind: str) -> tuple[Column, ...]:
     columns: list[Column] = []
     for name in spec.columns:
         if name == "axes":
-            columns += [Column(f"axis:{axis}", formatting.cell(axis), right=False) for axis in shown_axes(rows, spec)]
+            own = (*spec.rows, *shown_axes(rows, spec))
+            axes = [axis for axis in shown_axes(every, spec) if axis in own]
+            columns += [Column(f"axis:{axis}", formatting.cell(axis), right=False) for axis in axes]
         elif name == "kinds":
             for one in kinds_of(rows):
                 columns += [Column("kind", f"{formatting.cell(one)} %", kind=one), Column("ceiling", "of", kind=one)]
@@ -171,7 +177,7 @@ def _cell(row: Row, column: Column, spec: Spec) -> str:
     if group == "paper":
         return row.paper.figures.get(name, formatting.NONE) if row.paper else formatting.NONE
     if group == "seeds":
-        return str(len(row.done))
+        return str(len(row.done)) if row.done else formatting.NONE
     if group == "seconds":
         seconds = [entry.record.get("circumstances", {}).get("seconds") for entry in row.done]
         known = [one for one in seconds if one is not None]

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from fusionlab.results.formatting import superscript
+from fusionlab.results.rows import PAPER
 from fusionlab.results.tables import Column, Line, Table, is_name
 
 _GAP = "  "
@@ -25,9 +26,10 @@ def terminal(table: Table) -> str:
     body = []
     last = None
     for row, line in zip(cells, table.lines, strict=True):
-        if last is not None and last != (line.row.kind == "fused"):
+        block = line.row.kind if line.row.kind in ("fused", PAPER) else "base"
+        if last is not None and last != block:
             body.append(rule)
-        last = line.row.kind == "fused"
+        last = block
         text = _GAP.join(_pad(cell, widths[at], table.columns[at]) for at, cell in enumerate(row))
         body.append((text if line.span is None else text + _GAP + line.span).rstrip())
     head = _GAP.join(_pad(head, widths[at], table.columns[at]) for at, head in enumerate(heads)).rstrip()

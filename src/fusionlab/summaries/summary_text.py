@@ -58,7 +58,10 @@ def _towers(arms: Sequence[Sized]) -> list[Lines]:
 
 
 def _tower(stream: str, one: Sized) -> Lines:
+    """Of a tower that sees every frame alone, the numbers of a frame; of another those of a clip, time first."""
     tower, costs = one.towers[stream], one.costs
+    in_time = any(tap.time_field != 1 for tap in tower.taps.values())
+    frames = 1 if in_time else costs.snippets
     taps: dict[str, Lines] = {}
     for name, tap in tower.taps.items():
         taps.setdefault(tap.after, []).append(name)
@@ -66,14 +69,17 @@ def _tower(stream: str, one: Sized) -> Lines:
     for layers in _grouped(costs.of("tower")):
         place, first = tower.geometry[layers[0].name].tap, layers[0]
         names = [tap for layer in layers for tap in taps.get(layer.name, ())]
+        pairs = ((place.time_stride, place.stride), (place.time_field, place.field))
+        stride, field = ("×".join("?" if n is None else str(n) for n in pair[0 if in_time else 1 :]) for pair in pairs)
         rows.append(
-            (_names(layers), first.kind, shaped((place.channels, place.side, place.side)), str(place.stride),
-             str(place.field), f"{_parameters(layers):,}", f"{_macs(layers) // costs.snippets:,}", " ".join(names))
+            (_names(layers), first.kind, shaped(first.shape if in_time else (place.channels, place.side, place.side)),
+             stride, field, f"{_parameters(layers):,}", f"{_macs(layers) // frames:,}", " ".join(names))
         )  # fmt: skip
-    shape = shaped((tower.in_channels, tower.size, tower.size))
-    title = f"{stream}: {type(tower).__name__} for frames of {shape} and {tower.classes} classes: "
-    title += f"{one.size.parameters:,} parameters, {costs.macs // costs.snippets:,} MACs a frame"
-    heads = ("layer", "", "D×H×W", "stride", "field", "parameters", "MACs", "taps")
+    shape = shaped((tower.in_channels, *([costs.snippets] if in_time else []), tower.size, tower.size))
+    what = "clip" if in_time else "frame"
+    title = f"{stream}: {type(tower).__name__} for {what}s of {shape} and {tower.classes} classes: "
+    title += f"{one.size.parameters:,} parameters, {costs.macs // frames:,} MACs a {what}"
+    heads = ("layer", "", "D×T×H×W" if in_time else "D×H×W", "stride", "field", "parameters", "MACs", "taps")
     return [title, *_table(heads, rows, left=(0, 1, 7))]
 
 

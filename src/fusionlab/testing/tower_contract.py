@@ -11,7 +11,7 @@ from fusionlab.backbones.layers import is_convolution
 from fusionlab.backbones.tower import Tower
 
 TowerFactory = Callable[[int, int], Tower]  # (in_channels, classes) -> the tower
-CHANNELS, CLASSES, FRAMES = 4, 7, 2
+CHANNELS, CLASSES = 4, 7
 
 
 def check(factory: TowerFactory) -> None:
@@ -20,7 +20,7 @@ def check(factory: TowerFactory) -> None:
     for one in (
         taps_are_as_announced,
         cut_and_joined,
-        frames_apart,
+        time_is_as_announced,
         goes_no_further,
         takes_bytes,
         larger_frames,
@@ -39,9 +39,15 @@ def tower(factory: TowerFactory) -> Tower:
     return made.eval()
 
 
-def clips(made: Tower, clips: int = 2, larger: int = 0) -> Tensor:
-    side = made.size + larger
-    return torch.randn(clips, CHANNELS, FRAMES, side, side, generator=torch.Generator().manual_seed(0))
+def clips(made: Tower, clips: int = 2, larger: int = 0, frames: int | None = None) -> Tensor:
+    """Noise; twice as many frames as the tower needs."""
+    side, frames = made.size + larger, frames or 2 * made.time_stride
+    return torch.randn(clips, CHANNELS, frames, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def steps(made: Tower, tap: str) -> int:
+    """The time steps at a tap, of these clips."""
+    return made.steps(tap, 2 * made.time_stride)
 
 
 def close(one: Tensor, other: Tensor) -> bool:
@@ -51,14 +57,15 @@ def close(one: Tensor, other: Tensor) -> bool:
 
 @torch.no_grad()
 def taps_are_as_announced(made: Tower) -> None:
-    """Channels, places, rank and rectification of every tap."""
+    """Channels, steps, places, rank and rectification of every tap."""
     for name, x in made.collect(clips(made), made.taps).items():
         tap = made.taps[name]
-        assert x.shape == (2, tap.channels, FRAMES, tap.side, tap.side), f"{name} gave {tuple(x.shape)}, not {tap}"
+        shape = (2, tap.channels, steps(made, name), tap.side, tap.side)
+        assert x.shape == shape, f"{name} gave {tuple(x.shape)}, not {shape}: {tap}"
         assert not tap.rectified or x.min() >= 0, f"{name} has numbers below zero, and `rectified` is True"
         assert tap.spatial or tap.side == 1, f"{name} has places, and `spatial` is False"
     logits = made(clips(made))
-    assert logits.shape == (2, CLASSES, FRAMES, 1, 1) and made.classes == CLASSES
+    assert logits.shape == (2, CLASSES, steps(made, made.classifier), 1, 1) and made.classes == CLASSES
 
 
 @torch.no_grad()
@@ -72,12 +79,22 @@ def cut_and_joined(made: Tower) -> None:
     assert close(made.forward_from(x, after="input"), whole)
 
 
-@torch.no_grad()
-def frames_apart(made: Tower) -> None:
-    """A tower sees each frame alone: a clip of T is T clips of one."""
-    x = clips(made)
-    alone = torch.cat([made(x[:, :, t : t + 1]) for t in range(FRAMES)], dim=2)
-    assert close(made(x), alone)
+def time_is_as_announced(made: Tower) -> None:
+    """A tower of frames sees each alone: a clip of T is T clips of one. In others, no step sees more than its field."""
+    if all(tap.time_field == 1 for tap in made.taps.values()):
+        x = clips(made)
+        with torch.no_grad():
+            assert close(made(x), torch.cat([made(x[:, :, t : t + 1]) for t in range(x.shape[2])], dim=2))
+        return
+    first, tap = next(iter(made.taps.items()))
+    if tap.time_field is None:
+        return
+    x = clips(made, clips=1, frames=tap.time_field + 4 * tap.time_stride).requires_grad_()
+    y = made.collect(x, (first,))[first]
+    (gradient,) = torch.autograd.grad(y[:, :, y.shape[2] // 2].sum(), x)
+    seen = gradient.abs().sum((0, 1, 3, 4)).nonzero().flatten()
+    found = int(seen[-1] - seen[0]) + 1
+    assert found <= tap.time_field, f"a step of {first} sees {found} frames, and `time_field` is {tap.time_field}"
 
 
 @torch.no_grad()
@@ -102,10 +119,21 @@ def takes_bytes(made: Tower) -> None:
 
 @torch.no_grad()
 def larger_frames(made: Tower) -> None:
-    """A larger frame gives a map of predictions, one more for each stride of the last map."""
+    """A larger frame gives a map of predictions, one more for each stride of the last map.
+
+    A tower whose last map is averaged says so, `one_prediction`; such a tower may also refuse other sizes.
+    """
     stride = max(tap.stride for tap in made.taps.values())
-    y = made(clips(made, clips=1, larger=2 * stride))
-    assert y.shape == (1, CLASSES, FRAMES, 3, 3), f"frames larger by 2 × {stride} gave {tuple(y.shape)}"
+    side, larger = 3, clips(made, clips=1, larger=2 * stride)
+    if getattr(made, "one_prediction", False):
+        side = 1
+        try:
+            made(larger)
+        except (AssertionError, RuntimeError):
+            return
+    y = made(larger)
+    shape = (1, CLASSES, steps(made, made.classifier), side, side)
+    assert y.shape == shape, f"frames larger by 2 × {stride} gave {tuple(y.shape)}, not {shape}"
 
 
 def gradients(made: Tower) -> None:

@@ -15,7 +15,7 @@ from fusionlab.fusion.fusion import Fusion, FusionFactory
 from fusionlab.temporal.temporal import NeedsMap, Spatial, Temporal, TemporalFactory
 from fusionlab.two_stream.copied_layers import CopiedLayers
 from fusionlab.two_stream.fusion_point import Cut, FusionPoint, pad_to_match, pool_time, read
-from fusionlab.two_stream.net import STREAMS, Features, Net, Stream
+from fusionlab.two_stream.net import STREAMS, Features, Net, Stream, frames_seen
 from fusionlab.two_stream.outline import NetLayer, Storey, fused_layers, fused_storeys
 from fusionlab.two_stream.refuse import (
     no_map,
@@ -108,6 +108,7 @@ class FusedNet(Net):
         self.probabilities = points[-1].a.probabilities
         # The temporal head's: the last one with a map.
         self.headed = max((k for k, one in enumerate(points) if one.spatial), default=len(points) - 1)
+        self.headed_cuts = [cuts[self.headed] for cuts in self._cuts(points)]
         with next(appearance.parameters()).device:  # the net is made where the towers are
             self._set_columns(points)
             if above != "fresh" and above != into:
@@ -282,14 +283,28 @@ class FusedNet(Net):
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         heads = (self.temporal, *([self.beside_head] if self.two_losses else []))
-        alone = [range(t, t + 1) for t in range(snippets)]
-        return self.reach_agreed(*(alone if head is None else head.reach(snippets) for head in heads))
+        own = (_reach(head, cut, snippets) for head, cut in zip(heads, self.headed_cuts, strict=False))
+        return self.reach_agreed(*own)
 
     def layers(self, snippets: int) -> Iterator[NetLayer]:
         return fused_layers(self, snippets)
 
     def storeys(self) -> Sequence[Storey]:
         return fused_storeys(self)
+
+
+def _reach(head: Temporal | None, cut: Cut, frames: int) -> Sequence[range]:
+    """The frames that each prediction sees above a head at this cut. Boxes are widened by what the layers above see."""
+    tower, tap = cut.tower, cut.tap
+    at, top = frames_seen(tower, cut.layer, frames), tower.taps[tower.classifier]
+    alone = [range(t, t + 1) for t in range(len(at))]
+    boxes = alone if head is None else head.reach(len(at))
+    if list(boxes) == alone:
+        return frames_seen(tower, tower.classifier, frames)
+    if top.time_field is None or tap.time_field is None:
+        return [range(frames) for _ in boxes]
+    more = (top.time_field - tap.time_field) // 2
+    return [range(max(0, at[box[0]].start - more), min(frames, at[box[-1]].stop + more)) for box in boxes]
 
 
 def expect_towers(above: str, into: str, tower_weight: float, align: str = "refuse") -> None:

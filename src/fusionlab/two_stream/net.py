@@ -79,7 +79,8 @@ class Net(nn.Module):
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         """For each head, the snippets that each prediction sees, of clips of T = `snippets`."""
-        return self.reach_agreed([range(t, t + 1) for t in range(snippets)])
+        towers = [frames_seen(tower, tower.classifier, snippets) for tower in self.own_towers.values()]
+        return self.reach_agreed(*(towers or [[range(t, t + 1) for t in range(snippets)]]))
 
     def reach_agreed(self, *heads: Sequence[range]) -> tuple[Sequence[range], ...]:
         """What the predictions of each head see, after their consensus."""
@@ -99,6 +100,16 @@ class Net(nn.Module):
     def storeys(self) -> Sequence[Storey]:
         """Its fusions, the lowest first."""
         return ()
+
+
+def frames_seen(tower: Tower, tap: str, frames: int) -> list[range]:
+    """For each time step at a tap the frames that it sees, of clips of so many frames; all of them where unknown."""
+    stride, field = tower.taps[tap].time_stride, tower.taps[tap].time_field
+    steps = range(tower.steps(tap, frames))
+    if field is None:
+        return [range(frames) for _ in steps]
+    first = (stride - field) // 2  # the window lies around the step's own frames
+    return [range(max(0, t * stride + first), min(frames, t * stride + first + field)) for t in steps]
 
 
 class StreamNet(Net):

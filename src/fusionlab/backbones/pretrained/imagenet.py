@@ -12,7 +12,7 @@ and what is built on it cannot be compared with what the literature builds on V1
 Inflated towers take the file of their 2D tower. I3D and Inception need padding=torchvision for it.
 
 Pixels are those of torchvision's transforms: (x / 255 - mean) / std of each channel, here on bytes;
-GoogLeNet's lie between -1 and 1.
+GoogLeNet's lie between -1 and 1. Its video ResNets (r3d_18, mc3_18, r2plus1d_18, trained on Kinetics) have their own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -37,6 +38,8 @@ NAME = "imagenet"
 CLASSES = 1000
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+MEAN_OF_VIDEO = (0.43216, 0.394666, 0.37645)
+STD_OF_VIDEO = (0.22803, 0.22145, 0.216989)
 SITE = "https://download.pytorch.org/models"
 PATIENCE = 30.0  # seconds without a byte, then the network counts as missing
 
@@ -64,6 +67,18 @@ VGG_M, VGG_M_MAT = "VGG-M-2048", "imagenet-vgg-m-2048.mat"
 VGG_M_URL = f"https://www.vlfeat.org/matconvnet/models/{VGG_M_MAT}"
 
 
+@runtime_checkable
+class OfLibrary(Protocol):
+    """A tower of another library, which knows that library's files."""
+
+    library: str
+
+    def imagenet_file(self, folder: str | os.PathLike[str] | None) -> Path: ...
+    def published_files(self) -> list[Published]: ...
+    def pixels(self, file: str) -> tuple[list[float], list[float]]: ...
+    def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]: ...
+
+
 def which(tower: Tower) -> str | None:
     """The row of `FILES` for a tower, by its layers."""
     parts = {name for name, _ in tower.named_modules()}
@@ -71,7 +86,7 @@ def which(tower: Tower) -> str | None:
         return "vgg16"
     if {"layer3.5.conv3", "fc"} <= parts and "layer3.6" not in parts:
         return "resnet50"
-    if {"layer4.1.conv2", "fc"} <= parts and not {"layer4.1.conv3", "layer4.2"} & parts:
+    if {"conv1", "layer4.1.conv2", "fc"} <= parts and not {"layer4.1.conv3", "layer4.2"} & parts:
         return "resnet18"
     if {"mixed_5c.b3b.conv", "fc"} <= parts and "mixed_5c.b1b.time_conv" not in parts:
         return "googlenet"
@@ -86,7 +101,7 @@ def cache() -> Path:
 def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None) -> Path:
     """The file for this tower in torch hub's cache; downloaded if missing."""
     row = which(tower)
-    if row is None:
+    if row is None and not isinstance(tower, OfLibrary):
         raise _no_weights(tower, folder)
     if head == "keep" and tower.classes != CLASSES:
         raise UserError(
@@ -94,7 +109,11 @@ def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None
             got=f"{CLASSES} of ImageNet, {tower.classes} here",
             hint=f"weights.head=fresh: {tower.classifier} is drawn, all below it loaded",
         )
-    published = FILES[row]
+    return fetch(FILES[row]) if row is not None else tower.imagenet_file(folder)  # type: ignore[operator]
+
+
+def fetch(published: Published) -> Path:
+    """A file of torchvision's in torch hub's cache; downloaded if missing."""
     path = cache() / published.file
     if not path.is_file():
         _download(published, path)
@@ -142,9 +161,9 @@ def _patience() -> Iterator[None]:
         socket.setdefaulttimeout(before)
 
 
-def check(path: Path, sha256: str) -> None:
+def check(path: Path, sha256: str, tower: Tower) -> None:
     """A file with the name of one of torchvision's must be that file."""
-    for published in FILES.values():
+    for published in (*FILES.values(), *(tower.published_files() if isinstance(tower, OfLibrary) else ())):
         if path.name == published.file and not sha256.startswith(published.digits):
             raise UserError(
                 "the content of this file does not match its name, or it is incomplete",
@@ -179,6 +198,8 @@ def renamed(state: Mapping[str, Tensor], tower: Tower) -> dict[str, Tensor]:
     return by_name
 
 
-def pixels() -> tuple[list[float], list[float]]:
+def pixels(state: Mapping[str, Tensor]) -> tuple[list[float], list[float]]:
     """Mean and scale of the three colours, for bytes."""
-    return [255 * mean for mean in MEAN], [255 * std for std in STD]
+    of_clips = any(value.ndim == 5 for value in state.values())
+    means, stds = (MEAN_OF_VIDEO, STD_OF_VIDEO) if of_clips else (MEAN, STD)
+    return [255 * mean for mean in means], [255 * std for std in stds]

@@ -47,7 +47,7 @@ def load(tower: Tower, source: str, *, head: str = "keep", folder: str | os.Path
     path = locate(source, tower, folder)
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    imagenet.check(path, sha256)
+    imagenet.check(path, sha256, tower)
     content = (matconvnet if path.suffix.lower() == ".mat" else tensors).read(path, tower)
     notes = fit(tower, content, fresh_head=head == "fresh", path=path)
     return Loaded(f"{content.layout}: {path.name}", sha256, notes, content.mean_image, content.trained_on)

@@ -116,7 +116,7 @@ def _as_filters(value: Tensor, own: Tensor) -> Tensor:
     """
     if value.ndim == 5 and own.ndim == 4 and value.shape[2] == 1:
         return value.squeeze(2)
-    if value.ndim == 2 and own.ndim == 4 and value.shape[1] == prod(own.shape[1:]):
+    if value.ndim == 2 and own.ndim in (4, 5) and value.shape[1] == prod(own.shape[1:]):
         return value.reshape(len(value), *own.shape[1:])
     return value
 

@@ -118,13 +118,16 @@ def read(path: Path, tower: Tower) -> WeightFile:
     """A state dict of torchvision's, of a port of I3D, of one of our towers, or of a stream."""
     opened = _opened(path)
     state = dict(opened)
+    if isinstance(tower, imagenet.OfLibrary) and not _is_ours(state):
+        mean, scale = tower.pixels(path.name)
+        return WeightFile(tower.library, tower.renamed(state), mean, scale)
     if (port := inception_files.port_of(state)) is not None:
         weights = port.renamed(state)
         first = weights.get("conv1.conv.weight")
         mean, scale = port.pixels(first.shape[1] if first is not None and first.ndim > 1 else RGB)
         return WeightFile(port.layout, weights, mean, scale, wrong=port.differences(tower))
     if imagenet.is_layout(state):
-        mean, scale = imagenet.pixels()
+        mean, scale = imagenet.pixels(state)
         return WeightFile("torchvision", imagenet.renamed(state, tower), mean, scale)
     published = bool(state) and all(name.startswith(PREFIX) for name in state)
     state = {name.removeprefix(PREFIX): value for name, value in state.items()}
@@ -132,6 +135,11 @@ def read(path: Path, tower: Tower) -> WeightFile:
     content = WeightFile("state dict", weights, trained_on=_metadata(opened))
     _set_pixels(content, state, published)
     return content
+
+
+def _is_ours(state: Mapping[str, Tensor]) -> bool:
+    """Whether a tower of fusionlab wrote this, under its own names."""
+    return any(name.startswith(PREFIX) or name in PIXELS for name in state)
 
 
 def _set_pixels(content: WeightFile, state: Mapping[str, Tensor], published: bool) -> None:

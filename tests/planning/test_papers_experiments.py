@@ -1,0 +1,180 @@
+"""The experiments of the successors: what each plans, and which of the paper's figures stand beside its arms."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from terminal import FAST, Lab
+
+from fusionlab.planning.grid import plan_study
+from fusionlab.results.load import Entry, load
+from fusionlab.results.rows import make_rows
+from fusionlab.results.spec import Spec
+from fusionlab.results.tables import make_table
+from fusionlab.study.plan import Plan
+
+TABLES = Path(__file__).parents[2] / "conf" / "table"
+# experiment -> its arms: streams alone, late fusion
+ARMS = {
+    "i3d": {"stream": 6, "late": 3},
+    "i3d_two_stream": {"stream": 6, "late": 3},
+    "i3d_pretraining": {"stream": 4, "late": 2},
+    "i3d_transfer": {"stream": 12, "late": 6},
+    "s3d": {"stream": 7},  # six towers, and the one of the other stream
+    "r2plus1d_table2": {"stream": 26},  # twelve towers with 8 and with 16 frames, and the one of the other stream
+    "r2plus1d_kinetics": {"stream": 2, "late": 1},
+    "r2plus1d_transfer": {"stream": 12, "late": 6},
+}
+
+
+@functools.cache
+def planned(*words: str) -> Plan:
+    return plan_study(list(words)).plan
+
+
+def spec(table: str) -> Spec:
+    return Spec.of(yaml.safe_load((TABLES / f"{table}.yaml").read_text(encoding="utf-8")))
+
+
+def printed(table: str, *words: str, figure: str = "accuracy") -> dict[str, str]:
+    """The paper's figures beside the planned arms: (stream or late, and its axes) -> figure."""
+    entries = [
+        Entry(arm.name, arm.kind, "missing", None, None, arm.axes, {"config": arm.config})
+        for arm in planned(*words).arms
+    ]
+    found = {}
+    for row in make_rows(entries, spec(table)):
+        if row.paper and figure in row.paper.figures:
+            system = "both" if row.kind == "late" else str(row.axes["streams"])
+            axes = [str(one) for axis, one in row.axes.items() if axis not in ("streams", "fusion", "layer")]
+            found[" ".join([system, *axes])] = row.paper.figures[figure]
+    return found
+
+
+@pytest.mark.parametrize("experiment", ARMS)
+def test_an_experiment_plans_its_arms(experiment: str) -> None:
+    assert Counter(arm.kind for arm in planned(f"experiment={experiment}").arms) == ARMS[experiment]
+
+
+def test_the_streams_of_i3d_are_trained_once_for_both_tables() -> None:
+    one, two = (
+        {arm.signature for arm in planned(f"experiment={name}").arms if arm.kind == "stream"}
+        for name in ("i3d", "i3d_pretraining")
+    )
+    assert len(one & two) == 2, "those on Kinetics from ImageNet's weights"
+
+
+def test_the_figures_beside_i3d() -> None:
+    assert printed("i3d_table2", "experiment=i3d") == {
+        "appearance i3d ucf101": "84.5", "motion i3d ucf101": "90.6", "both i3d ucf101": "93.4",
+        "appearance i3d hmdb51": "49.8", "motion i3d hmdb51": "61.9", "both i3d hmdb51": "66.4",
+        "appearance i3d kinetics": "71.1", "motion i3d kinetics": "63.4", "both i3d kinetics": "74.2",
+    }  # fmt: skip
+    assert printed("i3d_table1", "experiment=i3d", "data=kinetics", figure="parameters") == {"both i3d": "25M"}
+    assert printed("i3d_table2", "experiment=i3d", "data=hmdb51")["both i3d"] == "66.4", "where data is no axis"
+    from_scratch = ("experiment=i3d", "weights=null", "weights.head=keep")
+    assert not printed("i3d_table2", *from_scratch) and not printed("i3d_table2", "experiment=i3d", "split=2")
+
+
+def test_the_figures_beside_the_two_streams_of_frames() -> None:
+    assert printed("i3d_table2", "experiment=i3d_two_stream") == {
+        "appearance inception ucf101": "83.6", "motion inception ucf101": "85.6", "both inception ucf101": "91.2",
+        "appearance inception hmdb51": "43.2", "motion inception hmdb51": "56.3", "both inception hmdb51": "58.3",
+        "appearance inception kinetics": "62.2", "motion inception kinetics": "52.4", "both inception kinetics": "65.6",
+    }  # fmt: skip
+    assert printed("i3d_table1", "experiment=i3d_two_stream", "data=kinetics", figure="parameters") == {
+        "both inception": "12M"
+    }
+
+
+def test_the_figures_with_and_without_imagenet() -> None:
+    words = "experiment=i3d_pretraining"
+    assert printed("i3d_table3", words) == {
+        "appearance i3d None keep": "68.4", "motion i3d None keep": "61.5", "both i3d None keep": "71.6",
+        "appearance i3d imagenet fresh": "71.1", "motion i3d imagenet fresh": "63.4",
+        "both i3d imagenet fresh": "74.2",
+    }  # fmt: skip
+    assert printed("i3d_table3", words, figure="top5")["motion i3d None keep"] == "83.4"
+    assert printed("r2plus1d_kinetics", words) == {
+        "appearance i3d None keep": "67.5", "appearance i3d imagenet fresh": "72.1",
+        "motion i3d imagenet fresh": "65.3", "both i3d imagenet fresh": "75.7",
+    }  # fmt: skip
+
+
+def test_the_figures_of_i3d_from_kinetics() -> None:
+    from_imagenet, words = printed("i3d_table5", "experiment=i3d_transfer"), "experiment=i3d_transfer"
+    assert len(from_imagenet) == 18, "beside each split"
+    assert [from_imagenet[f"{which} i3d {data} 3"] for data in ("ucf101", "hmdb51") for which in SYSTEMS] == [
+        "95.6", "96.7", "98.0", "74.8", "77.1", "80.7",
+    ]  # fmt: skip
+    alone = printed("i3d_table5", words, "weights.appearance=rgb_kinetics.pt", "weights.motion=flow_kinetics.pt")
+    assert [alone[f"{which} i3d {data} 1"] for data in ("ucf101", "hmdb51") for which in SYSTEMS] == [
+        "95.1", "96.5", "97.8", "74.3", "77.3", "80.9",
+    ]  # fmt: skip
+    assert printed("i3d_table4", words, figure="full") == {
+        "both i3d ucf101 1": "98.0/97.6", "both i3d hmdb51 1": "81.2/81.3",
+    }  # fmt: skip
+
+
+SYSTEMS = ("appearance", "motion", "both")
+
+
+def test_the_figures_beside_s3d() -> None:
+    found = printed("s3d", "experiment=s3d")
+    assert found == {"appearance i3d": "71.1", "appearance s3d": "72.2", "appearance s3d_g": "74.7"}
+
+
+def test_the_figures_beside_residual_networks() -> None:
+    found = printed("r2plus1d_table2", "experiment=r2plus1d_table2")
+    assert len(found) == 24
+    assert (found["appearance r2d 8"], found["appearance rmc3 16"]) == ("59.5", "65.0")
+    assert (found["appearance r2plus1d 8"], found["appearance r2plus1d 16"]) == ("64.8", "68.0")
+    deeper = ("experiment=r2plus1d_table2", "backbone.appearance.depth=34")
+    assert not printed("r2plus1d_table2", *deeper), "the paper's have 18 layers"
+
+
+def test_the_figures_beside_r2plus1d() -> None:
+    words = "experiment=r2plus1d_kinetics"
+    assert list(printed("r2plus1d_kinetics", words).values()) == ["72.0", "67.5", "73.9"]
+    files = ("weights.appearance=r2plus1d_rgb_sports1m.pt", "weights.motion=r2plus1d_flow_sports1m.pt")
+    assert list(printed("r2plus1d_kinetics", words, *files, "weights.head=fresh").values()) == ["74.3", "68.5", "75.4"]
+    words = "experiment=r2plus1d_transfer"
+    found = printed("r2plus1d_transfer", words)
+    assert len(found) == 18
+    assert [found[f"{which} r2plus1d hmdb51 2"] for which in SYSTEMS] == ["74.5", "76.4", "78.7"]
+    found = printed("r2plus1d_transfer", words, *files)
+    assert [found[f"{which} r2plus1d ucf101 2"] for which in SYSTEMS] == ["93.6", "93.3", "95.0"]
+
+
+# --- one of each family, for real ---
+
+SMALL = ("data=brush", "data.sampling.crop=48", "data.store.flow=null")
+BRUSH = ("data=brush", "flow=dis", "data.sampling.crop=48", "data.sampling.test=middle", FAST)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "experiment, words, rows",
+    [
+        ("i3d", ("backbone=i3d", "backbone.appearance.width=0.125", "backbone.motion.width=0.125",
+                 "weights=null", "weights.head=keep", "data.sampling.snippets=16",
+                 "data.sampling.stream_snippets=16"), 3),
+        ("s3d", ("appearance=s3d_g", "backbone.appearance.width=0.125", "data.sampling.snippets=16",
+                 "data.sampling.stream_snippets=16"), 2),
+        ("r2plus1d_table2", ("appearance=r2d,r2plus1d", "backbone.appearance.width=0.125",
+                             "data.sampling.snippets=8"), 3),
+    ],
+)  # fmt: skip
+def test_one_of_each_family_runs_on_brush(experiment: str, words: Any, rows: int, fresh: Lab) -> None:
+    done = fresh.run("sweep", f"experiment={experiment}", *BRUSH, *words)
+    assert done.status == 0, done.err
+    entries = load(fresh.study)
+    assert all(entry.status == "done" for entry in entries)
+    table = make_table(entries, spec(experiment if experiment != "i3d" else "i3d_table2"))
+    assert len(table.rows) == rows
+    assert any("no comparable row" in note for note in table.notes), "brush is not Kinetics"
