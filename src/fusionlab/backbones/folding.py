@@ -29,14 +29,13 @@ def takes_clips(layer: nn.Module) -> bool:
     declared = getattr(layer, "takes_clips", None)
     if declared is not None:
         return bool(declared)
-    return any(
-        getattr(part, "takes_clips", False) or any(_is_3d(kind) for kind in type(part).__mro__)
-        for part in layer.modules()
-    )
+    return any(getattr(part, "takes_clips", False) or is_3d(part) for part in layer.modules())
 
 
-def _is_3d(kind: type) -> bool:
-    return kind.__module__.startswith("torch.nn.modules.") and kind.__name__.endswith("3d")
+def is_3d(layer: nn.Module) -> bool:
+    """Whether it is one of torch's three-dimensional layers."""
+    kinds = type(layer).__mro__
+    return any(kind.__module__.startswith("torch.nn.modules.") and kind.__name__.endswith("3d") for kind in kinds)
 
 
 class Clips:

@@ -15,9 +15,12 @@ count channels keeps the shape. The rest is measured (`geometry.py`).
 """
 
 from collections import Counter
-from typing import NamedTuple, Self
+from copy import deepcopy
+from typing import Any, NamedTuple, Self, cast
 
 from torch import nn
+
+from fusionlab.backbones.folding import is_3d
 
 
 class TorchLayer(NamedTuple):
@@ -94,6 +97,25 @@ def is_pooling(layer: nn.Module) -> bool:
     return (hasattr(layer, "kernel_size") and not hasattr(layer, "out_channels")) or hasattr(layer, "output_size")
 
 
+def over_places(pooling: nn.Module) -> nn.Module:
+    """A pooling without its window in time, if it has one: each step alone."""
+    made: Any = deepcopy(pooling)
+    for name, alone in (("kernel_size", 1), ("stride", 1), ("padding", 0), ("dilation", 1), ("output_size", None)):
+        value = getattr(made, name, None)
+        if isinstance(value, int) and window_axes(pooling) == 3:
+            value = (value,) * 3
+        if isinstance(value, tuple | list) and len(value) == 3:
+            setattr(made, name, (alone, *value[1:]))
+    return cast(nn.Module, made)
+
+
+def window_axes(layer: nn.Module) -> int:
+    """Over how many axes its window reaches: two, or three with time."""
+    sizes = [getattr(layer, name, None) for name in ("kernel_size", "output_size")]
+    tuples = [len(size) for size in sizes if isinstance(size, tuple | list)]
+    return tuples[0] if tuples else 2 + is_3d(layer)
+
+
 def is_chain(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Sequential)
 
@@ -127,7 +149,7 @@ def layer_text(layer: nn.Module) -> str:
         return ", ".join(f"{count} × {word}" for word, count in counts.items())
     row = torch_layer(layer)
     word = row.word if row else class_word(layer)
-    if hasattr(layer, "kernel_size"):
+    if hasattr(layer, "kernel_size") or hasattr(layer, "output_size"):
         return f"{word} {window_text(layer)}"
     return f"{word} {layer.p:g}" if isinstance(layer, nn.Dropout) else word
 
@@ -137,10 +159,12 @@ def class_word(layer: nn.Module) -> str:
     return type(layer).__name__.lower()
 
 
-def window_text(layer: nn.Module) -> str:
-    """3×3/1: kernel / stride; of unequal strides each."""
+def window_text(layer: nn.Module, axes: int = 3) -> str:
+    """3×3/1: kernel / stride, of unequal strides each; "to 1×1" where what is left is given. `axes`: the last ones."""
+    if (left := getattr(layer, "output_size", None)) is not None:
+        return "to " + "×".join(map(str, (left,) * window_axes(layer) if isinstance(left, int) else left[-axes:]))
     kernel, stride = getattr(layer, "kernel_size"), getattr(layer, "stride", 1)  # noqa: B009
-    sizes = (kernel, kernel) if isinstance(kernel, int) else kernel
-    steps = {stride} if isinstance(stride, int) else set(stride)
-    step = "×".join(map(str, stride)) if not isinstance(stride, int) and len(steps) > 1 else str(max(steps))
-    return "×".join(map(str, sizes)) + "/" + step
+    sizes = (kernel,) * window_axes(layer) if isinstance(kernel, int) else kernel
+    steps = (stride,) if isinstance(stride, int) else stride[-axes:]
+    step = "×".join(map(str, steps)) if len(set(steps)) > 1 else str(steps[0])
+    return "×".join(map(str, sizes[-axes:])) + "/" + step

@@ -74,7 +74,7 @@ class Torchvision(GraphTower):
         choices = models.get_model_weights(self.name)
         chosen = next((one for one in choices if one.url.endswith(f"/{file}")), next(iter(choices), None))
         if chosen is None:
-            return imagenet.pixels()
+            return imagenet.pixels(dict(self.named_parameters()))
         if self.name in MINUS_ONE_TO_ONE:
             return [127.5] * 3, [127.5] * 3
         transforms = chosen.transforms()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from fusionlab import errors
 from fusionlab.backbones.folding import Clips, takes_clips
 from fusionlab.backbones.layers import keeps_shape
-from fusionlab.backbones.taps import FRAMES, LayerGeometry, Tap, walk
+from fusionlab.backbones.taps import FRAMES, LayerGeometry, Tap, resolve, walk
 
 
 class Tower(nn.Module):
@@ -23,6 +23,8 @@ class Tower(nn.Module):
     """
 
     published: str | None = None  # the published network that it is exactly, if any
+    aliases: Mapping[str, str] = {}  # further names of taps
+    no_map: Mapping[str, str] = {}  # names of places that are no tap, and why
     mean: Tensor
     scale: Tensor
 
@@ -114,6 +116,19 @@ class Tower(nn.Module):
             return x
         mean, scale = (numbers.reshape(1, -1, *[1] * (x.ndim - 2)) for numbers in (self.mean, self.scale))
         return (x.to(next(self.parameters()).dtype) - mean) / scale
+
+    def tap_name(self, layer: str) -> str:
+        """The tap that a layer's name means, in any spelling."""
+        name = layer.strip().replace(".", "_")
+        if name in self.no_map:
+            near = errors.nearest(name, self.taps)
+            raise errors.UserError(
+                f"nothing can be fused at {layer}: {self.no_map[name]}",
+                got=f"layer={layer}",
+                allowed=list(self.taps),
+                hint=f"layer={near}" if near else None,
+            )
+        return self.aliases.get(name) or resolve(layer, self.taps)
 
     def above(self, tap: str) -> tuple[str, ...]:
         """The layers behind a tap, up to the logits, in order."""

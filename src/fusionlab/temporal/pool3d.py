@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusionlab import errors
-from fusionlab.backbones.layers import Window, layer_text, takes_mean, window_text
+from fusionlab.backbones.layers import Window, layer_text, over_places, takes_mean, window_text
 from fusionlab.temporal import pool2d
 from fusionlab.temporal.temporal import Spatial, Temporal
 
@@ -15,8 +15,8 @@ def pool(x: Tensor, spatial: Spatial, extent: int, stride: int) -> Tensor:
     """y_d(t, i, j) = max x_d(t', i', j'), t' in stride·t … stride·t + extent - 1 and i', j' in the box at (i, j)
 
     A maximum over a box is the maximum in time of the maxima in space, so the spatial pooling is the tower's
-    own (its padding and rounding too). Time goes first, as that leaves less to pool. Where the tower takes means
-    over places, they are means of the maxima in time.
+    own (its padding and rounding too), without a window in time. Time goes first, as that leaves less to pool.
+    Where the tower takes means over places, they are means of the maxima in time.
     """
     return pool2d.pool(F.max_pool3d(x, (extent, 1, 1), (stride, 1, 1)), spatial)
 
@@ -45,7 +45,7 @@ class Pool3d(Temporal):
         stride: int = STRIDE,
         side: int | None = None,
     ) -> None:
-        super().__init__(channels_in, channels_out, pool)
+        super().__init__(channels_in, channels_out, None if pool is None else over_places(pool))
         if extent != "all" and not _counts(extent):
             raise errors.UserError(
                 "not a valid length of a box",
@@ -106,7 +106,7 @@ class Pool3d(Temporal):
         assert self.pool is not None
         box, *mean = self.pool if isinstance(self.pool, nn.Sequential) else (self.pool,)
         then = "".join(f", mean {window_text(one)}" for one in mean)
-        return "pool3d", f"{self._length(snippets)}×{window_text(box)}{then}"
+        return "pool3d", f"{self._length(snippets)}×{window_text(box, axes=2)}{then}"
 
     def beside(self, channels: int, pool: Spatial | None) -> "Pool3d":
         return Pool3d(channels, channels, pool, extent=self.extent, stride=self.stride, side=self.side)

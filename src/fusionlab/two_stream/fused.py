@@ -283,8 +283,8 @@ class FusedNet(Net):
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         heads = (self.temporal, *([self.beside_head] if self.two_losses else []))
-        own = (_reach(head, cut, snippets) for head, cut in zip(heads, self.headed_cuts, strict=False))
-        return self.reach_agreed(*own)
+        seen = (_reach(head, cut, snippets) for head, cut in zip(heads, self.headed_cuts, strict=False))
+        return self.reach_agreed(*seen)
 
     def layers(self, snippets: int) -> Iterator[NetLayer]:
         return fused_layers(self, snippets)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from fusionlab import errors
 from fusionlab.backbones.layers import is_pooling
-from fusionlab.backbones.taps import Tap, resolve
+from fusionlab.backbones.taps import Tap
 from fusionlab.backbones.tower import Tower
 
 PADDING = 1  # places by which the sides of two maps may differ
@@ -32,7 +32,7 @@ class Cut:
     @classmethod
     def at(cls, tower: Tower, layer: str) -> Self:
         """The cut at a layer, in any spelling."""
-        return cls(tower, resolve(layer, tower.taps))
+        return cls(tower, tower.tap_name(layer))
 
     @property
     def tap(self) -> Tap:
@@ -197,7 +197,7 @@ def _point(word: str, layer: str, appearance: Tower, motion: Tower) -> FusionPoi
 
 def _known(layer: str, tower: Tower) -> str | None:
     try:
-        return resolve(layer, tower.taps)
+        return tower.tap_name(layer)
     except errors.UserError:
         return None
 

@@ -79,8 +79,9 @@ class Net(nn.Module):
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         """For each head, the snippets that each prediction sees, of clips of T = `snippets`."""
-        towers = [frames_seen(tower, tower.classifier, snippets) for tower in self.own_towers.values()]
-        return self.reach_agreed(*(towers or [[range(t, t + 1) for t in range(snippets)]]))
+        towers = self.own_towers.values()
+        seen = [frames_seen(tower, tower.classifier, snippets) for tower in towers]
+        return self.reach_agreed(*(seen or [[range(t, t + 1) for t in range(snippets)]]))
 
     def reach_agreed(self, *heads: Sequence[range]) -> tuple[Sequence[range], ...]:
         """What the predictions of each head see, after their consensus."""
