@@ -105,7 +105,7 @@ def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["rows=network"], ["unknown part of the bench", "start, brush, video, doctor, training, networks, gpu"]),
+        (["rows=network"], ["unknown part of the bench", "doctor, training, networks, libraries, gpu"]),
         (["rows=,"], ["rows= names no part", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
         (["rows=start", "rows=training"], ["given twice", "rows=start rows=training"]),

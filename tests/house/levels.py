@@ -33,14 +33,14 @@ PACKAGES = (
     Package(8, "commands", "one small file for each command", (*TORCH, "pandas")),
     Package(7, "cli", "flags, help, `--cfg job`, exit codes of all commands"),
     Package(7, "summaries", "summaries of an arm before it is trained: text, JSON, drawing, costs, memory", TORCH),
-    Package(6, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
     Package(
-        6,
+        7,
         "benchmarks",
         "measurements of speed and memory, with their limits",
         ("av", "decord", "lz4", *TORCH),
-        beside=("health",),
+        beside=("summaries",),
     ),
+    Package(6, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
     Package(6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
     Package(5, "jobs", "the work inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),
     Package(

@@ -198,7 +198,7 @@ def test_what_one_prediction_sees(say: Say, temporal: str, snippets: int, fields
 
 
 def test_snippets_in_segments_are_told_without_a_stride(say: Say) -> None:
-    words = ("data.sampling.times=segments", "data.sampling.stride=[2,9]", "temporal=pool3d")
+    words = ("data.sampling.times=segments", "temporal=pool3d")
     time, told = arm(numbers(say, *words))["time"], say("summary", *words).out
     assert (time["times"], time["span_fields"], time["read_fields"]) == ("segments", None, [18, 18])
     assert time["reach_fields"] == [[18, 18]]

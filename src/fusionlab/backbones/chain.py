@@ -20,7 +20,7 @@ TAKEN = frozenset(dir(nn.Module())) | {
     "mean", "scale", "names", "taps", "size", "in_channels", "classes", "classifier", "published", "above", "below",
     "collect", "normalise", "forward_from", "set_pixels", "build", "sources", "unused", "aliases", "no_map", "softmax",
     "input", "frames", "renamed", "initialise_own", "geometry", "steps", "time_stride", "library", "name", "pixels",
-    "imagenet_file", "published_files",
+    "imagenet_file", "published_files", "options", "one_prediction",
 }  # fmt: skip
 
 
@@ -47,6 +47,7 @@ class Chain:
         self.links: dict[str, Link] = {}
         self.layer_at: dict[str, str] = {}  # a cut -> the layer that ends there, or before it where all is reshaped
         while (bad := self._build(found)) is not None:
+            modes[0].reasons[bad[0].name] = "what follows writes into this map"
             found.remove(bad)
 
     def _common(self) -> list[Place]:
@@ -68,6 +69,7 @@ class Chain:
         self.links, self.layer_at = {}, {}
         weighted = [k for k in range(1, len(found)) if self._weighted(found[k - 1], found[k])]
         last = max(weighted, default=1)
+        self.modes[0].reasons |= {one.name: "it is part of the classifier" for one, _ in found[last:-1]}
         begin = 0
         for k in (*range(1, last), len(found) - 1):  # what follows the last weights belongs to the classifier
             here, there = found[begin], found[k]
@@ -89,12 +91,7 @@ class Chain:
 
     def _classifier(self, here: Place, there: Place) -> str:
         """The name of the last module with weights."""
-        nodes = [one for one in self._nodes(here, there, 0) if one.op == "call_module"]
-        own = [
-            str(one.target)
-            for one in nodes
-            if any(True for _ in self.whole.get_submodule(str(one.target)).parameters())
-        ]
+        own = [str(one.target) for one in self._nodes(here, there, 0) if self._has_weights(one)]
         return own[-1] if own else there[0].name
 
     def _nodes(self, here: Place, there: Place, mode: int) -> list[fx.Node]:

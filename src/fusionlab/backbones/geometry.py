@@ -104,9 +104,9 @@ CUTS = {"hardtanh", "hardtanh_", "clamp", "clamp_", "clamp_min", "clamp_min_"}  
 KEEPS = {
     "add", "add_", "mul", "mul_", "div", "cat", "pow", "sqrt", "square", "clone", "_to_copy", "copy_", "detach",
     "alias", "view", "_unsafe_view", "_reshape_alias", "permute", "transpose", "expand", "squeeze", "unsqueeze",
-    "as_strided", "slice", "select", "roll", "constant_pad_nd", "native_dropout", "mean", "sum", "amax", "max",
-    "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d",
-    "_adaptive_avg_pool3d",
+    "as_strided", "slice", "select", "roll", "constant_pad_nd", "replication_pad3d", "native_dropout", "mean", "sum",
+    "amax", "max", "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool2d", "avg_pool3d",
+    "_adaptive_avg_pool2d", "_adaptive_avg_pool3d",
 }  # fmt: skip
 SCALES = {"add", "add_", "mul", "mul_", "div"}
 PRODUCTS = {"mm", "addmm", "bmm", "baddbmm"}
@@ -237,7 +237,7 @@ def _moved(
         steps = x.shape[2] if x.ndim == 5 else 1
         return _whole(joined, x.shape[-1], steps, exactly=x.ndim == 4), None
     if y.ndim in MAP and known is None and canonical and x.ndim == y.ndim:
-        if name in ("constant_pad_nd", "cat"):
+        if name in ("constant_pad_nd", "replication_pad3d", "cat"):
             return joined, MAP[y.ndim]
         if x.shape[-1] != y.shape[-1]:  # such as an interpolation
             stride = max(1, round(joined.stride * x.shape[-1] / max(1, y.shape[-1])))

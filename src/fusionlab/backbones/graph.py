@@ -63,6 +63,7 @@ class GraphTower(Tower):
         taps = {name: name for name in (*layers, "softmax")}
         super().__init__({**layers, "softmax": nn.Softmax(dim=1)}, taps, in_channels, size, frames=frames or 1)
         self.build = build
+        self.frames = frames
         self.sources = {
             f"{name}.{own}": source for name, link in chain.links.items() for own, source in link.sources.items()
         }

@@ -23,12 +23,14 @@ from torch import Tensor, nn
 
 from fusionlab import errors
 from fusionlab.backbones.folding import fold_time, unfold_time
-from fusionlab.backbones.layers import layer_text, pair
+from fusionlab.backbones.geometry import Place, measure
+from fusionlab.backbones.layers import keeps_shape, layer_text, pair
 from fusionlab.backbones.norm import StillNorm2d, StillNorm3d
 from fusionlab.backbones.padding import Conv3d, MaxPool3d, MeanPool3d, SameConv2d, SameMaxPool2d
 from fusionlab.backbones.tower import Tower
 
 TimeEnds = Literal["zeros", "repeat"]
+ENOUGH = 16  # frames of a clip with which a layer is tried
 ELEMENTWISE = (
     nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.GELU, nn.SiLU, nn.Hardswish, nn.Hardsigmoid, nn.Sigmoid, nn.Tanh,
     nn.Dropout, nn.Identity, nn.Softmax,
@@ -54,7 +56,8 @@ def inflate(module: nn.Module, time: Time, special: Special | None = None) -> nn
         made = _inflated(module, time)
     if made is None and next(module.children(), None) is not None:
         made = copy(module)
-        vars(made).pop("takes_clips", None)  # what a 2D tower says of its layers
+        if "takes_clips" in vars(made):  # what a 2D tower says of its layers
+            made.takes_clips = True  # type: ignore[assignment]
         made._modules = {name: part and inflate(part, time, special) for name, part in module._modules.items()}
     return EachFrame(module) if made is None else made
 
@@ -170,8 +173,35 @@ def _layer(flat: Tower, name: str, time: Time) -> nn.Module:
     """A layer of a 2D tower, for clips; what leaves no map keeps its weights, and sees each step of time alone."""
     layer = flat.get_submodule(name)
     if flat.geometry[name].tap.spatial:
-        return inflate(layer, time)
-    return MeanPool3d((2, *pair(layer.kernel_size)), stride=1) if isinstance(layer, nn.AvgPool2d) else layer
+        made = inflate(layer, time)
+        return made if _runs(made, flat, name) else _each_frame(layer, flat, name)
+    if isinstance(layer, nn.AvgPool2d):
+        return MeanPool3d((2, *pair(layer.kernel_size)), stride=1)
+    return layer if isinstance(layer, ELEMENTWISE) or not keeps_shape(layer) else EachFrame(layer)
+
+
+def _runs(made: nn.Module, flat: Tower, name: str) -> bool:
+    """Whether it takes the map below it, with time: the code of a network of another library may fix four axes."""
+    below = flat.names[: flat.names.index(name)]
+    channels, side = (flat.geometry[below[-1]].tap.channels, flat.geometry[below[-1]].tap.side) if below else (
+        flat.in_channels, flat.size
+    )  # fmt: skip
+    try:
+        left = measure(made, (channels, ENOUGH, side, side), Place()).shape
+    except (RuntimeError, ValueError, TypeError, IndexError):
+        return False
+    return left[0] == flat.geometry[name].tap.channels
+
+
+def _each_frame(layer: nn.Module, flat: Tower, name: str) -> EachFrame:
+    """For layers that see no neighbours; one that does would go without its time."""
+    if any(max(part.kernel_size) > 1 for part in layer.modules() if isinstance(part, nn.Conv2d)):
+        raise errors.UserError(
+            "a layer of this tower cannot be inflated: its code is written for frames",
+            got=f"{name} of {type(flat).__name__}",
+            hint="a tower of convolutions, batch norms and pools, such as a ResNet",
+        )
+    return EachFrame(layer)
 
 
 def _expect_strides(strides: Mapping[str, object], flat: Tower) -> None:

@@ -49,8 +49,8 @@ class Torchvision(GraphTower):
                 raise errors.UserError(
                     "this option of torchvision's builder is set by fusionlab", got=option, hint=hint
                 )
-        self.name = name
-        build = partial(network, name, in_channels, classes, size, dict(options or {}))
+        self.name, self.options = name, dict(options or {})
+        build = partial(network, name, in_channels, classes, size, self.options)
         super().__init__(build, in_channels, size, frames=frames if name in videos() else None)
 
     def imagenet_file(self, folder: Any) -> Path:
@@ -74,8 +74,8 @@ class Torchvision(GraphTower):
         choices = models.get_model_weights(self.name)
         chosen = next((one for one in choices if one.url.endswith(f"/{file}")), next(iter(choices), None))
         if chosen is None:
-            return imagenet.pixels(dict(self.named_parameters()))
-        if self.name in MINUS_ONE_TO_ONE:
+            return [255 * one for one in imagenet.MEAN], [255 * one for one in imagenet.STD]
+        if self.name in MINUS_ONE_TO_ONE and not self.options.get("transform_input"):
             return [127.5] * 3, [127.5] * 3
         transforms = chosen.transforms()
         return [255 * one for one in transforms.mean], [255 * one for one in transforms.std]

@@ -125,7 +125,7 @@ def trace(
         raise errors.UserError(
             "this network cannot be cut into layers: torch.fx cannot follow its code, or frames of this shape",
             got=f"{type(whole).__name__}, {shape}: {type(error).__name__}: {str(error).partition(chr(10))[0][:200]}",
-            hint="another size=, another name=, or a tower of your own: docs/extending.md",
+            hint="another size=, another name=, or a tower of your own: docs/adding-parts.md",
         ) from error
     finally:
         for part, mode in zip(whole.modules(), before, strict=True):

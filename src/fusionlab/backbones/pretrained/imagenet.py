@@ -198,8 +198,7 @@ def renamed(state: Mapping[str, Tensor], tower: Tower) -> dict[str, Tensor]:
     return by_name
 
 
-def pixels(state: Mapping[str, Tensor]) -> tuple[list[float], list[float]]:
-    """Mean and scale of the three colours, for bytes."""
-    of_clips = any(value.ndim == 5 for value in state.values())
+def pixels(*, of_clips: bool = False) -> tuple[list[float], list[float]]:
+    """Mean and scale of the three colours, for bytes; `of_clips`: of torchvision's networks for clips."""
     means, stds = (MEAN_OF_VIDEO, STD_OF_VIDEO) if of_clips else (MEAN, STD)
     return [255 * mean for mean in means], [255 * std for std in stds]

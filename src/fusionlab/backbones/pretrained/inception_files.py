@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from fusionlab.backbones.pretrained.imagenet import MEAN_OF_VIDEO, STD_OF_VIDEO
 from fusionlab.backbones.tower import Tower
 
 HALF = 127.5  # (x - 127.5) / 127.5 lies between -1 and 1
@@ -61,10 +62,10 @@ class Port:
         return list(mean), list(scale)
 
     def differences(self, tower: Tower) -> list[str]:
+        """What does not fit, apart from names and shapes."""
         own = getattr(tower, "padding", self.padding)
-        return (
-            [] if own == self.padding else [f"padding: of {self.padding} in the file, of {own} in the tower (padding=)"]
-        )
+        said = f"padding: {self.padding}'s in the file, {own}'s in the tower: padding={self.padding}"
+        return [] if own == self.padding else [said]
 
 
 PORTS = (
@@ -88,7 +89,7 @@ PORTS = (
             (r"\.1\.0\.(\w+)$", r".time_conv.\1"), (r"\.1\.1\.(\w+)$", r".time_bn.\1"),
             (r"\.0\.(\w+)$", r".conv.\1"), (r"\.1\.(\w+)$", r".bn.\1"),
         ),
-        (0.43216 * 255, 0.394666 * 255, 0.37645 * 255), (0.22803 * 255, 0.22145 * 255, 0.216989 * 255),
+        tuple(255 * one for one in MEAN_OF_VIDEO), tuple(255 * one for one in STD_OF_VIDEO),
     ),
     Port(
         "torchvision's googlenet", "inception3a.branch1.conv.weight", "torchvision",

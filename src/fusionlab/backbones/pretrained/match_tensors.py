@@ -41,7 +41,7 @@ class _Fitting:
     counts: tuple[int, int] | None = None  # of classes, where they differ: the file's and the tower's
     averaged: bool = False  # over colours, for another number of channels
     inflated: int = 0  # convolutions of frames
-    other_time: bool = False  # whether kernels see another number of frames
+    other_time: bool = False  # whether kernels see another number of frames: another inflation
     frames: bool = False  # whether frames of another size would explain an error
 
     def entry(self, name: str, given: Tensor, own: Tensor) -> None:
@@ -64,8 +64,10 @@ class _Fitting:
         if name.startswith(self.head) and value.shape[1:] == own.shape[1:]:
             self.counts = len(value), len(own)
             return
-        if value.ndim == own.ndim == 5 and value.shape[2] != own.shape[2]:
+        if value.ndim == 5 and (own_frames := own.shape[2] if own.ndim == 5 else 1) != value.shape[2]:
             self.other_time = True
+            self.wrong.append(f"frames: {name} sees {value.shape[2]} in the file, {own_frames} in the tower")
+            return
         self.wrong.append(f"shape: {name} {tuple(value.shape)}, in the tower {tuple(own.shape)}")
         self.frames |= name.startswith("fc") and _other_frames(value, own)
 
@@ -111,8 +113,9 @@ def _names(wanted: dict[str, Tensor], given: dict[str, Tensor]) -> list[str]:
 
 
 def _as_filters(value: Tensor, own: Tensor) -> Tensor:
-    """As the convolution that our towers have in its place: of a linear layer's (O, D·H·W), since both unroll in this
-    order, and of a classifier of clips 1×1×1.
+    """As the convolution of frames that our towers have in its place.
+
+    Of a linear layer's (O, D·H·W), since both unroll in this order, and of a convolution of clips one frame deep.
     """
     if value.ndim == 5 and own.ndim == 4 and value.shape[2] == 1:
         return value.squeeze(2)
@@ -171,7 +174,9 @@ def _refuse(fitting: _Fitting, path: Path, tower: Tower) -> None:
     if fitting.frames:
         hint = "data.sampling.crop=224, for example: frames must be as large as those that the weights were trained on"
     elif fitting.other_time:
-        hint = "these weights are of another inflation: take the kernels= (first=, last=) that they were trained with"
+        hint = (
+            "these are of another inflation: take kernels of as many frames, or weights of the 2D tower, which fit any"
+        )
     elif all(line.startswith(f"missing: {fitting.head}") for line in wrong):
         hint = drawn
     if counts:

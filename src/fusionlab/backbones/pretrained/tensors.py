@@ -127,7 +127,7 @@ def read(path: Path, tower: Tower) -> WeightFile:
         mean, scale = port.pixels(first.shape[1] if first is not None and first.ndim > 1 else RGB)
         return WeightFile(port.layout, weights, mean, scale, wrong=port.differences(tower))
     if imagenet.is_layout(state):
-        mean, scale = imagenet.pixels(state)
+        mean, scale = imagenet.pixels(of_clips=any(value.ndim == 5 for value in state.values()))
         return WeightFile("torchvision", imagenet.renamed(state, tower), mean, scale)
     published = bool(state) and all(name.startswith(PREFIX) for name in state)
     state = {name.removeprefix(PREFIX): value for name, value in state.items()}

@@ -1,0 +1,84 @@
+"""Rows on networks of other libraries: the chain of segments relative to the whole network that it was cut from.
+
+A step is forward and backward of a small batch of clips, on the CPU. The time is measured side by side; the memory is
+counted on the meta device, the most that a step holds at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusionlab.backbones.graph import built
+from fusionlab.backbones.torchvision_nets import Torchvision
+from fusionlab.benchmarks.measure import BenchRow
+from fusionlab.benchmarks.side_by_side import side_by_side
+from fusionlab.data.processes import keep_memory
+from fusionlab.summaries.memory_meter import MemoryMeter
+from fusionlab.training.recipe import FLOAT32, configure_torch
+
+SECONDS = 60.0  # a comparison
+CLASSES = 400
+MOST = 1.03  # limit of time and of memory, relative to the whole
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network of torchvision, and a batch of clips for it."""
+
+    name: str
+    clips: int
+    frames: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.clips} × {self.frames} frames of {self.size} px, cpu"
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        shape = (self.clips, 3, self.frames, self.size, self.size)
+        return torch.zeros(shape) if torch.empty(0).is_meta else torch.randn(shape), torch.arange(self.clips)
+
+    def nets(self) -> tuple[Torchvision, nn.Module]:
+        """The chain and the whole, in training."""
+        tower = Torchvision(3, CLASSES, self.size, self.frames, name=self.name)
+        return tower.train(), built(tower.build).train()
+
+
+# torchvision's S3D takes no frames below 209 pixels, and no clips below 13.
+CASES = (Case("r3d_18", 2, 8, 64), Case("s3d", 1, 13, 209))
+
+
+def rows() -> Iterator[BenchRow]:
+    configure_torch(FLOAT32, threads=1)
+    keep_memory()
+    for case in CASES:
+        chain, whole = case.nets()
+        batch = case.batch()
+        ratio = side_by_side(partial(step, chain, *batch), partial(step, whole, *batch), SECONDS)
+        what = "chain of segments, forward + backward, relative to the whole network"
+        yield BenchRow(f"{what}: {case}, {ratio.pairs} pairs", ratio.median, "×", MOST, ratio.interval)
+        yield BenchRow(f"its memory, likewise: {case}", memory(case), "×", MOST)
+
+
+def step(net: nn.Module, x: Tensor, label: Tensor) -> Tensor:
+    net.zero_grad(set_to_none=True)
+    loss = F.cross_entropy(net(x).flatten(1), label)
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach()
+
+
+def memory(case: Case) -> float:
+    """The most bytes that a step of the chain holds, relative to a step of the whole; without the parameters."""
+    most = []
+    with torch.device("meta"):
+        batch = case.batch()
+        for net in case.nets():
+            with MemoryMeter([*batch, *net.parameters(), *net.buffers()]) as meter:
+                step(net, *batch)
+            most.append(meter.most)
+    return most[0] / most[1]

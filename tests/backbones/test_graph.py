@@ -1,0 +1,223 @@
+"""Networks of other libraries as towers, against the whole network: outputs, gradients, cuts, first weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from library_nets import close, input_of, seen_by_library, whole_of, with_statistics
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fusionlab.backbones.folding import run_layer
+from fusionlab.backbones.graph import GraphTower
+from fusionlab.backbones.initialise import initialise
+from fusionlab.backbones.segment import Segment
+from fusionlab.backbones.timm_nets import Timm
+from fusionlab.backbones.torchvision_nets import Torchvision
+from fusionlab.errors import UserError
+
+SLOW = pytest.mark.slow
+NETS = [
+    pytest.param(partial(Torchvision, name="resnet18", size=32), id="resnet18"),
+    pytest.param(partial(Torchvision, name="vit_b_16", size=32), id="vit_b_16", marks=SLOW),
+    *(
+        pytest.param(partial(Torchvision, name=name, size=size, frames=frames), id=name, marks=SLOW)
+        for name, size, frames in (
+            ("convnext_tiny", 32, 1), ("efficientnet_b0", 64, 1), ("swin_t", 64, 1), ("densenet121", 64, 1),
+            ("mobilenet_v3_small", 64, 1), ("shufflenet_v2_x0_5", 64, 1), ("r3d_18", 32, 4), ("r2plus1d_18", 32, 4),
+            ("s3d", 224, 16), ("swin3d_t", 32, 4), ("mvit_v1_b", 224, 16),
+        )
+    ),
+    pytest.param(partial(Timm, name="mobilenetv3_small_050", size=32), id="timm mobilenetv3"),
+    *(
+        pytest.param(partial(Timm, name=name, size=size), id=f"timm {name}", marks=SLOW)
+        for name, size in (
+            ("resnet18", 32), ("convnext_atto", 64), ("efficientnet_b0", 64), ("swin_tiny_patch4_window7_224", 56),
+            ("vit_tiny_patch16_224", 32), ("mixer_s16_224", 224), ("regnety_002", 64), ("edgenext_xx_small", 64),
+            ("hrnet_w18_small", 64), ("mambaout_femto", 64), ("levit_128s", 224),
+        )
+    ),
+]  # fmt: skip
+ALL = pytest.mark.parametrize("make", NETS)
+Make = Callable[..., GraphTower]
+CLASSES = 5
+
+
+@ALL
+def test_the_chain_gives_what_the_whole_network_gives(make: Make) -> None:
+    tower = with_statistics(make(3, CLASSES))
+    whole, x = whole_of(tower).eval(), input_of(tower, clips=1 if tower.frames else 2)
+    with torch.no_grad():
+        y = whole(seen_by_library(tower, x))
+        tower.eval()
+        maps = tower.collect(x, tower.taps)
+        assert close(maps[tower.classifier].flatten(1), y)
+        assert close(maps["softmax"].flatten(1), y.softmax(1))
+        # Cut and joined at each: all maps were taken in one pass, and a layer that writes into its input changes one.
+        for here, there in pairwise(tower.names):
+            assert close(run_layer(tower.get_submodule(there), maps[here]), maps[there]), there
+        middle = tower.names[len(tower.names) // 2]
+        assert close(tower.forward_from(maps[middle], after=middle).flatten(1), y)
+
+
+@ALL
+def test_it_trains_as_the_whole_network_does(make: Make) -> None:
+    """Dropout and stochastic depth draw the same; statistics and gradients are equal."""
+    tower = with_statistics(make(3, CLASSES))
+    whole, x = whole_of(tower), input_of(tower, clips=1 if tower.size > 100 else 3)
+    for net, given in ((whole, seen_by_library(tower, x)), (tower, x)):
+        net.train()
+        torch.manual_seed(3)
+        net(given).flatten(1).square().sum().backward()
+    theirs = dict(whole.named_parameters())
+    for name, own in tower.named_parameters():
+        gradient = theirs[tower.sources[name]].grad
+        if own.grad is None or gradient is None:
+            assert own.grad is gradient is None, name
+        else:
+            assert close(own.grad.flatten(), gradient.flatten()), name
+    after = whole.state_dict()
+    for name, value in tower.state_dict().items():
+        if name in tower.sources:
+            assert close(value.flatten(), after[tower.sources[name]].flatten()), name
+
+
+def test_a_module_that_is_all_between_two_cuts_is_the_layer_itself() -> None:
+    with torch.device("meta"):
+        made = Torchvision(3, CLASSES, name="resnet18")
+    kinds = {name: type(made.get_submodule(name)) for name in made.names}
+    assert kinds["conv1"] is nn.Conv2d and kinds["maxpool"] is nn.MaxPool2d and kinds["avgpool"] is nn.AdaptiveAvgPool2d
+    assert kinds["layer1_0_add"] is Segment and kinds["layer1_0"] is nn.ReLU
+    assert "flatten" not in made.names and made.aliases["flatten"] == "avgpool"
+    assert issubclass(kinds["fc"], nn.Conv2d) and made.classifier == "fc"
+    assert made.taps["layer4_1"].side == 7 and made.taps["layer4_1"].channels == 512
+
+
+def test_channels_last_inside_are_channels_first_at_the_taps() -> None:
+    with torch.device("meta"):
+        made = Torchvision(3, CLASSES, name="swin_t", size=64)
+        clips = Torchvision(3, CLASSES, name="swin3d_t", size=64, frames=4)
+    assert [made.taps[f"features_{k}"].channels for k in (2, 4, 6)] == [192, 384, 768]
+    assert [made.taps[f"features_{k}"].side for k in (2, 4, 6)] == [8, 4, 2]
+    assert (clips.taps["norm"].channels, clips.taps["norm"].side, clips.taps["norm"].time_stride) == (768, 2, 2)
+
+
+def test_names_without_a_map_say_why() -> None:
+    with torch.device("meta"):
+        vit = Torchvision(3, CLASSES, name="vit_b_16", size=32)
+        resnet = Torchvision(3, CLASSES, name="resnet18", size=32)
+    assert vit.no_map["encoder_layers_encoder_layer_3"] == "there is no map here, but a tensor (N, 5, 768)"
+    assert "lies inside a block" in resnet.no_map["layer1_0_conv1"]
+    assert not set(vit.no_map) & {*vit.taps, *vit.aliases}
+
+
+# -- networks that are written for a test
+
+
+class Small(nn.Module):
+    """A convolution, then what a test needs, then one number for each class."""
+
+    def __init__(self, middle: Callable[[Tensor], Tensor], end: Callable[[Tensor], Any] = lambda y: y) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, CLASSES)
+        self.middle, self.end = middle, end
+
+    def forward(self, x: Tensor) -> Any:
+        y = self.middle(self.conv(x))
+        return self.end(self.fc(y.mean((2, 3))))
+
+
+def small(middle: Callable[[Tensor], Tensor], end: Callable[[Tensor], Any] = lambda y: y) -> GraphTower:
+    return GraphTower(partial(Small, middle, end), 3, 8)
+
+
+def test_what_is_written_into_is_no_tap() -> None:
+    made = small(lambda x: x.mul_(2).relu() + 1).double()
+    assert "conv" not in made.taps and made.no_map["conv"] == "what follows writes into this map"
+    x = input_of(made)
+    assert close(made(x).flatten(1), whole_of(made)(x[:, :, 0]))
+
+
+def test_an_activation_is_told_not_to_write_into_a_tap() -> None:
+    class WithReLU(Small):
+        def __init__(self) -> None:
+            super().__init__(nn.ReLU(inplace=True))
+
+    made = GraphTower(WithReLU, 3, 8).double()
+    maps = made.collect(input_of(made), ("conv", "middle"))
+    assert maps["conv"].min() < 0 and torch.equal(maps["middle"], maps["conv"].relu())
+
+
+def test_a_transposed_map_is_no_mere_change_of_layout() -> None:
+    made = small(lambda x: x.transpose(2, 3) @ x)
+    assert made.names == ("conv", "matmul", "mean_layer", "fc", "softmax")
+    turned = small(lambda x: x.permute(0, 1, 3, 2))
+    assert "permute" in turned.names
+
+
+def test_code_that_asks_for_training_is_followed_in_both_modes() -> None:
+    class Dropping(Small):
+        def __init__(self) -> None:
+            super().__init__(lambda x: F.dropout(x, 0.5, self.training))
+
+    made = GraphTower(Dropping, 3, 8).double()
+    x = input_of(made)
+    maps = made.eval().collect(x, made.taps)
+    assert torch.equal(maps["conv"], maps["dropout"])
+    zeros = (made.train().collect(x, ("dropout",))["dropout"] == 0).double().mean()
+    assert 0.3 < zeros < 0.7
+
+
+@pytest.mark.parametrize(
+    "middle, end, match",
+    [
+        (lambda x: x if x.sum() > 0 else -x, lambda y: y, r"cannot be cut into layers(.|\n)*TraceError"),
+        (lambda x: x, lambda y: {"out": y, "aux": y}, r"has to leave one tensor(.|\n)*several: out, aux"),
+        (lambda x: x, lambda y: y[:, :, None, None], r"one number for each class(.|\n)*\(3, 5, 1, 1\)"),
+        (lambda x: x.view(-1, 7), lambda y: y, r"cannot be cut into layers"),
+    ],
+)
+def test_networks_that_cannot_be_towers(middle: Any, end: Any, match: str) -> None:
+    with pytest.raises(UserError, match=match):
+        small(middle, end)
+
+
+# -- first weights
+
+
+def test_first_weights_are_the_librarys_under_the_seed_alone() -> None:
+    before = torch.get_rng_state()
+    made, again = (Timm(3, CLASSES, name="convnext_atto", size=32) for _ in range(2))
+    for one in (made, again):
+        initialise(one, seed=4)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(value, again.state_dict()[name]) for name, value in made.state_dict().items())
+    drawn = {made.sources[name]: value for name, value in made.state_dict().items() if name in made.sources}
+    assert 0.018 < drawn["stages.2.blocks.0.mlp.fc1.weight"].std() < 0.022  # timm's: truncated normal, 0.02
+    assert bool((drawn["stages.2.blocks.0.gamma"] == 1e-6).all())
+    initialise(again, seed=5)
+    assert not torch.equal(again.get_submodule("head_fc").weight, made.get_submodule("head_fc").weight)
+
+
+def test_a_copied_layer_draws_for_itself_and_leaves_the_tower_alone() -> None:
+    made = Torchvision(3, CLASSES, name="resnet18", size=32)
+    initialise(made, seed=0)
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    drawn = []
+    for start in (0.0, 7.0):
+        arm = nn.ModuleDict({name: deepcopy(made.get_submodule(name)) for name in ("layer4_1_add", "fc")})
+        with torch.no_grad():
+            for parameter in arm.parameters():
+                parameter.fill_(start)
+        initialise(arm, seed=1, prefix="above.")
+        drawn.append({name: value.clone() for name, value in arm.named_parameters()})
+    assert all(torch.equal(value, drawn[1][name]) for name, value in drawn[0].items())
+    conv = drawn[0]["layer4_1_add.layer4.1.conv1.weight"]
+    assert abs(conv.std() / (2 / (512 * 9)) ** 0.5 - 1) < 0.02  # torchvision's: He, fan out
+    assert all(torch.equal(value, made.state_dict()[name]) for name, value in before.items())
