@@ -256,3 +256,13 @@ def test_the_classes() -> None:
 def test_an_unknown_system_is_our_own_bug() -> None:
     with pytest.raises(AssertionError):
         ceilings("clairvoyant")
+
+
+def test_clips_show_what_frames_do_not() -> None:
+    """Motion in frames; of flow only the order of motions, since its fields show each motion already."""
+    kinds = ("what", "binding", "order", "how")
+    for system, more in (("motion", {"order": 1}), ("late", {"order": 1})):
+        assert ceilings(f"{system}_clips", kinds=kinds) == ceilings(system, kinds=kinds) | more
+    assert set(ceilings("appearance_clips", kinds=kinds).values()) == {1}
+    told = ceilings("motion_clips", kinds=kinds, speed_tells=True)
+    assert told["binding"] == ceilings("motion", kinds=kinds, speed_tells=True)["binding"]

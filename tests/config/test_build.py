@@ -11,9 +11,10 @@ import torch
 from fusionlab.backbones.initialise import initialise
 from fusionlab.config import build
 from fusionlab.config.compose import tree
-from fusionlab.config.schema import ArmConfig, build_dataset
+from fusionlab.config.schema import ArmConfig, StreamConfig, build_dataset
 from fusionlab.errors import UserError
 from fusionlab.fusion.sum import Sum
+from fusionlab.study.recipes import stream_recipe
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.scores import scores
@@ -72,6 +73,32 @@ def test_a_system_is_ordered_if_another_order_of_snippets_gives_other_scores(
             found.append(scores(net(trunk.features(shuffled, net.needs))))
     same = all(torch.allclose(one, found[0], atol=1e-6) for one in found)
     assert same == (system != "ordered")
+
+
+IN_CLIPS = {SNIPPETS: 8, "data.sampling.crop": 48, "data.sampling.stream_snippets": 8, "data.sampling.fields": 1}
+
+
+@pytest.mark.parametrize(
+    ("towers", "late", "fused"),
+    [
+        (("i3d", "i3d"), "ordered", "ordered"),
+        (("tiny", "i3d"), "late_clips", "ordered"),
+        (("i3d", "tiny"), "ordered", "ordered"),
+        (("tiny", "tiny"), "late", "fused"),
+    ],
+)
+def test_towers_of_clips_see_more_than_a_frame(towers: tuple[str, str], late: str, fused: str) -> None:
+    """Of clips the appearance tower alone can see all that there is; a motion tower sees order."""
+    choices = dict(zip(("appearance", "motion"), towers, strict=True))
+    leaves = IN_CLIPS | {f"backbone.{stream}.width": 0.125 for stream, name in choices.items() if name == "i3d"}
+    scores_alone = config({**choices, "fusion": "late"}, layer="softmax", **leaves)
+    layers = ":".join({"i3d": "mixed_3c", "tiny": "relu5"}[name] for name in towers)
+    if towers[0] == towers[1]:  # unlike towers have no two maps of one size here
+        assert build.Blueprint().system(config(choices, layer=layers, **leaves)) == fused
+    assert build.Blueprint().system(scores_alone) == late
+    for stream, name in choices.items():
+        own = StreamConfig.of(stream_recipe(tree({"fusion": "sum", **choices}).with_leaves(leaves), stream))
+        assert build.Blueprint().system(own) == stream + ("_clips" if name == "i3d" else "")
 
 
 OPTIONS: list[dict[str, Any]] = [

@@ -63,7 +63,7 @@ def test_a_weight_leaves_both_streams_a_share(wrong: Any) -> None:
 def test_a_stride_of_snippets_in_segments_is_refused() -> None:
     segments = "data.sampling.times=segments"
     for stride in ("data.sampling.stride=2", "data.sampling.stride=2,3"):
-        with pytest.raises(UserError, match="data.sampling.stride has no effect"):
+        with pytest.raises(UserError, match=r"data\.sampling\.stride has no effect"):
             planned("fusion=sum", segments, stride)
         planned("fusion=sum", segments, stride, "data.sampling.test=video")
     planned("fusion=sum", segments)

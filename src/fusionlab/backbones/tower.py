@@ -71,6 +71,11 @@ class Tower(nn.Module):
         return self.taps[self.names[-1]].channels
 
     @property
+    def in_time(self) -> bool:
+        """Whether it sees several frames together."""
+        return any(tap.time_field != 1 for tap in self.taps.values())
+
+    @property
     def time_stride(self) -> int:
         """The largest of its taps: the frames that a clip has at least."""
         return max(tap.time_stride for tap in self.taps.values())

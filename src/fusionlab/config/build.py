@@ -127,14 +127,25 @@ class Blueprint:
     def describe(self, config: ArmConfig) -> Description:
         return describe(self.net(config), *self.towers(config.backbone, config.data))
 
-    def system(self, config: ArmConfig) -> str:
-        """The system whose ceilings an arm has: late, fused (it cannot see order) or ordered.
+    def system(self, config: ArmConfig | StreamConfig) -> str:
+        """The system whose ceilings an arm has: a stream alone, late, fused (it cannot see order) or ordered.
 
-        A fusion of class scores, or behind the softmax, is a function of the streams' scores, like late fusion.
+        A fusion of class scores, or behind the softmax, is a function of the streams' scores, like late fusion. A tower
+        of clips sees order, and in frames their motion: `…_clips`.
         """
-        points = read(config.layer, *self.towers(config.backbone, config.data))
-        if fuses_scores(config) or all(point.prediction for point in points):
-            return "late"
+        if isinstance(config, StreamConfig):
+            stream: Any = config.stream
+            with torch.device("meta"):
+                alone = tower(config.tower, stream, config.data, build_dataset(config.data).class_count)
+            return config.stream + "_clips" * alone.in_time
+        pair = self.towers(config.backbone, config.data)
+        appearance_in_time, motion_in_time = (one.in_time for one in pair)
+        if appearance_in_time:
+            return "ordered"  # it can see all that there is to see
+        if fuses_scores(config) or all(point.prediction for point in read(config.layer, *pair)):
+            return "late" + "_clips" * motion_in_time
+        if motion_in_time:
+            return "ordered"
         head = part(config.temporal, "temporal")
         sees_order = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
         return "ordered" if sees_order(config.data.sampling.snippets, **head.keywords) else "fused"

@@ -82,7 +82,8 @@ class Dataset(Protocol):
     def ceilings(self, system: str) -> Mapping[str, Fraction]:
         """kind -> the best possible accuracy of each system; empty where unknown.
 
-        The systems: appearance, motion, late, fused (blind to the order of the snippets) and ordered.
+        The systems: appearance, motion, late, fused (blind to the order of the snippets) and ordered; with a tower that
+        sees clips appearance_clips, motion_clips and late_clips (the motion tower sees clips, the other one frames).
         """
         ...
 

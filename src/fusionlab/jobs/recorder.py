@@ -12,7 +12,7 @@ from fusionlab.config import build
 from fusionlab.config.compose import TITLED, title
 from fusionlab.config.mask_secrets import masked
 from fusionlab.config.run_config import RunConfig
-from fusionlab.config.schema import StreamConfig, config_of
+from fusionlab.config.schema import config_of
 from fusionlab.errors import one_line, show
 from fusionlab.jobs.curve_loggers import CurveLoggers
 from fusionlab.jobs.job_data import Data
@@ -101,8 +101,7 @@ class Recorder:
         return {which: sum(name in quarantine for name, _ in entries) for which, entries in lists}
 
     def _system(self, arm: Arm) -> str:
-        config = config_of(arm)
-        return config.stream if isinstance(config, StreamConfig) else self.blueprint.system(config)
+        return self.blueprint.system(config_of(arm))
 
     def failed(self, arm: Arm, reason: str, outcome: Outcome | None = None) -> None:
         """The record of an arm that diverged or could not be built; it is kept in the attempt's folder."""

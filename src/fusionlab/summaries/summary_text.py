@@ -66,7 +66,7 @@ def _towers(arms: Sequence[Sized]) -> list[Lines]:
 def _tower(stream: str, one: Sized) -> Lines:
     """Of a tower that sees every frame alone, the numbers of a frame; of another those of a clip, time first."""
     tower, costs = one.towers[stream], one.costs
-    in_time = any(tap.time_field != 1 for tap in tower.taps.values())
+    in_time = tower.in_time
     frames = 1 if in_time else costs.snippets
     taps: dict[str, Lines] = {}
     for name, tap in tower.taps.items():

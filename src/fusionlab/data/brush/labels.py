@@ -61,6 +61,7 @@ __all__ = ["ASKED", "KINDS", "LABELS", "PLACES", "SYSTEMS", "Label", "ceilings",
 KINDS = ("what", "binding", "order", "how", "still")
 ASKED = ("what", "binding")  # by brush with default options
 SYSTEMS = ("appearance", "motion", "late", "fused", "ordered")
+OF_CLIPS = ("appearance_clips", "motion_clips", "late_clips")
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,10 @@ def ceilings(
     binding = {"appearance": Fraction(1, motions), "motion": Fraction(1, 2 * places), "late": half}
     if speed_tells:
         binding |= {"motion": Fraction(1, places), "late": one}
-    order = {"ordered": one}
-    assert system in SYSTEMS, system
+    order = dict.fromkeys(("ordered", *OF_CLIPS), one)
+    assert system in (*SYSTEMS, *OF_CLIPS), system
+    for kind in (what, binding):  # only frames show more in clips
+        kind |= {f"{system}_clips": kind[system] for system in ("motion", "late") if system in kind}
     known = {
         "what": what.get(system, one),
         "binding": binding.get(system, one),
