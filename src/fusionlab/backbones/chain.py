@@ -11,7 +11,7 @@ from torch import fx, nn
 from fusionlab import errors
 from fusionlab.backbones.connected import Connected
 from fusionlab.backbones.segment import VECTOR, Dense3d, Segment, code_of, form, leave, piece
-from fusionlab.backbones.trace import FIRST, Cut, Traced, cuts, is_reshape
+from fusionlab.backbones.trace import FIRST, Cut, Traced, cuts, is_reshape, value_text
 
 PLACE_BY_PLACE = (nn.Dropout, nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish, nn.Tanh)
 Place = tuple[Cut, ...]  # a cut, in each mode
@@ -42,7 +42,7 @@ class Chain:
         if result is None or result.tensor is not modes[0].result or len(result.shape) != 2:
             raise errors.UserError(
                 "a network of another library has to leave one number for each class, (N, C)",
-                got=f"{type(whole).__name__}, which leaves {tuple(modes[0].values[modes[0].result].shape)}",
+                got=f"{type(whole).__name__}, which leaves {value_text(modes[0].values[modes[0].result])}",
             )
         self.links: dict[str, Link] = {}
         self.layer_at: dict[str, str] = {}  # a cut -> the layer that ends there, or before it where all is reshaped

@@ -28,7 +28,7 @@ from torchvision.ops import Permute
 
 from fusionlab import errors
 
-CLIPS = 3  # of the pass on shapes: a number that no other axis is likely to have
+CLIPS = 11  # of the pass on shapes: a number that no other axis is likely to have
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 RESHAPES = {"flatten", "reshape", "view", "permute", "transpose", "contiguous", "size", "squeeze", "unsqueeze"}
 IN_PLACE = {"iadd", "isub", "imul", "itruediv"}
@@ -110,7 +110,7 @@ class Traced:
             mode = "in training" if self.training else "in evaluation"
             raise errors.UserError(
                 f"a network of another library has to leave one tensor, and {mode} this one does not",
-                got=_text(value),
+                got=value_text(value),
                 hint="options of the library that switch further outputs off, as options.aux_logits=false",
             )
         return value
@@ -249,10 +249,10 @@ def _reason(alive: list[Any], rank: int) -> str:
     if len(tensors) > 1:
         return f"{len(tensors)} tensors are needed here, not one: it lies inside a block"
     if not tensors or tensors[0].ndim not in (2, rank):
-        return f"there is no map here, but {_text((tensors or alive or [None])[0])}"
+        return f"there is no map here, but {value_text((tensors or alive or [None])[0])}"
     if len(alive) > 1:
         return "sizes that were read below are needed here too: it lies inside a block"
-    return f"it is unknown where the channels of this map are, of {_text(tensors[0])}"
+    return f"it is unknown where the channels of this map are, of {value_text(tensors[0])}"
 
 
 def _channels(value: Any, rank: int, axis: int | None) -> str | None:
@@ -325,7 +325,7 @@ def _is_shape(of: Any) -> bool:
     return isinstance(of, fx.Node) and (of.target == "size" or (of.target is getattr and str(of.args[1]) == "shape"))
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value in a few words."""
     if isinstance(value, Tensor):
         return f"a tensor (N, {', '.join(map(str, value.shape[1:]))})"
