@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,8 @@ from fusionlab.backbones.segment import Segment
 from fusionlab.backbones.timm_nets import Timm
 from fusionlab.backbones.torchvision_nets import Torchvision
 from fusionlab.errors import UserError
+from fusionlab.testing import load_parts
+from fusionlab.testing import tower_contract as contract
 
 SLOW = pytest.mark.slow
 NETS = [
@@ -31,7 +34,7 @@ NETS = [
         for name, size, frames in (
             ("convnext_tiny", 32, 1), ("efficientnet_b0", 64, 1), ("swin_t", 64, 1), ("densenet121", 64, 1),
             ("mobilenet_v3_small", 64, 1), ("shufflenet_v2_x0_5", 64, 1), ("r3d_18", 32, 4), ("r2plus1d_18", 32, 4),
-            ("s3d", 224, 16), ("swin3d_t", 32, 4), ("mvit_v1_b", 224, 16),
+            ("s3d", 224, 16), ("swin3d_t", 32, 4),
         )
     ),
     pytest.param(partial(Timm, name="mobilenetv3_small_050", size=32), id="timm mobilenetv3"),
@@ -45,6 +48,7 @@ NETS = [
     ),
 ]  # fmt: skip
 ALL = pytest.mark.parametrize("make", NETS)
+PARTS = load_parts(Path(__file__).parents[2] / "conf" / "backbone")
 Make = Callable[..., GraphTower]
 CLASSES = 5
 
@@ -70,7 +74,7 @@ def test_the_chain_gives_what_the_whole_network_gives(make: Make) -> None:
 def test_it_trains_as_the_whole_network_does(make: Make) -> None:
     """Dropout and stochastic depth draw the same; statistics and gradients are equal."""
     tower = with_statistics(make(3, CLASSES))
-    whole, x = whole_of(tower), input_of(tower, clips=1 if tower.size > 100 else 3)
+    whole, x = whole_of(tower), input_of(tower, clips=1 if tower.frames and tower.size > 100 else 3)
     for net, given in ((whole, seen_by_library(tower, x)), (tower, x)):
         net.train()
         torch.manual_seed(3)
@@ -88,6 +92,22 @@ def test_it_trains_as_the_whole_network_does(make: Make) -> None:
             assert close(value.flatten(), after[tower.sources[name]].flatten()), name
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(partial(PARTS["torchvision"], size=32), id="torchvision"),
+        pytest.param(partial(PARTS["torchvision"], name="swin_t", size=32), id="swin_t", marks=SLOW),
+        pytest.param(partial(PARTS["torchvision"], name="r3d_18", size=32, frames=8), id="r3d_18", marks=SLOW),
+        pytest.param(partial(PARTS["torchvision"], name="swin3d_t", size=32, frames=8), id="swin3d_t", marks=SLOW),
+        pytest.param(partial(PARTS["timm"], size=32), id="timm", marks=SLOW),
+        pytest.param(partial(PARTS["timm"], name="vit_tiny_patch16_224", size=32), id="timm vit", marks=SLOW),
+        pytest.param(partial(PARTS["efficientnet_lite0"], size=32), id="efficientnet_lite0", marks=SLOW),
+    ],
+)
+def test_the_contract_of_a_tower(make: Make) -> None:
+    contract.check(make)
+
+
 def test_a_module_that_is_all_between_two_cuts_is_the_layer_itself() -> None:
     with torch.device("meta"):
         made = Torchvision(3, CLASSES, name="resnet18")
@@ -101,10 +121,9 @@ def test_a_module_that_is_all_between_two_cuts_is_the_layer_itself() -> None:
 
 def test_channels_last_inside_are_channels_first_at_the_taps() -> None:
     with torch.device("meta"):
-        made = Torchvision(3, CLASSES, name="swin_t", size=64)
         clips = Torchvision(3, CLASSES, name="swin3d_t", size=64, frames=4)
-    assert [made.taps[f"features_{k}"].channels for k in (2, 4, 6)] == [192, 384, 768]
-    assert [made.taps[f"features_{k}"].side for k in (2, 4, 6)] == [8, 4, 2]
+    assert [clips.taps[f"features_{k}"].channels for k in (1, 3, 5)] == [192, 384, 768]
+    assert [clips.taps[f"features_{k}"].side for k in (1, 3, 5)] == [8, 4, 2]
     assert (clips.taps["norm"].channels, clips.taps["norm"].side, clips.taps["norm"].time_stride) == (768, 2, 2)
 
 
@@ -115,6 +134,15 @@ def test_names_without_a_map_say_why() -> None:
     assert vit.no_map["encoder_layers_encoder_layer_3"] == "there is no map here, but a tensor (N, 5, 768)"
     assert "lies inside a block" in resnet.no_map["layer1_0_conv1"]
     assert not set(vit.no_map) & {*vit.taps, *vit.aliases}
+
+
+@SLOW
+def test_a_network_with_class_tokens_all_through_has_no_map_in_its_middle() -> None:
+    with torch.device("meta"):
+        made = Torchvision(3, CLASSES, name="mvit_v1_b", frames=16)
+    assert made.names[0] == "conv_proj" and made.taps["conv_proj"].time_stride == 2
+    assert not made.taps["getitem_1"].spatial and made.classifier == "head_1"
+    assert made.no_map["blocks_5"].startswith("there is no map here, but a tensor (N, ")
 
 
 # -- networks that are written for a test
@@ -186,6 +214,15 @@ def test_code_that_asks_for_training_is_followed_in_both_modes() -> None:
 def test_networks_that_cannot_be_towers(middle: Any, end: Any, match: str) -> None:
     with pytest.raises(UserError, match=match):
         small(middle, end)
+
+
+def test_a_network_that_writes_into_its_input_is_refused() -> None:
+    class Writing(Small):
+        def forward(self, x: Tensor) -> Any:
+            return super().forward(x.mul_(2))
+
+    with pytest.raises(UserError, match="writes into its input"):
+        GraphTower(partial(Writing, torch.relu), 3, 8)
 
 
 # -- first weights

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ from torchvision.models import video
 from fusionlab.backbones.inception import BLOCKS, Inception, Inception3d
 from fusionlab.backbones.inflate import Inflated
 from fusionlab.backbones.initialise import initialise
-from fusionlab.backbones.pretrained import imagenet, load
+from fusionlab.backbones.pretrained import imagenet, load, locate
 from fusionlab.backbones.resnet import ResNet18
+from fusionlab.backbones.tiny import Tiny
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 
@@ -148,34 +149,51 @@ def test_its_2d_weights_are_inflated(googlenet: models.GoogLeNet, tmp_path: Path
     assert torch.allclose(still, flat.eval()(x).expand_as(still), atol=1e-4)
 
 
-def test_any_2d_tower_into_its_inflated_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "make, count",
+    [(partial(Tiny, width=4), 5), pytest.param(partial(ResNet18, size=32), 20, marks=pytest.mark.slow)],
+)
+def test_any_2d_tower_into_its_inflated_one(make: Callable[..., Tower], count: int, tmp_path: Path) -> None:
     """Ours, and torchvision's file of it."""
-    make = partial(ResNet18, size=32)
     flat = make(3, CLASSES)
     initialise(flat, seed=1)
-    theirs = {name: one for name, one in flat.state_dict().items() if name not in ("mean", "scale")}
-    theirs["fc.weight"] = theirs["fc.weight"].flatten(1)
-    for state in (flat.state_dict(), theirs):
+    files = [flat.state_dict()]
+    if "fc.weight" in files[0]:
+        theirs = {name: one for name, one in flat.state_dict().items() if name not in ("mean", "scale")}
+        files.append({**theirs, "fc.weight": theirs["fc.weight"].flatten(1)})
+    for state in files:
         made = Inflated(3, CLASSES, tower=make, time_strides={"conv1": 2})
         loaded = load(made, saved(state, tmp_path))
-        assert loaded.notes[0].startswith("20 convolutions of frames are inflated")
+        assert loaded.notes[0].startswith(f"{count} convolutions of frames are inflated")
         for name, one in flat.named_parameters():
             own = made.get_parameter(name)
             assert torch.allclose(own.sum(2) if own.ndim == 5 else own, one, atol=1e-6), name
 
 
+padded = partial(Inception, padding="torchvision")
+
+
 def test_imagenet_is_found_for_the_inflated_towers_too() -> None:
     with torch.device("meta"):
-        assert imagenet.which(Inception(3, 5)) == imagenet.which(Inception3d(3, 5)) == "googlenet"
-        assert imagenet.which(Inception3d(3, 5, kernels="separable")) is None
+        for kind in (Inception, Inception3d, partial(Inflated, tower=padded, time_strides={})):
+            own = {} if isinstance(kind, partial) else {"padding": "torchvision"}
+            assert imagenet.which(kind(3, 5, **own)) == "googlenet"
+        assert imagenet.which(Inception3d(3, 5, kernels="separable", padding="torchvision")) is None
         assert imagenet.which(Inflated(3, 5, tower=ResNet18, time_strides={})) == "resnet18"
+
+
+def test_imagenet_with_another_padding_is_refused_before_the_download() -> None:
+    with torch.device("meta"), pytest.raises(UserError, match=r"need its padding(.|\n)*padding=torchvision"):
+        locate("imagenet", Inception3d(3, 1000))
+    with torch.device("meta"), pytest.raises(UserError, match="no ImageNet weights of Inception3d exist"):
+        locate("imagenet", Inception3d(3, 1000, kernels="separable", padding="torchvision"))
 
 
 def test_what_does_not_fit_is_said(googlenet: models.GoogLeNet, tmp_path: Path) -> None:
     """Another padding, another inflation, another kind of kernels."""
     path = saved(googlenet.state_dict(), tmp_path)
     with pytest.raises(UserError, match="padding: torchvision's in the file, tensorflow's in the tower"):
-        load(Inception(3, CLASSES, 32), path)
+        load(small(Inception), path)
     deep = saved(small().state_dict(), tmp_path)
     with pytest.raises(UserError, match=r"frames: conv1.conv.weight sees 7 in the file, 1 in the tower(.|\n)*2D tower"):
         load(small(kernels="2d"), deep)

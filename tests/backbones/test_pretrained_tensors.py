@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import pickle
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fusionlab.backbones.inception import Inception
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.pretrained import load
 from fusionlab.backbones.tiny import Tiny
@@ -103,6 +105,38 @@ def test_flow_starts_from_colour(tmp_path: Path) -> None:
     assert torch.equal(made.conv1.bias, source.conv1.bias) and torch.equal(made.conv2.weight, source.conv2.weight)
     assert made.mean.flatten().tolist() == [128] * 12 and made.scale.flatten().tolist() == [21] * 12
     assert loaded.notes == ["conv1 is the mean over RGB, repeated 12 times", "pixels of flow: mean 128, scale 21"]
+
+
+@pytest.mark.parametrize("channels", [2, 10])
+@pytest.mark.parametrize("partial_bn", [False, True])
+@torch.no_grad()
+def test_flow_starts_from_colour_in_a_tower_with_batch_norm(channels: int, partial_bn: bool, tmp_path: Path) -> None:
+    """Cross-modality initialisation: two channels of each step, or a stack; statistics and all that is above stay."""
+
+    def inception(of: int, **options: Any) -> Inception:
+        made = Inception(of, 5, 64, width=0.125, padding="torchvision", **options)
+        initialise(made, seed=of)
+        return made
+
+    source, made = inception(3), inception(channels, partial_bn=partial_bn)
+    draw = torch.Generator().manual_seed(0)
+    for name, one in source.state_dict().items():
+        if name.rpartition(".")[2] in ("running_mean", "running_var"):
+            one.copy_(torch.rand(one.shape, generator=draw) + 0.5)
+    load(made, write(source.state_dict(), tmp_path / "w.safetensors"))
+    colour, flow = source.state_dict(), made.state_dict()
+    filters, own = colour.pop("conv1.conv.weight"), flow.pop("conv1.conv.weight")
+    assert own.shape == (filters.shape[0], channels, 7, 7)
+    for o, c, i, j in itertools.product(range(len(filters)), range(channels), (0, 3, 6), (0, 5)):
+        mean = sum(filters[o, rgb, i, j].item() for rgb in range(3)) / 3
+        assert own[o, c, i, j].item() == pytest.approx(mean, abs=1e-6)
+    for name, one in flow.items():
+        assert name in ("mean", "scale") or torch.equal(one, colour[name]), name
+    assert made.mean.flatten().tolist() == [128] * channels
+    # Grey, the same in all channels: flow's filters see of it a share of channels / 3 of what colour's do.
+    x = torch.rand(1, 1, 16, 16, generator=draw)
+    seen = [tower.conv1.conv(x.expand(-1, n, -1, -1)) for tower, n in ((source, 3), (made, channels))]
+    torch.testing.assert_close(seen[1], seen[0] * channels / 3, rtol=1e-4, atol=1e-5)
 
 
 def test_flow_is_taken_keep_batch_and_no_other_number_of_channels_is_made_to_fit(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ ROWS = {
         BenchRow("fused", 1.04, "×", 1.03, (1.02, 1.06)),
         BenchRow("compiled", None, "×", missing="no C++ compiler"),
     ],
+    "libraries": [BenchRow("chain", 1.01, "×", 1.03, (1.0, 1.02))],
     "gpu": [BenchRow("on a GPU", None, "×", missing="there is none here")],
 }
 
@@ -52,7 +53,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
     done = say("bench")
     assert (done.status, done.err, quick) == (1, "", list(measure.PARTS)), "one figure is beyond"
     assert done.out.startswith("`python -m fusionlab.bench`, 20")
-    assert done.out.split("\n")[2:13] == [
+    assert done.out.split("\n")[2:14] == [
         "| what | figure | 95 % | at most | |",
         "|---|---:|---:|---:|---|",
         "| quick | 0.12 s |  | 0.2 s |  |",
@@ -62,6 +63,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
         "| shared | 0.50 × |  |  |  |",
         "| fused | 1.04 × | 1.020 … 1.060 | 1.03 × | undecided |",
         "| compiled |  |  |  | not measured: no C++ compiler |",
+        "| chain | 1.01 × | 1.000 … 1.020 | 1.03 × |  |",
         "| on a GPU |  |  |  | not measured: there is none here |",
         "",
     ]

@@ -78,7 +78,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("temporal=pool3d temporal.stride=1", ["takes no steps", "temporal.extent=3 with it"]),
     ("fusion.init=sumAB", ["name for identity", "fusion.init=identity"]),
     ("fusion.init=1", ["unknown initialisation", "got:      1"]),
-    ("backbone=resnet18 layer=layer3 temporal=pool3d_paper", ["takes the mean", "temporal=pool3d or conv3d"]),
+    ("backbone=resnet18 layer=layer3 temporal=pool3d_paper", ["the mean of all places", "temporal=pool3d or conv3d"]),
     ("backbone=resnet18 layer=layer3 backbone.appearance.partial_bn=true", ["none are loaded", "partial_bn=false"]),
     ("into=x", ["unknown tower that goes on above the fusion", "appearance, motion"]),
     ("into=motion layer=fc8", ["nothing stands above the fusion at fc8", "into=motion", "into=appearance"]),

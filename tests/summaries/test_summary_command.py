@@ -14,6 +14,8 @@ import pytest
 from terminal import Done
 
 from fusionlab.data import clips
+from fusionlab.data.views import TESTS
+from fusionlab.summaries.summary_text import TESTED, TESTED_IN_SEGMENTS
 
 Say = Callable[..., Done]
 PAPER = ("backbone=vgg_m", "data=ucf101")
@@ -193,6 +195,23 @@ def test_what_one_prediction_sees(say: Say, temporal: str, snippets: int, fields
     time = arm(numbers(say, *words))["time"]
     assert (time["reach_snippets"], time["reach_fields"]) == ([snippets], [fields])
     assert said in say("summary", *words).out
+
+
+def test_snippets_in_segments_are_told_without_a_stride(say: Say) -> None:
+    words = ("data.sampling.times=segments", "temporal=pool3d")
+    time, told = arm(numbers(say, *words))["time"], say("summary", *words).out
+    assert (time["times"], time["span_fields"], time["read_fields"]) == ("segments", None, [18, 18])
+    assert time["reach_fields"] == [[18, 18]]
+    assert "T = 3 snippets, one in each of T equal segments of the video, L = 6 fields" in told
+    assert "its prediction sees 3 snippets: 2 L + L = 18 fields" in told and "τ" not in told
+    assert "2 views a video: snippets in the middle of their segments" in told
+    whole = say("summary", *words, "data.sampling.test=video").out
+    assert "in testing 1 view a video: every frame at the smallest τ, the middle square" in whole
+
+
+@pytest.mark.parametrize("test", TESTS)
+def test_each_test_is_told_in_words(test: str) -> None:
+    assert TESTED[test] and (test == "video" or TESTED_IN_SEGMENTS[test] != TESTED[test])
 
 
 def test_a_grid_is_a_table(say: Say) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,7 +11,6 @@ from fusionlab.backbones.torchvision_nets import Torchvision
 from fusionlab.errors import UserError
 from fusionlab.fusion.cat import Cat
 from fusionlab.fusion.conv import Conv
-from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.trunk import Trunk
@@ -37,11 +34,12 @@ def batch(frames: int = 2) -> dict[str, Tensor]:
     return {**clips, "label": torch.arange(2)}
 
 
-@pytest.mark.parametrize("layer", ["stem.2", "layer3", "fc"])
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", ["stem.2", "layer3"])
 def test_a_fused_network_of_clips_trains(layer: str) -> None:
     appearance, motion = towers("r3d_18", frames=8)
     frozen = {name: value.clone() for name, value in appearance.state_dict().items()}
-    net = FusedNet(appearance, motion, Conv if layer != "fc" else Sum, Pool2d, layer)
+    net = FusedNet(appearance, motion, Conv, Pool2d, layer)
     given = batch(frames=8)
     features = Trunk(appearance, motion).features(given, net.needs)
     net.train().loss(features, given["label"]).backward()
@@ -50,7 +48,7 @@ def test_a_fused_network_of_clips_trains(layer: str) -> None:
     assert net.eval()(features).shape == (2, CLASSES, 1)
 
 
-@pytest.mark.parametrize("above", ["appearance", "fresh"])
+@pytest.mark.parametrize("above", ["appearance", pytest.param("fresh", marks=pytest.mark.slow)])
 def test_the_next_segments_convolutions_are_widened_for_a_stack(above: str) -> None:
     appearance, motion = towers()
     net = FusedNet(appearance, motion, Cat, Pool2d, "layer1", above=above)
@@ -78,7 +76,7 @@ def test_a_tap_that_only_one_tower_has_is_refused_in_words() -> None:
     with torch.device("meta"):
         other = Torchvision(2, CLASSES, SIZE, name="vit_b_32")
         with pytest.raises(UserError, match=r"nothing can be fused at (.|\n)*no map here, but a tensor"):
-            FusedNet(appearance.to("meta"), other, partial(Conv), Pool2d, "layer1:encoder_layers_encoder_layer_3")
+            FusedNet(appearance.to("meta"), other, Conv, Pool2d, "layer1:encoder_layers_encoder_layer_3")
 
 
 def test_frozen_segments_stay_in_evaluation() -> None:

@@ -10,7 +10,7 @@ from torch import fx, nn
 
 from fusionlab import errors
 from fusionlab.backbones.connected import Connected
-from fusionlab.backbones.segment import VECTOR, Dense3d, Segment, code_of, form, leave, mapped, piece, written
+from fusionlab.backbones.segment import VECTOR, Dense3d, Segment, code_of, form, leave, piece
 from fusionlab.backbones.trace import FIRST, Cut, Traced, cuts, is_reshape
 
 PLACE_BY_PLACE = (nn.Dropout, nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish, nn.Tanh)
@@ -34,7 +34,7 @@ class Link(NamedTuple):
 class Chain:
     """The layers of a network from its graphs, `modes`: in evaluation and in training."""
 
-    def __init__(self, whole: nn.Module, modes: tuple[Traced, ...], clips: bool) -> None:
+    def __init__(self, whole: nn.Module, modes: tuple[Traced, Traced], clips: bool) -> None:
         self.whole, self.modes, self.clips = whole, modes, clips
         self.names = _ends(modes[0])
         found = self._common()
@@ -46,9 +46,7 @@ class Chain:
             )
         self.links: dict[str, Link] = {}
         self.layer_at: dict[str, str] = {}  # a cut -> the layer that ends there, or before it where all is reshaped
-        while (bad := self._build(found)) is not None:
-            modes[0].reasons[bad[0].name] = "what follows writes into this map"
-            found.remove(bad)
+        self._build([one for one in found if not self._written(one)])
 
     def _common(self) -> list[Place]:
         """The cuts of both modes, in order."""
@@ -64,9 +62,24 @@ class Chain:
                 last = k
         return [*found, (first[-1], second[-1])]
 
-    def _build(self, found: list[Place]) -> Place | None:
-        """Make the links; returns a cut that cannot be one, since what follows writes into it."""
-        self.links, self.layer_at = {}, {}
+    def _written(self, place: Place) -> bool:
+        """Whether what follows a cut writes into its map; activations are told not to, and then do not."""
+        modules = [
+            self.whole.get_submodule(str(node.target)) if node.op == "call_module" else None
+            for cut, traced in zip(place, self.modes, strict=True)
+            for node in traced.writers(cut)
+        ]
+        if not all(getattr(one, "inplace", False) is True for one in modules):
+            self.modes[0].reasons[place[0].name] = "what follows writes into this map"
+            if place[0].tensor.op == "placeholder":
+                raise errors.UserError("this network writes into its input", got=type(self.whole).__name__)
+            return True
+        for one in modules:
+            one.inplace = False  # type: ignore[union-attr]
+        return False
+
+    def _build(self, found: list[Place]) -> None:
+        """Make the links."""
         weighted = [k for k in range(1, len(found)) if self._weighted(found[k - 1], found[k])]
         last = max(weighted, default=1)
         self.modes[0].reasons |= {one.name: "it is part of the classifier" for one, _ in found[last:-1]}
@@ -79,15 +92,10 @@ class Chain:
                     self.layer_at[there[0].name] = next(reversed(self.links))
                 continue
             link = self._link(here, there)
-            if self._writes(link.layer, here[0]):
-                if here is found[0]:
-                    raise errors.UserError("this network writes into its input", got=type(self.whole).__name__)
-                return here
             name = self.names.get(there[0].tensor, there[0].name) if k < last else self._classifier(here, there)
             name = _free(name.replace(".", "_"), self.links)
             self.links[name], self.layer_at[there[0].name] = link, name
         self.whole.train()
-        return None
 
     def _classifier(self, here: Place, there: Place) -> str:
         """The name of the last module with weights."""
@@ -115,7 +123,7 @@ class Chain:
             x = torch.rand(here[mode].shape, device="cpu", generator=torch.Generator().manual_seed(0))
             code, axes = code_of(self.whole, piece(traced, here[mode], there[mode])), 3 if self.clips else 2
             with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-                y = code(self.whole.train(traced.training), x.clone())
+                y = code(self.whole.train(mode == 1), x.clone())
             if not torch.equal(leave(x, form(here[mode]), axes), leave(y, form(there[mode]), axes)):
                 return False
         return True
@@ -131,7 +139,8 @@ class Chain:
             own = None
         if own is not None:
             return Link(own, {name: f"{path}.{name}" for name in own.state_dict()})
-        graphs = [piece(traced, here[mode], there[mode]) for mode, traced in enumerate(self.modes)]
+        different = self.modes if self.modes[0] is not self.modes[1] else self.modes[:1]
+        graphs = [piece(traced, here[mode], there[mode]) for mode, traced in enumerate(different)]
         segment = Segment(self.whole, graphs, forms, self.clips)
         return Link(segment, {name: name for name in segment.state_dict()})
 
@@ -155,16 +164,6 @@ class Chain:
         if layer.bias is not None:
             dense.bias = layer.bias
         return dense.train(layer.training)
-
-    def _writes(self, layer: nn.Module, here: Cut) -> bool:
-        """Whether a layer writes into its input, which may be a tap; activations are told not to first."""
-        shape = mapped(here, self.clips)
-        if not written(layer, shape):
-            return False
-        for part in layer.modules():
-            if getattr(part, "inplace", False):
-                part.inplace = False  # type: ignore[assignment]
-        return written(layer, shape)
 
     def spellings(self, names: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
         """Aliases of layers, and the names that are no layer with the reasons."""

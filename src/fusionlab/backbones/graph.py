@@ -57,7 +57,7 @@ class GraphTower(Tower):
         """
         whole = built(build)
         shape = (in_channels, size, size) if frames is None else (in_channels, frames, size, size)
-        modes = tuple(trace(whole, shape, training, leaves, wrapped) for training in (False, True))
+        modes = trace(whole, shape, leaves, wrapped)
         chain = Chain(whole, modes, clips=frames is not None)
         layers = {name: link.layer for name, link in chain.links.items()}
         taps = {name: name for name in (*layers, "softmax")}

@@ -167,6 +167,8 @@ class Inflated(Tower):
         super().__init__(layers, {name: tap.after for name, tap in flat.taps.items()}, flat.in_channels, flat.size)
         self.mean.copy_(flat.mean)
         self.scale.copy_(flat.scale)
+        if (padding := getattr(flat, "padding", None)) is not None:
+            self.padding = padding  # that of its weights, which a file of weights is compared with
 
 
 def _layer(flat: Tower, name: str, time: Time) -> nn.Module:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
@@ -41,7 +40,8 @@ class Segment(nn.Module):
                 if node.op in ("call_module", "get_attr"):
                     _adopt(self, whole, str(node.target))
         # Called with self: neither a copy nor `train` has to know of them.
-        self.evaluated, self.trained = (code_of(whole, graph) for graph in graphs)
+        codes = [code_of(whole, graph) for graph in graphs]
+        self.evaluated, self.trained = codes[0], codes[-1]
 
     def forward(self, x: Tensor) -> Tensor:
         code = self.trained if self.training else self.evaluated
@@ -105,28 +105,3 @@ def piece(traced: Traced, here: Cut, there: Cut) -> fx.Graph:
 def code_of(whole: nn.Module, graph: fx.Graph) -> Any:
     """A function of a module and x."""
     return type(fx.GraphModule(whole, graph)).forward
-
-
-def written(layer: nn.Module, shape: tuple[int, ...]) -> bool:
-    """Whether a layer writes into its input; tried on the meta device, in evaluation and in training."""
-    state = {
-        name: torch.empty_like(one, device="meta") for name, one in (*layer.named_parameters(), *layer.named_buffers())
-    }
-    before = layer.training
-    try:
-        for training in (False, True):
-            x = torch.empty(shape, device="meta")
-            with torch.device("meta"), torch.no_grad():
-                torch.func.functional_call(layer.train(training), state, (x,))
-            if x._version:
-                return True
-        return False
-    finally:
-        layer.train(before)
-
-
-def mapped(cut: Cut, clips: bool) -> tuple[int, ...]:
-    """The shape of a cut's tensor as a map with channels first."""
-    if form(cut) == LAST:
-        return (cut.shape[0], cut.shape[-1], *cut.shape[1:-1])
-    return cut.shape if form(cut) == FIRST else (*cut.shape, *[1] * (3 if clips else 2))

@@ -95,7 +95,7 @@ def published(name: str) -> dict[str, imagenet.Published]:
     found = {}
     for one in models.get_model_weights(name):
         file = one.url.rpartition("/")[2]
-        if digits := re.search(r"-([0-9a-f]{8})\.pth$", file):
+        if digits := re.search(r"-([0-9a-f]{8,})\.pth$", file):
             found[one.name] = imagenet.Published(file, digits[1])
     return found
 

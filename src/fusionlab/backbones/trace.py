@@ -61,6 +61,7 @@ class Traced:
     names: Mapping[fx.Node, str]  # module paths; an operation's own name is appended
     calls: list[Call]  # inner modules before the ones around them
     values: Mapping[fx.Node, Any]  # on the meta device
+    writes: list[tuple[fx.Node, int]]  # nodes that write into an input, and the memory of that input
     training: bool
     whole: nn.Module
     reasons: dict[str, str] = field(default_factory=dict)  # names without a map -> why
@@ -97,6 +98,11 @@ class Traced:
                     found.add(node)
         return found
 
+    def writers(self, cut: Cut) -> list[fx.Node]:
+        """What writes into the tensor of a cut, or into a view of it, behind the cut."""
+        where = _memory(self.values[cut.tensor])
+        return [node for node, written in self.writes if written == where and self.place[node] > cut.at]
+
     @property
     def result(self) -> fx.Node:
         (value,) = self.nodes[-1].args
@@ -111,16 +117,26 @@ class Traced:
 
 
 def trace(
-    whole: nn.Module, shape: tuple[int, ...], training: bool, leaves: Iterable[type] = (), wrapped: Iterable[Any] = ()
-) -> Traced:
-    """`shape`: of an input without N. `leaves`, `wrapped`: modules and functions that are not looked into."""
-    tracer = _Tracer(leaf_modules=(Permute, *leaves), autowrap_modules=(math, ops), autowrap_functions=tuple(wrapped))
+    whole: nn.Module, shape: tuple[int, ...], leaves: Iterable[type] = (), wrapped: Iterable[Any] = ()
+) -> tuple[Traced, Traced]:
+    """The graph in evaluation and the one in training; the same one twice where the code does not ask.
+
+    `shape`: of an input without N. `leaves`, `wrapped`: modules and functions that are not looked into.
+    """
     before = [part.training for part in whole.modules()]
+    modes: list[Traced] = []
     try:
-        with quiet(), torch.no_grad():
-            graph = tracer.trace(whole.train(training))
-            with torch.device("meta"):
-                values = _values(whole, graph, torch.zeros(CLIPS, *shape))
+        for training in (False, True):
+            tracer = _Tracer(
+                leaf_modules=(Permute, *leaves), autowrap_modules=(math, ops), autowrap_functions=tuple(wrapped)
+            )
+            with quiet(), torch.no_grad():
+                graph = tracer.trace(whole.train(training))
+                if modes and _steps(graph) == _steps(modes[0].graph):
+                    return modes[0], modes[0]
+                with torch.device("meta"):
+                    values, writes = _run(whole, graph, torch.zeros(CLIPS, *shape))
+            modes.append(Traced(graph, tracer.node_to_qualname, tracer.calls, values, writes, training, whole))
     except Exception as error:
         raise errors.UserError(
             "this network cannot be cut into layers: torch.fx cannot follow its code, or frames of this shape",
@@ -130,11 +146,15 @@ def trace(
     finally:
         for part, mode in zip(whole.modules(), before, strict=True):
             part.training = mode
-    return Traced(graph, tracer.node_to_qualname, tracer.calls, values, training, whole)
+    return modes[0], modes[1]
 
 
-def _values(whole: nn.Module, graph: fx.Graph, x: Tensor) -> dict[fx.Node, Any]:
-    """What every node holds, for one input."""
+def _steps(graph: fx.Graph) -> list[str]:
+    return [f"{node.name} {node.op} {node.target} {node.args} {node.kwargs}" for node in graph.nodes]
+
+
+def _run(whole: nn.Module, graph: fx.Graph, x: Tensor) -> tuple[dict[fx.Node, Any], list[tuple[fx.Node, int]]]:
+    """What every node holds, for one input; and which nodes write into their inputs."""
     memo: dict[int, Any] = {}
     for one in whole.parameters():
         memo[id(one)] = nn.Parameter(torch.empty_like(one, device="meta"), requires_grad=False)
@@ -143,10 +163,14 @@ def _values(whole: nn.Module, graph: fx.Graph, x: Tensor) -> dict[fx.Node, Any]:
             if isinstance(own, Tensor):
                 memo[id(own)] = torch.empty_like(own, device="meta")
     values: dict[fx.Node, Any] = {}
+    writes: list[tuple[fx.Node, int]] = []
 
     class Recorder(fx.Interpreter):
         def run_node(self, n: fx.Node) -> Any:
+            given = [values[one] for one in n.all_input_nodes if isinstance(values[one], Tensor)]
+            versions = [one._version for one in given]
             values[n] = super().run_node(n)
+            writes.extend((n, _memory(one)) for one, v in zip(given, versions, strict=True) if one._version != v)
             return values[n]
 
         def fetch_args_kwargs_from_env(self, n: fx.Node) -> tuple[Any, Any]:
@@ -154,7 +178,12 @@ def _values(whole: nn.Module, graph: fx.Graph, x: Tensor) -> dict[fx.Node, Any]:
             return _mutable(args), _mutable(kwargs)
 
     Recorder(fx.GraphModule(deepcopy(whole, memo), graph), garbage_collect_values=False).run(x)
-    return values
+    return values, writes
+
+
+def _memory(x: Tensor) -> int:
+    """The identity of a tensor's memory; equal for views of one tensor."""
+    return x.untyped_storage()._cdata
 
 
 def _mutable(value: Any) -> Any:
@@ -208,10 +237,22 @@ def cuts(traced: Traced, clips: bool) -> list[Cut]:
                 shape = tuple(traced.values[tensor].shape)
                 found.append(Cut(at, tensor, traced.names.get(tensor, ""), shape, channels))
             elif name:
-                traced.reasons[name] = f"there is no map here, but {_text(traced.values[tensor])}"
+                traced.reasons[name] = _reason([traced.values[tensor]], rank)
         elif name:
-            traced.reasons[name] = f"{len(alive)} tensors are needed here, not one: it lies inside a block"
+            traced.reasons[name] = _reason([traced.values[one] for one in alive], rank)
     return found
+
+
+def _reason(alive: list[Any], rank: int) -> str:
+    """Why there is no cut where these values are needed."""
+    tensors = [one for one in alive if isinstance(one, Tensor)]
+    if len(tensors) > 1:
+        return f"{len(tensors)} tensors are needed here, not one: it lies inside a block"
+    if not tensors or tensors[0].ndim not in (2, rank):
+        return f"there is no map here, but {_text((tensors or alive or [None])[0])}"
+    if len(alive) > 1:
+        return "sizes that were read below are needed here too: it lies inside a block"
+    return f"it is unknown where the channels of this map are, of {_text(tensors[0])}"
 
 
 def _channels(value: Any, rank: int, axis: int | None) -> str | None:

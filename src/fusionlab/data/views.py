@@ -132,6 +132,11 @@ class Sampling:
         return not self.whole and self.test != VIDEO
 
     @property
+    def strides_count(self) -> bool:
+        """Whether τ has an effect."""
+        return self.times != SEGMENTS or self.test == VIDEO
+
+    @property
     def views(self) -> int:
         """The number of test views of a video."""
         return TESTS[self.test]

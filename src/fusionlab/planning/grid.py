@@ -29,6 +29,7 @@ from fusionlab.study.plan import Arm, Plan
 from fusionlab.study.recipes import ARM, STREAMS, arm_recipe, stream_recipe
 from fusionlab.two_stream.net import Net
 
+STRIDE = "data.sampling.stride"
 LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
 
 
@@ -94,6 +95,12 @@ def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
     config = ArmConfig.of(plain)
     Spec.of(RunConfig.of(plain).table)
     build_dataset(config.data)
+    if not config.data.sampling.strides_count and STRIDE in {*words.leaves, *cell}:
+        raise UserError(
+            f"{STRIDE} has no effect: each snippet lies in a segment of the video, not τ from the one before",
+            got=f"data.sampling.times={config.data.sampling.times}",
+            hint="data.sampling.times=clip with it, or data.sampling.test=video, which goes through a video by τ",
+        )
     if config.callbacks:
         from fusionlab.jobs.callbacks import UserCallbacks  # imports Lightning, which planning does not need
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fusionlab.backbones.tower import Tower
+from fusionlab.data.views import SEGMENTS
 from fusionlab.summaries.paper_sizes import paper_sizes
 from fusionlab.summaries.sizing import Sized
 
@@ -78,18 +79,23 @@ def _part(one: Sized, part: str) -> Numbers:
 
 
 def time_seen(one: Sized) -> Numbers:
-    """Snippets T, stride τ and fields L; what a training clip spans, reads, and what one prediction sees, in fields."""
+    """Snippets T, stride τ and fields L; what a training clip spans, reads, and what one prediction sees, in fields.
+
+    Snippets in segments of the video span a part of it (None), and read L fields each.
+    """
     how = one.sampling
     t, (low, high), length = how.snippets, how.strides, how.fields
+    spread = how.times == SEGMENTS
     return {
         "snippets": t,
         "stride": [low, high],
         "fields": length,
         "nominal_fields": t * length,
-        "span_fields": [(t - 1) * tau + length for tau in (low, high)],
-        "read_fields": [(t - 1) * min(tau, length) + length for tau in (low, high)],
+        "times": how.times,
+        "span_fields": None if spread else [(t - 1) * tau + length for tau in (low, high)],
+        "read_fields": [(t - 1) * (length if spread else min(tau, length)) + length for tau in (low, high)],
         "test": how.test,
         "views": how.views,
         "reach_snippets": list(one.reach),
-        "reach_fields": [[(n - 1) * tau + length for tau in (low, high)] for n in one.reach],
+        "reach_fields": [[(n - 1) * (length if spread else tau) + length for tau in (low, high)] for n in one.reach],
     }

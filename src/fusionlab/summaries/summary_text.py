@@ -31,6 +31,12 @@ TESTED = {
     "video": "every frame at the smallest τ, the middle square",
     "simonyan": "25 clips at the smallest τ, spread evenly over it, four corners and the middle, mirrored too",
 }
+TESTED_IN_SEGMENTS = {
+    "middle": "snippets in the middle of their segments, the middle square, mirrored too",
+    "frame": "snippets in the middle of their segments, the whole frame, mirrored too",
+    "final": "10 clips, evenly through their segments, the whole frame, mirrored too",
+    "simonyan": "25 clips, evenly through their segments, four corners and the middle, mirrored too",
+}
 
 Lines = list[str]
 
@@ -91,12 +97,21 @@ def _times(arms: Sequence[Sized]) -> list[Lines]:
             continue
         seen = time_seen(one)
         t, length = seen["snippets"], seen["fields"]
-        tau, spans, reads = (_between(seen[name]) for name in ("stride", "span_fields", "read_fields"))
-        window = f"t − {length // 2} … t + {length - length // 2 - 1}"
+        tau, reads = _between(seen["stride"]), _between(seen["read_fields"])
+        spans = _between(seen["span_fields"] or ())
+        window = f"L = {length} fields of flow for each: t − {length // 2} … t + {length - length // 2 - 1}"
+        tested = f"  in testing {seen['views']} view{'s' * (seen['views'] > 1)} a video: "
+        if seen["span_fields"] is None:
+            lines[repr(one.sampling)] = [
+                f"time: T = {t} snippets, one in each of T equal segments of the video, {window}",
+                f"  in training a clip reads T · L = {reads} fields",
+                tested + (TESTED | TESTED_IN_SEGMENTS)[seen["test"]],
+            ]
+            continue
         lines[repr(one.sampling)] = [
-            f"time: T = {t} snippets, τ = {tau} frames apart, L = {length} fields of flow for each: {window}",
+            f"time: T = {t} snippets, τ = {tau} frames apart, {window}",
             f"  in training a clip spans (T − 1) τ + L = {spans} fields and reads {reads}; T · L = {t * length}",
-            f"  in testing {seen['views']} view{'s' * (seen['views'] > 1)} a video: {TESTED[seen['test']]}",
+            tested + TESTED[seen["test"]],
             "  τ is smaller in a video that is too short",
         ]
     return list(lines.values())
@@ -132,7 +147,9 @@ def _sizes(one: Sized) -> Iterator[str]:
 
 def _seen(one: Sized) -> Iterator[str]:
     """The snippets that a prediction of each head sees, and those that no prediction sees."""
-    heads = zip(one.costs.predictions, one.reach, time_seen(one)["reach_fields"], strict=True)
+    seen = time_seen(one)
+    step = "L" if seen["span_fields"] is None else "τ"  # from one snippet to the next, in fields
+    heads = zip(one.costs.predictions, one.reach, seen["reach_fields"], strict=True)
     for place, (steps, snippets, fields) in enumerate(heads):
         whose = "" if len(one.reach) == 1 else ("of the fused tower ", f"of the {_other(one)} tower ")[place]
         many = (
@@ -140,7 +157,7 @@ def _seen(one: Sized) -> Iterator[str]:
             if steps > 1
             else f"its prediction {whose}"
         )
-        far = f"{snippets} snippets: {snippets - 1} τ + L =" if snippets > 1 else "1 snippet: L ="
+        far = f"{snippets} snippets: {snippets - 1} {step} + L =" if snippets > 1 else "1 snippet: L ="
         most = "at most " if steps > 1 and snippets > 1 else ""
         yield f"  {many.rstrip()} sees {most}{far} {_between(fields)} fields"
     if one.unseen:

@@ -31,8 +31,8 @@ class Pool3d(Temporal):
     `side`: the box's height and width. None is the tower's own pooling, as released: 2×2 in VGG-16, 3×3 in
     VGG-M; in a residual tower its average over all places, so that only time has a maximum. A number, as the
     paper's drawing has 3, moves on by 2 and rounds so that the layers above find what they expect: in VGG-16 14
-    places become 7, in VGG-M 13 become 6. Above a mean over all places it moves on by 1, and the mean is over the
-    boxes.
+    places become 7, in VGG-M 13 become 6. Above a mean over all places it moves on by 1, and the mean
+    is one of all boxes.
     """
 
     def __init__(

@@ -88,7 +88,8 @@ def which(tower: Tower) -> str | None:
         return "resnet50"
     if {"conv1", "layer4.1.conv2", "fc"} <= parts and not {"layer4.1.conv3", "layer4.2"} & parts:
         return "resnet18"
-    if {"mixed_5c.b3b.conv", "fc"} <= parts and "mixed_5c.b1b.time_conv" not in parts:
+    of_googlenet = {"mixed_5c.b3b.conv", "fc"} <= parts and "mixed_5c.b1b.time_conv" not in parts
+    if of_googlenet and getattr(tower, "padding", None) == "torchvision":
         return "googlenet"
     return None
 
@@ -128,6 +129,12 @@ def _no_weights(tower: Tower, folder: str | os.PathLike[str] | None) -> UserErro
             f"torchvision has no ImageNet weights of {name}; MatConvNet has",
             got=f"weights={NAME}",
             hint=f"get {VGG_M_URL}, put it into {folder or 'run.weights'}, then weights={VGG_M_MAT} weights.head=fresh",
+        )
+    if getattr(tower, "padding", None) == "tensorflow":
+        return UserError(
+            "torchvision's ImageNet weights of Inception (GoogLeNet) need its padding",
+            got=f"weights={NAME}, padding=tensorflow",
+            hint="backbone.appearance.padding=torchvision, and backbone.motion.padding=torchvision",
         )
     return UserError(
         f"no ImageNet weights of {name} exist",

@@ -1,4 +1,4 @@
-"""Late fusion as an arm of its own: its weight, beside the late fusion that every study has."""
+"""Late fusion as an arm of its own, with its weight; the consensus of predictions and strides of segments, in plans."""
 
 from __future__ import annotations
 
@@ -58,6 +58,15 @@ def test_beside_a_fusion_late_is_the_plain_mean() -> None:
 def test_a_weight_leaves_both_streams_a_share(wrong: Any) -> None:
     with pytest.raises(UserError, match=r"fusion\.weight=0\.5"):
         planned("fusion=late", f"fusion.weight={wrong}")
+
+
+def test_a_stride_of_snippets_in_segments_is_refused() -> None:
+    segments = "data.sampling.times=segments"
+    for stride in ("data.sampling.stride=2", "data.sampling.stride=2,3"):
+        with pytest.raises(UserError, match="data.sampling.stride has no effect"):
+            planned("fusion=sum", segments, stride)
+        planned("fusion=sum", segments, stride, "data.sampling.test=video")
+    planned("fusion=sum", segments)
 
 
 def test_a_consensus_is_that_of_streams_and_arms() -> None:
