@@ -246,7 +246,7 @@ def test_the_figures_and_parameters_of_3d_fused() -> None:
 # --- one of each family, for real ---
 
 BRUSH = (
-    "data=brush", "flow=dis", "data.sampling.crop=48", "data.sampling.crops=square", "data.sampling.test=middle",
+    "data=brush", "flow=dis", "data.sampling.crop=48", "data.sampling.crops=square",
     "optim.streams.batch_size=32", FAST,
 )  # fmt: skip
 NARROW = ("backbone.appearance.width=0.125", "backbone.motion.width=0.125")
