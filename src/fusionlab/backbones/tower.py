@@ -49,9 +49,9 @@ class Tower(nn.Module):
         self.names = tuple(layers)
         for name, layer in layers.items():
             self.add_module(name, layer)
-        in_clips = any(map(takes_clips, layers.values()))
+        self._in_clips = any(map(takes_clips, layers.values()))
         for layer in layers.values():  # said once, and copied with the layer
-            layer.takes_clips = takes_clips(layer) or (in_clips and keeps_shape(layer))  # type: ignore[assignment]
+            layer.takes_clips = takes_clips(layer) or (self._in_clips and keeps_shape(layer))  # type: ignore[assignment]
         self.geometry: dict[str, LayerGeometry] = walk(layers, in_channels, size, frames)
         self.taps: dict[str, Tap] = {tap: self.geometry[layer].tap for tap, layer in taps.items()}
         self._steps: dict[int, dict[str, LayerGeometry]] = {frames: self.geometry}
@@ -82,7 +82,7 @@ class Tower(nn.Module):
 
     def steps(self, tap: str, frames: int) -> int:
         """The time steps at a tap, of clips of so many frames."""
-        if tap == "input" or (self.time_stride == 1 and self.geometry[self.names[-1]].steps == 1):
+        if tap == "input" or not self._in_clips:
             return frames
         if frames not in self._steps:
             layers = {name: self.get_submodule(name) for name in self.names}
