@@ -23,7 +23,7 @@ ROWS = {
         BenchRow("fused", 1.04, "×", 1.03, (1.02, 1.06)),
         BenchRow("compiled", None, "×", missing="no C++ compiler"),
     ],
-    "libraries": [BenchRow("chain", 1.01, "×", 1.03, (1.0, 1.02))],
+    "clips": [BenchRow("chain", 1.01, "×", 1.03, (1.0, 1.02))],
     "gpu": [BenchRow("on a GPU", None, "×", missing="there is none here")],
 }
 
@@ -107,7 +107,7 @@ def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["rows=network"], ["unknown part of the bench", "doctor, training, networks, libraries, gpu"]),
+        (["rows=network"], ["unknown part of the bench", "doctor, training, networks, clips, gpu"]),
         (["rows=,"], ["rows= names no part", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
         (["rows=start", "rows=training"], ["given twice", "rows=start rows=training"]),

@@ -39,7 +39,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("layer=[relu5]", ["layer is a name", "layer=relu5"]),
     ("data=bruhs", ["unknown data", "did you mean data=brush ?"]),
     ("data=ucf102", ["unknown data", "brush_still, folder, hmdb51", "did you mean data=ucf101 ?"]),
-    ("backbone=vgg17", ["unknown backbone", "resnet18, resnet50, rmc2", "vgg16, vgg_m", "did you mean backbone=vgg16 ?"]),
+    ("backbone=vgg17", ["unknown backbone", "resnet50, rmc2", "vgg16, vgg_m", "did you mean backbone=vgg16 ?"]),
     ("appearance=vgg", ["unknown appearance", "vgg16, vgg_m", "did you mean appearance=vgg_m ?"]),
     ("motion=resnet34", ["unknown motion", "did you mean motion=resnet"]),
     ("backbone=[tiny,vgg_m]", ["backbone takes a name", "try:      backbone=tiny,vgg_m"]),

@@ -20,7 +20,7 @@ TAKEN = frozenset(dir(nn.Module())) | {
     "mean", "scale", "names", "taps", "size", "in_channels", "classes", "classifier", "published", "above", "below",
     "collect", "normalise", "forward_from", "set_pixels", "build", "sources", "unused", "aliases", "no_map", "softmax",
     "input", "frames", "renamed", "initialise_own", "geometry", "steps", "time_stride", "library", "name", "pixels",
-    "imagenet_file", "published_files", "options", "one_prediction",
+    "imagenet_file", "published_files", "title", "in_time", "tap_name", "options", "one_prediction",
 }  # fmt: skip
 
 

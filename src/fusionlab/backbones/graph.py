@@ -36,6 +36,7 @@ class GraphTower(Tower):
     `no_map`: the library's names that are no layer, and why. `aliases`: further names of layers.
     """
 
+    name = ""  # of the network in its library
     one_prediction = True  # of frames of any size: the last map is averaged
     no_map: Mapping[str, str]
     aliases: Mapping[str, str]
@@ -73,6 +74,10 @@ class GraphTower(Tower):
             layer = self.get_submodule(name)
             if link.sources:
                 setattr(layer, "initialise_own", partial(draw, layer, build, link.sources))  # noqa: B010
+
+    @property
+    def title(self) -> str:
+        return " ".join([type(self).__name__, *([self.name] if self.name else [])])
 
     def initialise_own(self, generator_for: GeneratorFor) -> None:
         """Draw all layers as the library does."""

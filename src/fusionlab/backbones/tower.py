@@ -71,6 +71,11 @@ class Tower(nn.Module):
         return self.taps[self.names[-1]].channels
 
     @property
+    def title(self) -> str:
+        """The network in a word or two."""
+        return type(self).__name__
+
+    @property
     def in_time(self) -> bool:
         """Whether it sees several frames together."""
         return any(tap.time_field != 1 for tap in self.taps.values())

@@ -123,7 +123,7 @@ def _box(rows: Sequence[Row], frame: str) -> Lines:
 def _pixels(tower: Tower, stream: Stream, costs: Costs) -> Lines:
     """The input of a column, and its stream."""
     shape = shaped((tower.in_channels, costs.snippets, tower.size, tower.size))
-    texts = (f"{'frames' if stream == 'appearance' else 'flow'} {shape}", f"{stream}, {type(tower).__name__}")
+    texts = (f"{'frames' if stream == 'appearance' else 'flow'} {shape}", f"{stream}, {tower.title}")
     return [LINE, *map(_over, texts)]
 
 

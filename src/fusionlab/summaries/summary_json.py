@@ -31,7 +31,7 @@ def distinct(arms: Sequence[Sized]) -> list[tuple[str, Tower]]:
 def _tower(stream: str, tower: Tower) -> Numbers:
     return {
         "stream": stream,
-        "tower": type(tower).__name__,
+        "tower": tower.title,
         "channels": tower.in_channels,
         "size": tower.size,
         "classes": tower.classes,

@@ -83,7 +83,7 @@ def _tower(stream: str, one: Sized) -> Lines:
         )  # fmt: skip
     shape = shaped((tower.in_channels, *([costs.snippets] if in_time else []), tower.size, tower.size))
     what = "clip" if in_time else "frame"
-    title = f"{stream}: {type(tower).__name__} for {what}s of {shape} and {tower.classes} classes: "
+    title = f"{stream}: {tower.title} for {what}s of {shape} and {tower.classes} classes: "
     title += f"{one.size.parameters:,} parameters, {costs.macs // frames:,} MACs a {what}"
     heads = ("layer", "", "D×T×H×W" if in_time else "D×H×W", "stride", "field", "parameters", "MACs", "taps")
     return [title, *_table(heads, rows, left=(0, 1, 7))]

@@ -1,4 +1,4 @@
-"""The rows on networks of other libraries: what is compared, and that a difference in memory would be seen."""
+"""The rows on networks of clips: what is compared, and that a difference in memory would be seen."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fusionlab.benchmarks import libraries_rows
-from fusionlab.benchmarks.libraries_rows import Case, memory
+from fusionlab.benchmarks import clips_rows
+from fusionlab.benchmarks.clips_rows import Case, memory
 
 SMALL = Case("r3d_18", 2, 2, 16)
 
 
 @pytest.mark.slow
 def test_all_rows_of_a_small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(libraries_rows, "SECONDS", 0.0)
-    monkeypatch.setattr(libraries_rows, "CASES", (SMALL,))
-    time, bytes_ = libraries_rows.rows()
+    monkeypatch.setattr(clips_rows, "SECONDS", 0.0)
+    monkeypatch.setattr(clips_rows, "CASES", (SMALL,))
+    monkeypatch.setattr(clips_rows, "TRADE_OFF", (2, 8, 32))
+    time, bytes_, macs, trade = clips_rows.rows()
+    assert macs.figure == pytest.approx(71.92 / 111.15, abs=1e-3), "as both were derived apart from this code"
+    assert trade.most == 1.0 and trade.interval is not None
     assert time.most == bytes_.most == 1.03 and "11 pairs" in time.what
     assert time.figure is not None and time.interval is not None and time.interval[0] <= time.figure <= time.interval[1]
     assert bytes_.figure == pytest.approx(1.0, abs=0.01)
@@ -26,7 +29,7 @@ def test_a_chain_that_keeps_more_is_seen(monkeypatch: pytest.MonkeyPatch) -> Non
     class Net(nn.Module):
         def __init__(self, more: bool) -> None:
             super().__init__()
-            self.conv, self.fc, self.more = nn.Conv3d(3, 4, 3), nn.Linear(4, libraries_rows.CLASSES), more
+            self.conv, self.fc, self.more = nn.Conv3d(3, 4, 3), nn.Linear(4, clips_rows.CLASSES), more
 
         def forward(self, x: Tensor) -> Tensor:
             y = self.conv(x)

@@ -1,23 +1,26 @@
-"""Rows on networks of other libraries: the chain of segments relative to the whole network that it was cut from.
+"""Rows on networks of clips: cut into segments, relative to the whole network; S3D relative to I3D.
 
 A step is forward and backward of a small batch of clips, on the CPU. The time is measured side by side, as that of the
-processor: one thread does all the work, and a step is long enough for others to interrupt it. The memory is counted on
-the meta device, the most that a step holds at a time.
+processor: one thread does all the work, and a step is long enough for others to interrupt it. Memory, the most that a
+step holds at a time, and multiply-adds are counted on the meta device.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from fusionlab.backbones.graph import built
+from fusionlab.backbones.inception import Inception3d
 from fusionlab.backbones.torchvision_nets import Torchvision
+from fusionlab.backbones.tower import Tower
 from fusionlab.benchmarks.measure import BenchRow
 from fusionlab.benchmarks.side_by_side import side_by_side
 from fusionlab.data.processes import keep_memory
@@ -27,6 +30,8 @@ from fusionlab.training.recipe import FLOAT32, configure_torch
 SECONDS = 90.0  # a comparison
 CLASSES = 400
 MOST = 1.03  # limit of time and of memory, relative to the whole
+TRADE_OFF = (1, 16, 112)  # clips, frames and size of S3D against I3D
+PAPERS = (64, 224)  # frames and size with which multiply-adds are counted
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Case:
         return tower.train(), built(tower.build).train()
 
 
+I3D = partial(Inception3d, kernels="3d")
+S3D = partial(Inception3d, kernels="separable", padding="torchvision")
 # torchvision's S3D takes no frames below 209 pixels, and no clips below 13.
 CASES = (Case("r3d_18", 2, 8, 64), Case("s3d", 1, 13, 209))
 
@@ -66,6 +73,26 @@ def rows() -> Iterator[BenchRow]:
         what = "chain of segments, forward + backward, relative to the whole network"
         yield BenchRow(f"{what}: {case}, {ratio.pairs} pairs", ratio.median, "×", MOST, ratio.interval)
         yield BenchRow(f"its memory, likewise: {case}", memory(case), "×", MOST)
+    yield from trade_off()
+
+
+def trade_off() -> Iterator[BenchRow]:
+    """Separable kernels against whole ones: the S3D paper finds them more accurate and cheaper."""
+    yield BenchRow("S3D, multiply-adds relative to I3D's: 64 frames of 224 px", macs(S3D) / macs(I3D), "×", 1.0)
+    clips, frames, size = TRADE_OFF
+    batch = torch.randn(clips, 3, frames, size, size), torch.arange(clips)
+    one, other = (partial(step, make(3, CLASSES, size).train(), *batch) for make in (S3D, I3D))
+    ratio = side_by_side(one, other, SECONDS, clock=time.process_time)
+    what = f"S3D, forward + backward, relative to I3D: {clips} × {frames} frames of {size} px, cpu, {ratio.pairs} pairs"
+    yield BenchRow(what, ratio.median, "×", 1.0, ratio.interval)
+
+
+def macs(make: Callable[..., Tower]) -> int:
+    """Multiply-adds of one clip."""
+    frames, size = PAPERS
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        make(3, CLASSES, size).eval()(torch.zeros(1, 3, frames, size, size))
+    return counter.get_total_flops() // 2
 
 
 def step(net: nn.Module, x: Tensor, label: Tensor) -> Tensor:
