@@ -136,7 +136,7 @@ class Blueprint:
         if isinstance(config, StreamConfig):
             stream: Any = config.stream
             with torch.device("meta"):
-                alone = tower(config.tower, stream, config.data, build_dataset(config.data).class_count)
+                alone = tower(config.tower, stream, config.data, classes=2)  # whatever their number
             return config.stream + "_clips" * alone.in_time
         pair = self.towers(config.backbone, config.data)
         appearance_in_time, motion_in_time = (one.in_time for one in pair)
