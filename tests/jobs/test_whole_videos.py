@@ -155,3 +155,18 @@ def test_the_usual_view_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
     config = ArmConfig.of(tree({"fusion": "sum"}).with_leaves({}))
     monkeypatch.setattr(build.Blueprint, "net", lambda *_: pytest.fail("built"))
     build.Blueprint().expect_views(config, [(3, 48, 48)])
+
+
+def test_a_length_between_the_shortest_and_the_longest_is_compared_too() -> None:
+    """Two paddings leave as many steps of a multiple of eight frames, and unlike numbers of 13."""
+    words = {"data.sampling.crop": 48, "data.sampling.snippets": 16, "data.sampling.stream_snippets": 16,
+             "data.sampling.test": "video", "layer": "mixed_4b", "backbone.motion.padding": "torchvision",
+             "backbone.appearance.width": 0.125, "backbone.motion.width": 0.125}  # fmt: skip
+    made = tree({"backbone": "i3d", "fusion": "sum"})
+    refused, aligned = (ArmConfig.of(made.with_leaves({**words, "align": align})) for align in ("refuse", "pool"))
+    blueprint, ends = build.Blueprint(), [(8, 48, 48), (32, 48, 48)]
+    blueprint.expect_views(refused, ends)
+    with pytest.raises(UserError, match="cannot be tested on views of this shape") as told:
+        blueprint.expect_views(refused, [*ends, (13, 48, 48)])
+    assert "4 of appearance, 3 of motion, in clips of 13 frames" in str(told.value.got)
+    blueprint.expect_views(aligned, [*ends, (13, 48, 48)])
