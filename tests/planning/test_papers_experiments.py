@@ -156,6 +156,14 @@ def test_the_figures_beside_s3d() -> None:
     assert found == {"appearance i3d": "71.1", "appearance s3d": "72.2", "appearance s3d_g": "74.7"}
 
 
+def test_the_towers_of_s3d_differ_in_their_kernels_alone() -> None:
+    towers = [arm.config["tower"] for arm in planned("experiment=s3d").arms if arm.config["stream"] == "appearance"]
+    names = ("kernels", "first", "last")
+    assert len({tuple(tower[name] for name in names) for tower in towers}) == 6
+    (same,) = {repr({name: one for name, one in tower.items() if name not in names}) for tower in towers}
+    assert "'dropout': 0.5, 'padding': 'tensorflow'" in same
+
+
 @SLOW
 def test_the_figures_beside_residual_networks() -> None:
     found = printed("r2plus1d_table2", "experiment=r2plus1d_table2")
