@@ -195,13 +195,13 @@ class Blueprint:
         if config.consensus == usual:
             return
         towers = dict(zip(STREAMS, self.towers(config.backbone, config.data), strict=True))
-        usual_shapes = [(frames, how.crop, how.crop) for frames in (how.snippets, how.stream_snippets)]
         larger = (how.snippets * (1 + (how.test == VIDEO)), *[how.crop * (1 + how.whole)] * 2)
         nets: list[Net] = [StreamNet(towers[one], one) for one in STREAMS if config.streams in ("both", one)]
         if config.streams == "both" and not fuses_scores(config):
             nets.append(self.net(replace(config, consensus=usual)))
         for net in nets:
-            shapes = usual_shapes if isinstance(net, StreamNet) else usual_shapes[:1]
+            lengths = (how.stream_snippets, how.snippets) if isinstance(net, StreamNet) else (how.snippets,)
+            shapes = [(frames, how.crop, how.crop) for frames in lengths]
             for shape in dict.fromkeys([*shapes, larger]):
                 try:
                     heads = _run(net.eval(), towers, shape)
