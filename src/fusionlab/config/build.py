@@ -182,7 +182,8 @@ class Blueprint:
                 raise UserError(
                     "this arm cannot be tested on views of this shape",
                     got=f"{where}, {shape[0]} frames of {shape[2]}×{shape[1]}: {reason}",
-                    hint="data.sampling.test=middle; or a layer where both towers have maps, or two towers of one kind",
+                    hint="data.sampling.test=middle; align=pool where time steps differ; or a layer where both towers "
+                    "have maps, or two towers of one kind",
                 ) from error
 
     def refuse_consensus(self, config: ArmConfig) -> None:
