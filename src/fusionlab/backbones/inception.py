@@ -172,7 +172,7 @@ class Inception(Tower):
         expect_numbers(size, width, dropout, partial_bn, padding)
         layers, channels = convolutions(in_channels, width, Make(padding, norm_of(partial_bn)))
         side = side_of(layers, in_channels, size)
-        end = ending(nn.AvgPool2d(side, stride=1), channels, classes, dropout)
+        end = make_end(nn.AvgPool2d(side, stride=1), channels, classes, dropout)
         super().__init__(layers | end, TAPS, in_channels, size)
         self.padding = padding
 
@@ -213,14 +213,14 @@ class Inception3d(Tower):
         expect_kernels(kernels, first, last, time_ends)
         separable = kernels in ("separable", "gated")
         flat, channels = convolutions(in_channels, width, Make(padding, norm_of(partial_bn), rounded_up=not separable))
-        special = partial(separated, gated=kernels == "gated", still=partial_bn) if separable else None
+        special = partial(separate_unit, gated=kernels == "gated", still=partial_bn) if separable else None
         deep = () if kernels == "2d" else DEEP[DEEP.index(first) : DEEP.index(last) + 1]
         layers = {
             name: inflate(layer, Time(TIME_STRIDES.get(name, 1), name in deep, time_ends == "repeat"), special)
             for name, layer in flat.items()
         }
         side = side_of(layers, in_channels, size)
-        end = ending(MeanPool3d((2, side, side), stride=1), channels, classes, dropout)
+        end = make_end(MeanPool3d((2, side, side), stride=1), channels, classes, dropout)
         super().__init__(layers | end, TAPS, in_channels, size)
         self.padding = padding
 
@@ -235,7 +235,7 @@ def norm_of(partial_bn: bool) -> Callable[[int], nn.BatchNorm2d]:
     return partial(StillNorm2d if partial_bn else nn.BatchNorm2d, eps=EPSILON)
 
 
-def ending(pool: nn.Module, channels: int, classes: int, dropout: float) -> dict[str, nn.Module]:
+def make_end(pool: nn.Module, channels: int, classes: int, dropout: float) -> dict[str, nn.Module]:
     return {
         "avgpool": pool,
         "dropout": nn.Dropout(dropout),
@@ -244,7 +244,7 @@ def ending(pool: nn.Module, channels: int, classes: int, dropout: float) -> dict
     }
 
 
-def separated(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> nn.Sequential | None:
+def separate_unit(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> nn.Sequential | None:
     """A unit k×k as 1×k×k and k×1×1, each with batch norm and ReLU; None for any other module."""
     if not isinstance(unit, Unit) or not time.deep:
         return None
