@@ -35,7 +35,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import isfinite
 from typing import Literal, get_args
 
 import torch
@@ -48,6 +47,7 @@ from fusionlab.backbones.norm import StillNorm2d, StillNorm3d
 from fusionlab.backbones.padding import Conv3d, MeanPool3d, SameConv2d, SameMaxPool2d
 from fusionlab.backbones.taps import walk
 from fusionlab.backbones.tower import Tower
+from fusionlab.backbones.width import expect_width, scale_channels
 
 # Channels of 1×1; of 1×1 and 3×3; of 1×1 and 3×3; of 1×1 behind the pool.
 BLOCKS = {
@@ -128,10 +128,7 @@ class Gate(nn.Module):
 
 def convolutions(in_channels: int, width: float, make: Make) -> tuple[dict[str, nn.Module], int]:
     """The layers up to mixed_5c, for frames, and the channels that they leave."""
-
-    def wide(channels: int) -> int:
-        return max(1, round(width * channels))
-
+    wide = partial(scale_channels, width=width)
     first = Make(make.padding, partial(nn.BatchNorm2d, eps=EPSILON))  # its statistics are always learnt
     layers: dict[str, nn.Module] = {
         "conv1": first.unit(in_channels, wide(64), 7, stride=2),
@@ -269,8 +266,7 @@ def separate_unit(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> n
 def expect_numbers(size: int, width: object, dropout: object, partial_bn: object, padding: object) -> None:
     if size < STRIDE:
         raise errors.UserError("frames are too small for this tower", got=f"size={size}", hint=f"size={STRIDE} or more")
-    if isinstance(width, bool) or not isinstance(width, int | float) or not (isfinite(width) and width > 0):
-        raise errors.UserError("width is a factor for the channels of every layer", got=width, hint="width=0.25")
+    expect_width(width)
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise errors.UserError("dropout is a share, 0 up to below 1", got=dropout, hint="dropout=0.5")
     if partial_bn not in (True, False):
