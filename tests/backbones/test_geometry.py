@@ -115,6 +115,64 @@ def conv(channels: int, *window: Any, **more: Any) -> nn.Conv3d:
     return nn.Conv3d(channels, 1, *window, bias=False, **more)
 
 
+class Halves(nn.Module):
+    """One half of the channels goes through a convolution, and then the channels are shuffled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 5, padding=2, stride=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one, other = x.chunk(2, dim=1)
+        y = torch.cat([one, self.conv(other)], dim=1)
+        n, d, h, w = y.shape
+        return y.view(n, 2, d // 2, h, w).transpose(1, 2).reshape(n, d, h, w)
+
+
+class FirstHalf(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.chunk(2, dim=1)[0]
+
+
+class Gram(nn.Module):
+    """Of one clip, each place times the products of all places."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = x[0].flatten(1)
+        return (flat @ flat.t() @ flat).reshape(x.shape)
+
+
+class Standardised(nn.Conv2d):
+    """A convolution with weights of mean zero."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        weight = self.weight - self.weight.mean(dim=(1, 2, 3), keepdim=True)
+        return nn.functional.conv2d(input, weight, self.bias, self.stride, self.padding)
+
+
+def test_operations_that_lose_the_order_of_channels_keep_that_of_places() -> None:
+    found = measure(nn.Sequential(Halves(), nn.Conv2d(4, 4, 3, 2, padding=1)), (4, 1, 16, 16), Place())
+    assert (found.place.field, found.place.stride, found.shape) == (7, 2, (4, 1, 8, 8))
+    assert found.inlets is None, "only half of the channels are read"
+    assert measure(FirstHalf(), (4, 1, 6, 6), Place()).inlets is None
+    assert measure(Gram(), (4, 1, 6, 6), Place()).place.field is None
+    assert measure(Standardised(4, 3, 3), (4, 1, 8, 8), Place()).inlets is None, "its weights are not read as they are"
+    assert measure(Standardised(4, 3, 3, bias=False), (4, 1, 8, 8), Place()).place.field == 3
+
+
+def test_a_norm_over_places_leaves_an_unknown_field() -> None:
+    for layer, field in ((nn.GroupNorm(2, 4), None), (nn.LayerNorm([4, 6, 6]), None), (nn.BatchNorm2d(4), 5)):
+        assert measure(layer, (4, 1, 6, 6), Place(field=5)).place.field == field
+
+
+def test_equal_layers_are_measured_once_and_unlike_ones_apart() -> None:
+    layers = [nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3), nn.Conv2d(3, 4, 3, stride=2), nn.Conv2d(3, 4, 3, dilation=2)]
+    one, again, *others = (measure(layer, (3, 1, 12, 12), Place()) for layer in layers)
+    assert one is again and [other.place for other in others] != [one.place, one.place]
+    assert [other.shape[2] for other in (one, *others)] == [10, 5, 8]
+    assert measure(layers[0], (3, 1, 10, 10), Place()).shape[2] == 8
+
+
 CHAINS = [
     [conv(1, (3, 5, 5), (2, 2, 2), padding=(1, 2, 2)), nn.AvgPool3d((1, 3, 3), (1, 2, 2)), conv(1, 3)],
     [conv(1, (5, 1, 1), (3, 1, 1)), conv(1, (1, 3, 3), (1, 2, 2), dilation=(1, 2, 2)), nn.ReLU()],

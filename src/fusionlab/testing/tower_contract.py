@@ -21,6 +21,7 @@ def check(factory: TowerFactory) -> None:
         taps_are_as_announced,
         cut_and_joined,
         time_is_as_announced,
+        places_see_their_field,
         goes_no_further,
         takes_bytes,
         larger_frames,
@@ -95,6 +96,19 @@ def time_is_as_announced(made: Tower) -> None:
     seen = gradient.abs().sum((0, 1, 3, 4)).nonzero().flatten()
     found = int(seen[-1] - seen[0]) + 1
     assert found <= tap.time_field, f"a step of {first} sees {found} frames, and `time_field` is {tap.time_field}"
+
+
+def places_see_their_field(made: Tower) -> None:
+    """No place sees more than its field; tried at the first, the middle and the last map."""
+    maps = [name for name, tap in made.taps.items() if tap.spatial and tap.side > 1 and tap.field is not None]
+    x = clips(made, clips=1).requires_grad_()
+    asked = dict.fromkeys([*maps[:1], *maps[len(maps) // 2 :][:1], *maps[-1:]])
+    for name, y in made.collect(x, asked).items():
+        tap, place = made.taps[name], y.shape[-1] // 2
+        (gradient,) = torch.autograd.grad(y[..., place, place].square().sum(), x, retain_graph=True)
+        seen = gradient.abs().sum((0, 1, 2, 4)).nonzero().flatten()
+        found = int(seen[-1] - seen[0]) + 1 if len(seen) else 0
+        assert tap.field is not None and found <= tap.field, f"a place of {name} sees {found} pixels, not {tap.field}"
 
 
 @torch.no_grad()
