@@ -216,6 +216,7 @@ def test_a_mean_over_the_clip_and_attention_leave_unknown_fields() -> None:
     assert found.field == 5 + 5 * 2  # one place sees all six
     attended = measure(Attention(), (4, 1, 6, 6), Place(stride=2, field=5)).place
     assert (attended.stride, attended.field, attended.spatial) == (2, None, True)
+    assert attended.time_field == 1, "it sees each frame alone"
 
 
 def test_a_layer_keeps_its_weights_its_statistics_and_its_mode() -> None:

@@ -96,6 +96,8 @@ def _measure(layer: nn.Module, shape: Shape, place: Place) -> Measured:
     if y.ndim != 5:
         raise RuntimeError(f"a layer leaves a map (N, D, T, H, W), not {tuple(y.shape)}")
     made = seen.place
+    if folded:  # each frame alone
+        made = replace(made, time_stride=place.time_stride, time_field=place.time_field)
     if not seen.sure:
         made = replace(made, stride=place.stride * max(1, round(shape[2] / max(1, y.shape[3]))))
     if (declared := getattr(layer, "rectified", None)) is not None:
