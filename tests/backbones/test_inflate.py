@@ -95,7 +95,12 @@ TOWERS = [
     pytest.param(Vgg16, 32, {"pool3": 2}, marks=pytest.mark.slow),
     *(
         pytest.param(partial(Torchvision, name=name), 64, {}, marks=pytest.mark.slow, id=name)
-        for name in ("resnet18", "mobilenet_v2", "efficientnet_b0", "densenet121", "vgg11")
+        for name in ("resnet18", "mobilenet_v2", "efficientnet_b0", "densenet121", "vgg11", "regnet_y_400mf", "swin_t")
+    ),
+    pytest.param(partial(Timm, name="mobilenetv3_small_050"), 64, {}, id="timm mobilenetv3"),
+    *(
+        pytest.param(partial(Timm, name=name), 64, {}, marks=pytest.mark.slow, id=f"timm {name}")
+        for name in ("efficientnet_b0", "dla34")
     ),
 ]
 
@@ -378,7 +383,7 @@ def test_a_module_without_a_rule_keeps_what_it_computes(block: Callable[[], nn.M
         (lambda: nn.Conv2d(6, 6, 3, padding=1, padding_mode="reflect"), "block of Made: Conv2d"),
         (lambda: nn.Conv2d(6, 6, 3, padding="same"), "block of Made: Conv2d"),
         (lambda: nn.MaxPool2d(3, 1, padding=1, dilation=2), "block of Made: MaxPool2d"),
-        (lambda: Deep(), "block of Made: Conv2d in Deep"),
+        (lambda: Deep(), "block of Made: Conv2d in Deep"),  # its code counts axes
     ],
 )
 def test_kernels_without_a_rule_are_refused(block: Callable[[], nn.Module], said: str) -> None:

@@ -7,7 +7,7 @@
     mean of all places  2×k×k: the mean of two steps
     fully connected     unchanged: it sees each step of time alone
     elementwise         unchanged
-    code of a library   unchanged, if with inflated modules a still clip leaves the 2D map (tried with random weights)
+    code with kernels   of a block: unchanged, with inflated modules; a still clip must leave the 2D map (this is tried)
     anything else       it sees each frame alone; refused if it has kernels larger than 1×1
 
 A rule is for a class of torch or of ours, and not for a subclass, which may compute something else.
@@ -38,6 +38,7 @@ from fusionlab.backbones.tower import Tower
 TimeEnds = Literal["zeros", "repeat"]
 ENOUGH = 8  # steps of a clip with which a layer is tried
 SIDE = 16  # of its frames, or smaller
+CONTAINERS = (nn.Module, nn.ModuleList, nn.ModuleDict)  # a plain module: what is inside of a `Segment`
 CONVOLUTIONS = (nn.Conv2d, SameConv2d, Connected, Classifier)
 NORMS = (nn.BatchNorm2d, StillNorm2d)
 POOLS = (nn.MaxPool2d, nn.AvgPool2d, SameMaxPool2d)
@@ -64,19 +65,31 @@ def inflate(module: nn.Module, time: Time, special: Special | None = None) -> nn
     made = special(module, time) if special else None
     if made is None:
         made = _inflated(module, time)
-    if made is None and next(module.children(), None) is not None and not _has_numbers(module):
+    if made is None and _is_entered(module, time):
         made = copy(module)
         vars(made).pop("initialise_own", None)  # bound to the 2D module
         if "takes_clips" in vars(made):  # what a 2D tower says of its layers
             made.takes_clips = True  # type: ignore[assignment]
         made._modules = {name: part and inflate(part, time, special) for name, part in module._modules.items()}
-    return _each_frame(module) if made is None else made
+    return _each_frame(module, time) if made is None else made
 
 
-def _has_numbers(module: nn.Module) -> bool:
-    """Whether its own code has weights or statistics; a plain `nn.Module` has no code, as those inside a `Segment`."""
-    own = (*module.parameters(recurse=False), *module.buffers(recurse=False))
-    return bool(own) and type(module) is not nn.Module
+def _is_entered(module: nn.Module, time: Time) -> bool:
+    """Whether its parts are inflated: of containers, and of code that sees neighbours by its parts alone."""
+    if type(module) in CONTAINERS or type(module).forward is nn.Sequential.forward:
+        return True
+    numbers = (*module.parameters(recurse=False), *module.buffers(recurse=False))
+    return next(module.children(), None) is not None and not numbers and _neighbours(module, time) is not None
+
+
+def _neighbours(module: nn.Module, time: Time) -> nn.Module | None:
+    """The first part that would see neighbours in time, or has a stride in it."""
+    for part in module.modules():
+        kernel: Any = getattr(part, "kernel_size", None)
+        stride: Any = getattr(part, "stride", 1) if time.stride > 1 else 1
+        if kernel is not None and max(*pair(kernel), *pair(stride)) > 1:
+            return part
+    return None
 
 
 def has_stride(module: nn.Module) -> bool:
@@ -103,8 +116,8 @@ class EachFrame(nn.Module):
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
         self.module = module
-        self.register_state_dict_post_hook(_without_module)
-        self.register_load_state_dict_pre_hook(_with_module)
+        self.register_state_dict_post_hook(_without_module)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_with_module)  # type: ignore[no-untyped-call]
 
     def forward(self, x: Tensor) -> Tensor:
         return unfold_time(self.module(fold_time(x)), x.shape[0])
@@ -124,16 +137,14 @@ def _with_module(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> 
         state[f"{prefix}module.{name.removeprefix(prefix)}"] = state.pop(name)
 
 
-def _each_frame(module: nn.Module) -> EachFrame:
+def _each_frame(module: nn.Module, time: Time) -> EachFrame:
     """For modules that see no neighbours; one that does would go without its time."""
-    for part in module.modules():
-        if hasattr(part, "kernel_size") and max(pair(part.kernel_size)) > 1:
-            raise errors.UserError(
-                "a layer of this tower cannot be inflated: there is no rule for this kind of kernels, or its code is "
-                "written for frames",
-                got=f"{type(part).__name__} in {type(module).__name__}" if part is not module else type(part).__name__,
-                hint="a tower of torch's own convolutions (padded with zeros), batch norms and pools, such as a ResNet",
-            )
+    if (part := _neighbours(module, time)) is not None:
+        raise errors.UserError(
+            "a layer of this tower cannot be inflated: its kernels have no rule, or its code is written for frames",
+            got=f"{type(part).__name__} in {type(module).__name__}" if part is not module else type(part).__name__,
+            hint="a tower of torch's own convolutions (padded with zeros), batch norms and pools, such as a ResNet",
+        )
     return EachFrame(module)
 
 
@@ -233,7 +244,7 @@ def _layer(flat: Tower, name: str, time: Time) -> nn.Module:
         return layer if type(layer) in ELEMENTWISE or not keeps_shape(layer) else EachFrame(layer)
     try:
         made = inflate(layer, time)
-        return made if _is_known(layer) or _agrees(layer, time, flat, name) else _each_frame(layer)
+        return made if _is_known(layer) or _agrees(layer, time, flat, name) else _each_frame(layer, time)
     except errors.UserError as error:
         raise errors.UserError(error.what, got=f"{name} of {flat.title}: {error.got}", hint=error.hint) from None
 

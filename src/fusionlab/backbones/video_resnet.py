@@ -97,22 +97,19 @@ class VideoResNet(Tower):
         super().__init__(_layers(stem, groups, classes, size, depth, width), TAPS, in_channels, size)
 
 
-class PictureStem(nn.Sequential):
+class PictureConv(nn.Conv3d):
     """Reads the frames of a clip as one picture; in training it refuses clips of which it would leave frames out."""
 
-    def __init__(self, frames: int, *layers: nn.Module) -> None:
-        super().__init__(*layers)
-        self.frames = frames
-
     def forward(self, input: Tensor) -> Tensor:
-        if self.training and input.shape[2] % self.frames:
+        frames = self.kernel_size[0]
+        if self.training and input.shape[2] % frames:
             raise errors.UserError(
                 "r2d reads all frames of a clip as one picture, so a clip has as many, or a multiple of it",
                 got=f"clips of {input.shape[2]} frames",
-                allowed=[f"{self.frames}, {2 * self.frames} …"],
-                hint=f"data.sampling.snippets={self.frames} data.sampling.stream_snippets={self.frames}",
+                allowed=[f"{frames}, {2 * frames} …"],
+                hint=f"data.sampling.snippets={frames} data.sampling.stream_snippets={frames}",
             )
-        return super().forward(input)  # type: ignore[no-any-return]
+        return super().forward(input)
 
 
 class R2D(Tower):
@@ -127,8 +124,9 @@ class R2D(Tower):
     ) -> None:
         expect_width(width)
         self.frames_multiple = frames  # the frames of a training clip are a multiple of this
-        layers = _convolution(in_channels, scale_channels(64, width), (frames, 7, 7), time_stride=frames)
-        stem = PictureStem(frames, *layers)
+        stem = _convolution(
+            in_channels, scale_channels(64, width), (frames, 7, 7), time_stride=frames, kind=PictureConv
+        )
         super().__init__(_layers(stem, (_2D,) * 4, classes, size, depth, width), TAPS, in_channels, size)
 
 
@@ -161,12 +159,18 @@ class R2Plus1D(Tower):
 
 
 def _convolution(
-    inputs: int, outputs: int, kernel: tuple[int, int, int], *, stride: int = 2, time_stride: int = 1
+    inputs: int,
+    outputs: int,
+    kernel: tuple[int, int, int],
+    *,
+    stride: int = 2,
+    time_stride: int = 1,
+    kind: type[nn.Conv3d] = nn.Conv3d,
 ) -> nn.Sequential:
     """Convolution, batch norm, ReLU; as many places as before, but for the strides."""
     pad = (kernel[0] // 2 if time_stride == 1 else 0, kernel[1] // 2, kernel[2] // 2)
     return nn.Sequential(
-        nn.Conv3d(inputs, outputs, kernel, (time_stride, stride, stride), pad, bias=False),
+        kind(inputs, outputs, kernel, (time_stride, stride, stride), pad, bias=False),
         nn.BatchNorm3d(outputs),
         nn.ReLU(inplace=True),
     )
