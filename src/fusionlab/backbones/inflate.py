@@ -38,6 +38,7 @@ from fusionlab.backbones.tower import Tower
 TimeEnds = Literal["zeros", "repeat"]
 ENOUGH = 8  # steps of a clip with which a layer is tried
 SIDE = 16  # of its frames, or smaller
+FAILURES = (RuntimeError, ValueError, TypeError, IndexError, AssertionError)  # of code that is given another shape
 CONTAINERS = (nn.Module, nn.ModuleList, nn.ModuleDict)  # a plain module: what is inside of a `Segment`
 CONVOLUTIONS = (nn.Conv2d, SameConv2d, Connected, Classifier)
 NORMS = (nn.BatchNorm2d, StillNorm2d)
@@ -76,10 +77,15 @@ def inflate(module: nn.Module, time: Time, special: Special | None = None) -> nn
 
 def _is_entered(module: nn.Module, time: Time) -> bool:
     """Whether its parts are inflated: of containers, and of code that sees neighbours by its parts alone."""
-    if type(module) in CONTAINERS or type(module).forward is nn.Sequential.forward:
+    if type(module) in CONTAINERS or _is_chain(module):
         return True
     numbers = (*module.parameters(recurse=False), *module.buffers(recurse=False))
     return next(module.children(), None) is not None and not numbers and _neighbours(module, time) is not None
+
+
+def _is_chain(module: nn.Module) -> bool:
+    """Whether it runs its parts one after the other, and nothing else."""
+    return type(module).forward is nn.Sequential.forward
 
 
 def _neighbours(module: nn.Module, time: Time) -> nn.Module | None:
@@ -159,7 +165,7 @@ def _inflated(module: nn.Module, time: Time) -> nn.Module | None:
     if isinstance(module, nn.MaxPool2d | nn.AvgPool2d) and kind in POOLS:
         plain = pair(getattr(module, "dilation", 1)) == (1, 1) and not getattr(module, "return_indices", False)
         return _pool(module, time) if plain and getattr(module, "divisor_override", None) is None else None
-    if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
+    if kind is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1)):
         return nn.AdaptiveAvgPool3d(1)
     return module if kind in ELEMENTWISE else None
 
@@ -205,6 +211,8 @@ class Inflated(Tower):
 
     `time_strides`: layer -> its stride in time, of layers with a stride in space; of all others it is 1. `time_ends`:
     whether time is padded with zeros, or with the first and the last frame again.
+
+    Of a network of another library it draws first weights as the library does, and loads that library's files.
     """
 
     def __init__(
@@ -239,7 +247,7 @@ def _layer(flat: Tower, name: str, time: Time) -> nn.Module:
     """A layer of a 2D tower, for clips; what leaves no map keeps its weights, and sees each step of time alone."""
     layer = flat.get_submodule(name)
     if not flat.geometry[name].tap.spatial:
-        if isinstance(layer, nn.AvgPool2d):
+        if type(layer) is nn.AvgPool2d:
             return MeanPool3d((2, *pair(layer.kernel_size)), stride=1)
         return layer if type(layer) in ELEMENTWISE or not keeps_shape(layer) else EachFrame(layer)
     try:
@@ -251,8 +259,8 @@ def _layer(flat: Tower, name: str, time: Time) -> nn.Module:
 
 def _is_known(layer: nn.Module) -> bool:
     """Whether a rule is all that it is made of."""
-    if type(layer) is nn.Sequential:
-        return all(map(_is_known, layer))
+    if _is_chain(layer):
+        return all(map(_is_known, layer.children()))
     return next(layer.children(), None) is None
 
 
@@ -280,11 +288,11 @@ def _agrees(layer: nn.Module, time: Time, flat: Tower, name: str) -> bool:
             x = torch.randn(1, channels, small, small, generator=draw)
             try:
                 y = tried(x.contiguous(memory_format=torch.channels_last))
-            except (RuntimeError, ValueError, AssertionError):
+            except FAILURES:
                 continue  # its code needs maps of its own size
             try:
                 found = made(x.unsqueeze(2).expand(-1, -1, ENOUGH * time.stride, -1, -1))
-            except (RuntimeError, ValueError, TypeError, IndexError, AssertionError):
+            except FAILURES:
                 return False
             if found.ndim != 5 or found[:, :, 0].shape != y.shape:
                 return False
