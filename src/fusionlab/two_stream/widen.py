@@ -1,6 +1,6 @@
 """Widen the layer above a fusion that leaves another number of channels than the tower had there."""
 
-from copy import deepcopy
+from copy import copy
 from typing import cast
 
 import torch
@@ -28,9 +28,9 @@ def widen(layers: nn.ModuleDict, cut: Cut, channels: int) -> dict[str, Convoluti
 
 def with_channels(layer: Convolution, in_channels: int) -> Convolution:
     """The same convolution for another number of input channels, not initialised."""
-    made = deepcopy(layer)
+    made, old = copy(layer), layer.weight
+    made._parameters = dict(layer._parameters)  # the copy's own: its filters are made anew
     made.in_channels = in_channels
-    old = layer.weight
     shape = (old.shape[0], in_channels, *old.shape[2:])
     made.weight = nn.Parameter(torch.empty(shape, dtype=old.dtype, device=old.device))
     return made
