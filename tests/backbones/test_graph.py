@@ -159,6 +159,23 @@ def test_a_network_whose_code_reads_numbers_as_it_is_built_is_planned_on_the_met
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@SLOW
+@pytest.mark.parametrize(
+    "name",
+    ["resnet26d", "tf_efficientnetv2_b0", "regnetz_005", "ghostnet_050", "dla34", "inception_v4", "eca_nfnet_l0",
+     "gmlp_s16_224", "pit_ti_224", "coatnet_nano_rw_224", "pvt_v2_b0", "cait_xxs24_224", "resnest14d", "selecsls42b"],
+)  # fmt: skip
+def test_more_networks_of_timm_are_planned(name: str) -> None:
+    with torch.device("meta"):
+        made = Timm(3, CLASSES, name=name)
+    assert made.classes == CLASSES and len(made.taps) >= 4
+
+
+def test_a_network_that_cannot_be_followed_is_refused_in_words() -> None:
+    with pytest.raises(UserError, match=r"cannot be cut into layers(.|\n)*CrossVit"), torch.device("meta"):
+        Timm(3, CLASSES, name="crossvit_tiny_240")
+
+
 @pytest.mark.parametrize(
     "make", [partial(Torchvision, name="squeezenet1_1", size=32), partial(Timm, name="mobilenetv3_small_050", size=32)]
 )
