@@ -15,6 +15,7 @@ from library_nets import close, input_of, seen_by_library, whole_of, with_statis
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusionlab.backbones.chain import taken_names
 from fusionlab.backbones.folding import run_layer
 from fusionlab.backbones.graph import GraphTower
 from fusionlab.backbones.initialise import initialise
@@ -143,6 +144,47 @@ def test_a_network_with_class_tokens_all_through_has_no_map_in_its_middle() -> N
     assert made.names[0] == "conv_proj" and made.taps["conv_proj"].time_stride == 2
     assert not made.taps["getitem_1"].spatial and made.classifier == "head_1"
     assert made.no_map["blocks_5"].startswith("there is no map here, but a tensor (N, ")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [partial(Torchvision, name="regnet_y_400mf", size=64), pytest.param(partial(Timm, name="levit_128s"), marks=SLOW)],
+)
+def test_a_network_whose_code_reads_numbers_as_it_is_built_is_planned_on_the_meta_device(make: Make) -> None:
+    """As RegNet's, which computes its widths with tensors: it is built on the CPU."""
+    before = torch.get_rng_state()
+    with torch.device("meta"):
+        made = make(3, CLASSES)
+    assert all(one.is_meta for one in made.parameters()) and made.classes == CLASSES
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@SLOW
+@pytest.mark.parametrize(
+    "name",
+    ["resnet26d", "tf_efficientnetv2_b0", "regnetz_005", "ghostnet_050", "dla34", "inception_v4", "eca_nfnet_l0",
+     "gmlp_s16_224", "pit_ti_224", "coatnet_nano_rw_224", "pvt_v2_b0", "cait_xxs24_224", "resnest14d", "selecsls42b"],
+)  # fmt: skip
+def test_more_networks_of_timm_are_planned(name: str) -> None:
+    with torch.device("meta"):
+        made = Timm(3, CLASSES, name=name)
+    assert made.classes == CLASSES and len(made.taps) >= 4
+
+
+def test_a_network_that_cannot_be_followed_is_refused_in_words() -> None:
+    with pytest.raises(UserError, match=r"cannot be cut into layers(.|\n)*CrossVit"), torch.device("meta"):
+        Timm(3, CLASSES, name="crossvit_tiny_240")
+
+
+@pytest.mark.parametrize(
+    "make", [partial(Torchvision, name="squeezenet1_1", size=32), partial(Timm, name="mobilenetv3_small_050", size=32)]
+)
+def test_no_layer_can_have_the_name_of_something_that_a_tower_has(make: Make) -> None:
+    with torch.device("meta"):
+        made = make(3, CLASSES)
+    taken = taken_names(type(made))
+    assert {*vars(made), *made._buffers, "softmax", "input", "forward", "above"} <= taken
+    assert not taken & set(made.names[:-1])
 
 
 # -- networks that are written for a test

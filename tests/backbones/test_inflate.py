@@ -1,18 +1,23 @@
 """Inflation of any 2D tower: a video that stands still is a picture."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision import models
 
 from fusionlab.backbones.inception import Inception
 from fusionlab.backbones.inflate import Inflated, Time, inflate
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.lrn import LocalResponseNorm
 from fusionlab.backbones.norm import StillNorm2d, StillNorm3d
+from fusionlab.backbones.pretrained import imagenet, load, locate
 from fusionlab.backbones.resnet import ResNet18, ResNet50
+from fusionlab.backbones.timm_nets import Timm
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.backbones.torchvision_nets import Torchvision
 from fusionlab.backbones.tower import Tower
@@ -90,7 +95,12 @@ TOWERS = [
     pytest.param(Vgg16, 32, {"pool3": 2}, marks=pytest.mark.slow),
     *(
         pytest.param(partial(Torchvision, name=name), 64, {}, marks=pytest.mark.slow, id=name)
-        for name in ("resnet18", "mobilenet_v2", "efficientnet_b0", "densenet121", "vgg11")
+        for name in ("resnet18", "mobilenet_v2", "efficientnet_b0", "densenet121", "vgg11", "regnet_y_400mf", "swin_t")
+    ),
+    pytest.param(partial(Timm, name="mobilenetv3_small_050"), 64, {}, id="timm mobilenetv3"),
+    *(
+        pytest.param(partial(Timm, name=name), 64, {}, marks=pytest.mark.slow, id=f"timm {name}")
+        for name in ("efficientnet_b0", "dla34")
     ),
 ]
 
@@ -208,3 +218,174 @@ def test_pixels_are_the_2d_towers() -> None:
 def test_bad_input(numbers: dict[str, object], said: str) -> None:
     with pytest.raises(UserError, match=said):
         Inflated(3, 5, 24, **{"tower": SMALL_TINY, "time_strides": {}, **numbers})  # type: ignore[arg-type]
+
+
+# -- networks of other libraries
+
+resnet18 = partial(Torchvision, name="resnet18")
+mobilenet = partial(Timm, name="mobilenetv3_small_050")
+
+
+def of_library(make: Make, size: int = 32, channels: int = 3, ends: str = "zeros") -> Inflated:
+    return Inflated(channels, CLASSES, size, tower=make, time_strides={}, time_ends=ends)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [mobilenet, pytest.param(resnet18, marks=pytest.mark.slow)])
+def test_first_weights_are_the_librarys_inflated_and_a_function_of_the_seed(make: Make) -> None:
+    """Whatever torch's own generator is, and in copies of layers too."""
+    drawn = []
+    for start in (0, 1):
+        torch.manual_seed(start)
+        made = of_library(make)
+        initialise(made, seed=0)
+        drawn.append(made.state_dict())
+    for name, value in drawn[0].items():
+        assert torch.equal(value, drawn[1][name]), name
+    flat = make(3, CLASSES, 32)
+    initialise(flat, seed=0)
+    for name, value in flat.state_dict().items():
+        found = drawn[0][name]
+        assert torch.allclose(found.sum(2) if found.ndim == 5 != value.ndim else found, value, atol=1e-6), name
+    copied = deepcopy(made.get_submodule(made.names[0]))
+    before = {name: value.clone() for name, value in made.state_dict().items()}
+    initialise(copied, seed=3)
+    assert all(torch.equal(value, before[name]) for name, value in made.state_dict().items())
+    assert not torch.equal(next(copied.parameters()), next(made.parameters()))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("frames, channels", [(8, 3), (8, 2)])
+def test_a_librarys_file_of_the_2d_network_is_inflated(frames: int, channels: int, tmp_path: Path) -> None:
+    """By the library's names, with the pixels of its transforms; flow starts from the mean over colours."""
+    model = models.squeezenet1_1(num_classes=CLASSES).eval()
+    torch.save(model.state_dict(), tmp_path / "squeezenet1_1.pth")
+    make = partial(Torchvision, name="squeezenet1_1")
+    made, flat = of_library(make, channels=channels, ends="repeat").eval(), make(channels, CLASSES, 32).eval()
+    for tower in (made, flat):
+        initialise(tower, seed=0)
+        loaded = load(tower, str(tmp_path / "squeezenet1_1.pth"))
+        assert loaded.origin == "torchvision: squeezenet1_1.pth"
+    assert loaded.notes == ([] if channels == 3 else loaded.notes)
+    x = torch.randint(0, 256, (1, channels, 1, 32, 32), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
+    expected = flat(x)
+    found = made(x.expand(-1, -1, frames, -1, -1))
+    assert expected.std() > 1e-3 and torch.allclose(found, expected.expand_as(found), atol=1e-3 * expected.abs().max())
+    assert torch.equal(made.mean, flat.mean) and torch.equal(made.scale, flat.scale)
+
+
+def test_imagenet_is_the_file_of_the_2d_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = []
+
+    def fetch(published: imagenet.Published) -> Path:
+        asked.append(published.file)
+        return tmp_path / published.file
+
+    monkeypatch.setattr(imagenet, "fetch", fetch)
+    for name, start in (("resnet34", "resnet34-"), ("resnet18", "resnet18-f37072fd"), ("swin_t", "swin_t-")):
+        make = partial(Torchvision, name=name)
+        with torch.device("meta"):
+            made = Inflated(3, 1000, 32, tower=make, time_strides={}) if name != "swin_t" else make(3, 1000, 32)
+        locate("imagenet", made)
+        assert asked.pop().startswith(start)
+
+
+@torch.no_grad()
+def test_a_module_of_frames_keeps_the_names_of_its_weights() -> None:
+    class Normed(nn.Sequential):
+        def __init__(self) -> None:
+            super().__init__(nn.Conv2d(4, 4, 3, padding=1), nn.GroupNorm(2, 4))
+
+    flat, x = Normed(), torch.randn(2, 4, 3, 5, 5)
+    made = inflate(flat, Time(deep=False))
+    assert list(made.state_dict()) == list(flat.state_dict())
+    other = inflate(Normed(), Time(deep=False))
+    other.load_state_dict(made.state_dict())
+    y = other(x)
+    assert torch.allclose(y[:, :, 1], flat(x[:, :, 1]), atol=1e-6)
+    nn.ModuleDict({"x": other}).load_state_dict(nn.ModuleDict({"x": made}).state_dict())
+
+
+# -- subclasses, which may compute something else
+
+
+class Standardised(nn.Conv2d):
+    """With a forward of its own."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return nn.functional.conv2d(input, self.weight - self.weight.mean(), self.bias, self.stride, self.padding)
+
+
+class Activated(nn.BatchNorm2d):
+    """As timm's BatchNormAct2d: a norm with its activation."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input).relu()
+
+
+class Columns(nn.Module):
+    """As timm's SqueezeExcite: the mean over axes 2 and 3, which of a clip are time and height."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.gate = nn.Conv2d(6, 6, 1), nn.Sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x * self.gate(self.conv(x.mean((2, 3), keepdim=True)))
+        return y
+
+
+class Deep(Columns):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(6, 6, 3, padding=1)
+
+
+def with_block(block: Callable[[], nn.Module]) -> Make:
+    class Made(Tower):
+        def __init__(self, in_channels: int, classes: int, size: int = 16) -> None:
+            layers = {
+                "conv1": nn.Conv2d(in_channels, 6, 3, padding=1),
+                "block": block(),
+                "avgpool": nn.AdaptiveAvgPool2d(1),
+                "fc": nn.Conv2d(6, classes, 1),
+                "softmax": nn.Softmax(dim=1),
+            }
+            super().__init__(layers, {name: name for name in layers}, in_channels, size)
+
+    return Made
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        lambda: Activated(6),
+        lambda: nn.Sequential(nn.Conv2d(6, 6, 3, padding=1), Activated(6)),
+        lambda: Columns(),
+        lambda: nn.Conv2d(6, 6, 1, padding_mode="reflect"),
+        lambda: nn.AdaptiveAvgPool2d(4),
+        lambda: nn.GroupNorm(2, 6),
+    ],
+)
+@torch.no_grad()
+def test_a_module_without_a_rule_keeps_what_it_computes(block: Callable[[], nn.Module]) -> None:
+    flat, inflated = pair(with_block(block), 16, {})
+    x = still(16, 4)
+    expected, found = flat.collect(x[:, :, :1], flat.taps), inflated.collect(x, inflated.taps)
+    for tap, y in found.items():
+        assert torch.allclose(y, expected[tap].expand_as(y), atol=1e-9 * float(expected[tap].abs().max())), tap
+
+
+@pytest.mark.parametrize(
+    "block, said",
+    [
+        (lambda: Standardised(6, 6, 3, padding=1), "block of Made: Standardised"),
+        (lambda: nn.Sequential(nn.ReLU(), Standardised(6, 6, 3, padding=1)), "block of Made: Standardised"),
+        (lambda: nn.Conv2d(6, 6, 3, padding=1, padding_mode="reflect"), "block of Made: Conv2d"),
+        (lambda: nn.Conv2d(6, 6, 3, padding="same"), "block of Made: Conv2d"),
+        (lambda: nn.MaxPool2d(3, 1, padding=1, dilation=2), "block of Made: MaxPool2d"),
+        (lambda: Deep(), "block of Made: Conv2d in Deep"),  # its code counts axes
+    ],
+)
+def test_kernels_without_a_rule_are_refused(block: Callable[[], nn.Module], said: str) -> None:
+    with pytest.raises(UserError, match=rf"cannot be inflated(.|\n)*{said}"), torch.device("meta"):
+        Inflated(3, 5, 16, tower=with_block(block), time_strides={})

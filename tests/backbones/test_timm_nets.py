@@ -75,7 +75,7 @@ def test_without_a_network_the_error_says_which_file_to_put_where(monkeypatch: p
 @pytest.mark.parametrize(
     "numbers, match",
     [
-        ({"name": "resnett18"}, r"unknown network of timm(.|\n)*did you mean name=resnet18"),
+        ({"name": "resnett18"}, r"unknown network of timm(.|\n)*did you mean backbone.appearance.name=resnet18"),
         ({"options": {"in_chans": 4}}, r"fusionlab sets this option(.|\n)*in_chans"),
         ({"options": {"nonsense": 4}}, r"timm cannot build resnet18 with these options(.|\n)*nonsense"),
     ],

@@ -174,11 +174,17 @@ def test_files_are_named_with_the_digits_of_their_hash() -> None:
 @pytest.mark.parametrize(
     "numbers, match",
     [
-        ({"name": "resnet19"}, r"unknown network of torchvision(.|\n)*did you mean name=resnet1[08]"),
+        (
+            {"name": "resnet19"},
+            r"unknown network of torchvision(.|\n)*did you mean backbone.appearance.name=resnet1[08]",
+        ),
         ({"name": "fcn_resnet50"}, r"unknown network of torchvision"),
         ({"options": {"weights": "DEFAULT"}}, r"fusionlab(.|\n)*weights=imagenet"),
         ({"options": {"depth": 3}}, r"torchvision cannot build resnet18 with these options(.|\n)*depth"),
-        ({"name": "inception_v3", "size": 299}, r"has to leave one tensor(.|\n)*options.aux_logits=false"),
+        (
+            {"name": "inception_v3", "size": 299},
+            r"2 tensors(.|\n)*appearance.options={aux_logits:false}",
+        ),
         ({"name": "mvit_v1_b", "size": 64, "frames": 4}, r"cannot be cut into layers(.|\n)*MViT, \(3, 4, 64, 64\)"),
     ],
 )

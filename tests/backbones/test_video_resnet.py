@@ -281,6 +281,19 @@ def test_the_stem_of_r2d_reads_the_frames_as_one_picture() -> None:
 
 
 @torch.no_grad()
+def test_r2d_leaves_no_frame_of_a_training_clip_out() -> None:
+    """Of a whole video at test it reads the full pictures."""
+    made = small("r2d")
+    assert made.frames_multiple == 8
+    x = clips(20, 32)
+    assert torch.equal(made(x), made(x[:, :, :16]))
+    for run in (made.train(), partial(made.forward_from, after="input")):
+        run(x[:, :, :16])
+        with pytest.raises(UserError, match=r"clips of 20 frames(.|\n)*8, 16 …(.|\n)*snippets=8"):
+            run(x)
+
+
+@torch.no_grad()
 def test_fr2d_sees_every_frame_alone_and_averages_them() -> None:
     made, x = small("fr2d"), clips(4, 32)
     assert made.taps["layer4"].time_field == made.taps["layer4"].time_stride == 1
@@ -356,6 +369,8 @@ def test_the_papers_counts_are_those_of_its_table() -> None:
         (partial(VideoResNet, kind="r3d", depth=50), "18, 34"),
         (partial(R2Plus1D, middle="papers"), "paper"),
         (partial(R2Plus1D, width=0.0), "width"),
+        (partial(VideoResNet, kind="r3d", width=True), "width"),
+        (partial(R2D, width=float("nan")), "width"),
         (partial(R2Plus1D, size=15), "size=16"),
     ],
 )

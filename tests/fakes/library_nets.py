@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fusionlab.backbones.graph import GraphTower, built
+from fusionlab.backbones.graph import GraphTower, build_quietly
 
 
 def with_statistics(tower: GraphTower, seed: int = 0) -> GraphTower:
@@ -21,7 +21,7 @@ def with_statistics(tower: GraphTower, seed: int = 0) -> GraphTower:
 
 def whole_of(tower: GraphTower) -> nn.Module:
     """The library's network with the tower's weights."""
-    whole = built(tower.build).double()
+    whole = build_quietly(tower.build).double()
     own, state = tower.state_dict(), whole.state_dict()
     for name, source in tower.sources.items():
         state[source] = own[name].reshape(state[source].shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from inspect import get_annotations
 from typing import NamedTuple
 
 import torch
@@ -10,18 +11,13 @@ from torch import fx, nn
 
 from fusionlab import errors
 from fusionlab.backbones.connected import Connected
-from fusionlab.backbones.segment import VECTOR, Dense3d, Segment, code_of, form, leave, piece
-from fusionlab.backbones.trace import FIRST, Cut, Traced, cuts, is_reshape, value_text
+from fusionlab.backbones.initialise import Classifier
+from fusionlab.backbones.segment import VECTOR, Dense3d, Segment, compile_graph, cut_graph, form, leave
+from fusionlab.backbones.tower import Tower
+from fusionlab.backbones.trace import FIRST, GraphCut, Traced, cuts, is_reshape, value_text
 
 PLACE_BY_PLACE = (nn.Dropout, nn.ReLU, nn.ReLU6, nn.SiLU, nn.GELU, nn.Hardswish, nn.Tanh)
-Place = tuple[Cut, ...]  # a cut, in each mode
-# What a tower has of its own under these names.
-TAKEN = frozenset(dir(nn.Module())) | {
-    "mean", "scale", "names", "taps", "size", "in_channels", "classes", "classifier", "published", "above", "below",
-    "collect", "normalise", "forward_from", "set_pixels", "build", "sources", "unused", "aliases", "no_map", "softmax",
-    "input", "frames", "renamed", "initialise_own", "geometry", "steps", "time_stride", "library", "name", "pixels",
-    "imagenet_file", "published_files", "title", "in_time", "tap_name", "options", "one_prediction",
-}  # fmt: skip
+CommonCut = tuple[GraphCut, ...]  # a cut, in each mode
 
 
 class Link(NamedTuple):
@@ -32,11 +28,12 @@ class Link(NamedTuple):
 
 
 class Chain:
-    """The layers of a network from its graphs, `modes`: in evaluation and in training."""
+    """The layers of a network from its graphs, `modes`: in evaluation and in training. `kind`: the tower's class."""
 
-    def __init__(self, whole: nn.Module, modes: tuple[Traced, Traced], clips: bool) -> None:
+    def __init__(self, whole: nn.Module, modes: tuple[Traced, Traced], clips: bool, kind: type[Tower]) -> None:
         self.whole, self.modes, self.clips = whole, modes, clips
         self.names = _ends(modes[0])
+        self.taken = taken_names(kind)
         found = self._common()
         result = found[-1][0] if found else None
         if result is None or result.tensor is not modes[0].result or len(result.shape) != 2:
@@ -48,7 +45,7 @@ class Chain:
         self.layer_at: dict[str, str] = {}  # a cut -> the layer that ends there, or before it where all is reshaped
         self._build([one for one in found if not self._written(one)])
 
-    def _common(self) -> list[Place]:
+    def _common(self) -> list[CommonCut]:
         """The cuts of both modes, in order."""
         first, second = (cuts(mode, self.clips) for mode in self.modes)
         if {one.tensor for one in (first[-1], second[-1])} != {mode.result for mode in self.modes}:
@@ -62,7 +59,7 @@ class Chain:
                 last = k
         return [*found, (first[-1], second[-1])]
 
-    def _written(self, place: Place) -> bool:
+    def _written(self, place: CommonCut) -> bool:
         """Whether what follows a cut writes into its map; activations are told not to, and then do not."""
         modules = [
             self.whole.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -78,7 +75,7 @@ class Chain:
             one.inplace = False  # type: ignore[union-attr]
         return False
 
-    def _build(self, found: list[Place]) -> None:
+    def _build(self, found: list[CommonCut]) -> None:
         """Make the links."""
         weighted = [k for k in range(1, len(found)) if self._weighted(found[k - 1], found[k])]
         last = max(weighted, default=1)
@@ -93,20 +90,20 @@ class Chain:
                 continue
             link = self._link(here, there)
             name = self.names.get(there[0].tensor, there[0].name) if k < last else self._classifier(here, there)
-            name = _free(name.replace(".", "_"), self.links)
+            name = _free(name.replace(".", "_"), {*self.taken, *self.links})
             self.links[name], self.layer_at[there[0].name] = link, name
         self.whole.train()
 
-    def _classifier(self, here: Place, there: Place) -> str:
+    def _classifier(self, here: CommonCut, there: CommonCut) -> str:
         """The name of the last module with weights."""
         own = [str(one.target) for one in self._nodes(here, there, 0) if self._has_weights(one)]
         return own[-1] if own else there[0].name
 
-    def _nodes(self, here: Place, there: Place, mode: int) -> list[fx.Node]:
+    def _nodes(self, here: CommonCut, there: CommonCut, mode: int) -> list[fx.Node]:
         traced = self.modes[mode]
         return [one for one in traced.nodes[here[mode].at + 1 : there[mode].at + 1] if one not in traced.constants]
 
-    def _weighted(self, here: Place, there: Place) -> bool:
+    def _weighted(self, here: CommonCut, there: CommonCut) -> bool:
         for one in self._nodes(here, there, 0):
             if self._has_weights(one) or any(given in self.modes[0].constants for given in one.all_input_nodes):
                 return True
@@ -115,20 +112,20 @@ class Chain:
     def _has_weights(self, node: fx.Node) -> bool:
         return node.op == "call_module" and any(True for _ in self.whole.get_submodule(str(node.target)).parameters())
 
-    def _only_reshapes(self, here: Place, there: Place) -> bool:
+    def _only_reshapes(self, here: CommonCut, there: CommonCut) -> bool:
         """Whether numbers stay what and, as a map with channels first, where they are; tried on random ones."""
         for mode, traced in enumerate(self.modes):
             if not all(is_reshape(one, self.whole) for one in self._nodes(here, there, mode)):
                 return False
             x = torch.rand(here[mode].shape, device="cpu", generator=torch.Generator().manual_seed(0))
-            code, axes = code_of(self.whole, piece(traced, here[mode], there[mode])), 3 if self.clips else 2
+            code, axes = compile_graph(self.whole, cut_graph(traced, here[mode], there[mode])), 3 if self.clips else 2
             with torch.random.fork_rng(devices=[]), torch.device("cpu"):
                 y = code(self.whole.train(mode == 1), x.clone())
             if not torch.equal(leave(x, form(here[mode]), axes), leave(y, form(there[mode]), axes)):
                 return False
         return True
 
-    def _link(self, here: Place, there: Place) -> Link:
+    def _link(self, here: CommonCut, there: CommonCut) -> Link:
         """The layer from one cut to the next."""
         forms = form(here[0]), form(there[0])
         path = self._module(here, there)
@@ -140,11 +137,11 @@ class Chain:
         if own is not None:
             return Link(own, {name: f"{path}.{name}" for name in own.state_dict()})
         different = self.modes if self.modes[0] is not self.modes[1] else self.modes[:1]
-        graphs = [piece(traced, here[mode], there[mode]) for mode, traced in enumerate(different)]
+        graphs = [cut_graph(traced, here[mode], there[mode]) for mode, traced in enumerate(different)]
         segment = Segment(self.whole, graphs, forms, self.clips)
         return Link(segment, {name: name for name in segment.state_dict()})
 
-    def _module(self, here: Place, there: Place) -> str | None:
+    def _module(self, here: CommonCut, there: CommonCut) -> str | None:
         """The module that is all there is between two cuts, in both modes; a layer of torch, or else the outermost."""
         paths: list[list[str]] = []
         for mode, traced in enumerate(self.modes):
@@ -212,8 +209,16 @@ def _ends(traced: Traced) -> dict[fx.Node, str]:
     return names
 
 
+def taken_names(kind: type[Tower]) -> frozenset[str]:
+    """What a tower of this class has of its own, so that no layer can have these names."""
+    with torch.device("meta"):
+        least = Tower({"fc": Classifier(1, 1, 1), "softmax": nn.Softmax(dim=1)}, {}, 1, 1)
+    declared = {name for one in kind.__mro__ for name in get_annotations(one)}
+    return frozenset({*dir(kind), *declared, *dir(least), "initialise_own", "input"} - {"fc"})
+
+
 def _free(name: str, others: Collection[str]) -> str:
-    """A name that neither a tower nor another layer has: with "_layer" behind it where one has."""
-    while name in TAKEN or name in others:
+    """A name that no other has: with "_layer" behind it where one has."""
+    while name in others:
         name += "_layer"
     return name

@@ -15,6 +15,7 @@ First weights are the library's own: its network is built anew with the seed's g
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import partial
 from math import prod, sqrt
 from typing import Any
@@ -23,11 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.backbones.chain import Chain
+from fusionlab.backbones.inflate import is_2d_kernel, repeat_over_time
 from fusionlab.backbones.initialise import GeneratorFor, gaussian
 from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.trace import quiet, trace
 
 Builder = Callable[[], nn.Module]
+OF_LIBRARY = ("library", "imagenet_file", "published_files", "pixels", "renamed")  # what loading asks of a tower
 
 
 class GraphTower(Tower):
@@ -37,7 +40,12 @@ class GraphTower(Tower):
     """
 
     name = ""  # of the network in its library
+    library: str
     one_prediction = True  # of frames of any size: the last map is averaged
+    build: Builder
+    frames: int | None
+    sources: Mapping[str, str]  # the library's name of each number
+    unused: frozenset[str]  # the library's names that have no part in the tower
     no_map: Mapping[str, str]
     aliases: Mapping[str, str]
 
@@ -56,10 +64,10 @@ class GraphTower(Tower):
 
         `names` lists further names of layers: name -> the library's path.
         """
-        whole = built(build)
+        whole = build_quietly(build)
         shape = (in_channels, size, size) if frames is None else (in_channels, frames, size, size)
         modes = trace(whole, shape, leaves, wrapped)
-        chain = Chain(whole, modes, clips=frames is not None)
+        chain = Chain(whole, modes, clips=frames is not None, kind=type(self))
         layers = {name: link.layer for name, link in chain.links.items()}
         taps = {name: name for name in (*layers, "softmax")}
         super().__init__({**layers, "softmax": nn.Softmax(dim=1)}, taps, in_channels, size, frames=frames or 1)
@@ -73,7 +81,7 @@ class GraphTower(Tower):
         for name, link in chain.links.items():
             layer = self.get_submodule(name)
             if link.sources:
-                setattr(layer, "initialise_own", partial(draw, layer, build, link.sources))  # noqa: B010
+                _draw_by_library(layer, build, link.sources)
 
     @property
     def title(self) -> str:
@@ -82,6 +90,19 @@ class GraphTower(Tower):
     def initialise_own(self, generator_for: GeneratorFor) -> None:
         """Draw all layers as the library does."""
         draw(self, self.build, self.sources, generator_for)
+
+    def lend_library(self, tower: nn.Module) -> None:
+        """Give a tower with the same layers, as an inflated one, the library's first weights and its files."""
+        for name in self.names:
+            own = {one.removeprefix(f"{name}."): at for one, at in self.sources.items() if one.startswith(f"{name}.")}
+            if own:
+                _draw_by_library(tower.get_submodule(name), self.build, own)
+        _draw_by_library(tower, self.build, self.sources)
+        knows = copy(self)
+        knows._modules = {}  # its weights are not kept
+        for name in OF_LIBRARY:
+            if hasattr(knows, name):
+                setattr(tower, name, getattr(knows, name))
 
     def renamed(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A state dict of the library by this tower's names, without what has no part in it, as auxiliary heads."""
@@ -96,15 +117,32 @@ class GraphTower(Tower):
         }
 
 
-def built(build: Builder) -> nn.Module:
-    """The library's network; torch's own generator is left as it was."""
+def build_quietly(build: Builder) -> nn.Module:
+    """The library's network; torch's own generator is left as it was.
+
+    On the meta device too: the code of some networks computes numbers as it builds them. These are built on the CPU.
+    """
     with quiet(), torch.random.fork_rng(devices=[]):
-        return build()
+        if torch.get_default_device().type != "meta":
+            return build()
+        try:
+            return build()
+        except Exception:  # raised again below, if it has another cause
+            with torch.device("cpu"):
+                return build().to("meta")
+
+
+def _draw_by_library(module: nn.Module, build: Builder, sources: Mapping[str, str]) -> None:
+    """Let `initialise` draw a module as the library does. A copy of the module (deepcopy) draws itself."""
+    setattr(module, "initialise_own", partial(draw, module, build, sources))  # noqa: B010
 
 
 @torch.no_grad()
 def draw(module: nn.Module, build: Builder, sources: Mapping[str, str], generator_for: GeneratorFor) -> None:
-    """Draw a module as the library draws the whole. What was widened since is drawn as in initialise.py."""
+    """Draw a module as the library draws the whole; kernels of an inflated one are repeated along time.
+
+    What was widened since is drawn as in initialise.py.
+    """
     with quiet(), torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(generator_for("").initial_seed())
         fresh = build().state_dict()
@@ -112,6 +150,8 @@ def draw(module: nn.Module, build: Builder, sources: Mapping[str, str], generato
         if name not in sources:
             continue
         value = fresh[sources[name]]
+        if is_2d_kernel(value, own):
+            value = repeat_over_time(value, own.shape[2])
         if value.numel() == own.numel():
             own.copy_(value.reshape(own.shape))
         else:

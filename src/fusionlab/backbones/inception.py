@@ -35,7 +35,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import isfinite
 from typing import Literal, get_args
 
 import torch
@@ -48,6 +47,7 @@ from fusionlab.backbones.norm import StillNorm2d, StillNorm3d
 from fusionlab.backbones.padding import Conv3d, MeanPool3d, SameConv2d, SameMaxPool2d
 from fusionlab.backbones.taps import walk
 from fusionlab.backbones.tower import Tower
+from fusionlab.backbones.width import expect_width, scale_channels
 
 # Channels of 1×1; of 1×1 and 3×3; of 1×1 and 3×3; of 1×1 behind the pool.
 BLOCKS = {
@@ -128,10 +128,7 @@ class Gate(nn.Module):
 
 def convolutions(in_channels: int, width: float, make: Make) -> tuple[dict[str, nn.Module], int]:
     """The layers up to mixed_5c, for frames, and the channels that they leave."""
-
-    def wide(channels: int) -> int:
-        return max(1, round(width * channels))
-
+    wide = partial(scale_channels, width=width)
     first = Make(make.padding, partial(nn.BatchNorm2d, eps=EPSILON))  # its statistics are always learnt
     layers: dict[str, nn.Module] = {
         "conv1": first.unit(in_channels, wide(64), 7, stride=2),
@@ -172,7 +169,7 @@ class Inception(Tower):
         expect_numbers(size, width, dropout, partial_bn, padding)
         layers, channels = convolutions(in_channels, width, Make(padding, norm_of(partial_bn)))
         side = side_of(layers, in_channels, size)
-        end = ending(nn.AvgPool2d(side, stride=1), channels, classes, dropout)
+        end = make_end(nn.AvgPool2d(side, stride=1), channels, classes, dropout)
         super().__init__(layers | end, TAPS, in_channels, size)
         self.padding = padding
 
@@ -213,14 +210,14 @@ class Inception3d(Tower):
         expect_kernels(kernels, first, last, time_ends)
         separable = kernels in ("separable", "gated")
         flat, channels = convolutions(in_channels, width, Make(padding, norm_of(partial_bn), rounded_up=not separable))
-        special = partial(separated, gated=kernels == "gated", still=partial_bn) if separable else None
+        special = partial(separate_unit, gated=kernels == "gated", still=partial_bn) if separable else None
         deep = () if kernels == "2d" else DEEP[DEEP.index(first) : DEEP.index(last) + 1]
         layers = {
             name: inflate(layer, Time(TIME_STRIDES.get(name, 1), name in deep, time_ends == "repeat"), special)
             for name, layer in flat.items()
         }
         side = side_of(layers, in_channels, size)
-        end = ending(MeanPool3d((2, side, side), stride=1), channels, classes, dropout)
+        end = make_end(MeanPool3d((2, side, side), stride=1), channels, classes, dropout)
         super().__init__(layers | end, TAPS, in_channels, size)
         self.padding = padding
 
@@ -235,7 +232,7 @@ def norm_of(partial_bn: bool) -> Callable[[int], nn.BatchNorm2d]:
     return partial(StillNorm2d if partial_bn else nn.BatchNorm2d, eps=EPSILON)
 
 
-def ending(pool: nn.Module, channels: int, classes: int, dropout: float) -> dict[str, nn.Module]:
+def make_end(pool: nn.Module, channels: int, classes: int, dropout: float) -> dict[str, nn.Module]:
     return {
         "avgpool": pool,
         "dropout": nn.Dropout(dropout),
@@ -244,7 +241,7 @@ def ending(pool: nn.Module, channels: int, classes: int, dropout: float) -> dict
     }
 
 
-def separated(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> nn.Sequential | None:
+def separate_unit(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> nn.Sequential | None:
     """A unit k×k as 1×k×k and k×1×1, each with batch norm and ReLU; None for any other module."""
     if not isinstance(unit, Unit) or not time.deep:
         return None
@@ -269,8 +266,7 @@ def separated(unit: nn.Module, time: Time, *, gated: bool, still: bool) -> nn.Se
 def expect_numbers(size: int, width: object, dropout: object, partial_bn: object, padding: object) -> None:
     if size < STRIDE:
         raise errors.UserError("frames are too small for this tower", got=f"size={size}", hint=f"size={STRIDE} or more")
-    if isinstance(width, bool) or not isinstance(width, int | float) or not (isfinite(width) and width > 0):
-        raise errors.UserError("width is a factor for the channels of every layer", got=width, hint="width=0.25")
+    expect_width(width)
     if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise errors.UserError("dropout is a share, 0 up to below 1", got=dropout, hint="dropout=0.5")
     if partial_bn not in (True, False):

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from fusionlab.backbones.trace import FIRST, LAST, Cut, Traced
+from fusionlab.backbones.trace import FIRST, LAST, GraphCut, Traced
 
 VECTOR = "vector"
 
@@ -40,7 +40,7 @@ class Segment(nn.Module):
                 if node.op in ("call_module", "get_attr"):
                     _adopt(self, whole, str(node.target))
         # Called with self: neither a copy nor `train` has to know of them.
-        codes = [code_of(whole, graph) for graph in graphs]
+        codes = [compile_graph(whole, graph) for graph in graphs]
         self.evaluated, self.trained = codes[0], codes[-1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -77,12 +77,12 @@ def _adopt(segment: nn.Module, whole: nn.Module, target: str) -> None:
         here.register_buffer(name, value, persistent=persistent)
 
 
-def form(cut: Cut) -> str:
+def form(cut: GraphCut) -> str:
     """The form of a cut's tensor in the library."""
     return VECTOR if len(cut.shape) == 2 else cut.channels
 
 
-def piece(traced: Traced, here: Cut, there: Cut) -> fx.Graph:
+def cut_graph(traced: Traced, here: GraphCut, there: GraphCut) -> fx.Graph:
     """The graph from one cut to the next, with one input."""
     graph = fx.Graph()
     made = {here.tensor: graph.placeholder("x")}
@@ -102,6 +102,6 @@ def piece(traced: Traced, here: Cut, there: Cut) -> fx.Graph:
     return graph
 
 
-def code_of(whole: nn.Module, graph: fx.Graph) -> Any:
+def compile_graph(whole: nn.Module, graph: fx.Graph) -> Any:
     """A function of a module and x."""
     return type(fx.GraphModule(whole, graph)).forward

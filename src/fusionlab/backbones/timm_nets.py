@@ -1,4 +1,4 @@
-"""Any classification network of timm as a tower: backbone=timm backbone.name=convnext_atto. An extra: fusionlab[timm].
+"""Any classification network of timm as a tower: backbone=timm, by `name`. An extra: fusionlab[timm].
 
 `options` are arguments of timm.create_model. A network that is made for one size of frames gets the size of ours. The
 layers that timm lists in `feature_info` have a further name here: `feature_0`, `feature_1` …
@@ -36,11 +36,12 @@ class Timm(GraphTower):
     ) -> None:
         timm = _timm()
         if not timm.is_model(name):
+            near = errors.nearest(name, timm.list_models())
             raise errors.UserError(
                 "unknown network of timm",
                 got=name,
                 allowed=[f"{len(timm.list_models())} names: python -c 'import timm; print(*timm.list_models())'"],
-                hint=f"did you mean name={near} ?" if (near := errors.nearest(name, timm.list_models())) else None,
+                hint=f"did you mean backbone.appearance.name={near} ?" if near else None,
             )
         for option in OURS:
             if option in (options or {}):

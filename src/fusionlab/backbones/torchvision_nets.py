@@ -1,4 +1,4 @@
-"""Any classification network of torchvision as a tower, of images or of clips: backbone=torchvision backbone.name=s3d.
+"""Any classification network of torchvision as a tower, of images or of clips: backbone=torchvision, by `name`.
 
 `options` are arguments of torchvision's own builder. A network that is made for one size of frames, as ViT, gets the
 size of ours. For another number of channels than 3 the first convolution is replaced by one that takes them.
@@ -30,6 +30,7 @@ class Torchvision(GraphTower):
     """A network of torchvision by its name. `frames`: of the clips, for networks of clips."""
 
     library = "torchvision"
+    options: dict[str, Any]
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class Torchvision(GraphTower):
         options: Mapping[str, Any] | None = None,
     ) -> None:
         if name not in names():
-            raise errors.unknown("network of torchvision", name, names(), form="name={}")
+            raise errors.unknown("network of torchvision", name, names(), form="backbone.appearance.name={}")
         for option in OURS:
             if option in (options or {}):
                 hint = "weights=imagenet, or a file" if option == "weights" else None

@@ -35,7 +35,7 @@ IN_PLACE = {"iadd", "isub", "imul", "itruediv"}
 FIRST, LAST = "first", "last"  # the place of channels
 
 
-class Cut(NamedTuple):
+class GraphCut(NamedTuple):
     """A place where the network can be cut: behind node number `at`, where only `tensor` is needed."""
 
     at: int
@@ -98,7 +98,7 @@ class Traced:
                     found.add(node)
         return found
 
-    def writers(self, cut: Cut) -> list[fx.Node]:
+    def writers(self, cut: GraphCut) -> list[fx.Node]:
         """What writes into the tensor of a cut, or into a view of it, behind the cut."""
         where = _memory(self.values[cut.tensor])
         return [node for node, written in self.writes if written == where and self.place[node] > cut.at]
@@ -106,12 +106,14 @@ class Traced:
     @property
     def result(self) -> fx.Node:
         (value,) = self.nodes[-1].args
-        if not isinstance(value, fx.Node) or not isinstance(self.values.get(value), Tensor):
+        made = self.values.get(value) if isinstance(value, fx.Node) else value
+        if not isinstance(value, fx.Node) or not isinstance(made, Tensor):
             mode = "in training" if self.training else "in evaluation"
             raise errors.UserError(
                 f"a network of another library has to leave one tensor, and {mode} this one does not",
-                got=value_text(value),
-                hint="options of the library that switch further outputs off, as options.aux_logits=false",
+                got=value_text(made),
+                hint="options of the library that switch further outputs off, as "
+                "'backbone.appearance.options={aux_logits:false}'",
             )
         return value
 
@@ -217,12 +219,12 @@ class _Tracer(NodePathTracer):  # type: ignore[misc]
 # -- cuts
 
 
-def cuts(traced: Traced, clips: bool) -> list[Cut]:
+def cuts(traced: Traced, clips: bool) -> list[GraphCut]:
     """All places with one live tensor that is a map or a vector, in order; the input is the first, without a name."""
     last_use = {node: max((traced.place[user] for user in node.users), default=-1) for node in traced.nodes}
     skip = traced.constants | traced.clip_counts
     axes = _channel_axes(traced)
-    rank, found, alive = (5 if clips else 4), list[Cut](), list[fx.Node]()
+    rank, found, alive = (5 if clips else 4), list[GraphCut](), list[fx.Node]()
     done: set[fx.Node] = set()
     for at, node in enumerate(traced.nodes[:-1]):
         alive = [one for one in alive if last_use[one] > at]
@@ -235,7 +237,7 @@ def cuts(traced: Traced, clips: bool) -> list[Cut]:
             if channels is not None:
                 done.add(tensor)
                 shape = tuple(traced.values[tensor].shape)
-                found.append(Cut(at, tensor, traced.names.get(tensor, ""), shape, channels))
+                found.append(GraphCut(at, tensor, traced.names.get(tensor, ""), shape, channels))
             elif name:
                 traced.reasons[name] = _reason([traced.values[tensor]], rank)
         elif name:
@@ -331,7 +333,10 @@ def value_text(value: Any) -> str:
         return f"a tensor (N, {', '.join(map(str, value.shape[1:]))})"
     if isinstance(value, Mapping):
         return f"several: {', '.join(map(str, value))}"
-    return f"{len(value)} values" if isinstance(value, list | tuple) else type(value).__name__
+    if isinstance(value, list | tuple):
+        tensors = sum(isinstance(one, Tensor | fx.Node) for one in value)
+        return f"{tensors} tensors" if tensors == len(value) else f"{len(value)} values, {tensors} of them tensors"
+    return type(value).__name__
 
 
 @contextmanager

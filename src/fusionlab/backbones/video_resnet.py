@@ -33,6 +33,7 @@ from torchvision.models.video import resnet
 from fusionlab import errors
 from fusionlab.backbones.initialise import Classifier
 from fusionlab.backbones.tower import Tower
+from fusionlab.backbones.width import expect_width, scale_channels
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 TAPS = {name: name for name in ("stem", "layer1", "layer2", "layer3", "layer4", "fc", "softmax")}
@@ -90,21 +91,42 @@ class VideoResNet(Tower):
     ) -> None:
         if kind not in GROUPS:
             raise errors.unknown("kind of video ResNet", str(kind), GROUPS, form="kind={}")
+        expect_width(width)
         first, *groups = GROUPS[kind]
-        stem = _convolution(in_channels, _scaled(64, width), (3 if first is _3D else 1, 7, 7))
+        stem = _convolution(in_channels, scale_channels(64, width), (3 if first is _3D else 1, 7, 7))
         super().__init__(_layers(stem, groups, classes, size, depth, width), TAPS, in_channels, size)
+
+
+class PictureConv(nn.Conv3d):
+    """Reads the frames of a clip as one picture; in training it refuses clips of which it would leave frames out."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        frames = self.kernel_size[0]
+        if self.training and input.shape[2] % frames:
+            raise errors.UserError(
+                "r2d reads all frames of a clip as one picture, so a clip has as many, or a multiple of it",
+                got=f"clips of {input.shape[2]} frames",
+                allowed=[f"{frames}, {2 * frames} …"],
+                hint=f"data.sampling.snippets={frames} data.sampling.stream_snippets={frames}",
+            )
+        return super().forward(input)
 
 
 class R2D(Tower):
     """2D above a stem that reads all frames of a clip as one picture of `in_channels`·`frames` channels.
 
-    Of a clip that is n times as long it makes n such pictures.
+    Of a clip that is n times as long it makes n such pictures. In training any other clip is refused; of a test clip
+    (data.sampling.test=video: a whole video) it leaves out the frames behind the last full picture.
     """
 
     def __init__(
         self, in_channels: int, classes: int, size: int = 112, *, frames: int = 8, depth: int = 18, width: float = 1.0
     ) -> None:
-        stem = _convolution(in_channels, _scaled(64, width), (frames, 7, 7), time_stride=frames)
+        expect_width(width)
+        self.frames_multiple = frames  # the frames of a training clip are a multiple of this
+        stem = _convolution(
+            in_channels, scale_channels(64, width), (frames, 7, 7), time_stride=frames, kind=PictureConv
+        )
         super().__init__(_layers(stem, (_2D,) * 4, classes, size, depth, width), TAPS, in_channels, size)
 
 
@@ -126,26 +148,29 @@ class R2Plus1D(Tower):
     ) -> None:
         if middle not in MIDDLES:
             raise errors.unknown("rule for the middle channels", str(middle), MIDDLES, form="middle={}")
-        between = _scaled(45, width)  # as released; the rule would give 83
+        expect_width(width)
+        between = scale_channels(45, width)  # as released; the rule would give 83
         stem = nn.Sequential(
             *_convolution(in_channels, between, (1, 7, 7)),
-            *_convolution(between, _scaled(64, width), (3, 1, 1), stride=1),
+            *_convolution(between, scale_channels(64, width), (3, 1, 1), stride=1),
         )
         groups = (resnet.Conv2Plus1D,) * 4
         super().__init__(_layers(stem, groups, classes, size, depth, width, MIDDLES[middle]), TAPS, in_channels, size)
 
 
-def _scaled(channels: int, width: float) -> int:
-    return max(1, round(channels * width))
-
-
 def _convolution(
-    inputs: int, outputs: int, kernel: tuple[int, int, int], *, stride: int = 2, time_stride: int = 1
+    inputs: int,
+    outputs: int,
+    kernel: tuple[int, int, int],
+    *,
+    stride: int = 2,
+    time_stride: int = 1,
+    kind: type[nn.Conv3d] = nn.Conv3d,
 ) -> nn.Sequential:
     """Convolution, batch norm, ReLU; as many places as before, but for the strides."""
     pad = (kernel[0] // 2 if time_stride == 1 else 0, kernel[1] // 2, kernel[2] // 2)
     return nn.Sequential(
-        nn.Conv3d(inputs, outputs, kernel, (time_stride, stride, stride), pad, bias=False),
+        kind(inputs, outputs, kernel, (time_stride, stride, stride), pad, bias=False),
         nn.BatchNorm3d(outputs),
         nn.ReLU(inplace=True),
     )
@@ -163,14 +188,12 @@ def _layers(
     """The whole chain. `groups`: the convolutions of layer1 to layer4."""
     if depth not in BLOCKS:
         raise errors.UserError("no video ResNet has this depth", got=f"depth={depth}", allowed=list(map(str, BLOCKS)))
-    if not 0 < width < float("inf"):
-        raise errors.UserError("width is above zero", got=f"width={width}", hint="width=1.0, or 0.25 for brush")
     if size < STRIDE:
         hint = f"size={STRIDE} or more"
         raise errors.UserError("frames are too small for this tower", got=f"size={size}", hint=hint)
-    layers, inputs = {"stem": stem}, _scaled(64, width)
+    layers, inputs = {"stem": stem}, scale_channels(64, width)
     for number, (convolution, blocks) in enumerate(zip(groups, BLOCKS[depth], strict=True), 1):
-        outputs = _scaled(32 * 2**number, width)
+        outputs = scale_channels(32 * 2**number, width)
         made = [_first(block, inputs, outputs, convolution, stride=1 if number == 1 else 2)]
         made += [block(outputs, outputs, convolution) for _ in range(blocks - 1)]
         layers[f"layer{number}"], inputs = nn.Sequential(*made), outputs

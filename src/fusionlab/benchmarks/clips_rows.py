@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from fusionlab.backbones.graph import built
+from fusionlab.backbones.graph import build_quietly
 from fusionlab.backbones.inception import Inception3d
 from fusionlab.backbones.torchvision_nets import Torchvision
 from fusionlab.backbones.tower import Tower
@@ -53,7 +53,7 @@ class Case:
     def nets(self) -> tuple[Torchvision, nn.Module]:
         """The chain and the whole, in training."""
         tower = Torchvision(3, CLASSES, self.size, self.frames, name=self.name)
-        return tower.train(), built(tower.build).train()
+        return tower.train(), build_quietly(tower.build).train()
 
 
 I3D = partial(Inception3d, kernels="3d")

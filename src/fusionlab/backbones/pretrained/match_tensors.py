@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fusionlab.backbones.inflate import over_time
+from fusionlab.backbones.inflate import is_2d_kernel, repeat_over_time
 from fusionlab.backbones.layers import is_convolution
 from fusionlab.backbones.pretrained.tensors import PIXELS, RGB, WeightFile
 from fusionlab.backbones.tower import Tower
@@ -41,13 +41,13 @@ class _Fitting:
     counts: tuple[int, int] | None = None  # of classes, where they differ: the file's and the tower's
     averaged: bool = False  # over colours, for another number of channels
     inflated: int = 0  # convolutions of frames
-    other_time: bool = False  # whether kernels see another number of frames: another inflation
+    other_time: bool = False  # whether kernels see another number of frames
     frames: bool = False  # whether frames of another size would explain an error
 
     def entry(self, name: str, given: Tensor, own: Tensor) -> None:
         value = _as_filters(given, own)
-        if value.ndim == 4 and own.ndim == 5 and value.shape[2:] == own.shape[3:] and value.is_floating_point():
-            value, self.inflated = over_time(value, own.shape[2]), self.inflated + 1
+        if is_2d_kernel(value, own):
+            value, self.inflated = repeat_over_time(value, own.shape[2]), self.inflated + 1
         if not (value.dtype == own.dtype or (value.is_floating_point() and own.is_floating_point())):
             self.wrong.append(f"type: {name} is {value.dtype}, in the tower {own.dtype}")
             return
@@ -174,9 +174,7 @@ def _refuse(fitting: _Fitting, path: Path, tower: Tower) -> None:
     if fitting.frames:
         hint = "data.sampling.crop=224, for example: frames must be as large as those that the weights were trained on"
     elif fitting.other_time:
-        hint = (
-            "these are of another inflation: take kernels of as many frames, or weights of the 2D tower, which fit any"
-        )
+        hint = "these weights have kernels with another number of frames; weights of the 2D tower fit any"
     elif all(line.startswith(f"missing: {fitting.head}") for line in wrong):
         hint = drawn
     if counts:

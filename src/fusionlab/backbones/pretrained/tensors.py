@@ -121,7 +121,7 @@ def read(path: Path, tower: Tower) -> WeightFile:
     if isinstance(tower, imagenet.OfLibrary) and not _is_ours(state):
         mean, scale = tower.pixels(path.name)
         return WeightFile(tower.library, tower.renamed(state), mean, scale)
-    if (port := inception_files.port_of(state)) is not None:
+    if (port := inception_files.layout_of(state)) is not None:
         weights = port.renamed(state)
         first = weights.get("conv1.conv.weight")
         mean, scale = port.pixels(first.shape[1] if first is not None and first.ndim > 1 else RGB)
