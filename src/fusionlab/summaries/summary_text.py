@@ -12,6 +12,7 @@ from fusionlab.summaries.drawing import draw
 from fusionlab.summaries.paper_sizes import paper_sizes
 from fusionlab.summaries.sizing import Sized, Sizes
 from fusionlab.summaries.summary_json import distinct, summary_json, time_seen
+from fusionlab.two_stream.describe import norm_scales
 
 NOTES = """\
 MACs are the multiply-adds of convolutions, linear layers and matrix products, and of Fourier transforms
@@ -84,7 +85,9 @@ def _tower(stream: str, one: Sized) -> Lines:
     shape = shaped((tower.in_channels, *([costs.snippets] if in_time else []), tower.size, tower.size))
     what = "clip" if in_time else "frame"
     title = f"{stream}: {tower.title} for {what}s of {shape} and {tower.classes} classes: "
-    title += f"{one.size.parameters:,} parameters, {costs.macs // frames:,} MACs a {what}"
+    scales = norm_scales(tower)
+    without = f" ({one.size.parameters - scales:,} without batch norm's scales)" if scales else ""
+    title += f"{one.size.parameters:,} parameters{without}, {costs.macs // frames:,} MACs a {what}"
     heads = ("layer", "", "D×T×H×W" if in_time else "D×H×W", "stride", "field", "parameters", "MACs", "taps")
     return [title, *_table(heads, rows, left=(0, 1, 7))]
 

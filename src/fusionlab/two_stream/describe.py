@@ -26,6 +26,12 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
+def norm_scales(module: nn.Module) -> int:
+    """The scales of batch normalisations, which TensorFlow's networks go without."""
+    norms = (part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm))
+    return sum(norm.weight.numel() for norm in norms if norm.affine)
+
+
 def weighted_layers(module: nn.Module) -> int:
     """Modules with a weight of their own of two axes or more: convolutions and fully connected layers."""
     return sum(any(p.ndim >= 2 for p in part.parameters(recurse=False)) for part in module.modules())
