@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from slow_tower import write_conf
 
 from fusionlab.backbones.initialise import initialise
 from fusionlab.config import build
@@ -75,31 +77,35 @@ def test_a_system_is_ordered_if_another_order_of_snippets_gives_other_scores(
     assert same == (system != "ordered")
 
 
-IN_CLIPS = {SNIPPETS: 8, "data.sampling.crop": 48, "data.sampling.stream_snippets": 8, "data.sampling.fields": 1}
-
-
 @pytest.mark.parametrize(
     ("towers", "late", "fused"),
     [
-        (("i3d", "i3d"), "ordered", "ordered"),
-        (("tiny", "i3d"), "late_clips", "ordered"),
-        (("i3d", "tiny"), "ordered", "ordered"),
+        (("slow", "slow"), "ordered", "ordered"),
+        (("tiny", "slow"), "late_clips", "ordered"),
+        (("slow", "tiny"), "ordered", "ordered"),
         (("tiny", "tiny"), "late", "fused"),
     ],
 )
-def test_towers_of_clips_see_more_than_a_frame(towers: tuple[str, str], late: str, fused: str) -> None:
+def test_towers_of_clips_see_more_than_a_frame(
+    towers: tuple[str, str], late: str, fused: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of clips the appearance tower alone can see all that there is; a motion tower sees order."""
-    choices = dict(zip(("appearance", "motion"), towers, strict=True))
-    leaves = IN_CLIPS | {f"backbone.{stream}.width": 0.125 for stream, name in choices.items() if name == "i3d"}
-    scores_alone = config({**choices, "fusion": "late"}, layer="softmax", **leaves)
-    layers = ":".join({"i3d": "mixed_3c", "tiny": "relu5"}[name] for name in towers)
-    if towers[0] == towers[1]:  # unlike towers have no two maps of one size here
-        assert build.Blueprint().system(config(choices, layer=layers, **leaves)) == fused
+    monkeypatch.chdir(tmp_path)
+    write_conf(tmp_path)
+    choices = {"fusion": "sum", **dict(zip(("appearance", "motion"), towers, strict=True))}
+    leaves = {SNIPPETS: 8, "data.sampling.stream_snippets": 8, "data.sampling.fields": 1, "align": "pool"}
+    scores_alone, maps = (
+        ArmConfig.of(tree({**choices, "fusion": fusion}).with_leaves({**leaves, "layer": layer}))
+        for fusion, layer in (("late", "softmax"), ("sum", ":".join(LAYERS[name] for name in towers)))
+    )
+    assert build.Blueprint().system(maps) == fused
     assert build.Blueprint().system(scores_alone) == late
-    for stream, name in choices.items():
-        own = StreamConfig.of(stream_recipe(tree({"fusion": "sum", **choices}).with_leaves(leaves), stream))
-        assert build.Blueprint().system(own) == stream + ("_clips" if name == "i3d" else "")
+    for stream, name in zip(("appearance", "motion"), towers, strict=True):
+        own = StreamConfig.of(stream_recipe(tree(choices).with_leaves(leaves), stream))
+        assert build.Blueprint().system(own) == stream + ("_clips" if name == "slow" else "")
 
+
+LAYERS = {"slow": "relu2", "tiny": "relu5"}
 
 OPTIONS: list[dict[str, Any]] = [
     {"into": "motion", "above": "motion"},

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from slow_tower import write_conf
 from stage_fakes import Trained, found
 
 from fusionlab.config import build
@@ -107,37 +107,12 @@ def test_it_is_trained_on_clips_as_long_as_usual(whole: Trained) -> None:
 
 # --- videos that are too short for a tower ---
 
-SLOW = """
-from torch import nn
-from fusionlab.backbones.initialise import Classifier
-from fusionlab.backbones.tower import Tower
-
-class Mean(nn.Module):
-    takes_clips = True
-    def forward(self, x):
-        return x.mean(dim=(3, 4), keepdim=True)
-
-class Slow(Tower):
-    def __init__(self, in_channels, classes, size=48):
-        layers = {
-            "conv1": nn.Conv3d(in_channels, 4, 3, stride=2, padding=1), "relu1": nn.ReLU(),
-            "conv2": nn.Conv3d(4, 4, 3, stride=2, padding=1), "relu2": nn.ReLU(),
-            "pool": nn.AvgPool3d((1, (size + 3) // 4, (size + 3) // 4), stride=1),
-            "fc": nn.Conv3d(4, classes, 1), "softmax": nn.Softmax(dim=1),
-        }
-        super().__init__(layers, {n: n for n in ("relu1", "relu2", "fc", "softmax")}, in_channels, size)
-"""
-
 
 @pytest.fixture
 def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The words of a study with a tower that leaves a time step every four frames."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "slow_tower", raising=False)
-    (tmp_path / "slow_tower.py").write_text(SLOW, encoding="utf-8")
-    (tmp_path / "conf" / "backbone").mkdir(parents=True)
-    (tmp_path / "conf/backbone/slow.yaml").write_text("_target_: slow_tower.Slow\n_partial_: true\n", encoding="utf-8")
+    write_conf(tmp_path)
     return ["backbone=slow", "fusion=sum", "layer=relu2", "data.sampling.snippets=4", "data.sampling.stream_snippets=4"]
 
 
@@ -155,3 +130,20 @@ def test_the_usual_view_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> N
     config = ArmConfig.of(tree({"fusion": "sum"}).with_leaves({}))
     monkeypatch.setattr(build.Blueprint, "net", lambda *_: pytest.fail("built"))
     build.Blueprint().expect_views(config, [(3, 48, 48)])
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_length_between_the_shortest_and_the_longest_is_compared_too() -> None:
+    """Two paddings leave as many steps of a multiple of four frames, and unlike numbers of 13."""
+    made = tree({"backbone": "slow", "fusion": "sum"})
+    words = {"layer": "relu2", "backbone.motion.padding": 0, "data.sampling.snippets": 16,
+             "data.sampling.stream_snippets": 16, "data.sampling.test": "video"}  # fmt: skip
+    refused, aligned = (ArmConfig.of(made.with_leaves({**words, "align": align})) for align in ("refuse", "pool"))
+    blueprint, ends = build.Blueprint(), [(8, 48, 48), (32, 48, 48)]
+    blueprint.expect_views(refused, ends)
+    with pytest.raises(UserError, match="cannot be tested on views of this shape") as told:
+        blueprint.expect_views(refused, [*ends, (13, 48, 48)])
+    assert "4 of appearance, 3 of motion, in clips of 13 frames" in str(told.value.got)
+    blueprint.expect_views(aligned, [*ends, (13, 48, 48)])
+    one_kind = ArmConfig.of(made.with_leaves({**words, "backbone.motion.padding": 1}))
+    blueprint.expect_views(one_kind, [*ends, (13, 48, 48)])

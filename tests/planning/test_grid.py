@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from slow_tower import write_conf
 
 from fusionlab.config.build import Blueprint
 from fusionlab.config.schema import ArmConfig
@@ -81,3 +83,67 @@ def test_a_consensus_is_that_of_streams_and_arms() -> None:
         planned("consensus=logits", "data.sampling.snippets=1")
     for enough in ("data.sampling.stream_snippets=3", "data.sampling.test=video", "data.sampling.test=frame"):
         planned("consensus=logits", "data.sampling.snippets=1", enough)
+
+
+CLIPS = ("data.sampling.fields=1", "data.sampling.snippets={0}", "data.sampling.stream_snippets={0}")
+
+
+def clips(frames: int, *words: str) -> list[str]:
+    return [*words, *(word.format(frames) for word in CLIPS)]
+
+
+NARROW = ("backbone.appearance.width=0.125", "backbone.motion.width=0.125")
+NONE = "consensus has no effect: a clip has one prediction"
+
+
+@pytest.mark.parametrize("words", [("fusion=sum", "layer=layer3"), ("streams=motion",)])
+def test_a_consensus_without_effect_is_refused_where_a_tower_pools_all_frames(words: tuple[str, ...]) -> None:
+    """R(2+1)D leaves one prediction, however long a clip is; of larger frames it leaves several."""
+    usual = clips(8, "backbone=r2plus1d", *words, *NARROW, "consensus=logits")
+    for test in ("middle", "video"):
+        with pytest.raises(UserError, match=NONE):
+            planned(*usual, f"data.sampling.test={test}")
+    planned(*usual, "data.sampling.test=frame")
+
+
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_conf(tmp_path)
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_consensus_has_an_effect_in_the_stream_that_has_several_predictions() -> None:
+    one = clips(16, "backbone=slow", "backbone.appearance.mean=4", "consensus=logits")
+    planned(*one, "fusion=late")
+    planned(*one, "streams=motion")
+    with pytest.raises(UserError, match=NONE):
+        planned(*one, "streams=appearance")
+
+
+@pytest.mark.usefixtures("slow")
+def test_a_consensus_has_an_effect_where_a_box_or_a_long_video_leaves_several_predictions() -> None:
+    """The mean takes four steps, which the tower has of 16 frames."""
+    words = clips(16, "backbone=slow", "backbone.appearance.mean=4", "backbone.motion.mean=4", "consensus=logits")
+    fused = ("fusion=sum", "layer=relu2", "temporal=pool3d")
+    for alone in (fused, ("streams=motion",), ("fusion=late",)):
+        with pytest.raises(UserError, match=NONE):
+            planned(*words, *alone)
+    planned(*words, *fused, "temporal.extent=1", "temporal.stride=1")
+    planned(*words, "streams=motion", "data.sampling.test=video")
+    planned(*words[:-1], "data.sampling.stream_snippets=24", "streams=motion")
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_is_advised_for_unlike_steps_is_not_refused() -> None:
+    """Towers of two paddings with equal strides in time: unlike steps of 13 frames, equal ones of 16."""
+    words = ("backbone=slow", "backbone.motion.padding=0", "fusion=sum", "layer=relu2")
+    with pytest.raises(UserError, match="differ in time steps") as told:
+        planned(*clips(13, *words))
+    assert "align=pool" in str(told.value.hint)
+    planned(*clips(13, *words, "align=pool"))
+    with pytest.raises(UserError, match="align has no effect: both maps have as many steps"):
+        planned(*clips(16, *words, "align=pool"))
+    planned(*clips(16, *words, "align=pool", "data.sampling.test=video"))
+    with pytest.raises(UserError, match="align has no effect"):
+        planned(*clips(16, words[0], *words[2:], "align=pool", "data.sampling.test=video"))

@@ -44,7 +44,8 @@ OWN = {
     "i3d": "i3d_table2", "i3d_two_stream": "i3d_table2", "i3d_pretraining": "i3d_table3", "i3d_transfer": "i3d_table5",
     "tsn_resnet": "i3d_table5", "fused3d": "i3d_table2",
 }  # fmt: skip
-MANY = ("i3d_two_stream", "i3d_transfer", "r2plus1d_table2", "r2plus1d_transfer", "tsn", "tsn_resnet", "fused3d")
+# Of each family one is planned among the fast tests.
+MANY = ("i3d", "i3d_two_stream", "i3d_transfer", "r2plus1d_table2", "r2plus1d_transfer", "tsn", "tsn_resnet", "fused3d")
 
 
 @functools.cache
@@ -85,6 +86,7 @@ def test_its_table_is_one_of_the_papers(experiment: str) -> None:
     assert spec(table).paper
 
 
+@SLOW
 def test_the_streams_of_i3d_are_trained_once_for_both_tables() -> None:
     one, two = (
         {arm.signature for arm in planned(f"experiment={name}").arms if arm.kind == "stream"}
@@ -93,6 +95,7 @@ def test_the_streams_of_i3d_are_trained_once_for_both_tables() -> None:
     assert len(one & two) == 2, "those on Kinetics from ImageNet's weights"
 
 
+@SLOW
 def test_the_figures_beside_i3d() -> None:
     assert printed("i3d_table2", "experiment=i3d") == {
         "appearance i3d ucf101": "84.5", "motion i3d ucf101": "90.6", "both i3d ucf101": "93.4",
@@ -156,6 +159,14 @@ def test_the_figures_beside_s3d() -> None:
     assert found == {"appearance i3d": "71.1", "appearance s3d": "72.2", "appearance s3d_g": "74.7"}
 
 
+def test_the_towers_of_s3d_differ_in_their_kernels_alone() -> None:
+    towers = [arm.config["tower"] for arm in planned("experiment=s3d").arms if arm.config["stream"] == "appearance"]
+    names = ("kernels", "first", "last")
+    assert len({tuple(tower[name] for name in names) for tower in towers}) == 6
+    (same,) = {repr({name: one for name, one in tower.items() if name not in names}) for tower in towers}
+    assert "'dropout': 0.5, 'padding': 'tensorflow'" in same
+
+
 @SLOW
 def test_the_figures_beside_residual_networks() -> None:
     found = printed("r2plus1d_table2", "experiment=r2plus1d_table2")
@@ -197,16 +208,21 @@ def test_the_figures_beside_segment_networks() -> None:
     ("experiment", "parameters"),
     [  # features; with 1 more for each filter and channel of flow; and the classifier
         ("tsn", (5_599_904 + 1024 * 101 + 101, 5_599_904 + (10 - 3) * 64 * 49 + 1024 * 101 + 101)),
-        ("tsn_resnet", (23_508_032 + 2048 * 101 + 101, 23_508_032 + (10 - 3) * 64 * 49 + 2048 * 101 + 101)),
+        pytest.param(
+            "tsn_resnet",
+            (23_508_032 + 2048 * 101 + 101, 23_508_032 + (10 - 3) * 64 * 49 + 2048 * 101 + 101),
+            marks=SLOW,
+        ),
     ],
 )
 def test_segment_networks_are_what_their_paper_says(experiment: str, parameters: tuple[int, int]) -> None:
     arms = planned(f"experiment={experiment}", "data=ucf101", "split=1").arms
     late = ArmConfig.of(next(arm.config for arm in arms if arm.kind == "late"))
-    assert Blueprint().towers(late.backbone, late.data)[0].classes == 101
-    made: Any = Blueprint().net(late)
+    blueprint = Blueprint()
+    towers = blueprint.towers(late.backbone, late.data)
+    assert towers[0].classes == 101
+    made: Any = blueprint.net(late)
     assert (made.weight, made.consensus) == (0.4, "logits") and made.weight * 1.5 == pytest.approx(1 - made.weight)
-    towers = Blueprint().towers(late.backbone, late.data)
     assert tuple(sum(p.numel() for p in tower.parameters()) for tower in towers) == parameters
     for tower in towers:
         still = [getattr(part, "never_trains", False) for part in tower.modules() if "Norm" in type(part).__name__]

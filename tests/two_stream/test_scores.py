@@ -15,7 +15,7 @@ from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.net import LateNet, Net, StreamNet
-from fusionlab.two_stream.scores import agreed, cross_entropy, expect_consensus, scores
+from fusionlab.two_stream.scores import apply_consensus, cross_entropy, expect_consensus, scores
 
 LABEL = torch.tensor([3, 1])
 
@@ -31,14 +31,14 @@ def mean(logits: Tensor, n: int) -> list[float]:
 
 def test_logits_agree_before_the_loss_and_the_softmax() -> None:
     logits = 3 * torch.randn(N, C, T, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    one = agreed(logits, "logits")
-    assert one.shape == (N, C, 1) and agreed(logits, "scores") is logits
+    one = apply_consensus(logits, "logits")
+    assert one.shape == (N, C, 1) and apply_consensus(logits, "scores") is logits
     for n in range(N):
         assert scores(one)[n].tolist() == pytest.approx(softmax(mean(logits, n)), abs=1e-12)
     loss = -sum(log(softmax(mean(logits, n))[LABEL[n]]) for n in range(N)) / N
     assert cross_entropy(one, LABEL).item() == pytest.approx(loss, abs=1e-6)
     assert cross_entropy(logits, LABEL).item() > loss + 0.1, "a mean of losses is no smaller than the loss of the mean"
-    assert agreed(logits.bfloat16(), "logits").dtype == torch.float32
+    assert apply_consensus(logits.bfloat16(), "logits").dtype == torch.float32
 
 
 def test_a_consensus_that_does_not_exist() -> None:

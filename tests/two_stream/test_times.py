@@ -84,8 +84,8 @@ def test_into_the_tower_of_frames() -> None:
 
 
 def test_align_without_effect_is_said_to_be_so() -> None:
-    assert "align" in FusedNet(tiny(3), tiny(2), Sum, Pool2d, "relu2").no_effect()
-    assert "align" not in FusedNet(in_clips(3), tiny(2), Sum, Pool2d, "relu2", align="pool").no_effect()
+    assert "align" in FusedNet(tiny(3), tiny(2), Sum, Pool2d, "relu2", align="pool").no_effect([FRAMES])
+    assert "align" not in FusedNet(in_clips(3), tiny(2), Sum, Pool2d, "relu2", align="pool").no_effect([FRAMES])
     with pytest.raises(UserError, match="unknown way to align"):
         FusedNet(tiny(3), tiny(2), Sum, Pool2d, "relu2", align="pol")
 
@@ -99,6 +99,15 @@ def test_equal_strides_can_leave_unlike_steps() -> None:
     assert refused.value.got == "4 of appearance, 3 of motion, in clips of 8 frames"
     refuse_unlike_steps(points, FRAMES, "pool")
     refuse_unlike_steps(points, FRAMES + 1, "refuse")
+    net = FusedNet(a, b, Sum, Pool2d, "relu2", align="pool")
+    assert "align" not in net.no_effect([FRAMES]), "what is advised is not refused"
+    assert "align" in net.no_effect([FRAMES + 1]) and "align" not in net.no_effect(range(FRAMES + 1, 2 * FRAMES))
+
+
+def test_unlike_steps_of_averaged_scores_need_no_alignment() -> None:
+    """At fc8 above another fusion the logits of each tower are averaged over time first."""
+    a, b = tiny(3), tiny(2)
+    assert [point.name for point in FusedNet(a, b, Sum, Pool2d, "relu2+fc8").points] == ["relu2"]
 
 
 def test_the_frames_that_a_prediction_sees() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from inspect import signature
 from typing import Any, cast
 
 import torch
+from torch import Tensor
 
 from fusionlab.backbones.tower import Tower
 from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, StreamConfig, build_dataset
+from fusionlab.data.views import VIDEO
 from fusionlab.errors import UserError
+from fusionlab.records.signature import NEUTRAL
 from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
@@ -52,21 +56,17 @@ def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower
             if "frames" in signature(make).parameters:  # its layers take clips of one length only
                 numbers["frames"] = data.sampling.snippets
             made = make(**numbers)
-        _expect_clips(made, stream, data)
+        for option in ("snippets", "stream_snippets"):
+            frames, least = getattr(data.sampling, option), f"data.sampling.{option}={made.time_stride} or more"
+            _expect_frames(made, stream, frames, f"data.sampling.{option}={frames}", least)
         return made
     except UserError as error:  # the option has another name than the tower's argument
         got, hint = (one and one.replace("size=", "data.sampling.crop=") for one in (error.got, error.hint))
         raise UserError(error.what, got=got, allowed=error.allowed, hint=hint) from None
 
 
-def _expect_clips(tower: Tower, stream: Stream, data: DataConfig) -> None:
-    """Raise a `UserError` for clips that are shorter than the tower's time stride."""
-    for option in ("snippets", "stream_snippets"):
-        frames, hint = getattr(data.sampling, option), f"data.sampling.{option}={tower.time_stride} or more"
-        _expect_frames(tower, stream, frames, f"data.sampling.{option}={frames}", hint)
-
-
 def _expect_frames(tower: Tower, stream: Stream, frames: int, got: str, hint: str) -> None:
+    """Raise a `UserError` for clips that are shorter than the tower's time stride."""
     if frames < tower.time_stride:
         raise UserError(
             f"the {stream} tower leaves a time step every {tower.time_stride} frames, and these clips are shorter",
@@ -99,7 +99,7 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
             above=cast(Any, config.above), into=cast(Any, config.into), keep=config.keep_motion,
             tower_weight=config.tower_weight, align=config.align, consensus=consensus, seed=config.seed.init,
         )  # fmt: skip
-    refuse_unlike_steps(read(config.layer, appearance, motion), config.data.sampling.snippets, config.align)
+    refuse_unlike_steps(made.points, config.data.sampling.snippets, config.align)
     return made
 
 
@@ -154,35 +154,70 @@ class Blueprint:
         """Raise a `UserError` for the first T, height and width of test views with which the net cannot work.
 
         It runs the net on shapes: whether the maps of two different towers are equal depends on the exact size
-        of the frame. Of the videos with frames of one size the shortest and the longest stand for all.
+        of the frame. Of the videos with frames of one size the shortest and the longest stand for all; but towers that
+        see time in unlike ways may have equal steps there and not in between, so steps are compared for each length.
         """
         how = config.data.sampling
         lengths: dict[tuple[int, int], list[int]] = {}
         for frames, *size in shapes:
             lengths.setdefault((size[0], size[1]), []).append(frames)
         ends = [(end, *size) for size, all_of_it in lengths.items() for end in {min(all_of_it), max(all_of_it)}]
-        unusual = [shape for shape in ends if shape != (how.snippets, how.crop, how.crop)]
+        unusual = [shape for shape in (*ends, *shapes) if shape != (how.snippets, how.crop, how.crop)]
         if unusual:
             net, towers, where = self._whole(config)
-        for shape in unusual:
+            points = list(net.points) if isinstance(net, FusedNet) else []
+            if isinstance(config, ArmConfig) and config.backbone.appearance == config.backbone.motion:
+                points = [one for one in points if one.a.layer != one.b.layer]  # one kind of tower has the same steps
+        for shape in dict.fromkeys(unusual):
             for stream, tower in towers.items():
                 got = f"a test video of {shape[0]} frames at τ = {how.strides[0]}"
                 hint = "data.sampling.test=middle; or data.quarantine=FILE leaves short videos out"
                 _expect_frames(tower, stream, shape[0], got, hint)
             try:
-                with torch.device("meta"), torch.no_grad():
-                    features = {}
-                    for stream, layers in net.needs.items():
-                        x = torch.zeros((1, towers[stream].in_channels, *shape), dtype=torch.uint8)
-                        features[stream] = towers[stream].collect(x, layers)
-                    net(features)
+                refuse_unlike_steps(points, shape[0], getattr(config, "align", "refuse"))
+                if shape in ends:
+                    _run(net, towers, shape)
             except (UserError, RuntimeError) as error:
                 reason = error.got if isinstance(error, UserError) else str(error).partition("\n")[0]
                 raise UserError(
                     "this arm cannot be tested on views of this shape",
                     got=f"{where}, {shape[0]} frames of {shape[2]}×{shape[1]}: {reason}",
-                    hint="data.sampling.test=middle; or a layer where both towers have maps, or two towers of one kind",
+                    hint="data.sampling.test=middle; align=pool where time steps differ; or a layer where both towers "
+                    "have maps, or two towers of one kind",
                 ) from error
+
+    def refuse_consensus(self, config: ArmConfig) -> None:
+        """Raise a `UserError` for a consensus of predictions where there is always one, in all stages and test views.
+
+        What it has an effect on in the streams it has an effect on in the arms above them. Twice as many frames, or
+        twice as large ones, stand for all whole videos and whole frames.
+        """
+        how, usual = config.data.sampling, NEUTRAL["consensus"]
+        if config.consensus == usual:
+            return
+        towers = dict(zip(STREAMS, self.towers(config.backbone, config.data), strict=True))
+        larger = (how.snippets * (1 + (how.test == VIDEO)), *[how.crop * (1 + how.whole)] * 2)
+        nets: list[Net] = [StreamNet(towers[one], one) for one in STREAMS if config.streams in ("both", one)]
+        if config.streams == "both" and not fuses_scores(config):
+            nets.append(self.net(replace(config, consensus=usual)))
+        for net in nets:
+            lengths = (how.stream_snippets, how.snippets) if isinstance(net, StreamNet) else (how.snippets,)
+            shapes = [(frames, how.crop, how.crop) for frames in lengths]
+            for shape in dict.fromkeys([*shapes, larger]):
+                try:
+                    heads = _run(net.eval(), towers, shape)
+                except (UserError, RuntimeError):
+                    if shape in shapes:
+                        raise
+                    return  # a tower of clips of one size, which is tried on the real views before training
+                if any(logits.shape[2] > 1 for logits in heads):
+                    return
+        raise UserError(
+            "consensus has no effect: a clip has one prediction",
+            got=f"consensus={config.consensus} data.sampling.snippets={how.snippets} "
+            f"data.sampling.stream_snippets={how.stream_snippets}",
+            hint=f"more snippets, where the towers do not pool all of them, or consensus={usual}",
+        )
 
     def _whole(self, config: ArmConfig | StreamConfig) -> tuple[Net, dict[Stream, Tower], str]:
         """The net in evaluation mode, the towers that its features come from, and what it is, in words."""
@@ -193,6 +228,18 @@ class Blueprint:
         with torch.device("meta"):
             own = tower(config.tower, stream, config.data, build_dataset(config.data).class_count)
         return StreamNet(own, stream).eval(), {stream: own}, f"the {stream} stream"
+
+
+def _run(net: Net, towers: Mapping[Stream, Tower], shape: Sequence[int]) -> tuple[Tensor, ...]:
+    """Run the net on the meta device, on one clip of this T, height and width. Returns the logits of its heads."""
+    with torch.device("meta"), torch.no_grad():
+        features = {}
+        for stream, layers in net.needs.items():
+            x = torch.zeros((1, towers[stream].in_channels, *shape), dtype=torch.uint8)
+            features[stream] = towers[stream].collect(x, layers)
+        heads = net.heads(features)
+        net.combine(heads)
+    return heads
 
 
 def device(run: RunConfig) -> str:

@@ -101,13 +101,14 @@ def _named(folders: tuple[Path, ...]) -> dict[str, list[str]]:
     """Group -> every `_target_` that a yaml of these folders has in it, at any depth."""
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast; not in every build of yaml
     catalogue.announce_own_conf()
     targets: dict[str, set[str]] = {}
     for folder in folders:
         for file in folder.rglob("*.yaml"):
             try:
                 text = file.read_text(encoding="utf-8")
-                tree = yaml.safe_load(text) if TARGET in text else None
+                tree = yaml.load(text, loader) if TARGET in text else None
             except (OSError, UnicodeDecodeError, yaml.YAMLError):
                 continue  # composing reports it if it is chosen; it allows no part
             for group, config in _parts(tree, file.relative_to(folder).parts[0]):

@@ -319,13 +319,6 @@ class ArmConfig:
         expect_whole("split", self.split)
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
-        how, usual = self.data.sampling, NEUTRAL["consensus"]
-        if self.consensus != usual and max(how.snippets, how.stream_snippets) == 1 and how.one_shape:
-            raise UserError(
-                "consensus has no effect: a clip of one snippet has one prediction",
-                got=f"consensus={self.consensus} data.sampling.snippets=1",
-                hint=f"data.sampling.snippets=3, or consensus={usual}",
-            )
         for stream in STREAMS:
             if self.backbone.of_stream(stream).get("partial_bn") and self.weights.of_stream(stream).source is None:
                 raise UserError(

@@ -17,6 +17,7 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, build_dataset
 from fusionlab.config.shorthand import is_determined
 from fusionlab.config.value_types import as_typed
+from fusionlab.data.views import VIDEO
 from fusionlab.errors import UserError
 from fusionlab.jobs.loggers import expect_installed
 from fusionlab.planning.axes import Cell, Point
@@ -135,9 +136,10 @@ def _arms(
         if point.config.streams == "both":
             arms.setdefault(signature(arm_recipe(baseline.tree)), ("late", baseline))
     for point in points:
-        if point.config.streams != "both":
-            continue
         try:
+            blueprint.refuse_consensus(point.config)
+            if point.config.streams != "both":
+                continue
             _reject_no_effect(point.config, blueprint.net(point.config))
         except UserError as error:
             raise with_exclusion(error, point.axes, varying) from None
@@ -173,7 +175,10 @@ def _reject_no_effect(config: ArmConfig, net: Net) -> None:
 
     Two arms would be one net with different draws, and this difference would look like an effect.
     """
-    for option, (why, instead) in net.no_effect().items():
+    how = config.data.sampling
+    # Whole videos have any length; from T to 2 T each difference between two towers' steps occurs.
+    lengths = range(how.snippets, 2 * how.snippets) if how.test == VIDEO else [how.snippets]
+    for option, (why, instead) in net.no_effect(lengths).items():
         name, _, number = option.partition(".")
         if number:  # a head names its own numbers only if they are set
             value, hint = getattr(config, name)[number], instead

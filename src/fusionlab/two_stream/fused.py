@@ -27,12 +27,13 @@ from fusionlab.two_stream.refuse import (
     refuse_unlike_maps,
     refuse_unlike_times,
     stack_of_stack,
+    unlike_steps,
 )
 from fusionlab.two_stream.scores import (
     LEARNT_FLOOR,
     Consensus,
     Svm,
-    agreed,
+    apply_consensus,
     cross_entropy,
     hinge,
     logarithm,
@@ -64,8 +65,8 @@ class FusedNet(Net):
     The same where the last of several points is at fc8 (`relu5+fc8`): no weights are added there, and the logits are
     averaged instead of the scores. In training there is no average: each tower has its loss.
 
-    Maps with unlike time strides, as of a 3D and a 2D tower, are refused; with `align="pool"` the map with more steps
-    is averaged over time to the steps of the other.
+    Maps with unlike time strides, as of a 3D and a 2D tower, or with unlike numbers of steps are refused; with
+    `align="pool"` the map with more steps is averaged over time to the steps of the other.
     """
 
     def __init__(
@@ -97,10 +98,9 @@ class FusedNet(Net):
         self.into = into
         self.tower_weight = tower_weight
         self.align = align
-        self.strides = [(one.a.tap.time_stride, one.b.tap.time_stride) for one in all_points]
         self.layer_a, self.layer_b = all_points[0].a.layer, all_points[0].b.layer
         self.needs = {"appearance": (self.layer_a,), "motion": (self.layer_b,)}
-        points = all_points[:-1] if at_scores else all_points
+        self.points = points = all_points[:-1] if at_scores else all_points
         self.names = [one.name for one in points]
         self.taps = [one.taps for one in points]
         self.rectified = [one.tap.rectified for one in self._cuts(points)[0]]
@@ -201,15 +201,15 @@ class FusedNet(Net):
             if above == "fresh" or noise or not stack(conv, name.partition(".")[2], point, start)
         ]
 
-    def no_effect(self) -> dict[str, tuple[str, str | None]]:
+    def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         options: dict[str, tuple[str, str | None]] = {}
         bare = (f"nothing stands above the fusion at {'+'.join(self.names)}", None)
         nothing_above = not any(True for _ in self.above.parameters())
         if nothing_above:
             options["above"] = bare
         options |= {f"temporal.{name}": reason for name, reason in self.temporal.no_effect().items()}
-        if all(one == other for one, other in self.strides):
-            options["align"] = ("both maps have a step at the same frames", None)
+        if self.align == "pool" and not any(unlike_steps(self.points, frames) for frames in lengths):
+            options["align"] = ("both maps have as many steps", None)
         if not self.two_losses:
             options["tower_weight"] = ("one tower's scores have nothing to be weighed against", "keep_motion=true")
             if nothing_above:
@@ -232,7 +232,7 @@ class FusedNet(Net):
             x = run_layer(self.svm, x)
         elif self.probabilities:
             x = logarithm(x, floor=LEARNT_FLOOR if any(True for _ in self.fusion.parameters()) else None)
-        return tuple(agreed(one.flatten(2), self.consensus) for one in ((x, y) if self.two_losses else (x,)))
+        return tuple(apply_consensus(one.flatten(2), self.consensus) for one in ((x, y) if self.two_losses else (x,)))
 
     def forward(self, features: Features) -> Tensor:
         return self.combine(self.heads(features))
@@ -284,7 +284,7 @@ class FusedNet(Net):
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         heads = (self.temporal, *([self.beside_head] if self.two_losses else []))
         seen = (_reach(head, cut, snippets) for head, cut in zip(heads, self.headed_cuts, strict=False))
-        return self.reach_agreed(*seen)
+        return self.merge_reach(*seen)
 
     def layers(self, snippets: int) -> Iterator[NetLayer]:
         return fused_layers(self, snippets)

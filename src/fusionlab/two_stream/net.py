@@ -10,7 +10,7 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.tower import Tower
 from fusionlab.fusion import late
 from fusionlab.two_stream.outline import NetLayer, Storey
-from fusionlab.two_stream.scores import Consensus, Svm, agreed, cross_entropy, mean_of_scores, scores
+from fusionlab.two_stream.scores import Consensus, Svm, apply_consensus, cross_entropy, mean_of_scores, scores
 
 Stream = Literal["appearance", "motion"]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -46,8 +46,8 @@ class Net(nn.Module):
         """The logits of `forward`, from those of the heads."""
         return heads[0]
 
-    def no_effect(self) -> dict[str, tuple[str, str | None]]:
-        """Options that have no effect in this net -> (why, what to type instead, if anything)."""
+    def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
+        """Options that have no effect -> (why, what to type instead, if anything). `lengths`: the frames of clips."""
         return {}
 
     def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
@@ -81,9 +81,9 @@ class Net(nn.Module):
         """For each head, the snippets that each prediction sees, of clips of T = `snippets`."""
         towers = self.own_towers.values()
         seen = [frames_seen(tower, tower.classifier, snippets) for tower in towers]
-        return self.reach_agreed(*(seen or [[range(t, t + 1) for t in range(snippets)]]))
+        return self.merge_reach(*(seen or [[range(t, t + 1) for t in range(snippets)]]))
 
-    def reach_agreed(self, *heads: Sequence[range]) -> tuple[Sequence[range], ...]:
+    def merge_reach(self, *heads: Sequence[range]) -> tuple[Sequence[range], ...]:
         """What the predictions of each head see, after their consensus."""
         if self.consensus == "scores":
             return heads
@@ -104,12 +104,16 @@ class Net(nn.Module):
 
 
 def frames_seen(tower: Tower, tap: str, frames: int) -> list[range]:
-    """For each time step at a tap the frames that it sees, of clips of so many frames; all of them where unknown."""
+    """For each time step at a tap approximately the frames that it sees, of clips of T = `frames`; all where unknown.
+
+    The window is placed around the step's own frames. With TensorFlow's padding, which has more zeros at the end than
+    at the start, the frames that are really seen can be one later.
+    """
     stride, field = tower.taps[tap].time_stride, tower.taps[tap].time_field
     steps = range(tower.steps(tap, frames))
     if field is None:
         return [range(frames) for _ in steps]
-    first = (stride - field) // 2  # the window lies around the step's own frames
+    first = (stride - field) // 2
     return [range(max(0, t * stride + first), min(frames, t * stride + first + field)) for t in steps]
 
 
@@ -128,7 +132,7 @@ class StreamNet(Net):
             initialise(tower, seed, prefix=f"{stream}.")
 
     def forward(self, features: Features) -> Tensor:
-        return agreed(self.tower(features[self.stream]["input"]).flatten(2), self.consensus)
+        return apply_consensus(self.tower(features[self.stream]["input"]).flatten(2), self.consensus)
 
     @property
     def own_towers(self) -> Mapping[Stream, Tower]:
@@ -150,13 +154,13 @@ class LateNet(Net):
         self.layer_a, self.layer_b = appearance, motion
         self.needs = {"appearance": (appearance,), "motion": (motion,)}
 
-    def no_effect(self) -> dict[str, tuple[str, str | None]]:
+    def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         why = "late fusion has both towers whole and nothing above them"
         return dict.fromkeys(("into", "keep_motion", "tower_weight", "align"), (why, None))
 
     def forward(self, features: Features) -> Tensor:
         maps = features["appearance"][self.layer_a], features["motion"][self.layer_b]
-        x_a, x_b = (agreed(one.flatten(2), self.consensus) for one in maps)
+        x_a, x_b = (apply_consensus(one.flatten(2), self.consensus) for one in maps)
         if x_a.shape == x_b.shape:
             return late.fuse(x_a, x_b, self.weight)
         return mean_of_scores(x_a, x_b, self.weight)  # different towers on larger frames

@@ -55,16 +55,24 @@ def refuse_unlike_times(point: FusionPoint, align: str) -> None:
         )
 
 
-def refuse_unlike_steps(points: Sequence[FusionPoint], frames: int, align: str) -> None:
-    """Maps that have unlike numbers of time steps in clips of so many frames, unless they are to be aligned."""
+def unlike_steps(points: Sequence[FusionPoint], frames: int) -> tuple[str, int, int] | None:
+    """The first point whose maps have unlike numbers of time steps in clips of so many frames, and both numbers."""
     for point in points:
         a, b = (cut.tower.steps(cut.layer, frames) for cut in (point.a, point.b))
-        if a != b and align != "pool":
-            raise errors.UserError(
-                f"the two maps at {point.name} differ in time steps",
-                got=f"{a} of appearance, {b} of motion, in clips of {frames} frames",
-                hint="align=pool, or clips of another length: data.sampling.snippets=…",
-            )
+        if a != b:
+            return point.name, a, b
+    return None
+
+
+def refuse_unlike_steps(points: Sequence[FusionPoint], frames: int, align: str) -> None:
+    """Maps that have unlike numbers of time steps in clips of so many frames, unless they are to be aligned."""
+    if align != "pool" and (unlike := unlike_steps(points, frames)):
+        name, a, b = unlike
+        raise errors.UserError(
+            f"the two maps at {name} differ in time steps",
+            got=f"{a} of appearance, {b} of motion, in clips of {frames} frames",
+            hint="align=pool, or clips of another length: data.sampling.snippets=…",
+        )
 
 
 def refuse_several(fusion: Fusion, points: Sequence[FusionPoint]) -> None:

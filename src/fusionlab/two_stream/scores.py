@@ -40,7 +40,7 @@ def expect_consensus(name: str) -> None:
         raise errors.unknown("consensus of a clip's predictions", name, get_args(Consensus), form="consensus={}")
 
 
-def agreed(logits: Tensor, consensus: Consensus) -> Tensor:
+def apply_consensus(logits: Tensor, consensus: Consensus) -> Tensor:
     """scores: (N, C, T') as they are; logits: x̄ = 1/T' Σ_t x_t, (N, C, 1), one prediction with one loss.
 
     The second is the segmental consensus of Temporal Segment Networks (Wang et al. 2016).
