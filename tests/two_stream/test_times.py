@@ -16,7 +16,7 @@ from fusionlab.fusion.sum import Sum
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import Above, FusedNet
 from fusionlab.two_stream.fusion_point import pool_time, read
-from fusionlab.two_stream.net import StreamNet, frames_seen
+from fusionlab.two_stream.net import LateNet, StreamNet, frames_seen
 from fusionlab.two_stream.refuse import refuse_unlike_steps
 
 SIZE, FRAMES, CLASSES = 48, 8, 5
@@ -124,3 +124,6 @@ def test_the_frames_that_a_prediction_sees() -> None:
     assert StreamNet(tower, "appearance").reach(FRAMES) == (found,)
     assert FusedNet(tower, in_clips(2, stride=2, padding=1), Sum, Pool2d, "relu2").reach(FRAMES) == (found,)
     assert FusedNet(tiny(3), tiny(2), Sum, Pool2d, "relu2").reach(2) == ([range(1), range(1, 2)],)
+    assert LateNet("fc8", "fc8", below=(tower, tower)).reach(FRAMES) == (found,)
+    assert LateNet("fc8", "fc8", below=(tower, tiny(2))).reach(FRAMES) == ([range(FRAMES)],)
+    assert LateNet("fc8", "fc8", below=(tiny(3), tiny(2))).reach(2) == LateNet().reach(2)

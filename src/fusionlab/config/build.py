@@ -92,7 +92,8 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
         with _explained(config.fusion):
             mean = part(config.fusion, "fusion")(appearance.classes, motion.classes)
         own = {"weight": mean.weight} if hasattr(mean, "weight") else {}  # a user's may have none
-        return LateNet(appearance.classifier, motion.classifier, consensus=consensus, **own)
+        below = (appearance, motion)
+        return LateNet(appearance.classifier, motion.classifier, consensus=consensus, below=below, **own)
     with _explained(config.fusion, config.temporal):
         made = FusedNet(
             appearance, motion, part(config.fusion, "fusion"), part(config.temporal, "temporal"), config.layer,

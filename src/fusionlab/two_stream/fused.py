@@ -294,7 +294,10 @@ class FusedNet(Net):
 
 
 def _reach(head: Temporal | None, cut: Cut, frames: int) -> Sequence[range]:
-    """The frames that each prediction sees above a head at this cut. Boxes are widened by what the layers above see."""
+    """The frames that each prediction sees above a head at this cut.
+
+    Boxes are widened by what the layers above see. Where these have strides in time, there are fewer predictions.
+    """
     tower, tap = cut.tower, cut.tap
     at, top = frames_seen(tower, cut.layer, frames), tower.taps[tower.classifier]
     alone = [range(t, t + 1) for t in range(len(at))]

@@ -1,6 +1,7 @@
 """A net: the maps that it needs from each stream, and its logits; the two nets without a fusion."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -146,17 +147,35 @@ class LateNet(Net):
     """Late fusion: two whole towers, and a mean of their scores. It has no parameters to train."""
 
     def __init__(
-        self, appearance: str = "fc8", motion: str = "fc8", *, weight: float = 0.5, consensus: Consensus = "scores"
+        self,
+        appearance: str = "fc8",
+        motion: str = "fc8",
+        *,
+        weight: float = 0.5,
+        consensus: Consensus = "scores",
+        below: Sequence[Tower] = (),
     ) -> None:
-        """The taps with the logits, as the towers call them. `weight`: of appearance's scores in the mean."""
+        """The taps with the logits, as the towers call them. `weight`: of appearance's scores in the mean.
+
+        `below`: the two towers, for what predictions see. They are no part of this net.
+        """
         super().__init__(consensus)
         self.weight = weight
+        self._seen = [partial(frames_seen, tower, tower.classifier) for tower in below]
         self.layer_a, self.layer_b = appearance, motion
         self.needs = {"appearance": (appearance,), "motion": (motion,)}
 
     def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         why = "late fusion has both towers whole and nothing above them"
         return dict.fromkeys(("into", "keep_motion", "tower_weight", "align"), (why, None))
+
+    def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
+        """What a prediction of both towers sees together; all frames where they have unlike numbers of them."""
+        a, b = (seen(snippets) for seen in self._seen) if self._seen else 2 * [super().reach(snippets)[0]]
+        if len(a) != len(b):
+            return self.merge_reach([range(snippets)])
+        pairs = zip(a, b, strict=True)
+        return self.merge_reach([range(min(x.start, y.start), max(x.stop, y.stop)) for x, y in pairs])
 
     def forward(self, features: Features) -> Tensor:
         maps = features["appearance"][self.layer_a], features["motion"][self.layer_b]
