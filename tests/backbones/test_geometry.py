@@ -244,3 +244,20 @@ def test_rectified(layer: nn.Module, before: bool, after: bool) -> None:
     assert measure(layer, (4, 4, 6, 6), Place(rectified=before)).place.rectified == after
     layer.rectified = not after  # type: ignore[assignment]
     assert measure(layer, (4, 4, 6, 6), Place(rectified=before)).place.rectified != after, "what a layer says counts"
+
+
+class Cosine(nn.Module):
+    """Each place, divided by its norm over channels; or by that over places."""
+
+    def __init__(self, dim: Any) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x / torch.linalg.vector_norm(x, dim=self.dim, keepdim=True)
+
+
+def test_norms_over_channels_and_over_places() -> None:
+    over_channels = measure(Cosine(1), (4, 1, 6, 6), Place(field=5, stride=2)).place
+    over_places = measure(Cosine((2, 3)), (4, 1, 6, 6), Place(field=5, stride=2)).place
+    assert (over_channels.field, over_places.field) == (5, 5 + 5 * 2)

@@ -299,10 +299,14 @@ def test_a_tower_of_clips_is_counted_by_the_clip_and_in_time(say: Say) -> None:
     done = say("summary", "backbone=i3d", "layer=mixed_4f", "data=kinetics", "data.sampling.fields=1", *clips)
     lines = done.out.splitlines()
     assert [line for line in lines if line.startswith(("appearance: ", "motion: "))] == [
-        "appearance: Inception3d for clips of 3×64×224×224 and 400 classes: 12,697,264 parameters "
-        "(12,689,984 without batch norm's scales), 111,153,143,808 MACs a clip",
-        "motion: Inception3d for clips of 2×64×224×224 and 400 classes: 12,675,312 parameters "
-        "(12,668,032 without batch norm's scales), 102,341,435,392 MACs a clip",
+        (
+            "appearance: Inception3d for clips of 3×64×224×224 and 400 classes: 12,697,264 parameters "
+            "(12,689,984 without batch norm's scales), 111,153,143,808 MACs a clip"
+        ),
+        (
+            "motion: Inception3d for clips of 2×64×224×224 and 400 classes: 12,675,312 parameters "
+            "(12,668,032 without batch norm's scales), 102,341,435,392 MACs a clip"
+        ),
     ]
     fields = {line.split()[0]: next(word for word in line.split()[::-1] if "×" in word) for line in lines[2:20] if line}
     assert [fields[name] for name in ("pool1", "pool2", "pool3", "mixed_5c")] == ["7×11", "11×27", "23×75", "99×379"]

@@ -41,8 +41,8 @@ def behind(name: str, args: Sequence[Any], axes: Axes, x: Sequence[int], y: Sequ
 
 def reduced(name: str, args: Sequence[Any], axes: Axes) -> tuple[str, ...]:
     """The axes over which an operation takes a mean, a sum or the like."""
-    over = args[1] if len(args) > 1 and not isinstance(args[1], bool) else None
-    return tuple(axes[one] for one in (_list(over) if over not in (None, []) else range(len(axes))))
+    over = _over(name, args)
+    return tuple(axes[one] for one in (over or range(len(axes))))
 
 
 def _order(name: str, args: Sequence[Any], count: int) -> list[int]:
@@ -72,8 +72,14 @@ def _removed(name: str, args: Sequence[Any], x: Sequence[int]) -> set[int]:
     if name == "squeeze":
         given = [one % len(x) for one in _list(args[1])] if len(args) > 1 else range(len(x))
         return {one for one in given if x[one] == 1}
-    over = args[1] if name in REDUCE and len(args) > 1 and not isinstance(args[1], bool) else None
-    return {one % len(x) for one in _list(over)} if over is not None else set()
+    return {one % len(x) for one in _over(name, args)} if name in REDUCE else set()
+
+
+def _over(name: str, args: Sequence[Any]) -> list[int]:
+    """The axes that an operation is told to reduce; none where it reduces all."""
+    place = 2 if name == "linalg_vector_norm" else 1  # behind the order of the norm
+    over = args[place] if len(args) > place and not isinstance(args[place], bool) else None
+    return [] if over is None else _list(over)
 
 
 def _list(value: Any) -> list[int]:

@@ -59,6 +59,12 @@ def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower
         for option in ("snippets", "stream_snippets"):
             frames, least = getattr(data.sampling, option), f"data.sampling.{option}={made.time_stride} or more"
             _expect_frames(made, stream, frames, f"data.sampling.{option}={frames}", least)
+            if frames % (multiple := getattr(made, "frames_multiple", 1)):
+                raise UserError(
+                    f"the {stream} tower takes clips whose number of frames is a multiple of {multiple}",
+                    got=f"data.sampling.{option}={frames}",
+                    hint=f"data.sampling.{option}={multiple}",
+                )
         return made
     except UserError as error:  # the option has another name than the tower's argument
         got, hint = (one and one.replace("size=", "data.sampling.crop=") for one in (error.got, error.hint))

@@ -320,7 +320,9 @@ class ArmConfig:
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
         for stream in STREAMS:
-            if self.backbone.of_stream(stream).get("partial_bn") and self.weights.of_stream(stream).source is None:
+            part = self.backbone.of_stream(stream)
+            partial = part.get("partial_bn") or (part.get("tower") or {}).get("partial_bn")  # of an inflated tower
+            if partial and self.weights.of_stream(stream).source is None:
                 raise UserError(
                     "partial batch normalisation keeps the statistics of loaded weights, and none are loaded",
                     got=f"backbone.{stream}.partial_bn=true",
