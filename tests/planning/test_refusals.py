@@ -31,8 +31,8 @@ IN_CLIPS = "data.sampling.fields=1 data.sampling.stride=1 data.sampling.snippets
     [
         (f"backbone=i3d layer=mixed_3c {IN_CLIPS}", "leaves a time step every 8 frames, and these clips are shorter"),
         (f"backbone=r2d layer=layer2 {IN_CLIPS} data.sampling.stream_snippets=12", "a multiple of 8"),
-        ("appearance=i3d motion=torchvision fusion.init=gaussian layer=mixed_3b:layer2 data.sampling.snippets=8 "
-         "data.sampling.stream_snippets=8", "differ in time stride"),
+        (("appearance=i3d motion=torchvision fusion.init=gaussian layer=mixed_3b:layer2 data.sampling.snippets=8 "
+         "data.sampling.stream_snippets=8"), "differ in time stride"),
         ("backbone=timm backbone.motion.name=resnet19 layer=layer2", "unknown network of timm"),
         ("backbone=torchvision layer=layer1_0_conv1", "nothing can be fused at layer1_0_conv1"),
         ("backbone=inception layer=mixed_3c backbone.motion.partial_bn=true", "none are loaded"),
