@@ -90,8 +90,10 @@ def trade_off() -> Iterator[BenchRow]:
 def macs(make: Callable[..., Tower]) -> int:
     """Multiply-adds of one clip."""
     frames, size = PAPERS
-    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        make(3, CLASSES, size).eval()(torch.zeros(1, 3, frames, size, size))
+    with torch.device("meta"), torch.no_grad():
+        tower, clip = make(3, CLASSES, size).eval(), torch.zeros(1, 3, frames, size, size)
+        with FlopCounterMode(display=False) as counter:
+            tower(clip)
     return counter.get_total_flops() // 2
 
 
