@@ -50,7 +50,7 @@ class Tower(nn.Module):
         for name, layer in layers.items():
             self.add_module(name, layer)
         self._in_clips = any(map(takes_clips, layers.values()))
-        for layer in layers.values():  # said once, and copied with the layer
+        for layer in layers.values():  # kept by the layer, so that a copy has it too
             layer.takes_clips = takes_clips(layer) or (self._in_clips and keeps_shape(layer))  # type: ignore[assignment]
         self.geometry: dict[str, LayerGeometry] = walk(layers, in_channels, size, frames)
         self.taps: dict[str, Tap] = {tap: self.geometry[layer].tap for tap, layer in taps.items()}

@@ -148,7 +148,7 @@ class Blueprint:
         pair = self.towers(config.backbone, config.data)
         appearance_in_time, motion_in_time = (one.in_time for one in pair)
         if appearance_in_time:
-            return "ordered"  # it can see all that there is to see
+            return "ordered"  # frames show place and motion together
         if fuses_scores(config) or all(point.prediction for point in read(config.layer, *pair)):
             return "late" + "_clips" * motion_in_time
         if motion_in_time:
