@@ -169,3 +169,11 @@ def test_towers_have_the_backbones_of_their_streams() -> None:
 def test_each_stream_starts_from_its_own_weights() -> None:
     own = ArmConfig.of(tree({"fusion": "sum"}).with_leaves({"weights.appearance": "a.pt", "weights.motion": "b.pt"}))
     assert [own.weights.of_stream(stream).source for stream in ("appearance", "motion")] == ["a.pt", "b.pt"]
+
+
+@pytest.mark.parametrize(("name", "system"), [("fr2d", "appearance"), ("r2d", "appearance_clips")])
+def test_a_mean_over_time_shows_no_order(name: str, system: str) -> None:
+    """f-R2D sees each frame alone, and takes the mean; R2D stacks them."""
+    clips = {SNIPPETS: 8, "data.sampling.stream_snippets": 8, "backbone.appearance.width": 0.125}
+    made = tree({"fusion": "sum", "appearance": name}).with_leaves(clips)
+    assert build.Blueprint().system(StreamConfig.of(stream_recipe(made, "appearance"))) == system

@@ -77,8 +77,8 @@ class Tower(nn.Module):
 
     @property
     def in_time(self) -> bool:
-        """Whether it sees several frames together."""
-        return any(tap.time_field != 1 for tap in self.taps.values())
+        """Whether it sees several frames together, before a mean over all, which hides their order."""
+        return any(tap.time_field != 1 for tap in self.taps.values() if tap.spatial)
 
     @property
     def time_stride(self) -> int:
