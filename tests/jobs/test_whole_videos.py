@@ -147,3 +147,15 @@ def test_a_length_between_the_shortest_and_the_longest_is_compared_too() -> None
     blueprint.expect_views(aligned, [*ends, (13, 48, 48)])
     one_kind = ArmConfig.of(made.with_leaves({**words, "backbone.motion.padding": 1}))
     blueprint.expect_views(one_kind, [*ends, (13, 48, 48)])
+
+
+@pytest.mark.usefixtures("slow")
+def test_the_shortest_video_is_tried_on_the_net() -> None:
+    """A pooling over four steps, of 16 frames; a video of four frames has one."""
+    words = {"layer": "relu2", "data.sampling.snippets": 16, "data.sampling.stream_snippets": 16,
+             "data.sampling.test": "video", "backbone.appearance.mean": 4, "backbone.motion.mean": 4}  # fmt: skip
+    config = ArmConfig.of(tree({"backbone": "slow", "fusion": "sum"}).with_leaves(words))
+    build.Blueprint().expect_views(config, [(16, 48, 48), (64, 48, 48)])
+    with pytest.raises(UserError, match="cannot be tested on views of this shape") as told:
+        build.Blueprint().expect_views(config, [(4, 48, 48), (64, 48, 48)])
+    assert "4 frames of 48×48" in str(told.value.got)
