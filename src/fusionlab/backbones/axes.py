@@ -76,7 +76,7 @@ def _removed(name: str, args: Sequence[Any], x: Sequence[int]) -> set[int]:
 
 
 def _over(name: str, args: Sequence[Any]) -> list[int]:
-    """The axes that an operation is told to reduce; none where it reduces all."""
+    """The axes that an operation reduces by its arguments; an empty list stands for all axes."""
     place = 2 if name == "linalg_vector_norm" else 1  # behind the order of the norm
     over = args[place] if len(args) > place and not isinstance(args[place], bool) else None
     return [] if over is None else _list(over)

@@ -21,7 +21,7 @@ CommonCut = tuple[GraphCut, ...]  # a cut, in each mode
 
 
 class Link(NamedTuple):
-    """A layer, and the library's name of each of its own."""
+    """A layer. `sources`: the library's name of each of its parameters and buffers."""
 
     layer: nn.Module
     sources: dict[str, str]
@@ -60,7 +60,7 @@ class Chain:
         return [*found, (first[-1], second[-1])]
 
     def _written(self, place: CommonCut) -> bool:
-        """Whether what follows a cut writes into its map; activations are told not to, and then do not."""
+        """Whether what follows a cut writes into its map. Activations that do are set to make a new one instead."""
         modules = [
             self.whole.get_submodule(str(node.target)) if node.op == "call_module" else None
             for cut, traced in zip(place, self.modes, strict=True)
@@ -210,7 +210,7 @@ def _ends(traced: Traced) -> dict[fx.Node, str]:
 
 
 def taken_names(kind: type[Tower]) -> frozenset[str]:
-    """What a tower of this class has of its own, so that no layer can have these names."""
+    """Names of a tower's own attributes, which no layer can have."""
     with torch.device("meta"):
         least = Tower({"fc": Classifier(1, 1, 1), "softmax": nn.Softmax(dim=1)}, {}, 1, 1)
     declared = {name for one in kind.__mro__ for name in get_annotations(one)}

@@ -1,4 +1,4 @@
-"""A tower made of a network of another library: its graph is cut wherever one tensor is alive, each part a layer.
+"""A tower made of a network of another library: its graph is cut where one tensor is alive; each part is a layer.
 
     part of the graph                                       layer
     one module, on maps with channels first                 that module itself
@@ -6,8 +6,9 @@
     anything else                                           `Segment`: the module paths of the library, generated code
     only reshapes, as a permutation or a flatten            none: the layers around it take the same numbers
 
-A layer has the path of the module that ends with it, with "_" for ".": layer1_0, features_3, conv1. Between layers all
-is a map with channels first, whatever the library has there: channels last, or a vector (N, D), here (N, D, 1, 1).
+A layer has the path of the module that ends with it, with "_" for ".": layer1_0, features_3, conv1. Between layers
+there is a map with channels first. Where the library has channels last, they are moved; a vector (N, D) is a map
+(N, D, 1, 1) here.
 
 First weights are the library's own: its network is built anew with the seed's generator, and a layer takes its part.
 """
