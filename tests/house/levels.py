@@ -32,16 +32,19 @@ PACKAGES = (
     Package(7, "api", "the public surface: `fusionlab.load`, `fusionlab.Study`", ("pandas",)),
     Package(8, "commands", "one small file for each command", (*TORCH, "pandas")),
     Package(7, "cli", "flags, help, `--cfg job`, exit codes of all commands"),
-    Package(7, "summaries", "summaries of an arm before it is trained: text, JSON, drawing, costs, memory", TORCH),
+    Package(7, "summaries", "summaries of an arm before it is trained: text, JSON, drawing", TORCH),
     Package(
         7,
         "benchmarks",
         "measurements of speed and memory, with their limits",
         ("av", "decord", "lz4", *TORCH),
-        beside=("summaries",),
     ),
     Package(6, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
-    Package(6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",)),
+    Package(
+        6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",), beside=("pricing",)
+    ),
+    Package(6, "pricing", "prices of a plan: hours, memory, disk; from records, or calibrated", TORCH),
+    Package(5, "sizes", "sizes of an arm: parameters, multiply-adds, memory; on the meta device", TORCH),
     Package(5, "jobs", "the work inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),
     Package(
         4,

@@ -16,7 +16,7 @@ from fusionlab.fusion.bilinear import Bilinear
 from fusionlab.fusion.cat import Cat
 from fusionlab.fusion.conv import Conv
 from fusionlab.fusion.sum import Sum
-from fusionlab.summaries.costs import measure
+from fusionlab.sizes.costs import measure
 from fusionlab.summaries.drawing import draw
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d

@@ -17,7 +17,7 @@ from two_stream_fakes import FUSIONS, HEADS, fused
 from fusionlab.backbones.tower import Tower
 from fusionlab.errors import UserError
 from fusionlab.fusion.fusion import Fusion
-from fusionlab.summaries.costs import measure
+from fusionlab.sizes.costs import measure
 from fusionlab.summaries.drawing import draw
 from fusionlab.temporal.pool2d import pool
 from fusionlab.temporal.temporal import Spatial, Temporal

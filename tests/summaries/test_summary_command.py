@@ -271,7 +271,7 @@ MEASURE = """
 import json, resource, sys
 from fusionlab.summaries.summary_text import describe_arms
 from fusionlab.planning.grid import plan_study
-from fusionlab.summaries.sizing import Sizes
+from fusionlab.sizes.sizing import Sizes
 describe_arms(["fusion=conv"])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 words = ["backbone=vgg16", "keep_motion=true", "data=ucf101"]

@@ -24,7 +24,7 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.benchmarks.measure import BenchRow
 from fusionlab.benchmarks.side_by_side import side_by_side
 from fusionlab.data.processes import keep_memory
-from fusionlab.summaries.memory_meter import MemoryMeter
+from fusionlab.sizes.memory_meter import MemoryMeter
 from fusionlab.training.recipe import FLOAT32, configure_torch
 
 SECONDS = 90.0  # a comparison

@@ -1,1 +1,1 @@
-"""Summaries of an arm before it is trained: text, JSON, drawing, costs, memory."""
+"""Summaries of an arm before it is trained: text, JSON, drawing."""

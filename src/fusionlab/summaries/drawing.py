@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from fusionlab.backbones.tower import Tower
-from fusionlab.summaries.costs import Costs, LayerCosts, shaped
+from fusionlab.sizes.costs import Costs, LayerCosts, shaped
 from fusionlab.two_stream.net import STREAMS, Net, Stream
 from fusionlab.two_stream.outline import Shown, Storey
 

@@ -10,7 +10,7 @@ from fusionlab.config import catalogue
 from fusionlab.config.compose import tree
 from fusionlab.results.load import Entry
 from fusionlab.results.spec import PaperRow, Spec, matches
-from fusionlab.summaries.sizing import Sized
+from fusionlab.sizes.sizing import Sized
 
 PARAMETERS = "parameters"  # the figure of a table's rows
 MILLIONS = re.compile(r"(\d+\.\d+)M")

@@ -8,8 +8,8 @@ from typing import Any
 
 from fusionlab.backbones.tower import Tower
 from fusionlab.data.views import SEGMENTS
+from fusionlab.sizes.sizing import Sized
 from fusionlab.summaries.paper_sizes import paper_sizes
-from fusionlab.summaries.sizing import Sized
 
 Numbers = dict[str, Any]
 

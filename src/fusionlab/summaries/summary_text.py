@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 
 from fusionlab.planning.grid import plan_study
+from fusionlab.sizes.costs import LayerCosts, shaped
+from fusionlab.sizes.sizing import Sized, Sizes
 from fusionlab.study.recipes import STREAMS
-from fusionlab.summaries.costs import LayerCosts, shaped
 from fusionlab.summaries.drawing import draw
 from fusionlab.summaries.paper_sizes import paper_sizes
-from fusionlab.summaries.sizing import Sized, Sizes
 from fusionlab.summaries.summary_json import distinct, summary_json, time_seen
 from fusionlab.two_stream.describe import norm_scales
 

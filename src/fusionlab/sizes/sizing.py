@@ -12,9 +12,9 @@ from torch import nn
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.schema import DataConfig, Part, SamplingConfig, StreamConfig, build_dataset, config_of
+from fusionlab.sizes.costs import Costs, measure
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
-from fusionlab.summaries.costs import Costs, measure
 from fusionlab.training.recipe import Recipe, make_optimiser
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.net import Net, StreamNet

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from fusionlab.backbones.layers import keeps_shape, layer_text
 from fusionlab.backbones.tower import Tower
-from fusionlab.summaries.memory_meter import MemoryMeter, SameLayout
-from fusionlab.summaries.op_meter import Key, Meter
+from fusionlab.sizes.memory_meter import MemoryMeter, SameLayout
+from fusionlab.sizes.op_meter import Key, Meter
 from fusionlab.two_stream.net import STREAMS, Net, Stream
 
 PARTS = ("appearance", "motion", "tower", "fusion", "temporal", "above", "beside", "svm")

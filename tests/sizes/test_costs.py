@@ -25,8 +25,8 @@ from fusionlab.fusion.cat import Cat
 from fusionlab.fusion.compact import Compact
 from fusionlab.fusion.conv import Conv
 from fusionlab.fusion.sum import Sum
-from fusionlab.summaries.costs import Costs, measure
-from fusionlab.summaries.memory_meter import MemoryMeter
+from fusionlab.sizes.costs import Costs, measure
+from fusionlab.sizes.memory_meter import MemoryMeter
 from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d

@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from fusionlab.fusion.compact import fft_macs
-from fusionlab.summaries.memory_meter import memory
+from fusionlab.sizes.memory_meter import memory
 
 Key = tuple[str, str]  # part, layer
 

@@ -1,0 +1,1 @@
+"""The price of a plan: hours, memory and disk; from earlier records, or calibrated."""

@@ -1,0 +1,1 @@
+"""The sizes of arms before they are trained: parameters, multiply-adds and memory, on the meta device."""
