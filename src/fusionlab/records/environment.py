@@ -72,6 +72,21 @@ def changed_arithmetic(recorded: Mapping[str, Any], later: Mapping[str, Any]) ->
     return ", ".join(f"{name} {one[name] or 'not recorded'} → {other[name] or 'not recorded'}" for name in names)
 
 
+def peak_memory() -> int | None:
+    """The bytes of this process that were resident at most, without its children; None if unknown.
+
+    It is Linux's VmHWM, which starts anew in a forked process and in a started program. ru_maxrss does not: a program
+    inherits that of the process which started it.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return None
+
+
 def _capability() -> str | None:
     """The instruction set that torch uses, if it is loaded: the CPU's, or less by ATEN_CPU_CAPABILITY."""
     torch = sys.modules.get("torch")
