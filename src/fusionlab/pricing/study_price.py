@@ -1,0 +1,250 @@
+"""The price of a plan: for each job its time, memory, work and disk; by stage; and what sharing saves.
+
+Nothing is run, written or allocated: sizes come from shapes, times from earlier records of this machine class or from
+a calibration. What is unknown is None, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import SourceConfig, config_of
+from fusionlab.pricing import disk
+from fusionlab.pricing.clips import DataSets
+from fusionlab.pricing.history import past_jobs
+from fusionlab.pricing.machine import Machine
+from fusionlab.pricing.speeds import Speed, Speeds
+from fusionlab.pricing.states import TO_RUN, States, states_of
+from fusionlab.pricing.store_time import store_seconds
+from fusionlab.pricing.work import Work, work_of
+from fusionlab.sizes.sizing import Sized, Sizes, checkpoint_bytes, content_key, state_bytes
+from fusionlab.study.plan import Arm, Job, Plan
+from fusionlab.video.store import Coding
+
+KINDS = {"prepare": "prepare", "stream": "streams", "cohort": "fusion"}  # kind of a job -> its stage in words
+COMPACT = Coding("jpeg", "lz4")  # what is shown beside a store that takes much
+NO_CLIPS = "unknown: the lists of this data set are not there, so the number of clips is not known"
+NO_RECORD = "unknown: no record of these towers on this machine class; add calibrate=true"
+NO_STORE = "unknown: no store with this flow was packed here yet"
+
+
+@dataclass(frozen=True)
+class JobPrice:
+    """One job. `seconds`: None if unknown, and `source` then says why. `disk`: bytes that stay when it is done."""
+
+    id: str
+    kind: str
+    state: str
+    arms: int
+    arms_left: int
+    seconds: float | None  # of the arms that are left
+    whole: float | None  # of all of its arms, as if nothing were done
+    source: str
+    memory: int | None
+    measured: bool  # whether the memory is one that earlier jobs had
+    work: Work | None  # of all of its arms
+    weights: int  # bytes of weights and predictions
+    checkpoint: int  # bytes of its last checkpoint
+    store: disk.StoreSize | None = None
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """One process for each cell, with two streams and a trunk of its own, against this plan. Seconds: None if unknown."""
+
+    cells: int
+    macs: int
+    shared_macs: int
+    seconds: float | None
+    shared_seconds: float | None
+
+
+@dataclass(frozen=True)
+class StudyPrice:
+    """`parameters`, `macs`: of each content, arms apart from their seeds: name of its first arm -> number."""
+
+    plan: Plan
+    folder: Path
+    states: States
+    machine: Machine
+    workers: int
+    jobs: tuple[JobPrice, ...]
+    sharing: Sharing | None
+    sizes: Mapping[str, ArmSize]
+    compact: Mapping[str, disk.StoreSize]  # store's job -> its size with COMPACT
+    archives: Mapping[str, int]  # data set -> bytes of its video files, where they are known
+    data_free: int | None
+    root_free: int | None
+
+    def of_kind(self, kind: str) -> list[JobPrice]:
+        return [job for job in self.jobs if job.kind == kind]
+
+
+@dataclass(frozen=True)
+class ArmSize:
+    """Numbers of an arm and of all that differ from it in their seeds only."""
+
+    kind: str
+    arms: int
+    parameters: int
+    trained_parameters: int
+    macs: int
+
+
+class Pricing:
+    """Prices the jobs of one plan. `speeds`: where times come from."""
+
+    def __init__(
+        self, plan: Plan, folder: Path, run: RunConfig, *, workers: int, calibrated: Mapping[str, Speed] | None = None
+    ) -> None:
+        """`calibrated`: job -> its measured speed, in place of earlier records."""
+        self.plan, self.folder, self.run, self.workers = plan, folder, run, workers
+        self.calibrated = calibrated or {}
+        self.machine = Machine.here(run)
+        self.sizes, self.data = Sizes(), DataSets(run)
+        self.by_name = {arm.name: arm for arm in plan.arms}
+        self._jobs: dict[Any, tuple[Work | None, int, int, int]] = {}
+
+    @cached_property
+    def speeds(self) -> Speeds:
+        return Speeds(past_jobs(self.run.root, self.machine), self.sizes, self.data)
+
+    @cached_property
+    def stores(self) -> list[disk.Store]:
+        return disk.stores_below(self.run.data)
+
+    def price(self) -> StudyPrice:
+        states = states_of(self.plan, self.folder, self.run, self.data)
+        jobs = tuple(self._prepare(job, states) if job.kind == "prepare" else self._train(job, states)
+                     for job in self.plan.jobs)  # fmt: skip
+        return StudyPrice(
+            self.plan, self.folder, states, self.machine, self.workers, jobs, self._sharing(jobs), self._arm_sizes(),
+            self._compact(), self._archives(), disk.free_bytes(self.run.data), disk.free_bytes(self.run.root),
+        )  # fmt: skip
+
+    # -- jobs
+
+    def _train(self, job: Job, states: States) -> JobPrice:
+        arms, left = [self.by_name[name] for name in job.arms], [self.by_name[name] for name in states.left(job)]
+        work, memory, weights, checkpoint = self._sized(arms)
+        whole, source, speed = self._seconds(job, arms)
+        seconds = 0.0 if not left else whole if len(left) == len(arms) else self._seconds(job, left)[0]
+        peak = None if speed is None or "same" not in speed.source else speed.peak
+        return JobPrice(
+            job.id, job.kind, states.jobs[job.id], len(arms), len(left), seconds, whole, source, peak or memory,
+            peak is not None, work, weights, checkpoint if self._writes(work) else 0,
+        )  # fmt: skip
+
+    def _writes(self, work: Work | None) -> bool:
+        every = self.run.checkpoint_every
+        return every > 0 and (work is None or work.steps >= every)
+
+    def _seconds(self, job: Job, arms: Sequence[Arm]) -> tuple[float | None, str, Speed | None]:
+        """The time of these arms together, where it comes from, and the speed."""
+        work = self._sized(arms)[0]
+        if work is None:
+            return None, NO_CLIPS, None
+        speed = self.calibrated.get(job.id) or self.speeds.of(arms)
+        seconds = None if speed is None else speed.seconds(work)
+        return (None, NO_RECORD, None) if speed is None or seconds is None else (seconds, speed.source, speed)
+
+    def _sized(self, arms: Sequence[Arm]) -> tuple[Work | None, int, int, int]:
+        """Work, memory, bytes of weights and predictions, and of a checkpoint; once for all seeds."""
+        key = tuple(map(content_key, arms))
+        if key not in self._jobs:
+            sized = [self.sizes.of(arm) for arm in arms]
+            clips = self.data.clips(config_of(arms[0]))
+            memory = self.sizes.cohort_memory(arms, on_gpu=self.on_gpu, checkpoints=self.run.checkpoint_every > 0)
+            rows = disk.prediction_bytes(0 if clips is None else clips.test, classes_of(sized[0]))
+            weights = sum(state_bytes(one.net) + rows for one in sized)
+            self._jobs[key] = work_of(sized, self.sizes, clips), memory, weights, checkpoint_bytes(sized)
+        return self._jobs[key]
+
+    @cached_property
+    def on_gpu(self) -> bool:
+        return self.run.on_gpu
+
+    def _prepare(self, job: Job, states: States) -> JobPrice:
+        source = SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
+        packed = self.data.store(source)
+        size = disk.store_size(source, self.data.extent(source), packed, self.stores)
+        seconds = store_seconds(source, self.data.extent(source), self.stores, self.run.processes)
+        left = seconds if packed is None else 0.0
+        state = states.jobs[job.id] if packed is None else "done"
+        text = NO_STORE if seconds is None else "stores that were packed here"
+        return JobPrice(job.id, job.kind, state, 0, 0, left, seconds, text, None, False, None, 0, 0, size)
+
+    # -- all of it
+
+    def _sharing(self, jobs: Sequence[JobPrice]) -> Sharing | None:
+        """Cell by cell: an arm above two streams trains these two itself."""
+        plan_macs = [job.work.macs if job.work is not None else None for job in jobs if job.kind != "prepare"]
+        if None in plan_macs:
+            return None
+        streams = {self.by_name[job.arms[0]].signature: job for job in self.plan.jobs if job.kind == "stream"}
+        macs, seconds, cells = 0, 0.0, 0
+        known: dict[Any, tuple[int, float | None]] = {}
+        unknown = False
+        by_id = {job.id: job for job in self.plan.jobs}
+        for arm in self.plan.arms:
+            below = [self.by_name[streams[one].arms[0]] for one in arm.config.get("stage_one", {}).values()]
+            for one in (*below, arm):
+                key = content_key(one)
+                if key not in known:
+                    work = self._sized([one])[0]
+                    known[key] = 0 if work is None else work.macs, self._seconds(by_id[one.job], [one])[0]
+                macs += known[key][0]
+                unknown |= known[key][1] is None
+                seconds += known[key][1] or 0.0
+            cells += 1
+        trained = [job.whole for job in jobs if job.kind != "prepare"]
+        ours = None if None in trained else sum(one or 0.0 for one in trained)
+        return Sharing(cells, macs, sum(one or 0 for one in plan_macs), None if unknown else seconds, ours)
+
+    def _arm_sizes(self) -> dict[str, ArmSize]:
+        groups: dict[str, list[Arm]] = {}
+        for arm in self.plan.arms:
+            groups.setdefault(content_key(arm), []).append(arm)
+        sizes = {}
+        for arms in groups.values():
+            one = self.sizes.of(arms[0])
+            numbers = one.size.parameters, one.size.trained_parameters, one.costs.macs
+            sizes[arms[0].name] = ArmSize(arms[0].kind, len(arms), *numbers)
+        return sizes
+
+    def _compact(self) -> dict[str, disk.StoreSize]:
+        """Of stores that are not packed, and not compact: what they would take if they were."""
+        found = {}
+        for job in self.plan.jobs:
+            if job.kind != "prepare":
+                continue
+            source = SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
+            if self.data.store(source) is None:
+                size = disk.store_size(source, self.data.extent(source), None, self.stores, COMPACT)
+                found |= {job.id: size} if size is not None else {}
+        return found
+
+    def _archives(self) -> dict[str, int]:
+        found = {}
+        for job in self.plan.jobs:
+            if job.kind == "prepare":
+                source = SourceConfig.of(job.config)
+                extent = self.data.extent(source)
+                if extent is not None and extent.archive is not None:
+                    found[str(source.dataset.get("name"))] = extent.archive
+        return found
+
+
+def classes_of(one: Sized) -> int:
+    return next(iter(one.towers.values())).classes
+
+
+def left_seconds(jobs: Sequence[JobPrice]) -> float | None:
+    """Of all jobs that are left, one after the other; None if one of them is unknown."""
+    times = [job.seconds for job in jobs if job.state in TO_RUN]
+    return None if None in times else sum(one or 0.0 for one in times)
