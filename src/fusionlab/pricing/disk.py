@@ -34,6 +34,7 @@ class StoreSize:
 
     bytes: int
     source: str
+    raw: int | None = None  # what raw pictures would take, if these are coded
 
     @property
     def about(self) -> bool:
@@ -50,18 +51,19 @@ def store_size(
         return None
     coding = coding or source.store.codec
     height, width = extent.size if source.store.size is None else fitted(*extent.size, source.store.size)
-    fields, total, how = extent.frames - extent.videos, 0, "exact"
+    fields, total, raw, how = extent.frames - extent.videos, 0, 0, "exact"
     for file in (FRAMES, FLOW, BACKWARD) if source.store.backward else (FRAMES, FLOW):
         pictures, planes = (extent.frames, 3) if file == FRAMES else (fields, 2)
         share, origin = _ratio(file, coding, source, others)
         how = how if origin == "exact" else origin
         total += round(share * pictures * height * width * planes)
+        raw += pictures * height * width * planes
         codec = coding.codec(file)
         if codec is not None:
             total += (pictures * codec.pieces + extent.videos) * OFFSET.itemsize
         if file != FRAMES and coding.by_field:
             total += pictures * 4 * RANGE.itemsize
-    return StoreSize(total, how)
+    return StoreSize(total, how, None if how == "exact" else raw)
 
 
 def video_bytes(video: Video, coding: Coding) -> int:

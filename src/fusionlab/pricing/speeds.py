@@ -35,6 +35,7 @@ class Speed:
     start_s: float
     record_s: float
     peak: int | None = None
+    same: bool = True  # of the same arms
 
     def seconds(self, work: Work) -> float | None:
         """The time of a job; None where a rate is missing."""
@@ -46,13 +47,13 @@ class Speed:
         return self.start_s + steps + evaluated + work.arms * self.record_s
 
 
-def speed_of(source: str, measured: Sequence[tuple[PastJob, Work]]) -> Speed:
+def speed_of(source: str, measured: Sequence[tuple[PastJob, Work]], same: bool) -> Speed:
     """The medians over jobs."""
     rows = [_rates(past, work) for past, work in measured]
     step, view, start, record = ([one for one in column if one is not None] for column in zip(*rows, strict=True))
     peaks = [past.peak for past, _ in measured if past.peak]
     rest = middle(start) or 0.0, middle(record) or 0.0, max(peaks, default=None)
-    return Speed(source, middle(step), middle(view), *rest)
+    return Speed(source, middle(step), middle(view), *rest, same)
 
 
 def _rates(past: PastJob, work: Work) -> tuple[float | None, float | None, float | None, float | None]:
@@ -91,17 +92,18 @@ class Speeds:
         """The speed for arms that one job trains; None if no earlier job is like it."""
         contents = tuple(sorted(content_of(arm.config) for arm in arms))
         if contents in self._same:
-            same = self._speed(contents, self._same[contents], "of the same arms")
+            same = self._speed(contents, self._same[contents], same=True)
             if same is not None:
                 return same
         key = tower_key(arms[0])
-        return self._speed(key, self._alike.get(key, []), "of these towers, by multiply-adds")
+        return self._speed(key, self._alike.get(key, []), same=False)
 
-    def _speed(self, key: Any, jobs: Sequence[PastJob], like: str) -> Speed | None:
+    def _speed(self, key: Any, jobs: Sequence[PastJob], same: bool) -> Speed | None:
         if key not in self._known:
             measured = [(job, work) for job in jobs[:MOST_ALIKE] if (work := self._work(job)) is not None]
-            count = f"{len(measured)} earlier job{'s' if len(measured) > 1 else ''}"
-            self._known[key] = speed_of(f"{count} {like}", measured) if measured else None
+            like = "of the same arms" if same else "of these towers, by multiply-adds"
+            source = f"{len(measured)} earlier job{'s' * (len(measured) > 1)} {like}"
+            self._known[key] = speed_of(source, measured, same) if measured else None
         return self._known[key]
 
     def _work(self, job: PastJob) -> Work | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import SourceConfig, config_of
+from fusionlab.jobs.job_data import VIDEOS
 from fusionlab.pricing import disk
 from fusionlab.pricing.clips import DataSets
 from fusionlab.pricing.history import past_jobs
@@ -24,7 +25,8 @@ from fusionlab.pricing.store_time import store_seconds
 from fusionlab.pricing.work import Work, work_of
 from fusionlab.sizes.sizing import Sized, Sizes, checkpoint_bytes, content_key, state_bytes
 from fusionlab.study.plan import Arm, Job, Plan
-from fusionlab.video.store import Coding
+from fusionlab.video.codecs import RAW
+from fusionlab.video.store import Coding, Store
 
 KINDS = {"prepare": "prepare", "stream": "streams", "cohort": "fusion"}  # kind of a job -> its stage in words
 COMPACT = Coding("jpeg", "lz4")  # what is shown beside a store that takes much
@@ -55,7 +57,7 @@ class JobPrice:
 
 @dataclass(frozen=True)
 class Sharing:
-    """One process for each cell, with two streams and a trunk of its own, against this plan. Seconds: None if unknown."""
+    """One process for each cell, with two streams and a trunk of its own, against this plan. None: unknown."""
 
     cells: int
     macs: int
@@ -66,7 +68,7 @@ class Sharing:
 
 @dataclass(frozen=True)
 class StudyPrice:
-    """`parameters`, `macs`: of each content, arms apart from their seeds: name of its first arm -> number."""
+    """`sizes`: of the first of all arms that differ in their seeds only."""
 
     plan: Plan
     folder: Path
@@ -77,9 +79,15 @@ class StudyPrice:
     sharing: Sharing | None
     sizes: Mapping[str, ArmSize]
     compact: Mapping[str, disk.StoreSize]  # store's job -> its size with COMPACT
-    archives: Mapping[str, int]  # data set -> bytes of its video files, where they are known
+    archives: Mapping[str, int]  # data set that is not there -> bytes of its video files, where they are known
     data_free: int | None
     root_free: int | None
+
+    @property
+    def arm_counts(self) -> dict[str, int]:
+        """State -> number of arms, with the refused cells."""
+        refused = len(self.plan.refused)
+        return self.states.arm_counts | ({"refused": refused} if refused else {})
 
     def of_kind(self, kind: str) -> list[JobPrice]:
         return [job for job in self.jobs if job.kind == kind]
@@ -108,14 +116,16 @@ class Pricing:
         self.machine = Machine.here(run)
         self.sizes, self.data = Sizes(), DataSets(run)
         self.by_name = {arm.name: arm for arm in plan.arms}
-        self._jobs: dict[Any, tuple[Work | None, int, int, int]] = {}
+        self.contents = {arm.name: content_key(arm) for arm in plan.arms}
+        self._jobs: dict[tuple[str, ...], tuple[Work | None, int, int, int]] = {}
+        self._times: dict[tuple[str, ...], tuple[float | None, str, Speed | None]] = {}
 
     @cached_property
     def speeds(self) -> Speeds:
         return Speeds(past_jobs(self.run.root, self.machine), self.sizes, self.data)
 
     @cached_property
-    def stores(self) -> list[disk.Store]:
+    def stores(self) -> list[Store]:
         return disk.stores_below(self.run.data)
 
     def price(self) -> StudyPrice:
@@ -134,7 +144,7 @@ class Pricing:
         work, memory, weights, checkpoint = self._sized(arms)
         whole, source, speed = self._seconds(job, arms)
         seconds = 0.0 if not left else whole if len(left) == len(arms) else self._seconds(job, left)[0]
-        peak = None if speed is None or "same" not in speed.source else speed.peak
+        peak = speed.peak if speed is not None and speed.same else None
         return JobPrice(
             job.id, job.kind, states.jobs[job.id], len(arms), len(left), seconds, whole, source, peak or memory,
             peak is not None, work, weights, checkpoint if self._writes(work) else 0,
@@ -145,17 +155,22 @@ class Pricing:
         return every > 0 and (work is None or work.steps >= every)
 
     def _seconds(self, job: Job, arms: Sequence[Arm]) -> tuple[float | None, str, Speed | None]:
-        """The time of these arms together, where it comes from, and the speed."""
-        work = self._sized(arms)[0]
-        if work is None:
-            return None, NO_CLIPS, None
-        speed = self.calibrated.get(job.id) or self.speeds.of(arms)
-        seconds = None if speed is None else speed.seconds(work)
-        return (None, NO_RECORD, None) if speed is None or seconds is None else (seconds, speed.source, speed)
+        """The time of these arms together, where it comes from, and the speed; once for all seeds."""
+        calibrated = self.calibrated.get(job.id)
+        key = (job.id * (calibrated is not None), *(self.contents[arm.name] for arm in arms))
+        if key not in self._times:
+            work = self._sized(arms)[0]
+            speed = None if work is None else calibrated or self.speeds.of(arms)
+            seconds = None if work is None or speed is None else speed.seconds(work)
+            if speed is None or seconds is None:
+                self._times[key] = None, NO_CLIPS if work is None else NO_RECORD, None
+            else:
+                self._times[key] = seconds, speed.source, speed
+        return self._times[key]
 
     def _sized(self, arms: Sequence[Arm]) -> tuple[Work | None, int, int, int]:
         """Work, memory, bytes of weights and predictions, and of a checkpoint; once for all seeds."""
-        key = tuple(map(content_key, arms))
+        key = tuple(self.contents[arm.name] for arm in arms)
         if key not in self._jobs:
             sized = [self.sizes.of(arm) for arm in arms]
             clips = self.data.clips(config_of(arms[0]))
@@ -194,7 +209,7 @@ class Pricing:
         for arm in self.plan.arms:
             below = [self.by_name[streams[one].arms[0]] for one in arm.config.get("stage_one", {}).values()]
             for one in (*below, arm):
-                key = content_key(one)
+                key = self.contents[one.name]
                 if key not in known:
                     work = self._sized([one])[0]
                     known[key] = 0 if work is None else work.macs, self._seconds(by_id[one.job], [one])[0]
@@ -209,7 +224,7 @@ class Pricing:
     def _arm_sizes(self) -> dict[str, ArmSize]:
         groups: dict[str, list[Arm]] = {}
         for arm in self.plan.arms:
-            groups.setdefault(content_key(arm), []).append(arm)
+            groups.setdefault(self.contents[arm.name], []).append(arm)
         sizes = {}
         for arms in groups.values():
             one = self.sizes.of(arms[0])
@@ -219,24 +234,25 @@ class Pricing:
 
     def _compact(self) -> dict[str, disk.StoreSize]:
         """Of stores that are not packed, and not compact: what they would take if they were."""
-        found = {}
+        found: dict[str, disk.StoreSize] = {}
         for job in self.plan.jobs:
             if job.kind != "prepare":
                 continue
             source = SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
-            if self.data.store(source) is None:
-                size = disk.store_size(source, self.data.extent(source), None, self.stores, COMPACT)
-                found |= {job.id: size} if size is not None else {}
+            size = disk.store_size(source, self.data.extent(source), None, self.stores, COMPACT)
+            if size is not None and self.data.store(source) is None and source.store.codec.frames == RAW:
+                found[job.id] = size
         return found
 
     def _archives(self) -> dict[str, int]:
-        found = {}
+        """Data sets whose folder is not there yet."""
+        found: dict[str, int] = {}
         for job in self.plan.jobs:
             if job.kind == "prepare":
                 source = SourceConfig.of(job.config)
-                extent = self.data.extent(source)
-                if extent is not None and extent.archive is not None:
-                    found[str(source.dataset.get("name"))] = extent.archive
+                extent, name = self.data.extent(source), str(source.dataset.get("name"))
+                if extent is not None and extent.archive and not (Path(self.run.data) / VIDEOS / name).exists():
+                    found[name] = extent.archive
         return found
 
 
@@ -248,3 +264,11 @@ def left_seconds(jobs: Sequence[JobPrice]) -> float | None:
     """Of all jobs that are left, one after the other; None if one of them is unknown."""
     times = [job.seconds for job in jobs if job.state in TO_RUN]
     return None if None in times else sum(one or 0.0 for one in times)
+
+
+def wall_seconds(jobs: Sequence[JobPrice], workers: int) -> float | None:
+    """Of all jobs of one stage that are left, `workers` at a time; a store is packed by all processes together."""
+    total, times = left_seconds(jobs), [job.seconds or 0.0 for job in jobs if job.state in TO_RUN]
+    if total is None or not times or jobs[0].kind == "prepare":
+        return total
+    return max(total / workers, *times)
