@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -22,7 +22,8 @@ from fusionlab.sizes.sizing import SEEDS
 from fusionlab.study.plan import STREAMS_FOLDER, Arm
 
 MOST_JOBS = 300  # of which the records are read, the newest first
-PARTS = ("step", "setup", "train", "validate", "test", "record")
+LONGEST_START = 120.0  # seconds until a process has loaded its libraries, and of its end
+PARTS = ("setup", "train", "validate", "test", "record")
 LONGEST = 10 * 365 * 86400.0  # seconds that a job may have taken
 
 Record = Mapping[str, Any]
@@ -37,13 +38,10 @@ class PastJob:
 
     arms: tuple[Arm, ...]
     contents: tuple[str, ...]  # of its arms, sorted: equal for jobs that differ in their seeds only
-    seconds: float
+    seconds: float  # of the whole process
     steps: int
     step_s: float | None = None
-    setup_s: float | None = None
-    train_s: float | None = None
-    validate_s: float | None = None
-    test_s: float | None = None
+    views_s: float | None = None  # of all validations and the test
     record_s: float = 0.0
     peak: int | None = None
     epochs: tuple[float, ...] = field(default=())
@@ -65,8 +63,8 @@ def past_jobs(root: str | Path, here: Machine, most: int = MOST_JOBS) -> list[Pa
             if record["status"] == "done" and own is not None and own.is_like(here):
                 # Arms of one attempt were trained together; a later attempt trains those that are left.
                 job = record["circumstances"].get("job")
-                whole[number(job, "setup_s") if isinstance(job, Mapping) else None].append(record)
-        jobs += filter(None, (_job(group) for group in whole.values()))
+                whole[str(job.get("setup_s")) if isinstance(job, Mapping) else None].append(record)
+        jobs += filter(None, (_job(group, folder) for group in whole.values()))
     return jobs
 
 
@@ -82,43 +80,53 @@ def _newest(root: Path, most: int) -> list[Path]:
     return [folder for _, folder in sorted(found, reverse=True)[:most]]
 
 
-def _job(records: Sequence[Record]) -> PastJob | None:
+def _job(records: Sequence[Record], published: Path) -> PastJob | None:
     """One job from the records of its arms; None if some of these are missing, or numbers are."""
     last = max(records, key=lambda record: number(record["circumstances"], "seconds") or 0.0)
-    around, steps = last["circumstances"], last["result"].get("steps") or 0
-    job = around.get("job")
-    own: Mapping[str, Any] = job if isinstance(job, Mapping) else {}
+    around, job = last["circumstances"], last["circumstances"].get("job")
     seconds = number(around, "seconds")
-    if not seconds or (own and own.get("arms") != len(records)):
+    if not seconds or (isinstance(job, Mapping) and job.get("arms") != len(records)):
         return None
     arms = tuple(Arm(one["name"], one["kind"], one["axes"], one["signature"], one["config"], "") for one in records)
     contents = tuple(sorted(content_of(one["config"]) for one in records))
-    if not own:
+    steps = max((record["result"].get("steps") or 0 for record in records), default=0)
+    if not isinstance(job, Mapping):
         epochs = around.get("epoch_seconds")
-        lengths = tuple(_lengths(epochs)) if isinstance(epochs, list) else ()
-        most = max((record["result"].get("steps") or 0 for record in records), default=0)
-        return PastJob(arms, contents, seconds, most, epochs=lengths)
-    step, setup, train, validate, test, record = (number(own, f"{part}_s") for part in PARTS)
-    done = own.get("steps")
+        lengths = tuple(one for one in map(_plausible, epochs) if one) if isinstance(epochs, list) else ()
+        return PastJob(arms, contents, took(published, seconds), steps, epochs=lengths)
+    parts = [number(job, f"{part}_s") for part in PARTS]
+    if None in parts:
+        return None
+    _, _, validate, test, record = (part or 0.0 for part in parts)
+    done, whole, peak = job.get("steps"), sum(part or 0.0 for part in parts), number(job, "peak", 2**50)
     return PastJob(
-        arms, contents, seconds, done if type(done) is int and done >= 0 else steps, step, setup, train, validate, test,
-        record or 0.0, int(number(own, "peak", 2**50) or 0) or None,
+        arms, contents, took(published, whole), done if type(done) is int and done >= 0 else steps,
+        number(job, "step_s"), validate + test, record, int(peak) if peak else None,
     )  # fmt: skip
 
 
-def number(source: Any, name: str, most: float = LONGEST) -> float | None:
+def took(published: Path, known: float) -> float:
+    """Seconds from the claim of a job to its last publication, which include the start of its process.
+
+    If they cannot be known, for a job of several attempts or a copied folder: `known`, those that its records tell.
+    """
+    try:
+        (claim,) = (published.parent / "claims").glob("???.json")
+        seconds = published.stat().st_mtime - claim.stat().st_mtime
+    except (OSError, ValueError):
+        return known
+    return seconds if known <= seconds <= known + LONGEST_START else known
+
+
+def number(source: Mapping[str, Any], name: str, most: float = LONGEST) -> float | None:
     """A plausible number of a record: finite, from 0 on."""
-    value = source.get(name)
+    return _plausible(source.get(name), most)
+
+
+def _plausible(value: Any, most: float = LONGEST) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     return float(value) if math.isfinite(value) and 0 <= value <= most else None
-
-
-def _lengths(epochs: Sequence[Any]) -> Iterator[float]:
-    for one in epochs:
-        value = number({"s": one}, "s")
-        if value:
-            yield value
 
 
 def middle(values: Sequence[float]) -> float | None:

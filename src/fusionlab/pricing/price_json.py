@@ -40,10 +40,8 @@ def price_json(price: StudyPrice) -> Numbers:
         ],
         "stale": dict(states.stale),
         "jobs": [_job(job) for job in price.jobs],
-        "arms": [
-            {"name": one.name, "kind": one.kind, "signature": one.signature, "job": one.job, "state": states.arms[one.name]}
-            for one in plan.arms
-        ],
+        "arms": [{"name": arm.name, "kind": arm.kind, "signature": arm.signature, "job": arm.job,
+                  "state": states.arms[arm.name]} for arm in plan.arms],
     }  # fmt: skip
 
 

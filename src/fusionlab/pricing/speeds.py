@@ -61,13 +61,11 @@ def _rates(past: PastJob, work: Work) -> tuple[float | None, float | None, float
     a_epoch = work.steps / work.epochs if work.steps else 0
     epochs = past.steps / a_epoch if a_epoch else 1
     evaluated = epochs * work.validation_views * work.view_macs + work.test_views * work.test_macs
-    if past.step_s is not None or past.validate_s is not None:
-        views = (past.validate_s or 0.0) + (past.test_s or 0.0)
-        late = max(0.0, (past.train_s or 0.0) - past.steps * (past.step_s or 0.0))
-        return (
-            work.step_macs / past.step_s if past.step_s else None, evaluated / views if views else None,
-            (past.setup_s or 0.0) + late, past.record_s / work.arms,
-        )  # fmt: skip
+    if past.views_s is not None:
+        steps = past.steps * (past.step_s or 0.0)
+        start = max(0.0, past.seconds - steps - past.views_s - past.record_s)
+        step_rate = work.step_macs / past.step_s if past.step_s else None
+        return step_rate, evaluated / past.views_s if past.views_s else None, start, past.record_s / work.arms
     if past.epochs and a_epoch:  # one rate for all that an epoch and the test do
         rate = (a_epoch * work.step_macs + work.validation_views * work.view_macs) / (middle(past.epochs) or 1.0)
         rest = past.seconds - sum(past.epochs) - work.test_views * work.test_macs / rate
