@@ -105,17 +105,17 @@ def _job(records: Sequence[Record], published: Path) -> PastJob | None:
     )  # fmt: skip
 
 
-def took(published: Path, known: float) -> float:
+def took(published: Path, known: float, most: float = LONGEST_START) -> float:
     """Seconds from the claim of a job to its last publication, which include the start of its process.
 
-    If they cannot be known, for a job of several attempts or a copied folder: `known`, those that its records tell.
+    If they cannot be known, for a job of several attempts or a copied folder: `known`, those that its records tell. `most`: seconds beyond these.
     """
     try:
         (claim,) = (published.parent / "claims").glob("???.json")
         seconds = published.stat().st_mtime - claim.stat().st_mtime
     except (OSError, ValueError):
         return known
-    return seconds if known <= seconds <= known + LONGEST_START else known
+    return seconds if known <= seconds <= known + most else known
 
 
 def number(source: Mapping[str, Any], name: str, most: float = LONGEST) -> float | None:

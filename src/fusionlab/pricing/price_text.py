@@ -12,6 +12,7 @@ from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seco
 from fusionlab.records.plan_file import Refused
 
 MOST_ARMS = 40  # that are listed without --arms
+LARGE = 4 << 30  # bytes of a store from which on a smaller one is named
 SHOWN = 3  # names in a group
 HEADS = ("stage", "jobs", "to run", "time", "on this machine", "memory a job", "multiply-adds", "disk")
 
@@ -117,7 +118,7 @@ def _sizes(price: StudyPrice) -> list[str]:
                 _range(getattr(one, name) for one in own) for name in ("parameters", "trained_parameters", "macs")
             )
             rows.append((kind, str(sum(one.arms for one in own)), *numbers))
-    return _table([("arms", "", "parameters", "trained", "multiply-adds a clip"), *rows])
+    return _table([("arms", "", "parameters", "trained", "multiply-adds a clip"), *rows]) if rows else []
 
 
 def _range(numbers: Iterable[int]) -> str:
@@ -149,7 +150,7 @@ def _store(job: JobPrice, compact: StoreSize | None) -> str:
     text = f"packed store: {'about ' * job.store.about}{size(job.store.bytes)}"
     if job.store.raw is not None:
         text += f" ({size(job.store.raw)} as raw pictures)"
-    if compact is not None:
+    if compact is not None and compact.raw is not None and compact.raw > LARGE:
         text += f" (about {size(compact.bytes)} by data.store.codec.frames=jpeg data.store.codec.flow=lz4)"
     return text
 

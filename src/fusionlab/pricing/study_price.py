@@ -14,10 +14,11 @@ from typing import Any
 
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import SourceConfig, config_of
+from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.job_data import VIDEOS
 from fusionlab.pricing import disk
 from fusionlab.pricing.clips import DataSets
-from fusionlab.pricing.history import past_jobs
+from fusionlab.pricing.history import PastJob, past_jobs
 from fusionlab.pricing.machine import Machine
 from fusionlab.pricing.speeds import Speed, Speeds
 from fusionlab.pricing.states import TO_RUN, States, states_of
@@ -104,6 +105,17 @@ class ArmSize:
     macs: int
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What is known of arms that one job trains: work, memory, bytes of weights and of a checkpoint. `why`: what is not."""
+
+    work: Work | None = None
+    memory: int | None = None
+    weights: int = 0
+    checkpoint: int = 0
+    why: str | None = None
+
+
 class Pricing:
     """Prices the jobs of one plan. `speeds`: where times come from."""
 
@@ -117,12 +129,21 @@ class Pricing:
         self.sizes, self.data = Sizes(), DataSets(run)
         self.by_name = {arm.name: arm for arm in plan.arms}
         self.contents = {arm.name: content_key(arm) for arm in plan.arms}
-        self._jobs: dict[tuple[str, ...], tuple[Work | None, int, int, int]] = {}
+        self._measured: dict[tuple[str, ...], Measured] = {}
         self._times: dict[tuple[str, ...], tuple[float | None, str, Speed | None]] = {}
 
     @cached_property
+    def past(self) -> list[PastJob]:
+        return past_jobs(self.run.root, self.machine)
+
+    @property
+    def has_history(self) -> bool:
+        """Whether anything has run here before."""
+        return bool(self.past or self.stores)
+
+    @cached_property
     def speeds(self) -> Speeds:
-        return Speeds(past_jobs(self.run.root, self.machine), self.sizes, self.data)
+        return Speeds(self.past, self.sizes, self.data)
 
     @cached_property
     def stores(self) -> list[Store]:
@@ -141,13 +162,13 @@ class Pricing:
 
     def _train(self, job: Job, states: States) -> JobPrice:
         arms, left = [self.by_name[name] for name in job.arms], [self.by_name[name] for name in states.left(job)]
-        work, memory, weights, checkpoint = self._sized(arms)
+        own = self._measure(arms)
         whole, source, speed = self._seconds(job, arms)
         seconds = 0.0 if not left else whole if len(left) == len(arms) else self._seconds(job, left)[0]
         peak = speed.peak if speed is not None and speed.same else None
         return JobPrice(
-            job.id, job.kind, states.jobs[job.id], len(arms), len(left), seconds, whole, source, peak or memory,
-            peak is not None, work, weights, checkpoint if self._writes(work) else 0,
+            job.id, job.kind, states.jobs[job.id], len(arms), len(left), seconds, whole, source, peak or own.memory,
+            peak is not None, own.work, own.weights, own.checkpoint if self._writes(own.work) else 0,
         )  # fmt: skip
 
     def _writes(self, work: Work | None) -> bool:
@@ -159,26 +180,34 @@ class Pricing:
         calibrated = self.calibrated.get(job.id)
         key = (job.id * (calibrated is not None), *(self.contents[arm.name] for arm in arms))
         if key not in self._times:
-            work = self._sized(arms)[0]
-            speed = None if work is None else calibrated or self.speeds.of(arms)
-            seconds = None if work is None or speed is None else speed.seconds(work)
+            own = self._measure(arms)
+            speed = None if own.work is None else calibrated or self.speeds.of(arms)
+            seconds = None if own.work is None or speed is None else speed.seconds(own.work)
             if speed is None or seconds is None:
-                self._times[key] = None, NO_CLIPS if work is None else NO_RECORD, None
+                self._times[key] = None, own.why or NO_RECORD, None
             else:
                 self._times[key] = seconds, speed.source, speed
         return self._times[key]
 
-    def _sized(self, arms: Sequence[Arm]) -> tuple[Work | None, int, int, int]:
-        """Work, memory, bytes of weights and predictions, and of a checkpoint; once for all seeds."""
+    def _measure(self, arms: Sequence[Arm]) -> Measured:
+        """Once for all seeds. A user's part may not run without weights; then nothing is known of its job."""
         key = tuple(self.contents[arm.name] for arm in arms)
-        if key not in self._jobs:
-            sized = [self.sizes.of(arm) for arm in arms]
-            clips = self.data.clips(config_of(arms[0]))
-            memory = self.sizes.cohort_memory(arms, on_gpu=self.on_gpu, checkpoints=self.run.checkpoint_every > 0)
-            rows = disk.prediction_bytes(0 if clips is None else clips.test, classes_of(sized[0]))
-            weights = sum(state_bytes(one.net) + rows for one in sized)
-            self._jobs[key] = work_of(sized, self.sizes, clips), memory, weights, checkpoint_bytes(sized)
-        return self._jobs[key]
+        if key not in self._measured:
+            try:
+                self._measured[key] = self._on_shapes(arms)
+            except Exception as error:
+                why = error.what if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+                self._measured[key] = Measured(why=one_line(f"unknown: it cannot be measured on shapes alone: {why}"))
+        return self._measured[key]
+
+    def _on_shapes(self, arms: Sequence[Arm]) -> Measured:
+        sized = [self.sizes.of(arm) for arm in arms]
+        clips = self.data.clips(config_of(arms[0]))
+        memory = self.sizes.cohort_memory(arms, on_gpu=self.on_gpu, checkpoints=self.run.checkpoint_every > 0)
+        rows = disk.prediction_bytes(0 if clips is None else clips.test, classes_of(sized[0]))
+        weights = sum(state_bytes(one.net) + rows for one in sized)
+        work, why = work_of(sized, self.sizes, clips), None if clips is not None else NO_CLIPS
+        return Measured(work, memory, weights, checkpoint_bytes(sized), why)
 
     @cached_property
     def on_gpu(self) -> bool:
@@ -211,7 +240,7 @@ class Pricing:
             for one in (*below, arm):
                 key = self.contents[one.name]
                 if key not in known:
-                    work = self._sized([one])[0]
+                    work = self._measure([one]).work
                     known[key] = 0 if work is None else work.macs, self._seconds(by_id[one.job], [one])[0]
                 macs += known[key][0]
                 unknown |= known[key][1] is None
@@ -227,6 +256,8 @@ class Pricing:
             groups.setdefault(self.contents[arm.name], []).append(arm)
         sizes = {}
         for arms in groups.values():
+            if self._measure(arms[:1]).memory is None:
+                continue
             one = self.sizes.of(arms[0])
             numbers = one.size.parameters, one.size.trained_parameters, one.costs.macs
             sizes[arms[0].name] = ArmSize(arms[0].kind, len(arms), *numbers)
