@@ -107,7 +107,7 @@ class ArmSize:
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of arms that one job trains: work, memory, bytes of weights and of a checkpoint. `why`: what is not."""
+    """What is known of arms that one job trains."""
 
     work: Work | None = None
     memory: int | None = None
