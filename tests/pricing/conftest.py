@@ -24,7 +24,8 @@ def plan(tmp_path: Path) -> Plan:
     """Plan a small study below the test's own folder."""
 
     def make(*words: str) -> PlannedStudy:
-        return plan_study([*SMALL, f"run.root={tmp_path / 'runs'}", f"run.data={tmp_path / 'data'}", *words])
+        small = [word for word in SMALL if word.partition("=")[0] not in {own.partition("=")[0] for own in words}]
+        return plan_study([*small, f"run.root={tmp_path / 'runs'}", f"run.data={tmp_path / 'data'}", *words])
 
     return make
 
