@@ -7,7 +7,7 @@ import pytest
 from fusionlab.errors import UserError
 from fusionlab.records.files import write_json
 from fusionlab.study.ledger import Ledger
-from fusionlab.study.plan import FILE, Arm, Job, Plan, common_recipe, expect_own_folders, read
+from fusionlab.study.plan import FILE, Arm, Job, Plan, Refused, common_recipe, expect_own_folders, read
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -160,6 +160,10 @@ def test_data_lie_where_commands_typed_here_have_them(tmp_path, monkeypatch):
         {"jobs": {}},
         {"arms": [3]},
         {"command": None},
+        {"refused": {}},
+        {"refused": [{"name": "a", "kind": "cook", "axes": {}, "reason": "b"}]},
+        {"refused": [{"name": "a", "kind": "fused", "axes": {"x": []}, "reason": "b"}]},
+        {"refused": [{"name": "a", "kind": "fused", "axes": {}, "reason": None}]},
         *(
             {"job": {name: wrong}}
             for name in ("id", "kind", "folder", "needs", "config", "arms")
@@ -196,6 +200,19 @@ def test_a_plan_is_signed_by_its_arms_alone():
     renamed = [replace(arm, name=f"{arm.name}-again") for arm in plan.arms]
     job = replace(plan.jobs[0], arms=tuple(arm.name for arm in renamed))
     assert Plan.of("other", [job], renamed).signature == plan.signature
+
+
+def test_refused_cells_are_kept_outside_the_signature_and_follow_the_new_command(tmp_path):
+    plan = cohort(sum="x")
+    cells = [Refused(f"cell-{n}", "fused", {"layer": "fc7", "n": n}, "pool3d needs a map") for n in range(2)]
+    refusing = Plan.of(plan.command, plan.jobs, plan.arms, cells)
+    assert refusing.signature == plan.signature
+    assert plan.refused == ()
+    assert refusing.write(tmp_path) == (refusing, True)
+    assert read(tmp_path).refused == tuple(cells)
+    fewer = Plan.of(plan.command, plan.jobs, plan.arms, cells[:1])
+    assert fewer.write(tmp_path) == (fewer, False)
+    assert read(tmp_path).refused == tuple(cells[:1])
 
 
 def begin(study, name):

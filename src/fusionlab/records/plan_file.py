@@ -1,4 +1,4 @@
-"""plan.json: the jobs of a study, what each needs, and the arms that they train.
+"""plan.json: the jobs of a study, what each needs, the arms that they train, and the cells that cannot be trained.
 
 Only this module reads the file. `study.plan` checks that jobs and arms fit together, and writes it.
 """
@@ -21,7 +21,8 @@ PUBLISHED = "published"  # the folder of a job's records
 
 _JOB = {"id": TEXT, "kind": TEXT, "folder": TEXT, "needs": [TEXT], "config": {"*": ANY}, "arms": [TEXT]}
 _ARM = {"name": TEXT, "kind": KIND, "axes": {"*": SCALAR}, "signature": TEXT, "config": {"*": ANY}, "job": TEXT}
-_PLAN = {"command": TEXT, "jobs": [_JOB], "arms": [_ARM], "*": ANY}
+_REFUSED = {"name": TEXT, "kind": KIND, "axes": {"*": SCALAR}, "reason": TEXT}
+_PLAN = {"command": TEXT, "jobs": [_JOB], "arms": [_ARM], "refused?": [_REFUSED], "*": ANY}
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,25 @@ class Arm:
         return next((why for path, why in damaged.items() if path.parent.name not in others), None)
 
 
+@dataclass(frozen=True)
+class Refused:
+    """A cell of the grid that cannot be trained: named as its arm would be, with the reason on one line."""
+
+    name: str
+    kind: str
+    axes: dict[str, Any]
+    reason: str
+
+
 def has_plan(study: str | os.PathLike[str]) -> bool:
     return (Path(study) / FILE).is_file()
 
 
-def read_plan_file(study: str | os.PathLike[str]) -> tuple[str, list[Job], list[Arm]]:
-    """The command, jobs and arms in the plan.json of a study's folder; the types of all values are checked."""
+def read_plan_file(study: str | os.PathLike[str]) -> tuple[str, list[Job], list[Arm], list[Refused]]:
+    """The command, jobs, arms and refused cells of a study's plan.json, with the types of all values checked.
+
+    Plans of older versions have no refused cells: these versions refused the whole grid.
+    """
     place = Path(study) / FILE
     if not place.is_file():
         raise UserError(f"no study in this folder ({FILE} is missing)", got=study, hint="python -m fusionlab.plan …")
@@ -82,4 +96,5 @@ def read_plan_file(study: str | os.PathLike[str]) -> tuple[str, list[Job], list[
     if wrong := misfit(content, _PLAN):
         raise UserError(f"a damaged plan: {wrong[0]}", got=f"{str(wrong[1])[:100]} in {place}")
     jobs = [Job(**{**job, "needs": tuple(job["needs"]), "arms": tuple(job["arms"])}) for job in content["jobs"]]
-    return content["command"], jobs, [Arm(**arm) for arm in content["arms"]]
+    refused = [Refused(**cell) for cell in content.get("refused", ())]
+    return content["command"], jobs, [Arm(**arm) for arm in content["arms"]], refused

@@ -155,7 +155,7 @@ def _damaged(path: Path, why: str) -> Entry:
 
 
 def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> list[Entry]:
-    _, jobs, arms = read_plan_file(study)
+    _, jobs, arms, _ = read_plan_file(study)
     places = {job.id: job.published(study) for job in jobs}
     published = {job: readable_records(place) if place.is_dir() else ({}, {}) for job, place in places.items()}
     names = [arm.name for arm in arms]

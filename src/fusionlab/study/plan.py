@@ -22,6 +22,7 @@ from fusionlab.records.plan_file import FILE as FILE
 from fusionlab.records.plan_file import SCHEMA, read_plan_file
 from fusionlab.records.plan_file import Arm as Arm
 from fusionlab.records.plan_file import Job as Job
+from fusionlab.records.plan_file import Refused as Refused
 from fusionlab.records.signature import identity, signature
 from fusionlab.study.recipes import ARM
 
@@ -40,13 +41,14 @@ class Plan:
     command: str
     jobs: tuple[Job, ...]
     arms: tuple[Arm, ...]
+    refused: tuple[Refused, ...] = ()
 
     @classmethod
-    def of(cls, command: str, jobs: Iterable[Job], arms: Iterable[Arm]) -> Plan:
-        """A checked plan. Its signature is of the arms only: names, jobs and folders do not change it."""
+    def of(cls, command: str, jobs: Iterable[Job], arms: Iterable[Arm], refused: Iterable[Refused] = ()) -> Plan:
+        """A checked plan. Its signature is of the arms only: names, jobs, folders, refused cells do not matter."""
         jobs, arms = tuple(jobs), tuple(arms)
         known = sorted([arm.kind, arm.signature] for arm in arms)
-        made = cls(SCHEMA, signature({"arms": known}), command, jobs, arms)
+        made = cls(SCHEMA, signature({"arms": known}), command, jobs, arms, tuple(refused))
         check(made)
         return made
 
@@ -124,7 +126,7 @@ class Plan:
             if "arms" in config:
                 config["arms"] = [arm.config for arm in own]
             made.append(replace(job, config=config, arms=tuple(arm.name for arm in own)))
-        return Plan.of(self.command, made, arms)
+        return Plan.of(self.command, made, arms, self.refused)
 
 
 def common_recipe(config: dict[str, Any]) -> dict[str, Any]:
