@@ -207,7 +207,9 @@ class Signer:
         known = self._known.get((id(child), name))
         if known is not None and known[0] is child:
             return known[1]
-        leaves = [(leaf, f"{json.dumps(leaf)}:{canonical(one)}") for leaf, one in flatten(identity({name: child})).items()]
+        leaves = [
+            (leaf, f"{json.dumps(leaf)}:{canonical(one)}") for leaf, one in flatten(identity({name: child})).items()
+        ]
         if isinstance(child, dict | list):
             self._known[id(child), name] = child, leaves
         return leaves
