@@ -12,8 +12,8 @@ import pytest
 
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
-from fusionlab.planning import memory_bound as module
-from fusionlab.planning.memory_bound import available_memory, gpu_memory, memory_bound
+from fusionlab.sizes import memory_bound as module
+from fusionlab.sizes.memory_bound import available_memory, gpu_memory, memory_bound
 
 GIB, MIB = 2**30, 2**20
 RUN = RunConfig.of(tree({}).with_leaves({"run.device": "cpu"}))
@@ -104,5 +104,5 @@ def test_without_a_driver_the_memory_of_a_gpu_is_unknown(tmp_path: Path, monkeyp
 
 
 def test_the_bound_is_found_without_torch() -> None:
-    code = "import sys, fusionlab.planning.memory_bound; sys.exit('torch' in sys.modules)"
+    code = "import sys, fusionlab.sizes.memory_bound; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
