@@ -38,15 +38,20 @@ def describe_environment() -> dict[str, Any]:
         "packages": _packages(),
         "commit": commit,
         "dirty": dirty,
-        "machine": {
-            "cpu": _cpu(),
-            "capability": _capability(),
-            "limits": {name: os.environ[name] for name in LIMITS if os.environ.get(name)},
-            "cores": _cores(),
-            "memory": _memory(),
-        },
+        "machine": machine(),
         "platform": platform.platform(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """The machine that this process runs on."""
+    return {
+        "cpu": _cpu(),
+        "capability": _capability(),
+        "limits": {name: os.environ[name] for name in LIMITS if os.environ.get(name)},
+        "cores": _cores(),
+        "memory": _memory(),
     }
 
 

@@ -152,6 +152,10 @@ class Sizes:
         sized = [self.of(arm) for arm in arms]
         return cohort_memory(sized, on_gpu=on_gpu, checkpoints=checkpoints, run=self._run)
 
+    def trunk_macs(self, sized: Sequence[Sized]) -> int:
+        """Multiply-adds of a clip in the frozen towers below these arms."""
+        return sum(layer.macs for done in trunk_runs(sized, self._run) for layer in done.layers)
+
 
 def content_key(arm: Arm) -> str:
     """Equal for arms that differ in their seeds only, and so have one size and one price."""
@@ -181,24 +185,32 @@ def cohort_memory(
     """
     memories = [one.memory for one in sized]
     first = sized[0]
-    below = {} if first.arm.kind == "stream" else first.towers
     maps = towers = 0
-    for stream, taps in union(one.net.needs for one in sized).items() if below else ():
-        how = {"clips": first.batch, "snippets": first.trained.snippets, "dtype": dtype_of(first.precision)}
-        done = run(below[stream], stream, taps, **how)
+    for done in trunk_runs(sized, run):
         towers = max(towers, maps + done.most)
         maps += done.maps
     kept = nets = 0
     for one, memory in zip(sized, memories, strict=True):
         nets = max(nets, maps + kept + one.trained.forward)
         kept += memory.kept
-    always = sum(map(state_bytes, below.values())) + 2 * max(memory.pixels for memory in memories)
+    below = () if first.arm.kind == "stream" else first.towers.values()
+    always = sum(map(state_bytes, below)) + 2 * max(memory.pixels for memory in memories)
     always += sum(memory.weights + memory.gradients + memory.states for memory in memories)
     if on_gpu:
         return always + max(towers, nets)
     best = sum(state_bytes(one.net) for one in sized)
     written = checkpoint_bytes(sized) if checkpoints else 0
     return PROCESS + always + best + max(towers, nets, 2 * written)  # the file is made in memory, and copied once
+
+
+def trunk_runs(sized: Sequence[Sized], run: Callable[..., TowerRun] = run_tower) -> list[TowerRun]:
+    """One pass of a batch through the frozen towers, up to all that these arms need; none for a stream alone."""
+    first = sized[0]
+    if first.arm.kind == "stream":
+        return []
+    how = {"clips": first.batch, "snippets": first.trained.snippets, "dtype": dtype_of(first.precision)}
+    needs = union(one.net.needs for one in sized)
+    return [run(first.towers[stream], stream, taps, **how) for stream, taps in needs.items()]
 
 
 def checkpoint_bytes(sized: Sequence[Sized]) -> int:
