@@ -229,7 +229,8 @@ def test_a_worker_that_lost_its_lease_publishes_nothing_and_reports_the_differen
     claim = json.loads(first.claim_file.read_text())
     first.claim_file.write_text(json.dumps({**claim, "pid": 2**22 + 1}))
     assert run(study, argv)[0] == 0
-    subprocess.run(argv(study, "a", 1), check=True, stdout=subprocess.DEVNULL)
+    read(study).part("a").write(first.folder)
+    subprocess.run(argv(study, "a", first), check=True, stdout=subprocess.DEVNULL)
     assert first.end("done")["differences"] == [
         "arm-a/run.json: result.accuracy: 0.5 published, 0.75 later",
     ]
@@ -270,7 +271,7 @@ def test_a_full_disk_is_one_clear_error_and_the_study_goes_on_when_there_is_spac
 
 
 def test_the_command_line_of_a_job():
-    words = child_argv(Path("/runs/x y"), "cohort-1", 3)
+    words = child_argv(Path("/runs/x y"), "cohort-1", Attempt(Path("/runs/x y/jobs/cohort-1"), 3))
     assert words == [
         sys.executable,
         "-m",
@@ -280,6 +281,8 @@ def test_the_command_line_of_a_job():
         "cohort-1",
         "--attempt",
         "3",
+        "--plan",
+        "/runs/x y/jobs/cohort-1/attempts/003",
     ]
 
 
@@ -318,7 +321,8 @@ def test_two_arms_that_end_their_process_and_the_command_again(make, argv):
     assert published(study) == {*names} - {"arm1", "arm4"}
     before = {place: place.stat().st_mtime_ns for place in (study / "jobs" / "k" / "published").iterdir()}
     plan = json.loads((study / "plan.json").read_text())
-    plan["jobs"][0]["config"]["do"][0]["arm4"] = "publish"  # its user has repaired it
+    (deeds,) = (part for part in plan["parts"] if isinstance(part, list))
+    deeds[0]["arm4"] = "publish"  # its user has repaired it
     (study / "plan.json").write_text(json.dumps(plan))
     for place in study.rglob("job.json"):
         place.unlink()

@@ -158,7 +158,7 @@ def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> l
     _, jobs, arms, _ = read_plan_file(study)
     places = {job.id: job.published(study) for job in jobs}
     published = {job: readable_records(place) if place.is_dir() else ({}, {}) for job, place in places.items()}
-    names = [arm.name for arm in arms]
+    names = {arm.name for arm in arms}
     entries = []
     for arm in arms:
         records, damaged = published.get(arm.job, ({}, {}))

@@ -295,7 +295,7 @@ class Ledger:
         """Write job.json, which identifies the job of a folder that studies share."""
         create_exclusive(
             self.folder(job.id) / "job.json",
-            to_json({"id": job.id, "kind": job.kind, "config": common_recipe(job.config)}),
+            to_json({"id": job.id, "kind": job.kind, "config": self.plan.recipe(job)}),
         )
         self._verify(job.id)
 
@@ -305,7 +305,7 @@ class Ledger:
         if job_id in self._verified or not place.is_file():
             return
         job, other = self._jobs[job_id], read_json(place)
-        leaves = [leaf for leaf, _, _ in differing(common_recipe(other.get("config", {})), common_recipe(job.config))]
+        leaves = [leaf for leaf, _, _ in differing(common_recipe(other.get("config", {})), self.plan.recipe(job))]
         if other.get("kind") != job.kind or leaves:
             raise UserError(
                 f"the folder belongs to another job: {place.parent}",
