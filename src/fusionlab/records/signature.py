@@ -181,7 +181,40 @@ def value(config: Mapping[str, Any], leaf: str) -> Any:
 
 def signature(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = None) -> str:
     """16 hex digits for all that determines the result."""
-    return hashlib.sha256(canonical(flatten(identity(config, neutral))).encode("ascii")).hexdigest()[:16]
+    return _digest(canonical(flatten(identity(config, neutral))))
+
+
+class Signer:
+    """Signatures of many configs that share subtrees, each of which is read once.
+
+    A subtree is known by its identity, so nothing that was signed may be changed while the signer lives.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, str], tuple[Any, list[tuple[str, str]]]] = {}
+
+    def signature(self, config: Mapping[str, Any]) -> str:
+        """What `signature` gives."""
+        leaves: list[tuple[str, str]] = []
+        for name, child in config.items():
+            if name != RUN:
+                leaves += self._leaves(name, child)
+        leaves.sort()
+        return _digest("{" + ",".join(text for _, text in leaves) + "}")
+
+    def _leaves(self, name: str, child: Any) -> list[tuple[str, str]]:
+        """The leaves of a part of a config, each as (name, name and value in JSON)."""
+        known = self._known.get((id(child), name))
+        if known is not None and known[0] is child:
+            return known[1]
+        leaves = [(leaf, f"{json.dumps(leaf)}:{canonical(one)}") for leaf, one in flatten(identity({name: child})).items()]
+        if isinstance(child, dict | list):
+            self._known[id(child), name] = child, leaves
+        return leaves
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Leaf, Leaf]]:
