@@ -79,6 +79,14 @@ def test_jobs_run_in_the_order_of_their_needs_each_in_a_fresh_process(make, argv
     assert run(study, argv) == (0, [])  # the same again finds nothing to do
 
 
+def test_a_job_reads_its_own_part_of_the_plan(make, argv):
+    study = make({"data": ([], ["publish"]), "a": (["data"], ["publish"]), "b": (["data"], ["publish"])})
+    assert run(study, argv)[0] == 0
+    part = read(Attempt(study / "jobs" / "b", 1).folder)
+    assert {job.id for job in part.jobs} == {"data", "b"}
+    assert {arm.name for arm in part.arms} == {"arm-data", "arm-b"}
+
+
 def test_a_failure_is_a_result_and_stops_nothing_else(make, argv):
     study = make({"a": ([], ["fail"]), "b": (["a"], ["publish"]), "c": ([], ["publish"]), "d": ([], ["explain"])})
     status, lines = run(study, argv)

@@ -78,6 +78,12 @@ class Plan:
             raise UserError("unknown arm: the plan does not have it", got=name, allowed=self._arms)
         return self._arms[name]
 
+    @property
+    def refusals(self) -> list[str]:
+        """A line for each reason why cells are refused, with the number of its cells."""
+        counts = Counter(cell.reason for cell in self.refused)
+        return [f"{count} cell{'s' * (count > 1)} refused: {reason}" for reason, count in counts.items()]
+
     def recipe(self, job: Job) -> dict[str, Any]:
         """The part of a job's config that determines its result; of a cohort, what its arms have in common."""
         first = [self.arm(name).config for name in job.arms[:1] if job.kind == "cohort"]
