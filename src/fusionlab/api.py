@@ -195,7 +195,10 @@ def option(name: str, value: Any) -> str:
     >>> option("fusion", ["conv", "sum"]), option("data.sampling.stride", (2, 6)), option("weights", None)
     ('fusion=conv,sum', 'data.sampling.stride=[2,6]', 'weights=null')
     """
-    return f"{name}={','.join(map(_typed, value)) if isinstance(value, list) and name != 'exclude' else _typed(value)}"
+    from fusionlab.config.catalogue import GRID_WORDS
+
+    is_axis = isinstance(value, list) and name not in GRID_WORDS
+    return f"{name}={','.join(map(_typed, value)) if is_axis else _typed(value)}"
 
 
 def _typed(value: Any) -> str:

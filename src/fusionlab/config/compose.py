@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property, lru_cache
@@ -50,6 +51,7 @@ class Tree:
     def __init__(self, content: DictConfig, choices: Mapping[str, str | None]) -> None:
         self.content, self.choices = content, dict(choices)
         self._interpolated = env_values.interpolated(content)
+        self._looked_up: dict[tuple[str, frozenset[tuple[str, str]]], Any] = {}
 
     def get(self, path: str) -> Any:
         """A leaf or subtree as plain data."""
@@ -95,7 +97,7 @@ class Tree:
             plain = _replaced(plain, leaf, _copied(value))
         for name in self._folders:
             if name not in expanded:
-                plain = _replaced(plain, name, OmegaConf.select(self.content, name))
+                plain = _replaced(plain, name, self._folder(name))
         looked_up = {name: of for name, of in self._references.items() if name not in expanded}
         for name, source in looked_up.items():
             while source in looked_up:
@@ -114,6 +116,13 @@ class Tree:
         """The folders that the environment may name, now or later."""
         names = (".".join(map(str, path)) for path, _ in self._interpolated)
         return [name for name in names if name in env_values.FOLDERS and name not in self._references]
+
+    def _folder(self, name: str) -> Any:
+        """A folder as the environment names it now; to look it up takes omegaconf a millisecond."""
+        environment = frozenset(os.environ.items())
+        if (name, environment) not in self._looked_up:
+            self._looked_up[name, environment] = OmegaConf.select(self.content, name)
+        return self._looked_up[name, environment]
 
     @cached_property
     def _plain(self) -> dict[str, Any] | None:
@@ -180,7 +189,7 @@ def has_grid(group: str, name: str) -> bool:
         run = OmegaConf.select(OmegaConf.load(file), "run") if file else None
     except (OmegaConfBaseException, yaml.YAMLError):  # reported when it is composed
         return False
-    return isinstance(run, DictConfig) and any(run.get(leaf) for leaf in ("grid", "exclude"))
+    return isinstance(run, DictConfig) and any(run.get(leaf) for leaf in ("grid", *catalogue.GRID_WORDS))
 
 
 def to_yaml(content: Mapping[str, Any]) -> str:
@@ -261,7 +270,7 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
     if above:
         beside = [f"{above}.{name!s}" for name in there if not str(name).startswith("_")]
     else:
-        beside = sorted({*map(str, there), *catalogue.groups(), "exclude"})
+        beside = sorted({*map(str, there), *catalogue.groups(), *catalogue.GRID_WORDS})
     near = nearest(path, beside) or path
     shown = str(masked(masked(value, path), near)).replace("{", "{{").replace("}", "}}")
     error = unknown("option", path, beside, form=f"{{}}={shown}")

@@ -21,7 +21,8 @@ LOGGERS = ("none", "csv", "tensorboard", "wandb")
 # The values of leaves that an older `run` lacks.
 OLDER_RUN: dict[str, Any] = {
     "run.folder": None, "run.weights": "weights", "run.flow": None, "run.loaders": AUTO, "run.retries": 0,
-    "run.timeout": 0, "run.grid": {}, "run.exclude": [], "run.quarantine": [], "run.logger": {"name": "none"},
+    "run.timeout": 0, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
+    "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
     "run.logger.project": "fusionlab", "run.logger.mode": "offline",
 }  # fmt: skip
 
@@ -76,6 +77,9 @@ class RunConfig:
     timeout: int
     grid: Mapping[str, Any]
     exclude: tuple[Mapping[str, Any], ...]
+    zip: tuple[Any, ...]  # read by config.overrides, as are `exclude` and `grids`
+    grids: tuple[Any, ...]
+    max_arms: int
     table: Mapping[str, Any]  # of the report: read by results.spec
     logger: LoggerConfig
     quarantine: tuple[str, ...]  # of a store's job: videos that none of its arms reads
@@ -99,6 +103,7 @@ class RunConfig:
             )
         expect_whole("run.workers", self.workers, 1, AUTO)
         expect_whole("run.loaders", self.loaders, 0, AUTO)
+        expect_whole("run.max_arms", self.max_arms)
         for name in ("checkpoint_every", "retries", "timeout"):
             expect_whole(f"run.{name}", getattr(self, name), 0)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)):
