@@ -34,8 +34,7 @@ class Case:
 
     def pack(self, workers: int, bound: int | None = None) -> list[list[list[Arm]]]:
         return pack(
-            self.cohorts, workers=workers, bound=bound, memory=self.memory, weight=self.weight,
-            trunk=lambda _: self.trunk_s,
+            self.cohorts, workers=workers, bound=bound, memory=self.memory, weight=self.weight, seconds=self.seconds,
         )  # fmt: skip
 
     def wall(self, packed: Sequence[Sequence[Sequence[Arm]]], workers: int) -> float:

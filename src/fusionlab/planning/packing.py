@@ -2,9 +2,9 @@
 
 A job of some arms of a cohort takes
 
-    trunk(arms) + Σ weight(arm)          seconds: the frozen towers, and what else each job pays; then each arm's own
+    seconds(arms)  =  its start  +  the frozen towers  +  Σ of each arm's own share, proportional to weight(arm)
 
-and every piece of a cohort that is divided pays for its trunk again. So a cohort stays whole, unless
+so every piece of a cohort that is divided pays for the towers again. A cohort stays whole, unless
 
 - it does not fit into the bound: then it becomes as few pieces as fit. An arm that does not fit alone is a job alone;
 - fewer jobs than workers are left for the last round: then the cohorts of these jobs are divided over the idle
@@ -35,7 +35,7 @@ def pack(
     bound: int | None,
     memory: Callable[[Cohort], int],
     weight: Callable[[Arm], float],
-    trunk: Callable[[Cohort], float],
+    seconds: Callable[[Cohort], float],
 ) -> list[Pieces]:
     """The pieces of each cohort, each a job; the arms of a piece are in the order of the cohort.
 
@@ -46,9 +46,6 @@ def pack(
         alone = [] if bound is None or memory(arms) <= bound else [[arm] for arm in arms if memory([arm]) > bound]
         large.append(alone)
         small.append([arm for arm in arms if [arm] not in alone])
-
-    def seconds(piece: Cohort) -> float:
-        return trunk(piece) + sum(map(weight, piece))
 
     @cache
     def pieces(place: int, count: int) -> Pieces:
