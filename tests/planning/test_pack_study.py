@@ -101,8 +101,9 @@ def test_no_piece_needs_more_memory_than_a_job_may_use(planned: Callable[..., Pl
     arms = [whole.plan.arm(name) for name in job.arms]
     estimates = [sizes.cohort_memory(some) for some in (arms, arms[:1])]
     bound = (estimates[0] + 2 * estimates[1]) // 3 / 2**30
-    plan = pack_study(planned("run.workers=1", f"run.memory={bound}")).plan
-    expect_same_arms(plan, whole.plan)
+    bounded = planned("run.workers=1", f"run.memory={bound}")
+    plan = pack_study(bounded).plan
+    expect_same_arms(plan, bounded.plan)
     pieces = [[plan.arm(name) for name in piece.arms] for piece in cohorts(plan)]
     assert len(pieces) > 2 and all(sizes.cohort_memory(piece) <= int(bound * 2**30) for piece in pieces)
 
