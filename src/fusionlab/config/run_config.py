@@ -6,6 +6,7 @@ leaf without a field is refused.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ LOGGERS = ("none", "csv", "tensorboard", "wandb")
 # The values of leaves that an older `run` lacks.
 OLDER_RUN: dict[str, Any] = {
     "run.folder": None, "run.weights": "weights", "run.flow": None, "run.loaders": AUTO, "run.retries": 0,
-    "run.timeout": 0, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
+    "run.timeout": 0, "run.memory": AUTO, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
     "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
     "run.logger.project": "fusionlab", "run.logger.mode": "offline",
 }  # fmt: skip
@@ -71,6 +72,7 @@ class RunConfig:
     flow: str | None
     device: str
     workers: int | str
+    memory: float | str  # GiB
     loaders: int | str
     checkpoint_every: int
     retries: int
@@ -104,6 +106,14 @@ class RunConfig:
         expect_whole("run.workers", self.workers, 1, AUTO)
         expect_whole("run.loaders", self.loaders, 0, AUTO)
         expect_whole("run.max_arms", self.max_arms)
+        memory = self.memory
+        number = isinstance(memory, int | float) and not isinstance(memory, bool) and 0 < memory < math.inf
+        if memory != AUTO and not number:
+            raise UserError(
+                "run.memory is the GiB that a job may use",
+                got=f"run.memory={memory}",
+                allowed=[AUTO, "a number above 0"],
+            )
         for name in ("checkpoint_every", "retries", "timeout"):
             expect_whole(f"run.{name}", getattr(self, name), 0)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fusionlab.errors import unknown
 from fusionlab.planning.grid import PlannedStudy, plan_study
-from fusionlab.planning.sweep_loop import workers
+from fusionlab.planning.pack_study import pack_study, workers
 from fusionlab.pricing.study_price import Pricing, StudyPrice
 
 CALIBRATE = "calibrate"
@@ -26,5 +26,6 @@ def plan_with_price(words: Sequence[str]) -> StudyPrice:
 
 
 def price_of(study: PlannedStudy, calibrate: bool = False) -> StudyPrice:
-    """The price of a planned study."""
+    """The price of a planned study, packed into jobs as a sweep packs it."""
+    study = pack_study(study)
     return Pricing(study.plan, study.folder, study.run, workers=workers(study.run, study.threads)).price()

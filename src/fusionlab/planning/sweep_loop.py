@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.config.build import device
-from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.errors import one_line, show
 from fusionlab.planning.grid import PlannedStudy
+from fusionlab.planning.pack_study import pack_study, workers
 from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, stages
 from fusionlab.pricing.planned_times import remember_prices
@@ -34,6 +34,7 @@ def run_study(study: PlannedStudy) -> int:
     begun = time.monotonic()
     device(study.run)
     check_files(study)
+    study = pack_study(study)
     plan, new = study.plan.write(study.folder)
     study = replace(study, plan=plan)
     show(
@@ -41,6 +42,8 @@ def run_study(study: PlannedStudy) -> int:
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
     remember_prices(plan, study.folder, study.run, workers(study.run, study.threads))
+    for line in plan.refusals:
+        show(one_line(line))
     session, threads = uuid.uuid4().hex, study.threads
     streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
     launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})
@@ -90,13 +93,6 @@ def _handle_signals() -> dict[int, Any]:
 
 def _hang_up(_number: int, _frame: object) -> None:
     raise _Detached
-
-
-def workers(run: RunConfig, threads: int) -> int:
-    """The number of parallel jobs: `run.workers`, or one for each core and thread; on a GPU one."""
-    if run.workers == AUTO and run.on_gpu:
-        return 1
-    return run.processes if run.workers != AUTO else max(1, run.processes // max(1, threads))
 
 
 def _watch(status: Status, launcher: Local) -> None:

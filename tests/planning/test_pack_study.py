@@ -1,0 +1,224 @@
+"""Studies that are packed for a machine: what becomes of their plans, new and begun."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fusionlab.planning import pack_study as module
+from fusionlab.planning.grid import PlannedStudy, plan_study
+from fusionlab.planning.pack_study import CohortCosts, pack_study, packed
+from fusionlab.pricing.history import PastJob
+from fusionlab.sizes.sizing import Sizes, content_key
+from fusionlab.study.attempt import Attempt
+from fusionlab.study.plan import Arm, Job, Plan, read
+from fusionlab.study.process_id import ProcessId
+
+TWELVE = ["fusion=conv,sum,max,cat", "layer=relu3,relu4,relu5", "run.device=cpu"]
+MIB = 2**20
+
+
+@pytest.fixture
+def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PlannedStudy]:
+    """A study of twelve arms and late fusion, not packed, on a machine whose memory is unknown."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        module, "memory_bound", lambda run, _: None if run.memory == "auto" else int(run.memory * 2**30)
+    )
+    return lambda *words: plan_study([*TWELVE, *words])
+
+
+def cohorts(plan: Plan) -> list[Job]:
+    return [job for job in plan.jobs if job.kind == "cohort"]
+
+
+def halves(some: Sequence[Sequence[Arm]]) -> list[list[list[Arm]]]:
+    return [[list(arms[::2]), list(arms[1::2])] if len(arms) > 1 else [list(arms)] for arms in some]
+
+
+def wholes(some: Sequence[Sequence[Arm]]) -> list[list[list[Arm]]]:
+    return [[list(arms)] for arms in some]
+
+
+def expect_same_arms(one: Plan, other: Plan) -> None:
+    """Only jobs differ."""
+    assert one.signature == other.signature
+    assert [replace(arm, job="") for arm in one.arms] == [replace(arm, job="") for arm in other.arms]
+    assert [job for job in one.jobs if job.kind != "cohort"] == [job for job in other.jobs if job.kind != "cohort"]
+    assert Counter(name for job in cohorts(one) for name in job.arms) == Counter(
+        arm.name for arm in other.arms if arm.kind != "stream"
+    )
+
+
+def begin(plan: Plan, study: Path, job_id: str, **claim: Any) -> None:
+    """An attempt at a job that has ended, unless a claim is given."""
+    attempt = Attempt(plan.job(job_id).path(study), 1)
+    attempt.claim_file.parent.mkdir(parents=True)
+    attempt.claim_file.write_text(json.dumps({**ProcessId.here().to_dict(), **claim}))
+    if not claim:
+        attempt.open()
+        attempt.end("interrupted", "enough")
+
+
+def test_a_lone_cohort_becomes_two_halves_on_two_workers(planned: Callable[..., PlannedStudy]) -> None:
+    whole = planned("run.workers=2")
+    plan = pack_study(whole).plan
+    expect_same_arms(plan, whole.plan)
+    (job,), pieces = cohorts(whole.plan), cohorts(plan)
+    assert [piece.id for piece in pieces] == [f"{job.id}-1of2", f"{job.id}-2of2"]
+    assert [piece.folder for piece in pieces] == [f"jobs/{job.id}-1of2", f"jobs/{job.id}-2of2"]
+    assert all((piece.needs, piece.config) == (job.needs, job.config) for piece in pieces)
+    assert sorted(len(piece.arms) for piece in pieces) == [6, 7], "late fusion is in one of them"
+    costs = CohortCosts(whole.run, whole.threads, None)
+    loads = [sum(costs.weight(plan.arm(name)) for name in piece.arms) for piece in pieces]
+    assert max(loads) < 1.1 * min(loads)
+    assert plan == pack_study(whole).plan
+
+
+@pytest.mark.parametrize("words", [["run.workers=1"], ["run.workers=2", "debug=fast"], ["run.workers=2", "seed=0,1"]])
+def test_a_study_is_not_divided_where_that_saves_nothing(
+    planned: Callable[..., PlannedStudy], words: list[str]
+) -> None:
+    whole = planned(*words)
+    assert pack_study(whole).plan is whole.plan
+
+
+def test_one_gpu_has_no_idle_workers(planned: Callable[..., PlannedStudy], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusionlab.config.run_config.RunConfig.on_gpu", True)
+    whole = planned("run.workers=2")
+    assert pack_study(whole).plan is whole.plan
+
+
+def test_no_piece_needs_more_memory_than_a_job_may_use(planned: Callable[..., PlannedStudy]) -> None:
+    whole, sizes = planned("run.workers=1"), Sizes()
+    (job,) = cohorts(whole.plan)
+    arms = [whole.plan.arm(name) for name in job.arms]
+    estimates = [sizes.cohort_memory(some) for some in (arms, arms[:1])]
+    bound = (estimates[0] + 2 * estimates[1]) // 3 / 2**30
+    bounded = planned("run.workers=1", f"run.memory={bound}")
+    plan = pack_study(bounded).plan
+    expect_same_arms(plan, bounded.plan)
+    pieces = [[plan.arm(name) for name in piece.arms] for piece in cohorts(plan)]
+    assert len(pieces) > 2 and all(sizes.cohort_memory(piece) <= int(bound * 2**30) for piece in pieces)
+
+
+def test_arms_that_were_begun_keep_their_jobs(planned: Callable[..., PlannedStudy], tmp_path: Path) -> None:
+    """Whatever the next command's workers and memory; the others are packed anew, into jobs with new names."""
+    study, whole = tmp_path / "study", planned().plan
+    first = packed(whole, study, halves)
+    first.write(study)
+    (job,), (begun, other) = cohorts(whole), cohorts(first)
+    begin(first, study, begun.id)
+    plan = packed(whole, study, wholes)
+    expect_same_arms(plan, whole)
+    assert [(one.id, one.arms) for one in cohorts(plan)] == [(begun.id, begun.arms), (job.id, other.arms)]
+    again = packed(whole, study, halves)
+    expect_same_arms(again, whole)
+    names = [f"{job.id}-1of2", f"{job.id}-1of2-2", f"{job.id}-2of2"]
+    assert [one.id for one in cohorts(again)] == names
+    assert [one.arms for one in cohorts(again)] == [begun.arms, other.arms[::2], other.arms[1::2]]
+    for later in (plan, again, plan):
+        written, new = later.write(study)
+        assert not new and {one.id: one.arms for one in cohorts(written)} == {
+            one.id: one.arms for one in cohorts(later)
+        }
+        assert read(study) == written
+
+
+def test_a_larger_grid_adds_jobs_beside_those_that_are_done(
+    planned: Callable[..., PlannedStudy], tmp_path: Path
+) -> None:
+    study, small = tmp_path / "study", planned("exclude=[{fusion:conv}]").plan
+    small.write(study)
+    (job,) = cohorts(small)
+    begin(small, study, job.id)
+    whole = planned().plan
+    plan = packed(whole, study, halves)
+    new = [name for name in cohorts(whole)[0].arms if name not in job.arms]
+    assert [(one.id, one.arms) for one in cohorts(plan)] == [
+        (job.id, job.arms), (f"{job.id}-1of2", tuple(new[::2])), (f"{job.id}-2of2", tuple(new[1::2])),
+    ]  # fmt: skip
+    joined = packed(whole, study, wholes)
+    assert {one.id for one in cohorts(joined)} == {job.id}, "a whole cohort is one job, as it always was"
+
+
+@pytest.mark.parametrize("busy", [True, False])
+def test_while_somebody_works_on_the_study_all_arms_keep_their_jobs(
+    planned: Callable[..., PlannedStudy], tmp_path: Path, busy: bool
+) -> None:
+    study, whole = tmp_path / "study", planned().plan
+    whole.write(study)
+    stream = next(job for job in whole.jobs if job.kind == "prepare")
+    begin(whole, study, stream.id, **({"session": "now"} if busy else {}))
+    assert len(cohorts(packed(whole, study, halves))) == (1 if busy else 2)
+
+
+def test_a_plan_of_another_study_is_left_to_its_own_error(planned: Callable[..., PlannedStudy], tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    planned("seed=7").plan.write(study)
+    whole = planned().plan
+    assert packed(whole, study, wholes) is whole
+
+
+# -- costs
+
+
+def costs_of(study: PlannedStudy, bound: int) -> tuple[CohortCosts, list[Arm]]:
+    (job,) = cohorts(study.plan)
+    return CohortCosts(study.run, study.threads, bound), [study.plan.arm(name) for name in job.arms]
+
+
+@pytest.mark.parametrize(("peak", "arms", "times"), [(1.5, 3, 1.5), (0.5, 13, 0.5), (9, 0, 1), (None, 3, 1)])
+def test_estimates_of_memory_are_corrected_by_earlier_jobs_of_such_arms(
+    planned: Callable[..., PlannedStudy], monkeypatch: pytest.MonkeyPatch, peak: float | None, arms: int, times: float
+) -> None:
+    """An earlier job of no such arms tells nothing; nor does any if the estimate is far below the bound."""
+    study, sizes = planned(), Sizes()
+    costs, own = costs_of(study, 1)
+    other = [replace(own[0], config={**own[0].config, "layer": "fc6"})]
+    done = own[:arms] or other
+    measured = None if peak is None else round(peak * sizes.cohort_memory(done))
+    monkeypatch.setattr(module, "past_jobs", lambda *_: [PastJob(tuple(done), (), 1, 1, peak=measured)])
+    estimate = sizes.cohort_memory(own)
+    assert costs.memory(own) == pytest.approx(times * estimate, rel=1e-6)
+    costs, own = costs_of(study, 3 * estimate)
+    monkeypatch.setattr(module, "past_jobs", lambda *_: pytest.fail("they are not needed"))
+    assert costs.memory(own) == estimate or len(own) > module.TRIED
+
+
+def test_of_a_large_cohort_that_surely_fits_few_arms_are_measured(
+    planned: Callable[..., PlannedStudy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, measured = planned(), set()
+    own = Sizes.of
+    monkeypatch.setattr(Sizes, "of", lambda self, arm: measured.add(content_key(arm)) or own(self, arm))
+    monkeypatch.setattr(module, "TRIED", 3)
+    costs, arms = costs_of(study, 100 << 30)
+    assert Sizes().cohort_memory(arms[:3]) < costs.memory(arms) <= 100 << 30
+    measured.clear()
+    costs, arms = costs_of(study, 100 << 30)
+    costs.memory(arms)
+    assert len(measured) == 3
+    costs, arms = costs_of(study, 700 * MIB)
+    monkeypatch.setattr(module, "past_jobs", lambda *_: [])
+    assert costs.memory(arms) == Sizes().cohort_memory(arms) and len(measured) == len(arms)
+
+
+def test_the_time_of_a_job_is_that_of_its_multiply_adds(planned: Callable[..., PlannedStudy]) -> None:
+    """Of two halves, both pay for the start and the frozen towers."""
+    study = planned()
+    costs, arms = costs_of(study, 1)
+    fused = [arm for arm in arms if arm.kind == "fused"]
+    whole, *parts = (costs.seconds(some) for some in (fused, fused[::2], fused[1::2]))
+    assert 0.52 * whole < max(parts) < 0.75 * whole and sum(parts) > whole + module.START
+    assert costs.seconds([arm for arm in arms if arm.kind == "late"]) < 0.2 * whole
+    twice = CohortCosts(study.run, 2 * study.threads, 1)
+    assert twice.seconds(fused) - module.START == pytest.approx((whole - module.START) / 2)
+    fast, own = costs_of(planned("debug=fast"), 1)
+    assert fast.seconds(own) < 10
