@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Plan
+from pricing_fakes import Plan
 
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import SourceConfig, build_dataset, build_flow

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
-from conftest import Plan, circumstances, cost, publish
+from pricing_fakes import Plan, circumstances, cost, publish
 
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.pricing.history import PastJob, past_jobs
@@ -20,8 +21,9 @@ from fusionlab.pricing.work import Work
 from fusionlab.study.plan import Job
 
 WORK = Work(
-    arms=2, batch=8, epochs=4, steps=40, step_macs=1000, validation_views=6, view_macs=100, test_views=10, test_macs=50
-)
+    arms=2, batch=8, epochs=4, steps=40, trunk_macs=400, net_macs=600, validation_views=6, view_macs=100,
+    test_views=10, test_macs=50,
+)  # fmt: skip
 
 
 def past(**changes: Any) -> PastJob:
@@ -34,7 +36,7 @@ def test_rates_and_the_time_of_other_work_exactly() -> None:
     speed = speed_of("x", [(past(), WORK)], same=True)
     assert speed == Speed("x", 2000.0, 100.0, 7.0, 1.5)
     assert speed.seconds(WORK) == 7 + 40 * 0.5 + 29 + 3, "what it took itself"
-    other = replace(WORK, arms=1, steps=10, step_macs=4000, test_views=100)
+    other = replace(WORK, arms=1, steps=10, net_macs=3600, test_views=100)
     assert speed.seconds(other) == 7 + 10 * 2 + (4 * 6 * 100 + 100 * 50) / 100 + 1.5
 
 
@@ -180,8 +182,6 @@ def test_only_the_newest_jobs_are_read(plan: Plan, tmp_path: Path) -> None:
 
 def test_the_start_of_the_process_is_in_the_time(plan: Plan) -> None:
     """From the claim to the publication, if these are of one attempt and plausible."""
-    import os
-
     study = plan("fusion=sum")
     publish(study, job(study, "cohort"), 10)
     published = job(study, "cohort").published(study.folder)

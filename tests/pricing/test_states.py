@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Plan, circumstances, publish
+from pricing_fakes import Plan, circumstances, publish
 
 from fusionlab.config.schema import config_of
 from fusionlab.planning.grid import PlannedStudy
@@ -47,7 +47,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def done(study: PlannedStudy, kinds: str = "stream cohort", result: dict[str, Any] | None = None, **around: Any) -> None:
+def done(
+    study: PlannedStudy, kinds: str = "stream cohort", result: dict[str, Any] | None = None, **around: Any
+) -> None:
     for job in study.plan.jobs:
         if job.kind in kinds:
             publish(study, job, 10, {"data": "a", **(result or {})}, **{"started": EARLY, **around})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import Plan, publish
+from pricing_fakes import Plan, publish
 
 from fusionlab.config.schema import config_of
 from fusionlab.data.brush.brush import Brush

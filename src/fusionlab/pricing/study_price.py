@@ -7,7 +7,7 @@ a calibration. What is unknown is None, with the reason.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from fusionlab.config.schema import SourceConfig, config_of
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.job_data import VIDEOS
 from fusionlab.pricing import disk
+from fusionlab.pricing.calibrate import Calibration, calibrate, read_calibration
 from fusionlab.pricing.clips import DataSets
 from fusionlab.pricing.history import PastJob, past_jobs
 from fusionlab.pricing.machine import Machine
@@ -119,14 +120,11 @@ class Measured:
 class Pricing:
     """Prices the jobs of one plan. `speeds`: where times come from."""
 
-    def __init__(
-        self, plan: Plan, folder: Path, run: RunConfig, *, workers: int, calibrated: Mapping[str, Speed] | None = None
-    ) -> None:
-        """`calibrated`: job -> its measured speed, in place of earlier records."""
+    def __init__(self, plan: Plan, folder: Path, run: RunConfig, *, workers: int, sizes: Sizes | None = None) -> None:
+        """`sizes`: those that have been measured already."""
         self.plan, self.folder, self.run, self.workers = plan, folder, run, workers
-        self.calibrated = calibrated or {}
         self.machine = Machine.here(run)
-        self.sizes, self.data = Sizes(), DataSets(run)
+        self.sizes, self.data = sizes or Sizes(), DataSets(run)
         self.by_name = {arm.name: arm for arm in plan.arms}
         self.contents = {arm.name: content_key(arm) for arm in plan.arms}
         self._measured: dict[tuple[str, ...], Measured] = {}
@@ -139,11 +137,25 @@ class Pricing:
     @property
     def has_history(self) -> bool:
         """Whether anything has run here before."""
-        return bool(self.past or self.stores)
+        return bool(self.past or self.stores or self.calibration.jobs)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What was calibrated on this machine class before."""
+        return read_calibration(self.run.root, self.machine.name)
+
+    def calibrate(self) -> None:
+        """Measure the jobs that are to run, except those whose arms have run before."""
+        jobs = [job for job in self.plan.jobs if job.kind != "prepare" and not self.speeds.knows(self._arms_of(job))]
+        self.calibration = calibrate(replace(self.plan, jobs=tuple(jobs)), self.run, self.machine.name)
+        del self.speeds
 
     @cached_property
     def speeds(self) -> Speeds:
-        return Speeds(self.past, self.sizes, self.data)
+        return Speeds(self.past, self.calibration, self.sizes, self.data)
+
+    def _arms_of(self, job: Job) -> list[Arm]:
+        return [self.by_name[name] for name in job.arms]
 
     @cached_property
     def stores(self) -> list[Store]:
@@ -161,7 +173,7 @@ class Pricing:
     # -- jobs
 
     def _train(self, job: Job, states: States) -> JobPrice:
-        arms, left = [self.by_name[name] for name in job.arms], [self.by_name[name] for name in states.left(job)]
+        arms, left = self._arms_of(job), [self.by_name[name] for name in states.left(job)]
         own = self._measure(arms)
         whole, source, speed = self._seconds(job, arms)
         seconds = 0.0 if not left else whole if len(left) == len(arms) else self._seconds(job, left)[0]
@@ -177,14 +189,16 @@ class Pricing:
 
     def _seconds(self, job: Job, arms: Sequence[Arm]) -> tuple[float | None, str, Speed | None]:
         """The time of these arms together, where it comes from, and the speed; once for all seeds."""
-        calibrated = self.calibrated.get(job.id)
-        key = (job.id * (calibrated is not None), *(self.contents[arm.name] for arm in arms))
+        whole = self._arms_of(job)
+        key = tuple(self.contents[arm.name] for arm in arms)
         if key not in self._times:
             own = self._measure(arms)
-            speed = None if own.work is None else calibrated or self.speeds.of(arms)
+            speed = None if own.work is None else self.speeds.of(arms, whole)
             seconds = None if own.work is None or speed is None else speed.seconds(own.work)
             if speed is None or seconds is None:
-                self._times[key] = None, own.why or NO_RECORD, None
+                reason = self.calibration.reason(whole)
+                why = own.why or (f"unknown: its calibration: {reason}" if reason else NO_RECORD)
+                self._times[key] = None, why, None
             else:
                 self._times[key] = seconds, speed.source, speed
         return self._times[key]
