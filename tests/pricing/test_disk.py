@@ -19,8 +19,9 @@ from fusionlab.jobs.job_data import STORES, open_data
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.preparation.prepare import COST, prepare
 from fusionlab.pricing import disk
+from fusionlab.pricing.calibrate_store import calibrate_store, read_rates
 from fusionlab.pricing.disk import StoreSize, store_size, stores_below, video_bytes
-from fusionlab.pricing.store_time import store_seconds
+from fusionlab.pricing.store_time import NO_STORE, rate_key, store_seconds
 from fusionlab.pricing.study_price import Pricing
 from fusionlab.video.resize import fitted
 from fusionlab.video.store import Coding, Store
@@ -154,21 +155,45 @@ class Raw:
 # -- time
 
 
+def seconds(source: SourceConfig, extent: Extent | None, stores: list[Store], **rates: float) -> float | None:
+    """Of four processes."""
+    return store_seconds(source, extent, stores, rates, 4)[0]
+
+
 def test_packing_takes_as_long_as_the_pixels_of_other_stores_did(plan: Plan) -> None:
     study = plan("fusion=sum", *TINY, "data.dataset.seed=2")
     source, extent = source_of(study), Extent(1, 1, 10, 1000, (50, 100))
-    assert store_seconds(source, extent, stores_below(study.run.data), 1) is None
+    assert store_seconds(source, extent, stores_below(study.run.data), {}, 1) == (None, NO_STORE)
+    assert seconds(source, extent, [], **{rate_key(source.recipe): 1e-6}) == pytest.approx(1e-6 * 5_000_000 / 4)
     _, store = really(plan("fusion=sum", *TINY))
     cost = {"seconds": 8.0, "videos": 1, "frames": 200, "bytes": 1, "processes": 2}
     (store.folder / COST).write_text(json.dumps(cost))
     a_pixel = 8 * 2 / (200 * 50 * 50)
     stores = stores_below(study.run.data)
-    assert store_seconds(source, extent, stores, 4) == pytest.approx(a_pixel * 1000 * 50 * 100 / 4)
-    assert store_seconds(source, None, stores, 4) is None
-    assert store_seconds(source_of(plan("fusion=sum", "flow=dis")), extent, stores, 4) is None, "other flow"
+    assert seconds(source, extent, stores, **{rate_key(source.recipe): 1.0}) == pytest.approx(a_pixel * 5_000_000 / 4)
+    assert seconds(source, None, stores) is None
+    assert seconds(source_of(plan("fusion=sum", "flow=dis")), extent, stores) is None, "other flow"
     for damaged in ("{", "[]", json.dumps({**cost, "seconds": -1}), json.dumps(cost).replace("8.0", "1e309")):
         (store.folder / COST).write_text(damaged)
-        assert store_seconds(source, extent, stores_below(study.run.data), 4) is None
+        assert seconds(source, extent, stores_below(study.run.data)) is None
+
+
+def test_a_calibration_needs_no_data_and_is_kept_for_this_machine(plan: Plan, tmp_path: Path) -> None:
+    source, said = source_of(plan("fusion=sum", *TINY)), list[str]()
+    run = plan("fusion=sum", *TINY).run
+    for _ in range(2):
+        calibrate_store(source, run, "here", (50, 50), said.append)
+    assert len(said) == 1 and "ms a frame of 50×50" in said[0], "the second time it is known"
+    rates = read_rates(run.root, "here")
+    assert list(rates) == [rate_key(source.recipe)] and 0 < rates[rate_key(source.recipe)] < 1e-3
+    assert read_rates(run.root, "there") == {}
+    assert not Path(run.data).exists()
+    for damaged in ("{", "[]", '{"here": []}', '{"here": {"a": 1e309}}', '{"here": {"a": -1, "b": "x", "c": true}}'):
+        (Path(run.root) / "store_calibration.json").write_text(damaged)
+        assert read_rates(run.root, "here") == {}
+    imported = source_of(plan("fusion=sum", "data=ucf101", "flow=imported", f"run.flow={tmp_path}"))
+    calibrate_store(imported, run, "here", (240, 320), said.append)
+    assert "packing is not calibrated" in said[-1]
 
 
 def test_a_packed_store_is_not_packed_again(plan: Plan) -> None:

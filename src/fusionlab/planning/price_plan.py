@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from functools import partial
 
-from fusionlab.errors import unknown
+from fusionlab.errors import show, unknown
 from fusionlab.planning.grid import PlannedStudy, plan_study
 from fusionlab.planning.pack_study import pack_study, workers
 from fusionlab.pricing.study_price import Pricing, StudyPrice
@@ -32,5 +34,5 @@ def price_of(study: PlannedStudy, calibrate: bool = False) -> StudyPrice:
     study = pack_study(study, sizes)
     pricing = Pricing(study.plan, study.folder, study.run, workers=workers(study.run, study.threads), sizes=sizes)
     if calibrate:
-        pricing.calibrate()
+        pricing.calibrate(partial(show, file=sys.stderr))  # the price itself may be JSON
     return pricing.price()

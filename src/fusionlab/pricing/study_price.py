@@ -6,7 +6,7 @@ a calibration. What is unknown is None, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.job_data import VIDEOS
 from fusionlab.pricing import disk
 from fusionlab.pricing.calibrate import Calibration, calibrate, read_calibration
+from fusionlab.pricing.calibrate_store import calibrate_store, read_rates
 from fusionlab.pricing.clips import DataSets
 from fusionlab.pricing.history import PastJob, past_jobs
 from fusionlab.pricing.machine import Machine
@@ -34,7 +35,6 @@ KINDS = {"prepare": "prepare", "stream": "streams", "cohort": "fusion"}  # kind 
 COMPACT = Coding("jpeg", "lz4")  # what is shown beside a store that takes much
 NO_CLIPS = "unknown: the lists of this data set are not there, so the number of clips is not known"
 NO_RECORD = "unknown: no record of these towers on this machine class; add calibrate=true"
-NO_STORE = "unknown: no store with this flow was packed here yet"
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,15 @@ class Pricing:
         """What was calibrated on this machine class before."""
         return read_calibration(self.run.root, self.machine.name)
 
-    def calibrate(self) -> None:
+    def calibrate(self, say: Callable[[str], None]) -> None:
         """Measure the jobs that are to run, except those whose arms have run before."""
         jobs = [job for job in self.plan.jobs if job.kind != "prepare" and not self.speeds.knows(self._arms_of(job))]
-        self.calibration = calibrate(replace(self.plan, jobs=tuple(jobs)), self.run, self.machine.name)
+        self.calibration = calibrate(replace(self.plan, jobs=tuple(jobs)), self.run, self.machine.name, say=say)
         del self.speeds
+        for source in map(source_of, (job for job in self.plan.jobs if job.kind == "prepare")):
+            extent = self.data.extent(source)
+            if self.data.store(source) is None and extent is not None and extent.size is not None:
+                calibrate_store(source, self.run, self.machine.name, extent.size, say)
 
     @cached_property
     def speeds(self) -> Speeds:
@@ -228,13 +232,13 @@ class Pricing:
         return self.run.on_gpu
 
     def _prepare(self, job: Job, states: States) -> JobPrice:
-        source = SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
-        packed = self.data.store(source)
-        size = disk.store_size(source, self.data.extent(source), packed, self.stores)
-        seconds = store_seconds(source, self.data.extent(source), self.stores, self.run.processes)
+        source = source_of(job)
+        packed, extent = self.data.store(source), self.data.extent(source)
+        size = disk.store_size(source, extent, packed, self.stores)
+        rates = read_rates(self.run.root, self.machine.name)
+        seconds, text = store_seconds(source, extent, self.stores, rates, self.run.processes)
         left = seconds if packed is None else 0.0
         state = states.jobs[job.id] if packed is None else "done"
-        text = NO_STORE if seconds is None else "stores that were packed here"
         return JobPrice(job.id, job.kind, state, 0, 0, left, seconds, text, None, False, None, 0, 0, size)
 
     # -- all of it
@@ -283,7 +287,7 @@ class Pricing:
         for job in self.plan.jobs:
             if job.kind != "prepare":
                 continue
-            source = SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
+            source = source_of(job)
             size = disk.store_size(source, self.data.extent(source), None, self.stores, COMPACT)
             if size is not None and self.data.store(source) is None and source.store.codec.frames == RAW:
                 found[job.id] = size
@@ -294,11 +298,16 @@ class Pricing:
         found: dict[str, int] = {}
         for job in self.plan.jobs:
             if job.kind == "prepare":
-                source = SourceConfig.of(job.config)
+                source = source_of(job)
                 extent, name = self.data.extent(source), str(source.dataset.get("name"))
                 if extent is not None and extent.archive and not (Path(self.run.data) / VIDEOS / name).exists():
                     found[name] = extent.archive
         return found
+
+
+def source_of(job: Job) -> SourceConfig:
+    """What a job that prepares packs."""
+    return SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
 
 
 def classes_of(one: Sized) -> int:
