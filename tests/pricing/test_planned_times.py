@@ -10,7 +10,7 @@ import pytest
 from pricing_fakes import Plan, publish
 
 from fusionlab.planning.grid import PlannedStudy
-from fusionlab.planning.report_study import make_report
+from fusionlab.planning.report_study import price_line
 from fusionlab.pricing.planned_times import FILE, comparison, read_planned, remember_prices
 from fusionlab.records.files import to_json
 from fusionlab.study.attempt import Attempt
@@ -78,7 +78,7 @@ def test_the_report_says_how_wrong_they_were(plan: Plan) -> None:
     line = comparison(study.folder, study.plan.jobs)
     assert line == f"planned {expected:.0f} s of fusion, took {expected * 1.25:.0f} s (× 1.25)"
     study.plan.write(study.folder)
-    assert make_report(str(study.folder)).endswith(f"\n\n{line}")
+    assert price_line(study.folder) == line
 
 
 def test_a_job_of_several_attempts_or_without_all_arms_is_not_compared(plan: Plan) -> None:
@@ -108,6 +108,6 @@ def test_a_study_of_an_older_version_has_no_comparison(plan: Plan) -> None:
     study = plan("fusion=sum")
     publish(study, job(study), 10)
     study.plan.write(study.folder)
-    assert "planned" not in make_report(str(study.folder))
+    assert price_line(study.folder) is None
     assert not (Path(study.folder) / FILE).exists()
     assert json.loads((study.folder / "plan.json").read_text())
