@@ -67,6 +67,6 @@ def jobs_of(arms: Sequence[PlannedArm], shared: str) -> tuple[list[Job], list[Ar
         jobs[store] = Job(store, "prepare", f"jobs/{store}", (), {**recipe, "run": run})
     for job, members in cohorts.items():
         needs = tuple(f"{stream}-{members[0][1].streams[stream]}" for stream in STREAMS)
-        content = {"arms": [arm.config for arm, _ in members], "run": members[0][1].point.tree["run"]}
-        jobs[job] = Job(job, "cohort", f"jobs/{job}", needs, content, tuple(arm.name for arm, _ in members))
+        run = {"run": members[0][1].point.tree["run"]}
+        jobs[job] = Job(job, "cohort", f"jobs/{job}", needs, run, tuple(arm.name for arm, _ in members))
     return [job for job in jobs.values() if job is not None], planned

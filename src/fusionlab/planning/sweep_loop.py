@@ -39,6 +39,8 @@ def run_study(study: PlannedStudy) -> int:
         f"{'new' if new else 'continued'} study: {study.folder} "
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
+    for line in plan.refusals:
+        show(one_line(line))
     session, threads = uuid.uuid4().hex, study.threads
     streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
     launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})
