@@ -44,11 +44,11 @@ def workers(run: RunConfig, threads: int) -> int:
     return run.processes if run.workers != AUTO else max(1, run.processes // max(1, threads))
 
 
-def pack_study(study: PlannedStudy) -> PlannedStudy:
-    """The study with its cohorts packed into jobs."""
+def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PlannedStudy:
+    """The study with its cohorts packed into jobs. `sizes`: takes what is measured for it, for others to use."""
     at_once = workers(study.run, study.threads)
     bound = memory_bound(study.run, at_once)
-    costs = CohortCosts(study.run, study.threads, bound)
+    costs = CohortCosts(study.run, study.threads, bound, sizes)
 
     def divide(cohorts: Sequence[Cohort]) -> list[list[list[Arm]]]:
         # jobs on one GPU share it, so that dividing a cohort saves no time
@@ -119,9 +119,9 @@ def _kept_jobs(folder: Path) -> dict[tuple[str, str], Job]:
 class CohortCosts:
     """Memory and time of arms that one job trains together; each content is measured once, and only if it matters."""
 
-    def __init__(self, run: RunConfig, threads: int, bound: int | None) -> None:
+    def __init__(self, run: RunConfig, threads: int, bound: int | None, sizes: Sizes | None = None) -> None:
         self.run, self.threads, self.bound = run, threads, bound
-        self.sizes, self.data = Sizes(), DataSets(run)
+        self.sizes, self.data = sizes or Sizes(), DataSets(run)
         self._contents: dict[str, str] = {}  # signature of an arm -> its content
         self._memory: dict[tuple[str, ...], int] = {}
         self._seconds: dict[tuple[str, ...], float] = {}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from functools import partial
 
-from fusionlab.errors import unknown
+from fusionlab.errors import show, unknown
 from fusionlab.planning.grid import PlannedStudy, plan_study
 from fusionlab.planning.pack_study import pack_study, workers
 from fusionlab.pricing.study_price import Pricing, StudyPrice
+from fusionlab.sizes.sizing import Sizes
 
 CALIBRATE = "calibrate"
 
 
 def plan_with_price(words: Sequence[str]) -> StudyPrice:
-    """Plan and price; nothing is written. The word `calibrate=true` measures, in a child process."""
+    """Plan and price. Nothing is written, unless the word `calibrate=true` measures: that is kept for later plans."""
     own = [word for word in words if word.partition("=")[0] == CALIBRATE]
     study = plan_study([word for word in words if word not in own])
     calibrate = False
@@ -27,5 +30,9 @@ def plan_with_price(words: Sequence[str]) -> StudyPrice:
 
 def price_of(study: PlannedStudy, calibrate: bool = False) -> StudyPrice:
     """The price of a planned study, packed into jobs as a sweep packs it."""
-    study = pack_study(study)
-    return Pricing(study.plan, study.folder, study.run, workers=workers(study.run, study.threads)).price()
+    sizes = Sizes()
+    study = pack_study(study, sizes)
+    pricing = Pricing(study.plan, study.folder, study.run, workers=workers(study.run, study.threads), sizes=sizes)
+    if calibrate:
+        pricing.calibrate(partial(show, file=sys.stderr))  # the price itself may be JSON
+    return pricing.price()

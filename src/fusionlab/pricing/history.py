@@ -108,7 +108,8 @@ def _job(records: Sequence[Record], published: Path) -> PastJob | None:
 def took(published: Path, known: float, most: float = LONGEST_START) -> float:
     """Seconds from the claim of a job to its last publication, which include the start of its process.
 
-    If they cannot be known, for a job of several attempts or a copied folder: `known`, those that its records tell. `most`: seconds beyond these.
+    If they cannot be known, for a job of several attempts or a copied folder: `known`, those that its records tell.
+    `most`: seconds that the former may be beyond the latter.
     """
     try:
         (claim,) = (published.parent / "claims").glob("???.json")

@@ -46,6 +46,12 @@ class Machine:
         minor = ".".join(str(torch).split(".")[:2])
         return cls(device, str(own.get("cpu")), cores if isinstance(cores, int) else 0, capability, minor)
 
+    @property
+    def name(self) -> str:
+        """Equal for machines of one class."""
+        own = self.device if self.device != "cpu" else f"{self.cpu}, {self.cores} cores, {self.capability}"
+        return f"{own}, torch {self.torch}"
+
     def is_like(self, other: Machine) -> bool:
         """Whether times of the other machine hold here."""
         if (self.device, self.torch) != (other.device, other.torch):

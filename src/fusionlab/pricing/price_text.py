@@ -8,6 +8,7 @@ from fusionlab.errors import one_line
 from fusionlab.preparation.disk_space import size
 from fusionlab.pricing.disk import StoreSize
 from fusionlab.pricing.states import TO_RUN
+from fusionlab.pricing.store_time import NO_FRAMES
 from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, wall_seconds
 from fusionlab.records.plan_file import Refused
 
@@ -146,7 +147,7 @@ def _disk(price: StudyPrice) -> list[str]:
 
 def _store(job: JobPrice, compact: StoreSize | None) -> str:
     if job.store is None:
-        return "packed store: unknown, since the number of frames is not known before its videos are read"
+        return f"packed store: {NO_FRAMES}"
     text = f"packed store: {'about ' * job.store.about}{size(job.store.bytes)}"
     if job.store.raw is not None:
         text += f" ({size(job.store.raw)} as raw pictures)"

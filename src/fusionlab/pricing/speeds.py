@@ -1,9 +1,10 @@
 """How fast this machine class trains and tests: multiply-adds a second, from jobs that have run or were calibrated.
 
-    seconds = start + steps · step_macs / step_rate + evaluated / view_rate + arms · record_s
+    seconds = start + steps · (trunk_macs / trunk_rate + net_macs / step_rate) + evaluated / view_rate + arms · record_s
 
-All are medians over jobs: over those of exactly the same arms (other seeds), so that a step takes what it took; else
-over those with the same towers, threads and precision.
+From records both rates of a step are one, and all numbers are medians over jobs: over those of exactly the same arms
+(other seeds), so that a step takes what it took; else over those with the same towers, threads and precision. In
+between comes a calibration, which measures the frozen towers apart, and reads no clips.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 from fusionlab.config.schema import config_of
 from fusionlab.errors import UserError
-from fusionlab.pricing.clips import Clips, DataSets
+from fusionlab.pricing.calibrate import Calibrated, Calibration
+from fusionlab.pricing.clips import USUAL, Clips, DataSets
 from fusionlab.pricing.history import PastJob, content_of, middle
 from fusionlab.pricing.work import Work, work_of
 from fusionlab.records.signature import signature
@@ -36,13 +38,15 @@ class Speed:
     record_s: float
     peak: int | None = None
     same: bool = True  # of the same arms
+    trunk_rate: float | None = None  # of the frozen towers in a step; None: as that of the step
 
     def seconds(self, work: Work) -> float | None:
         """The time of a job; None where a rate is missing."""
         view_rate = self.view_rate or self.step_rate
         if (work.steps and not self.step_rate) or (work.evaluated and not view_rate):
             return None
-        steps = work.steps * work.step_macs / self.step_rate if self.step_rate else 0.0
+        step = work.trunk_macs / (self.trunk_rate or self.step_rate or 1.0) + work.net_macs / (self.step_rate or 1.0)
+        steps = work.steps * step
         evaluated = work.evaluated / view_rate if view_rate else 0.0
         return self.start_s + steps + evaluated + work.arms * self.record_s
 
@@ -77,8 +81,8 @@ def _rates(past: PastJob, work: Work) -> tuple[float | None, float | None, float
 class Speeds:
     """The speeds that earlier jobs give; each past job is measured once, and only if a planned job needs it."""
 
-    def __init__(self, past: Iterable[PastJob], sizes: Sizes, data: DataSets) -> None:
-        self.sizes, self.data = sizes, data
+    def __init__(self, past: Iterable[PastJob], calibration: Calibration, sizes: Sizes, data: DataSets) -> None:
+        self.calibration, self.sizes, self.data = calibration, sizes, data
         self._same: dict[tuple[str, ...], list[PastJob]] = defaultdict(list)
         self._alike: dict[str, list[PastJob]] = defaultdict(list)
         self._known: dict[Any, Speed | None] = {}
@@ -86,15 +90,36 @@ class Speeds:
             self._same[job.contents].append(job)
             self._alike[tower_key(job.arms[0])].append(job)
 
-    def of(self, arms: Sequence[Arm]) -> Speed | None:
-        """The speed for arms that one job trains; None if no earlier job is like it."""
-        contents = tuple(sorted(content_of(arm.config) for arm in arms))
-        if contents in self._same:
-            same = self._speed(contents, self._same[contents], same=True)
-            if same is not None:
-                return same
-        key = tower_key(arms[0])
-        return self._speed(key, self._alike.get(key, []), same=False)
+    def knows(self, arms: Sequence[Arm]) -> bool:
+        """Whether a job of exactly these arms has run."""
+        return self._key(arms) in self._same
+
+    def of(self, arms: Sequence[Arm], job: Sequence[Arm]) -> Speed | None:
+        """The speed for arms that one job trains; None if no earlier job is like it. `job`: all arms of their job."""
+        key = self._key(arms)
+        same = self._speed(key, self._same[key], same=True) if key in self._same else None
+        if same is not None:
+            return same
+        if (found := self.calibration.of(arms) or self.calibration.of(job)) is not None:
+            return self._calibrated(found, same=len(found.arms) == len(arms))
+        towers = tower_key(arms[0])
+        return self._speed(towers, self._alike.get(towers, []), same=False)
+
+    def _key(self, arms: Sequence[Arm]) -> tuple[str, ...]:
+        return tuple(sorted(content_of(arm.config) for arm in arms))
+
+    def _calibrated(self, found: Calibrated, same: bool) -> Speed:
+        """The rates of a calibration. Its steps read no clips, and its start loads no libraries."""
+        batch = config_of(found.arms[0]).stage.batch_size
+        work = work_of([self.sizes.of(arm) for arm in found.arms], self.sizes, Clips(batch, 1, 1, None, USUAL))
+        assert work is not None
+        apart = 0 < found.trunk_s < found.step_s
+        net_s, net_macs = (found.step_s - found.trunk_s, work.net_macs) if apart else (found.step_s, work.step_macs)
+        return Speed(
+            f"calibrated on {found.date}", net_macs / net_s if net_s else None,
+            work.view_macs / found.view_s if found.view_s else None, found.setup_s, 0.0, found.peak, same,
+            work.trunk_macs / found.trunk_s if apart else None,
+        )  # fmt: skip
 
     def _speed(self, key: Any, jobs: Sequence[PastJob], same: bool) -> Speed | None:
         if key not in self._known:

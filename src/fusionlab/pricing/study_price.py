@@ -6,8 +6,8 @@ a calibration. What is unknown is None, with the reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from fusionlab.config.schema import SourceConfig, config_of
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.job_data import VIDEOS
 from fusionlab.pricing import disk
+from fusionlab.pricing.calibrate import Calibration, calibrate, read_calibration
+from fusionlab.pricing.calibrate_store import calibrate_store, read_rates
 from fusionlab.pricing.clips import DataSets
 from fusionlab.pricing.history import PastJob, past_jobs
 from fusionlab.pricing.machine import Machine
@@ -33,7 +35,6 @@ KINDS = {"prepare": "prepare", "stream": "streams", "cohort": "fusion"}  # kind 
 COMPACT = Coding("jpeg", "lz4")  # what is shown beside a store that takes much
 NO_CLIPS = "unknown: the lists of this data set are not there, so the number of clips is not known"
 NO_RECORD = "unknown: no record of these towers on this machine class; add calibrate=true"
-NO_STORE = "unknown: no store with this flow was packed here yet"
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class ArmSize:
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of arms that one job trains: work, memory, bytes of weights and of a checkpoint. `why`: what is not."""
+    """What is known of arms that one job trains."""
 
     work: Work | None = None
     memory: int | None = None
@@ -119,14 +120,11 @@ class Measured:
 class Pricing:
     """Prices the jobs of one plan. `speeds`: where times come from."""
 
-    def __init__(
-        self, plan: Plan, folder: Path, run: RunConfig, *, workers: int, calibrated: Mapping[str, Speed] | None = None
-    ) -> None:
-        """`calibrated`: job -> its measured speed, in place of earlier records."""
+    def __init__(self, plan: Plan, folder: Path, run: RunConfig, *, workers: int, sizes: Sizes | None = None) -> None:
+        """`sizes`: those that have been measured already."""
         self.plan, self.folder, self.run, self.workers = plan, folder, run, workers
-        self.calibrated = calibrated or {}
         self.machine = Machine.here(run)
-        self.sizes, self.data = Sizes(), DataSets(run)
+        self.sizes, self.data = sizes or Sizes(), DataSets(run)
         self.by_name = {arm.name: arm for arm in plan.arms}
         self.contents = {arm.name: content_key(arm) for arm in plan.arms}
         self._measured: dict[tuple[str, ...], Measured] = {}
@@ -139,11 +137,29 @@ class Pricing:
     @property
     def has_history(self) -> bool:
         """Whether anything has run here before."""
-        return bool(self.past or self.stores)
+        return bool(self.past or self.stores or self.calibration.jobs)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What was calibrated on this machine class before."""
+        return read_calibration(self.run.root, self.machine.name)
+
+    def calibrate(self, say: Callable[[str], None]) -> None:
+        """Measure the jobs that are to run, except those whose arms have run before."""
+        jobs = [job for job in self.plan.jobs if job.kind != "prepare" and not self.speeds.knows(self._arms_of(job))]
+        self.calibration = calibrate(replace(self.plan, jobs=tuple(jobs)), self.run, self.machine.name, say=say)
+        del self.speeds
+        for source in map(source_of, (job for job in self.plan.jobs if job.kind == "prepare")):
+            extent = self.data.extent(source)
+            if self.data.store(source) is None and extent is not None and extent.size is not None:
+                calibrate_store(source, self.run, self.machine.name, extent.size, say)
 
     @cached_property
     def speeds(self) -> Speeds:
-        return Speeds(self.past, self.sizes, self.data)
+        return Speeds(self.past, self.calibration, self.sizes, self.data)
+
+    def _arms_of(self, job: Job) -> list[Arm]:
+        return [self.by_name[name] for name in job.arms]
 
     @cached_property
     def stores(self) -> list[Store]:
@@ -161,7 +177,7 @@ class Pricing:
     # -- jobs
 
     def _train(self, job: Job, states: States) -> JobPrice:
-        arms, left = [self.by_name[name] for name in job.arms], [self.by_name[name] for name in states.left(job)]
+        arms, left = self._arms_of(job), [self.by_name[name] for name in states.left(job)]
         own = self._measure(arms)
         whole, source, speed = self._seconds(job, arms)
         seconds = 0.0 if not left else whole if len(left) == len(arms) else self._seconds(job, left)[0]
@@ -177,14 +193,16 @@ class Pricing:
 
     def _seconds(self, job: Job, arms: Sequence[Arm]) -> tuple[float | None, str, Speed | None]:
         """The time of these arms together, where it comes from, and the speed; once for all seeds."""
-        calibrated = self.calibrated.get(job.id)
-        key = (job.id * (calibrated is not None), *(self.contents[arm.name] for arm in arms))
+        whole = self._arms_of(job)
+        key = tuple(self.contents[arm.name] for arm in arms)
         if key not in self._times:
             own = self._measure(arms)
-            speed = None if own.work is None else calibrated or self.speeds.of(arms)
+            speed = None if own.work is None else self.speeds.of(arms, whole)
             seconds = None if own.work is None or speed is None else speed.seconds(own.work)
             if speed is None or seconds is None:
-                self._times[key] = None, own.why or NO_RECORD, None
+                reason = self.calibration.reason(whole)
+                why = own.why or (f"unknown: its calibration: {reason}" if reason else NO_RECORD)
+                self._times[key] = None, why, None
             else:
                 self._times[key] = seconds, speed.source, speed
         return self._times[key]
@@ -214,13 +232,13 @@ class Pricing:
         return self.run.on_gpu
 
     def _prepare(self, job: Job, states: States) -> JobPrice:
-        source = SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
-        packed = self.data.store(source)
-        size = disk.store_size(source, self.data.extent(source), packed, self.stores)
-        seconds = store_seconds(source, self.data.extent(source), self.stores, self.run.processes)
+        source = source_of(job)
+        packed, extent = self.data.store(source), self.data.extent(source)
+        size = disk.store_size(source, extent, packed, self.stores)
+        rates = read_rates(self.run.root, self.machine.name)
+        seconds, text = store_seconds(source, extent, self.stores, rates, self.run.processes)
         left = seconds if packed is None else 0.0
         state = states.jobs[job.id] if packed is None else "done"
-        text = NO_STORE if seconds is None else "stores that were packed here"
         return JobPrice(job.id, job.kind, state, 0, 0, left, seconds, text, None, False, None, 0, 0, size)
 
     # -- all of it
@@ -269,7 +287,7 @@ class Pricing:
         for job in self.plan.jobs:
             if job.kind != "prepare":
                 continue
-            source = SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
+            source = source_of(job)
             size = disk.store_size(source, self.data.extent(source), None, self.stores, COMPACT)
             if size is not None and self.data.store(source) is None and source.store.codec.frames == RAW:
                 found[job.id] = size
@@ -280,11 +298,16 @@ class Pricing:
         found: dict[str, int] = {}
         for job in self.plan.jobs:
             if job.kind == "prepare":
-                source = SourceConfig.of(job.config)
+                source = source_of(job)
                 extent, name = self.data.extent(source), str(source.dataset.get("name"))
                 if extent is not None and extent.archive and not (Path(self.run.data) / VIDEOS / name).exists():
                     found[name] = extent.archive
         return found
+
+
+def source_of(job: Job) -> SourceConfig:
+    """What a job that prepares packs."""
+    return SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
 
 
 def classes_of(one: Sized) -> int:

@@ -30,11 +30,16 @@ class Work:
     batch: int
     epochs: int  # at most, where the recipe has patience
     steps: int
-    step_macs: int
+    trunk_macs: int  # of a step, in the frozen towers
+    net_macs: int  # of a step, in what is trained, with its backward pass
     validation_views: int
     view_macs: int
     test_views: int
     test_macs: int  # of a view
+
+    @property
+    def step_macs(self) -> int:
+        return self.trunk_macs + self.net_macs
 
     @property
     def evaluated(self) -> int:
@@ -55,13 +60,15 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None) -> Work |
     batch = min(config.stage.batch_size, max(clips.train, 1))
     epochs = config.stage.recipe.epochs if trained else 1
     nets = sum(net_macs(one.trained) for one in trained)
-    step = batch * ((sizes.trunk_macs(trained) if trained else 0) + (1 + BACKWARD) * nets)
+    trunk = sizes.trunk_macs(trained) if trained else 0
     view = sizes.trunk_macs(sized) + sum(net_macs(one.trained) for one in sized)
     test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) for one in sized)
     how = config.data.sampling
     return Work(
-        len(sized), batch, epochs, epochs * (clips.train // batch) if trained else 0, step,
-        MIDDLE * clips.validation, view, how.views * clips.test, round(test * test_scale(config, clips)),
+        arms=len(sized), batch=batch, epochs=epochs, steps=epochs * (clips.train // batch) if trained else 0,
+        trunk_macs=batch * trunk, net_macs=batch * (1 + BACKWARD) * nets,
+        validation_views=MIDDLE * clips.validation, view_macs=view,
+        test_views=how.views * clips.test, test_macs=round(test * test_scale(config, clips)),
     )  # fmt: skip
 
 

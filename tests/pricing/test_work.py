@@ -1,0 +1,132 @@
+"""The work of jobs, and what sharing saves, against loops over cells, clips and layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pricing_fakes import Plan, publish
+
+from fusionlab.config.schema import config_of
+from fusionlab.data.brush.brush import Brush
+from fusionlab.pricing.clips import Clips, DataSets
+from fusionlab.pricing.study_price import Pricing, StudyPrice
+from fusionlab.pricing.work import work_of
+from fusionlab.sizes.sizing import Sized, Sizes
+from fusionlab.study.plan import Arm
+
+STREAMS = ("appearance", "motion")
+
+
+def forward(one: Sized, testing: bool = False) -> tuple[int, int]:
+    """Multiply-adds of a clip below the net, and in it, added layer by layer."""
+    below = net = 0
+    for layer in (one.costs if testing else one.trained).layers:
+        if layer.part in STREAMS:
+            below += layer.macs
+        else:
+            net += layer.macs
+    return below, net
+
+
+def alone(arm: Arm, clips: Clips) -> int:
+    """The multiply-adds of an arm in a process of its own, step by step and view by view."""
+    one = Sizes().of(arm)
+    config = config_of(arm)
+    total = 0
+    below, net = forward(one)
+    for _ in range(config.stage.recipe.epochs if one.size.trained_parameters else 1):
+        if one.size.trained_parameters:
+            for _ in range(clips.train // config.stage.batch_size):
+                total += config.stage.batch_size * (below + 3 * net)
+        for _ in range(2 * clips.validation):
+            total += below + net
+    below, net = forward(one, testing=True)
+    for _ in range(2 * clips.test):
+        total += below + net
+    return total
+
+
+def priced(study: Any) -> StudyPrice:
+    return Pricing(study.plan, study.folder, study.run, workers=2).price()
+
+
+@pytest.fixture
+def clips() -> Clips:
+    """debug=fast's brush: one clip of each class and group; 2 of 16 groups are held out."""
+    brush = Brush(what=1, binding=1)
+    return Clips(14 * brush.class_count, 2 * brush.class_count, 8 * brush.class_count, 16.0, (50, 50))
+
+
+def test_clips_are_those_that_the_job_will_have(plan: Plan, clips: Clips) -> None:
+    study = plan("fusion=sum")
+    assert DataSets(study.run).clips(config_of(study.plan.arms[0])) == clips
+
+
+def test_a_lone_arm_works_as_a_loop_over_steps_and_views(plan: Plan, clips: Clips) -> None:
+    for arm in plan("fusion=conv", "temporal=pool3d").plan.arms:
+        sizes = Sizes()
+        work = work_of([sizes.of(arm)], sizes, clips)
+        assert work is not None and work.macs == alone(arm, clips)
+
+
+def test_arms_of_one_job_share_the_towers_up_to_the_highest_layer(plan: Plan, clips: Clips) -> None:
+    arms = [arm for arm in plan("fusion=sum,conv", "layer=relu2,relu4").plan.arms if arm.kind == "fused"]
+    sizes = Sizes()
+    work = work_of([sizes.of(arm) for arm in arms], sizes, clips)
+    assert work is not None
+    rows = [forward(Sizes().of(arm)) for arm in arms]
+    highest = max(below for below, _ in rows)  # relu4's towers hold those of relu2
+    batch = config_of(arms[0]).stage.batch_size
+    assert work.step_macs == batch * (highest + 3 * sum(net for _, net in rows))
+    assert work.view_macs == highest + sum(net for _, net in rows)
+
+
+def test_what_sharing_saves_is_the_sum_over_cells(plan: Plan, clips: Clips) -> None:
+    study = plan("fusion=sum,cat", "layer=relu3,relu5", "seed=0,1")
+    price = priced(study)
+    own = {(arm.axes["streams"], arm.axes["seed"]): arm for arm in study.plan.arms if arm.kind == "stream"}
+    total = 0
+    for arm in study.plan.arms:
+        total += alone(arm, clips)
+        if arm.kind != "stream":
+            for stream in STREAMS:
+                total += alone(own[stream, arm.axes["seed"]], clips)
+    assert price.sharing is not None
+    assert price.sharing.cells == len(study.plan.arms)
+    assert price.sharing.macs == total
+    assert price.sharing.shared_macs == sum(job.work.macs for job in price.jobs if job.work) < total / 2
+    assert price.sharing.seconds is None
+
+
+def test_with_known_rates_sharing_is_in_seconds_too(plan: Plan) -> None:
+    first = plan("fusion=sum")
+    for job in first.plan.jobs:
+        if job.kind != "prepare":
+            publish(first, job, 10)
+    sharing = priced(plan("fusion=sum,conv", "seed=0,1")).sharing
+    assert sharing is not None and sharing.seconds is not None and sharing.shared_seconds is not None
+    assert sharing.seconds > 2 * sharing.shared_seconds
+
+
+def test_whole_frames_cost_what_their_pixels_do(plan: Plan, clips: Clips) -> None:
+    """Brush's frames are 50×50, the towers see 48×48."""
+    arm = plan("fusion=sum", "data.sampling.test=frame").plan.arms[-1]
+    sizes = Sizes()
+    work = work_of([sizes.of(arm)], sizes, clips)
+    assert work is not None
+    assert work.test_macs == round(sum(forward(Sizes().of(arm), testing=True)) * 50**2 / 48**2)
+
+
+def test_a_set_of_which_nothing_is_there_has_unknown_work(plan: Plan) -> None:
+    study = plan("data=folder", "data.dataset.classes=5", "fusion=sum")
+    price = priced(study)
+    assert {job.work for job in price.jobs} == {None} and price.sharing is None
+    assert all("the number of clips is not known" in job.source for job in price.jobs if job.kind != "prepare")
+    assert all(job.memory for job in price.jobs if job.kind != "prepare"), "sizes are known"
+
+
+def test_published_numbers_stand_for_lists_that_are_not_there(plan: Plan) -> None:
+    study = plan("data=ucf101", "fusion=sum", "split=2")
+    found = DataSets(study.run).clips(config_of(study.plan.arms[-1]))
+    assert found == Clips(9586 - 959, 959, 3734, 2_483_295 / 13_320, (256, 342))
