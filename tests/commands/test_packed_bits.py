@@ -118,7 +118,6 @@ def test_pieces_by_memory_give_the_records_of_one_cohort_and_stay_within_the_bou
         json.loads(place.read_text())["circumstances"]["job"]["peak"]
         for place in study.rglob("jobs/*/published/*/run.json")
     ]
-    print([peak / 2**30 for peak in peaks], bound)
     assert max(peaks) <= MARGIN * bound * 2**30
     assert min(peaks) > 0.5 * bound * 2**30, "the bound is not met by far, or it would say nothing"
 

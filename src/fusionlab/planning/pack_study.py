@@ -34,7 +34,8 @@ from fusionlab.study.plan import Arm, Job, Plan
 RATE = 2e10  # multiply-adds a second of one thread: a core of a server
 START = 3.0  # seconds of a job before its first step
 UNKNOWN = Clips(9000, 1000, 4000, None, USUAL)  # of a data set that is not there yet: as large as most
-TRIED = 12  # arms from which the memory of a large cohort is first judged
+TRIED = 12  # arms from which the memory of a large cohort is first judged, with
+MORE = 4  # times what any of them adds: others may add more
 
 
 def workers(run: RunConfig, threads: int) -> int:
@@ -158,8 +159,10 @@ class CohortCosts:
     def _measured_memory(self, arms: Cohort) -> int:
         assert self.bound is not None, "without a bound nobody asks"
         if len(arms) > TRIED:  # to measure hundreds of arms takes seconds, and most cohorts are small
-            most = max(self._estimate([arm]) for arm in sample(arms, TRIED)) * len(arms)
-            if most <= self.bound:
+            tried = sample(arms, TRIED)
+            first = max(self._estimate([arm]) for arm in tried)
+            another = max(self._estimate([arm, arm]) - self._estimate([arm]) for arm in tried)
+            if (most := first + MORE * (len(arms) - 1) * another) <= self.bound:
                 return most
         estimate = self._estimate(arms)
         return self._corrected(arms, estimate) if 2 * estimate > self.bound else estimate
