@@ -174,11 +174,13 @@ def costs_of(study: PlannedStudy, bound: int) -> tuple[CohortCosts, list[Arm]]:
     return CohortCosts(study.run, study.threads, bound), [study.plan.arm(name) for name in job.arms]
 
 
-@pytest.mark.parametrize(("peak", "arms", "times"), [(1.5, 3, 1.5), (0.5, 13, 0.5), (9, 0, 1), (None, 3, 1)])
+@pytest.mark.parametrize(
+    ("peak", "arms", "times"), [(1.5, 3, 1.5), (0.5, 3, 1), (0.5, 13, 0.5), (9, 0, 1), (None, 3, 1)]
+)
 def test_estimates_of_memory_are_corrected_by_earlier_jobs_of_such_arms(
     planned: Callable[..., PlannedStudy], monkeypatch: pytest.MonkeyPatch, peak: float | None, arms: int, times: float
 ) -> None:
-    """An earlier job of no such arms tells nothing; nor does any if the estimate is far below the bound."""
+    """All 13: what they had. Some of them: nothing is less for it. No such arms, or an estimate far below: nothing."""
     study, sizes = planned(), Sizes()
     costs, own = costs_of(study, 1)
     other = [replace(own[0], config={**own[0].config, "layer": "fc6"})]

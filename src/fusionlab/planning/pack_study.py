@@ -34,7 +34,8 @@ from fusionlab.study.plan import Arm, Job, Plan
 RATE = 2e10  # multiply-adds a second of one thread: a core of a server
 START = 3.0  # seconds of a job before its first step
 UNKNOWN = Clips(9000, 1000, 4000, None, USUAL)  # of a data set that is not there yet: as large as most
-TRIED = 12  # arms from which the memory of a large cohort is first judged
+TRIED = 12  # arms from which the memory of a large cohort is first judged, with
+MORE = 4  # times what any of them adds: others may add more
 
 
 def workers(run: RunConfig, threads: int) -> int:
@@ -128,7 +129,7 @@ class CohortCosts:
         self._past: list[PastJob] | None = None
 
     def memory(self, arms: Cohort) -> int:
-        """Bytes, as estimated; scaled where a job of such arms had more or less than its estimate."""
+        """Bytes: as an earlier job of these arms had, else as estimated, or more if jobs of some of them had more."""
         key = self._key(arms)
         if key not in self._memory:
             self._memory[key] = self._measured_memory(arms)
@@ -158,19 +159,26 @@ class CohortCosts:
     def _measured_memory(self, arms: Cohort) -> int:
         assert self.bound is not None, "without a bound nobody asks"
         if len(arms) > TRIED:  # to measure hundreds of arms takes seconds, and most cohorts are small
-            most = max(self._estimate([arm]) for arm in sample(arms, TRIED)) * len(arms)
-            if most <= self.bound:
+            tried = sample(arms, TRIED)
+            first = max(self._estimate([arm]) for arm in tried)
+            another = max(self._estimate([arm, arm]) - self._estimate([arm]) for arm in tried)
+            if (most := first + MORE * (len(arms) - 1) * another) <= self.bound:
                 return most
         estimate = self._estimate(arms)
-        return round(estimate * self._correction(arms)) if 2 * estimate > self.bound else estimate
+        return self._corrected(arms, estimate) if 2 * estimate > self.bound else estimate
 
     def _estimate(self, arms: Cohort) -> int:
         return self.sizes.cohort_memory(arms, on_gpu=self.run.on_gpu, checkpoints=self.run.checkpoint_every > 0)
 
-    def _correction(self, arms: Cohort) -> float:
-        """The largest measured / estimated of earlier jobs, all of whose arms are among these; 1 without any."""
+    def _corrected(self, arms: Cohort, estimate: int) -> int:
         if self._past is None:
             self._past = past_jobs(self.run.root, Machine.here(self.run))
-        contents = set(self._key(arms))
-        alike = [job for job in self._past if job.peak is not None and contents.issuperset(map(content_key, job.arms))]
-        return max([(job.peak or 0) / self._estimate(job.arms) for job in alike], default=1.0)
+        contents, most = set(self._key(arms)), 1.0
+        same: list[int] = []
+        for job in self._past:
+            own = set(map(content_key, job.arms))
+            if job.peak is None or not own <= contents:
+                continue
+            same += [job.peak] if own == contents else []
+            most = max(most, job.peak / self._estimate(job.arms))
+        return max(same) if same else round(estimate * most)

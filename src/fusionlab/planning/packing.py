@@ -81,13 +81,15 @@ def pack(
 
 def balanced(arms: Cohort, count: int, weight: Callable[[Arm], float]) -> Pieces:
     """`count` pieces of nearly equal weight: each arm, the heaviest first, goes to the lightest piece so far."""
+    if count <= 1:  # no weight is asked: to measure one takes time
+        return [list(arms)] if arms else []
     lightest = [(0.0, 0, piece) for piece in range(count)]
     places: list[list[int]] = [[] for _ in range(count)]
     for place in sorted(range(len(arms)), key=lambda place: (-weight(arms[place]), place)):
         total, number, piece = heapq.heappop(lightest)
         places[piece].append(place)
         heapq.heappush(lightest, (total + weight(arms[place]), number + 1, piece))
-    return [[arms[place] for place in sorted(own)] for own in sorted(places, key=min)] if arms else []
+    return [[arms[place] for place in sorted(own)] for own in sorted(places, key=min)]
 
 
 def wall_time(jobs: Sequence[float], workers: int) -> float:

@@ -28,6 +28,7 @@ from fusionlab.config.schema import ArmConfig, StreamConfig, build_dataset
 from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.job_cost import JobCost, peak
+from fusionlab.records.files import parse_json
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.fit import fit
 from fusionlab.training.recipe import configure_torch
@@ -162,7 +163,7 @@ def _trunk_seconds(cohort: Cohort, batch: Batch, device: str) -> float:
 
 def main() -> int:
     """The task on stdin."""
-    task = json.load(sys.stdin)
+    task = parse_json(sys.stdin.buffer.read(), "the task of a calibration")
     try:
         found = measure([(arm["kind"], arm["config"]) for arm in task["arms"]], task["device"], task["seconds"])
     except UserError as error:
