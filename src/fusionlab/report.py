@@ -14,7 +14,7 @@ from fusionlab.errors import UserError, show
 
 def main(words: list[str]) -> int:
     """Write the report and print its table."""
-    from fusionlab.planning.report_study import make_report
+    from fusionlab.planning.report_study import make_report, price_line
 
     # The name of a study may have a = too: runs/fusion=conv+sum-….
     folders = [word for word in words if "=" not in word or "/" in word or Path(word).is_dir()]
@@ -28,6 +28,8 @@ def main(words: list[str]) -> int:
     if any(name != "table" for name, _, _ in tables):
         raise UserError("report has one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
     show(make_report(folders[0], tables[-1][2] if tables else None))
+    if line := price_line(folders[0]):
+        show(f"\n{line}")
     return 0
 
 

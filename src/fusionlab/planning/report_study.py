@@ -18,11 +18,15 @@ from fusionlab.study.status import Status
 
 
 def make_report(folder: str, table: str | None = None) -> str:
-    """Write `folder`/report and return the table as text, and how wrong the planned times were."""
+    """Write `folder`/report and return the table as text."""
     study = Path(folder)
-    text = report(study, table_spec(study, table), study / "report", unfinished=unfinished_arms(study))
-    wrong = comparison(study, plans.read(study).jobs) if has_prices(study) else None
-    return text if wrong is None else f"{text}\n\n{wrong}"
+    return report(study, table_spec(study, table), study / "report", unfinished=unfinished_arms(study))
+
+
+def price_line(folder: str | Path) -> str | None:
+    """How wrong the times were that a sweep planned with, on one line; None if it had none."""
+    study = Path(folder)
+    return comparison(study, plans.read(study).jobs) if has_plan(study) and has_prices(study) else None
 
 
 def table_spec(study: Path, table: str | None = None) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from fusionlab.errors import one_line, show
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.pack_study import pack_study, workers
 from fusionlab.planning.preflight import check_files
-from fusionlab.planning.report_study import make_report, stages
+from fusionlab.planning.report_study import make_report, price_line, stages
 from fusionlab.pricing.planned_times import remember_prices
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
@@ -109,6 +109,8 @@ def _close(study: PlannedStudy, summary: Summary, launcher: Local, seconds: floa
     if len(bad) < len(summary.arms):
         show("\n" + make_report(str(study.folder)))
         show(f"\ntime: {stages(study.folder)}; this command {seconds:.0f} s")
+        if line := price_line(study.folder):
+            show(line)
         show(f"report: {study.folder / 'report' / 'index.html'}")
     for row in bad:
         log = f" (log: {row.log})" if row.log else ""

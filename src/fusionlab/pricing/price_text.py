@@ -23,10 +23,10 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
     plan, states = price.plan, price.states
     parts = [
         [
-            f"study    {price.folder}",
-            f"machine  {price.machine}; {price.workers} job{'s' * (price.workers > 1)} at a time",
-            f"arms     {len(plan.arms)}: {_counts(price.arm_counts)}",
-            f"jobs     {len(plan.jobs)}: {_counts(states.job_counts)}",
+            f"study  {price.folder}",
+            f"here   {price.machine}; {price.workers} job{'s' * (price.workers > 1)} at a time",
+            f"arms   {len(plan.arms)}: {_counts(price.arm_counts)}",
+            f"jobs   {len(plan.jobs)}: {_counts(states.job_counts)}",
         ],
         [*_table([HEADS, *_stages(price)]), *_sources(price)],
         _sizes(price),

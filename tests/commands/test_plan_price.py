@@ -1,0 +1,100 @@
+"""The price of a plan, as it is typed: without data, as JSON, calibrated, and after a real sweep."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from terminal import FAST, Done, Lab
+
+Say = Callable[..., Done]
+FACTOR = 3.0  # within which a price lies, of jobs of some seconds, on a machine that may do other things meanwhile
+
+
+def numbers(done: Done) -> dict[str, Any]:
+    assert done.status == 0, done.err
+    return json.loads(done.out)
+
+
+def test_a_price_needs_no_data_and_writes_nothing(say: Say, tmp_path: Path) -> None:
+    for words in (["data=ucf101", "backbone=vgg_m"], ["data=folder", "data.dataset.classes=3"], [FAST]):
+        done = say("plan", "fusion=sum", *words)
+        assert (done.status, done.err) == (0, "")
+        assert done.out.startswith("study  runs/") and "unknown" in done.out
+    assert not list(tmp_path.iterdir())
+
+
+def test_json_is_one_object(say: Say) -> None:
+    found = numbers(say("plan", "fusion=sum,conv", FAST, "--json"))
+    assert set(found) == {
+        "study", "signature", "machine", "states", "stages", "disk", "sharing", "sizes", "refused", "stale", "jobs",
+        "arms",
+    }  # fmt: skip
+    assert found["states"] == {"arms": {"to run": 5}, "jobs": {"to run": 4}}
+
+
+@pytest.mark.parametrize("word", ["calibrate=maybe", "calibrate=", "calibrate=1", "calibrate"])
+def test_calibrate_is_true_or_false(say: Say, tmp_path: Path, word: str) -> None:
+    done = say("plan", "fusion=sum", FAST, word)
+    assert done.status == 2 and "calibrate" in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_calibrate_is_no_option_of_a_sweep(say: Say) -> None:
+    assert "unknown option" in say("sweep", "fusion=sum", FAST, "calibrate=true").err
+
+
+def test_calibrate_false_is_no_calibration(say: Say, tmp_path: Path) -> None:
+    assert say("plan", "fusion=sum", FAST, "calibrate=false").status == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_damaged_records_and_a_foreign_root_do_not_stop_a_plan(say: Say, tmp_path: Path) -> None:
+    place = tmp_path / "runs" / "streams" / "x" / "published" / "arm"
+    place.mkdir(parents=True)
+    for text in ("{", '{"circumstances": {"seconds": 1e309}}', "[1]"):
+        (place / "run.json").write_text(text)
+        assert numbers(say("plan", "fusion=sum", FAST, "--json"))["stages"]["streams"]["hours"] is None
+
+
+@pytest.mark.slow
+def test_after_a_sweep_another_grid_is_priced_within_a_factor(study: Lab, tmp_path: Path) -> None:
+    """Jobs of the first sweep give the price of a second grid above the same towers; then it runs."""
+    lab = Lab(tmp_path, study.data)
+    first = lab.run("sweep", "fusion=sum", "layer=relu5", FAST)
+    assert first.status == 0, first.err
+    words = ("fusion=conv,cat,max", "layer=relu3,relu5", "seed=0,1", FAST)
+    planned = numbers(lab.run("plan", *words, "--json"))
+    for stage in ("streams", "fusion"):
+        assert planned["stages"][stage]["hours"] > 0
+    done = lab.run("sweep", *words)
+    assert done.status == 0, done.err
+    (line,) = [line for line in done.out.splitlines() if line.startswith("planned ")]
+    ratios = [float(ratio) for ratio in re.findall(r"\(× ([\d.]+)\)", line)]
+    assert len(ratios) == 2 and all(1 / FACTOR < ratio < FACTOR for ratio in ratios), line
+    again = numbers(lab.run("plan", *words, "--json"))
+    assert again["states"]["arms"] == {"done": len(again["arms"])}
+    assert again["stages"]["fusion"]["hours"] == 0
+
+
+@pytest.mark.slow
+def test_a_calibration_prices_what_has_never_run(study: Lab, tmp_path: Path) -> None:
+    """Without a record, and within a factor of what the jobs then take in training and testing."""
+    lab = Lab(tmp_path, study.data)
+    words = ("fusion=sum", "layer=relu5", FAST)
+    done = lab.run("plan", *words, "calibrate=true", "--json")
+    assert "calibrating 1 of 3: " in done.err
+    planned = numbers(done)
+    assert all(planned["stages"][stage]["hours"] is not None for stage in ("prepare", "streams", "fusion"))
+    assert {job["from"][:10] for job in planned["jobs"] if job["kind"] != "prepare"} == {"calibrated"}
+    assert lab.run("sweep", *words).status == 0
+    for place in (tmp_path / "runs").rglob("published/*/run.json"):
+        took = json.loads(place.read_text())["circumstances"]["job"]
+        if took["steps"]:
+            (job,) = [one for one in planned["jobs"] if one["id"] == took["id"]]
+            seconds = sum(took[f"{part}_s"] for part in ("setup", "train", "validate", "test"))
+            assert seconds / FACTOR < job["hours"] * 3600 < seconds * FACTOR, took

@@ -1,0 +1,135 @@
+"""What `plan` prints, against the numbers of its JSON; and what both say of hard cases."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from pricing_fakes import Plan, publish
+
+from fusionlab.planning.grid import PlannedStudy
+from fusionlab.preparation.disk_space import size
+from fusionlab.pricing.price_json import price_json
+from fusionlab.pricing.price_text import MOST_ARMS, duration, price_text
+from fusionlab.pricing.study_price import Pricing, StudyPrice
+from fusionlab.records.files import to_json
+
+
+def priced(study: PlannedStudy) -> StudyPrice:
+    return Pricing(study.plan, study.folder, study.run, workers=2).price()
+
+
+def both(study: PlannedStudy, **how: bool) -> tuple[str, dict[str, Any]]:
+    price = priced(study)
+    return price_text(price, **how), json.loads(to_json(price_json(price)))
+
+
+def table(text: str) -> dict[str, list[str]]:
+    """Stage -> the cells of its row."""
+    lines = text.splitlines()
+    start = next(place for place, line in enumerate(lines) if line.startswith("stage "))
+    rows = [re.split(r"\s{2,}", line) for line in lines[start + 1 : start + 4]]
+    return {row[0]: row[1:] for row in rows}
+
+
+def seconds(hours: float | None) -> float | None:
+    return None if hours is None else hours * 3600
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_text_and_json_have_the_same_numbers(plan: Plan, known: bool) -> None:
+    study = plan("fusion=sum,conv", "layer=relu3,relu5", "seed=0,1")
+    if known:
+        first = plan("fusion=sum")
+        for job in first.plan.jobs:
+            if job.kind != "prepare":
+                publish(first, job, 10)
+    text, numbers = both(study)
+    rows = table(text)
+    assert list(rows) == list(numbers["stages"]) == ["prepare", "streams", "fusion"]
+    for name, stage in numbers["stages"].items():
+        jobs, to_run, time, wall, memory, macs, disk = rows[name]
+        assert (int(jobs), int(to_run)) == (stage["jobs"], stage["to_run"])
+        assert (time, wall) == tuple(duration(seconds(stage[key])) for key in ("hours", "hours_on_this_machine"))
+        assert memory.split(" … ")[-1] == ("–" if stage["memory"] is None else size(stage["memory"]))
+        assert macs == ("–" if stage["macs"] is None else f"{stage['macs']:.1e}")
+        assert disk == size(stage["disk"])
+    assert (numbers["stages"]["fusion"]["hours"] is not None) is known
+    of_jobs = [job for job in numbers["jobs"] if job["kind"] == "cohort"]
+    assert numbers["stages"]["fusion"]["macs"] == sum(job["macs"] for job in of_jobs)
+    assert f"arms   {len(numbers['arms'])}: " in text and f"jobs   {len(numbers['jobs'])}: " in text
+    for arm in numbers["arms"]:
+        assert f"{arm['signature']}  {arm['state']:<7} {arm['kind']:<6}  {arm['name']}" in text
+    sharing = numbers["sharing"]
+    for way in ("this_plan", "cell_by_cell"):
+        assert f"{sharing[way]['macs']:.1e}" in text
+        assert known == (sharing[way]["hours"] is not None)
+        assert not known or duration(seconds(sharing[way]["hours"])) in text
+    assert sum(one["arms"] for one in numbers["sizes"]) == len(numbers["arms"])
+
+
+def test_half_a_stage_that_is_unknown_is_unknown(plan: Plan) -> None:
+    first = plan("fusion=sum")
+    stream = next(job for job in first.plan.jobs if job.kind == "stream")
+    publish(first, stream, 10)
+    _, numbers = both(plan("fusion=sum", "seed=3"))
+    assert numbers["stages"]["streams"]["hours"] is None
+    assert sum(job["hours"] is not None for job in numbers["jobs"]) == 1
+
+
+def test_lines_fit_into_a_terminal(plan: Plan) -> None:
+    for words in (["data=ucf101", "fusion=conv,sum", "layer=relu5"], ["fusion=sum,conv", "seed=0,1"]):
+        text, _ = both(plan(*words))
+        assert max(map(len, text.splitlines()[1:])) <= 120
+
+
+def test_what_to_know_before_disks_are_bought(plan: Plan) -> None:
+    text, numbers = both(plan("data=ucf101", "fusion=conv,sum", "layer=relu5"))
+    for part in (
+        "video files of ucf101: 6.5 GiB",
+        "packed store: about 103.8 GiB (1010.3 GiB as raw pictures)",
+        "unknown: no record of these towers on this machine class; add calibrate=true",
+        "unknown: no store with this flow was packed here yet; add calibrate=true",
+    ):
+        assert part in text
+    assert numbers["disk"]["video_files"] == {"ucf101": 6_960_000_000}
+    raw, _ = both(plan("data=ucf101", "fusion=sum", "data.store.codec.frames=raw", "data.store.codec.flow=raw"))
+    assert "packed store: 1010.3 GiB (about 103.8 GiB by data.store.codec.frames=jpeg data.store.codec.flow=lz4)" in raw
+
+
+def test_too_little_space_is_said(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fusionlab.pricing.disk.free_bytes", lambda folder: 2**30)
+    text, _ = both(plan("data=ucf101", "fusion=sum"))
+    assert "of 1.0 GiB free: 109.3 GiB too little" in text
+
+
+def test_refused_cells_are_grouped_by_reason(plan: Plan) -> None:
+    text, numbers = both(plan("fusion=conv,sum", "layer=relu5,fc6,fc7", "temporal=pool2d,pool3d"))
+    (group,) = numbers["refused"]
+    assert group["cells"] == 4 == numbers["states"]["arms"]["refused"]
+    assert f"4 refused: {group['reason']}" in text and "layer=fc6,fc7 temporal=pool3d" in text
+    assert ", 4 refused" in text
+
+
+def test_many_arms_are_listed_on_request(plan: Plan) -> None:
+    study = plan("fusion=sum,conv,max,cat,product", "layer=relu2,relu3,relu4,relu5", "above=appearance,motion")
+    count = len(study.plan.arms)
+    assert count > MOST_ARMS
+    price = priced(study)
+    short, long = price_text(price), price_text(price, arms=True)
+    assert short.endswith(f"{count} arms: --arms lists them")
+    assert len(long.splitlines()) - len(short.splitlines()) == count
+
+
+def test_a_part_that_cannot_be_measured_is_unknown_and_no_error(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's part may look into its numbers, which have no values before weights are allocated."""
+
+    def fails(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no numbers\nhere")
+
+    monkeypatch.setattr("fusionlab.sizes.sizing.measure", fails)
+    text, numbers = both(plan("fusion=sum"))
+    assert "unknown: it cannot be measured on shapes alone: RuntimeError: no numbers here" in text
+    assert numbers["sharing"] is None and numbers["sizes"] == []
