@@ -56,6 +56,13 @@ def test_a_cpu_says_the_same_of_what_a_gpu_has_trained(lab: Lab) -> None:
         assert np.ptp(one) > 0.01, "and it says something"
 
 
+def test_records_have_the_memory_of_the_gpu(lab: Lab) -> None:
+    """That of its tensors: the libraries of the process alone have more."""
+    for place in lab.home.rglob("published/*/run.json"):
+        job = json.loads(place.read_text(encoding="utf-8"))["circumstances"]["job"]
+        assert 2**20 < job["peak"] < 2**28
+
+
 def test_records_name_the_gpu(lab: Lab) -> None:
     for name, (record, _) in lab.records().items():
         assert record["status"] == "done", name

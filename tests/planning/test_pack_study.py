@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,22 @@ from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan, read
 from fusionlab.study.process_id import ProcessId
 
-TWELVE = ["fusion=conv,sum,max,cat", "layer=relu3,relu4,relu5", "run.device=cpu"]
+TWELVE = ["fusion=conv,sum,max,cat", "layer=relu3,relu4,relu5", "run.device=cpu", "run.root=nowhere"]
 MIB = 2**20
 
 
 @pytest.fixture
-def planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., PlannedStudy]:
+def planned(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PlannedStudy]:
     """A study of twelve arms and late fusion, not packed, on a machine whose memory is unknown."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
         module, "memory_bound", lambda run, _: None if run.memory == "auto" else int(run.memory * 2**30)
     )
-    return lambda *words: plan_study([*TWELVE, *words])
+    return unpacked
+
+
+@cache
+def unpacked(*words: str) -> PlannedStudy:
+    return plan_study([*TWELVE, *words])
 
 
 def cohorts(plan: Plan) -> list[Job]:
