@@ -61,6 +61,29 @@ def test_damaged_records_and_a_foreign_root_do_not_stop_a_plan(say: Say, tmp_pat
         assert numbers(say("plan", "fusion=sum", FAST, "--json"))["stages"]["streams"]["hours"] is None
 
 
+LOOKS = """
+from fusionlab.fusion.fusion import Fusion
+
+class Looks(Fusion):
+    def forward(self, x_a, x_b):
+        return x_a if float(x_a.sum()) > 1e30 else x_a + x_b
+"""
+
+
+def test_a_part_that_looks_at_its_numbers_is_planned_without_a_price(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has none before weights are allocated; a sweep could still train it."""
+    (tmp_path / "conf" / "fusion").mkdir(parents=True)
+    (tmp_path / "conf" / "fusion" / "looks.yaml").write_text("_target_: looking.Looks\n_partial_: true\n")
+    (tmp_path / "looking.py").write_text(LOOKS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = numbers(say("plan", "fusion=looks", FAST, "--json"))
+    (job,) = [job for job in found["jobs"] if job["kind"] == "cohort"]
+    assert job["from"].startswith("unknown: an arm cannot be measured on shapes alone (RuntimeError: ")
+    assert job["memory"] is None and found["stages"]["streams"]["memory"] > 0
+
+
 @pytest.mark.slow
 def test_after_a_sweep_another_grid_is_priced_within_a_factor(study: Lab, tmp_path: Path) -> None:
     """Jobs of the first sweep give the price of a second grid above the same towers; then it runs."""

@@ -131,5 +131,5 @@ def test_a_part_that_cannot_be_measured_is_unknown_and_no_error(plan: Plan, monk
 
     monkeypatch.setattr("fusionlab.sizes.sizing.measure", fails)
     text, numbers = both(plan("fusion=sum"))
-    assert "unknown: it cannot be measured on shapes alone: RuntimeError: no numbers here" in text
+    assert "unknown: an arm cannot be measured on shapes alone (RuntimeError: no numbers here)" in text
     assert numbers["sharing"] is None and numbers["sizes"] == []

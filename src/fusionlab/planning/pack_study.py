@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import config_of
+from fusionlab.errors import UserError
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.packing import Cohort, pack
 from fusionlab.pricing.calibrate import sample
@@ -53,10 +54,13 @@ def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PlannedStudy:
 
     def divide(cohorts: Sequence[Cohort]) -> list[list[list[Arm]]]:
         # jobs on one GPU share it, so that dividing a cohort saves no time
-        return pack(
-            cohorts, workers=1 if study.run.on_gpu else at_once, bound=bound,
-            memory=costs.memory, weight=costs.weight, seconds=costs.seconds,
-        )  # fmt: skip
+        try:
+            return pack(
+                cohorts, workers=1 if study.run.on_gpu else at_once, bound=bound,
+                memory=costs.memory, weight=costs.weight, seconds=costs.seconds,
+            )  # fmt: skip
+        except UserError:  # a user's part cannot be measured, so its cohorts stay whole
+            return [[list(arms)] for arms in cohorts]
 
     return replace(study, plan=packed(study.plan, study.folder, divide))
 

@@ -213,9 +213,8 @@ class Pricing:
         if key not in self._measured:
             try:
                 self._measured[key] = self._on_shapes(arms)
-            except Exception as error:
-                why = error.what if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-                self._measured[key] = Measured(why=one_line(f"unknown: it cannot be measured on shapes alone: {why}"))
+            except UserError as error:
+                self._measured[key] = Measured(why=one_line(f"unknown: {error.what} ({error.got})"))
         return self._measured[key]
 
     def _on_shapes(self, arms: Sequence[Arm]) -> Measured:

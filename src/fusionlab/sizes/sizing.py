@@ -13,6 +13,7 @@ from torch import nn
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.schema import DataConfig, Part, SamplingConfig, StreamConfig, build_dataset, config_of
+from fusionlab.errors import UserError, one_line
 from fusionlab.sizes.costs import Costs, TowerRun, measure, run_tower
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
@@ -99,9 +100,16 @@ class Sizes:
         self._known: dict[str, Sized] = {}
 
     def of(self, arm: Arm) -> Sized:
+        """A `UserError` if a part cannot run without numbers; such a part may be the user's."""
         key = content_key(arm)
         if key not in self._known:
-            self._known[key] = self._measure(arm)
+            try:
+                self._known[key] = self._measure(arm)
+            except UserError:
+                raise
+            except Exception as error:
+                got = one_line(f"{type(error).__name__}: {error}")
+                raise UserError("an arm cannot be measured on shapes alone", got=got) from error
         return replace(self._known[key], arm=arm)
 
     def _measure(self, arm: Arm) -> Sized:
