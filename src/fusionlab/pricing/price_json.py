@@ -18,7 +18,7 @@ def price_json(price: StudyPrice) -> Numbers:
     return {
         "study": str(price.folder),
         "signature": plan.signature,
-        "machine": {**asdict(price.machine), "workers": price.workers},
+        "machine": {**asdict(price.machine), "workers": price.workers, "memory_bound": price.bound},
         "states": {
             "arms": price.arm_counts,
             "jobs": states.job_counts,

@@ -24,7 +24,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
     parts = [
         [
             f"study  {price.folder}",
-            f"here   {price.machine}; {price.workers} job{'s' * (price.workers > 1)} at a time",
+            f"here   {price.machine}; {price.workers} job{'s' * (price.workers > 1)} at a time{_bound(price)}",
             f"arms   {len(plan.arms)}: {_counts(price.arm_counts)}",
             f"jobs   {len(plan.jobs)}: {_counts(states.job_counts)}",
         ],
@@ -38,6 +38,10 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
         _arms(price) if len(plan.arms) <= MOST_ARMS or arms else [f"{len(plan.arms)} arms: --arms lists them"],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _bound(price: StudyPrice) -> str:
+    return "" if price.bound is None else f", with {size(price.bound)} for each"
 
 
 def duration(seconds: float | None) -> str:

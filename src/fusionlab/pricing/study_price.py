@@ -26,6 +26,7 @@ from fusionlab.pricing.speeds import Speed, Speeds
 from fusionlab.pricing.states import TO_RUN, States, states_of
 from fusionlab.pricing.store_time import store_seconds
 from fusionlab.pricing.work import Work, work_of
+from fusionlab.sizes.memory_bound import memory_bound
 from fusionlab.sizes.sizing import Sized, Sizes, checkpoint_bytes, content_key, state_bytes
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.video.codecs import RAW
@@ -77,6 +78,7 @@ class StudyPrice:
     states: States
     machine: Machine
     workers: int
+    bound: int | None  # bytes that a job may use
     jobs: tuple[JobPrice, ...]
     sharing: Sharing | None
     sizes: Mapping[str, ArmSize]
@@ -170,8 +172,9 @@ class Pricing:
         jobs = tuple(self._prepare(job, states) if job.kind == "prepare" else self._train(job, states)
                      for job in self.plan.jobs)  # fmt: skip
         return StudyPrice(
-            self.plan, self.folder, states, self.machine, self.workers, jobs, self._sharing(jobs), self._arm_sizes(),
-            self._compact(), self._archives(), disk.free_bytes(self.run.data), disk.free_bytes(self.run.root),
+            self.plan, self.folder, states, self.machine, self.workers, memory_bound(self.run, self.workers), jobs,
+            self._sharing(jobs), self._arm_sizes(), self._compact(), self._archives(),
+            disk.free_bytes(self.run.data), disk.free_bytes(self.run.root),
         )  # fmt: skip
 
     # -- jobs
