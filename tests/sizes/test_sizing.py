@@ -78,6 +78,30 @@ def test_a_step_of_a_cohort_allocates_what_is_said(words: Sequence[str]) -> None
     assert said == cohort_memory(sized, on_gpu=True), "the same with and without what was measured before"
 
 
+@pytest.mark.parametrize("fusion", ["sum", "conv"])
+def test_a_batch_of_the_test_allocates_what_is_said(fusion: str) -> None:
+    """The net alone, without gradients: within 3 %."""
+    chosen, sizes = arms(f"fusion={fusion}", "layer=relu5"), Sizes()
+    cohort, batch = real_cohort(chosen)
+    (arm,) = cohort.arms.values()
+    cohort.eval()
+    features = cohort.trunk_features(batch, [arm])
+    with torch.no_grad():
+        most = most_for_real(lambda: arm.net.heads(features))
+    assert sizes.of(chosen[0]).costs.tested == pytest.approx(most, rel=0.03)
+
+
+def test_larger_frames_and_longer_clips_of_a_test_count() -> None:
+    """A stream that is trained on single frames, and tested on five, or on whole frames of twice the pixels."""
+
+    def memory(*words: str) -> int:
+        (stream, *_) = plan_study([*WORDS, "optim.streams.batch_size=256", *words, "fusion=sum"]).plan.arms
+        return Sizes().cohort_memory([stream], on_gpu=True)
+
+    assert memory("data.sampling.snippets=3") < memory("data.sampling.snippets=9")
+    assert memory() < memory("data.sampling.test=frame", "data.store.size=96")
+
+
 def test_company_shares_the_trunk_and_its_maps() -> None:
     """A second arm adds its own numbers and what it keeps, and no tower, pixels or maps."""
     chosen, sizes = arms("fusion=sum,conv,cat", "layer=relu5"), Sizes()

@@ -47,6 +47,7 @@ class Costs:
     maps: int  # from the frozen towers to the net
     towers: int  # the peak while they run, with the maps
     forward: int  # the peak of the net's forward pass, with `kept`, without the maps
+    tested: int  # the same in evaluation mode, where nothing is kept
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -141,10 +142,11 @@ def measure(
     memory = MemoryMeter([*handed, label, *net.parameters(), *net.buffers()])
     with _mode(net, train=True), SameLayout(), Meter(net, _owner(rows), outside=handed) as meter, memory:
         net.loss(features, label)
-    with _mode(net, train=False), torch.no_grad():
+    testing = MemoryMeter([*handed, *net.parameters(), *net.buffers()])
+    with _mode(net, train=False), torch.no_grad(), SameLayout(), testing:
         predictions = tuple(logits.shape[2] for logits in net.heads(features))
     layers += _layers(net, rows, meter, clips, {one.path: one.text for one in net_layers if one.text is not None})
-    return Costs(tuple(layers), snippets, predictions, pixels, maps, towers, memory.most)
+    return Costs(tuple(layers), snippets, predictions, pixels, maps, towers, memory.most, testing.most)
 
 
 def shaped(shape: tuple[int, ...]) -> str:

@@ -184,8 +184,9 @@ def cohort_memory(
 ) -> int:
     """Peak bytes of a job that trains these arms together, as `Memory` counts them for one arm.
 
-        whole frozen towers + 2 batches + Σ (weights, gradients, states, best weights) + the larger of
-        the towers' own peak; their maps, what earlier arms keep, and the peak of one arm; a checkpoint as it is written
+        whole frozen towers + 2 batches + Σ (weights, gradients, states, best weights) + the largest of
+        the towers' own peak; their maps, what earlier arms keep, and the peak of one arm; a batch of the test, which
+        may see larger frames and longer clips; a checkpoint as it is written
 
     Maps of one layer are shared. A second batch is read before a step ends, since loaders have no length. On a GPU the
     best weights and checkpoints lie in the memory of the host, which is not counted there; elsewhere the memory of the
@@ -204,11 +205,28 @@ def cohort_memory(
     below = () if first.arm.kind == "stream" else first.towers.values()
     always = sum(map(state_bytes, below)) + 2 * max(memory.pixels for memory in memories)
     always += sum(memory.weights + memory.gradients + memory.states for memory in memories)
+    test = _test_peak(sized, maps, towers) - 2 * max(memory.pixels for memory in memories)
     if on_gpu:
-        return always + max(towers, nets)
+        return always + max(towers, nets, test)
     best = sum(state_bytes(one.net) for one in sized)
     written = checkpoint_bytes(sized) if checkpoints else 0
-    return PROCESS + always + best + max(towers, nets, 2 * written)  # the file is made in memory, and copied once
+    return PROCESS + always + best + max(towers, nets, test, 2 * written)  # the file is made in memory, and copied once
+
+
+def _test_peak(sized: Sequence[Sized], maps: int, towers: int) -> int:
+    """Peak bytes of a batch in the test, with its pixels: in float32, nothing is kept, one arm after the other."""
+    first = sized[0]
+    clips = 1 if first.costs is first.trained else first.batch  # costs of other snippets are those of one clip
+    grows = pixels_of_test(first) * (2 if first.precision == BF16 else 1)
+    peak = max(towers, maps + clips * max(one.costs.tested for one in sized))
+    return round(grows * peak + pixels_of_test(first) * clips * max(one.costs.pixels for one in sized))
+
+
+def pixels_of_test(one: Sized) -> float:
+    """Pixels of a test view over those of a training clip; whole frames are taken as 4:3."""
+    config = config_of(one.arm)
+    how, short = config.data.sampling, config.data.store.size
+    return (short or how.crop) ** 2 * 4 / 3 / how.crop**2 if how.whole else 1.0
 
 
 def trunk_runs(sized: Sequence[Sized], run: Callable[..., TowerRun] = run_tower) -> list[TowerRun]:
