@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fusionlab.errors import UserError
 from fusionlab.planning import pack_study as module
 from fusionlab.planning.grid import PlannedStudy, plan_study
 from fusionlab.planning.pack_study import CohortCosts, pack_study, packed
@@ -92,6 +93,21 @@ def test_a_study_is_not_divided_where_that_saves_nothing(
 ) -> None:
     whole = planned(*words)
     assert pack_study(whole).plan is whole.plan
+
+
+def test_cohorts_stay_whole_if_they_cannot_be_measured(
+    planned: Callable[..., PlannedStudy], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A user's part may raise, or end the process that measures it."""
+
+    def fails(_: Any) -> None:
+        raise UserError("this cannot be computed beforehand", got="ValueError: no")
+
+    monkeypatch.setattr(module, "in_fork", fails)
+    whole = planned("run.workers=2")
+    assert pack_study(whole).plan is whole.plan
+    assert capsys.readouterr().out == "cohorts are not divided: this cannot be computed beforehand (ValueError: no)\n"
+    assert len(cohorts(pack_study(whole, Sizes()).plan)) == 2, "for a price it is done here"
 
 
 def test_one_gpu_has_no_idle_workers(planned: Callable[..., PlannedStudy], monkeypatch: pytest.MonkeyPatch) -> None:

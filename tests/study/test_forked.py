@@ -137,3 +137,32 @@ def test_a_worker_told_to_stop_ends_its_forked_child(make, deed):
     assert worker.returncode == 130
     assert gone(child)
     assert [end["outcome"] for end in ends(study, "a")] == ["interrupted"]
+
+
+IN_FORK = """
+import os, signal, sys
+from fusionlab.errors import UserError
+from fusionlab.study.forked import can_fork, in_fork
+
+assert can_fork()
+assert in_fork(lambda: {"big": "x" * 200_000, "pid": os.getpid()})["pid"] != os.getpid()
+print("before", end=" ")
+for how, said in (
+    (lambda: 1 / 0, "ZeroDivisionError: division by zero"),
+    (lambda: sys.exit(4), "SystemExit: 4"),
+    (lambda: os._exit(3), "with status 3"),
+    (lambda: os.kill(os.getpid(), signal.SIGKILL), "with status -9"),
+):
+    try:
+        in_fork(how)
+    except UserError as error:
+        assert said in error.got, error.got
+    else:
+        raise AssertionError(said)
+print("after")
+"""
+
+
+def test_what_runs_in_a_fork_ends_no_command():
+    done = subprocess.run([sys.executable, "-c", IN_FORK], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "before after\n"), done.stderr

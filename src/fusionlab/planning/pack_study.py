@@ -16,7 +16,7 @@ from pathlib import Path
 
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import config_of
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, one_line, show
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.packing import Cohort, pack
 from fusionlab.pricing.calibrate import sample
@@ -28,6 +28,7 @@ from fusionlab.records.plan_file import has_plan
 from fusionlab.sizes.memory_bound import memory_bound
 from fusionlab.sizes.sizing import Sizes, content_key
 from fusionlab.study import plan as plans
+from fusionlab.study.forked import in_fork
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Job, Plan
@@ -48,22 +49,32 @@ def workers(run: RunConfig, threads: int) -> int:
 
 
 def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PlannedStudy:
-    """The study with its cohorts packed into jobs. `sizes`: takes what is measured for it, for others to use."""
+    """The study with its cohorts packed into jobs.
+
+    Networks are measured, so parts of the user run: in a fork, and if that fails, cohorts stay whole. `sizes`: takes
+    what is measured, for others to use; then it is done here.
+    """
     at_once = workers(study.run, study.threads)
     bound = memory_bound(study.run, at_once)
-    costs = CohortCosts(study.run, study.threads, bound, sizes)
 
-    def divide(cohorts: Sequence[Cohort]) -> list[list[list[Arm]]]:
+    def pieces(cohorts: Sequence[Cohort]) -> list[list[list[Arm]]]:
+        costs = CohortCosts(study.run, study.threads, bound, sizes)
         # jobs on one GPU share it, so that dividing a cohort saves no time
-        try:
-            return pack(
-                cohorts, workers=1 if study.run.on_gpu else at_once, bound=bound,
-                memory=costs.memory, weight=costs.weight, seconds=costs.seconds,
-            )  # fmt: skip
-        except UserError:  # a user's part cannot be measured, so its cohorts stay whole
-            return [[list(arms)] for arms in cohorts]
+        return pack(
+            cohorts, workers=1 if study.run.on_gpu else at_once, bound=bound,
+            memory=costs.memory, weight=costs.weight, seconds=costs.seconds,
+        )  # fmt: skip
 
-    return replace(study, plan=packed(study.plan, study.folder, divide))
+    def in_a_fork(cohorts: Sequence[Cohort]) -> list[list[list[Arm]]]:
+        known = {arm.name: arm for arms in cohorts for arm in arms}
+        try:
+            names = in_fork(lambda: [[[arm.name for arm in piece] for piece in own] for own in pieces(cohorts)])
+        except UserError as error:
+            show(one_line(f"cohorts are not divided: {error.what} ({error.got})"))
+            return [[list(arms)] for arms in cohorts]
+        return [[[known[name] for name in piece] for piece in own] for own in names]
+
+    return replace(study, plan=packed(study.plan, study.folder, in_a_fork if sizes is None else pieces))
 
 
 def packed(plan: Plan, folder: Path, divide: Callable[[Sequence[Cohort]], list[list[list[Arm]]]]) -> Plan:

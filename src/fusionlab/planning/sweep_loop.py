@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.config.build import device
-from fusionlab.errors import one_line, show
+from fusionlab.errors import UserError, one_line, show
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.pack_study import pack_study, workers
 from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, price_line, stages
 from fusionlab.pricing.planned_times import remember_prices
+from fusionlab.study.forked import in_fork
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
@@ -41,7 +42,10 @@ def run_study(study: PlannedStudy) -> int:
         f"{'new' if new else 'continued'} study: {study.folder} "
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
-    remember_prices(plan, study.folder, study.run, workers(study.run, study.threads))
+    try:  # networks are measured for it, so parts of the user run
+        in_fork(lambda: remember_prices(plan, study.folder, study.run, workers(study.run, study.threads)))
+    except UserError as error:
+        show(one_line(f"the times are not planned: {error.what} ({error.got})"))
     for line in plan.refusals:
         show(one_line(line))
     session, threads = uuid.uuid4().hex, study.threads

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import atexit
 import os
+import pickle
 import signal
 import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
-from fusionlab.errors import show
+from fusionlab.errors import UserError, show
 
 Job = Callable[[], object]
 
@@ -23,6 +24,38 @@ Job = Callable[[], object]
 def can_fork() -> bool:
     """Whether this is Linux with one thread: a lock of another thread would stay locked in the child."""
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
+
+
+def in_fork(compute: Callable[[], Any]) -> Any:
+    """What `compute` returns in a fork of this process; a `UserError` if it raises an error or ends the fork.
+
+    For a user's code that runs in a command: whatever it does, the command goes on. Without `can_fork` it runs here.
+    """
+    if not can_fork():
+        return compute()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.close(reader)
+            try:
+                answer = pickle.dumps((compute(), None))
+            except BaseException as error:
+                answer = pickle.dumps((None, f"{type(error).__name__}: {error}"))
+            with open(writer, "wb") as file:
+                file.write(answer)
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as file:
+        answer = file.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    value, reason = pickle.loads(answer) if answer else (None, f"a part ended its process, with status {status}")
+    if reason is not None:
+        raise UserError("this cannot be computed beforehand", got=reason)
+    return value
 
 
 class Forked:
