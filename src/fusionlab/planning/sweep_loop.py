@@ -20,6 +20,7 @@ from fusionlab.planning.pack_study import pack_study, workers
 from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, price_line, stages
 from fusionlab.pricing.planned_times import remember_prices
+from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
@@ -34,14 +35,15 @@ def run_study(study: PlannedStudy) -> int:
     begun = time.monotonic()
     device(study.run)
     check_files(study)
-    study = pack_study(study)
+    sizes = Sizes()
+    study = pack_study(study, sizes)
     plan, new = study.plan.write(study.folder)
     study = replace(study, plan=plan)
     show(
         f"{'new' if new else 'continued'} study: {study.folder} "
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
-    remember_prices(plan, study.folder, study.run, workers(study.run, study.threads))
+    remember_prices(plan, study.folder, study.run, workers(study.run, study.threads), sizes)
     for line in plan.refusals:
         show(one_line(line))
     session, threads = uuid.uuid4().hex, study.threads

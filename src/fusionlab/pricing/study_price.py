@@ -239,7 +239,7 @@ class Pricing:
         size = disk.store_size(source, extent, packed, self.stores)
         rates = read_rates(self.run.root, self.machine.name)
         seconds, text = store_seconds(source, extent, self.stores, rates, self.run.processes)
-        left = seconds if packed is None else 0.0
+        left, text = (seconds, text) if packed is None else (0.0, "it is packed")
         state = states.jobs[job.id] if packed is None else "done"
         return JobPrice(job.id, job.kind, state, 0, 0, left, seconds, text, None, False, None, 0, 0, size)
 
