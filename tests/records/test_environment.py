@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 SCRIPT = """
 import os, subprocess, sys
@@ -26,8 +27,25 @@ if not child:
 assert os.waitpid(child, 0)[1] == 0
 subprocess.run([sys.executable, "-c", PROGRAM], check=True)
 """
+MAPPED = """
+import mmap, sys
+from fusionlab.records.environment import peak_memory
+
+before = peak_memory()
+with open(sys.argv[1], "rb") as file:
+    mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+assert sum(mapped[place] for place in range(0, len(mapped), 4096)) == 0
+assert abs(peak_memory() - before) < 20 << 20, (before, peak_memory())
+"""
 
 
 def test_a_forked_process_and_a_started_program_have_peaks_of_their_own() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_that_is_mapped_is_not_the_process_s_own_memory(tmp_path: Path) -> None:
+    (tmp_path / "store").write_bytes(bytes(200 << 20))
+    command = [sys.executable, "-c", MAPPED, str(tmp_path / "store")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -41,12 +41,14 @@ class JobCost(pl.Callback):
         self._around: Part = "setup"  # the part in which a validation began
         self._since = time.monotonic()
         self._step_ended: float | None = None
+        self._peak: int | None = None
 
     def begin(self, part: Part) -> None:
         """End the present part and begin this one."""
         now = time.monotonic()
         self.seconds[self._part] += now - self._since
         self._part, self._since = part, now
+        self._peak = max(filter(None, (self._peak, peak_memory())), default=None)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.begin("train")
@@ -82,14 +84,13 @@ class JobCost(pl.Callback):
             **{f"{part}_s": round(seconds, 3) for part, seconds in self.seconds.items()},
             "step_s": round(median(steps), 6) if steps else None,
             "test_clips": self.test_clips,
-            "peak": peak(device),
+            "peak": self.peak(device),
             "threads": self.threads,
             "workers": int(workers) if workers.isdecimal() else None,
         }
 
-
-def peak(device: str) -> int | None:
-    """The bytes that this process had at most: on a GPU its tensors, else what was resident."""
-    if torch.device(device).type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    return peak_memory()
+    def peak(self, device: str) -> int | None:
+        """The bytes that this process had at most: of tensors on a GPU, else as `peak_memory` says at each new part."""
+        if torch.device(device).type == "cuda":
+            return int(torch.cuda.max_memory_allocated(device))
+        return self._peak

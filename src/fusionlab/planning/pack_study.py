@@ -35,6 +35,7 @@ from fusionlab.study.plan import Arm, Job, Plan
 RATE = 2e10  # multiply-adds a second of one thread: a core of a server
 START = 3.0  # seconds of a job before its first step
 UNKNOWN = Clips(9000, 1000, 4000, None, USUAL)  # of a data set that is not there yet: as large as most
+MARGIN = 1.1  # over estimates of memory: convolutions' workspace, fragments; 1.09 was the most that was measured
 TRIED = 12  # arms from which the memory of a large cohort is first judged, with
 MORE = 4  # times what any of them adds: others may add more
 
@@ -172,7 +173,8 @@ class CohortCosts:
         return self._corrected(arms, estimate) if 2 * estimate > self.bound else estimate
 
     def _estimate(self, arms: Cohort) -> int:
-        return self.sizes.cohort_memory(arms, on_gpu=self.run.on_gpu, checkpoints=self.run.checkpoint_every > 0)
+        writes = self.run.checkpoint_every > 0
+        return round(MARGIN * self.sizes.cohort_memory(arms, on_gpu=self.run.on_gpu, checkpoints=writes))
 
     def _corrected(self, arms: Cohort, estimate: int) -> int:
         if self._past is None:

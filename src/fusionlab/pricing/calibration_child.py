@@ -27,7 +27,7 @@ from fusionlab.config import build
 from fusionlab.config.schema import ArmConfig, StreamConfig, build_dataset
 from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show
-from fusionlab.jobs.job_cost import JobCost, peak
+from fusionlab.jobs.job_cost import JobCost
 from fusionlab.records.files import parse_json
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.fit import fit
@@ -108,7 +108,7 @@ def measure(arms: Sequence[tuple[str, dict[str, Any]]], device: str, seconds: fl
         "trunk_s": _trunk_seconds(cohort, batches[0], device),
         "view_s": cost.seconds["validate"] / (VALIDATED * batch_size),
         "setup_s": took["setup_s"],
-        "peak": peak(device),
+        "peak": cost.peak(device),
     }
 
 

@@ -78,18 +78,18 @@ def changed_arithmetic(recorded: Mapping[str, Any], later: Mapping[str, Any]) ->
 
 
 def peak_memory() -> int | None:
-    """The bytes of this process that were resident at most, without its children; None if unknown.
+    """The bytes that this process has had in memory at most, without mapped files and children; None if unknown.
 
     It is Linux's VmHWM, which starts anew in a forked process and in a started program. ru_maxrss does not: a program
-    inherits that of the process which started it.
+    inherits that of the process which started it. Mapped files (libraries, a packed store) are left out: processes
+    share them, and the kernel drops them when memory is short. It is exact if nothing was freed since the peak.
     """
     try:
-        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return 1024 * int(line.split()[1])
-    except (OSError, ValueError):
-        pass
-    return None
+        lines = (line.split() for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines())
+        found = {line[0]: 1024 * int(line[1]) for line in lines if line[0] in ("VmHWM:", "RssFile:")}
+        return found["VmHWM:"] - found["RssFile:"]
+    except (OSError, ValueError, LookupError):
+        return None
 
 
 def _capability() -> str | None:

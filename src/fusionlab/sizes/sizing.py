@@ -22,7 +22,7 @@ from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.net import Net, StreamNet, union
 
 SEEDS = ("seed", "stage_one")  # parts of an arm's config that differ between its seeds
-PROCESS = 800 << 20  # bytes of a process with torch and Lightning before it makes anything, 0.5 GiB of them libraries
+PROCESS = 480 << 20  # bytes of a process with torch and Lightning before it makes anything, without mapped files
 _STATES: dict[tuple[str, str], int] = {}
 FLOAT = 4  # bytes: weights, gradients and the optimiser's numbers are float32 in either precision
 
