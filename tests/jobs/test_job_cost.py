@@ -30,7 +30,7 @@ def test_each_second_belongs_to_the_part_that_began_last(monkeypatch: pytest.Mon
         now += seconds
         call(*given)
 
-    lengths = iter([9, 5, 4, 2, 1, 8, 1, 2, 3])  # an epoch's first one has no step before it
+    lengths = iter([9, 5, 4, 2, 20, 8, 1, 2, 3])  # an epoch's first one has no step before it
     after(6, cost.on_validation_epoch_start, NOTHING, NOTHING)  # of arms that are not trained
     after(10, cost.on_validation_epoch_end, NOTHING, NOTHING)
     after(1, cost.begin, "setup")
@@ -46,10 +46,10 @@ def test_each_second_belongs_to_the_part_that_began_last(monkeypatch: pytest.Mon
     now += 4
     monkeypatch.setenv(WORKERS_VARIABLE, "3")
     found = cost.to_dict("cpu")
-    train = 35 + 3 * 0.5 + 2 * 1 + 0.25
+    train = 54 + 3 * 0.5 + 2 * 1 + 0.25
     seconds = {"setup_s": 7 + 1 + 2, "train_s": train, "validate_s": 40, "test_s": 30, "record_s": 4}
     assert {name: found[name] for name in seconds} == seconds and sum(seconds.values()) == now - 100
-    assert found["step_s"] == 3, "the median of 5 4 | 1 8 | 2 3 without the first three"
+    assert found["step_s"] == 3, "the median of 5 4 | 20 8 | 2 3 without the first three"
     other = {"id": "cohort-1", "steps": 9, "batch": 16, "threads": 2, "workers": 3}
     assert {name: found[name] for name in other} == other
 

@@ -129,6 +129,18 @@ def test_one_cohort_takes_hardly_longer_than_in_the_best_of_all_divisions() -> N
     assert divided > 50
 
 
+def test_the_heaviest_piece_is_near_the_lightest_possible() -> None:
+    """Heaviest first is within 4/3 − 1/(3 m) of the best of all divisions into m pieces (Graham, 1969)."""
+    for seed in range(60):
+        rng = random.Random(seed)
+        case = made([[rng.choice([1.0, 10.0, rng.uniform(0, 30)]) for _ in range(rng.randint(2, 7))]])
+        for count in range(2, len(case.cohorts[0]) + 1):
+            ways = (one for one in partitions(case.cohorts[0]) if len(one) == count)
+            best = min(max(map(case.seconds, one)) for one in ways)
+            most = max(map(case.seconds, balanced(case.cohorts[0], count, case.weight)))
+            assert best <= most <= (4 / 3 - 1 / (3 * count)) * best + 1e-9
+
+
 def test_no_study_takes_longer_than_with_whole_cohorts() -> None:
     shorter = 0
     for case, workers, _ in each_case(6, 6):

@@ -139,6 +139,7 @@ def test_what_was_measured_is_kept_for_the_next_plan(study: PlannedStudy) -> Non
         ("print(json.dumps({'reason': 'RuntimeError: no\\nway'}))", "it cannot be trained (RuntimeError: no way)"),
         ("os.kill(os.getpid(), 9)", "(killed by SIGKILL (often: out of memory))"),
         ("sys.exit('bad luck')", "(exit status 1: bad luck)"),
+        ("print(json.dumps(GOOD)); sys.exit('too late')", "(exit status 1: too late)"),
         ("os._exit(0)", "its process ended without a result (exit status 0: no output)"),
         ("time.sleep(60)", "its process took too long (more than 0.5 s)"),
         ("print('nonsense')", "not a readable JSON file"),
