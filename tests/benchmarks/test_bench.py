@@ -23,7 +23,7 @@ ROWS = {
         BenchRow("fused", 1.04, "×", 1.03, (1.02, 1.06)),
         BenchRow("compiled", None, "×", missing="no C++ compiler"),
     ],
-    "clips": [BenchRow("chain", 1.01, "×", 1.03, (1.0, 1.02))],
+    "clips": [BenchRow("chain", 1.01, "×", 1.03, (1.0, 1.02), least=1.0)],
     "gpu": [BenchRow("on a GPU", None, "×", missing="there is none here")],
 }
 
@@ -54,16 +54,16 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
     assert (done.status, done.err, quick) == (1, "", list(measure.PARTS)), "one figure is beyond"
     assert done.out.startswith("`python -m fusionlab.bench`, 20")
     assert done.out.split("\n")[2:14] == [
-        "| what | figure | 95 % | at most | |",
+        "| what | figure | 95 % | limit | |",
         "|---|---:|---:|---:|---|",
-        "| quick | 0.12 s |  | 0.2 s |  |",
-        "| drawn | 1.40 × | 1.300 … 1.500 | 1.25 × | beyond |",
-        "| a clip | 0.25 × | 0.240 … 0.260 | 0.333333 × |  |",
-        "| sound flow | 0.21  |  | 0.225  |  |",
+        "| quick | 0.12 s |  | ≤ 0.2 s |  |",
+        "| drawn | 1.40 × | 1.300 … 1.500 | ≤ 1.25 × | beyond |",
+        "| a clip | 0.25 × | 0.240 … 0.260 | ≤ 0.333333 × |  |",
+        "| sound flow | 0.21  |  | ≤ 0.225 |  |",
         "| shared | 0.50 × |  |  |  |",
-        "| fused | 1.04 × | 1.020 … 1.060 | 1.03 × | undecided |",
+        "| fused | 1.04 × | 1.020 … 1.060 | ≤ 1.03 × | undecided |",
         "| compiled |  |  |  | not measured: no C++ compiler |",
-        "| chain | 1.01 × | 1.000 … 1.020 | 1.03 × |  |",
+        "| chain | 1.01 × | 1.000 … 1.020 | ≥ 1 ×, ≤ 1.03 × |  |",
         "| on a GPU |  |  |  | not measured: there is none here |",
         "",
     ]
@@ -82,7 +82,7 @@ def test_one_that_is_beyond_is_marked_and_counts(say: Say, quick: list[str], mon
     monkeypatch.setitem(ROWS, "training", [BenchRow("slow", 0.9, "×", 0.6), BenchRow("quick", 0.5, "×", 0.6)])
     done = say("bench", "rows=training")
     assert done.status == 1
-    assert "| slow | 0.90 × |  | 0.6 × | beyond |\n| quick | 0.50 × |  | 0.6 × |  |\n" in done.out
+    assert "| slow | 0.90 × |  | ≤ 0.6 × | beyond |\n| quick | 0.50 × |  | ≤ 0.6 × |  |\n" in done.out
 
 
 @pytest.mark.parametrize(
@@ -97,6 +97,12 @@ def test_one_that_is_beyond_is_marked_and_counts(say: Say, quick: list[str], mon
         (BenchRow("", 1.05, "×", 1.03, (1.03, 1.07)), "undecided"),
         (BenchRow("", 1.05, "×", 1.03, (1.031, 1.07)), "beyond"),
         (BenchRow("", None, "×", 1.03, missing="no triton"), "not measured: no triton"),
+        (BenchRow("", 5.5, "×", least=5.5), ""),
+        (BenchRow("", 5.4, "×", least=5.5), "beyond"),
+        (BenchRow("", 6.0, "×", None, (5.5, 7.0), least=5.5), ""),
+        (BenchRow("", 6.0, "×", None, (5.4, 7.0), least=5.5), "undecided"),
+        (BenchRow("", 5.0, "×", None, (4.0, 5.4), least=5.5), "beyond"),
+        (BenchRow("", 2.0, "×", 3.0, (1.5, 3.1), least=1.0), "undecided"),
     ],
 )
 def test_the_interval_decides(row: BenchRow, verdict: str) -> None:

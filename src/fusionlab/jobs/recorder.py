@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Recorder:
     blueprint: build.Blueprint = field(default_factory=build.Blueprint)
     started: float = field(default_factory=time.monotonic)
     not_promised: list[str] = field(default_factory=list)  # notes on what an interruption may change
+    environment: Mapping[str, Any] = field(default_factory=describe_environment)  # once: it asks git, among others
 
     def __post_init__(self) -> None:
         self.loggers = CurveLoggers(self.run.logger, self.attempt)
@@ -57,7 +59,7 @@ class Recorder:
     ) -> None:
         """Write and publish the record of an arm whose training ended, with its predictions and weights.
 
-        `initial`: the file that it started from, if any.
+        `initial`: the file that it started from, if any. Files are not synced one by one: `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
         predictions = Predictions.of(
@@ -78,7 +80,7 @@ class Recorder:
             "trained_parameters": size.trained_parameters,
             "svm_parameters": size.svm_parameters,
             "layers": size.layers,
-            "weights": write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial)),
+            "weights": outcome.weights,
             "data": self.data.content(config.data),
             "decoder": store.made["decoder"],
             "flow": store.made["flow"],
@@ -90,6 +92,7 @@ class Recorder:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
             if initial.trained_on:
                 result["initial_weights"]["trained_on"] = initial.trained_on
+        write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial), sync=False)
         self._write(self.attempt.result, arm, predictions, outcome, result=result)
         crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
         for line in self.attempt.publish(arm.name).differences:
@@ -115,7 +118,7 @@ class Recorder:
         self, where: Path, arm: Arm, predictions: Predictions | None, outcome: Outcome | None, **content: Any
     ) -> None:
         around = {
-            **describe_environment(),
+            **self.environment,
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
             "run": masked(self.run.tree, "run"),  # an older plan may hold a secret
@@ -138,7 +141,7 @@ class Recorder:
             circumstances=around,
             **content,
         )
-        write_record(where / arm.name, record, predictions)
+        write_record(where / arm.name, record, predictions, sync=where != self.attempt.result)
 
 
 def titles_of(arm: Arm) -> dict[str, str]:
