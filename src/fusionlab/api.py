@@ -80,7 +80,8 @@ class Study:
             raise KeyboardInterrupt
         self.__dict__.pop("entries", None)
         if status:
-            failed = [f"{entry.name}: {entry.reason}" for entry in self.entries if entry.status != "done"]
+            left = [entry for entry in self.entries if entry.status not in ("done", "refused")]
+            failed = [f"{entry.name}: {entry.reason}" for entry in left]
             raise UserError(
                 "some arms are not done", got="; ".join(failed), hint=f"fusionlab.load({str(self.folder)!r}).arms"
             )
@@ -88,7 +89,7 @@ class Study:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """One entry for each arm: name, axes, status, record."""
+        """One entry for each arm and each refused cell: name, axes, status, record."""
         from fusionlab.planning.report_study import unfinished_arms
         from fusionlab.results.load import load as load_entries
 
@@ -103,8 +104,14 @@ class Study:
 
         if self._planned is not None and not self.folder.is_dir():
             return pd.DataFrame(
-                {"name": arm.name, "kind": arm.kind, "status": "planned", **arm.axes, "signature": arm.signature}
-                for arm in self._planned.plan.arms
+                [
+                    {"name": arm.name, "kind": arm.kind, "status": "planned", **arm.axes, "signature": arm.signature}
+                    for arm in self._planned.plan.arms
+                ]
+                + [
+                    {"name": cell.name, "kind": cell.kind, "status": "refused", "reason": cell.reason, **cell.axes}
+                    for cell in self._planned.plan.refused
+                ]
             )
         return frame(self.entries)
 
@@ -188,7 +195,10 @@ def option(name: str, value: Any) -> str:
     >>> option("fusion", ["conv", "sum"]), option("data.sampling.stride", (2, 6)), option("weights", None)
     ('fusion=conv,sum', 'data.sampling.stride=[2,6]', 'weights=null')
     """
-    return f"{name}={','.join(map(_typed, value)) if isinstance(value, list) and name != 'exclude' else _typed(value)}"
+    from fusionlab.config.catalogue import GRID_WORDS
+
+    is_axis = isinstance(value, list) and name not in GRID_WORDS
+    return f"{name}={','.join(map(_typed, value)) if is_axis else _typed(value)}"
 
 
 def _typed(value: Any) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from fusionlab.cli import command_files, flag_names, run, takes_options
-from fusionlab.config.catalogue import groups
+from fusionlab.config.catalogue import GRID_WORDS, groups
 from fusionlab.config.options import read_options
 from fusionlab.errors import UserError, show
 
@@ -112,7 +112,7 @@ def _options(last: str, typed: Sequence[str]) -> list[str]:
     options = read_options({name: value for name, value in chosen.items() if value in known.get(name, ())})
     add, name = last[: len(last) - len(last.lstrip("+"))], last.lstrip("+")
     if "=" not in name:
-        names = [*known, "exclude", *(path for path, option in options.items() if option.default is not None)]
+        names = [*known, *GRID_WORDS, *(path for path, option in options.items() if option.default is not None)]
         return sorted({add + _to_next_dot(path, len(name)) for path in names if path.startswith(name)})
     name, _, value = name.partition("=")
     *taken, _ = value.split(",")

@@ -1,4 +1,4 @@
-"""show the state of a study: a line for each job and arm, failures with reason and log
+"""show the state of a study: a line for each job and arm, failures with reason and log, and why cells are refused
 
     python -m fusionlab.status runs/my-study
 
@@ -31,6 +31,8 @@ def main(words: list[str]) -> int:
                 f"  {state:<10} {one_line(name)}"
                 + (f": {one_line(row.reason or '')} (log: {one_line(row.log)})" if failed else "")
             )
+    for line in study.refusals:
+        show(one_line(line))
     return 0 if all(row.state == "done" for row in study.arms) else 1
 
 

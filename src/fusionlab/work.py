@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fusionlab.cli import run
 from fusionlab.errors import UserError
+from fusionlab.study.attempt import Attempt
 
 FAULT = 70  # the exit status of a worker that ended by an error of its own
 FLAGS = {
@@ -20,14 +21,18 @@ FLAGS = {
     "--threads N": "threads of each job (as planned)",
     "--job ID": "",
     "--attempt N": "",
+    "--plan FOLDER": "",
 }
 
 
 def main(
     words: list[str], session: str | None = None, retries: int = 0, threads: int | None = None, job: str | None = None,
-    attempt: int = 0,
+    attempt: int = 0, plan: str | None = None,
 ) -> int:  # fmt: skip
-    """A worker, or (with --job and --attempt, as a worker calls it) one job in this process."""
+    """A worker; or, with --job and --attempt, one job in this process.
+
+    A worker gives --plan: the folder with the job's part of the plan. The whole plan may be large.
+    """
     from fusionlab.config.instantiate import refuse_foreign_plan
     from fusionlab.config.run_config import RunConfig, threads_of
     from fusionlab.study.plan import read
@@ -41,10 +46,10 @@ def main(
         )
     study = Path(words[0])
     if job is not None:
-        return _job(study, job, attempt)
-    plan = read(study)
-    refuse_foreign_plan(plan)
-    jobs = plan.jobs
+        return _job(study, job, attempt, study if plan is None else Path(plan))
+    whole = read(study)
+    refuse_foreign_plan(whole)
+    jobs = whole.jobs
     if threads is None:
         threads = max((threads_of(one.config) for one in jobs if one.kind == "stream"), default=1)
     timeout = max((RunConfig.of(one.config).timeout for one in jobs), default=0)
@@ -63,18 +68,17 @@ def _load() -> None:
     import fusionlab.jobs.stages  # noqa: F401
 
 
-def _inside(study: Path, job_id: str, number: int) -> None:
+def _inside(study: Path, job_id: str, attempt: Attempt) -> None:
     """A job, with the errors and the exit status of a command."""
-    run(lambda _: _job(study, job_id, number), "", argv=[])
+    run(lambda _: _job(study, job_id, attempt.number, attempt.folder), "", argv=[])
 
 
-def _job(study: Path, job_id: str, number: int) -> int:
+def _job(study: Path, job_id: str, number: int, planned: Path) -> int:
     from fusionlab.jobs.job_data import prepare_store
     from fusionlab.records.activity import report_to
-    from fusionlab.study.attempt import Attempt
     from fusionlab.study.plan import expect_own_folders, read
 
-    plan = read(study)
+    plan = read(planned)
     expect_own_folders(plan, study)
     job = plan.job(job_id)
     attempt = Attempt(job.path(study), number)

@@ -281,3 +281,16 @@ def test_a_drawing_of_another_version_is_told() -> None:
 def test_lists_before_it_is_made_are_refused() -> None:
     with pytest.raises(UserError, match="not made yet"):
         Brush().lists(1)
+
+
+def test_lists_and_sizes_are_known_before_it_is_made(made: Brush) -> None:
+    planned = Brush(**vars(made.knobs))
+    for split in (1, 2, 3):
+        assert planned.planned_lists(split) == made.lists(split)
+        extent, (train, test) = planned.extent(split), made.lists(split)
+        assert extent is not None
+        assert (extent.train, extent.test, extent.videos) == (len(train), len(test), len(made.videos()))
+    films = [read(made.path(name)).shape for name, _ in made.videos()]
+    assert extent.frames == sum(count for count, *_ in films)
+    assert {(height, width) for _, height, width, _ in films} == {extent.size}
+    assert planned.extent(4) is None

@@ -174,6 +174,8 @@ WRONG: list[tuple[str, list[str]]] = [
     ("run.loaders=some", ["run.loaders"]),
     ("run.retries=-1", ["run.retries", "0, 1, …"]),
     ("run.timeout=-1", ["run.timeout", "0, 1, …"]),
+    ("run.memory=0", ["run.memory=0", "auto, a number above 0"]),
+    ("run.memory=lots", ["run.memory=lots", "auto, a number above 0"]),
     ("run.checkpoint_every=-1", ["run.checkpoint_every"]),
     ("run.device=tpu", ["no such device", "auto, cpu, cuda"]),
     ("run.folder=3", ["run.folder=runs/3"]),

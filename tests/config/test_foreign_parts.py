@@ -22,7 +22,7 @@ from fusionlab.errors import UserError
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.record import find_records, read_record
 from fusionlab.records.signature import signature
-from fusionlab.study.plan import Plan
+from fusionlab.study.plan import Plan, read
 
 Say = Callable[..., Done]
 Config = dict[str, Any]
@@ -221,11 +221,10 @@ def test_a_stranger_s_study_on_another_split(say: Say, trap: Trap) -> None:
 def test_a_job_of_a_stranger_s_study_by_its_name(say: Say, trap: Trap, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a worker calls it, which has looked at the plan before; it may be another one since."""
     study = strangers(trap.folder, everywhere(("dataset",), trap.attacks()["shutil.copyfile"]))
-    jobs = {job["kind"]: job for job in json.loads((study / "plan.json").read_text("utf-8"))["jobs"]}
-    prepare = jobs["prepare"]["id"]
-    monkeypatch.setenv("FUSIONLAB_DATA", jobs["prepare"]["config"]["run"]["data"])  # folders that the user has allowed
-    monkeypatch.setenv("FUSIONLAB_STREAMS", str((study / jobs["stream"]["folder"]).resolve().parent))
-    done = say("work", str(study), "--job", prepare, "--attempt", "1")
+    jobs = {job.kind: job for job in read(study).jobs}
+    monkeypatch.setenv("FUSIONLAB_DATA", jobs["prepare"].config["run"]["data"])  # folders that the user has allowed
+    monkeypatch.setenv("FUSIONLAB_STREAMS", str(jobs["stream"].path(study).parent))
+    done = say("work", str(study), "--job", jobs["prepare"].id, "--attempt", "1")
     assert done.status == 2 and "no yaml in conf/data" in done.err
     assert not trap.hit.exists()
 

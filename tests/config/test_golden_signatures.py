@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from old_plans import old_plan
 
 from fusionlab.config.build import fuses_scores
 from fusionlab.config.instantiate import part, refuse_foreign
@@ -78,7 +79,7 @@ NOW, OLD = "fusionlab.fusion.sum.Sum", "fusionlab.fuse.adding.Plus"
 
 def test_a_class_that_moves_keeps_its_signature(monkeypatch: pytest.MonkeyPatch) -> None:
     before = plan_study(["fusion=sum"]).plan
-    old = json.loads(before.to_json().replace(NOW, OLD))
+    old = json.loads(json.dumps(old_plan(before)).replace(NOW, OLD))
     (arm,) = (arm for arm in old["arms"] if arm["kind"] == "fused")
     with pytest.raises(UserError, match="cannot be built"):
         part(arm["config"]["fusion"], "fusion")

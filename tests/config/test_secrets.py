@@ -245,8 +245,10 @@ def test_an_older_plan_that_holds_a_secret_makes_records_without_it(fresh: Lab) 
     study.plan.write(study.folder)
     file = study.folder / "plan.json"
     plan = json.loads(file.read_text(encoding="utf-8"))
-    for job in plan["jobs"]:
-        job["config"]["run"]["logger"]["api_key"] = HIDDEN
+    runs = [part for part in plan["parts"] if isinstance(part, dict) and "logger" in part]
+    assert runs
+    for run in runs:
+        run["logger"]["api_key"] = HIDDEN
     file.write_text(json.dumps(plan), encoding="utf-8")
     assert fresh.run("work", str(study.folder)).status == 0
     made = list(study.folder.rglob("run.json"))

@@ -359,3 +359,19 @@ def test_the_known_numbers_are_those_of_decoded_frames(clip: str) -> None:
     assert CLIPS is not None
     (path,) = Path(CLIPS).rglob(f"{clip}.avi")
     assert sum(1 for _ in reader().frames(path)) - 1 == flow_frames()[clip]
+
+
+@official
+def test_the_size_that_is_known_before_any_file_is_that_of_the_real_lists() -> None:
+    assert SPLITS is not None
+    extent = UCF101(classes=101).extent(2)
+    assert extent is not None and (extent.train, extent.test) == COUNTS[2]
+    with (Path(SPLITS) / "ucf101_flow_frame_counts.csv").open() as file:
+        fields = [int(row["flow_frames"]) for row in csv.DictReader(file)]
+    assert extent.videos == len(fields) and extent.frames == sum(fields) + len(fields)
+
+
+def test_no_size_is_known_of_a_set_that_is_not_the_official_one() -> None:
+    assert UCF101(classes=7).extent(1) is None
+    assert UCF101(classes=101, counts=False).extent(1) is None
+    assert UCF101(classes=101).extent(4) is None

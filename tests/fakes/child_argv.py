@@ -6,5 +6,5 @@ from pathlib import Path
 CHILD = Path(__file__).with_name("child_job.py")
 
 
-def child_argv(study, job_id, number):
-    return [sys.executable, str(CHILD), str(study), job_id, str(number)]
+def child_argv(study, job_id, attempt):
+    return [sys.executable, str(CHILD), str(study), job_id, str(attempt.number), str(attempt.folder)]

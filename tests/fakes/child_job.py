@@ -18,7 +18,7 @@ from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import read
 
 study, job_id, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-job = read(study).job(job_id)
+job = read(sys.argv[4]).job(job_id)
 attempt = Attempt(job.path(study), number)
 deeds = job.config["do"]
 deed = deeds[min(number, len(deeds)) - 1]

@@ -26,7 +26,7 @@ from fusionlab.health.findings import WRONG
 from fusionlab.health.video_checks import CODES, check_files
 from fusionlab.preparation.flow_sources import Computed, Making
 from fusionlab.preparation.pack import Part, pack
-from fusionlab.preparation.prepare import place, prepare, prepared
+from fusionlab.preparation.prepare import COST, place, prepare, prepared
 from fusionlab.records.crash import VARIABLE
 from fusionlab.video import encode
 from fusionlab.video.decode import PyAV, read, reader
@@ -83,6 +83,28 @@ def test_a_finished_store_is_recognised(drifting: Drifting, store: Store) -> Non
     found = prepared(store.folder.parent, RECIPE)
     assert found is not None and found.hash == store.hash
     assert prepared(store.folder.parent, {"data": "other"}) is None
+
+
+@pytest.mark.parametrize(("before", "coding"), [(0, Coding()), (9, Coding("jpeg", "jpeg", rule="field"))])
+def test_the_store_has_what_it_took_to_pack_the_videos_of_the_last_attempt(
+    drifting: Drifting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int, coding: Coding
+) -> None:
+    cut = drifting.videos()[:before]
+    if before:
+        with monkeypatch.context() as patch:
+            patch.setattr("fusionlab.preparation.prepare.publish", lambda *_: False)
+            patch.setattr(drifting, "videos", lambda: cut)
+            with pytest.raises(UserError, match="another command"):
+                prepare(drifting, tmp_path, Dis(), recipe=RECIPE, bound=8, coding=coding, chunk=9, say=quiet)
+    begun = time.monotonic()
+    folder = prepare(drifting, tmp_path, Dis(), recipe=RECIPE, bound=8, coding=coding, chunk=9, say=quiet)
+    cost, made = json.loads((folder / COST).read_text()), Store.open(folder)
+    packed = {name: video for name, video in made.videos.items() if name not in dict(cut)}
+    assert 0 < cost["seconds"] < time.monotonic() - begun
+    assert (cost["videos"], cost["frames"]) == (36 - before, sum(video.frames for video in packed.values()))
+    parts_packed = sorted(folder.glob("part-*"))[before // 9 :]
+    assert cost["bytes"] == sum(file.stat().st_size for part in parts_packed for file in part.glob("*.bin"))
+    assert cost["processes"] == 1
 
 
 @pytest.mark.parametrize("processes, chunk", [(1, 100), (2, 5), (3, 36)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from fusionlab.api import option
 from fusionlab.errors import UserError
 from fusionlab.records.predictions import FILE
 from fusionlab.results.load import load as load_entries
+from fusionlab.study.plan import Refused
 
 LAZY = """
 import sys
@@ -84,5 +86,16 @@ def test_a_plan_writes_nothing_and_says_what_it_would_run(tmp_path: Path, monkey
     assert list(planned.arms["status"].unique()) == ["planned"]
     assert set(planned.arms["fusion"].dropna()) == {"late", "conv", "sum"}
     assert not list(tmp_path.iterdir())
+    cell = Refused("x", "fused", {"fusion": "max"}, "no map")
+    plan = replace(planned._planned.plan, refused=(cell,))
+    arms = fusionlab.Study(planned.folder, replace(planned._planned, plan=plan)).arms
+    assert list(arms.iloc[-1][["name", "kind", "status", "fusion", "reason"]]) == [
+        "x",
+        "fused",
+        "refused",
+        "max",
+        "no map",
+    ]
+    assert len(arms) == len(planned.arms) + 1
     with pytest.raises(UserError, match="fusion"):
         fusionlab.Study.plan(fusion="convv")

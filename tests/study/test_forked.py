@@ -24,9 +24,9 @@ def load():
     if sys.argv[2] == "threaded":
         threading.Thread(target=threading.Event().wait, daemon=True).start()
 
-def job(study, job_id, number):
+def job(study, job_id, attempt):
     print("forked from", os.getppid(), flush=True)
-    sys.argv = [str(CHILD), str(study), job_id, str(number)]
+    sys.argv = child_argv(study, job_id, attempt)[1:]
     runpy.run_path(str(CHILD), run_name="__main__")
 
 light = ("cohort",) if sys.argv[2] == "light" else ()

@@ -121,10 +121,9 @@ RUN = {
 
 
 def test_a_worker_that_ends_by_an_error_is_told_from_one_whose_jobs_failed(tmp_path, make_plan, monkeypatch, capsys):
-    make_plan({"a": ([], ["publish"])}).write(tmp_path)
-    plan = json.loads((tmp_path / "plan.json").read_text())
-    plan["jobs"][0]["config"]["run"] = RUN
-    (tmp_path / "plan.json").write_text(json.dumps(plan))
+    plan = make_plan({"a": ([], ["publish"])})
+    plan.jobs[0].config["run"] = RUN
+    plan.write(tmp_path)
 
     def fault(*_, **__):
         raise RuntimeError("a fault of the worker's own")

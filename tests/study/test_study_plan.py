@@ -3,11 +3,12 @@ import multiprocessing
 from dataclasses import replace
 
 import pytest
+from old_plans import old_plan, write_old_plan
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import write_json
 from fusionlab.study.ledger import Ledger
-from fusionlab.study.plan import FILE, Arm, Job, Plan, common_recipe, expect_own_folders, read
+from fusionlab.study.plan import FILE, Arm, Job, Plan, Refused, common_recipe, expect_own_folders, read
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -95,6 +96,17 @@ def test_a_plan_that_does_not_fit_together_is_refused(jobs, arms, words):
     assert all(word in str(caught.value) for word in words)
 
 
+def test_a_part_of_a_plan_has_what_its_job_needs(make_plan):
+    plan = make_plan({**JOBS, "c": (["data"], ["publish"])})
+    part = plan.part("b")
+    assert {job.id for job in part.jobs} == {"data", "a", "b"}
+    assert {arm.name for arm in part.arms} == {"arm-data", "arm-a", "arm-b"}
+    assert all(part.job(job.id) is plan.job(job.id) for job in part.jobs)
+    assert [job.id for job in plan.part("data").jobs] == ["data"]
+    with pytest.raises(UserError, match="unknown job"):
+        plan.part("d")
+
+
 def test_where_a_job_works(tmp_path):
     study = tmp_path / "runs" / "x"
     assert job("a").path(study) == study / "jobs" / "a"
@@ -166,16 +178,16 @@ def test_data_lie_where_commands_typed_here_have_them(tmp_path, monkeypatch):
             for wrong in (3, None)
         ),
         {"job": {"needs": [1]}},
-        *({"arm": {name: wrong}} for name in ("name", "axes", "signature", "config", "job") for wrong in (3, None)),
+        *({"arm": {name: wrong}} for name in ("name", "kind", "axes", "signature", "config") for wrong in (3, None)),
     ],
 )
 def test_wrong_types_in_a_plan_are_told(tmp_path, make_plan, change):
-    plan = json.loads(make_plan(JOBS).to_json())
-    plan["jobs"][0].update(change.pop("job", {}))
-    plan["arms"][0].update(change.pop("arm", {}))
-    (tmp_path / FILE).write_text(json.dumps({**plan, **change}))
-    with pytest.raises(UserError, match="damaged plan"):
-        read(tmp_path)
+    for plan in (json.loads(make_plan(JOBS).to_json()), old_plan(make_plan(JOBS))):
+        plan["jobs"][0].update(change.get("job", {}))
+        plan["arms"][0].update(change.get("arm", {}))
+        (tmp_path / FILE).write_text(json.dumps({**plan, **change}))
+        with pytest.raises(UserError, match="damaged plan"):
+            read(tmp_path)
 
 
 def cohort(**arms):
@@ -184,8 +196,7 @@ def cohort(**arms):
     jobs = []
     for name in dict.fromkeys(arms.values()):
         own = [arm for arm in made if arm.job == name]
-        config = {"arms": [arm.config for arm in own], "run": {"device": "cpu"}}
-        jobs.append(Job(name, "cohort", f"jobs/{name}", (), config, tuple(arm.name for arm in own)))
+        jobs.append(Job(name, "cohort", f"jobs/{name}", (), {"run": {"device": "cpu"}}, tuple(arm.name for arm in own)))
     return Plan.of("sweep fusion=" + ",".join(arms), jobs, made)
 
 
@@ -196,6 +207,19 @@ def test_a_plan_is_signed_by_its_arms_alone():
     renamed = [replace(arm, name=f"{arm.name}-again") for arm in plan.arms]
     job = replace(plan.jobs[0], arms=tuple(arm.name for arm in renamed))
     assert Plan.of("other", [job], renamed).signature == plan.signature
+
+
+def test_refused_cells_are_kept_outside_the_signature_and_follow_the_new_command(tmp_path):
+    plan = cohort(sum="x")
+    cells = [Refused(f"cell-{n}", "fused", {"layer": "fc7", "n": n}, "pool3d needs a map") for n in range(2)]
+    refusing = Plan.of(plan.command, plan.jobs, plan.arms, cells)
+    assert refusing.signature == plan.signature
+    assert plan.refused == ()
+    assert refusing.write(tmp_path) == (refusing, True)
+    assert read(tmp_path).refused == tuple(cells)
+    fewer = Plan.of(plan.command, plan.jobs, plan.arms, cells[:1])
+    assert fewer.write(tmp_path) == (fewer, False)
+    assert read(tmp_path).refused == tuple(cells[:1])
 
 
 def begin(study, name):
@@ -227,6 +251,18 @@ def test_a_folder_that_an_older_version_began_is_the_same_job_s(tmp_path):
         Ledger(tmp_path, plan, session="s").state("x")
 
 
+def test_a_study_that_an_older_version_planned_is_continued(tmp_path):
+    write_old_plan(cohort(sum="x", conv="x"), tmp_path)
+    assert read(tmp_path) == cohort(sum="x", conv="x")
+    begin(tmp_path, "x")
+    large, new = cohort(sum="y", conv="y", max="y").write(tmp_path)
+    assert not new
+    assert read(tmp_path) == large
+    assert {job.id: job.arms for job in large.jobs} == {"y": ("max-arm",), "x": ("sum-arm", "conv-arm")}
+    assert json.loads((tmp_path / FILE).read_text())["schema"] == 2
+    assert begin(tmp_path, "x") is None  # its folder is still this job's
+
+
 @pytest.mark.parametrize("begun", [True, False])
 def test_repacked_arms_keep_their_job_where_it_was_begun(tmp_path, begun):
     cohort(sum="x", conv="x", max="y").write(tmp_path)
@@ -238,9 +274,8 @@ def test_repacked_arms_keep_their_job_where_it_was_begun(tmp_path, begun):
         assert jobs == {"x": {"sum-arm", "conv-arm"}, "a": {"product-arm"}, "b": {"max-arm"}}
     else:
         assert jobs == {"a": {"sum-arm", "product-arm"}, "b": {"conv-arm", "max-arm"}}
-    for job in plan.jobs:  # each job has its own arms' configs, and what is said of `run` now
-        assert [arm["fusion"] + "-arm" for arm in job.config["arms"]] == list(job.arms)
-        assert job.config["run"] == {"device": "cpu"}
+    for job in plan.jobs:  # what is said of `run` now
+        assert job.config == {"run": {"device": "cpu"}}
 
 
 def test_an_arm_keeps_the_name_that_its_folder_has(tmp_path):

@@ -79,6 +79,14 @@ def test_jobs_run_in_the_order_of_their_needs_each_in_a_fresh_process(make, argv
     assert run(study, argv) == (0, [])  # the same again finds nothing to do
 
 
+def test_a_job_reads_its_own_part_of_the_plan(make, argv):
+    study = make({"data": ([], ["publish"]), "a": (["data"], ["publish"]), "b": (["data"], ["publish"])})
+    assert run(study, argv)[0] == 0
+    part = read(Attempt(study / "jobs" / "b", 1).folder)
+    assert {job.id for job in part.jobs} == {"data", "b"}
+    assert {arm.name for arm in part.arms} == {"arm-data", "arm-b"}
+
+
 def test_a_failure_is_a_result_and_stops_nothing_else(make, argv):
     study = make({"a": ([], ["fail"]), "b": (["a"], ["publish"]), "c": ([], ["publish"]), "d": ([], ["explain"])})
     status, lines = run(study, argv)
@@ -229,7 +237,8 @@ def test_a_worker_that_lost_its_lease_publishes_nothing_and_reports_the_differen
     claim = json.loads(first.claim_file.read_text())
     first.claim_file.write_text(json.dumps({**claim, "pid": 2**22 + 1}))
     assert run(study, argv)[0] == 0
-    subprocess.run(argv(study, "a", 1), check=True, stdout=subprocess.DEVNULL)
+    read(study).part("a").write(first.folder)
+    subprocess.run(argv(study, "a", first), check=True, stdout=subprocess.DEVNULL)
     assert first.end("done")["differences"] == [
         "arm-a/run.json: result.accuracy: 0.5 published, 0.75 later",
     ]
@@ -270,7 +279,7 @@ def test_a_full_disk_is_one_clear_error_and_the_study_goes_on_when_there_is_spac
 
 
 def test_the_command_line_of_a_job():
-    words = child_argv(Path("/runs/x y"), "cohort-1", 3)
+    words = child_argv(Path("/runs/x y"), "cohort-1", Attempt(Path("/runs/x y/jobs/cohort-1"), 3))
     assert words == [
         sys.executable,
         "-m",
@@ -280,6 +289,8 @@ def test_the_command_line_of_a_job():
         "cohort-1",
         "--attempt",
         "3",
+        "--plan",
+        "/runs/x y/jobs/cohort-1/attempts/003",
     ]
 
 
@@ -318,7 +329,8 @@ def test_two_arms_that_end_their_process_and_the_command_again(make, argv):
     assert published(study) == {*names} - {"arm1", "arm4"}
     before = {place: place.stat().st_mtime_ns for place in (study / "jobs" / "k" / "published").iterdir()}
     plan = json.loads((study / "plan.json").read_text())
-    plan["jobs"][0]["config"]["do"][0]["arm4"] = "publish"  # its user has repaired it
+    (deeds,) = (part for part in plan["parts"] if isinstance(part, list))
+    deeds[0]["arm4"] = "publish"  # its user has repaired it
     (study / "plan.json").write_text(json.dumps(plan))
     for place in study.rglob("job.json"):
         place.unlink()

@@ -21,6 +21,7 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import StreamConfig
 from fusionlab.data.dataset import Dataset
 from fusionlab.errors import UserError
+from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.recorder import Recorder
 from fusionlab.jobs.stages import first_weights
@@ -170,7 +171,7 @@ def test_the_record_says_what_a_stream_started_from(initial: Loaded | None, tmp_
     scores = Scores(index=[0, 1], label=[0, 1], of={arm.name: torch.eye(2)})
     state = net(0).state_dict()
     outcome = Outcome(arm.name, "done", None, 1, 0.5, 2, state, fingerprint(state))
-    recorder = Recorder(attempt, NoStore(cast(Dataset, Two()), tmp_path, RUN), RUN)
+    recorder = Recorder(attempt, NoStore(cast(Dataset, Two()), tmp_path, RUN), RUN, JobCost("job", batch=2, threads=1))
     size = Description(parameters=9, layers=8, trained_parameters=7, svm_parameters=6)
     recorder.done(arm, outcome, scores, ["v0", "v1"], size, state, initial)
     result = read_record(attempt.published / arm.name)["result"]

@@ -15,6 +15,7 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, StreamConfig, build_dataset
+from fusionlab.data.dataset import Dataset
 from fusionlab.data.views import VIDEO
 from fusionlab.errors import UserError
 from fusionlab.records.signature import NEUTRAL
@@ -115,12 +116,19 @@ class Blueprint:
 
     def __init__(self) -> None:
         self._towers: dict[str, tuple[Tower, Tower]] = {}
+        self._datasets: dict[str, Dataset] = {}
+
+    def dataset(self, data: DataConfig) -> Dataset:
+        label = repr((data.dataset, data.store, data.sampling))
+        if label not in self._datasets:
+            self._datasets[label] = build_dataset(data)
+        return self._datasets[label]
 
     def towers(self, backbone: BackboneConfig, data: DataConfig) -> tuple[Tower, Tower]:
         label = repr((backbone, data.dataset, data.store, data.sampling))
         if label not in self._towers:
             with torch.device("meta"):
-                self._towers[label] = towers(backbone, data, build_dataset(data).class_count)
+                self._towers[label] = towers(backbone, data, self.dataset(data).class_count)
         return self._towers[label]
 
     def layer(self, layer: object, backbone: BackboneConfig, data: DataConfig) -> str:

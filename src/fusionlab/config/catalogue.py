@@ -10,6 +10,9 @@ from pathlib import Path
 from fusionlab.config.shorthand import expand_shorthand
 from fusionlab.errors import UserError, show, unknown
 
+# Words of a command line that shape the grid of the axes; an experiment has them in `run`.
+GRID_WORDS = ("exclude", "zip", "grids")
+
 # Options that choose from another group's folder, or set another place than their name: option -> hydra's group@place.
 PLACES = {
     "appearance": "backbone@backbone.appearance",

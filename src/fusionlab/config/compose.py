@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from hydra import compose as hydra_compose
@@ -30,6 +32,9 @@ from fusionlab.records.signature import flatten
 
 TITLED = ("fusion", "temporal")  # groups whose yamls may have a `title`: presentation, and no part of the config
 
+_NAME = re.compile(r"[^.\[\]]+(\.[^.\[\]]+)*")
+_REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # an option's whole name, and nothing beside it
+
 
 class OwnConfFirst(SearchPathPlugin):
     """Hydra searches `./conf` before the packaged folder, so that a user can add or change a part."""
@@ -46,6 +51,7 @@ class Tree:
     def __init__(self, content: DictConfig, choices: Mapping[str, str | None]) -> None:
         self.content, self.choices = content, dict(choices)
         self._interpolated = env_values.interpolated(content)
+        self._looked_up: dict[tuple[str, frozenset[tuple[str, str]]], Any] = {}
 
     def get(self, path: str) -> Any:
         """A leaf or subtree as plain data."""
@@ -53,29 +59,126 @@ class Tree:
         node = OmegaConf.select(self.content, path)
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
+    def depends_on(self, group: str) -> bool:
+        """Whether an option outside this group may be looked up in it."""
+        return any(path[0] != group and group in text for path, text in self._interpolated)
+
     def with_leaves(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
         """The plain, resolved config with these leaves set. Values from the environment are refused."""
-        content = self.content.copy()
+        return cast(dict[str, Any], _copied(self.sharing(leaves)))
+
+    def sharing(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
+        """The same, not to be changed: its subtrees belong to the configs of other leaves too."""
         leaves = quarantine_file.named({path: masked(one, path) for path, one in leaves.items()})
+        plain = self._set_in_plain(leaves) or self._set_in_content(leaves)
+        names = quarantine_file.names(plain["data"].get("quarantine"))  # as an experiment has it
+        return plain if plain["data"].get("quarantine") == names else _replaced(plain, quarantine_file.LEAF, names)
+
+    def _set_in_plain(self, leaves: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The same without omegaconf, which takes a hundred times as long; None where only omegaconf can do it.
+
+        That is, where a value is looked up by more than another option's name, or the place is not a plain name.
+        """
+        if self._plain is None or any("${" in str(one) or not _NAME.fullmatch(path) for path, one in leaves.items()):
+            return None
+        expanded = expand_shorthand(leaves)
+        names = [*expanded, *self._references, *self._folders]
+        if any(name.startswith(f"{leaf}.") for leaf in names for name in names):  # one is inside another
+            return None
+        plain = self._plain
+        for path, value in leaves.items():
+            for leaf, one in expand_shorthand({path: value}).items():
+                above, _, name = leaf.rpartition(".")
+                parent = _select(self._plain, above) if above else self._plain
+                if not isinstance(parent, dict) or name not in parent:
+                    raise _unknown(self.content, leaf, one)
+                self._check(leaf, path, value, one, parent[name])
+        for leaf, value in expanded.items():
+            plain = _replaced(plain, leaf, _copied(value))
+        for name in self._folders:
+            if name not in expanded:
+                plain = _replaced(plain, name, self._folder(name))
+        looked_up = {name: of for name, of in self._references.items() if name not in expanded}
+        for name, source in looked_up.items():
+            while source in looked_up:
+                source = looked_up[source]
+            plain = _replaced(plain, name, _select(plain, source))
+        return plain
+
+    @cached_property
+    def _references(self) -> dict[str, str]:
+        """Option -> the option that it is looked up in, where it is nothing else."""
+        hits = {".".join(map(str, path)): _REFERENCE.fullmatch(text) for path, text in self._interpolated}
+        return {name: hit[1] for name, hit in hits.items() if hit and not hit[1].startswith("run.")}
+
+    @cached_property
+    def _folders(self) -> list[str]:
+        """The folders that the environment may name, now or later."""
+        names = (".".join(map(str, path)) for path, _ in self._interpolated)
+        return [name for name in names if name in env_values.FOLDERS and name not in self._references]
+
+    def _folder(self, name: str) -> Any:
+        """A folder as the environment names it now; to look it up takes omegaconf a millisecond."""
+        environment = frozenset(os.environ.items())
+        if (name, environment) not in self._looked_up:
+            self._looked_up[name, environment] = OmegaConf.select(self.content, name)
+        return self._looked_up[name, environment]
+
+    @cached_property
+    def _plain(self) -> dict[str, Any] | None:
+        """The plain, resolved config; None where something is looked up in other ways."""
+        names = [".".join(map(str, path)) for path, _ in self._interpolated]
+        if any(name not in self._references and name not in self._folders for name in names):
+            return None
+        try:
+            plain = cast(dict[str, Any], OmegaConf.to_container(self.content, resolve=True))
+        except OmegaConfBaseException:
+            return None
+        targets = (_select(plain, target) for target in self._references.values())
+        return None if any(isinstance(one, dict | list) for one in targets) else plain
+
+    def _set_in_content(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
+        content = self.content.copy()
         for path, value in leaves.items():
             for leaf, one in expand_shorthand({path: value}).items():
                 if not _known(content, leaf):
                     raise _unknown(content, leaf, one)
-                if isinstance(one, str) and (word := catalogue.option_of(leaf)):
-                    raise UserError(
-                        "this is a config group; set it with its own option", got=f"{leaf}={one}", hint=f"{word}={one}"
-                    )
-                check_type(leaf if isinstance(value, Mapping) else path, OmegaConf.select(content, leaf), one)
+                self._check(leaf, path, value, one, OmegaConf.select(content, leaf))
         for leaf, value in expand_shorthand(leaves).items():
             OmegaConf.update(content, leaf, value, merge=False)
         looked_up = any("${" in str(one) for one in leaves.values())
         env_values.refuse_outside(content, env_values.interpolated(content) if looked_up else self._interpolated)
         try:
-            plain: dict[str, Any] = OmegaConf.to_container(content, resolve=True)  # type: ignore[assignment]
+            return cast(dict[str, Any], OmegaConf.to_container(content, resolve=True))
         except OmegaConfBaseException as error:
             raise UserError("the config cannot be resolved", got=str(error).splitlines()[0]) from error
-        plain["data"]["quarantine"] = quarantine_file.names(plain["data"].get("quarantine"))  # as an experiment has it
-        return plain
+
+    def _check(self, leaf: str, path: str, value: Any, one: Any, default: Any) -> None:
+        """Raise a `UserError` if a leaf cannot have this value. `path`, `value`: as they were typed."""
+        if isinstance(one, str) and (word := catalogue.option_of(leaf)):
+            raise UserError(
+                "this is a config group; set it with its own option", got=f"{leaf}={one}", hint=f"{word}={one}"
+            )
+        check_type(leaf if isinstance(value, Mapping) else path, default, one)
+
+
+def _select(plain: Any, path: str) -> Any:
+    for name in path.split("."):
+        plain = plain.get(name) if isinstance(plain, dict) else None
+    return plain
+
+
+def _replaced(plain: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """The tree with another value at this path; all that does not change is shared."""
+    name, _, rest = path.partition(".")
+    return {**plain, name: _replaced(plain[name], rest, value) if rest else value}
+
+
+def _copied(value: Any) -> Any:
+    """Plain data as omegaconf leaves it: lists and dicts, not what they were made of."""
+    if isinstance(value, Mapping):
+        return {name: _copied(one) for name, one in value.items()}
+    return [_copied(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def has_grid(group: str, name: str) -> bool:
@@ -86,7 +189,7 @@ def has_grid(group: str, name: str) -> bool:
         run = OmegaConf.select(OmegaConf.load(file), "run") if file else None
     except (OmegaConfBaseException, yaml.YAMLError):  # reported when it is composed
         return False
-    return isinstance(run, DictConfig) and any(run.get(leaf) for leaf in ("grid", "exclude"))
+    return isinstance(run, DictConfig) and any(run.get(leaf) for leaf in ("grid", *catalogue.GRID_WORDS))
 
 
 def to_yaml(content: Mapping[str, Any]) -> str:
@@ -167,7 +270,7 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
     if above:
         beside = [f"{above}.{name!s}" for name in there if not str(name).startswith("_")]
     else:
-        beside = sorted({*map(str, there), *catalogue.groups(), "exclude"})
+        beside = sorted({*map(str, there), *catalogue.groups(), *catalogue.GRID_WORDS})
     near = nearest(path, beside) or path
     shown = str(masked(masked(value, path), near)).replace("{", "{{").replace("}", "}}")
     error = unknown("option", path, beside, form=f"{{}}={shown}")

@@ -48,8 +48,10 @@ def part(config: Any, group: str) -> Any:
 
 
 def refuse_foreign_plan(plan: Plan) -> None:
-    """Refuse a plan with a foreign part before any of its jobs starts."""
-    refuse_foreign(moved([*(job.config for job in plan.jobs), *(arm.config for arm in plan.arms)]), "")
+    """Refuse a plan with a foreign part before any of its jobs starts; what configs share is looked at once."""
+    configs = [*(job.config for job in plan.jobs), *(arm.config for arm in plan.arms)]
+    parts = {(name, id(one)): {name: one} for config in configs for name, one in config.items()}
+    refuse_foreign(moved([*parts.values()]), "")
 
 
 def refuse_foreign(tree: Any, group: str) -> None:

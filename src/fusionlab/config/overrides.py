@@ -1,11 +1,12 @@
-"""Parse the options of a command line: fixed values, axes with several values, excluded points.
+"""Parse the options of a command line: fixed values, axes with several values, and what makes a grid of them.
 
-The grammar is hydra's: `fusion=conv,sum`, `fusion=glob(*)`, `seed=range(5)`, `exclude=[{fusion:sum,layer:fc8}]`.
+The grammar is hydra's: `fusion=conv,sum`, `fusion=glob(*)`, `seed=range(5)`, `exclude=[{fusion:sum,layer:fc8}]`,
+`zip=[[fusion,layer]]`, `grids=[{fusion:[conv,sum]},{fusion:conv,layer:[relu3,relu4]}]`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,12 +22,17 @@ from fusionlab.errors import UserError
 
 @dataclass(frozen=True)
 class Words:
-    """The options of a command line: `groups` and `leaves` are fixed, `axes` have several values, in typed order."""
+    """The options of a command line: `groups` and `leaves` are fixed, `axes` have several values, in typed order.
+
+    `exclude`: points to leave out. `zipped`: axes that advance together. `grids`: the axes of each part of a union.
+    """
 
     groups: Mapping[str, str] = field(default_factory=dict)
     leaves: Mapping[str, Any] = field(default_factory=dict)
     axes: Mapping[str, list[Any]] = field(default_factory=dict)
     exclude: Sequence[Mapping[str, Any]] = ()
+    zipped: Sequence[Sequence[str]] = ()
+    grids: Sequence[Mapping[str, list[Any]]] = ()
 
     @property
     def typed(self) -> set[str]:
@@ -40,33 +46,67 @@ def parse_overrides(words: Sequence[str]) -> Words:
     groups: dict[str, str] = {}
     leaves: dict[str, Any] = {}
     axes: dict[str, list[Any]] = {}
-    exclude: list[Mapping[str, Any]] = []
+    shape: dict[str, Any] = {}  # exclude, zip, grids
     names: set[str] = set()
     for word in words:
         override = _parse_word(word, known)
         name = override.key_or_group
         if name in names:
-            hint = "one list: 'exclude=[{…},{…}]'" if name == "exclude" else f"{name}=a,b for an axis of two values"
+            hint = f"one list: {EXAMPLES[name]}" if name in EXAMPLES else f"{name}=a,b for an axis of two values"
             raise UserError("an option is given twice", got=name, hint=hint)
         names.add(name)
-        if override.is_sweep_override():
+        if name in EXAMPLES:
+            shape[name] = None if override.is_sweep_override() else to_plain(override.value())
+        elif override.is_sweep_override():
             values = _axis(override, masked_word(word), known)
             axes[name] = [masked(check_choice(name, value, known), name) for value in values]
-        elif name == "exclude":
-            exclude = parse_exclude(to_plain(override.value()), known)
         elif name in known:
             groups[name] = str(check_choice(name, to_plain(override.value()), known))
         else:
             leaves[name] = masked(to_plain(override.value()), name)
     reject_useless_shorthand(names)
-    return Words(groups, leaves, axes, exclude)
+    exclude, zipped, grids = (parse(shape.get(name, []), known) for name, parse in PARSERS.items())
+    return Words(groups, leaves, axes, exclude, zipped, grids)
 
 
 def parse_exclude(entries: object, known: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
     """A list of partial points; the choices in them get their exact names."""
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise UserError("exclude is a list of points", got=entries, hint="'exclude=[{fusion:sum,layer:fc8}]'")
+        raise UserError("exclude is a list of points", got=entries, hint=EXAMPLES["exclude"])
     return [{axis: check_choice(axis, value, known) for axis, value in entry.items()} for entry in entries]
+
+
+def parse_zip(entries: object, known: Mapping[str, list[str]]) -> list[list[str]]:
+    """Lists of axes that are typed elsewhere."""
+    if not isinstance(entries, list) or not all(isinstance(entry, list) and len(entry) > 1 for entry in entries):
+        raise UserError("zip is a list of lists, each of two or more axes", got=entries, hint=EXAMPLES["zip"])
+    named = [str(axis) for entry in entries for axis in entry]
+    if twice := [axis for axis in named if named.count(axis) > 1]:
+        raise UserError("zip names an axis twice", got=twice[0], hint=EXAMPLES["zip"])
+    return [[str(axis) for axis in entry] for entry in entries]
+
+
+def parse_grids(entries: object, known: Mapping[str, list[str]]) -> list[dict[str, list[Any]]]:
+    """The axes of each part of a union; the choices in them get their exact names."""
+    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) and entry for entry in entries):
+        raise UserError("grids is a list of grids, each with its axes", got=entries, hint=EXAMPLES["grids"])
+    return [{axis: _grid_values(axis, values, known) for axis, values in entry.items()} for entry in entries]
+
+
+def _grid_values(axis: str, values: Any, known: Mapping[str, list[str]]) -> list[Any]:
+    """The values of an axis in a grid: a list, or one."""
+    return [masked(check_choice(axis, one, known), axis) for one in (values if isinstance(values, list) else [values])]
+
+
+# Words that shape the grid of the axes, with an example, and in the order of the fields of `Words`.
+EXAMPLES = {
+    "exclude": "'exclude=[{fusion:sum,layer:fc8}]'",
+    "zip": "fusion=conv,sum layer=relu5,relu4 'zip=[[fusion,layer]]'",
+    "grids": "'grids=[{fusion:[conv,sum],layer:relu5},{fusion:conv,layer:[relu3,relu4]}]'",
+}
+PARSERS: Mapping[str, Callable[[object, Mapping[str, list[str]]], Any]] = {
+    "exclude": parse_exclude, "zip": parse_zip, "grids": parse_grids,
+}  # fmt: skip
 
 
 def check_choice(name: str, value: Any, known: Mapping[str, list[str]]) -> Any:
@@ -115,5 +155,5 @@ def _parse_word(word: str, known: Mapping[str, list[str]]) -> Override:
     except HydraException as error:
         name = word.partition("=")[0]
         quoted = f"fusion=conv,sum; or quoted: '{name}=\"a b\"'"
-        hint = "'exclude=[{fusion:sum,layer:fc8}]'" if name == "exclude" else quoted
+        hint = EXAMPLES.get(name, quoted)
         raise UserError("an option cannot be parsed", got=masked_word(word), hint=hint) from error

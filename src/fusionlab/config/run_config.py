@@ -6,6 +6,7 @@ leaf without a field is refused.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -21,7 +22,8 @@ LOGGERS = ("none", "csv", "tensorboard", "wandb")
 # The values of leaves that an older `run` lacks.
 OLDER_RUN: dict[str, Any] = {
     "run.folder": None, "run.weights": "weights", "run.flow": None, "run.loaders": AUTO, "run.retries": 0,
-    "run.timeout": 0, "run.grid": {}, "run.exclude": [], "run.quarantine": [], "run.logger": {"name": "none"},
+    "run.timeout": 0, "run.memory": AUTO, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
+    "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
     "run.logger.project": "fusionlab", "run.logger.mode": "offline",
 }  # fmt: skip
 
@@ -70,12 +72,16 @@ class RunConfig:
     flow: str | None
     device: str
     workers: int | str
+    memory: float | str  # GiB
     loaders: int | str
     checkpoint_every: int
     retries: int
     timeout: int
     grid: Mapping[str, Any]
     exclude: tuple[Mapping[str, Any], ...]
+    zip: tuple[Any, ...]  # read by config.overrides, as are `exclude` and `grids`
+    grids: tuple[Any, ...]
+    max_arms: int
     table: Mapping[str, Any]  # of the report: read by results.spec
     logger: LoggerConfig
     quarantine: tuple[str, ...]  # of a store's job: videos that none of its arms reads
@@ -99,6 +105,15 @@ class RunConfig:
             )
         expect_whole("run.workers", self.workers, 1, AUTO)
         expect_whole("run.loaders", self.loaders, 0, AUTO)
+        expect_whole("run.max_arms", self.max_arms)
+        memory = self.memory
+        number = isinstance(memory, int | float) and not isinstance(memory, bool) and 0 < memory < math.inf
+        if memory != AUTO and not number:
+            raise UserError(
+                "run.memory is the GiB that a job may use",
+                got=f"run.memory={memory}",
+                allowed=[AUTO, "a number above 0"],
+            )
         for name in ("checkpoint_every", "retries", "timeout"):
             expect_whole(f"run.{name}", getattr(self, name), 0)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -17,13 +18,26 @@ Entry = tuple[str, int]
 NO_STRIDE = (0, 0)  # of snippets that lie one in each segment of the video
 
 
+@dataclass(frozen=True)
+class Extent:
+    """How large a data set is, known before any of its files exists. None: unknown."""
+
+    train: int  # videos of one split's lists
+    test: int
+    videos: int  # of all splits
+    frames: int | None = None  # of all videos
+    size: tuple[int, int] | None = None  # height and width of most videos
+    archive: int | None = None  # bytes of the video files
+
+
 class Dataset(Protocol):
     """A labelled set of video files with train and test lists.
 
     Optional, for sets that have them: `expect_sampling(snippets, fields, stride)` raises a `UserError` for clips that
     cannot show the classes (the stride is `NO_STRIDE` where there is none); `present`: the splits whose lists are
     files; `unchecked_lists(split)`: lists before any check, for the doctor; `has_probes`: `scene(name, label)` knows
-    the truth of each clip (see `health.brush_proof`).
+    the truth of each clip (see `health.brush_proof`);
+    `extent(split)`: an `Extent`, or None where it is unknown; `planned_lists(split)`: the lists, before files are made.
     """
 
     @property

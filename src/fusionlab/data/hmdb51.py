@@ -48,7 +48,7 @@ class HMDB51(OnDisk):
 
     unpack = "unpack hmdb51_org.rar, the .rar of each class in it, and test_train_splits.rar"
     known: ClassVar[Mapping[int, tuple[int, int]]] = dict.fromkeys((1, 2, 3), (3570, 1530))
-    known_videos, known_classes = 6766, 51
+    known_videos, known_classes, known_bytes = 6766, 51, 2_100_000_000
 
     def __init__(
         self,

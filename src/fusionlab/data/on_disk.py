@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from fusionlab.data.case_insensitive import CaseInsensitiveFolder
-from fusionlab.data.dataset import Entry, united
+from fusionlab.data.dataset import Entry, Extent, united
 from fusionlab.data.list_files import SHOWN, Wrong, refuse_outside, some
 from fusionlab.data.split_checks import refuse_leaks, refuse_unknown
 from fusionlab.errors import UserError, show
@@ -34,6 +34,9 @@ class OnDisk:
     known: ClassVar[Mapping[int, tuple[int, int]]] = {}  # split -> the numbers of videos in the official lists
     known_videos: ClassVar[int] = 0  # in all of them
     known_classes: ClassVar[int] = 0  # of the official set
+    known_frames: ClassVar[int | None] = None  # of all its videos
+    known_size: ClassVar[tuple[int, int] | None] = None  # height and width of most of them
+    known_bytes: ClassVar[int | None] = None  # of all its files, about
 
     def __init__(
         self,
@@ -161,6 +164,12 @@ class OnDisk:
     def unchecked_lists(self, split: int) -> Lists:
         """Training and test list without any check, for the doctor."""
         return self._lists(split)
+
+    def extent(self, split: int) -> Extent | None:
+        """The official numbers, where this is the official set."""
+        if not self._counted or self._count != self.known_classes or split not in self.known:
+            return None
+        return Extent(*self.known[split], self.known_videos, self.known_frames, self.known_size, self.known_bytes)
 
     def path(self, name: str) -> Path:
         return self.root / (self._located(refuse_outside(name)) or name)

@@ -99,6 +99,7 @@ class UCF101(OnDisk):
     unpack = "unpack UCF101.rar and UCF101TrainTestSplits-RecognitionTask.zip (classInd.txt, trainlist01.txt …)"
     known: ClassVar[Mapping[int, tuple[int, int]]] = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
     known_videos, known_classes = 13320, 101
+    known_frames, known_size, known_bytes = 2_483_295, (240, 320), 6_960_000_000
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import config_of
 from fusionlab.errors import one_line, show
 from fusionlab.jobs.curve_loggers import CurveLoggers
+from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.provenance import provenance
 from fusionlab.records.crash import crash_point
@@ -39,6 +40,7 @@ class Recorder:
     attempt: Attempt
     data: Data
     run: RunConfig
+    cost: JobCost
     blueprint: build.Blueprint = field(default_factory=build.Blueprint)
     started: float = field(default_factory=time.monotonic)
     not_promised: list[str] = field(default_factory=list)  # notes on what an interruption may change
@@ -121,6 +123,7 @@ class Recorder:
             **self.environment,
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
+            "job": self.cost.to_dict(build.device(self.run)),
             "run": masked(self.run.tree, "run"),  # an older plan may hold a secret
         }
         if outcome is not None:

@@ -86,7 +86,7 @@ def open_arm(plan: Plan, study: Path, arm: Arm) -> TrainedArm | str:
     if own is None:
         if failed := Ledger(study, plan).state(arm.job).failed.get(arm.name):
             return f"failed: {failed.reason}"
-        return arm.damage(damaged, [one.name for one in plan.arms]) or "no record of it (yet)"
+        return arm.damage(damaged, {one.name for one in plan.arms}) or "no record of it (yet)"
     path, record = own
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"

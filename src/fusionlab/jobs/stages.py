@@ -11,9 +11,11 @@ from fusionlab.config import build
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.data.dataset import Dataset
+from fusionlab.data.module import TwoStreamData
 from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.callbacks import UserCallbacks
+from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import open_data
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.jobs.recorder import Recorder, published_weights
@@ -23,7 +25,7 @@ from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import STREAMS
 from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
-from fusionlab.training.evaluate import evaluate_cohort
+from fusionlab.training.evaluate import Scores, evaluate_cohort
 from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
@@ -36,19 +38,24 @@ def train(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     """Train the arms of a job; each is published as soon as it is recorded."""
     run = RunConfig.of(job.config)
     if job.kind == "stream":
-        _train_stream(plan.arm(job.arms[0]), StreamConfig.of(job.config), run, attempt)
+        _train_stream(plan.arm(job.arms[0]), StreamConfig.of(job.config), run, job.id, attempt)
     else:
         _train_cohort(plan, study, job, run, attempt)
 
 
-def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attempt) -> None:
+def _job_cost(config: ArmConfig | StreamConfig, job: str) -> JobCost:
+    return JobCost(job, batch=config.stage.batch_size, threads=config.trainer.threads)
+
+
+def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     stream: Any = config.stream
     consensus: Any = config.consensus
+    cost = _job_cost(config, job)
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data = open_data(config.data, run, _say)
-    recorder = Recorder(attempt, data, run)
+    recorder = Recorder(attempt, data, run, cost)
     tower = build.tower(config.tower, stream, config.data, len(data.dataset.classes))
     net = StreamNet(tower, stream, seed=config.seed.init, consensus=consensus)
     initial = first_weights(tower, config, run, data.dataset)
@@ -57,7 +64,7 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, attempt: Attem
     training, test = data.module(config, config.data.sampling.stream_snippets), data.module(config)
     recorder.blueprint.expect_views(config, test.test_shapes())
     outcome = _fit(cohort, training, config, recorder, "stream", checkpoint)[arm.name]
-    scores = evaluate_cohort(cohort, test.test_dataloader(), device=build.device(run))
+    scores = _test(cohort, test, recorder)
     if (reason := cohort.arms[arm.name].reason) is not None:
         # No cohort can use this stream: the job fails with its arm, and all jobs that need it show its reason.
         recorder.failed(arm, reason, outcome)
@@ -86,10 +93,11 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     """
     config = ArmConfig.of(plan.arm(job.arms[0]).config)  # used for options that all arms of a cohort share
     arms = {name: plan.arm(name) for name in (job.arms if attempt.arms is None else attempt.arms)}
+    cost = _job_cost(config, job.id)
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data = open_data(config.data, run, _say)
-    recorder = Recorder(attempt, data, run)
+    recorder = Recorder(attempt, data, run, cost)
     classes, content = len(data.dataset.classes), data.content(config.data)
     loaders = data.module(config)
     for names, checkpoint in choose_checkpoints({name: attempt.checkpoints(name) for name in arms}):
@@ -106,7 +114,7 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
             continue
         cohort = Cohort(Trunk(appearance, motion), nets, config.stage.recipe, seed=config.seed.dropout)
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
-        scores = evaluate_cohort(cohort, loaders.test_dataloader(), device=build.device(run))
+        scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]
         for name, outcome in outcomes.items():
             if (reason := cohort.arms[name].reason) is not None:
@@ -120,6 +128,7 @@ def _fit(
     cohort: Cohort, data: Any, config: ArmConfig | StreamConfig, recorder: Recorder, job: Any, checkpoint: Any
 ) -> dict[str, Outcome]:
     run, callbacks = recorder.run, UserCallbacks(config.callbacks)
+    recorder.cost.arms = len(cohort.arms)
     outcomes = fit(
         cohort,
         data,
@@ -130,7 +139,7 @@ def _fit(
         checkpoint_every=run.checkpoint_every,
         progress=_say,
         callbacks=callbacks.made,
-        observers=[recorder.loggers],
+        observers=[recorder.cost, recorder.loggers],
         job=job,
     )
     for name in callbacks.not_restored():
@@ -138,6 +147,14 @@ def _fit(
         recorder.not_promised.append(text)
         _say(f"not promised: {text}")
     return outcomes
+
+
+def _test(cohort: Cohort, data: TwoStreamData, recorder: Recorder) -> Scores:
+    recorder.cost.begin("test")
+    scores = evaluate_cohort(cohort, data.test_dataloader(), device=build.device(recorder.run))
+    recorder.cost.begin("record")
+    recorder.cost.test_clips += scores.clips
+    return scores
 
 
 def trained_streams(

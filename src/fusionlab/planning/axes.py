@@ -1,90 +1,148 @@
-"""The grid: every combination of the axes' values except the excluded ones, and its points."""
+"""The grid: its cells, from axes, zipped axes, unions and exclusions."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from fusionlab.config.compose import has_grid
 from fusionlab.config.options import place_of
-from fusionlab.config.schema import ArmConfig
+from fusionlab.config.overrides import EXAMPLES
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.signature import RUN, canonical, flatten
 
+Axes = Mapping[str, Sequence[Any]]  # axis -> its values
 Cell = dict[str, Any]  # axis -> its value
+MOST = 100_000  # cells
 
 
 @dataclass(frozen=True)
 class Point:
     """One composed config of the grid.
 
-    `tree`: the config as plain data, which is hashed. `choices`: group -> choice. `axes`: the options that vary in the
-    grid, with this point's values.
+    `tree`: the config as plain data, which is hashed; points share subtrees of it. `choices`: group -> choice. `axes`:
+    the options that vary in the grid, with this point's values.
     """
 
     tree: dict[str, Any]
-    config: ArmConfig
     choices: Mapping[str, str | None]
     axes: Cell
 
-    @classmethod
-    def of(cls, tree: dict[str, Any], choices: Mapping[str, str | None], axes: Cell) -> Point:
-        return cls(tree, ArmConfig.of(tree), choices, axes)
+
+@dataclass(frozen=True)
+class Grid:
+    """A grid before it is expanded. `parts`: the axes of each part of a union; without `grids=` there is one.
+
+    `exclude`: each typed entry, as all the entries that it stands for (layers have several spellings).
+    """
+
+    parts: Sequence[Axes]
+    zipped: Sequence[Sequence[str]] = ()
+    exclude: Sequence[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]] = ()
+    most: int = MOST
+
+    @property
+    def axes(self) -> dict[str, list[Any]]:
+        """Every axis, with its values in all parts, each once."""
+        values: dict[str, dict[str, Any]] = {}
+        for part in self.parts:
+            for axis, own in part.items():
+                values.setdefault(axis, {}).update({canonical(one): one for one in own})
+        return {axis: list(by_text.values()) for axis, by_text in values.items()}
+
+    def cells(self) -> list[Cell]:
+        """The cells, part by part, in row-major order: the last axis runs fastest. Equal cells are there once."""
+        together = {axis for group in self.zipped for axis in group}
+        for part in self.parts:
+            for axis, values in part.items():
+                _reject_useless(axis, values, repeated=axis in together)
+        _expect_known(self.zipped, self.axes)
+        units = [list(_units(part, self.zipped)) for part in self.parts]
+        if (count := sum(prod(map(len, part)) for part in units)) > self.most:
+            raise UserError(
+                f"the grid has more than {self.most:,} cells", got=f"{count:,} cells", hint=f"run.max_arms={count}"
+            )
+        points = {canonical(cell): cell for part in units for cell in _product(part)}
+        kept = dict(points)
+        for typed, entries in self.exclude:
+            leaves = [_leaves(typed, entry, self.axes) for entry in entries]
+            hits = [text for text, cell in points.items() if any(one and _matches(cell, one) for one in leaves)]
+            if not hits:
+                raise UserError(
+                    "exclude matches no point of the grid",
+                    got=_spell_entry(typed),
+                    allowed=[f"{axis}={value}" for axis in leaves[0] or self.axes for value in self.axes[axis]],
+                    hint="correct it, or remove it",
+                )
+            for text in hits:
+                kept.pop(text, None)
+        if not kept:
+            entries_typed = ", ".join(_spell_entry(typed) for typed, _ in self.exclude)
+            raise UserError("exclude removes every point of the grid", got=entries_typed)
+        return list(kept.values())
 
 
-def expand(axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]] = ()) -> list[Cell]:
-    """The cells in row-major order: the last axis runs fastest.
+def expand(axes: Axes, exclude: Sequence[Mapping[str, Any]] = (), zipped: Sequence[Sequence[str]] = ()) -> list[Cell]:
+    """The cells of one part.
 
     An entry of `exclude` removes the points that match all its leaves. An entry that removes nothing is an error: it
     has a typo, or the grid is not the intended one.
 
     >>> expand({"fusion": ["sum", "conv"], "seed": [0, 1]}, [{"fusion": "sum", "seed": 1}])
     [{'fusion': 'sum', 'seed': 0}, {'fusion': 'conv', 'seed': 0}, {'fusion': 'conv', 'seed': 1}]
+    >>> expand({"fusion": ["sum", "conv"], "layer": ["relu4", "relu5"]}, zipped=[["fusion", "layer"]])
+    [{'fusion': 'sum', 'layer': 'relu4'}, {'fusion': 'conv', 'layer': 'relu5'}]
     """
-    for axis, values in axes.items():
-        _reject_useless(axis, values)
-        if not values:
-            raise UserError("an axis has no values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
-        seen = [canonical(value) for value in values]
-        repeated = [value for place, value in enumerate(values) if seen[place] in seen[:place]]
-        if repeated:
-            raise UserError("an axis has a value twice", got=f"{axis}: {repeated[0]}", hint="leave one of them out")
-    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    kept = points
-    for entry in exclude:
-        named = {axis: value for axis, value in entry.items() if axis in axes}  # with its dots, as it is typed
-        nested = {part: value for part, value in entry.items() if part not in axes}
-        leaves = {**named, **(flatten(nested) if nested else {})}
-        for axis in leaves:
-            if not axes:
-                raise UserError(
-                    "exclude needs a grid; this is one point",
-                    got=_spell_entry(entry),
-                    hint=f"{axis}=a,b makes an axis",
-                )
-            if axis not in axes:
-                raise unknown("axis in exclude", axis, axes)
-        hits = [point for point in points if leaves and _matches(point, leaves)]
-        if not hits:
+    return Grid([axes], zipped, [(entry, [entry]) for entry in exclude]).cells()
+
+
+def _units(part: Axes, zipped: Sequence[Sequence[str]]) -> Iterator[list[Cell]]:
+    """The values of each axis; zipped axes are one, at the place of the first."""
+    done: set[str] = set()
+    for axis, values in part.items():
+        if axis in done:
+            continue
+        together = next((group for group in zipped if axis in group), [axis])
+        lengths = {one: len(part[one]) for one in together if one in part}
+        if len(lengths) < len(together) or len(set(lengths.values())) > 1:
+            missing = (f"{one} none here" for one in together if one not in part)
             raise UserError(
-                "exclude matches no point of the grid",
-                got=_spell_entry(entry),
-                allowed=[f"{axis}={value}" for axis in leaves or axes for value in axes[axis]],
-                hint="correct it, or remove it",
+                "zip takes axes with equal numbers of values",
+                got=", ".join([*(f"{one} has {length}" for one, length in lengths.items()), *missing]),
+                hint=EXAMPLES["zip"],
             )
-        kept = [point for point in kept if not _matches(point, leaves)]
-    if not kept:
-        raise UserError(
-            "exclude removes every point of the grid", got=", ".join(_spell_entry(entry) for entry in exclude)
-        )
-    return kept
+        done.update(together)
+        yield [{one: part[one][at] for one in together} for at in range(len(values))]
 
 
-def _reject_useless(axis: str, values: Sequence[Any]) -> None:
-    """Raise a `UserError` for an axis that has no effect: one that is not hashed, or one over grids."""
+def _product(units: Sequence[Sequence[Cell]]) -> Iterator[Cell]:
+    for combination in itertools.product(*units):
+        yield {axis: value for unit in combination for axis, value in unit.items()}
+
+
+def _expect_known(zipped: Sequence[Sequence[str]], axes: Axes) -> None:
+    """Raise a `UserError` for a zip of options that are no axes."""
+    for group in zipped:
+        for axis in group:
+            if axis not in axes:
+                raise unknown("axis in zip", axis, axes)
+
+
+def _reject_useless(axis: str, values: Sequence[Any], repeated: bool) -> None:
+    """Raise a `UserError` for an axis without values or effect, or with a value twice unless it may be `repeated`.
+
+    An option that is not hashed has no effect; and an axis over grids is none.
+    """
+    if not values:
+        raise UserError("an axis has no values", got=f"{axis}=", hint=f"{axis}=<value>,<value>")
+    seen = [canonical(value) for value in values]
+    if len(set(seen)) < len(seen) and not repeated:
+        twice = next(value for place, value in enumerate(values) if seen[place] in seen[:place])
+        raise UserError("an axis has a value twice", got=f"{axis}: {twice}", hint="leave one of them out")
     if len(values) < 2:
         return
     if place_of(axis).partition(".")[0] == RUN:
@@ -97,8 +155,23 @@ def _reject_useless(axis: str, values: Sequence[Any]) -> None:
     raise UserError(what, got=got, hint=f"{axis}={as_typed(values[0])}, in a command of its own for each value")
 
 
-def _matches(point: Mapping[str, Any], leaves: Mapping[str, Any]) -> bool:
-    return all(_same(point[axis], value) for axis, value in leaves.items())
+def _leaves(typed: Mapping[str, Any], entry: Mapping[str, Any], axes: Axes) -> Cell:
+    """An entry of `exclude` as axes and values; an axis may be named with its dots or as a tree."""
+    named = {axis: value for axis, value in entry.items() if axis in axes}
+    nested = {part: value for part, value in entry.items() if part not in axes}
+    leaves = {**named, **(flatten(nested) if nested else {})}
+    for axis in leaves:
+        if not axes:
+            raise UserError(
+                "exclude needs a grid; this is one point", got=_spell_entry(typed), hint=f"{axis}=a,b makes an axis"
+            )
+        if axis not in axes:
+            raise unknown("axis in exclude", axis, axes)
+    return leaves
+
+
+def _matches(cell: Cell, leaves: Mapping[str, Any]) -> bool:
+    return all(axis in cell and _same(cell[axis], value) for axis, value in leaves.items())
 
 
 def _same(a: object, b: object) -> bool:

@@ -3,59 +3,70 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from fusionlab.config.run_config import RunConfig
 from fusionlab.planning.axes import Point
 from fusionlab.planning.naming import arm_name, axes_of
-from fusionlab.records.signature import signature
+from fusionlab.records.signature import value
 from fusionlab.study.plan import Arm, Job
-from fusionlab.study.recipes import STREAMS, arm_recipe, cohort_recipe, data_recipe, stream_recipe
+from fusionlab.study.recipes import STREAMS
 
 
-def jobs_of(arms: Sequence[tuple[str, Point]], shared: str) -> tuple[list[Job], list[Arm]]:
-    """One job for each store, stream and cohort, in an order in which they can run."""
-    jobs: dict[str, Job] = {}
-    planned: list[Arm] = []
-    cohorts: dict[str, list[tuple[Arm, Point]]] = {}
-    for kind, point in arms:
-        run = {"run": point.tree["run"]}
-        store = f"prepare-{signature(data_recipe(point.tree))}"
-        jobs[store] = _prepare(store, point, jobs.get(store))
-        streams = {}
-        for stream in STREAMS:
-            recipe = stream_recipe(point.tree, stream)
-            streams[stream] = f"{stream}-{signature(recipe)}"
-        if kind in STREAMS:
-            recipe = stream_recipe(point.tree, kind)
-            axes = {"streams": kind, **axes_of(point, kind)}
-            arm = Arm(arm_name(axes), "stream", axes, signature(recipe), recipe, streams[kind])
-            folder = os.path.join(shared, signature(recipe))
-            jobs[streams[kind]] = Job(streams[kind], "stream", folder, (store,), {**recipe, **run}, (arm.name,))
-            planned.append(arm)
-            continue
-        axes = {"streams": "both", **axes_of(point, kind)}
-        recipe = arm_recipe(point.tree)
-        job = f"cohort-{signature(cohort_recipe(point.tree))}"
-        name = arm_name({axis: one for axis, one in axes.items() if axis != "streams"})
-        arm = Arm(name, kind, axes, signature(recipe), recipe, job)
-        cohorts.setdefault(job, []).append((arm, point))
-        planned.append(arm)
-    for job, members in cohorts.items():
-        tree = members[0][1].tree
-        needs = tuple(f"{stream}-{signature(stream_recipe(tree, stream))}" for stream in STREAMS)
-        content = {"arms": [arm.config for arm, _ in members], "run": tree["run"]}
-        jobs[job] = Job(job, "cohort", f"jobs/{job}", needs, content, tuple(arm.name for arm, _ in members))
-    return list(jobs.values()), planned
+@dataclass(frozen=True)
+class PlannedArm:
+    """An arm that has no job yet. `recipe`: what determines its result, which `signature` is of.
 
-
-def _prepare(store: str, point: Point, before: Job | None) -> Job:
-    """The job of a store: it packs every video that one of its arms reads.
-
-    Each arm reads no video of its own quarantine.
+    `store`, `cohort`, `streams`: the signatures of the store that it reads, of what its cohort has in common, and of
+    the two streams below it, or of itself.
     """
-    quarantine = set(point.config.data.quarantine)
-    if before is not None:
-        quarantine &= set(RunConfig.of(before.config).quarantine)
-    run = {**point.tree["run"], **({"quarantine": sorted(quarantine)} if quarantine else {})}
-    return Job(store, "prepare", f"jobs/{store}", (), {**data_recipe(point.tree), "run": run})
+
+    kind: str  # late, fused, or a stream's name
+    point: Point
+    recipe: dict[str, Any]
+    signature: str
+    store: str
+    streams: Mapping[str, str]
+    cohort: str | None = None
+
+
+def jobs_of(arms: Sequence[PlannedArm], shared: str) -> tuple[list[Job], list[Arm]]:
+    """One job for each store, stream and cohort, in an order in which they can run."""
+    jobs: dict[str, Job | None] = {}
+    planned: list[Arm] = []
+    cohorts: dict[str, list[tuple[Arm, PlannedArm]]] = {}
+    quarantine: dict[str, set[str]] = {}  # a store packs every video that one of its arms reads
+    first: dict[str, Point] = {}
+    for one in arms:
+        store = f"prepare-{one.store}"
+        jobs.setdefault(store, None)
+        first.setdefault(store, one.point)
+        left_out = value(one.point.tree, "data.quarantine")
+        quarantine[store] = quarantine.get(store, set(left_out)) & set(left_out)
+        if one.kind in STREAMS:
+            axes, kind, job = (
+                {"streams": one.kind, **axes_of(one.point, one.kind)},
+                "stream",
+                f"{one.kind}-{one.signature}",
+            )
+            name = arm_name(axes)
+            folder = os.path.join(shared, one.signature)
+            config = {**one.recipe, "run": one.point.tree["run"]}
+            jobs[job] = Job(job, "stream", folder, (store,), config, (name,))
+        else:
+            axes, kind, job = {"streams": "both", **axes_of(one.point, one.kind)}, one.kind, f"cohort-{one.cohort}"
+            name = arm_name({axis: one for axis, one in axes.items() if axis != "streams"})
+        arm = Arm(name, kind, axes, one.signature, one.recipe, job)
+        planned.append(arm)
+        if kind != "stream":
+            cohorts.setdefault(job, []).append((arm, one))
+    for store, point in first.items():
+        run = {**point.tree["run"], **({"quarantine": sorted(quarantine[store])} if quarantine[store] else {})}
+        recipe = {part: point.tree["data"][part] for part in ("dataset", "store")}
+        jobs[store] = Job(store, "prepare", f"jobs/{store}", (), {**recipe, "run": run})
+    for job, members in cohorts.items():
+        needs = tuple(f"{stream}-{members[0][1].streams[stream]}" for stream in STREAMS)
+        run = {"run": members[0][1].point.tree["run"]}
+        jobs[job] = Job(job, "cohort", f"jobs/{job}", needs, run, tuple(arm.name for arm, _ in members))
+    return [job for job in jobs.values() if job is not None], planned

@@ -1,4 +1,4 @@
-"""From options to a study's plan: axes → points → arms, with the baselines of every study, → jobs."""
+"""From options to a study's plan: axes → cells → arms, with the baselines of every study, → jobs."""
 
 from __future__ import annotations
 
@@ -9,29 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.config import catalogue
-from fusionlab.config.build import LAYER_OF_LATE, Blueprint, fuses_scores
+from fusionlab.config.build import Blueprint
 from fusionlab.config.compose import tree
 from fusionlab.config.mask_secrets import masked_word
-from fusionlab.config.overrides import Words, check_choice, parse_exclude, parse_overrides
+from fusionlab.config.overrides import Words, check_choice, parse_exclude, parse_grids, parse_overrides, parse_zip
 from fusionlab.config.run_config import RunConfig
-from fusionlab.config.schema import ArmConfig, build_dataset
-from fusionlab.config.shorthand import is_determined
+from fusionlab.config.shorthand import is_determined, reject_useless_shorthand
 from fusionlab.config.value_types import as_typed
-from fusionlab.data.views import VIDEO
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.loggers import expect_installed
-from fusionlab.planning.axes import Cell, Point
-from fusionlab.planning.divide_jobs import jobs_of
-from fusionlab.planning.layer_spelling import spelled_cells, with_exclusion
-from fusionlab.planning.naming import arm_name, quoted, study_folder
-from fusionlab.records.signature import NEUTRAL, signature
-from fusionlab.results.spec import Spec
-from fusionlab.study.plan import Arm, Plan
-from fusionlab.study.recipes import ARM, STREAMS, arm_recipe, stream_recipe
-from fusionlab.two_stream.net import Net
-
-STRIDE = "data.sampling.stride"
-LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
+from fusionlab.planning.axes import Axes, Cell, Grid, Point
+from fusionlab.planning.contents import Content, Contents
+from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
+from fusionlab.planning.layer_spelling import Spelling
+from fusionlab.planning.naming import arm_name, axes_of, quoted, study_folder
+from fusionlab.records.signature import RUN, Signer, canonical
+from fusionlab.study.plan import Arm, Plan, Refused
+from fusionlab.study.recipes import ARM, STREAMS
 
 
 @dataclass(frozen=True)
@@ -45,6 +39,7 @@ class PlannedStudy:
     streams: frozenset[str]  # of the points that were typed: both, or one alone
     config: Mapping[str, Any]  # of the first point, with `run`
     axes: Mapping[str, Sequence[Any]]
+    equal: int = 0  # cells that are the same arm as another one
 
     def asked(self) -> list[Arm]:
         """The arms that were typed, without the baselines; late fusion is a baseline beside a fusion."""
@@ -57,134 +52,177 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     """Parse, compose, check and plan a study; nothing is written."""
     blueprint = Blueprint()
     words = parse_overrides(typed)
-    axes, exclude = _axes(words)
-    points = [_point(words, cell, blueprint) for cell in spelled_cells(words, axes, exclude, blueprint)]
-    arms = _arms(points, list(axes), words, blueprint)
-    run = RunConfig.of(points[0].tree)
+    grid = _grid(words, blueprint)
+    contents = Contents(words, grid.axes, blueprint)
+    cells = [(cell, contents.of(cell)) for cell in grid.cells()]
+    refused = _refused(cells, contents)
+    arms, equal = _arms([(cell, content) for cell, content in cells if content.error is None], contents)
+    cell, content = next(one for one in cells if one[1].error is None)
+    first = contents.point(content, cell)
+    run = RunConfig.of(first.tree)
     expect_installed(run.logger.name)
     command = " ".join(["python -m fusionlab." + verb, *(quoted(masked_word(word)) for word in typed)])
-    folder = study_folder(run, words, points, Plan.of(command, *jobs_of(arms, "../streams")))
+    plan = Plan.of(command, *jobs_of(arms, "../streams"), refused)
+    points = [contents.point(content, cell) for cell, content in cells if content.error is None]
+    folder = study_folder(run, words, points, plan)
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
     streams = os.path.relpath(Path(run.root) / "streams", folder)
-    threads, typed_streams = points[0].config.trainer.threads, frozenset(point.config.streams for point in points)
-    plan = Plan.of(command, *jobs_of(arms, streams))
-    return PlannedStudy(plan, folder, run, threads, typed_streams, points[0].tree, axes)
+    if streams != "../streams":
+        plan = Plan.of(command, *jobs_of(arms, streams), refused)
+    assert content.config is not None
+    typed_streams = frozenset(content.tree["streams"] for _, content in cells if content.error is None)
+    return PlannedStudy(plan, folder, run, content.config.trainer.threads, typed_streams, first.tree, grid.axes, equal)
 
 
-def _axes(words: Words) -> tuple[dict[str, list[Any]], Sequence[Mapping[str, Any]]]:
-    """The axes and exclusions of the experiment, replaced by those that were typed."""
-    leaves = {leaf: one for leaf, one in words.leaves.items() if leaf.split(".")[0] == "run"}
-    run = RunConfig.of(tree(words.groups).with_leaves(leaves))
-    known, axes = catalogue.groups(), {}
+def _grid(words: Words, blueprint: Blueprint) -> Grid:
+    """The grid of the experiment, in which what was typed replaces its axes, exclusions, zips and unions."""
+    leaves = {leaf: one for leaf, one in words.leaves.items() if leaf.split(".")[0] == RUN}
+    run = RunConfig.of(tree(words.groups).sharing(leaves))
+    known = catalogue.groups()
+    parts = [_axes(run, words, part, known) for part in words.grids or parse_grids([*run.grids], known) or [{}]]
+    spelling = Spelling(words, blueprint)
+    exclude = words.exclude or parse_exclude([*run.exclude], known)
+    entries = [(entry, spelling.entries(entry, parts)) for entry in exclude]
+    return Grid(parts, words.zipped or parse_zip([*run.zip], known), entries, run.max_arms)
+
+
+def _axes(run: RunConfig, words: Words, part: Mapping[str, list[Any]], known: Mapping[str, list[str]]) -> Axes:
+    """The axes of one part of the grid: the experiment's, those that were typed, and its own."""
+    for axis in part:
+        if axis in words.typed:
+            raise UserError(
+                "an option is typed both beside grids= and inside it", got=f"{axis}=… and {{{axis}:…}}",
+                hint=f"{axis} in one of the two places",
+            )  # fmt: skip
+    typed = {*words.typed, *part}
+    reject_useless_shorthand(typed)
+    axes: dict[str, list[Any]] = {}
     for axis, values in (run.grid or {}).items():
         if axis in words.axes:
             axes[axis] = words.axes[axis]
-        elif not is_determined(axis, words.typed):
+        elif not is_determined(axis, typed):
             axes[axis] = [check_choice(axis, one, known) for one in (values if isinstance(values, list) else [values])]
     axes.update(words.axes)
-    late = [one for one in axes.get("fusion", []) if one == "late"]
-    if late and len(axes["fusion"]) > 1:  # late is in every study anyway, and has no layer
+    axes.update(part)
+    if "late" in axes.get("fusion", []) and len(axes["fusion"]) > 1:  # late is in every study anyway, without a layer
         axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
-    return axes, words.exclude or parse_exclude([*(run.exclude or ())], known)
+    return axes
 
 
-def _point(words: Words, cell: Cell, blueprint: Blueprint) -> Point:
-    """A cell of the grid as a config; a config with which no job could work is refused."""
-    groups = catalogue.groups()
-    made = tree({**words.groups, **{axis: str(one) for axis, one in cell.items() if axis in groups}})
-    plain = made.with_leaves({**words.leaves, **{axis: one for axis, one in cell.items() if axis not in groups}})
-    config = ArmConfig.of(plain)
-    Spec.of(RunConfig.of(plain).table)
-    build_dataset(config.data)
-    if not config.data.sampling.strides_count and STRIDE in {*words.leaves, *cell}:
-        raise UserError(
-            f"{STRIDE} has no effect: each snippet lies in a segment of the video, not τ from the one before",
-            got=f"data.sampling.times={config.data.sampling.times}",
-            hint="data.sampling.times=clip with it, or data.sampling.test=video, which goes through a video by τ",
-        )
-    if config.callbacks:
-        from fusionlab.jobs.callbacks import UserCallbacks  # imports Lightning, which planning does not need
-
-        UserCallbacks(config.callbacks)
-    if fuses_scores(config):
-        plain["layer"] = LAYER_OF_LATE
-    elif config.streams == "both":  # one stream alone has no fusion
-        try:
-            plain["layer"] = blueprint.layer(config.layer, config.backbone, config.data)
-        except UserError as error:
-            raise with_exclusion(error, cell, list(cell)) from None
-    plain["tower_weight"] = float(config.tower_weight)  # 1 is 1.0: one net, one signature
-    axes = {axis: plain["layer"] if axis == "layer" else one for axis, one in cell.items()}
-    return Point.of(_placed(plain), made.choices, axes)
+def _refused(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> list[Refused]:
+    """The cells that cannot be trained; a `UserError` if there are no others, or if a name was mistyped."""
+    bad = [(cell, content) for cell, content in cells if content.error is not None]
+    if len(bad) == len(cells):
+        raise _nothing_left([content for _, content in bad])
+    _raise_typo(cells)
+    refused: dict[str, Refused] = {}
+    for cell, content in bad:
+        point, kind = contents.point(content, cell), _kind(content)
+        axes = {"streams": content.tree["streams"] if kind == "stream" else "both", **axes_of(point, kind)}
+        name = arm_name({axis: one for axis, one in axes.items() if kind == "stream" or axis != "streams"})
+        assert content.error is not None
+        refused.setdefault(name, Refused(name, kind, axes, _reason(content.error, axes)))
+    return list(refused.values())
 
 
-def _placed(plain: dict[str, Any]) -> dict[str, Any]:
-    """The config with absolute folders, since a worker may be started in another folder."""
-    run = plain["run"]
-    return {**plain, "run": {**run, **{name: os.path.abspath(run[name]) for name in ("data", "weights")}}}
+def _kind(content: Content) -> str:
+    if content.tree["streams"] in STREAMS:
+        return "stream"
+    return "late" if content.choices.get("fusion") == "late" else "fused"
 
 
-def _arms(
-    points: Sequence[Point], varying: Sequence[str], words: Words, blueprint: Blueprint
-) -> list[tuple[str, Point]]:
-    """(kind, point) of every arm, once: the baselines of each cohort's data and seed, then the fusions."""
-    arms: dict[str, tuple[str, Point]] = {}
-    for point in points:
-        baseline = _late(point, words)
+def _reason(error: UserError, axes: Mapping[str, Any]) -> str:
+    """An error on one line; what the cell's axes say is not said again."""
+    options = {f"{axis}={as_typed(one)}" for axis, one in axes.items()} | {str(one) for one in axes.values()}
+    said = error.got is None or set(error.got.split(" ")) <= options
+    return one_line(error.what if said else f"{error.what}: {error.got}")
+
+
+def _nothing_left(contents: Sequence[Content]) -> UserError:
+    """The error of a grid that has no cell to train, with every reason."""
+    errors: dict[str, list[UserError]] = {}
+    for content in contents:
+        assert content.error is not None
+        errors.setdefault(content.error.what, []).append(content.error)
+    (first, *_), *others = errors.values()
+    if not others:
+        return first
+    reasons = [f"{all_[0].got} ({len(all_)} of {len(contents)}): {what}" for what, all_ in errors.items()]
+    return UserError("no cell of the grid can be trained", got="\n            ".join(reasons), hint=first.hint)
+
+
+def _raise_typo(cells: Sequence[tuple[Cell, Content]]) -> None:
+    """Raise the error of an axis, or of a value of one, whose name is unknown in each cell that has it."""
+    errors: dict[tuple[str, str], list[UserError | None]] = {}
+    for cell, content in cells:
+        for axis, one in cell.items():
+            errors.setdefault((axis, as_typed(one)), []).append(content.error)
+    for (axis, text), of_value in errors.items():
+        first = of_value[0]
+        if first is None or not first.what.startswith("unknown "):
+            continue
+        named = first.got in (axis, text, f"{axis}={text}")
+        if named and all(one is not None and (one.what, one.got) == (first.what, first.got) for one in of_value):
+            raise first
+
+
+def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[list[PlannedArm], int]:
+    """Every arm once, and the number of cells that are the same arm as another one.
+
+    The baselines of each cohort's data and seed come first, then the fusions.
+    """
+    signing = Signing()
+    arms: dict[str, PlannedArm] = {}
+    for cell, content in cells:
+        late = contents.late(content)
+        point = contents.point(late, cell)
         for stream in STREAMS:
-            arms.setdefault(signature(stream_recipe(point.tree, stream)), (stream, baseline))
-        if point.config.streams == "both":
-            arms.setdefault(signature(arm_recipe(baseline.tree)), ("late", baseline))
-    for point in points:
-        try:
-            blueprint.refuse_consensus(point.config)
-            if point.config.streams != "both":
-                continue
-            _reject_no_effect(point.config, blueprint.net(point.config))
-        except UserError as error:
-            raise with_exclusion(error, point.axes, varying) from None
-        if not fuses_scores(point.config):
-            first = arms.setdefault(signature(arm_recipe(point.tree)), ("fused", point))[1]
-            if first is not point:
-                got = " and ".join(arm_name(one.axes) for one in (first, point))
-                raise UserError("two points of the grid are the same arm", got=got, hint="leave one of them out")
-    return list(arms.values())
+            one = signing.stream(late, point, stream)
+            arms.setdefault(one.signature, one)
+        if content.tree["streams"] == "both":
+            one = signing.arm("late", late, point)
+            arms.setdefault(one.signature, one)
+    equal = 0
+    for cell, content in cells:
+        if content.fused:
+            one = signing.arm("fused", content, contents.point(content, cell))
+            equal += one.signature in arms
+            arms.setdefault(one.signature, one)
+    return list(arms.values()), equal
 
 
-def _late(point: Point, words: Words) -> Point:
-    """The late fusion of a point's streams: the same config except for the options of one arm.
+class Signing:
+    """Arms with their signatures; what contents or seeds share is signed once."""
 
-    Where the point is a late fusion itself, it keeps the numbers of this fusion.
-    """
-    of_arm = [name for name in ARM if name != "fusion" or point.choices.get("fusion") != LATE["fusion"]]
-    choices = {group: name for group, name in point.choices.items() if name is not None}
-    made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
-    leaves = {
-        path: one
-        for path, one in {**words.leaves, **point.axes}.items()
-        if path.split(".")[0] not in of_arm and path not in catalogue.groups()
-    }
-    own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have set them
-    plain = {**made.with_leaves({**leaves, **own, "layer": LAYER_OF_LATE}), "streams": "both"}
-    axes = {axis: one for axis, one in point.axes.items() if axis != "fusion" and axis.split(".")[0] not in of_arm}
-    return Point.of(_placed(plain), made.choices, axes)
+    def __init__(self) -> None:
+        self._signer = Signer()
+        self._bases: dict[tuple[int, str], str] = {}  # content, kind of recipe -> the signature without seeds
+        self._known: dict[tuple[str, str, str], str] = {}  # kind of recipe, that signature, seeds -> the signature
+        self._streams: dict[tuple[str, ...], dict[str, str]] = {}
 
+    def stream(self, content: Content, point: Point, stream: str) -> PlannedArm:
+        """The arm of one stream."""
+        recipe = {**content.streams[stream], "seed": point.tree["seed"]}
+        signature = self._sign(content, stream, recipe)
+        store = self._sign(content, "store", content.store)
+        return PlannedArm(stream, point, recipe, signature, store, {stream: signature})
 
-def _reject_no_effect(config: ArmConfig, net: Net) -> None:
-    """Reject options without effect.
+    def arm(self, kind: str, content: Content, point: Point) -> PlannedArm:
+        """The arm of two streams."""
+        seed = {"seed": point.tree["seed"]}
+        signed = tuple(self._sign(content, one, {**content.streams[one], **seed}) for one in STREAMS)
+        streams = self._streams.setdefault(signed, dict(zip(STREAMS, signed, strict=True)))
+        recipe = {**{part: one for part, one in point.tree.items() if part != RUN}, "stage_one": streams}
+        cohort = self._sign(content, "cohort", {part: one for part, one in recipe.items() if part not in ARM})
+        signature, store = self._sign(content, "arm", recipe), self._sign(content, "store", content.store)
+        return PlannedArm(kind, point, recipe, signature, store, streams, cohort)
 
-    Two arms would be one net with different draws, and this difference would look like an effect.
-    """
-    how = config.data.sampling
-    # Whole videos have any length; from T to 2 T each difference between two towers' steps occurs.
-    lengths = range(how.snippets, 2 * how.snippets) if how.test == VIDEO else [how.snippets]
-    for option, (why, instead) in net.no_effect(lengths).items():
-        name, _, number = option.partition(".")
-        if number:  # a head names its own numbers only if they are set
-            value, hint = getattr(config, name)[number], instead
-        else:
-            value, usual = getattr(config, name), config.into if option == "above" else NEUTRAL[option]
-            if value == usual:
-                continue
-            hint = ", or ".join(filter(None, (instead, f"{option}={as_typed(usual)}")))
-        raise UserError(f"{option} has no effect: {why}", got=f"{option}={as_typed(value)}", hint=hint)
+    def _sign(self, content: Content, what: str, recipe: Mapping[str, Any]) -> str:
+        """The signature of a recipe. Of recipes of one content, only the seeds and what follows from them differ."""
+        if (base := self._bases.get((id(content), what))) is None:
+            fixed = {part: one for part, one in recipe.items() if part not in ("seed", "stage_one")}
+            base = self._bases[id(content), what] = self._signer.signature(fixed)
+        key = what, base, canonical(recipe.get("seed"))
+        if key not in self._known:
+            self._known[key] = self._signer.signature(recipe)
+        return self._known[key]

@@ -1,12 +1,13 @@
-"""The points of the grid, with each layer as the towers of that point spell it.
+"""Layers in `exclude`, as the towers of each point spell them.
 
-`layer=relu5` is relu5_3 if a tower is VGG-16; otherwise ReLU5 and relu_5 are the same point. So excluded points and
-equal points are found also if they are typed differently.
+`layer=relu5` is relu5_3 if a tower is VGG-16; otherwise ReLU5 and relu_5 are the same point. So excluded points are
+found also if they are typed differently.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fusionlab.config import catalogue
@@ -15,36 +16,12 @@ from fusionlab.config.compose import tree
 from fusionlab.config.overrides import Words
 from fusionlab.config.schema import BackboneConfig, DataConfig, tower_configs
 from fusionlab.config.shorthand import SHORTHAND
-from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError
-from fusionlab.planning.axes import Cell, expand
+from fusionlab.planning.axes import Axes
 from fusionlab.records.signature import canonical
-from fusionlab.study.recipes import ARM
 
 # Options that determine a tower and its taps, and so the spelling of a layer.
 TOWERS = ("backbone", *SHORTHAND["backbone"], "data")
-
-
-def spelled_cells(
-    words: Words, axes: Mapping[str, Sequence[Any]], exclude: Sequence[Mapping[str, Any]], blueprint: Blueprint
-) -> list[Cell]:
-    """The cells of the grid without the excluded ones, in row-major order."""
-    spelling = Spelling(words, blueprint)
-    if "layer" not in axes:
-        return expand(axes, exclude)
-    entries = [narrow for entry in exclude for narrow in _spelled(entry, axes, spelling)]
-    points = []
-    for point in expand(axes, entries):
-        try:
-            points.append({**point, "layer": spelling.of(point)})
-        except UserError as error:
-            raise with_exclusion(error, point, list(axes)) from None
-    seen: set[str] = set()
-    for point in points:
-        if canonical(point) in seen:
-            raise UserError("an axis has a value twice", got=f"layer: {point['layer']}", hint="remove one of them")
-        seen.add(canonical(point))
-    return points
 
 
 class Spelling:
@@ -54,18 +31,31 @@ class Spelling:
         self._words, self._blueprint = words, blueprint
         self._configs: dict[str, tuple[BackboneConfig, DataConfig]] = {}
 
-    def of(self, point: Mapping[str, Any]) -> str:
-        """The layer of the point itself."""
+    def entries(self, entry: Mapping[str, Any], parts: Sequence[Axes]) -> Sequence[Mapping[str, Any]]:
+        """An entry of `exclude` with its layer as on the axis; one for each pair of towers that has the layer."""
+        if "layer" not in entry:
+            return [entry]
+        return [narrow for part in parts for narrow in self._in_part(entry, part)] or [entry]
+
+    def _in_part(self, entry: Mapping[str, Any], part: Axes) -> Iterator[Mapping[str, Any]]:
+        deciding = {axis: values for axis, values in part.items() if decides(axis)}
+        for values in itertools.product(*deciding.values()):
+            towers = dict(zip(deciding, values, strict=True))
+            if any(axis in entry and entry[axis] != one for axis, one in towers.items()):
+                continue
+            meant = self._of({**towers, "layer": entry["layer"]})
+            for typed in part.get("layer", ()):
+                if _alike(typed, entry["layer"]) or (meant and self._of({**towers, "layer": typed}) == meant):
+                    yield {**entry, **towers, "layer": typed}
+
+    def _of(self, point: Mapping[str, Any]) -> str | None:
+        """The layer of a point; None if its towers do not have it."""
         mine = {axis: one for axis, one in point.items() if decides(axis)}
         label = canonical(mine)
-        if label not in self._configs:
-            self._configs[label] = self._composed(mine)
-        return self._blueprint.layer(point["layer"], *self._configs[label])
-
-    def perhaps(self, point: Mapping[str, Any]) -> str | None:
-        """The spelling of a layer, or None if these towers do not have it."""
         try:
-            return self.of(point)
+            if label not in self._configs:
+                self._configs[label] = self._composed(mine)
+            return self._blueprint.layer(point["layer"], *self._configs[label])
         except UserError:
             return None
 
@@ -74,47 +64,12 @@ class Spelling:
         groups = catalogue.groups()
         chosen = {**self._words.groups, **{axis: str(one) for axis, one in point.items() if axis in groups}}
         leaves = {**self._words.leaves, **{axis: one for axis, one in point.items() if axis not in groups}}
-        return tower_configs(tree(chosen).with_leaves({leaf: one for leaf, one in leaves.items() if decides(leaf)}))
+        return tower_configs(tree(chosen).sharing({leaf: one for leaf, one in leaves.items() if decides(leaf)}))
 
 
 def decides(axis: str) -> bool:
     """Whether the towers depend on this option."""
     return axis.split(".")[0] in TOWERS
-
-
-def with_exclusion(error: UserError, point: Mapping[str, Any], varying: Sequence[str]) -> UserError:
-    """The same error with the `exclude=` for this point, if the grid has several axes or axes of towers."""
-
-    def meant(axis: str) -> bool:
-        return axis in ARM or decides(axis)
-
-    if sum(map(meant, varying)) < 2 and not any(map(decides, varying)):
-        return error
-    here = ",".join(f"{axis}:{as_typed(one)}" for axis, one in point.items() if meant(axis))
-    exclusion = f"'exclude=[{{{here}}}]'"
-    hint = f"{error.hint}; or {exclusion}" if error.hint else exclusion
-    return UserError(error.what, got=error.got, allowed=error.allowed, hint=hint)
-
-
-def _spelled(
-    entry: Mapping[str, Any], axes: Mapping[str, Sequence[Any]], spelling: Spelling
-) -> list[Mapping[str, Any]]:
-    """An entry of `exclude` with its layer as on the axis; one entry for each pair of towers that has the layer."""
-    if "layer" not in entry:
-        return [entry]
-    deciding = {axis: values for axis, values in axes.items() if decides(axis)}
-    entries: list[Mapping[str, Any]] = []
-    for towers in expand(deciding):
-        if any(axis in entry and entry[axis] != one for axis, one in towers.items()):
-            continue
-        meant = spelling.perhaps({**towers, "layer": entry["layer"]})
-        entries += [
-            {**entry, **towers, "layer": typed}
-            for typed in axes["layer"]
-            if _alike(typed, entry["layer"])
-            or (meant is not None and spelling.perhaps({**towers, "layer": typed}) == meant)
-        ]
-    return entries or [entry]
 
 
 def _alike(typed: object, other: object) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,17 @@ UNNAMED = ("logger", "table")  # groups that change nothing in a study
 
 def axes_of(point: Point, kind: str) -> dict[str, Any]:
     """The axes that name an arm: its parts, its seed, and every other option that varies."""
-    config = point.config
+    config = point.tree
     what: dict[str, Any] = {}
     if kind == "late":
         what = {"fusion": "late", "layer": LAYER_OF_LATE}
     elif kind == "fused":
         what = {
             "fusion": point.choices["fusion"],
-            "layer": config.layer,
+            "layer": config["layer"],
             "temporal": point.choices["temporal"],
         }
-    seeds = asdict(config.seed)
+    seeds = config["seed"]
     alike = len(set(seeds.values())) == 1
     seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
     own = ("fusion", "temporal", "layer") if kind == "fused" else ARM  # named above, or not the baselines'
@@ -45,10 +44,9 @@ def axes_of(point: Point, kind: str) -> dict[str, Any]:
         and axis.split(".")[0] != "seed"
         and (kind == "fused" or axis.split(".")[0] not in ARM or (kind == "late" and axis.startswith("fusion.")))
     }
-    turned = {leaf: getattr(config, leaf) for leaf in TURNED} if kind == "fused" else {}
-    turned = {leaf: one for leaf, one in turned.items() if one != NEUTRAL[leaf]}
-    if kind == "fused" and config.above != config.into:
-        turned["above"] = config.above
+    turned = {leaf: config[leaf] for leaf in TURNED if kind == "fused" and config[leaf] != NEUTRAL[leaf]}
+    if kind == "fused" and config["above"] != config["into"]:
+        turned["above"] = config["above"]
     return {**what, **turned, **other, **seed}
 
 
@@ -76,7 +74,7 @@ def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Pl
     fixed = {
         **words.groups,
         **words.leaves,
-        **({"layer": points[0].config.layer} if "layer" in words.leaves else {}),
+        **({"layer": points[0].tree["layer"]} if "layer" in words.leaves else {}),
     }
     options += [
         f"{name}={as_typed(one)}"

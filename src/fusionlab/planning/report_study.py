@@ -10,6 +10,7 @@ from typing import Any
 from fusionlab.config.catalogue import choice
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
+from fusionlab.pricing.planned_times import comparison, has_prices
 from fusionlab.records.plan_file import has_plan
 from fusionlab.results.report import report
 from fusionlab.study import plan as plans
@@ -17,9 +18,11 @@ from fusionlab.study.status import Status
 
 
 def make_report(folder: str, table: str | None = None) -> str:
-    """Write `folder`/report and return the table as text."""
+    """Write `folder`/report and return the table as text, and how wrong the planned times were."""
     study = Path(folder)
-    return report(study, table_spec(study, table), study / "report", unfinished=unfinished_arms(study))
+    text = report(study, table_spec(study, table), study / "report", unfinished=unfinished_arms(study))
+    wrong = comparison(study, plans.read(study).jobs) if has_prices(study) else None
+    return text if wrong is None else f"{text}\n\n{wrong}"
 
 
 def table_spec(study: Path, table: str | None = None) -> Mapping[str, Any]:

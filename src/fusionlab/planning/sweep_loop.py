@@ -19,6 +19,7 @@ from fusionlab.errors import one_line, show
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, stages
+from fusionlab.pricing.planned_times import remember_prices
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
@@ -39,6 +40,9 @@ def run_study(study: PlannedStudy) -> int:
         f"{'new' if new else 'continued'} study: {study.folder} "
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
+    remember_prices(plan, study.folder, study.run, workers(study.run, study.threads))
+    for line in plan.refusals:
+        show(one_line(line))
     session, threads = uuid.uuid4().hex, study.threads
     streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
     launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})

@@ -33,7 +33,7 @@ class Part:
 class Packed:
     """The result for one video: its place in the part, or the reason why it is missing.
 
-    `need`: not of a video, but the estimated bytes of the store.
+    `earlier`: an earlier attempt packed it. `need`: not of a video, but the estimated bytes of the store.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Packed:
     notes: tuple[str, ...] = ()
     reason: str | None = None
     need: int | None = None
+    earlier: bool = False
 
 
 def pack(part: Part) -> Iterator[Packed]:
@@ -51,7 +52,7 @@ def pack(part: Part) -> Iterator[Packed]:
         for name, label, file in part.videos:
             video = writer.videos.get(name)
             if video is not None and video.label == label:
-                yield Packed(name, video, tuple(writer.notes.get(name, ())))
+                yield Packed(name, video, tuple(writer.notes.get(name, ())), earlier=True)
                 continue
             reason = _pack_video(writer, name, label, file, part.making)
             yield Packed(name, writer.videos.get(name), tuple(writer.notes.get(name, ())), reason)

@@ -1,6 +1,7 @@
 """Decode once: from a data set's video files to its packed store.
 
     folder/<signature of the recipe>/            the finished store; appears by one rename
+    folder/<signature of the recipe>/cost.json   what it took to pack the videos of the last attempt
     folder/.<signature>.making/part-00000/ …     parts of a store in progress; a video is in a part whole or not at all
     folder/.<signature>.lock                     locked while a store is made; a second command waits, then finds it
 
@@ -13,6 +14,7 @@ A store that was published without quarantined videos is resumed when these are 
 from __future__ import annotations
 
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
@@ -28,18 +30,19 @@ from fusionlab.preparation.disk_space import DiskSpace
 from fusionlab.preparation.flow_sources import Computed, File, FromImages, Making, Source
 from fusionlab.preparation.pack import VIDEOS, Part, pack
 from fusionlab.records.crash import crash_point
-from fusionlab.records.files import disk_errors, publish, write_text
+from fusionlab.records.files import disk_errors, publish, write_json, write_text
 from fusionlab.records.lock import alone
 from fusionlab.records.signature import signature
 from fusionlab.video.decode import Reader, reader
 from fusionlab.video.flow import Estimator
 from fusionlab.video.imported import Imported
 from fusionlab.video.quantise import BOUND
-from fusionlab.video.store import INDEX, Coding, Store, Video
+from fusionlab.video.store import INDEX, Coding, Store, Video, files_of
 from fusionlab.video.writing import write_index
 
 PARTS = 64  # of a data set with that many videos or more: few files, and work for as many cores
 SHOWN = 10
+COST = "cost.json"  # in the folder of a store
 Say = Callable[[str], None]
 
 
@@ -140,6 +143,7 @@ def _make(
         shutil.rmtree(old, ignore_errors=True)
     space = DiskSpace(attempt, all_videos, making)
     tasks = [replace(parts[0], space=space), *parts[1:]]
+    begun, packed = time.monotonic(), list[Video]()
     videos: dict[str, Video] = {}
     failed: dict[str, str] = {}
     notes: dict[str, tuple[str, ...]] = {}
@@ -150,6 +154,7 @@ def _make(
                 continue
             if done.video is not None:
                 videos[done.name] = done.video
+                packed += [] if done.earlier else [done.video]
             else:
                 failed[done.name] = done.reason or ""
             if done.notes:
@@ -159,11 +164,14 @@ def _make(
     if failed:
         raise _unusable(failed, len(all_videos), final)
     ordered = {name: videos[name] for name, _, _ in all_videos}
-    wanted = {part.name for part in parts} | {INDEX}
+    wanted = {part.name for part in parts} | {INDEX, COST}
     for other in attempt.iterdir():  # of an earlier, different list of videos
         if other.name not in wanted:
             shutil.rmtree(other, ignore_errors=True)
     write_index(attempt, ordered, final.name, recipe, making.describe(), making.coding, notes)
+    if packed:
+        at_once = min(max(1, processes), len(parts))
+        write_json(attempt / COST, _cost(packed, making.coding, time.monotonic() - begun, at_once))
     by_note: dict[str, list[str]] = {}
     for name, remarks in notes.items():
         by_note.setdefault("; ".join(remarks), []).append(name)
@@ -175,6 +183,22 @@ def _make(
     if not publish(attempt, final):
         raise UserError("another command has made this store in the meantime", got=final, hint="retry")
     _unusable_file(final).unlink(missing_ok=True)
+
+
+def _cost(packed: Sequence[Video], coding: Coding, seconds: float, processes: int) -> dict[str, Any]:
+    """Numbers from which later plans estimate the time and the disk space of other stores."""
+    return {
+        "seconds": round(seconds, 3),
+        "videos": len(packed),
+        "frames": sum(video.frames for video in packed),
+        "bytes": sum(_size(video, coding) for video in packed),
+        "processes": processes,
+    }
+
+
+def _size(video: Video, coding: Coding) -> int:
+    runs = [video.run(file, coding) for file in files_of(video)]
+    return sum(run.end - run.at for run in runs)
 
 
 def _unusable(failed: Mapping[str, str], total: int, final: Path) -> UserError:

@@ -38,15 +38,20 @@ def describe_environment() -> dict[str, Any]:
         "packages": _packages(),
         "commit": commit,
         "dirty": dirty,
-        "machine": {
-            "cpu": _cpu(),
-            "capability": _capability(),
-            "limits": {name: os.environ[name] for name in LIMITS if os.environ.get(name)},
-            "cores": _cores(),
-            "memory": _memory(),
-        },
+        "machine": machine(),
         "platform": platform.platform(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """The machine that this process runs on."""
+    return {
+        "cpu": _cpu(),
+        "capability": _capability(),
+        "limits": {name: os.environ[name] for name in LIMITS if os.environ.get(name)},
+        "cores": _cores(),
+        "memory": _memory(),
     }
 
 
@@ -70,6 +75,21 @@ def changed_arithmetic(recorded: Mapping[str, Any], later: Mapping[str, Any]) ->
     one, other = arithmetic(recorded), arithmetic(later)
     names = [name for name in one if name in other and one[name] != other[name]]
     return ", ".join(f"{name} {one[name] or 'not recorded'} → {other[name] or 'not recorded'}" for name in names)
+
+
+def peak_memory() -> int | None:
+    """The bytes of this process that were resident at most, without its children; None if unknown.
+
+    It is Linux's VmHWM, which starts anew in a forked process and in a started program. ru_maxrss does not: a program
+    inherits that of the process which started it.
+    """
+    try:
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    except (OSError, ValueError):
+        pass
+    return None
 
 
 def _capability() -> str | None:

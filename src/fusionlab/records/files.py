@@ -114,7 +114,11 @@ def to_json(value: Any) -> str:
 
     Characters that are unsafe to show are written as JSON escapes, so that the value reads back the same.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return escape_unsafe(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def escape_unsafe(text: str) -> str:
+    """JSON text with characters that are unsafe to show as escapes."""
     if text.isascii() and "\x7f" not in text:  # JSON escapes the rest of ASCII; a search in a large plan takes seconds
         return text
     return UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text)

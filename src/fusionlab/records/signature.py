@@ -85,6 +85,7 @@ TARGET = "_target_"  # a part's class, by its path
 BORN: dict[str, str] = {}
 
 _PLAIN = re.compile(r"[^.\[\]\"]+")
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _EMPTY = object()  # stands for a node without any leaves left
 
 
@@ -109,7 +110,7 @@ def _renamed(tree: Any, paths: Mapping[str, str]) -> Any:
 
 def canonical(value: object) -> str:
     """One text per value and type (1, 1.0, true and "1" are four texts), with sorted keys."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _ENCODER.encode(value)
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Leaf]:
@@ -181,7 +182,40 @@ def value(config: Mapping[str, Any], leaf: str) -> Any:
 
 def signature(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = None) -> str:
     """16 hex digits for all that determines the result."""
-    return hashlib.sha256(canonical(flatten(identity(config, neutral))).encode("ascii")).hexdigest()[:16]
+    return _digest(canonical(flatten(identity(config, neutral))))
+
+
+class Signer:
+    """Signatures of many configs that share subtrees, each of which is read once.
+
+    A subtree is known by its identity, so nothing that was signed may be changed while the signer lives.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], tuple[Any, list[tuple[str, str]]]] = {}
+
+    def signature(self, config: Mapping[str, Any]) -> str:
+        """The same as `signature` of the module."""
+        leaves: list[tuple[str, str]] = []
+        for name, child in config.items():
+            if name != RUN:
+                leaves += self._leaves(name, child)
+        leaves.sort()
+        return _digest("{" + ",".join([text for _, text in leaves]) + "}")
+
+    def _leaves(self, name: str, child: Any) -> list[tuple[str, str]]:
+        """The leaves of a part of a config, each as (name, name and value in JSON)."""
+        key = (name, id(child)) if isinstance(child, dict | list) else (name, type(child), child)
+        known = self._known.get(key)
+        if known is None:
+            flat = flatten(identity({name: child}))
+            known = child, [(leaf, f"{canonical(leaf)}:{canonical(one)}") for leaf, one in flat.items()]
+            self._known[key] = known  # with the child, whose identity another object could get otherwise
+        return known[1]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("ascii")).hexdigest()[:16]
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[tuple[str, Leaf, Leaf]]:

@@ -1,7 +1,8 @@
 """A table as CSV for programs: plain numbers, percentages with four decimals, full counts.
 
-One line per row, and one per unfinished arm with its reason and log. A cell that a spreadsheet would take for a formula
-begins with a quote. Axes are written as they are typed; the titles of parts are `method` and `temporal_title`.
+One line per row, one per unfinished arm with its reason and log, and one per refused row with its reason. A cell that a
+spreadsheet would take for a formula begins with a quote. Axes are written as they are typed; the titles of parts are
+`method` and `temporal_title`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 from typing import Any
 
 from fusionlab.errors import visible
-from fusionlab.results.load import TOGETHER, Entry
+from fusionlab.results.load import REFUSED, TOGETHER, Entry
 from fusionlab.results.protocol_warnings import seed_text
 from fusionlab.results.rows import PAPER, Row
 from fusionlab.results.statistics import sign_flip
@@ -40,6 +41,8 @@ def csv_text(table: Table) -> str:
         if row.done:
             lines.append({**name, **_done(row, questions), **paper_cells})
         lines += [{**name, **_undone(entry), **paper_cells} for entry in row.undone]
+        for reason in dict.fromkeys(entry.reason for entry in row.refused):  # of all seeds
+            lines.append({**name, "status": REFUSED, "reason": reason, **paper_cells})
     titled = ["temporal_title"] if any("temporal" in row.titles for row in table.rows) else []
     heads = ["method", "kind", *axes, *titled, "status", "seeds", "reason", "log", "videos"]
     for kind in questions:

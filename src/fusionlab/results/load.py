@@ -1,4 +1,4 @@
-"""A study's folder -> its entries: one per planned arm, whether it is done, failed or missing.
+"""A study's folder -> its entries: one per planned arm, whether it is done, failed or missing, and per refused cell.
 
 The plan names the arms and the folders of their jobs' records; streams that studies share lie outside the study. A
 folder without a plan, such as an experiment's saved records, has an entry per record.
@@ -24,12 +24,13 @@ from fusionlab.records.signature import NEUTRAL, flatten, identity
 
 TOGETHER = "all"  # all kinds of question taken together
 MISSING = "no record of it (yet)"
+REFUSED = "refused"  # the status of a cell of the grid that cannot be trained; it has no record
 DAMAGED = "damaged"  # the kind of an entry of which only the folder's name is known
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One arm. `status` is done, failed or missing; only a done arm has a result."""
+    """One arm, or a refused cell. `status` is done, failed, missing or refused; only a done arm has a result."""
 
     name: str
     kind: str
@@ -155,10 +156,10 @@ def _damaged(path: Path, why: str) -> Entry:
 
 
 def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> list[Entry]:
-    _, jobs, arms = read_plan_file(study)
+    _, jobs, arms, refused = read_plan_file(study)
     places = {job.id: job.published(study) for job in jobs}
     published = {job: readable_records(place) if place.is_dir() else ({}, {}) for job, place in places.items()}
-    names = [arm.name for arm in arms]
+    names = {arm.name for arm in arms}
     entries = []
     for arm in arms:
         records, damaged = published.get(arm.job, ({}, {}))
@@ -169,7 +170,7 @@ def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> l
             status = "missing" if reason == MISSING else "failed"
             record = {"signature": arm.signature, "config": arm.config}
             entries.append(Entry(arm.name, arm.kind, status, reason, log, arm.axes, record))
-    return entries
+    return entries + [Entry(one.name, one.kind, REFUSED, one.reason, None, one.axes, {}) for one in refused]
 
 
 def _inside(log: str | None, study: Path) -> str | None:

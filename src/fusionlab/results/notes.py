@@ -31,6 +31,8 @@ def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
         wanted = ", ".join(f"{axis}={_either(value)}" for axis, value in spec.where.items())
         if not any(row.kind == "fused" for row in rows):
             return "No fusion in this table" + (f" (it is limited to {wanted})" if wanted else "") + ": only baselines."
+        if all(row.refused and not (row.done or row.undone) for row in rows if row.kind == "fused"):
+            return "Every fusion in this table is refused; see the notes."
         if not any(row.kind == "fused" and row.done for row in rows):
             return "No fusion is done yet."
         return "No fusion could be compared with late fusion; see the notes."

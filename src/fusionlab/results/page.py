@@ -11,11 +11,11 @@ from urllib.parse import quote
 
 from fusionlab.records.record import FILE
 from fusionlab.results import formatting
-from fusionlab.results.load import Entry
+from fusionlab.results.load import REFUSED, Entry
 from fusionlab.results.plots import picture
 from fusionlab.results.protocol_warnings import seed_text
 from fusionlab.results.rows import CEILING, PAPER, Share
-from fusionlab.results.tables import REMARK, WARNING, Column, Line, Table, is_name
+from fusionlab.results.tables import REFUSAL, REMARK, WARNING, Column, Line, Table, is_name
 
 STYLE = files("fusionlab.results").joinpath("page.css").read_text(encoding="utf-8")
 FOOTER = """<footer>The same table: <a href="table.md">Markdown</a> · <a href="table.csv">CSV</a> ·
@@ -56,6 +56,7 @@ def _text(value: object) -> str:
 def _facts(entries: Sequence[Entry]) -> str:
     """Facts about all arms in one line: seeds, videos, decoder, code."""
     done = [entry for entry in entries if entry.status == "done"]
+    refused = sum(entry.status == REFUSED for entry in entries)
 
     def shared(values: Mapping[str, None]) -> str:
         return formatting.short_list(list(values), 3)
@@ -63,7 +64,8 @@ def _facts(entries: Sequence[Entry]) -> str:
     around = [entry.record.get("circumstances", {}) for entry in done]
     packages = [one.get("packages", {}) for one in around]
     facts = {
-        "arms": f"{len(done)} of {len(entries)} done",
+        "arms": f"{len(done)} of {len(entries) - refused} done",
+        "refused cells": str(refused) if refused else "",
         "seeds": shared({seed_text(entry.seed): None for entry in entries if entry.seed}),
         "test videos": shared({str(entry.result["total"]): None for entry in done if "total" in entry.result}),
         "decoder": shared({str(entry.result["decoder"]): None for entry in done if entry.result.get("decoder")}),
@@ -114,7 +116,8 @@ def _line(line: Line, columns: Sequence[Column]) -> str:
         style = "num" if column.right and not is_name(column) else "name"
         cells.append(f'<{tag} class="{style}{_own(column)}">{inside}</{tag.split()[0]}>')
     if line.span is not None:
-        cells.append(f'<td class="failed" colspan="{max(1, len(columns) - len(line.cells))}">{_text(line.span)}</td>')
+        style = "name" if line.span == REFUSED else "failed"
+        cells.append(f'<td class="{style}" colspan="{max(1, len(columns) - len(line.cells))}">{_text(line.span)}</td>')
     return "".join(cells)
 
 
@@ -138,13 +141,14 @@ def _notes(table: Table) -> str:
 
 
 def _warns(note: str, table: Table) -> bool:
-    return note.startswith(WARNING) or (note in table.marked and not note.startswith(REMARK))
+    return note.startswith(WARNING) or (note in table.marked and not note.startswith((REMARK, REFUSAL)))
 
 
 def _evidence(entries: Sequence[Entry], out: Path) -> str:
     """One line per arm, with a link to the record behind the cells above."""
     lines = []
-    for entry in entries:
+    arms = [entry for entry in entries if entry.status != REFUSED]
+    for entry in arms:
         seconds = entry.record.get("circumstances", {}).get("seconds")
         best = entry.result.get("best_step")
         steps = formatting.NONE if best is None else f"{best} of {entry.result.get('steps')}"
@@ -163,7 +167,7 @@ def _evidence(entries: Sequence[Entry], out: Path) -> str:
         f"<th>{head}</th>" for head in ("arm", "status", "accuracy %", "best step", "s", "signature", "log")
     )
     return (
-        f'<details class="card scroll"><summary>Evidence: {len(entries)} arms and their records</summary>'
+        f'<details class="card scroll"><summary>Evidence: {len(arms)} arms and their records</summary>'
         f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(lines)}</tbody></table></details>"
     )
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from fusionlab.results import formatting
-from fusionlab.results.load import TOGETHER
+from fusionlab.results.load import REFUSED, TOGETHER
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
 from fusionlab.results.tables import Table, kinds_of
@@ -126,6 +126,8 @@ def _share_drawer(kind: str) -> Callable[[int, float, Row], list[str]]:
         share = row.shares.get(kind)
         if share is None:
             word = "failed" if any(entry.status == "failed" for entry in row.undone) else "missing"
+            if row.refused and not row.undone:
+                return [_text(left + 6, y + 4, REFUSED, style="fl-soft")]
             return [_text(left + 6, y + 4, formatting.NONE if row.done else word, style="fl-bad")]
         parts = []
         if share.ceiling is not None:

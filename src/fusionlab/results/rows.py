@@ -14,7 +14,7 @@ from typing import Any
 
 from fusionlab.records.signature import canonical
 from fusionlab.results.formatting import as_typed
-from fusionlab.results.load import DAMAGED, TOGETHER, Entry, follows_seed
+from fusionlab.results.load import DAMAGED, REFUSED, TOGETHER, Entry, follows_seed
 from fusionlab.results.spec import NAMES, PaperRow, Spec, matches
 from fusionlab.results.statistics import Difference, gains, mean, sd, wilson
 
@@ -41,7 +41,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Row:
-    """One place in the grid, or a ceiling. `done`: its arms in the order of seeds; `undone`: the others."""
+    """One place in the grid, or a ceiling. `done`: its arms in the order of seeds; `undone`: the others.
+
+    `refused`: the cells of a place that cannot be trained. A refusal does not depend on the seed.
+    """
 
     kind: str
     axes: Mapping[str, Any]
@@ -52,6 +55,7 @@ class Row:
     no_gain: str | None  # why there is none
     surplus: tuple[Entry, ...]  # further arms of a seed, with another signature; not shown
     paper: PaperRow | None
+    refused: tuple[Entry, ...] = ()
 
     @property
     def method(self) -> str:
@@ -131,6 +135,8 @@ def _clashing(entries: Sequence[Entry]) -> set[tuple[str, str]]:
     """Places where one seed was trained by several recipes; the recipe's hash then separates the rows."""
     seen: dict[tuple[Any, ...], set[str]] = {}
     for entry in entries:
+        if entry.status == REFUSED:  # it has no recipe
+            continue
         seen.setdefault((*_where(entry), entry.seed), set()).add(recipe(entry))
     return {(key[0], key[1]) for key, recipes in seen.items() if len(recipes) > 1}
 
@@ -143,7 +149,8 @@ def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Seque
             first = done.setdefault(entry.seed, entry)
             if first.record["signature"] != entry.record["signature"]:
                 surplus.append(entry)  # with the same signature it is one arm in two studies below one folder
-    undone = tuple(entry for entry in group if entry.status != "done" and entry.seed not in done)
+    refused = tuple(entry for entry in group if entry.status == REFUSED)
+    undone = tuple(entry for entry in group if entry.status not in ("done", REFUSED) and entry.seed not in done)
     gained, reason = gains(tuple(done.values()), late) if kind == "fused" and done else ({}, None)
     shares = _shares(tuple(done.values()))
     rows = spec.paper.rows if spec.paper else ()
@@ -157,6 +164,7 @@ def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Seque
         no_gain=reason,
         surplus=tuple(surplus),
         paper=next((row for row in rows if matches(group[0], row.conditions)), None),
+        refused=refused,
     )
 
 

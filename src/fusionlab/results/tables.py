@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fusionlab.results import formatting
-from fusionlab.results.load import DAMAGED, TOGETHER, Entry
+from fusionlab.results.load import DAMAGED, REFUSED, TOGETHER, Entry
 from fusionlab.results.notes import general, headline
 from fusionlab.results.protocol_warnings import protocol_warnings, seed_text
 from fusionlab.results.rows import Row, Share, ceiling_rows, make_rows, paper_rows, shown_axes
@@ -14,6 +14,7 @@ from fusionlab.results.spec import Spec
 
 WARNING = "Protocol warning"  # begins a note about rows that were made differently
 REMARK = "the paper's row"  # begins a note about a number of the paper
+REFUSAL = "refused: "  # begins a note about rows that cannot be trained
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     for text, about in protocol_warnings(rows):
         warnings.setdefault(text, []).extend(about)
     for row in every:
+        for reason in dict.fromkeys(entry.reason for entry in row.refused):
+            warnings.setdefault(f"{REFUSAL}{reason}", []).append(row)
         if row.paper and row.paper.remark:
             warnings.setdefault(f"{REMARK}: {row.paper.remark}", []).append(row)
     first = {text: min(every.index(row) for row in about) for text, about in warnings.items() if about}
@@ -148,6 +151,8 @@ def _lines(row: Row, columns: Sequence[Column], spec: Spec, marks: tuple[int, ..
         which = "" if row.kind == DAMAGED else f", seed{'s' * (len(entries) > 1)} {seeds}"
         text = f"{word}{which}: {reason}" + (f" (log: {logs})" if logs else "")
         lines.append(Line(row, names, () if row.done else marks, formatting.cell(text)))
+    if row.refused:
+        lines.append(Line(row, names, () if lines else marks, REFUSED))
     return lines
 
 

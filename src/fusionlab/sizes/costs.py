@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -74,6 +74,32 @@ class Costs:
         return sum(layer.kept for layer in self.layers)
 
 
+@dataclass(frozen=True)
+class TowerRun:
+    """One forward pass of a frozen tower: its layers, the maps for the nets above it, and bytes of the whole batch."""
+
+    layers: tuple[LayerCosts, ...]
+    features: Mapping[str, Tensor]
+    pixels: int
+    maps: int
+    most: int  # the peak while it runs, with the maps
+
+
+def run_tower(
+    tower: Tower, stream: Stream, taps: Sequence[str], *, clips: int, snippets: int, dtype: torch.dtype = torch.float32
+) -> TowerRun:
+    """Run a frozen tower up to these taps; arguments as of `measure`."""
+    if dtype != torch.float32:
+        tower = deepcopy(tower).to(dtype)
+    pixels = _pixels(tower, clips, snippets)
+    rows: dict[str, Key] = {name: (stream, name) for name in tower.below(taps)}
+    memory = MemoryMeter([pixels, *tower.parameters(), *tower.buffers()])
+    with _mode(tower, train=False), torch.no_grad(), SameLayout(), Meter(tower, _owner(rows)) as meter, memory:
+        features = tower.collect(pixels, tuple(taps))
+    layers = tuple(_layers(tower, rows, meter, clips))
+    return TowerRun(layers, features, pixels.untyped_storage().nbytes(), memory.now, memory.most)
+
+
 def measure(
     net: Net,
     appearance: Tower | None = None,
@@ -82,45 +108,43 @@ def measure(
     clips: int = 1,
     snippets: int,
     dtype: torch.dtype = torch.float32,
+    run: Callable[..., TowerRun] = run_tower,
 ) -> Costs:
     """The forward pass of one training step: `clips` clips of T = `snippets`, of the towers' own frame size.
 
     `appearance` and `motion`: the towers below the net, as for `describe`. `dtype`: of all that is computed; the little
-    that autocast leaves in float32 is counted half.
+    that autocast leaves in float32 is counted half. `run`: a `run_tower` that remembers, for many nets above one tower.
     """
     if dtype != torch.float32:
         net = deepcopy(net).to(dtype)
-        appearance, motion = (None if one is None else deepcopy(one).to(dtype) for one in (appearance, motion))
     layers: list[LayerCosts] = []
-    features: dict[Stream, dict[str, Tensor]] = {}
-    pixels: list[Tensor] = []
-    maps = towers = 0
+    features: dict[Stream, Mapping[str, Tensor]] = {}
+    pixels = maps = towers = 0
     for stream, tower in zip(STREAMS, (appearance, motion), strict=True):
         if (taps := net.needs.get(stream)) is None:
             continue
-        pixels.append(_pixels(tower or net.own_towers[stream], clips, snippets))
         if tower is None:  # it is inside the net
-            features[stream] = dict.fromkeys(taps, pixels[-1])
+            given = _pixels(net.own_towers[stream], clips, snippets)
+            features[stream] = dict.fromkeys(taps, given)
+            pixels += given.untyped_storage().nbytes()
             continue
-        rows: dict[str, Key] = {name: (stream, name) for name in tower.below(taps)}
-        memory = MemoryMeter([pixels[-1], *tower.parameters(), *tower.buffers()])
-        with _mode(tower, train=False), torch.no_grad(), SameLayout(), Meter(tower, _owner(rows)) as meter, memory:
-            features[stream] = tower.collect(pixels[-1], taps)
-        layers += _layers(tower, rows, meter, clips)
-        towers = max(towers, maps + memory.most)
-        maps += memory.now
+        below = run(tower, stream, taps, clips=clips, snippets=snippets, dtype=dtype)
+        features[stream] = below.features
+        layers += below.layers
+        pixels += below.pixels
+        towers = max(towers, maps + below.most)
+        maps += below.maps
     handed = [one for by_layer in features.values() for one in by_layer.values()]
     label = torch.zeros(clips, dtype=torch.int64, device=handed[0].device)
     net_layers = list(net.layers(snippets))
-    rows = {one.path: (one.part, one.name) for one in net_layers}
+    rows: dict[str, Key] = {one.path: (one.part, one.name) for one in net_layers}
     memory = MemoryMeter([*handed, label, *net.parameters(), *net.buffers()])
     with _mode(net, train=True), SameLayout(), Meter(net, _owner(rows), outside=handed) as meter, memory:
         net.loss(features, label)
     with _mode(net, train=False), torch.no_grad():
         predictions = tuple(logits.shape[2] for logits in net.heads(features))
     layers += _layers(net, rows, meter, clips, {one.path: one.text for one in net_layers if one.text is not None})
-    batch = sum(one.untyped_storage().nbytes() for one in pixels)
-    return Costs(tuple(layers), snippets, predictions, batch, maps, towers, memory.most)
+    return Costs(tuple(layers), snippets, predictions, pixels, maps, towers, memory.most)
 
 
 def shaped(shape: tuple[int, ...]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,13 +13,16 @@ from torch import nn
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.schema import DataConfig, Part, SamplingConfig, StreamConfig, build_dataset, config_of
-from fusionlab.sizes.costs import Costs, measure
+from fusionlab.sizes.costs import Costs, TowerRun, measure, run_tower
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
-from fusionlab.training.recipe import Recipe, make_optimiser
+from fusionlab.training.recipe import BF16, Recipe, make_optimiser
 from fusionlab.two_stream.describe import Description, describe
-from fusionlab.two_stream.net import Net, StreamNet
+from fusionlab.two_stream.net import Net, StreamNet, union
 
+SEEDS = ("seed", "stage_one")  # parts of an arm's config that differ between its seeds
+PROCESS = 800 << 20  # bytes of a process with torch and Lightning before it makes anything, 0.5 GiB of them libraries
+_STATES: dict[tuple[str, str], int] = {}
 FLOAT = 4  # bytes: weights, gradients and the optimiser's numbers are float32 in either precision
 
 
@@ -87,12 +91,20 @@ class Sized:
 
 
 class Sizes:
-    """Builds and measures arms; a tower that several share is built once."""
+    """Builds and measures arms. Arms that differ in their seeds only are measured once, and so is each tower."""
 
     def __init__(self) -> None:
         self._towers: dict[str, Tower] = {}
+        self._runs: dict[tuple[Any, ...], TowerRun] = {}
+        self._known: dict[str, Sized] = {}
 
     def of(self, arm: Arm) -> Sized:
+        key = content_key(arm)
+        if key not in self._known:
+            self._known[key] = self._measure(arm)
+        return replace(self._known[key], arm=arm)
+
+    def _measure(self, arm: Arm) -> Sized:
         config = config_of(arm)
         sampling, precision, batch = config.data.sampling, config.trainer.precision, config.stage.batch_size
         if isinstance(config, StreamConfig):
@@ -108,18 +120,24 @@ class Sizes:
                 net, below = StreamNet(towers[stream], stream, consensus=consensus), {}
             else:
                 net, below = build.net(config, towers["appearance"], towers["motion"]), towers
-            dtype = torch.bfloat16 if precision == "bf16-mixed" else torch.float32
             pair = (below.get("appearance"), below.get("motion"))
-            trained = measure(net, *pair, clips=batch, snippets=snippets, dtype=dtype)
+            trained = measure(net, *pair, clips=batch, snippets=snippets, dtype=dtype_of(precision), run=self._run)
             costs = trained
             if snippets != sampling.snippets:
-                costs = measure(net, *pair, snippets=sampling.snippets, dtype=dtype)
+                costs = measure(net, *pair, snippets=sampling.snippets, dtype=dtype_of(precision), run=self._run)
         heads = net.reach(sampling.snippets)
         seen = {t for prediction in heads[0] for t in prediction}
         return Sized(
             arm, net, towers, describe(net, *pair), costs, trained, batch, precision, config.stage.recipe.name,
             tuple(max(map(len, head)) for head in heads), [t + 1 for t in range(sampling.snippets) if t not in seen],
         )  # fmt: skip
+
+    def _run(self, tower: Tower, stream: Any, taps: Sequence[str], **how: Any) -> TowerRun:
+        """`run_tower`, once for all nets above a tower."""
+        key = (id(tower), stream, tuple(taps), *sorted(how.items(), key=lambda one: one[0]))
+        if key not in self._runs:
+            self._runs[key] = run_tower(tower, stream, taps, **how)
+        return self._runs[key]
 
     def _tower(self, recipe: Part, stream: Any, data: DataConfig) -> Tower:
         label = repr((recipe, stream, data))
@@ -129,12 +147,90 @@ class Sizes:
                 self._towers[label] = build.tower(recipe, stream, data, classes)
         return self._towers[label]
 
+    def cohort_memory(self, arms: Sequence[Arm], *, on_gpu: bool = False, checkpoints: bool = True) -> int:
+        """`cohort_memory` of arms with one cohort recipe, or of a stream alone."""
+        sized = [self.of(arm) for arm in arms]
+        return cohort_memory(sized, on_gpu=on_gpu, checkpoints=checkpoints, run=self._run)
+
+    def trunk_macs(self, sized: Sequence[Sized]) -> int:
+        """Multiply-adds of a clip in the frozen towers below these arms."""
+        return sum(layer.macs for done in trunk_runs(sized, self._run) for layer in done.layers)
+
+
+def content_key(arm: Arm) -> str:
+    """Equal for arms that differ in their seeds only, and so have one size and one price."""
+    return arm.kind + json.dumps({part: one for part, one in arm.config.items() if part not in SEEDS}, sort_keys=True)
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The type of what is computed."""
+    return torch.bfloat16 if precision == BF16 else torch.float32
+
+
+def cohort_memory(
+    sized: Sequence[Sized],
+    *,
+    on_gpu: bool = False,
+    checkpoints: bool = True,
+    run: Callable[..., TowerRun] = run_tower,
+) -> int:
+    """Peak bytes of a job that trains these arms together, as `Memory` counts them for one arm.
+
+        whole frozen towers + 2 batches + Σ (weights, gradients, states, best weights) + the larger of
+        the towers' own peak; their maps, what earlier arms keep, and the peak of one arm; a checkpoint as it is written
+
+    Maps of one layer are shared. A second batch is read before a step ends, since loaders have no length. On a GPU the
+    best weights and checkpoints lie in the memory of the host, which is not counted there; elsewhere the memory of the
+    process itself is (`PROCESS`).
+    """
+    memories = [one.memory for one in sized]
+    first = sized[0]
+    maps = towers = 0
+    for done in trunk_runs(sized, run):
+        towers = max(towers, maps + done.most)
+        maps += done.maps
+    kept = nets = 0
+    for one, memory in zip(sized, memories, strict=True):
+        nets = max(nets, maps + kept + one.trained.forward)
+        kept += memory.kept
+    below = () if first.arm.kind == "stream" else first.towers.values()
+    always = sum(map(state_bytes, below)) + 2 * max(memory.pixels for memory in memories)
+    always += sum(memory.weights + memory.gradients + memory.states for memory in memories)
+    if on_gpu:
+        return always + max(towers, nets)
+    best = sum(state_bytes(one.net) for one in sized)
+    written = checkpoint_bytes(sized) if checkpoints else 0
+    return PROCESS + always + best + max(towers, nets, 2 * written)  # the file is made in memory, and copied once
+
+
+def trunk_runs(sized: Sequence[Sized], run: Callable[..., TowerRun] = run_tower) -> list[TowerRun]:
+    """One pass of a batch through the frozen towers, up to all that these arms need; none for a stream alone."""
+    first = sized[0]
+    if first.arm.kind == "stream":
+        return []
+    how = {"clips": first.batch, "snippets": first.trained.snippets, "dtype": dtype_of(first.precision)}
+    needs = union(one.net.needs for one in sized)
+    return [run(first.towers[stream], stream, taps, **how) for stream, taps in needs.items()]
+
+
+def checkpoint_bytes(sized: Sequence[Sized]) -> int:
+    """Bytes of a checkpoint: of each arm its weights, its best weights, and the optimiser's states."""
+    return sum(2 * state_bytes(one.net) + one.memory.states for one in sized)
+
+
+def state_bytes(module: nn.Module) -> int:
+    """Bytes of a module's weights and buffers, which a file of its weights holds."""
+    return sum(one.numel() * one.element_size() for one in module.state_dict().values())
+
 
 def states(recipe: Recipe) -> int:
     """The numbers that an optimiser keeps for each parameter, counted after one step."""
-    one = nn.Parameter(torch.zeros(8))
-    one.grad = torch.zeros(8)
-    group = {"params": [one], "lr": recipe.lr, "weight_decay": recipe.weight_decay, **recipe.own}
-    made = make_optimiser(recipe.name, [group])
-    made.step()
-    return sum(state.shape == one.shape for state in made.state[one].values() if isinstance(state, torch.Tensor))
+    key = recipe.name, repr(recipe.own)
+    if key not in _STATES:
+        one = nn.Parameter(torch.zeros(8))
+        one.grad = torch.zeros(8)
+        group = {"params": [one], "lr": recipe.lr, "weight_decay": recipe.weight_decay, **recipe.own}
+        made = make_optimiser(recipe.name, [group])
+        made.step()
+        _STATES[key] = sum(x.shape == one.shape for x in made.state[one].values() if isinstance(x, torch.Tensor))
+    return _STATES[key]

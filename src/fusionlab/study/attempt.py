@@ -4,6 +4,7 @@
     <job>/claims/NNN.beat           its modification time is the lease
     <job>/claims/NNN.end.json       the outcome (done | failed | interrupted | died) and the reasons of arms
     <job>/attempts/NNN/             log.txt, checkpoints, all that the job needs while it runs
+    <job>/attempts/NNN/plan.json    the job's part of the plan
     <job>/attempts/NNN/result/      results to be published: a folder per arm
     <job>/attempts/NNN/failed/      the records of failed arms: they are never published
     <job>/attempts/NNN/replaced/    failed records of older versions, which published them

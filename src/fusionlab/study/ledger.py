@@ -101,6 +101,7 @@ class Ledger:
         self.retries = retries
         self.lease_s = lease_s
         self._jobs = {job.id: job for job in plan.jobs}
+        self._folders = {job.id: job.path(self.study) for job in plan.jobs}
         self._verified: set[str] = set()
         self._done: set[str] = set()  # published jobs stay published
         self._published: set[tuple[str, str]] = set()  # job, arm
@@ -108,7 +109,7 @@ class Ledger:
         self._future_beats: dict[Path, tuple[float, float]] = {}  # beat file -> its time, and when that was first seen
 
     def folder(self, job_id: str) -> Path:
-        return self._jobs[job_id].path(self.study)
+        return self._folders[job_id]
 
     def attempts(self, job_id: str) -> list[Attempt]:
         """All attempts at a job, oldest first."""
@@ -161,7 +162,8 @@ class Ledger:
         last = attempts[-1] if attempts else None
         living = last if last and self._end(last) is None and self.lives(last) else None
         past = self._past(job, attempts)
-        done = frozenset(arm for arm in units(job) if self._is_published(job, arm))
+        some = (self.folder(job_id) / "published").is_dir()  # one look instead of one for each of 10,000 arms
+        done = frozenset(arm for arm in units(job) if some and self._is_published(job, arm))
         left = [arm for arm in units(job) if arm not in done]
         if not left:
             self._done.add(job_id)
@@ -211,10 +213,10 @@ class Ledger:
                     failures.pop(arm, None)  # a later attempt was interrupted
         most = self.retries if self.session else 0
         failed = {arm: all_[-1] for arm, all_ in failures.items() if arm in left and len(all_) > most}
-        for arm in left if not self.session else ():
-            place = self.folder(job.id) / "published" / arm
-            if arm not in failed and (reason := failure_reason(place)) is not None:
-                failed[arm] = Failure(reason, place)
+        published = self.folder(job.id) / "published"
+        for arm in left if not self.session and published.is_dir() else ():
+            if arm not in failed and (reason := failure_reason(published / arm)) is not None:
+                failed[arm] = Failure(reason, published / arm)
         return failed
 
     def _take(self, job: Job, attempts: Sequence[Attempt], state: State) -> list[str]:
@@ -295,7 +297,7 @@ class Ledger:
         """Write job.json, which identifies the job of a folder that studies share."""
         create_exclusive(
             self.folder(job.id) / "job.json",
-            to_json({"id": job.id, "kind": job.kind, "config": common_recipe(job.config)}),
+            to_json({"id": job.id, "kind": job.kind, "config": self.plan.recipe(job)}),
         )
         self._verify(job.id)
 
@@ -305,7 +307,7 @@ class Ledger:
         if job_id in self._verified or not place.is_file():
             return
         job, other = self._jobs[job_id], read_json(place)
-        leaves = [leaf for leaf, _, _ in differing(common_recipe(other.get("config", {})), common_recipe(job.config))]
+        leaves = [leaf for leaf, _, _ in differing(common_recipe(other.get("config", {})), self.plan.recipe(job))]
         if other.get("kind") != job.kind or leaves:
             raise UserError(
                 f"the folder belongs to another job: {place.parent}",

@@ -10,18 +10,21 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError, show
-from fusionlab.records.files import create_exclusive, to_json, write_text
+from fusionlab.records.files import create_exclusive, read_whole, write_text
 from fusionlab.records.lock import alone
 from fusionlab.records.plan_file import FILE as FILE
-from fusionlab.records.plan_file import SCHEMA, read_plan_file
 from fusionlab.records.plan_file import Arm as Arm
 from fusionlab.records.plan_file import Job as Job
+from fusionlab.records.plan_file import Refused as Refused
+from fusionlab.records.plan_file import plan_text, read_plan_file
 from fusionlab.records.signature import identity, signature
 from fusionlab.study.recipes import ARM
 
@@ -35,18 +38,18 @@ _SIGNATURE = re.compile("[0-9a-f]{16}")
 
 @dataclass(frozen=True)
 class Plan:
-    schema: int
     signature: str
     command: str
     jobs: tuple[Job, ...]
     arms: tuple[Arm, ...]
+    refused: tuple[Refused, ...] = ()
 
     @classmethod
-    def of(cls, command: str, jobs: Iterable[Job], arms: Iterable[Arm]) -> Plan:
-        """A checked plan. Its signature is of the arms only: names, jobs and folders do not change it."""
+    def of(cls, command: str, jobs: Iterable[Job], arms: Iterable[Arm], refused: Iterable[Refused] = ()) -> Plan:
+        """A checked plan. Its signature is of the arms only: names, jobs, folders, refused cells do not matter."""
         jobs, arms = tuple(jobs), tuple(arms)
         known = sorted([arm.kind, arm.signature] for arm in arms)
-        made = cls(SCHEMA, signature({"arms": known}), command, jobs, arms)
+        made = cls(signature({"arms": known}), command, jobs, arms, tuple(refused))
         check(made)
         return made
 
@@ -57,20 +60,47 @@ class Plan:
         arms = [[arm.name, arm.kind, arm.signature, arm.job] for arm in self.arms]
         return signature({"arms": arms, "jobs": order})
 
+    @cached_property
+    def _jobs(self) -> dict[str, Job]:
+        return {job.id: job for job in self.jobs}
+
+    @cached_property
+    def _arms(self) -> dict[str, Arm]:
+        return {arm.name: arm for arm in self.arms}
+
     def job(self, job_id: str) -> Job:
-        for job in self.jobs:
-            if job.id == job_id:
-                return job
-        raise UserError("unknown job: the plan does not have it", got=job_id, allowed=[job.id for job in self.jobs])
+        if job_id not in self._jobs:
+            raise UserError("unknown job: the plan does not have it", got=job_id, allowed=self._jobs)
+        return self._jobs[job_id]
 
     def arm(self, name: str) -> Arm:
-        for arm in self.arms:
-            if arm.name == name:
-                return arm
-        raise UserError("unknown arm: the plan does not have it", got=name, allowed=[arm.name for arm in self.arms])
+        if name not in self._arms:
+            raise UserError("unknown arm: the plan does not have it", got=name, allowed=self._arms)
+        return self._arms[name]
+
+    @property
+    def refusals(self) -> list[str]:
+        """A line for each reason why cells are refused, with the number of its cells."""
+        counts = Counter(cell.reason for cell in self.refused)
+        return [f"{count} cell{'s' * (count > 1)} refused: {reason}" for reason, count in counts.items()]
+
+    def recipe(self, job: Job) -> dict[str, Any]:
+        """The part of a job's config that determines its result; of a cohort, what its arms have in common."""
+        first = [self.arm(name).config for name in job.arms[:1] if job.kind == "cohort"]
+        return {**common_recipe(job.config), **common_recipe({"arms": first} if first else {})}
+
+    def part(self, job_id: str) -> Plan:
+        """The plan of one job: the job, those that it needs, and their arms."""
+        chosen: dict[str, Job] = {}
+        wanted = [job_id]
+        while wanted:
+            job = self.job(wanted.pop())
+            chosen[job.id] = job
+            wanted += [need for need in job.needs if need not in chosen]
+        return Plan.of(self.command, chosen.values(), (self.arm(name) for job in chosen.values() for name in job.arms))
 
     def to_json(self) -> str:
-        return to_json(asdict(self))
+        return plan_text(self.command, self.jobs, self.arms, self.refused)
 
     def write(self, study: str | os.PathLike[str]) -> tuple[Plan, bool]:
         """Write the plan into the study's folder; returns the study's plan and whether it is new.
@@ -79,26 +109,27 @@ class Plan:
         that the new command's `run` options take effect.
         """
         place = Path(study) / FILE
-        check(self)
         if not place.is_file() and create_exclusive(place, self.to_json()):
             return self, True
-        plan, changed = self._merge(study)
-        if changed:
+        plan, text = self._merge(study)
+        if text is not None:
             with alone(Path(study) / ".plan.lock", show, "the plan"):  # another command may add arms as well
-                plan, changed = self._merge(study)
-                if changed:
-                    write_text(place, plan.to_json())
+                plan, text = self._merge(study)
+                if text is not None:
+                    write_text(place, text)
         return plan, False
 
-    def _merge(self, study: str | os.PathLike[str]) -> tuple[Plan, bool]:
-        old = read(study)
-        plan = self._continuing(old, Path(study))
-        return plan, old.to_json() != plan.to_json()
+    def _merge(self, study: str | os.PathLike[str]) -> tuple[Plan, str | None]:
+        """The study's plan with this one's arms, and its text unless it is that of the file."""
+        plan = self._continuing(read(study), Path(study))
+        text = plan.to_json()
+        return plan, None if text.encode("utf-8") == read_whole(Path(study) / FILE) else text
 
     def _continuing(self, old: Plan, study: Path) -> Plan:
         """This plan, but old arms keep their names, and their jobs if these were begun."""
         before = {(arm.kind, arm.signature): arm for arm in old.arms}
-        gone = [arm.name for key, arm in before.items() if key not in {(arm.kind, arm.signature) for arm in self.arms}]
+        now = {(arm.kind, arm.signature) for arm in self.arms}
+        gone = [arm.name for key, arm in before.items() if key not in now]
         if gone:
             raise UserError(
                 f"the folder holds another study: {study}",
@@ -108,23 +139,21 @@ class Plan:
             )
         begun = {job.id: job for job in old.jobs if job.kind == "cohort" and (job.path(study) / "claims").is_dir()}
         arms, run = [], {job.id: job.config.get("run") for job in self.jobs}
+        names: dict[str, list[str]] = {}
         for arm in self.arms:
             known = before.get((arm.kind, arm.signature), arm)
             if known.job in begun:  # with the new command's `run` options
                 run.setdefault(known.job, run[arm.job])
                 arm = replace(arm, job=known.job)
             arms.append(replace(arm, name=known.name))
-        jobs = {job.id: job for job in (*self.jobs, *begun.values())}
+            names.setdefault(arm.job, []).append(known.name)
         made = []
-        for job in jobs.values():
-            own = [arm for arm in arms if arm.job == job.id]
-            if job.arms and not own:
+        for job in {job.id: job for job in (*self.jobs, *begun.values())}.values():
+            if job.arms and job.id not in names:
                 continue  # all of its arms belong to other jobs now
             config = {**job.config, **({"run": run[job.id]} if run[job.id] is not None else {})}
-            if "arms" in config:
-                config["arms"] = [arm.config for arm in own]
-            made.append(replace(job, config=config, arms=tuple(arm.name for arm in own)))
-        return Plan.of(self.command, made, arms)
+            made.append(replace(job, config=config, arms=tuple(names.get(job.id, ()))))
+        return Plan.of(self.command, made, arms, self.refused)
 
 
 def common_recipe(config: dict[str, Any]) -> dict[str, Any]:
@@ -153,7 +182,7 @@ def check(plan: Plan) -> None:
     for name in [job.id for job in plan.jobs] + [arm.name for arm in plan.arms]:
         if not name or name.startswith(".") or "/" in name or "\0" in name or len(name.encode()) > 200:
             raise UserError("a name is not valid for a folder", got=repr(name), hint="fewer axes, and simple values")
-    jobs = {job.id: job for job in plan.jobs}
+    jobs = {job.id: job.needs for job in plan.jobs}
     for job in plan.jobs:
         _stays_inside(job)
         if job.kind not in JOB_KINDS:
@@ -161,9 +190,10 @@ def check(plan: Plan) -> None:
         for need in job.needs:
             if need not in jobs:
                 raise UserError("a job needs one that is not in the plan", got=f"{job.id} needs {need}", allowed=jobs)
-    cycle = _cycle(plan.jobs)
-    if cycle:
-        raise UserError("jobs wait for each other in a cycle", got=" needs ".join(cycle))
+    try:
+        TopologicalSorter(jobs).prepare()
+    except CycleError as error:  # it names each job after one that it needs
+        raise UserError("jobs wait for each other in a cycle", got=" needs ".join(reversed(error.args[1]))) from None
     by_jobs = Counter((arm, job.id) for job in plan.jobs for arm in job.arms)
     by_arms = Counter((arm.name, arm.job) for arm in plan.arms)
     for arm_name, job_id in by_jobs - by_arms:
@@ -211,19 +241,3 @@ def expect_own_folders(plan: Plan, study: str | os.PathLike[str]) -> None:
                 allowed=map(str, mine),
                 hint=f"if that folder is yours: {DATA_VARIABLE}='{data}' python -m fusionlab.work …",
             )  # fmt: skip
-
-
-def _cycle(jobs: Sequence[Job]) -> list[str]:
-    """A cycle of needs, with its first name repeated at the end; empty if there is none."""
-    open_needs = {job.id: set(job.needs) for job in jobs}
-    while free := [name for name, needs in open_needs.items() if not needs]:
-        for name in free:
-            del open_needs[name]
-        for needs in open_needs.values():
-            needs.difference_update(free)
-    if not open_needs:
-        return []
-    walk = [next(iter(open_needs))]
-    while walk[-1] not in walk[:-1]:
-        walk.append(min(open_needs[walk[-1]]))
-    return walk[walk.index(walk[-1]) :]

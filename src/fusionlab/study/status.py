@@ -41,6 +41,7 @@ class ArmRow:
 class Summary:
     jobs: tuple[JobRow, ...]
     arms: tuple[ArmRow, ...]
+    refusals: tuple[str, ...] = ()  # of cells of the grid, which have no arms
 
     @property
     def job_counts(self) -> dict[str, int]:
@@ -71,6 +72,7 @@ class Status:
         self.plan = read(self.study)
         self.ledger = Ledger(self.study, self.plan, session=session, retries=retries, lease_s=lease_s)
         self._names = {arm.name for arm in self.plan.arms}
+        self._refusals = tuple(self.plan.refusals)
         # Job -> number of published arms, their records, and the reasons of those that cannot be read.
         self._records: dict[str, tuple[int, dict[Path, dict[str, Any]], dict[Path, str]]] = {}
 
@@ -89,7 +91,8 @@ class Status:
             )
             for job, state in zip(self.plan.jobs, states.values(), strict=True)
         )
-        return Summary(jobs, tuple(self._arm(arm, states[arm.job]) for arm in self.plan.arms))
+        arms = tuple(self._arm(arm, states[arm.job]) for arm in self.plan.arms)
+        return Summary(jobs, arms, self._refusals)
 
     def _arm(self, arm: Arm, job: State) -> ArmRow:
         if arm.name in job.failed:

@@ -25,11 +25,11 @@ from types import FrameType
 from typing import BinaryIO, Protocol
 
 from fusionlab.errors import one_line, show
-from fusionlab.records.files import disk_errors
+from fusionlab.records.files import disk_errors, write_text
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.forked import Forked, can_fork
 from fusionlab.study.ledger import LEASE, Ledger, State
-from fusionlab.study.plan import expect_own_folders, read
+from fusionlab.study.plan import FILE, expect_own_folders, read
 
 DEATHS = 2  # retries of an arm whose process died without an error message, in one session
 LOG_MOST = 32 * 2**20  # bytes of a job's log; a longer log loses its middle
@@ -40,7 +40,7 @@ INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 STOPPED = "the worker was stopped"
 USER = 2  # the exit status of a program with an error of its user
 
-Argv = Callable[[Path, str, int], list[str]]
+Argv = Callable[[Path, str, Attempt], list[str]]
 Ended = tuple[str, str | None, dict[str, str]]  # outcome, reason, arm -> why it has no result
 Report = Callable[[str], None]
 
@@ -50,7 +50,7 @@ class Inside:
     """Jobs in a fork of the worker. `load` imports their packages; kinds in `light` start as programs."""
 
     load: Callable[[], object]
-    run: Callable[[Path, str, int], object]
+    run: Callable[[Path, str, Attempt], object]
     light: tuple[str, ...] = ("prepare",)
 
 
@@ -76,9 +76,10 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 _PR_SET_PDEATHSIG = 1
 
 
-def child_argv(study: Path, job_id: str, number: int) -> list[str]:
-    """The command line of a job's process."""
-    return [sys.executable, "-m", "fusionlab.work", str(study), "--job", job_id, "--attempt", str(number)]
+def child_argv(study: Path, job_id: str, attempt: Attempt) -> list[str]:
+    """The command line of a job's process, which reads the job's part of the plan in the attempt's folder."""
+    words = ["--job", job_id, "--attempt", str(attempt.number), "--plan", str(attempt.folder)]
+    return [sys.executable, "-m", "fusionlab.work", str(study), *words]
 
 
 def child_environment(threads: int | None) -> dict[str, str]:
@@ -215,8 +216,9 @@ class _Worker:
     def _child(self, job_id: str, attempt: Attempt) -> Ended:
         with disk_errors(attempt.log):
             log = attempt.log.open("ab")
+        write_text(attempt.folder / FILE, self.ledger.plan.part(job_id).to_json())
         with log:
-            child = self._started(job_id, attempt.number, log)
+            child = self._started(job_id, attempt, log)
         try:
             stopped = self._watch(child, attempt)
         finally:
@@ -246,13 +248,13 @@ class _Worker:
             return "failed", message, dict.fromkeys(left, message)
         return "died", message, {**dict.fromkeys(left, message), **failures}
 
-    def _started(self, job_id: str, number: int, log: BinaryIO) -> Child:
+    def _started(self, job_id: str, attempt: Attempt, log: BinaryIO) -> Child:
         """Start the child in its own session: Ctrl-C reaches only the worker, which stops the child gracefully."""
         first, inside = _die_with(os.getpid()), self.inside
         if self.loaded and inside is not None and self.ledger.plan.job(job_id).kind not in inside.light and can_fork():
-            return Forked(lambda: inside.run(self.study, job_id, number), log, first)
+            return Forked(lambda: inside.run(self.study, job_id, attempt), log, first)
         return subprocess.Popen(
-            self.argv(self.study, job_id, number),
+            self.argv(self.study, job_id, attempt),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -25,11 +25,12 @@ Counts = dict[str, dict[str, int]]
 
 @dataclass(frozen=True)
 class Scores:
-    """Row r of everything belongs to video `index[r]`; `index` rises."""
+    """Row r of everything belongs to video `index[r]`; `index` rises. `clips`: the number of views of all videos."""
 
     index: list[int]
     label: list[int]
     of: dict[str, Tensor]  # arm's name -> (videos, classes) float32, rows sum to 1
+    clips: int = 0
 
     def predicted(self, name: str) -> list[int]:
         """The class of the highest score (of equals the first)."""
@@ -87,6 +88,7 @@ def evaluate(
         index=index,
         label=[labels[video] for video in index],
         of={name: torch.tensor([[one / views[v] for one in sums[name][v]] for v in index]) for name in sums},
+        clips=sum(views.values()),
     )
 
 

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from fusionlab.data.brush.cycle import Cycle
 from fusionlab.data.brush.labels import KINDS, Label, ceilings, labels
 from fusionlab.data.brush.render import render
-from fusionlab.data.brush.scene import Scene, compose
+from fusionlab.data.brush.scene import SIZE, Scene, compose
 from fusionlab.data.brush.vocabulary import Vocabulary, vocabulary
-from fusionlab.data.dataset import Entry
+from fusionlab.data.dataset import Entry, Extent
 from fusionlab.data.processes import in_processes, keep_memory
 from fusionlab.data.split_checks import refuse_unknown
-from fusionlab.data.ucf101 import UCF101
+from fusionlab.data.ucf101 import UCF101, group_of
 from fusionlab.errors import UserError, show, unknown
 from fusionlab.records.files import disk_errors, publish, read_json, write_json, write_text
 from fusionlab.records.lock import alone
@@ -35,6 +35,7 @@ from fusionlab.records.signature import signature
 from fusionlab.video.flow import LUMA, RGB
 
 VERSION = 2  # of the drawing: a change of any pixel is a new version, and so another folder and other signatures
+SPLITS = (1, 2, 3)
 GROUPS = 24  # a third of them is the test list of each split
 CHUNK = 60  # clips of one task
 MADE = "made.json"
@@ -172,6 +173,22 @@ class Brush:
     def lists(self, split: int) -> tuple[list[Entry], list[Entry]]:
         return self.files.lists(split)
 
+    def planned_lists(self, split: int) -> tuple[list[Entry], list[Entry]]:
+        """`lists`, before anything is made."""
+        test = _test_groups(split)
+        both: tuple[list[Entry], list[Entry]] = [], []
+        for label in range(len(self.labels)):
+            for name, group in self._names(label):
+                both[group in test].append((name, label))
+        return both
+
+    def extent(self, split: int) -> Extent | None:
+        if split not in SPLITS:
+            return None
+        train, test = self.planned_lists(split)
+        frames = sum(clip_frames(self.knobs, self.labels[label]) for _, label in (*train, *test))
+        return Extent(len(train), len(test), len(train) + len(test), frames, (SIZE, SIZE))
+
     def videos(self) -> list[Entry]:
         return self.files.videos()
 
@@ -180,7 +197,7 @@ class Brush:
 
     def group(self, name: str) -> str:
         """The group, the same for all classes: these share the grounds, and no ground is in both lists."""
-        return self.files.group(name).rpartition("/")[2]
+        return group_of(name).rpartition("/")[2]
 
     @property
     def notes(self) -> Sequence[str]:
@@ -216,8 +233,8 @@ class Brush:
         for _ in in_processes(partial(draw, attempt, self.knobs), chunks, processes):
             pass
         write_text(attempt / "classInd.txt", "".join(f"{n} {name}\n" for n, name in enumerate(self.classes, 1)))
-        for split in (1, 2, 3):
-            test = range((split - 1) * GROUPS // 3 + 1, split * GROUPS // 3 + 1)
+        for split in SPLITS:
+            test = _test_groups(split)
             write_text(attempt / f"testlist{split:02d}.txt", "".join(f"{n}\n" for n, g, _ in names if g in test))
             write_text(
                 attempt / f"trainlist{split:02d}.txt",
@@ -255,8 +272,16 @@ def drawn(knobs: Knobs, label: Label, name: str, group: int) -> NDArray[np.uint8
     return render(composed(knobs, label, name, group), knobs.noise, knobs.clutter, knobs.hue_distance)
 
 
+def clip_frames(knobs: Knobs, label: Label) -> int:
+    return STILL_FRAMES if label.kind == "still" else knobs.frames
+
+
+def _test_groups(split: int) -> range:
+    return range((split - 1) * GROUPS // 3 + 1, split * GROUPS // 3 + 1)
+
+
 def composed(knobs: Knobs, label: Label, name: str, group: int) -> Scene:
-    frames = STILL_FRAMES if label.kind == "still" else knobs.frames
+    frames = clip_frames(knobs, label)
     return compose(
         knobs.seed, name, group, label, frames, knobs.shake, knobs.words, knobs.cycle, knobs.decoy_speed, knobs.exchange
     )

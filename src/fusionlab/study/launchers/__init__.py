@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+WORKERS_VARIABLE = "FUSIONLAB_WORKERS"  # tells a worker how many were started together
+
 
 @dataclass(frozen=True)
 class Worker:

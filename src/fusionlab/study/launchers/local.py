@@ -19,7 +19,7 @@ from pathlib import Path
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, read_json, write_json
-from fusionlab.study.launchers import Worker
+from fusionlab.study.launchers import WORKERS_VARIABLE, Worker
 from fusionlab.study.process_id import ProcessId, command_line
 from fusionlab.study.worker import GRACE, child_environment
 
@@ -65,9 +65,12 @@ class Local:
         self, study: Path, workers: int, *, threads: int | None, session: str, retries: int = 0
     ) -> tuple[LocalWorker, ...]:
         study = Path(study).absolute()
-        return tuple(self._one(study, threads, session, retries) for _ in range(workers))
+        own = {**self.variables, WORKERS_VARIABLE: str(workers)}
+        return tuple(self._one(study, threads, session, retries, own) for _ in range(workers))
 
-    def _one(self, study: Path, threads: int | None, session: str, retries: int) -> LocalWorker:
+    def _one(
+        self, study: Path, threads: int | None, session: str, retries: int, variables: Mapping[str, str]
+    ) -> LocalWorker:
         folder = study / FOLDER
         name = uuid.uuid4().hex[:8]
         log = folder / f"{name}.log"
@@ -80,7 +83,7 @@ class Local:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**child_environment(threads), **self.variables},
+                env={**child_environment(threads), **variables},
                 start_new_session=True,
             )
         worker = LocalWorker(str(process.pid), log, ProcessId.of(process.pid, name))

@@ -1,0 +1,95 @@
+"""The cost of a job: the seconds of its parts and of a training step, and the peak of its memory.
+
+It goes into the circumstances of each record that the job writes, so that later plans can state prices. It reads a
+clock a few times a step and asks the device for nothing: no step waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from array import array
+from statistics import median
+from typing import Any, Literal
+
+import pytorch_lightning as pl
+import torch
+
+from fusionlab.records.environment import peak_memory
+from fusionlab.study.launchers import WORKERS_VARIABLE
+
+FIRST = 3  # steps in which memory is allocated and kernels are chosen; they are left out
+
+Part = Literal["setup", "train", "validate", "test", "record"]
+PARTS: tuple[Part, ...] = ("setup", "train", "validate", "test", "record")
+
+
+class JobCost(pl.Callback):
+    """The clock of a job: each second belongs to one part, the one that began last.
+
+    As a callback of a training it sees its steps and validations by itself. Of a resumed job, only this attempt
+    counts; of a cohort whose arms have several checkpoints, all of its trainings together.
+    """
+
+    def __init__(self, job: str, *, batch: int, threads: int) -> None:
+        self.job, self.batch, self.threads = job, batch, threads
+        self.arms = self.test_clips = 0
+        self.seconds = dict.fromkeys(PARTS, 0.0)
+        self.steps = array("d")  # from the end of a step to the end of the next one, with the reading of its clips
+        self.count = 0  # of steps; the first one of an epoch has no length
+        self._part: Part = "setup"
+        self._around: Part = "setup"  # the part in which a validation began
+        self._since = time.monotonic()
+        self._step_ended: float | None = None
+
+    def begin(self, part: Part) -> None:
+        """End the present part and begin this one."""
+        now = time.monotonic()
+        self.seconds[self._part] += now - self._since
+        self._part, self._since = part, now
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begin("train")
+        self._step_ended = None
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        now = time.monotonic()
+        if self._step_ended is not None:
+            self.steps.append(now - self._step_ended)
+        self._step_ended = now
+        self.count += 1
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._around = self._part
+        self.begin("validate")
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begin(self._around)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.begin("setup")
+
+    def to_dict(self, device: str) -> dict[str, Any]:
+        """All of it up to now, as in `circumstances["job"]` of a record."""
+        self.begin(self._part)
+        steps = self.steps[FIRST:] or self.steps
+        workers = os.environ.get(WORKERS_VARIABLE, "")
+        return {
+            "id": self.job,
+            "arms": self.arms,
+            "steps": self.count,
+            "batch": self.batch,
+            **{f"{part}_s": round(seconds, 3) for part, seconds in self.seconds.items()},
+            "step_s": round(median(steps), 6) if steps else None,
+            "test_clips": self.test_clips,
+            "peak": peak(device),
+            "threads": self.threads,
+            "workers": int(workers) if workers.isdecimal() else None,
+        }
+
+
+def peak(device: str) -> int | None:
+    """The bytes that this process had at most: on a GPU its tensors, else what was resident."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return peak_memory()

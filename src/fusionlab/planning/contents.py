@@ -1,0 +1,239 @@
+"""Points of the grid that differ in their seeds only: composed, checked and built once.
+
+Nothing else depends on a seed: not the layers, not what is refused. So a grid of 333 contents and 30 seeds costs 333
+compositions and nets on the meta device. Where a config looks a seed up in another option, each point is a content.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from fusionlab.config import catalogue
+from fusionlab.config.build import LAYER_OF_LATE, Blueprint, fuses_scores
+from fusionlab.config.compose import Tree, tree
+from fusionlab.config.overrides import Words
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig
+from fusionlab.config.value_types import as_typed
+from fusionlab.data.views import VIDEO
+from fusionlab.errors import UserError
+from fusionlab.planning.axes import Cell, Point
+from fusionlab.records.signature import NEUTRAL, canonical
+from fusionlab.results.spec import Spec
+from fusionlab.study.recipes import ARM, STREAMS, data_recipe, stream_recipe
+from fusionlab.two_stream.net import Net
+
+STRIDE = "data.sampling.stride"
+LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
+BUILT = ("backbone", "streams", "consensus", *ARM)  # what a net depends on, beside the data
+
+
+@dataclass(frozen=True)
+class Content:
+    """One composed config, without the axes of seeds.
+
+    `tree`: the config as plain data, which is hashed. `choices`: group -> choice. `axes`: the options that vary in the
+    grid, with this content's values. `fused`: whether the streams meet before their scores. `error`: why it cannot be
+    trained; then it has no `config`.
+    """
+
+    made: Tree
+    tree: dict[str, Any]
+    choices: Mapping[str, str | None]
+    axes: Cell
+    config: ArmConfig | None = None
+    error: UserError | None = None
+    fused: bool = False
+    has_seeds: bool = False  # of its own: it is one point
+
+    def point(self, seed: Mapping[str, Any], axes: Cell) -> Point:
+        """The point with these seeds. `axes`: of the cell, in its order."""
+        typed = {axis: self.axes.get(axis, one) for axis, one in axes.items() if is_seed(axis) or axis in self.axes}
+        return Point({**self.tree, "seed": seed}, self.choices, {**typed, **self.axes})
+
+    @cached_property
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """The recipes of both streams, with the content's own seeds."""
+        return {stream: stream_recipe(self.tree, stream) for stream in STREAMS}
+
+    @cached_property
+    def store(self) -> dict[str, Any]:
+        return data_recipe(self.tree)
+
+
+class Contents:
+    """The contents of a grid, each made once. `axes`: all axes of the grid."""
+
+    def __init__(self, words: Words, axes: Iterable[str], blueprint: Blueprint) -> None:
+        self.words, self.axes, self.blueprint = words, list(axes), blueprint
+        self._groups = catalogue.groups()
+        self._made: dict[str, Content] = {}
+        self._late: dict[int, Content] = {}
+        self._seeds: dict[tuple[int, str], dict[str, Any]] = {}
+        self._late_fusions: dict[str, bool] = {}
+        self._errors: dict[str, UserError | None] = {}  # of nets, by what they depend on
+
+    def of(self, cell: Cell) -> Content:
+        own = {axis: one for axis, one in cell.items() if not is_seed(axis)}
+        key = canonical(own)
+        if key not in self._made:
+            self._made[key] = self._compose(own)
+        if self._made[key].has_seeds and len(own) < len(cell):
+            key = canonical(cell)
+            if key not in self._made:
+                self._made[key] = self._compose(cell)
+        return self._made[key]
+
+    def late(self, content: Content) -> Content:
+        """The late fusion of a content's streams: the same config except for the options of one arm.
+
+        Where the content is a late fusion itself, it keeps the numbers of this fusion.
+        """
+        if id(content) not in self._late:
+            self._late[id(content)] = self._compose_late(content)
+        return self._late[id(content)]
+
+    def point(self, content: Content, cell: Cell) -> Point:
+        """The point of a cell with its content, or with the late fusion of its content."""
+        seeds = {axis: one for axis, one in cell.items() if is_seed(axis)}
+        if content.has_seeds or not seeds:
+            return content.point(content.tree["seed"], cell)
+        key = (id(content.made), canonical(seeds))
+        if key not in self._seeds:
+            fixed = {leaf: one for leaf, one in self.words.leaves.items() if is_seed(leaf)}
+            self._seeds[key] = content.made.sharing({**fixed, **seeds})["seed"]
+        return content.point(self._seeds[key], cell)
+
+    def _compose(self, cell: Cell) -> Content:
+        """A cell as a config; one with which no job could work has an error."""
+        groups = {**self.words.groups, **{axis: str(one) for axis, one in cell.items() if axis in self._groups}}
+        leaves = {**self.words.leaves, **{axis: one for axis, one in cell.items() if axis not in self._groups}}
+        made, plain = None, None
+        try:
+            made = tree(groups)
+            plain = made.sharing(leaves)
+            has_seeds = made.depends_on("seed") or any("${" in str(one) for one in leaves.values())
+            config = self._checked(plain, {*self.words.leaves, *cell})
+            layer = self._layer(config)
+            plain = _placed({**plain, "layer": layer, "tower_weight": float(config.tower_weight)})  # 1 is 1.0
+            config = replace(config, layer=layer, tower_weight=plain["tower_weight"])
+            if (error := self._net_error(config, plain)) is not None:
+                raise error
+        except UserError as error:
+            made = made or tree({})
+            plain = plain or {**made.sharing({}), "layer": str(leaves.get("layer", made.get("layer")))}
+            choices = {**made.choices, **groups}
+            return Content(made, plain, choices, self._filled(cell, plain, choices), error=error)
+        axes = self._filled(cell, plain, made.choices)
+        fused = config.streams == "both" and not self._late_fusion(config)
+        return Content(made, plain, made.choices, axes, config, fused=fused, has_seeds=has_seeds)
+
+    def _filled(self, cell: Cell, plain: dict[str, Any], choices: Mapping[str, str | None]) -> Cell:
+        """The cell's axes; those that only other parts of the grid have get the value of the config."""
+        values = {axis: plain["layer"] if axis == "layer" else one for axis, one in cell.items()}
+        for axis in self.axes:
+            if axis in cell or is_seed(axis):
+                continue
+            value = choices.get(axis) if axis in self._groups else _select(plain, axis)
+            if value is not None and not isinstance(value, Mapping):
+                values[axis] = value
+        return values
+
+    def _checked(self, plain: dict[str, Any], typed: set[str]) -> ArmConfig:
+        config = ArmConfig.of(plain)
+        Spec.of(RunConfig.of(plain).table)
+        self.blueprint.dataset(config.data)
+        if not config.data.sampling.strides_count and STRIDE in typed:
+            raise UserError(
+                f"{STRIDE} has no effect: each snippet lies in a segment of the video, not τ from the one before",
+                got=f"data.sampling.times={config.data.sampling.times}",
+                hint="data.sampling.times=clip with it, or data.sampling.test=video, which goes through a video by τ",
+            )
+        if config.callbacks:
+            from fusionlab.jobs.callbacks import UserCallbacks  # imports Lightning, which planning does not need
+
+            UserCallbacks(config.callbacks)
+        return config
+
+    def _layer(self, config: ArmConfig) -> str:
+        if self._late_fusion(config):
+            return LAYER_OF_LATE
+        if config.streams != "both":  # one stream alone has no fusion
+            return config.layer
+        return self.blueprint.layer(config.layer, config.backbone, config.data)
+
+    def _late_fusion(self, config: ArmConfig) -> bool:
+        key = canonical(config.fusion)
+        if key not in self._late_fusions:
+            self._late_fusions[key] = fuses_scores(config)
+        return self._late_fusions[key]
+
+    def _net_error(self, config: ArmConfig, plain: dict[str, Any]) -> UserError | None:
+        """Why the net cannot be built, or has options without effect; nets that are alike are built once."""
+        sampling = {part: plain["data"][part] for part in ("dataset", "store", "sampling")}
+        key = canonical([{name: plain.get(name) for name in BUILT}, sampling])
+        if key not in self._errors:
+            self._errors[key] = None
+            try:
+                self.blueprint.refuse_consensus(config)
+                if config.streams == "both":
+                    _reject_no_effect(config, self.blueprint.net(config))
+            except UserError as error:
+                self._errors[key] = error
+        return self._errors[key]
+
+    def _compose_late(self, content: Content) -> Content:
+        of_arm = [name for name in ARM if name != "fusion" or content.choices.get("fusion") != LATE["fusion"]]
+        choices = {group: name for group, name in content.choices.items() if name is not None}
+        made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
+        leaves = {
+            path: one
+            for path, one in {**self.words.leaves, **content.axes}.items()
+            if path.split(".")[0] not in of_arm and path not in self._groups
+        }
+        own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have set them
+        plain = {**made.sharing({**leaves, **own, "layer": LAYER_OF_LATE}), "streams": "both"}
+        axes = {
+            axis: one for axis, one in content.axes.items() if axis != "fusion" and axis.split(".")[0] not in of_arm
+        }
+        return replace(content, made=made, tree=_placed(plain), choices=made.choices, axes=axes, config=None)
+
+
+def is_seed(axis: str) -> bool:
+    return axis.split(".")[0] == "seed"
+
+
+def _select(plain: Any, path: str) -> Any:
+    for name in path.split("."):
+        plain = plain.get(name) if isinstance(plain, Mapping) else None
+    return plain
+
+
+def _placed(plain: dict[str, Any]) -> dict[str, Any]:
+    """The config with absolute folders, since a worker may be started in another folder."""
+    run = plain["run"]
+    return {**plain, "run": {**run, **{name: os.path.abspath(run[name]) for name in ("data", "weights")}}}
+
+
+def _reject_no_effect(config: ArmConfig, net: Net) -> None:
+    """Reject options without effect.
+
+    Two arms would be one net with different draws, and this difference would look like an effect.
+    """
+    how = config.data.sampling
+    # Whole videos have any length; from T to 2 T each difference between two towers' steps occurs.
+    lengths = range(how.snippets, 2 * how.snippets) if how.test == VIDEO else [how.snippets]
+    for option, (why, instead) in net.no_effect(lengths).items():
+        name, _, number = option.partition(".")
+        if number:  # a head names its own numbers only if they are set
+            value, hint = getattr(config, name)[number], instead
+        else:
+            value, usual = getattr(config, name), config.into if option == "above" else NEUTRAL[option]
+            if value == usual:
+                continue
+            hint = ", or ".join(filter(None, (instead, f"{option}={as_typed(usual)}")))
+        raise UserError(f"{option} has no effect: {why}", got=f"{option}={as_typed(value)}", hint=hint)

@@ -1,0 +1,106 @@
+"""The numbers of clips and frames of a data set: from its lists, or known before any of its files exists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig, DataConfig, SourceConfig, StreamConfig, build_dataset
+from fusionlab.data import validation
+from fusionlab.data.dataset import Dataset, Entry, Extent
+from fusionlab.errors import UserError
+from fusionlab.jobs.job_data import STORES, VIDEOS
+from fusionlab.preparation.prepare import prepared
+from fusionlab.video.resize import fitted
+from fusionlab.video.store import Store
+
+USUAL = (240, 320)  # height and width where they are unknown; most videos are 4:3
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Videos of the three lists. `frames`: of a video, on average; None: unknown. `size`: of the stored pictures."""
+
+    train: int
+    validation: int
+    test: int
+    frames: float | None
+    size: tuple[int, int]
+
+
+class DataSets:
+    """What is known of the data sets of a plan; each is looked at once. Nothing is made or written."""
+
+    def __init__(self, run: RunConfig) -> None:
+        self.run = run
+        self._clips: dict[str, Clips | None] = {}
+        self._stores: dict[str, Store | None] = {}
+        self._sets: dict[str, Dataset] = {}
+
+    def clips(self, config: ArmConfig | StreamConfig) -> Clips | None:
+        """None where neither lists nor official numbers are there."""
+        sampling = config.data.sampling
+        key = repr((config.data.recipe, config.split, sampling.validation, config.seed.data, config.data.quarantine))
+        if key not in self._clips:
+            self._clips[key] = self._count(config)
+        return self._clips[key]
+
+    def extent(self, source: SourceConfig, split: int = 1) -> Extent | None:
+        known = getattr(self.dataset(source), "extent", None)
+        extent: Extent | None = None if known is None else known(split)
+        return extent
+
+    def store(self, source: SourceConfig) -> Store | None:
+        """The packed store, if it is there."""
+        key = repr(source.recipe)
+        if key not in self._stores:
+            self._stores[key] = prepared(Path(self.run.data) / STORES, source.recipe)
+        return self._stores[key]
+
+    def dataset(self, source: SourceConfig) -> Dataset:
+        key = repr(source.dataset)
+        if key not in self._sets:
+            self._sets[key] = build_dataset(SourceConfig(source.dataset, source.store, (), source.recipe))
+        return self._sets[key]
+
+    def _count(self, config: ArmConfig | StreamConfig) -> Clips | None:
+        fraction, extent = config.data.sampling.validation, self.extent(config.data, config.split)
+        frames, size = self._frames(config.data, extent)
+        lists = self._lists(config.data, config.split)
+        if lists is None:
+            if extent is None:
+                return None
+            held_out = round(extent.train * fraction)
+            return Clips(extent.train - held_out, held_out, extent.test, frames, size)
+        train, test = lists
+        try:
+            rest, held = validation.cut(train, self.dataset(config.data).group, config.seed.data, fraction)
+        except UserError:  # the job will say so
+            return None
+        return Clips(len(rest), len(held), len(test), frames, size)
+
+    def _lists(self, data: DataConfig, split: int) -> tuple[list[Entry], list[Entry]] | None:
+        """Training and test list without quarantined videos, if they are there or can be computed."""
+        dataset, out = self.dataset(data), frozenset(data.quarantine)
+        try:
+            if hasattr(dataset, "planned_lists"):
+                both: Sequence[list[Entry]] = dataset.planned_lists(split)
+            else:
+                dataset.expect(Path(self.run.data) / VIDEOS, split=split, packed=True, quarantine=())
+                both = dataset.lists(split)
+        except UserError:
+            return None
+        train, test = ([entry for entry in entries if entry[0] not in out] for entries in both)
+        return train, test
+
+    def _frames(self, data: DataConfig, extent: Extent | None) -> tuple[float | None, tuple[int, int]]:
+        """Frames of a video on average, and the height and width of stored pictures."""
+        store = self.store(data)
+        if store is not None and store.videos:
+            videos = list(store.videos.values())
+            return sum(video.frames for video in videos) / len(videos), (videos[0].height, videos[0].width)
+        size = (extent and extent.size) or USUAL
+        size = size if data.store.size is None else fitted(*size, data.store.size)
+        return (extent.frames / extent.videos if extent and extent.frames else None), size

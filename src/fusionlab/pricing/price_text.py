@@ -1,0 +1,224 @@
+"""The price of a plan as text: states, a table by stage, disk, sharing, refused cells; then jobs and arms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fusionlab.errors import one_line
+from fusionlab.preparation.disk_space import size
+from fusionlab.pricing.disk import StoreSize
+from fusionlab.pricing.states import TO_RUN
+from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, wall_seconds
+from fusionlab.records.plan_file import Refused
+
+MOST_ARMS = 40  # that are listed without --arms
+LARGE = 4 << 30  # bytes of a store from which on a smaller one is named
+SHOWN = 3  # names in a group
+HEADS = ("stage", "jobs", "to run", "time", "on this machine", "memory a job", "multiply-adds", "disk")
+
+
+def price_text(price: StudyPrice, arms: bool = False) -> str:
+    """`arms`: list every arm, however many there are."""
+    plan, states = price.plan, price.states
+    parts = [
+        [
+            f"study    {price.folder}",
+            f"machine  {price.machine}; {price.workers} job{'s' * (price.workers > 1)} at a time",
+            f"arms     {len(plan.arms)}: {_counts(price.arm_counts)}",
+            f"jobs     {len(plan.jobs)}: {_counts(states.job_counts)}",
+        ],
+        [*_table([HEADS, *_stages(price)]), *_sources(price)],
+        _sizes(price),
+        _disk(price),
+        _sharing(price),
+        _stale(price),
+        _refused(plan.refused),
+        _jobs(price) if len(plan.jobs) <= MOST_ARMS or arms else [],
+        _arms(price) if len(plan.arms) <= MOST_ARMS or arms else [f"{len(plan.arms)} arms: --arms lists them"],
+    ]
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people.
+
+    >>> [duration(s) for s in (None, 0.4, 42, 750, 9000, 400_000)]
+    ['unknown', '0 s', '42 s', '12 min', '2.5 h', '111 h']
+    """
+    if seconds is None:
+        return "unknown"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
+
+
+def _stages(price: StudyPrice) -> list[Sequence[str]]:
+    rows: list[Sequence[str]] = []
+    for kind, title in KINDS.items():
+        jobs = price.of_kind(kind)
+        if not jobs:
+            continue
+        left = [job for job in jobs if job.state in TO_RUN]
+        works = [job.work for job in jobs if job.work is not None]
+        rows.append((
+            title, str(len(jobs)), str(len(left)), duration(left_seconds(jobs)),
+            duration(wall_seconds(jobs, price.workers)), _memory(jobs),
+            f"{sum(work.macs for work in works):.1e}" if works else "–", _stage_disk(jobs),
+        ))  # fmt: skip
+    return rows
+
+
+def _memory(jobs: Sequence[JobPrice]) -> str:
+    """The least and the most of a job."""
+    known = [job for job in jobs if job.memory is not None]
+    if not known:
+        return "–"
+    least, most = (size(end(job.memory or 0 for job in known)) for end in (min, max))
+    return most if least == most else f"{least} … {most}"
+
+
+def _stage_disk(jobs: Sequence[JobPrice]) -> str:
+    if jobs[0].kind != "prepare":
+        return size(sum(job.weights + job.checkpoint for job in jobs))
+    stores = [job.store for job in jobs if job.store is not None]
+    if len(stores) < len(jobs):
+        return "unknown"
+    about = "about " * any(store.about for store in stores)
+    return about + size(sum(store.bytes for store in stores))
+
+
+def _sources(price: StudyPrice) -> list[str]:
+    """Where the times come from, for each stage that has some left."""
+    lines = []
+    for kind, title in KINDS.items():
+        groups: dict[str, int] = {}
+        for job in price.of_kind(kind):
+            if job.state in TO_RUN:
+                groups[job.source] = groups.get(job.source, 0) + 1
+        for source, count in groups.items():
+            of = f"{title}" if len(groups) == 1 else f"{title}, {count} jobs"
+            lines.append(f"  {of}: {source}")
+    return lines
+
+
+def _sizes(price: StudyPrice) -> list[str]:
+    """Parameters and multiply-adds of the arms, by kind."""
+    rows = []
+    for kind in ("stream", "late", "fused"):
+        own = [one for one in price.sizes.values() if one.kind == kind]
+        if own:
+            numbers = (
+                _range(getattr(one, name) for one in own) for name in ("parameters", "trained_parameters", "macs")
+            )
+            rows.append((kind, str(sum(one.arms for one in own)), *numbers))
+    return _table([("arms", "", "parameters", "trained", "multiply-adds a clip"), *rows]) if rows else []
+
+
+def _range(numbers: Iterable[int]) -> str:
+    known = sorted(numbers)
+    return f"{known[0]:,}" if known[0] == known[-1] else f"{known[0]:,} … {known[-1]:,}"
+
+
+def _disk(price: StudyPrice) -> list[str]:
+    lines, need = ["disk"], 0
+    for name, files in price.archives.items():
+        lines.append(f"  run.data  video files of {name}: {size(files)}")
+        need += files
+    for job in price.of_kind("prepare"):
+        lines.append(f"  run.data  {_store(job, price.compact.get(job.id))}")
+        need += job.store.bytes if job.store is not None and job.state in TO_RUN else 0
+    lines.append(f"            {_fits(need, price.data_free)}")
+    weights, checkpoints = sum(job.weights for job in price.jobs), [job.checkpoint for job in price.jobs]
+    peak = sum(sorted(checkpoints)[-price.workers :])  # a new one is written beside the old one
+    lines.append(f"  run.root  weights and predictions: {size(weights)}")
+    if peak:
+        lines.append(f"  run.root  checkpoints: {size(sum(checkpoints))}, which stay, and {size(peak)} in writing")
+    need = sum(job.weights + job.checkpoint for job in price.jobs if job.state in TO_RUN) + peak
+    return [*lines, f"            {_fits(need, price.root_free)}"]
+
+
+def _store(job: JobPrice, compact: StoreSize | None) -> str:
+    if job.store is None:
+        return "packed store: unknown, since the number of frames is not known before its videos are read"
+    text = f"packed store: {'about ' * job.store.about}{size(job.store.bytes)}"
+    if job.store.raw is not None:
+        text += f" ({size(job.store.raw)} as raw pictures)"
+    if compact is not None and compact.raw is not None and compact.raw > LARGE:
+        text += f" (about {size(compact.bytes)} by data.store.codec.frames=jpeg data.store.codec.flow=lz4)"
+    return text
+
+
+def _fits(need: float, free: int | None) -> str:
+    if free is None:
+        return "free space unknown"
+    return f"of {size(free)} free" + (f": {size(need - free)} too little" if need > free else "")
+
+
+def _sharing(price: StudyPrice) -> list[str]:
+    one = price.sharing
+    if one is None:
+        return []
+    lines = [f"sharing, against one process for each of {one.cells} cells that trains its own streams"]
+    if one.seconds is not None and one.shared_seconds is not None:
+        times = one.seconds / max(one.shared_seconds, 1e-9)
+        lines.append(
+            f"  time           {duration(one.shared_seconds)} instead of {duration(one.seconds)}: {times:.1f} ×"
+        )
+    times = one.macs / max(one.shared_macs, 1)
+    return [*lines, f"  multiply-adds  {one.shared_macs:.1e} instead of {one.macs:.1e}: {times:.1f} ×"]
+
+
+def _stale(price: StudyPrice) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for arm, why in price.states.stale.items():
+        groups.setdefault(why, []).append(arm)
+    return [f"{len(arms)} stale: {why}: {_some(arms)}; remove their folders to train them again"
+            for why, arms in groups.items()]  # fmt: skip
+
+
+def _refused(cells: Sequence[Refused]) -> list[str]:
+    """Refused cells by their reason, with what they have in common."""
+    groups: dict[str, list[Refused]] = {}
+    for cell in cells:
+        groups.setdefault(cell.reason, []).append(cell)
+    return [f"{len(own)} refused: {one_line(reason)}\n  {one_line(_common(own))}" for reason, own in groups.items()]
+
+
+def _common(cells: Sequence[Refused]) -> str:
+    """The axes of some cells: `layer=fc6,fc7 temporal=pool3d`."""
+    axes: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        for axis, value in cell.axes.items():
+            axes.setdefault(axis, {})[str(value)] = None
+    return " ".join(f"{axis}={','.join(values)}" for axis, values in axes.items())
+
+
+def _jobs(price: StudyPrice) -> list[str]:
+    lines = [f"{len(price.jobs)} jobs"]
+    for job in price.jobs:
+        count = f"  ({job.arms} arms)" if job.arms > 1 else ""
+        lines.append(f"  {job.state:<10} {job.kind:<8} {job.id}{count}")
+    return lines
+
+
+def _arms(price: StudyPrice) -> list[str]:
+    lines = [f"{len(price.plan.arms)} arms"]
+    for arm in price.plan.arms:
+        lines.append(f"  {arm.signature}  {price.states.arms[arm.name]:<7} {arm.kind:<6}  {one_line(arm.name)}")
+    return lines
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(one_line, names[:SHOWN])) + (" …" if len(names) > SHOWN else "")
+
+
+def _table(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(f"{one:<{width}}" for one, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -1,0 +1,127 @@
+"""How fast this machine class trains and tests: multiply-adds a second, from jobs that have run or were calibrated.
+
+    seconds = start + steps · step_macs / step_rate + evaluated / view_rate + arms · record_s
+
+All are medians over jobs: over those of exactly the same arms (other seeds), so that a step takes what it took; else
+over those with the same towers, threads and precision.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fusionlab.config.schema import config_of
+from fusionlab.errors import UserError
+from fusionlab.pricing.clips import Clips, DataSets
+from fusionlab.pricing.history import PastJob, content_of, middle
+from fusionlab.pricing.work import Work, work_of
+from fusionlab.records.signature import signature
+from fusionlab.sizes.sizing import Sizes
+from fusionlab.study.plan import Arm
+
+MOST_ALIKE = 12  # jobs with the same towers of which a rate is the median, the newest
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Rates in multiply-adds a second; seconds of a job's start, and of recording an arm. `peak`: bytes, at most."""
+
+    source: str
+    step_rate: float | None
+    view_rate: float | None
+    start_s: float
+    record_s: float
+    peak: int | None = None
+    same: bool = True  # of the same arms
+
+    def seconds(self, work: Work) -> float | None:
+        """The time of a job; None where a rate is missing."""
+        view_rate = self.view_rate or self.step_rate
+        if (work.steps and not self.step_rate) or (work.evaluated and not view_rate):
+            return None
+        steps = work.steps * work.step_macs / self.step_rate if self.step_rate else 0.0
+        evaluated = work.evaluated / view_rate if view_rate else 0.0
+        return self.start_s + steps + evaluated + work.arms * self.record_s
+
+
+def speed_of(source: str, measured: Sequence[tuple[PastJob, Work]], same: bool) -> Speed:
+    """The medians over jobs."""
+    rows = [_rates(past, work) for past, work in measured]
+    step, view, start, record = ([one for one in column if one is not None] for column in zip(*rows, strict=True))
+    peaks = [past.peak for past, _ in measured if past.peak]
+    rest = middle(start) or 0.0, middle(record) or 0.0, max(peaks, default=None)
+    return Speed(source, middle(step), middle(view), *rest, same)
+
+
+def _rates(past: PastJob, work: Work) -> tuple[float | None, float | None, float | None, float | None]:
+    """(step rate, view rate, seconds of the start, seconds of recording an arm) of one job."""
+    a_epoch = work.steps / work.epochs if work.steps else 0
+    epochs = past.steps / a_epoch if a_epoch else 1
+    evaluated = epochs * work.validation_views * work.view_macs + work.test_views * work.test_macs
+    if past.views_s is not None:
+        steps = past.steps * (past.step_s or 0.0)
+        start = max(0.0, past.seconds - steps - past.views_s - past.record_s)
+        step_rate = work.step_macs / past.step_s if past.step_s else None
+        return step_rate, evaluated / past.views_s if past.views_s else None, start, past.record_s / work.arms
+    if past.epochs and a_epoch:  # one rate for all that an epoch and the test do
+        rate = (a_epoch * work.step_macs + work.validation_views * work.view_macs) / (middle(past.epochs) or 1.0)
+        rest = past.seconds - sum(past.epochs) - work.test_views * work.test_macs / rate
+        return rate, rate, max(0.0, rest), 0.0
+    rate = (past.steps * work.step_macs + evaluated) / past.seconds  # the start is in it
+    return rate, rate, 0.0, 0.0
+
+
+class Speeds:
+    """The speeds that earlier jobs give; each past job is measured once, and only if a planned job needs it."""
+
+    def __init__(self, past: Iterable[PastJob], sizes: Sizes, data: DataSets) -> None:
+        self.sizes, self.data = sizes, data
+        self._same: dict[tuple[str, ...], list[PastJob]] = defaultdict(list)
+        self._alike: dict[str, list[PastJob]] = defaultdict(list)
+        self._known: dict[Any, Speed | None] = {}
+        for job in past:
+            self._same[job.contents].append(job)
+            self._alike[tower_key(job.arms[0])].append(job)
+
+    def of(self, arms: Sequence[Arm]) -> Speed | None:
+        """The speed for arms that one job trains; None if no earlier job is like it."""
+        contents = tuple(sorted(content_of(arm.config) for arm in arms))
+        if contents in self._same:
+            same = self._speed(contents, self._same[contents], same=True)
+            if same is not None:
+                return same
+        key = tower_key(arms[0])
+        return self._speed(key, self._alike.get(key, []), same=False)
+
+    def _speed(self, key: Any, jobs: Sequence[PastJob], same: bool) -> Speed | None:
+        if key not in self._known:
+            measured = [(job, work) for job in jobs[:MOST_ALIKE] if (work := self._work(job)) is not None]
+            like = "of the same arms" if same else "of these towers, by multiply-adds"
+            source = f"{len(measured)} earlier job{'s' * (len(measured) > 1)} {like}"
+            self._known[key] = speed_of(source, measured, same) if measured else None
+        return self._known[key]
+
+    def _work(self, job: PastJob) -> Work | None:
+        """The work of a job that has run; its data set may be gone, and a part of its networks."""
+        try:
+            config = config_of(job.arms[0])
+            sized = [self.sizes.of(arm) for arm in job.arms]
+            return work_of(sized, self.sizes, self.data.clips(config) or _clips_of(job, config))
+        except (UserError, KeyError, TypeError, ValueError, AttributeError):
+            return None
+
+
+def _clips_of(job: PastJob, config: Any) -> Clips | None:
+    """The numbers of clips that the steps of a record tell, if its lists are gone."""
+    train = round(job.steps / config.stage.recipe.epochs) * config.stage.batch_size
+    fraction = config.data.sampling.validation
+    return Clips(train, round(train * fraction / (1 - fraction)), 0, None, (0, 0)) if train else None
+
+
+def tower_key(arm: Arm) -> str:
+    """Equal for streams, or cohorts, with the same towers, threads and precision."""
+    towers: dict[str, Any] = {part: arm.config[part] for part in ("stream", "tower", "backbone") if part in arm.config}
+    return signature({**towers, "trainer": arm.config["trainer"]})

@@ -1,0 +1,173 @@
+"""The states of planned arms and jobs, if the study started now.
+
+    done      published
+    stale     published, but something that it was made from has changed since
+    running   a worker is at it
+    failed    its last attempt failed; the command tries it again
+    to run    all others
+
+An arm is stale if the packed store holds other content than it was trained on, if the file of its first weights has
+another content, or if a stream below it is stale or was published after it. A store or a file that is gone says
+nothing. Whether an estimator of flow, or the code of a part, would give other numbers today is not checked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from fusionlab.backbones.pretrained import locate
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
+from fusionlab.errors import UserError
+from fusionlab.jobs.job_data import Data
+from fusionlab.pricing.clips import DataSets
+from fusionlab.records.files import read_json
+from fusionlab.records.plan_file import Arm, Job
+from fusionlab.records.record import FILE
+from fusionlab.sizes.sizing import content_key
+from fusionlab.study.ledger import Ledger, State
+from fusionlab.study.plan import Plan
+
+ARM_STATES = ("done", "stale", "running", "failed", "to run")
+TO_RUN = ("running", "failed", "to run")  # that still cost time
+
+
+@dataclass(frozen=True)
+class States:
+    """Arm -> state, job -> state; stale arm -> why."""
+
+    arms: Mapping[str, str]
+    jobs: Mapping[str, str]
+    stale: Mapping[str, str]
+
+    @property
+    def arm_counts(self) -> dict[str, int]:
+        counts = Counter(self.arms.values())
+        return {state: counts[state] for state in ARM_STATES if counts[state]}
+
+    @property
+    def job_counts(self) -> dict[str, int]:
+        counts = Counter(self.jobs.values())
+        return {state: counts[state] for state in ARM_STATES if counts[state]}
+
+    def left(self, job: Job) -> list[str]:
+        """The arms of a job that are still to be trained."""
+        return [arm for arm in job.arms if self.arms[arm] in TO_RUN]
+
+
+def states_of(plan: Plan, folder: Path, run: RunConfig, data: DataSets) -> States:
+    """Reads the ledger and the records of published arms; changes nothing."""
+    ledger = Ledger(folder, plan)
+    known = ledger.states()
+    arms = {arm.name: _arm_state(arm, known[arm.job]) for arm in plan.arms}
+    stale = _Stale(plan, folder, run, data).of([arm for arm in plan.arms if arms[arm.name] == "done"])
+    arms |= dict.fromkeys(stale, "stale")
+    jobs = {job.id: _job_state(job, known[job.id], arms) for job in plan.jobs}
+    return States(arms, jobs, stale)
+
+
+def _arm_state(arm: Arm, job: State) -> str:
+    if arm.name in job.published or (job.name == "published" and not job.published):
+        return "done"
+    if arm.name in job.failed:
+        return "failed"
+    return "running" if job.name == "running" else "to run"
+
+
+def _job_state(job: Job, state: State, arms: Mapping[str, str]) -> str:
+    if state.name == "published":
+        return "stale" if any(arms[arm] == "stale" for arm in job.arms) else "done"
+    return state.name if state.name in ("running", "failed") else "to run"
+
+
+class _Stale:
+    """Compares the records of published arms with what is there now."""
+
+    def __init__(self, plan: Plan, folder: Path, run: RunConfig, data: DataSets) -> None:
+        self.folder, self.run, self.data = folder, run, data
+        self._jobs = {job.id: job for job in plan.jobs}
+        self._configs: dict[str, ArmConfig | StreamConfig] = {}
+        self._contents: dict[str, str | None] = {}
+        self._hashes: dict[str, str | None] = {}
+        self._streams: dict[str, tuple[str | None, str]] = {}  # a stream's signature -> why it is stale, and its time
+
+    def of(self, arms: list[Arm]) -> dict[str, str]:
+        """Stale arm -> why; streams first, since arms above them follow."""
+        found: dict[str, str] = {}
+        for arm in sorted(arms, key=lambda arm: arm.kind != "stream"):
+            record = self._record(arm)
+            if record is None:
+                continue
+            why = self._own(arm, record)
+            time = str(record.get("circumstances", {}).get("started"))
+            if arm.kind == "stream":
+                self._streams[arm.signature] = why, time
+            else:
+                why = why or self._below(arm, time)
+            if why is not None:
+                found[arm.name] = why
+        return found
+
+    def _record(self, arm: Arm) -> dict[str, Any] | None:
+        """The record as plain data, unchecked: only a few of its values are compared."""
+        published = self._jobs[arm.job].published(self.folder)
+        places = [published / arm.name / FILE] if arm.kind != "stream" else sorted(published.glob(f"*/{FILE}"))
+        for place in places:
+            try:
+                record = read_json(place)
+            except UserError:
+                continue
+            if isinstance(record, dict) and isinstance(record.get("result"), dict):
+                return record
+        return None
+
+    def _own(self, arm: Arm, record: Mapping[str, Any]) -> str | None:
+        key, trained = content_key(arm), record["result"].get("data")
+        config = self._configs.setdefault(key, self._configs.get(key) or config_of(arm))
+        content = self._content(config)
+        if None not in (content, trained) and content != trained:
+            return "the packed store holds other videos, or was made in another way"
+        if isinstance(config, StreamConfig):
+            began = (record["result"].get("initial_weights") or {}).get("sha256")
+            now = self._weights(config) if began else None
+            if now is not None and now != began:
+                return f"{config.weights.source} holds other weights"
+        return None
+
+    def _below(self, arm: Arm, time: str) -> str | None:
+        for stream, signature in arm.config.get("stage_one", {}).items():
+            why, trained = self._streams.get(signature, (None, ""))
+            if why is not None:
+                return f"its {stream} stream is stale: {why}"
+            if trained > time:
+                return f"its {stream} stream was trained after it"
+        return None
+
+    def _content(self, config: Any) -> str | None:
+        """The hash of the data that an arm would read now; None without a store."""
+        key = repr((config.data.recipe, config.data.quarantine))
+        if key not in self._contents:
+            store = self.data.store(config.data)
+            own = None if store is None else Data(self.data.dataset(config.data), store.folder, self.run)
+            self._contents[key] = None if own is None else own.content(config.data)
+        return self._contents[key]
+
+    def _weights(self, config: StreamConfig) -> str | None:
+        """sha256 of a file of first weights; None where it is gone, or is a download with its hash in its name."""
+        source = config.weights.source
+        if source is None or source == "imagenet":
+            return None
+        if source not in self._hashes:
+            try:
+                with locate(source, cast(Any, None), self.run.weights).open(
+                    "rb"
+                ) as file:  # a file is one for any tower
+                    self._hashes[source] = hashlib.file_digest(file, "sha256").hexdigest()
+            except (UserError, OSError):
+                self._hashes[source] = None
+        return self._hashes[source]

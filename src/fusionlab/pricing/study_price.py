@@ -1,0 +1,305 @@
+"""The price of a plan: for each job its time, memory, work and disk; by stage; and what sharing saves.
+
+Nothing is run, written or allocated: sizes come from shapes, times from earlier records of this machine class or from
+a calibration. What is unknown is None, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fusionlab.config.run_config import RunConfig
+from fusionlab.config.schema import SourceConfig, config_of
+from fusionlab.errors import UserError, one_line
+from fusionlab.jobs.job_data import VIDEOS
+from fusionlab.pricing import disk
+from fusionlab.pricing.clips import DataSets
+from fusionlab.pricing.history import PastJob, past_jobs
+from fusionlab.pricing.machine import Machine
+from fusionlab.pricing.speeds import Speed, Speeds
+from fusionlab.pricing.states import TO_RUN, States, states_of
+from fusionlab.pricing.store_time import store_seconds
+from fusionlab.pricing.work import Work, work_of
+from fusionlab.sizes.sizing import Sized, Sizes, checkpoint_bytes, content_key, state_bytes
+from fusionlab.study.plan import Arm, Job, Plan
+from fusionlab.video.codecs import RAW
+from fusionlab.video.store import Coding, Store
+
+KINDS = {"prepare": "prepare", "stream": "streams", "cohort": "fusion"}  # kind of a job -> its stage in words
+COMPACT = Coding("jpeg", "lz4")  # what is shown beside a store that takes much
+NO_CLIPS = "unknown: the lists of this data set are not there, so the number of clips is not known"
+NO_RECORD = "unknown: no record of these towers on this machine class; add calibrate=true"
+NO_STORE = "unknown: no store with this flow was packed here yet"
+
+
+@dataclass(frozen=True)
+class JobPrice:
+    """One job. `seconds`: None if unknown, and `source` then says why. `disk`: bytes that stay when it is done."""
+
+    id: str
+    kind: str
+    state: str
+    arms: int
+    arms_left: int
+    seconds: float | None  # of the arms that are left
+    whole: float | None  # of all of its arms, as if nothing were done
+    source: str
+    memory: int | None
+    measured: bool  # whether the memory is one that earlier jobs had
+    work: Work | None  # of all of its arms
+    weights: int  # bytes of weights and predictions
+    checkpoint: int  # bytes of its last checkpoint
+    store: disk.StoreSize | None = None
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """One process for each cell, with two streams and a trunk of its own, against this plan. None: unknown."""
+
+    cells: int
+    macs: int
+    shared_macs: int
+    seconds: float | None
+    shared_seconds: float | None
+
+
+@dataclass(frozen=True)
+class StudyPrice:
+    """`sizes`: of the first of all arms that differ in their seeds only."""
+
+    plan: Plan
+    folder: Path
+    states: States
+    machine: Machine
+    workers: int
+    jobs: tuple[JobPrice, ...]
+    sharing: Sharing | None
+    sizes: Mapping[str, ArmSize]
+    compact: Mapping[str, disk.StoreSize]  # store's job -> its size with COMPACT
+    archives: Mapping[str, int]  # data set that is not there -> bytes of its video files, where they are known
+    data_free: int | None
+    root_free: int | None
+
+    @property
+    def arm_counts(self) -> dict[str, int]:
+        """State -> number of arms, with the refused cells."""
+        refused = len(self.plan.refused)
+        return self.states.arm_counts | ({"refused": refused} if refused else {})
+
+    def of_kind(self, kind: str) -> list[JobPrice]:
+        return [job for job in self.jobs if job.kind == kind]
+
+
+@dataclass(frozen=True)
+class ArmSize:
+    """Numbers of an arm and of all that differ from it in their seeds only."""
+
+    kind: str
+    arms: int
+    parameters: int
+    trained_parameters: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of arms that one job trains: work, memory, bytes of weights and of a checkpoint. `why`: what is not."""
+
+    work: Work | None = None
+    memory: int | None = None
+    weights: int = 0
+    checkpoint: int = 0
+    why: str | None = None
+
+
+class Pricing:
+    """Prices the jobs of one plan. `speeds`: where times come from."""
+
+    def __init__(
+        self, plan: Plan, folder: Path, run: RunConfig, *, workers: int, calibrated: Mapping[str, Speed] | None = None
+    ) -> None:
+        """`calibrated`: job -> its measured speed, in place of earlier records."""
+        self.plan, self.folder, self.run, self.workers = plan, folder, run, workers
+        self.calibrated = calibrated or {}
+        self.machine = Machine.here(run)
+        self.sizes, self.data = Sizes(), DataSets(run)
+        self.by_name = {arm.name: arm for arm in plan.arms}
+        self.contents = {arm.name: content_key(arm) for arm in plan.arms}
+        self._measured: dict[tuple[str, ...], Measured] = {}
+        self._times: dict[tuple[str, ...], tuple[float | None, str, Speed | None]] = {}
+
+    @cached_property
+    def past(self) -> list[PastJob]:
+        return past_jobs(self.run.root, self.machine)
+
+    @property
+    def has_history(self) -> bool:
+        """Whether anything has run here before."""
+        return bool(self.past or self.stores)
+
+    @cached_property
+    def speeds(self) -> Speeds:
+        return Speeds(self.past, self.sizes, self.data)
+
+    @cached_property
+    def stores(self) -> list[Store]:
+        return disk.stores_below(self.run.data)
+
+    def price(self) -> StudyPrice:
+        states = states_of(self.plan, self.folder, self.run, self.data)
+        jobs = tuple(self._prepare(job, states) if job.kind == "prepare" else self._train(job, states)
+                     for job in self.plan.jobs)  # fmt: skip
+        return StudyPrice(
+            self.plan, self.folder, states, self.machine, self.workers, jobs, self._sharing(jobs), self._arm_sizes(),
+            self._compact(), self._archives(), disk.free_bytes(self.run.data), disk.free_bytes(self.run.root),
+        )  # fmt: skip
+
+    # -- jobs
+
+    def _train(self, job: Job, states: States) -> JobPrice:
+        arms, left = [self.by_name[name] for name in job.arms], [self.by_name[name] for name in states.left(job)]
+        own = self._measure(arms)
+        whole, source, speed = self._seconds(job, arms)
+        seconds = 0.0 if not left else whole if len(left) == len(arms) else self._seconds(job, left)[0]
+        peak = speed.peak if speed is not None and speed.same else None
+        return JobPrice(
+            job.id, job.kind, states.jobs[job.id], len(arms), len(left), seconds, whole, source, peak or own.memory,
+            peak is not None, own.work, own.weights, own.checkpoint if self._writes(own.work) else 0,
+        )  # fmt: skip
+
+    def _writes(self, work: Work | None) -> bool:
+        every = self.run.checkpoint_every
+        return every > 0 and (work is None or work.steps >= every)
+
+    def _seconds(self, job: Job, arms: Sequence[Arm]) -> tuple[float | None, str, Speed | None]:
+        """The time of these arms together, where it comes from, and the speed; once for all seeds."""
+        calibrated = self.calibrated.get(job.id)
+        key = (job.id * (calibrated is not None), *(self.contents[arm.name] for arm in arms))
+        if key not in self._times:
+            own = self._measure(arms)
+            speed = None if own.work is None else calibrated or self.speeds.of(arms)
+            seconds = None if own.work is None or speed is None else speed.seconds(own.work)
+            if speed is None or seconds is None:
+                self._times[key] = None, own.why or NO_RECORD, None
+            else:
+                self._times[key] = seconds, speed.source, speed
+        return self._times[key]
+
+    def _measure(self, arms: Sequence[Arm]) -> Measured:
+        """Once for all seeds. A user's part may not run without weights; then nothing is known of its job."""
+        key = tuple(self.contents[arm.name] for arm in arms)
+        if key not in self._measured:
+            try:
+                self._measured[key] = self._on_shapes(arms)
+            except Exception as error:
+                why = error.what if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+                self._measured[key] = Measured(why=one_line(f"unknown: it cannot be measured on shapes alone: {why}"))
+        return self._measured[key]
+
+    def _on_shapes(self, arms: Sequence[Arm]) -> Measured:
+        sized = [self.sizes.of(arm) for arm in arms]
+        clips = self.data.clips(config_of(arms[0]))
+        memory = self.sizes.cohort_memory(arms, on_gpu=self.on_gpu, checkpoints=self.run.checkpoint_every > 0)
+        rows = disk.prediction_bytes(0 if clips is None else clips.test, classes_of(sized[0]))
+        weights = sum(state_bytes(one.net) + rows for one in sized)
+        work, why = work_of(sized, self.sizes, clips), None if clips is not None else NO_CLIPS
+        return Measured(work, memory, weights, checkpoint_bytes(sized), why)
+
+    @cached_property
+    def on_gpu(self) -> bool:
+        return self.run.on_gpu
+
+    def _prepare(self, job: Job, states: States) -> JobPrice:
+        source = SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
+        packed = self.data.store(source)
+        size = disk.store_size(source, self.data.extent(source), packed, self.stores)
+        seconds = store_seconds(source, self.data.extent(source), self.stores, self.run.processes)
+        left = seconds if packed is None else 0.0
+        state = states.jobs[job.id] if packed is None else "done"
+        text = NO_STORE if seconds is None else "stores that were packed here"
+        return JobPrice(job.id, job.kind, state, 0, 0, left, seconds, text, None, False, None, 0, 0, size)
+
+    # -- all of it
+
+    def _sharing(self, jobs: Sequence[JobPrice]) -> Sharing | None:
+        """Cell by cell: an arm above two streams trains these two itself."""
+        plan_macs = [job.work.macs if job.work is not None else None for job in jobs if job.kind != "prepare"]
+        if None in plan_macs:
+            return None
+        streams = {self.by_name[job.arms[0]].signature: job for job in self.plan.jobs if job.kind == "stream"}
+        macs, seconds, cells = 0, 0.0, 0
+        known: dict[Any, tuple[int, float | None]] = {}
+        unknown = False
+        by_id = {job.id: job for job in self.plan.jobs}
+        for arm in self.plan.arms:
+            below = [self.by_name[streams[one].arms[0]] for one in arm.config.get("stage_one", {}).values()]
+            for one in (*below, arm):
+                key = self.contents[one.name]
+                if key not in known:
+                    work = self._measure([one]).work
+                    known[key] = 0 if work is None else work.macs, self._seconds(by_id[one.job], [one])[0]
+                macs += known[key][0]
+                unknown |= known[key][1] is None
+                seconds += known[key][1] or 0.0
+            cells += 1
+        trained = [job.whole for job in jobs if job.kind != "prepare"]
+        ours = None if None in trained else sum(one or 0.0 for one in trained)
+        return Sharing(cells, macs, sum(one or 0 for one in plan_macs), None if unknown else seconds, ours)
+
+    def _arm_sizes(self) -> dict[str, ArmSize]:
+        groups: dict[str, list[Arm]] = {}
+        for arm in self.plan.arms:
+            groups.setdefault(self.contents[arm.name], []).append(arm)
+        sizes = {}
+        for arms in groups.values():
+            if self._measure(arms[:1]).memory is None:
+                continue
+            one = self.sizes.of(arms[0])
+            numbers = one.size.parameters, one.size.trained_parameters, one.costs.macs
+            sizes[arms[0].name] = ArmSize(arms[0].kind, len(arms), *numbers)
+        return sizes
+
+    def _compact(self) -> dict[str, disk.StoreSize]:
+        """Of stores that are not packed, and not compact: what they would take if they were."""
+        found: dict[str, disk.StoreSize] = {}
+        for job in self.plan.jobs:
+            if job.kind != "prepare":
+                continue
+            source = SourceConfig.of(job.config, RunConfig.of(job.config).quarantine)
+            size = disk.store_size(source, self.data.extent(source), None, self.stores, COMPACT)
+            if size is not None and self.data.store(source) is None and source.store.codec.frames == RAW:
+                found[job.id] = size
+        return found
+
+    def _archives(self) -> dict[str, int]:
+        """Data sets whose folder is not there yet."""
+        found: dict[str, int] = {}
+        for job in self.plan.jobs:
+            if job.kind == "prepare":
+                source = SourceConfig.of(job.config)
+                extent, name = self.data.extent(source), str(source.dataset.get("name"))
+                if extent is not None and extent.archive and not (Path(self.run.data) / VIDEOS / name).exists():
+                    found[name] = extent.archive
+        return found
+
+
+def classes_of(one: Sized) -> int:
+    return next(iter(one.towers.values())).classes
+
+
+def left_seconds(jobs: Sequence[JobPrice]) -> float | None:
+    """Of all jobs that are left, one after the other; None if one of them is unknown."""
+    times = [job.seconds for job in jobs if job.state in TO_RUN]
+    return None if None in times else sum(one or 0.0 for one in times)
+
+
+def wall_seconds(jobs: Sequence[JobPrice], workers: int) -> float | None:
+    """Of all jobs of one stage that are left, `workers` at a time; a store is packed by all processes together."""
+    total, times = left_seconds(jobs), [job.seconds or 0.0 for job in jobs if job.state in TO_RUN]
+    if total is None or not times or jobs[0].kind == "prepare":
+        return total
+    return max(total / workers, *times)

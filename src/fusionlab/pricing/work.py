@@ -1,0 +1,81 @@
+"""The work of a job: clips, steps and multiply-adds, known before anything runs.
+
+    step    batch · (frozen towers + 3 Σ nets that are trained)      a backward pass is two forward passes
+    view    frozen towers + Σ nets                                   in validation and testing, of one clip
+
+Arms of one job share the frozen towers; `shared=False` is the work of each arm in a process of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
+from fusionlab.data.views import TESTS, VIDEO
+from fusionlab.pricing.clips import Clips
+from fusionlab.sizes.costs import Costs
+from fusionlab.sizes.sizing import Sized, Sizes
+from fusionlab.study.recipes import STREAMS
+
+BACKWARD = 2  # forward passes that a backward pass is worth
+MIDDLE = TESTS["middle"]  # views of a video in a validation
+
+
+@dataclass(frozen=True)
+class Work:
+    """The whole work of one job. Multiply-adds are exact; views of whole frames or videos are scaled by their size."""
+
+    arms: int
+    batch: int
+    epochs: int  # at most, where the recipe has patience
+    steps: int
+    step_macs: int
+    validation_views: int
+    view_macs: int
+    test_views: int
+    test_macs: int  # of a view
+
+    @property
+    def evaluated(self) -> int:
+        """Multiply-adds of all validations and the test."""
+        return self.epochs * self.validation_views * self.view_macs + self.test_views * self.test_macs
+
+    @property
+    def macs(self) -> int:
+        return self.steps * self.step_macs + self.evaluated
+
+
+def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None) -> Work | None:
+    """The work of arms that one job trains together; None where the number of clips is unknown."""
+    if clips is None:
+        return None
+    config = config_of(sized[0].arm)
+    trained = [one for one in sized if one.size.trained_parameters]
+    batch = min(config.stage.batch_size, max(clips.train, 1))
+    epochs = config.stage.recipe.epochs if trained else 1
+    nets = sum(net_macs(one.trained) for one in trained)
+    step = batch * ((sizes.trunk_macs(trained) if trained else 0) + (1 + BACKWARD) * nets)
+    view = sizes.trunk_macs(sized) + sum(net_macs(one.trained) for one in sized)
+    test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) for one in sized)
+    how = config.data.sampling
+    return Work(
+        len(sized), batch, epochs, epochs * (clips.train // batch) if trained else 0, step,
+        MIDDLE * clips.validation, view, how.views * clips.test, round(test * test_scale(config, clips)),
+    )  # fmt: skip
+
+
+def net_macs(costs: Costs) -> int:
+    """Multiply-adds of a clip in what an arm trains, without the frozen towers."""
+    return sum(layer.macs for layer in costs.layers if layer.part not in STREAMS)
+
+
+def test_scale(config: ArmConfig | StreamConfig, clips: Clips) -> float:
+    """Pixels of a test view over those of a training clip."""
+    how = config.data.sampling
+    if how.whole:
+        height, width = clips.size
+        return height * width / how.crop**2
+    if how.test == VIDEO and clips.frames is not None:
+        return max(1.0, clips.frames / how.strides[0] / how.snippets)
+    return 1.0

@@ -1,0 +1,70 @@
+"""The memory that a job may use: `run.memory` in GiB, or what this machine has, divided by the jobs in parallel.
+
+    on a CPU   what is available now, also within the limits of the process's cgroups
+    on a GPU   its whole memory, from nvidia-smi: no process of CUDA is started here
+
+A tenth and 1 GiB are kept in reserve: for the sweep, its workers, and what an estimate leaves out.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from fusionlab.config.run_config import AUTO, RunConfig
+
+GIB = 2**30
+SHARE, FIXED = 0.1, GIB  # the reserve
+# (the controllers' field in /proc/self/cgroup, folder, limit, used, cache that is freed first): versions 2 and 1
+CGROUPS = (
+    ("", "", "memory.max", "memory.current", "inactive_file"),
+    ("memory", "memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+
+
+def memory_bound(run: RunConfig, workers: int) -> int | None:
+    """The bytes that one job may use; None: unknown."""
+    if run.memory != AUTO:
+        return int(float(run.memory) * GIB)
+    whole = gpu_memory() if run.on_gpu else available_memory()
+    return None if whole is None else max(1, int((1 - SHARE) * whole - FIXED) // workers)
+
+
+def available_memory(root: Path = Path("/")) -> int | None:
+    """Bytes that new processes here can have; None if unknown."""
+    try:
+        lines = (root / "proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+        return min([free, *_left_in_cgroups(root)])
+    except (OSError, ValueError, StopIteration):
+        return None
+
+
+def _left_in_cgroups(root: Path) -> Iterator[int]:
+    """The bytes that each limit leaves: of the process's cgroup and of those around it."""
+    try:
+        own = [line.split(":", 2) for line in (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        return
+    for controllers, folder, limit, used, cache in CGROUPS:
+        for path in (path for _, names, path in own if controllers in names.split(",")):
+            place = Path(path.lstrip("/"))
+            for group in (place, *place.parents):  # in a container the path may be one outside it, and the last is "."
+                at = root / "sys/fs/cgroup" / folder / group
+                try:
+                    most = int((at / limit).read_text(encoding="ascii"))  # a `ValueError` for "max"
+                    stat = dict(line.split() for line in (at / "memory.stat").read_text(encoding="ascii").splitlines())
+                    yield most - int((at / used).read_text(encoding="ascii")) + int(stat.get(cache, 0))
+                except (OSError, ValueError):
+                    continue
+
+
+def gpu_memory() -> int | None:
+    """Bytes of the smallest GPU here, since a job may get any; None if there is no nvidia-smi."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        return 2**20 * min(int(line) for line in done.stdout.splitlines())
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return None

@@ -1,0 +1,78 @@
+"""The cost of a job in its records: against a clock of the test's own, and against the job's whole time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from stage_fakes import EPOCHS, Trained
+
+from fusionlab.jobs.job_cost import PARTS, WORKERS_VARIABLE, JobCost
+from fusionlab.records.record import read_record
+
+NOTHING = cast(Any, None)
+
+
+def job_of(trained: Trained, kind: str) -> dict[str, Any]:
+    job: dict[str, Any] = read_record(trained.place(trained.arm(kind)))["circumstances"]["job"]
+    return job
+
+
+def test_each_second_belongs_to_the_part_that_began_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    cost = JobCost("cohort-1", batch=16, threads=2)
+
+    def after(seconds: float, call: Any, *given: Any) -> None:
+        nonlocal now
+        now += seconds
+        call(*given)
+
+    lengths = iter([9, 5, 4, 2, 1, 8, 1, 2, 3])  # an epoch's first one has no step before it
+    after(6, cost.on_validation_epoch_start, NOTHING, NOTHING)  # of arms that are not trained
+    after(10, cost.on_validation_epoch_end, NOTHING, NOTHING)
+    after(1, cost.begin, "setup")
+    for _ in range(3):
+        after(1, cost.on_train_epoch_start, NOTHING, NOTHING)
+        for _ in range(3):
+            after(next(lengths), cost.on_train_batch_end)
+        after(0.5, cost.on_validation_epoch_start, NOTHING, NOTHING)
+        after(10, cost.on_validation_epoch_end, NOTHING, NOTHING)
+    after(0.25, cost.on_fit_end, NOTHING, NOTHING)
+    after(2, cost.begin, "test")
+    after(30, cost.begin, "record")
+    now += 4
+    monkeypatch.setenv(WORKERS_VARIABLE, "3")
+    found = cost.to_dict("cpu")
+    train = 35 + 3 * 0.5 + 2 * 1 + 0.25
+    seconds = {"setup_s": 7 + 1 + 2, "train_s": train, "validate_s": 40, "test_s": 30, "record_s": 4}
+    assert {name: found[name] for name in seconds} == seconds and sum(seconds.values()) == now - 100
+    assert found["step_s"] == 3, "the median of 5 4 | 1 8 | 2 3 without the first three"
+    other = {"id": "cohort-1", "steps": 9, "batch": 16, "threads": 2, "workers": 3}
+    assert {name: found[name] for name in other} == other
+
+
+@pytest.mark.parametrize("kind", ["motion", "fused", "late"])
+def test_the_record_has_what_its_job_took(trained: Trained, kind: str) -> None:
+    job, record = job_of(trained, kind), read_record(trained.place(trained.arm(kind)))
+    arm, steps = trained.arm(kind), EPOCHS * (18 // 8)
+    assert (job["id"], job["steps"], job["batch"], job["threads"], job["workers"]) == (arm.job, steps, 8, 1, None)
+    assert job["arms"] == len(trained.plan.job(arm.job).arms)
+    assert job["test_clips"] == 2 * 12, "two views of each video"
+    assert 0 < job["step_s"] * (steps - 2) < job["train_s"] * 1.5
+    assert all(job[f"{part}_s"] > 0 for part in PARTS)
+    epochs = record["circumstances"]["epoch_seconds"]
+    if kind != "late":
+        assert sum(epochs) == pytest.approx(job["train_s"] + job["validate_s"], abs=0.2)
+    assert 50e6 < job["peak"] < 50e9
+
+
+def test_the_parts_are_the_whole_time_of_the_job(trained: Trained, tmp_path: Path) -> None:
+    other = Trained.planned(tmp_path / "runs" / "study", trained.data)
+    begun = time.monotonic()
+    other.train("motion")
+    whole, job = time.monotonic() - begun, job_of(other, "motion")
+    parts = sum(job[f"{part}_s"] for part in PARTS)
+    assert whole - 1 < parts <= whole

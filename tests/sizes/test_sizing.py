@@ -1,0 +1,105 @@
+"""Sizes by content, and the memory of arms that are trained together, against what lies in memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+import torch
+from test_costs import most_for_real
+
+from fusionlab.config import build
+from fusionlab.config.schema import ArmConfig, config_of
+from fusionlab.planning.grid import plan_study
+from fusionlab.sizes import sizing
+from fusionlab.sizes.sizing import PROCESS, Sizes, checkpoint_bytes, cohort_memory, content_key
+from fusionlab.study.plan import Arm
+from fusionlab.training.cohort import Cohort
+from fusionlab.two_stream.trunk import Trunk
+
+WORDS = (
+    "data.sampling.crop=48",
+    "optim.fusion.batch_size=24",
+    "backbone.appearance.width=8",
+    "backbone.motion.width=8",
+)
+
+
+def arms(*words: str) -> list[Arm]:
+    return [arm for arm in plan_study([*WORDS, *words]).plan.arms if arm.kind == "fused"]
+
+
+def test_arms_that_differ_in_their_seeds_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[Any] = []
+    real: Callable[..., Any] = sizing.measure
+    monkeypatch.setattr(sizing, "measure", lambda *a, **k: measured.append(a) or real(*a, **k))
+    sizes, seeds = Sizes(), arms("fusion=sum,conv", "layer=relu5", "seed=0,1,2")
+    sized = [sizes.of(arm) for arm in seeds]
+    assert [one.arm for one in sized] == seeds
+    assert len({content_key(arm) for arm in seeds}) == len(measured) == 2
+    assert all(one.costs == Sizes().of(one.arm).costs for one in sized), "as if each was measured alone"
+
+
+def real_cohort(chosen: Sequence[Arm]) -> tuple[Cohort, dict[str, torch.Tensor]]:
+    """The arms as a job builds them, and a batch."""
+    config = config_of(chosen[0])
+    assert isinstance(config, ArmConfig)
+    towers = build.towers(config.backbone, config.data, 8)
+    nets = {arm.name: build.net(config_of(arm), *towers) for arm in chosen}  # type: ignore[arg-type]
+    how, clips = config.data.sampling, config.stage.batch_size
+    batch = {
+        stream: torch.zeros(clips, tower.in_channels, how.snippets, tower.size, tower.size, dtype=torch.uint8)
+        for stream, tower in zip(("appearance", "motion"), towers, strict=True)
+    }
+    return Cohort(Trunk(*towers), nets, config.stage.recipe, seed=0), {
+        **batch,
+        "label": torch.zeros(clips, dtype=torch.int64),
+    }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("fusion=conv", "layer=relu5"), ("fusion=sum,conv,cat", "layer=relu5"), ("fusion=sum,max", "layer=relu2,relu5")],
+)
+def test_a_step_of_a_cohort_allocates_what_is_said(words: Sequence[str]) -> None:
+    """Forward pass of all arms: beyond weights and pixels, within 3 %."""
+    chosen, sizes = arms(*words), Sizes()
+    cohort, batch = real_cohort(chosen)
+    most = most_for_real(lambda: cohort.training_step(batch, 0))
+    sized = [sizes.of(arm) for arm in chosen]
+    said = sizes.cohort_memory(chosen, on_gpu=True)
+    always = sum(p.nbytes for p in cohort.trunk.parameters()) + 2 * sum(x.nbytes for x in batch.values())
+    always += sum(one.memory.weights + one.memory.gradients + one.memory.states for one in sized)
+    assert said - always == pytest.approx(most, rel=0.03)
+    assert said == cohort_memory(sized, on_gpu=True), "the same with and without what was measured before"
+
+
+def test_company_shares_the_trunk_and_its_maps() -> None:
+    """A second arm adds its own numbers and what it keeps, and no tower, pixels or maps."""
+    chosen, sizes = arms("fusion=sum,conv,cat", "layer=relu5"), Sizes()
+    one, two, three = (sizes.cohort_memory(chosen[:count], on_gpu=True) for count in (1, 2, 3))
+    alone = [sizes.cohort_memory([arm], on_gpu=True) for arm in chosen]
+    assert one < two < three < sum(alone)
+    memory = sizes.of(chosen[1]).memory
+    assert two - one <= memory.weights + memory.gradients + memory.states + memory.kept + memory.net
+
+
+def test_on_a_cpu_the_process_the_best_weights_and_a_checkpoint_count() -> None:
+    chosen, sizes = arms("fusion=conv", "layer=relu5"), Sizes()
+    (sized,) = [sizes.of(arm) for arm in chosen]
+    weights = sizing.state_bytes(sized.net)
+    assert checkpoint_bytes([sized]) == 2 * weights + sized.memory.states
+    least = sizes.cohort_memory(chosen, on_gpu=True) + PROCESS + weights
+    assert sizes.cohort_memory(chosen, checkpoints=False) == least
+    assert sizes.cohort_memory(chosen) >= least
+
+
+@pytest.mark.slow
+def test_a_process_takes_what_is_said_before_it_makes_anything() -> None:
+    code = "import resource, fusionlab.jobs.stages as _; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(child.stdout) * 1024 == pytest.approx(PROCESS, rel=0.35)
