@@ -45,6 +45,7 @@ class Recorder:
     started: float = field(default_factory=time.monotonic)
     not_promised: list[str] = field(default_factory=list)  # notes on what an interruption may change
     environment: Mapping[str, Any] = field(default_factory=describe_environment)  # once: it asks git, among others
+    _prepared: dict[str, dict[str, Any]] = field(default_factory=dict)  # by arm
 
     def __post_init__(self) -> None:
         self.loggers = CurveLoggers(self.run.logger, self.attempt)
@@ -105,8 +106,12 @@ class Recorder:
         lists = zip(("train", "test"), self.data.dataset.lists(split), strict=True)
         return {which: sum(name in quarantine for name, _ in entries) for which, entries in lists}
 
-    def _system(self, arm: Arm) -> str:
-        return self.blueprint.system(config_of(arm))
+    def prepare(self, arm: Arm) -> dict[str, Any]:
+        """What a record takes from its arm's config alone. Asked for before the training, it delays no publication."""
+        if arm.name not in self._prepared:
+            system = self.blueprint.system(config_of(arm))
+            self._prepared[arm.name] = {"ceilings": self.data.dataset.ceilings(system), "titles": titles_of(arm)}
+        return self._prepared[arm.name]
 
     def failed(self, arm: Arm, reason: str, outcome: Outcome | None = None) -> None:
         """The record of an arm that diverged or could not be built; it is kept in the attempt's folder."""
@@ -139,8 +144,7 @@ class Recorder:
             signature=arm.signature,
             config=arm.config,
             stage_one=arm.config.get("stage_one", {}),
-            ceilings=self.data.dataset.ceilings(self._system(arm)),
-            titles=titles_of(arm),
+            **self.prepare(arm),
             circumstances=around,
             **content,
         )
