@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from brush_fakes import Film, film
 from data_fakes import Drifting
+from hypothesis import settings
 from terminal import FAST, LINE, Done, Lab, typed
 
 from fusionlab.data import processes
@@ -18,6 +19,9 @@ from fusionlab.preparation.prepare import prepare
 from fusionlab.records.lock import alone
 from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
+
+settings.register_profile("fusionlab", deadline=None, derandomize=True, database=None)
+settings.load_profile("fusionlab")
 
 
 @pytest.fixture(autouse=True)

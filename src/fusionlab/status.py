@@ -1,4 +1,4 @@
-"""show the state of a study: a line for each job and arm, failures with reason and log, and why cells are refused
+"""show the state of a study: a line for each job and arm, with the reasons of failures and refusals
 
     python -m fusionlab.status runs/my-study
 

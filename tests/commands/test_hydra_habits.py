@@ -156,8 +156,6 @@ def test_a_place_of_hydra_is_the_option_that_sets_it() -> None:
         ("table=how,all", "table=how, in a command of its own for each value"),
         ("experiment=how,order", "experiment=how, in a command of its own for each value"),
         ("run.grid={run.workers:[1,2]}", "run.workers=1, in a command of its own for each value"),
-        ("tower_weight=1,1.0 keep_motion=true", "leave one of them out"),
-        ("experiment=same,alike", "leave one of them out"),
         ("seed=-1", "seed=0"),
         ("seed=0,-1", "seed=0"),
         ("seed.init=-1", "seed.init=0"),
@@ -167,8 +165,6 @@ def test_a_place_of_hydra_is_the_option_that_sets_it() -> None:
     ],
 )
 def test_a_habit_is_answered_with_what_to_type(say: Say, tmp_path: Path, habit: str, hint: str) -> None:
-    if "same" in habit:
-        experiments(tmp_path, same="split: 2", alike="split: 2")
     done = say("sweep", *habit.split())
     assert (done.status, done.out) == (2, "")
     what, *lines = done.err.splitlines()

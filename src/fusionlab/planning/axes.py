@@ -107,7 +107,7 @@ def _units(part: Axes, zipped: Sequence[Sequence[str]]) -> Iterator[list[Cell]]:
         if axis in done:
             continue
         together = next((group for group in zipped if axis in group), [axis])
-        lengths = {one: len(part[one]) for one in together if one in part}
+        lengths = {one: len(own) for one, own in part.items() if one in together}
         if len(lengths) < len(together) or len(set(lengths.values())) > 1:
             missing = (f"{one} none here" for one in together if one not in part)
             raise UserError(
@@ -116,7 +116,7 @@ def _units(part: Axes, zipped: Sequence[Sequence[str]]) -> Iterator[list[Cell]]:
                 hint=EXAMPLES["zip"],
             )
         done.update(together)
-        yield [{one: part[one][at] for one in together} for at in range(len(values))]
+        yield [{one: part[one][at] for one in lengths} for at in range(len(values))]
 
 
 def _product(units: Sequence[Sequence[Cell]]) -> Iterator[Cell]:

@@ -112,11 +112,10 @@ class Contents:
         """A cell as a config; one with which no job could work has an error."""
         groups = {**self.words.groups, **{axis: str(one) for axis, one in cell.items() if axis in self._groups}}
         leaves = {**self.words.leaves, **{axis: one for axis, one in cell.items() if axis not in self._groups}}
-        made, plain = None, None
+        made, plain = tree(groups), None
+        looked_up = any("${" in str(one) for one in leaves.values())
         try:
-            made = tree(groups)
             plain = made.sharing(leaves)
-            has_seeds = made.depends_on("seed") or any("${" in str(one) for one in leaves.values())
             config = self._checked(plain, {*self.words.leaves, *cell})
             layer = self._layer(config)
             plain = _placed({**plain, "layer": layer, "tower_weight": float(config.tower_weight)})  # 1 is 1.0
@@ -124,12 +123,13 @@ class Contents:
             if (error := self._net_error(config, plain)) is not None:
                 raise error
         except UserError as error:
-            made = made or tree({})
+            if looked_up:
+                raise
             plain = plain or {**made.sharing({}), "layer": str(leaves.get("layer", made.get("layer")))}
-            choices = {**made.choices, **groups}
-            return Content(made, plain, choices, self._filled(cell, plain, choices), error=error)
+            return Content(made, plain, made.choices, self._filled(cell, plain, made.choices), error=error)
         axes = self._filled(cell, plain, made.choices)
         fused = config.streams == "both" and not self._late_fusion(config)
+        has_seeds = looked_up or made.depends_on("seed")
         return Content(made, plain, made.choices, axes, config, fused=fused, has_seeds=has_seeds)
 
     def _filled(self, cell: Cell, plain: dict[str, Any], choices: Mapping[str, str | None]) -> Cell:

@@ -134,7 +134,7 @@ def _kind(content: Content) -> str:
 def _reason(error: UserError, axes: Mapping[str, Any]) -> str:
     """An error on one line; what the cell's axes say is not said again."""
     options = {f"{axis}={as_typed(one)}" for axis, one in axes.items()} | {str(one) for one in axes.values()}
-    said = error.got is None or set(error.got.split(" ")) <= options
+    said = error.got is None or (set(error.got.split(" ")) <= options and not error.what.startswith("unknown "))
     return one_line(error.what if said else f"{error.what}: {error.got}")
 
 

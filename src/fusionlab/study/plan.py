@@ -111,19 +111,15 @@ class Plan:
         place = Path(study) / FILE
         if not place.is_file() and create_exclusive(place, self.to_json()):
             return self, True
-        plan, text = self._merge(study)
-        if text is not None:
-            with alone(Path(study) / ".plan.lock", show, "the plan"):  # another command may add arms as well
-                plan, text = self._merge(study)
-                if text is not None:
-                    write_text(place, text)
-        return plan, False
-
-    def _merge(self, study: str | os.PathLike[str]) -> tuple[Plan, str | None]:
-        """The study's plan with this one's arms, and its text unless it is that of the file."""
+        before = read_whole(place)
         plan = self._continuing(read(study), Path(study))
-        text = plan.to_json()
-        return plan, None if text.encode("utf-8") == read_whole(Path(study) / FILE) else text
+        if plan.to_json().encode("utf-8") == before:
+            return plan, False
+        with alone(Path(study) / ".plan.lock", show, "the plan"):
+            if read_whole(place) != before:  # another command has added arms meanwhile
+                plan = self._continuing(read(study), Path(study))
+            write_text(place, plan.to_json())
+        return plan, False
 
     def _continuing(self, old: Plan, study: Path) -> Plan:
         """This plan, but old arms keep their names, and their jobs if these were begun."""
@@ -142,11 +138,11 @@ class Plan:
         names: dict[str, list[str]] = {}
         for arm in self.arms:
             known = before.get((arm.kind, arm.signature), arm)
-            if known.job in begun:  # with the new command's `run` options
-                run.setdefault(known.job, run[arm.job])
-                arm = replace(arm, job=known.job)
-            arms.append(replace(arm, name=known.name))
-            names.setdefault(arm.job, []).append(known.name)
+            job_id = known.job if known.job in begun else arm.job
+            run.setdefault(job_id, run[arm.job])  # a begun job has the new command's `run` options
+            same = (known.name, job_id) == (arm.name, arm.job)
+            arms.append(arm if same else replace(arm, name=known.name, job=job_id))
+            names.setdefault(job_id, []).append(known.name)
         made = []
         for job in {job.id: job for job in (*self.jobs, *begun.values())}.values():
             if job.arms and job.id not in names:
