@@ -140,10 +140,10 @@ def test_the_verbs_are_those_that_there_are() -> None:
 @pytest.mark.slow
 def test_the_parts_that_need_no_network(say: Say) -> None:
     """Measured for real: the figures are this machine's, and above zero where they are no difference."""
-    done = say("bench", "rows=start,training")
+    done = say("bench", "rows=start")
     assert done.status in (0, 1)
     rows = [line.split("|")[1:-1] for line in done.out.splitlines() if line.startswith("|")][2:]
-    assert [row[0].split()[0] for row in rows] == ["`import", "`--help`", "making", "reading", "6"]
+    assert [row[0].split()[0] for row in rows] == ["`import", "`--help`"]
     assert all(float(row[1].split()[0]) > 0 for row in rows[1:])
 
 
