@@ -3,12 +3,14 @@
     python -m fusionlab.sweep fusion=conv,sum layer=relu5
     python -m fusionlab.sweep fusion=sum,max,cat,conv layer=relu3,relu5 seed=0,1,2
     python -m fusionlab.sweep fusion=sum,conv layer=relu5,fc8 'exclude=[{fusion:sum,layer:fc8}]'
+    python -m fusionlab.sweep fusion=sum,conv layer=relu4,relu5 'zip=[[fusion,layer]]'
+    python -m fusionlab.sweep 'grids=[{fusion:[sum,conv],layer:relu5},{fusion:conv,layer:[relu3,relu4]}]' seed=0,1
     python -m fusionlab.sweep experiment=demo
 
 An option with several values is an axis: a,b or range(5), choice(a,b), glob(*) over a group's choices. Every point of
-the grid is an arm, and the baselines (each stream alone, late fusion) are always added. The same command resumes an
-interrupted study (Ctrl-C is safe) and retries failed arms. Exit code 0: all arms are done; 1: some failed, after the
-others have run.
+the grid is an arm, and the baselines (each stream alone, late fusion) are always added. A cell that cannot be trained
+is refused with a reason, and the others run. The same command resumes an interrupted study (Ctrl-C is safe) and retries
+failed arms. Exit code 0: all arms are done; 1: some failed, after the others have run.
 """
 
 from fusionlab.cli import OPTIONS, run

@@ -125,6 +125,8 @@ WRONG: list[tuple[str, list[str]]] = [
     ("exclude=[{fusion:sum},{fusion:conv}] fusion=sum,conv", ["removes every point"]),
     ("seed=range(0,100001)", ["more than 100,000 cells", "100,001 cells", "run.max_arms=100001"]),
     ("seed=range(0,5) run.max_arms=4", ["more than 4 cells", "run.max_arms=5"]),
+    ("zip=[] seed=0,1", ["a list of lists", "zip=[]"]),
+    ("data.sampling={snippets:2} data.sampling.crop=48", ["whole and in part", "data.sampling.crop inside"]),
     ("run.max_arms=0", ["run.max_arms is a whole number"]),
     ("temporal=pool3d fusion=bilinear", ["bilinear fusion leaves none", "temporal=pool2d"]),
     ("fusion=cat layer=fc8", ["no layer above can take them", "fusion=conv"]),

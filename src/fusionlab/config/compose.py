@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import re
@@ -25,7 +26,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fusionlab.config import catalogue, env_values, quarantine_file
 from fusionlab.config.mask_secrets import masked
-from fusionlab.config.shorthand import expand_shorthand
+from fusionlab.config.shorthand import SHORTHAND, expand_shorthand
 from fusionlab.config.value_types import check_type
 from fusionlab.errors import UserError, nearest, unknown
 from fusionlab.records.signature import flatten
@@ -70,6 +71,12 @@ class Tree:
     def sharing(self, leaves: Mapping[str, Any]) -> dict[str, Any]:
         """The same, not to be changed: its subtrees belong to the configs of other leaves too."""
         leaves = quarantine_file.named({path: masked(one, path) for path, one in leaves.items()})
+        for part, whole in itertools.permutations(leaves, 2):
+            if part.startswith(f"{whole}.") and whole not in SHORTHAND:
+                raise UserError(
+                    "an option is given whole and in part", got=f"{whole}={leaves[whole]} and {part}={leaves[part]}",
+                    hint=f"{part} inside {whole}={{…}}",
+                )  # fmt: skip
         plain = self._set_in_plain(leaves) or self._set_in_content(leaves)
         names = quarantine_file.names(plain["data"].get("quarantine"))  # as an experiment has it
         return plain if plain["data"].get("quarantine") == names else _replaced(plain, quarantine_file.LEAF, names)

@@ -56,7 +56,8 @@ def parse_overrides(words: Sequence[str]) -> Words:
             raise UserError("an option is given twice", got=name, hint=hint)
         names.add(name)
         if name in EXAMPLES:
-            shape[name] = None if override.is_sweep_override() else to_plain(override.value())
+            plain = None if override.is_sweep_override() else to_plain(override.value())
+            shape[name] = plain if plain or name == "exclude" else masked_word(word)  # which is refused
         elif override.is_sweep_override():
             values = _axis(override, masked_word(word), known)
             axes[name] = [masked(check_choice(name, value, known), name) for value in values]

@@ -195,7 +195,7 @@ class Signer:
         self._known: dict[tuple[Any, ...], tuple[Any, list[tuple[str, str]]]] = {}
 
     def signature(self, config: Mapping[str, Any]) -> str:
-        """The same as `signature` of the module."""
+        """The same as the function `signature` gives."""
         leaves: list[tuple[str, str]] = []
         for name, child in config.items():
             if name != RUN:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 
 from fusionlab.planning.grid import plan_study
 from fusionlab.sizes.costs import LayerCosts, shaped
@@ -48,11 +49,12 @@ def describe_arms(words: Sequence[str], *, layers: bool = False, as_json: bool =
     study = plan_study(words, verb="summary")
     arms = [sizes.of(arm) for arm in study.plan.arms]
     if as_json:
-        return json.dumps(summary_json(arms), indent=1, ensure_ascii=False)
+        refused = [asdict(cell) for cell in study.plan.refused]
+        return json.dumps({**summary_json(arms), "refused": refused}, indent=1, ensure_ascii=False)
     asked = arms if layers else [one for one in arms if one.arm in study.asked()]
     detailed = asked if len(asked) == 1 or layers else []
     blocks = [*_towers(arms), *_times(arms), *(block for one in detailed for block in _arm(one)), _overview(arms)]
-    return "\n\n".join("\n".join(block) for block in [*blocks, NOTES.splitlines()])
+    return "\n\n".join("\n".join(block) for block in [*blocks, NOTES.splitlines(), study.plan.refusals] if block)
 
 
 # -- what arms have in common
