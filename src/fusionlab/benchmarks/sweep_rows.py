@@ -7,7 +7,6 @@ little; the loop is measured as wall time, in turns with the sweep: it needs two
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 import subprocess
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from fusionlab.benchmarks.measure import BenchRow
 from fusionlab.benchmarks.side_by_side import side_by_side
+from fusionlab.records.files import parse_json
 
 # 3 fusions × 3 layers × 37 rates: 333 contents, each with all seeds
 FUSIONS, LAYERS, RATES, SEEDS = ("sum", "max", "conv"), ("relu3", "relu4", "relu5"), 37, 30
@@ -63,8 +63,8 @@ def _planning(folder: str, fusions: Sequence[str], layers: Sequence[str], rates:
 
 def planned(words: Sequence[str]) -> dict[str, float]:
     """Plan in a fresh process: its arms, CPU seconds and peak memory."""
-    done = subprocess.run([sys.executable, "-c", PLANNING, *words], check=True, capture_output=True, text=True)
-    return dict(json.loads(done.stdout))
+    done = subprocess.run([sys.executable, "-c", PLANNING, *words], check=True, stdout=subprocess.PIPE)
+    return dict(parse_json(done.stdout, "what planning printed"))
 
 
 def _loop(folder: Path) -> BenchRow:
