@@ -70,7 +70,7 @@ def test_the_bare_loop_computes_what_stage_one_computes(schedule: dict[str, Any]
 
 @pytest.mark.slow
 def test_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, number in {"SECONDS": 0.0, "STREAM_STEPS": 3, "COHORT_STEPS": 1}.items():
+    for name, number in {"SECONDS": 0.0, "STREAM_STEPS": 3, "COHORT_STEPS": 1, "PUBLICATIONS": 6}.items():
         monkeypatch.setattr(training_rows, name, number)
     rows = list(training_rows.rows())
     assert [row.what.split()[0] for row in rows] == ["making", "reading", "step", "epoch", "12", "from", "the"]

@@ -28,7 +28,7 @@ def train(
 
     def loss_of(batch: Batch) -> Tensor:
         x = batch[stream].transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        x = (x.float() - net.mean[:, :, 0]) / net.scale[:, :, 0]
+        x = net.normalise(x)
         for layer in layers:
             x = layer(x)
         return F.cross_entropy(x.flatten(1), batch["label"].repeat_interleave(len(x) // len(batch["label"])))
