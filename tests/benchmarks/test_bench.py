@@ -23,7 +23,8 @@ ROWS = {
         BenchRow("fused", 1.04, "×", 1.03, (1.02, 1.06)),
         BenchRow("compiled", None, "×", missing="no C++ compiler"),
     ],
-    "clips": [BenchRow("chain", 1.01, "×", 1.03, (1.0, 1.02))],
+    "clips": [BenchRow("chain", 1.01, "×", 1.03, (1.0, 1.02), least=1.0)],
+    "sweep": [BenchRow("a loop", 5.6, "×", None, (5.4, 5.7), least=5.5)],
     "gpu": [BenchRow("on a GPU", None, "×", missing="there is none here")],
 }
 
@@ -53,17 +54,18 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
     done = say("bench")
     assert (done.status, done.err, quick) == (1, "", list(measure.PARTS)), "one figure is beyond"
     assert done.out.startswith("`python -m fusionlab.bench`, 20")
-    assert done.out.split("\n")[2:14] == [
-        "| what | figure | 95 % | at most | |",
+    assert done.out.split("\n")[2:15] == [
+        "| what | figure | 95 % | limit | |",
         "|---|---:|---:|---:|---|",
-        "| quick | 0.12 s |  | 0.2 s |  |",
-        "| drawn | 1.40 × | 1.300 … 1.500 | 1.25 × | beyond |",
-        "| a clip | 0.25 × | 0.240 … 0.260 | 0.333333 × |  |",
-        "| sound flow | 0.21  |  | 0.225  |  |",
+        "| quick | 0.12 s |  | ≤ 0.2 s |  |",
+        "| drawn | 1.40 × | 1.300 … 1.500 | ≤ 1.25 × | beyond |",
+        "| a clip | 0.25 × | 0.240 … 0.260 | ≤ 0.333333 × |  |",
+        "| sound flow | 0.21  |  | ≤ 0.225 |  |",
         "| shared | 0.50 × |  |  |  |",
-        "| fused | 1.04 × | 1.020 … 1.060 | 1.03 × | undecided |",
+        "| fused | 1.04 × | 1.020 … 1.060 | ≤ 1.03 × | undecided |",
         "| compiled |  |  |  | not measured: no C++ compiler |",
-        "| chain | 1.01 × | 1.000 … 1.020 | 1.03 × |  |",
+        "| chain | 1.01 × | 1.000 … 1.020 | ≥ 1 ×, ≤ 1.03 × |  |",
+        "| a loop | 5.60 × | 5.400 … 5.700 | ≥ 5.5 × | undecided |",
         "| on a GPU |  |  |  | not measured: there is none here |",
         "",
     ]
@@ -82,7 +84,7 @@ def test_one_that_is_beyond_is_marked_and_counts(say: Say, quick: list[str], mon
     monkeypatch.setitem(ROWS, "training", [BenchRow("slow", 0.9, "×", 0.6), BenchRow("quick", 0.5, "×", 0.6)])
     done = say("bench", "rows=training")
     assert done.status == 1
-    assert "| slow | 0.90 × |  | 0.6 × | beyond |\n| quick | 0.50 × |  | 0.6 × |  |\n" in done.out
+    assert "| slow | 0.90 × |  | ≤ 0.6 × | beyond |\n| quick | 0.50 × |  | ≤ 0.6 × |  |\n" in done.out
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,12 @@ def test_one_that_is_beyond_is_marked_and_counts(say: Say, quick: list[str], mon
         (BenchRow("", 1.05, "×", 1.03, (1.03, 1.07)), "undecided"),
         (BenchRow("", 1.05, "×", 1.03, (1.031, 1.07)), "beyond"),
         (BenchRow("", None, "×", 1.03, missing="no triton"), "not measured: no triton"),
+        (BenchRow("", 5.5, "×", least=5.5), ""),
+        (BenchRow("", 5.4, "×", least=5.5), "beyond"),
+        (BenchRow("", 6.0, "×", None, (5.5, 7.0), least=5.5), ""),
+        (BenchRow("", 6.0, "×", None, (5.4, 7.0), least=5.5), "undecided"),
+        (BenchRow("", 5.0, "×", None, (4.0, 5.4), least=5.5), "beyond"),
+        (BenchRow("", 2.0, "×", 3.0, (1.5, 3.1), least=1.0), "undecided"),
     ],
 )
 def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
@@ -107,7 +115,7 @@ def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["rows=network"], ["unknown part of the bench", "doctor, training, networks, clips, gpu"]),
+        (["rows=network"], ["unknown part of the bench", "doctor, training, networks, clips, sweep, gpu"]),
         (["rows=,"], ["rows= names no part", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
         (["rows=start", "rows=training"], ["given twice", "rows=start rows=training"]),
@@ -132,10 +140,10 @@ def test_the_verbs_are_those_that_there_are() -> None:
 @pytest.mark.slow
 def test_the_parts_that_need_no_network(say: Say) -> None:
     """Measured for real: the figures are this machine's, and above zero where they are no difference."""
-    done = say("bench", "rows=start,training")
+    done = say("bench", "rows=start")
     assert done.status in (0, 1)
     rows = [line.split("|")[1:-1] for line in done.out.splitlines() if line.startswith("|")][2:]
-    assert [row[0].split()[0] for row in rows] == ["`import", "`--help`", "making", "reading", "6"]
+    assert [row[0].split()[0] for row in rows] == ["`import", "`--help`"]
     assert all(float(row[1].split()[0]) > 0 for row in rows[1:])
 
 

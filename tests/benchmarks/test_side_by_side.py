@@ -57,6 +57,8 @@ def test_the_first_runs_are_not_timed(clock: Clock) -> None:
 
 def test_never_too_few_pairs_and_never_for_ever(clock: Clock) -> None:
     assert side_by_side(lambda: clock.takes("A", 9.0), lambda: clock.takes("B", 9.0), seconds=1).pairs == 11
+    few = side_by_side(lambda: clock.takes("A", 9.0), lambda: clock.takes("B", 9.0), seconds=1, untimed=1, least=6)
+    assert few.pairs == 6
     assert side_by_side(lambda: clock.takes("A", 0.1), lambda: clock.takes("B", 0.1), seconds=99).pairs == 101
 
 

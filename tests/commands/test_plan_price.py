@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from terminal import FAST, Done, Lab
 
 Say = Callable[..., Done]
@@ -26,6 +27,13 @@ def test_a_price_needs_no_data_and_writes_nothing(say: Say, tmp_path: Path) -> N
         assert (done.status, done.err) == (0, "")
         assert done.out.startswith("study  runs/") and "unknown" in done.out
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_a_study_for_a_gpu_is_planned_where_there_is_none(say: Say) -> None:
+    found = numbers(say("plan", "fusion=sum", FAST, "run.device=cuda:3", "--json"))
+    assert found["machine"]["device"] == "cuda:3" and found["stages"]["fusion"]["hours"] is None
+    assert all(job["memory"] < 2**30 for job in found["jobs"] if job["memory"]), "of the tensors alone"
 
 
 def test_json_is_one_object(say: Say) -> None:

@@ -95,7 +95,8 @@ def after(said: dict[str, Any]) -> Loaded:
 def test_where_weights_were_trained_goes_with_the_file_and_is_no_weight(file: Path, tmp_path: Path) -> None:
     state = read_weights(file)
     assert set(state) == set(stream().state_dict())
-    assert fingerprint(state) == write_weights(tmp_path / "b.pt", state)
+    write_weights(tmp_path / "b.pt", state)
+    assert fingerprint(state) == fingerprint(read_weights(tmp_path / "b.pt"))
     moved = shutil.copy(file, tmp_path / "elsewhere.pt")
     said = load(tower(), str(moved)).trained_on
     assert said == trained_on(moved) == provenance(recipe(2))

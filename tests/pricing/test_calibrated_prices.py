@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from pricing_fakes import Plan, publish
@@ -41,7 +42,16 @@ def test_a_job_takes_its_steps_and_views(plan: Plan) -> None:
     assert one.work is not None and one.seconds is not None
     views = one.work.epochs * one.work.validation_views + one.work.test_views
     assert one.seconds == pytest.approx(3.0 + one.work.steps * 0.5 + views * 0.01)
-    assert (one.source, one.memory, one.measured) == ("calibrated on 2026-01-01", 2**31, True)
+    assert (one.source, one.memory, one.measured) == ("calibrated on 2026-01-01", 2**31, False)
+
+
+def test_the_peak_of_a_calibration_does_not_replace_a_larger_estimate(plan: Plan) -> None:
+    """It has no test of whole frames, and no checkpoint."""
+    study = plan("fusion=sum,conv")
+    made = pricing(study, cohort(study))
+    (key,) = made.calibration.jobs
+    made.calibration.jobs[key] = replace(made.calibration.jobs[key], peak=2**20)
+    assert price(made).memory == price(pricing(study)).memory
 
 
 def test_a_large_job_that_was_tried_with_some_arms_shares_their_towers(plan: Plan) -> None:

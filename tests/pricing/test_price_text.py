@@ -109,7 +109,7 @@ def test_refused_cells_are_grouped_by_reason(plan: Plan) -> None:
     text, numbers = both(plan("fusion=conv,sum", "layer=relu5,fc6,fc7", "temporal=pool2d,pool3d"))
     (group,) = numbers["refused"]
     assert group["cells"] == 4 == numbers["states"]["arms"]["refused"]
-    assert f"4 refused: {group['reason']}" in text and "layer=fc6,fc7 temporal=pool3d" in text
+    assert f"4 cells refused: {group['reason']}" in text and "layer=fc6,fc7 temporal=pool3d" in text
     assert ", 4 refused" in text
 
 

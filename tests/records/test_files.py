@@ -48,6 +48,23 @@ def test_write_makes_folders_and_replaces(tmp_path):
     assert listing(tmp_path / "a") == ["b.txt"]
 
 
+def test_publishing_syncs_what_was_written_without(tmp_path, monkeypatch):
+    synced, real = [], os.fsync
+
+    def fsync(handle):
+        synced.append(os.readlink(f"/proc/self/fd/{handle}").removeprefix(f"{tmp_path}/"))
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_json(tmp_path / "result" / "a.json", 1, sync=False)
+    write_bytes(tmp_path / "result" / "deep" / "b", b"2", sync=False)
+    assert synced == []
+    assert publish(tmp_path / "result", tmp_path / "published" / "x")
+    assert sorted(synced[:-1]) == ["result", "result/a.json", "result/deep", "result/deep/b"]
+    assert synced[-1] == "published"
+    assert read_json(tmp_path / "published" / "x" / "a.json") == 1
+
+
 def test_json_is_json_and_what_is_not_leaves_the_old_file(tmp_path):
     write_json(tmp_path / "a.json", 1)
     with pytest.raises(ValueError, match="JSON"):

@@ -172,7 +172,7 @@ def test_predictions_give_the_same_float32_back(tmp_path):
     write_predictions(tmp_path / "p.csv", made)
     again = read_predictions(tmp_path / "p.csv")
     assert again == made
-    assert again.scores[0] == tuple(float32(value) for value in values)
+    assert again.scores[0] == float32(*values) == tuple(float32(value)[0] for value in values)
     assert again.to_csv() == made.to_csv()
 
 

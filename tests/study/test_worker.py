@@ -304,9 +304,15 @@ def published(study, job="k"):
     return {place.name for place in (study / "jobs" / job / "published").iterdir()}
 
 
-@pytest.mark.parametrize("deed", ["die", "exit 3", "exit 0", "signal 11", "fail"])
-@pytest.mark.parametrize("at", [0, 5, 7])
-def test_an_arm_that_ends_its_process_stops_no_other(make, argv, deed, at):
+@pytest.mark.parametrize(
+    ("at", "deed"),
+    [
+        pytest.param(at, deed, marks=() if at == 5 or (at, deed) in ((0, "die"), (7, "fail")) else pytest.mark.slow)
+        for at in (0, 5, 7)
+        for deed in ("die", "exit 3", "exit 0", "signal 11", "fail")
+    ],
+)  # each end in the middle, each place with one of them; the slow tests try all
+def test_an_arm_that_ends_its_process_stops_no_other(make, argv, at, deed):
     names = [f"arm{number}" for number in range(8)]
     study = make({"k": ([], [{name: deed if name == names[at] else "publish" for name in names}])})
     assert run(study, argv)[0] == 1

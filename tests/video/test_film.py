@@ -28,6 +28,7 @@ REAL = [
     "RATRACE_wave_f_nm_np1_fr_goo_37.avi", "TrumanShow_wave_f_nm_np1_fr_med_26.avi", "v_SoccerJuggling_g23_c01.avi",
     "v_SoccerJuggling_g24_c01.avi", "demo_skeleton.mp4", "test.avi", "unordered.mov", "video_90.mov", "nasa_13013.mp4",
 ]  # fmt: skip
+LONG = "demo_skeleton.mp4"  # takes as long as all others together
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def test_frames_in_any_order_are_those_of_the_sequence(kinds: dict[str, Path], k
 
 @real
 @pytest.mark.parametrize("name", READERS)
-@pytest.mark.parametrize("file", REAL)
+@pytest.mark.parametrize("file", [pytest.param(one, marks=pytest.mark.slow) if one == LONG else one for one in REAL])
 def test_and_of_real_clips(file: str, name: str) -> None:
     assert CLIPS is not None
     compared(Path(CLIPS) / file, name, most={"demo_skeleton.mp4": 2, "nasa_13013.mp4": 12}.get(file, 40))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -15,7 +16,7 @@ from fusionlab.records.environment import describe_environment
 PARTS = {
     "start": ("start_rows", "rows"), "brush": ("brush_rows", "rows"), "video": ("video_rows", "rows"),
     "doctor": ("doctor_rows", "rows"), "training": ("training_rows", "rows"), "networks": ("networks_rows", "rows"),
-    "clips": ("clips_rows", "rows"), "gpu": ("networks_rows", "gpu_rows"),
+    "clips": ("clips_rows", "rows"), "sweep": ("sweep_rows", "rows"), "gpu": ("networks_rows", "gpu_rows"),
 }  # fmt: skip
 
 
@@ -23,8 +24,8 @@ PARTS = {
 class BenchRow:
     """One measured figure with its limit.
 
-    `most`: the limit. `interval`: contains the true figure with 95 %; if given, it is compared with the limit instead
-    of the figure. `missing`: why there is no figure.
+    `most`: what the figure must not exceed; `least`: what it must reach. `interval`: contains the true figure with
+    95 %; if given, it is compared with the limit instead of the figure. `missing`: why there is no figure.
     """
 
     what: str
@@ -33,6 +34,7 @@ class BenchRow:
     most: float | None = None
     interval: tuple[float, float] | None = None
     missing: str = ""
+    least: float | None = None
 
     @property
     def verdict(self) -> str:
@@ -40,9 +42,11 @@ class BenchRow:
         if self.figure is None:
             return f"not measured: {self.missing}"
         low, high = self.interval or (self.figure, self.figure)
-        if self.most is None or high <= self.most:
+        least = -math.inf if self.least is None else self.least
+        most = math.inf if self.most is None else self.most
+        if least <= low and high <= most:
             return ""
-        return "beyond" if low > self.most else "undecided"
+        return "beyond" if high < least or low > most else "undecided"
 
     @property
     def within(self) -> bool:
@@ -53,8 +57,9 @@ class BenchRow:
         """A line of the table."""
         figure = "" if self.figure is None else f"{self.figure:.2f} {self.unit}"
         interval = "" if self.interval is None else "{:.3f} … {:.3f}".format(*self.interval)
-        most = "" if self.most is None else f"{self.most:g} {self.unit}"
-        return f"| {self.what} | {figure} | {interval} | {most} | {self.verdict} |"
+        ends = (("≥", self.least), ("≤", self.most))
+        limit = ", ".join(f"{sign} {end:g} {self.unit}".strip() for sign, end in ends if end is not None)
+        return f"| {self.what} | {figure} | {interval} | {limit} | {self.verdict} |"
 
 
 def parse_parts(text: str) -> list[str]:
@@ -85,7 +90,7 @@ def page(rows: Iterable[BenchRow], command: str) -> Iterator[str]:
     where = f"{machine['cores']} cores of {machine['cpu']}, torch {environment['packages'].get('torch')}"
     yield f"`{command}`, {datetime.datetime.now(datetime.UTC).date()}, {where}, one thread a process"
     yield ""
-    yield "| what | figure | 95 % | at most | |"
+    yield "| what | figure | 95 % | limit | |"
     yield "|---|---:|---:|---:|---|"
     has_interval = False
     for row in rows:
@@ -94,4 +99,4 @@ def page(rows: Iterable[BenchRow], command: str) -> Iterator[str]:
     if has_interval:
         yield ""
         yield "A ratio with an interval: both are run in turns, A B B A …; the figure is the median over the pairs, and"
-        yield "the interval contains the true median with 95 %. Beyond: the whole interval is above the limit."
+        yield "the interval contains the true median with 95 %. Beyond: all of the interval is beyond the limit."

@@ -25,9 +25,15 @@ class Ratio:
 
 
 def side_by_side(
-    one: Action, other: Action, seconds: float, *, untimed: int = 3, clock: Callable[[], float] | None = None
+    one: Action,
+    other: Action,
+    seconds: float,
+    *,
+    untimed: int = 3,
+    least: int = PAIRS[0],
+    clock: Callable[[], float] | None = None,
 ) -> Ratio:
-    """The time of `one` relative to that of `other`. `clock`: another one than the wall's.
+    """The time of `one` relative to that of `other`. `clock`: another one than the wall's. `least`: pairs, from 6 on.
 
     Both first run `untimed` times. The last of these rounds determines how many pairs fit into `seconds`, so that no
     measured ratio changes the number of pairs.
@@ -35,8 +41,7 @@ def side_by_side(
     clock = clock or time.perf_counter
     for _ in range(untimed - 1):
         one(), other()
-    least, most = PAIRS
-    pairs = min(max(least, int(seconds / (_clock(one, clock) + _clock(other, clock)))), most)
+    pairs = min(max(least, int(seconds / (_clock(one, clock) + _clock(other, clock)))), PAIRS[1])
     ratios = []
     for pair in range(pairs):
         if pair % 2 == 0:

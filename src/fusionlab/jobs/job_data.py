@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,16 +41,13 @@ class Data:
     folder: Path
     run: RunConfig
 
-    @property
+    @cached_property
     def store(self) -> Store:
         return Store.open(self.folder)
 
     def content(self, source: SourceConfig) -> str:
         """The hash of all that an arm or a stream may read: the store without quarantined videos, packed or not."""
-        store, quarantine = self.store, frozenset(source.quarantine)
-        if not quarantine:
-            return store.hash
-        return content_hash({n: v for n, v in store.videos.items() if n not in quarantine}, store.made, store.coding)
+        return _content(self.store, frozenset(source.quarantine)) if source.quarantine else self.store.hash
 
     def module(self, config: ArmConfig | StreamConfig, snippets: int | None = None) -> TwoStreamData:
         """Loaders for one stage. `snippets`: number per clip; default: as in the test."""
@@ -73,6 +71,11 @@ class Data:
     def kinds(self) -> list[str]:
         """The kind of each class, in the order of the labels."""
         return [self.dataset.kinds[name] for name in self.dataset.classes]
+
+
+@lru_cache(maxsize=4)  # all arms of a job ask for the same
+def _content(store: Store, quarantine: frozenset[str]) -> str:
+    return content_hash({n: v for n, v in store.videos.items() if n not in quarantine}, store.made, store.coding)
 
 
 def prepare_store(job: Job, attempt: Attempt) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ class Recorder:
     blueprint: build.Blueprint = field(default_factory=build.Blueprint)
     started: float = field(default_factory=time.monotonic)
     not_promised: list[str] = field(default_factory=list)  # notes on what an interruption may change
+    environment: Mapping[str, Any] = field(default_factory=describe_environment)  # once: it asks git, among others
+    _prepared: dict[str, dict[str, Any]] = field(default_factory=dict)  # by arm
 
     def __post_init__(self) -> None:
         self.loggers = CurveLoggers(self.run.logger, self.attempt)
@@ -59,7 +62,7 @@ class Recorder:
     ) -> None:
         """Write and publish the record of an arm whose training ended, with its predictions and weights.
 
-        `initial`: the file that it started from, if any.
+        `initial`: the file that it started from, if any. Files are not synced one by one: `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
         predictions = Predictions.of(
@@ -80,7 +83,7 @@ class Recorder:
             "trained_parameters": size.trained_parameters,
             "svm_parameters": size.svm_parameters,
             "layers": size.layers,
-            "weights": write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial)),
+            "weights": outcome.weights,
             "data": self.data.content(config.data),
             "decoder": store.made["decoder"],
             "flow": store.made["flow"],
@@ -92,6 +95,7 @@ class Recorder:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
             if initial.trained_on:
                 result["initial_weights"]["trained_on"] = initial.trained_on
+        write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial), sync=False)
         self._write(self.attempt.result, arm, predictions, outcome, result=result)
         crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
         for line in self.attempt.publish(arm.name).differences:
@@ -102,8 +106,12 @@ class Recorder:
         lists = zip(("train", "test"), self.data.dataset.lists(split), strict=True)
         return {which: sum(name in quarantine for name, _ in entries) for which, entries in lists}
 
-    def _system(self, arm: Arm) -> str:
-        return self.blueprint.system(config_of(arm))
+    def prepare(self, arm: Arm) -> dict[str, Any]:
+        """What a record takes from its arm's config alone. Asked for before the training, it delays no publication."""
+        if arm.name not in self._prepared:
+            system = self.blueprint.system(config_of(arm))
+            self._prepared[arm.name] = {"ceilings": self.data.dataset.ceilings(system), "titles": titles_of(arm)}
+        return self._prepared[arm.name]
 
     def failed(self, arm: Arm, reason: str, outcome: Outcome | None = None) -> None:
         """The record of an arm that diverged or could not be built; it is kept in the attempt's folder."""
@@ -117,7 +125,7 @@ class Recorder:
         self, where: Path, arm: Arm, predictions: Predictions | None, outcome: Outcome | None, **content: Any
     ) -> None:
         around = {
-            **describe_environment(),
+            **self.environment,
             "device": build.device_name(self.run),
             "seconds": round(time.monotonic() - self.started, 1),
             "job": self.cost.to_dict(build.device(self.run)),
@@ -136,12 +144,11 @@ class Recorder:
             signature=arm.signature,
             config=arm.config,
             stage_one=arm.config.get("stage_one", {}),
-            ceilings=self.data.dataset.ceilings(self._system(arm)),
-            titles=titles_of(arm),
+            **self.prepare(arm),
             circumstances=around,
             **content,
         )
-        write_record(where / arm.name, record, predictions)
+        write_record(where / arm.name, record, predictions, sync=where != self.attempt.result)
 
 
 def titles_of(arm: Arm) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
@@ -63,6 +64,7 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, atte
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
     training, test = data.module(config, config.data.sampling.stream_snippets), data.module(config)
     recorder.blueprint.expect_views(config, test.test_shapes())
+    recorder.prepare(arm)
     outcome = _fit(cohort, training, config, recorder, "stream", checkpoint)[arm.name]
     scores = _test(cohort, test, recorder)
     if (reason := cohort.arms[arm.name].reason) is not None:
@@ -108,6 +110,7 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
                 own = ArmConfig.of(arms[name].config)
                 recorder.blueprint.expect_views(own, loaders.test_shapes())
                 nets[name] = build.net(own, appearance, motion)
+                recorder.prepare(arms[name])
             except UserError as error:  # known parts were checked by the plan; a user's own may still fail
                 recorder.failed(arms[name], str(error))
         if not nets:
@@ -116,12 +119,26 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]
-        for name, outcome in outcomes.items():
-            if (reason := cohort.arms[name].reason) is not None:
-                recorder.failed(arms[name], reason, outcome)
-            else:
-                size = describe(nets[name], appearance, motion)
-                recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {})
+        record_cohort(recorder, cohort, arms, outcomes, scores, videos)
+
+
+def record_cohort(
+    recorder: Recorder,
+    cohort: Cohort,
+    arms: Mapping[str, Arm],
+    outcomes: Mapping[str, Outcome],
+    scores: Scores,
+    videos: list[str],
+) -> None:
+    """Record each arm of a cohort that was tested, and publish those that are done."""
+    trunk = cast(Trunk, cohort.trunk)
+    for name, outcome in outcomes.items():
+        member = cohort.arms[name]
+        if member.reason is not None:
+            recorder.failed(arms[name], member.reason, outcome)
+        else:
+            size = describe(member.net, trunk.appearance, trunk.motion)
+            recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {})
 
 
 def _fit(

@@ -9,6 +9,7 @@ from typing import Any
 
 from fusionlab.config.build import device_name
 from fusionlab.config.run_config import RunConfig
+from fusionlab.errors import UserError
 from fusionlab.records.environment import machine
 
 
@@ -27,7 +28,12 @@ class Machine:
 
     @classmethod
     def here(cls, run: RunConfig) -> Machine:
-        return cls._of(device_name(run), machine(), version("torch"))
+        """With the device that `run` asks for; one that is not here, as on a login node, is like no recorded one."""
+        try:
+            device = device_name(run)
+        except UserError:
+            device = run.device
+        return cls._of(device, machine(), version("torch"))
 
     @classmethod
     def of_record(cls, circumstances: Mapping[str, Any]) -> Machine | None:

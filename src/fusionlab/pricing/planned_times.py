@@ -19,15 +19,16 @@ from fusionlab.records.files import read_json, write_json
 from fusionlab.records.lock import alone
 from fusionlab.records.plan_file import Job
 from fusionlab.records.record import readable_records
+from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.plan import Plan
 
 FILE = "prices.json"
 LARGEST = 64 << 20
 
 
-def remember_prices(plan: Plan, folder: Path, run: RunConfig, workers: int) -> None:
+def remember_prices(plan: Plan, folder: Path, run: RunConfig, workers: int, sizes: Sizes | None = None) -> None:
     """Write the times with which a sweep begins, if there are earlier jobs to tell them."""
-    pricing = Pricing(plan, folder, run, workers=workers)
+    pricing = Pricing(plan, folder, run, workers=workers, sizes=sizes)
     if pricing.has_history:
         write_planned(pricing.price())
 

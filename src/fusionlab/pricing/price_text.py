@@ -11,6 +11,7 @@ from fusionlab.pricing.states import TO_RUN
 from fusionlab.pricing.store_time import NO_FRAMES
 from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, wall_seconds
 from fusionlab.records.plan_file import Refused
+from fusionlab.study.plan import Plan
 
 MOST_ARMS = 40  # that are listed without --arms
 LARGE = 4 << 30  # bytes of a store from which on a smaller one is named
@@ -33,7 +34,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
         _disk(price),
         _sharing(price),
         _stale(price),
-        _refused(plan.refused),
+        _refused(plan),
         _jobs(price) if len(plan.jobs) <= MOST_ARMS or arms else [],
         _arms(price) if len(plan.arms) <= MOST_ARMS or arms else [f"{len(plan.arms)} arms: --arms lists them"],
     ]
@@ -188,12 +189,15 @@ def _stale(price: StudyPrice) -> list[str]:
             for why, arms in groups.items()]  # fmt: skip
 
 
-def _refused(cells: Sequence[Refused]) -> list[str]:
+def _refused(plan: Plan) -> list[str]:
     """Refused cells by their reason, with what they have in common."""
     groups: dict[str, list[Refused]] = {}
-    for cell in cells:
+    for cell in plan.refused:
         groups.setdefault(cell.reason, []).append(cell)
-    return [f"{len(own)} refused: {one_line(reason)}\n  {one_line(_common(own))}" for reason, own in groups.items()]
+    return [
+        f"{one_line(line)}\n  {one_line(_common(own))}"
+        for line, own in zip(plan.refusals, groups.values(), strict=True)
+    ]
 
 
 def _common(cells: Sequence[Refused]) -> str:

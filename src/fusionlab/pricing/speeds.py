@@ -39,6 +39,7 @@ class Speed:
     peak: int | None = None
     same: bool = True  # of the same arms
     trunk_rate: float | None = None  # of the frozen towers in a step; None: as that of the step
+    tried: bool = False  # of a calibration, which has no test and writes no checkpoint: its peak may be too low
 
     def seconds(self, work: Work) -> float | None:
         """The time of a job; None where a rate is missing."""
@@ -118,7 +119,7 @@ class Speeds:
         return Speed(
             f"calibrated on {found.date}", net_macs / net_s if net_s else None,
             work.view_macs / found.view_s if found.view_s else None, found.setup_s, 0.0, found.peak, same,
-            work.trunk_macs / found.trunk_s if apart else None,
+            work.trunk_macs / found.trunk_s if apart else None, tried=True,
         )  # fmt: skip
 
     def _speed(self, key: Any, jobs: Sequence[PastJob], same: bool) -> Speed | None:

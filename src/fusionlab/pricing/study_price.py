@@ -185,9 +185,11 @@ class Pricing:
         whole, source, speed = self._seconds(job, arms)
         seconds = 0.0 if not left else whole if len(left) == len(arms) else self._seconds(job, left)[0]
         peak = speed.peak if speed is not None and speed.same else None
+        measured = peak is not None and speed is not None and not speed.tried
+        memory = peak if measured else max((size for size in (peak, own.memory) if size is not None), default=None)
         return JobPrice(
-            job.id, job.kind, states.jobs[job.id], len(arms), len(left), seconds, whole, source, peak or own.memory,
-            peak is not None, own.work, own.weights, own.checkpoint if self._writes(own.work) else 0,
+            job.id, job.kind, states.jobs[job.id], len(arms), len(left), seconds, whole, source, memory,
+            measured, own.work, own.weights, own.checkpoint if self._writes(own.work) else 0,
         )  # fmt: skip
 
     def _writes(self, work: Work | None) -> bool:
@@ -239,7 +241,7 @@ class Pricing:
         size = disk.store_size(source, extent, packed, self.stores)
         rates = read_rates(self.run.root, self.machine.name)
         seconds, text = store_seconds(source, extent, self.stores, rates, self.run.processes)
-        left = seconds if packed is None else 0.0
+        left, text = (seconds, text) if packed is None else (0.0, "it is packed")
         state = states.jobs[job.id] if packed is None else "done"
         return JobPrice(job.id, job.kind, state, 0, 0, left, seconds, text, None, False, None, 0, 0, size)
 

@@ -66,11 +66,12 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.tmp")
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def _write_whole(path: Path, content: bytes, sync: bool = True) -> None:
     with path.open("xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
@@ -83,25 +84,29 @@ def _sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write a file atomically: a reader sees the old content or the new, never a part."""
+def write_bytes(path: str | os.PathLike[str], content: bytes, *, sync: bool = True) -> None:
+    """Write a file atomically: a reader sees the old content or the new, never a part.
+
+    Without `sync` this does not hold after a power failure; for files in a folder that `publish` will make safe.
+    """
     final = Path(path)
     temporary = _temporary(final)
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_whole(temporary, content)
+            _write_whole(temporary, content, sync)
             temporary.replace(final)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(final.parent)
+        if sync:
+            _sync_folder(final.parent)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
+def write_text(path: str | os.PathLike[str], text: str, *, sync: bool = True) -> None:
     """`write_bytes` of UTF-8 text, line ends as given."""
-    write_bytes(path, text.encode("utf-8"))
+    write_bytes(path, text.encode("utf-8"), sync=sync)
 
 
 def to_json(value: Any) -> str:
@@ -119,9 +124,9 @@ def escape_unsafe(text: str) -> str:
     return UNSAFE.sub(lambda match: json.dumps(match[0])[1:-1], text)
 
 
-def write_json(path: str | os.PathLike[str], value: Any) -> None:
+def write_json(path: str | os.PathLike[str], value: Any, *, sync: bool = True) -> None:
     """`write_bytes` of `to_json(value)`."""
-    write_text(path, to_json(value))
+    write_text(path, to_json(value), sync=sync)
 
 
 def read_whole(path: str | os.PathLike[str], largest: int = LARGEST) -> bytes:

@@ -15,6 +15,7 @@ import os
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fusionlab.errors import UserError
@@ -26,9 +27,10 @@ _SCORE = "score_"
 _MOST = 3.4028234663852886e38  # the largest float32
 
 
-def float32(value: float) -> float:
-    """The nearest float32, as a Python float (IEEE 754 single precision, through its four bytes)."""
-    return float(struct.unpack("<f", struct.pack("<f", value))[0])
+def float32(*values: float) -> tuple[float, ...]:
+    """The nearest float32 of each, as Python floats (IEEE 754 single precision, through its four bytes)."""
+    single = struct.Struct(f"<{len(values)}f")
+    return single.unpack(single.pack(*values))
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,17 @@ class Predictions:
         scores: Iterable[Iterable[float]],
     ) -> Predictions:
         """From lists, arrays or tensors' `.tolist()`; scores are rounded to float32."""
-        rows = tuple(tuple(float32(float(score)) for score in row) for row in scores)
+        rows = tuple(float32(*map(float, row)) for row in scores)
         made = cls(tuple(classes), tuple(videos), tuple(int(label) for label in labels), rows)
         assert len(made.videos) == len(made.labels) == len(made.scores), "one label and one row of scores per video"
         assert all(len(row) == len(made.classes) for row in rows), "one score per class"
         assert all(0 <= label < len(made.classes) for label in made.labels), "a label is an index into the classes"
         return made
 
-    @property
+    @cached_property
     def predicted(self) -> tuple[int, ...]:
         """The class of the highest score; the first of equals."""
-        return tuple(max(range(len(row)), key=row.__getitem__) for row in self.scores)
+        return tuple(row.index(max(row)) for row in self.scores)
 
     @property
     def correct(self) -> int:
@@ -77,8 +79,7 @@ class Predictions:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["video", "label", "predicted", *(_SCORE + name for name in self.classes)])
         for video, label, best, row in zip(self.videos, self.labels, self.predicted, self.scores, strict=True):
-            scores = (format(score, ".9g") for score in row)
-            writer.writerow([video, self.classes[label], self.classes[best], *scores])
+            writer.writerow([video, self.classes[label], self.classes[best], *map("%.9g".__mod__, row)])
         return text.getvalue()
 
 

@@ -225,17 +225,21 @@ def check(record: Mapping[str, Any], source: object = None) -> None:
 
 
 def write_record(
-    folder: str | os.PathLike[str], record: Mapping[str, Any], predictions: Predictions | None = None
+    folder: str | os.PathLike[str],
+    record: Mapping[str, Any],
+    predictions: Predictions | None = None,
+    *,
+    sync: bool = True,
 ) -> dict[str, Any]:
-    """Write predictions.csv, then run.json with its hash; returns the record as written."""
+    """Write predictions.csv, then run.json with its hash; returns the record as written. `sync`: see `write_bytes`."""
     written = dict(record)
     if predictions is not None:
         text = predictions.to_csv()
-        write_text(Path(folder) / PREDICTIONS, text)
+        write_text(Path(folder) / PREDICTIONS, text, sync=sync)
         digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
         written["result"] = {**record["result"], "predictions": digest}
     check(written)
-    write_json(Path(folder) / FILE, written)
+    write_json(Path(folder) / FILE, written, sync=sync)
     return written
 
 

@@ -133,7 +133,7 @@ class Attempt:
         done = Publication(True) if publish(result, published) else Publication(False, differences(published, result))
         report = self.folder / "publication.json"
         before = read_json(report) if report.is_file() else {}
-        write_json(report, {**before, arm or "": asdict(done)})
+        write_json(report, {**before, arm or "": asdict(done)}, sync=False)  # only this attempt's worker reads it
         return done
 
     def _replace(self, published: Path) -> None:

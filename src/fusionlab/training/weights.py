@@ -32,12 +32,13 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def write_weights(path: Path, state: Mapping[str, Tensor], on: Mapping[str, Any] | None = None) -> str:
-    """Write atomically and return the fingerprint. `on`: the training data, stored in the file."""
+def write_weights(
+    path: Path, state: Mapping[str, Tensor], on: Mapping[str, Any] | None = None, *, sync: bool = True
+) -> None:
+    """Write atomically. `on`: the training data, stored in the file. `sync`: see `write_bytes`."""
     buffer = io.BytesIO()
     torch.save(with_metadata(state, on) if on else dict(state), buffer)
-    write_bytes(path, buffer.getvalue())
-    return fingerprint(state)
+    write_bytes(path, buffer.getvalue(), sync=sync)
 
 
 def read_weights(path: Path) -> State:
