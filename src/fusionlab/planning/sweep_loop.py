@@ -46,6 +46,8 @@ def run_study(study: PlannedStudy) -> int:
     remember_prices(plan, study.folder, study.run, workers(study.run, study.threads), sizes)
     for line in plan.refusals:
         show(one_line(line))
+    if study.equal:
+        show(f"{study.equal} more cells are arms of this study too: each is trained once")
     session, threads = uuid.uuid4().hex, study.threads
     streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
     launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})
