@@ -5,7 +5,8 @@
 
 The same options after `fusionlab.sweep` train it. No data is read and no weights are allocated: only shapes are
 computed. Several arms are printed as a table, one arm with all details.
-The JSON object is {"towers": [...], "arms": [...], "refused": [...]}; counts and bytes are integers, shapes are [D, T, H, W] of one clip.
+The JSON object is {"towers": [...], "arms": [...], "refused": [...]}; counts and bytes are integers, shapes are
+[D, T, H, W] of one clip.
 """
 
 from fusionlab.cli import OPTIONS, run

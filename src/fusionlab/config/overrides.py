@@ -1,7 +1,7 @@
 """Parse the options of a command line: fixed values, axes with several values, and what makes a grid of them.
 
-The grammar is hydra's: `fusion=conv,sum`, `fusion=glob(*)`, `seed=range(5)`, `exclude=[{fusion:sum,layer:fc8}]`,
-`zip=[[fusion,layer]]`, `grids=[{fusion:[conv,sum]},{fusion:conv,layer:[relu3,relu4]}]`.
+The grammar is hydra's, here with the words that shape a grid: `fusion=conv,sum`, `fusion=glob(*)`, `seed=range(5)`,
+`exclude=[{fusion:sum,layer:fc8}]`, `zip=[[fusion,layer]]`, `grids=[{fusion:[conv,sum]},{layer:[relu3,relu4]}]`.
 """
 
 from __future__ import annotations

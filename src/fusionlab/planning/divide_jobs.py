@@ -44,23 +44,18 @@ def jobs_of(arms: Sequence[PlannedArm], shared: str) -> tuple[list[Job], list[Ar
         first.setdefault(store, one.point)
         left_out = value(one.point.tree, "data.quarantine")
         quarantine[store] = quarantine.get(store, set(left_out)) & set(left_out)
+        axes = axes_of(one.point, one.kind)
         if one.kind in STREAMS:
-            axes, kind, job = (
-                {"streams": one.kind, **axes_of(one.point, one.kind)},
-                "stream",
-                f"{one.kind}-{one.signature}",
-            )
-            name = arm_name(axes)
-            folder = os.path.join(shared, one.signature)
+            name = arm_name({"streams": one.kind, **axes})
+            job = f"{one.kind}-{one.signature}"
+            arm = Arm(name, "stream", {"streams": one.kind, **axes}, one.signature, one.recipe, job)
             config = {**one.recipe, "run": one.point.tree["run"]}
-            jobs[job] = Job(job, "stream", folder, (store,), config, (name,))
+            jobs[job] = Job(job, "stream", os.path.join(shared, one.signature), (store,), config, (name,))
         else:
-            axes, kind, job = {"streams": "both", **axes_of(one.point, one.kind)}, one.kind, f"cohort-{one.cohort}"
-            name = arm_name({axis: one for axis, one in axes.items() if axis != "streams"})
-        arm = Arm(name, kind, axes, one.signature, one.recipe, job)
-        planned.append(arm)
-        if kind != "stream":
+            job = f"cohort-{one.cohort}"
+            arm = Arm(arm_name(axes), one.kind, {"streams": "both", **axes}, one.signature, one.recipe, job)
             cohorts.setdefault(job, []).append((arm, one))
+        planned.append(arm)
     for store, point in first.items():
         run = {**point.tree["run"], **({"quarantine": sorted(quarantine[store])} if quarantine[store] else {})}
         recipe = {part: point.tree["data"][part] for part in ("dataset", "store")}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from fusionlab.errors import show, unknown
@@ -35,4 +36,4 @@ def price_of(study: PlannedStudy, calibrate: bool = False) -> StudyPrice:
     pricing = Pricing(study.plan, study.folder, study.run, workers=workers(study.run, study.threads), sizes=sizes)
     if calibrate:
         pricing.calibrate(partial(show, file=sys.stderr))  # the price itself may be JSON
-    return pricing.price()
+    return replace(pricing.price(), equal=study.equal)

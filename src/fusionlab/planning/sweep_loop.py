@@ -48,6 +48,8 @@ def run_study(study: PlannedStudy) -> int:
         show(one_line(f"the times are not planned: {error.what} ({error.got})"))
     for line in plan.refusals:
         show(one_line(line))
+    if study.equal:
+        show(f"{study.equal} more cells are arms of this study too: each is trained once")
     session, threads = uuid.uuid4().hex, study.threads
     streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
     launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})

@@ -35,6 +35,7 @@ def price_json(price: StudyPrice) -> Numbers:
             "this_plan": {"hours": hours(price.sharing.shared_seconds), "macs": price.sharing.shared_macs},
         },
         "sizes": [{"first": name, **asdict(one)} for name, one in price.sizes.items()],
+        "equal": price.equal,
         "refused": [
             {"reason": reason, "cells": count} for reason, count in Counter(one.reason for one in plan.refused).items()
         ],

@@ -35,6 +35,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
         _sharing(price),
         _stale(price),
         _refused(plan),
+        [f"{price.equal} more cells are arms of this plan too: each is trained once"] if price.equal else [],
         _jobs(price) if len(plan.jobs) <= MOST_ARMS or arms else [],
         _arms(price) if len(plan.arms) <= MOST_ARMS or arms else [f"{len(plan.arms)} arms: --arms lists them"],
     ]

@@ -86,6 +86,7 @@ class StudyPrice:
     archives: Mapping[str, int]  # data set that is not there -> bytes of its video files, where they are known
     data_free: int | None
     root_free: int | None
+    equal: int = 0  # cells that are the same arm as another one
 
     @property
     def arm_counts(self) -> dict[str, int]:
