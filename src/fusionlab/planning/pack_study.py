@@ -65,16 +65,20 @@ def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PlannedStudy:
             memory=costs.memory, weight=costs.weight, seconds=costs.seconds,
         )  # fmt: skip
 
-    def in_a_fork(cohorts: Sequence[Cohort]) -> list[list[list[Arm]]]:
+    def divide(cohorts: Sequence[Cohort]) -> list[list[list[Arm]]]:
         known = {arm.name: arm for arms in cohorts for arm in arms}
         try:
+            if sizes is not None:
+                return pieces(cohorts)
             names = in_fork(lambda: [[[arm.name for arm in piece] for piece in own] for own in pieces(cohorts)])
         except UserError as error:
+            if sizes is not None:  # its price says so
+                return [[list(arms)] for arms in cohorts]
             show(one_line(f"cohorts are not divided: {error.what} ({error.got})"))
             return [[list(arms)] for arms in cohorts]
         return [[[known[name] for name in piece] for piece in own] for own in names]
 
-    return replace(study, plan=packed(study.plan, study.folder, in_a_fork if sizes is None else pieces))
+    return replace(study, plan=packed(study.plan, study.folder, divide))
 
 
 def packed(plan: Plan, folder: Path, divide: Callable[[Sequence[Cohort]], list[list[list[Arm]]]]) -> Plan:
