@@ -39,8 +39,8 @@ def test_a_study_for_a_gpu_is_planned_where_there_is_none(say: Say) -> None:
 def test_json_is_one_object(say: Say) -> None:
     found = numbers(say("plan", "fusion=sum,conv", FAST, "--json"))
     assert set(found) == {
-        "study", "signature", "machine", "states", "stages", "disk", "sharing", "sizes", "refused", "stale", "jobs",
-        "arms",
+        "study", "signature", "machine", "states", "stages", "disk", "sharing", "sizes", "equal", "refused", "stale",
+        "jobs", "arms",
     }  # fmt: skip
     assert found["states"] == {"arms": {"to run": 5}, "jobs": {"to run": 4}}
 
