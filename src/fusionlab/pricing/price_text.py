@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from fusionlab.errors import one_line
@@ -10,7 +11,7 @@ from fusionlab.pricing.disk import StoreSize
 from fusionlab.pricing.states import TO_RUN
 from fusionlab.pricing.store_time import NO_FRAMES
 from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, wall_seconds
-from fusionlab.records.plan_file import Refused
+from fusionlab.records.plan_file import PUBLISHED, Refused
 from fusionlab.study.plan import Plan
 
 MOST_ARMS = 40  # that are listed without --arms
@@ -33,7 +34,8 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
         _sizes(price),
         _disk(price),
         _sharing(price),
-        _stale(price),
+        _again(price, "failed", price.states.damaged),
+        _again(price, "stale", price.states.stale),
         _refused(plan),
         [f"{price.equal} more cells are arms of this plan too: each is trained once"] if price.equal else [],
         _jobs(price) if len(plan.jobs) <= MOST_ARMS or arms else [],
@@ -182,12 +184,25 @@ def _sharing(price: StudyPrice) -> list[str]:
     return [*lines, f"  multiply-adds  {one.shared_macs:.1e} instead of {one.macs:.1e}: {times:.1f} ×"]
 
 
-def _stale(price: StudyPrice) -> list[str]:
+def _again(price: StudyPrice, state: str, reasons: Mapping[str, str]) -> list[str]:
+    """Published arms that no command trains again as long as their folders are there, by reason."""
     groups: dict[str, list[str]] = {}
-    for arm, why in price.states.stale.items():
+    for arm, why in reasons.items():
         groups.setdefault(why, []).append(arm)
-    return [f"{len(arms)} stale: {why}: {_some(arms)}; remove their folders to train them again"
-            for why, arms in groups.items()]  # fmt: skip
+    lines = []
+    for why, arms in groups.items():
+        lines.append(one_line(f"{len(arms)} {state}: {why}: {_some(arms)}"))
+        lines.append(f"  to train {'it' if len(arms) == 1 else 'them'} again, remove")
+        lines += [f"    {_place(price, arm)}" for arm in arms[:SHOWN]]
+        lines += [f"    … and the folders of {len(arms) - SHOWN} more"] if len(arms) > SHOWN else []
+    return lines
+
+
+def _place(price: StudyPrice, name: str) -> str:
+    """The folder that says that an arm is published."""
+    job = price.plan.job(price.plan.arm(name).job)
+    own = name if job.kind == "cohort" else ""
+    return one_line(os.path.normpath(price.folder / job.folder / PUBLISHED / own))
 
 
 def _refused(plan: Plan) -> list[str]:

@@ -126,7 +126,8 @@ def read_plan_file(study: str | os.PathLike[str]) -> Content:
         raise UserError("a damaged plan: a number in it refers to nothing, or two jobs to one arm", got=place) from None
     _, jobs, arms, _ = read
     # Arms share most of their parts, so each is checked once.
-    parts = {(name, id(part)): {name: part} for one in (*jobs, *arms) for name, part in one.config.items()}
+    configs = (*(job.config for job in jobs), *(arm.config for arm in arms))
+    parts = {(name, id(part)): {name: part} for config in configs for name, part in config.items()}
     if wrong := next(filter(None, (misfit(part, _CONFIG) for part in parts.values())), None):
         raise UserError(f"a damaged plan: in a config, {wrong[0]}", got=f"{str(wrong[1])[:100]} in {place}")
     return read
