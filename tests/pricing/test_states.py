@@ -24,6 +24,7 @@ from fusionlab.study.plan import Job
 from fusionlab.study.process_id import ProcessId
 from fusionlab.study.status import summary
 
+CHANGED = "changed "
 EARLY, LATE = "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"
 
 
@@ -142,10 +143,12 @@ def test_other_first_weights_make_a_stream_and_what_lies_above_it_stale(plan: Pl
 
 def changed(**values: Any) -> str:
     """A record in which some values are others."""
-    return f"changed {json.dumps(values)}"
+    return CHANGED + json.dumps(values)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"result": 3}', '{"result": NaN}', changed(axes=3), changed(signature="0")])
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"result": 3}', '{"result": NaN}', changed(axes=3), changed(signature="0")]
+)
 def test_a_record_that_cannot_be_read_is_failed_as_status_says(plan: Plan, text: str) -> None:
     """Not done, not stale, and no command trains it again while its folder is there."""
     study = plan("fusion=sum,conv")
@@ -156,8 +159,9 @@ def test_a_record_that_cannot_be_read_is_failed_as_status_says(plan: Plan, text:
     for name in bad:
         own = study.plan.job(study.plan.arm(name).job)
         place = own.published(study.folder) / name / "run.json"
-        new = {**json.loads(place.read_text()), **json.loads(text.removeprefix("changed"))} if "changed" in text else None
-        place.write_text(text if new is None else json.dumps(new))
+        whole = json.loads(place.read_text())
+        own_text = json.dumps({**whole, **json.loads(text.removeprefix(CHANGED))}) if text.startswith(CHANGED) else text
+        place.write_text(own_text)
     found, rows = states(study), {row.name: row for row in summary(study.folder).arms}
     assert {name for name, state in found.arms.items() if state == "failed"} == set(bad) == set(found.damaged)
     assert all((rows[name].state, rows[name].reason) == ("failed", found.damaged[name]) for name in bad)

@@ -28,6 +28,7 @@ def price_json(price: StudyPrice) -> Numbers:
             "video_files": dict(price.archives),
             "free_data": price.data_free,
             "free_root": price.root_free,
+            "one_disk": price.one_disk,
         },
         "sharing": None if price.sharing is None else {
             "cells": price.sharing.cells,

@@ -143,13 +143,16 @@ def _disk(price: StudyPrice) -> list[str]:
     for job in price.of_kind("prepare"):
         lines.append(f"  run.data  {_store(job, price.compact.get(job.id))}")
         need += job.store.bytes if job.store is not None and job.state in TO_RUN else 0
-    lines.append(f"            {_fits(need, price.data_free)}")
+    if not price.one_disk:
+        lines.append(f"            {_fits(need, price.data_free)}")
     weights, checkpoints = sum(job.weights for job in price.jobs), [job.checkpoint for job in price.jobs]
     peak = sum(sorted(checkpoints)[-price.workers :])  # a new one is written beside the old one
     lines.append(f"  run.root  weights and predictions: {size(weights)}")
     if peak:
         lines.append(f"  run.root  checkpoints: {size(sum(checkpoints))}, which stay, and {size(peak)} in writing")
-    need = sum(job.weights + job.checkpoint for job in price.jobs if job.state in TO_RUN) + peak
+    data, need = need, sum(job.weights + job.checkpoint for job in price.jobs if job.state in TO_RUN) + peak
+    if price.one_disk:
+        return [*lines, f"  both are on one disk, and need {size(data + need)} {_fits(data + need, price.root_free)}"]
     return [*lines, f"            {_fits(need, price.root_free)}"]
 
 
