@@ -33,6 +33,22 @@ def arms(*words: str) -> list[Arm]:
     return [arm for arm in plan_study([*WORDS, *words]).plan.arms if arm.kind == "fused"]
 
 
+def test_arms_that_differ_in_numbers_of_their_optimisers_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And have the sizes that they have when each is measured by itself."""
+    numbers = [f"optim.{stage}.{name}" for stage in ("streams", "fusion") for name in ("lr=0.1,0.2", "weight_decay=0,1")]
+    one = plan_study(["debug=fast", "fusion=sum", *numbers]).plan.arms
+    other = plan_study(["debug=fast", "fusion=sum", "optim=adam"]).plan.arms
+    batch = plan_study(["debug=fast", "fusion=sum", "optim.streams.batch_size=3", "optim.fusion.batch_size=3"]).plan.arms
+    sizes, measured = Sizes(), []
+    own = Sizes._measure
+    monkeypatch.setattr(Sizes, "_measure", lambda self, arm: measured.append(arm) or own(self, arm))
+    found = [(sizes.of(arm).memory, sizes.cohort_memory([arm]), sizes.of(arm).batch) for arm in (*one, *other, *batch)]
+    assert len(one) > 30 and len(measured) == 12, "two streams, late and fused; of each optimiser and batch"
+    for arm, numbers_of_arm in list(zip((*one, *other, *batch), found, strict=True))[::5]:
+        alone = Sizes()
+        assert numbers_of_arm == (alone.of(arm).memory, alone.cohort_memory([arm]), alone.of(arm).batch)
+
+
 def test_arms_that_differ_in_their_seeds_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[Any] = []
     real: Callable[..., Any] = sizing.measure

@@ -92,7 +92,7 @@ class Sized:
 
 
 class Sizes:
-    """Builds and measures arms. Arms that differ in their seeds only are measured once, and so is each tower."""
+    """Builds and measures arms. Arms of one `_shape_key` are measured once, and so is each tower."""
 
     def __init__(self) -> None:
         self._towers: dict[str, Tower] = {}
@@ -102,7 +102,7 @@ class Sizes:
 
     def of(self, arm: Arm) -> Sized:
         """A `UserError` if a part cannot run without numbers; such a part may be the user's."""
-        key = content_key(arm)
+        key = _shape_key(arm)
         if key in self._failed:
             raise self._failed[key]
         if key not in self._known:
@@ -120,7 +120,7 @@ class Sizes:
     def failure(self, arms: Sequence[Arm]) -> str | None:
         """The first of these arms that could not be measured, and why, on one line."""
         for arm in arms:
-            if (error := self._failed.get(content_key(arm))) is not None:
+            if (error := self._failed.get(_shape_key(arm))) is not None:
                 return one_line(f"{error.what} ({error.got}): {arm.name}")
         return None
 
@@ -180,6 +180,13 @@ class Sizes:
 def content_key(arm: Arm) -> str:
     """Equal for arms that differ in their seeds only, and so have one size and one price."""
     return arm.kind + json.dumps({part: one for part, one in arm.config.items() if part not in SEEDS}, sort_keys=True)
+
+
+def _shape_key(arm: Arm) -> str:
+    """Equal for arms that differ in seeds or in their optimisers' numbers only: their nets and batches are equal."""
+    optim = arm.config["optim"] if arm.kind == "stream" else arm.config["optim"]["fusion"]
+    own = {name: optim.get(name) for name in ("name", "batch_size")}
+    return content_key(replace(arm, config={**arm.config, "optim": own}))
 
 
 def dtype_of(precision: str) -> torch.dtype:
