@@ -35,10 +35,12 @@ def arms(*words: str) -> list[Arm]:
 
 def test_arms_that_differ_in_numbers_of_their_optimisers_are_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """And have the sizes that they have when each is measured by itself."""
-    numbers = [f"optim.{stage}.{name}" for stage in ("streams", "fusion") for name in ("lr=0.1,0.2", "weight_decay=0,1")]
+    names = ("lr=0.1,0.2", "weight_decay=0,1")
+    numbers = [f"optim.{stage}.{name}" for stage in ("streams", "fusion") for name in names]
     one = plan_study(["debug=fast", "fusion=sum", *numbers]).plan.arms
-    other = plan_study(["debug=fast", "fusion=sum", "optim=adam"]).plan.arms
-    batch = plan_study(["debug=fast", "fusion=sum", "optim.streams.batch_size=3", "optim.fusion.batch_size=3"]).plan.arms
+    other = plan_study(["debug=fast", "fusion=sum", "optim=sgd"]).plan.arms
+    three = [f"optim.{stage}.batch_size=3" for stage in ("streams", "fusion")]
+    batch = plan_study(["debug=fast", "fusion=sum", *three]).plan.arms
     sizes, measured = Sizes(), []
     own = Sizes._measure
     monkeypatch.setattr(Sizes, "_measure", lambda self, arm: measured.append(arm) or own(self, arm))
