@@ -38,8 +38,7 @@ class Grid:
     """A grid before it is expanded. `parts`: the axes of each part of a union; without `grids=` there is one.
 
     `exclude`: each typed entry, as all the entries that it stands for (layers have several spellings). An entry removes
-    the points that match all its leaves. One that removes nothing is an error: it has a typo, or the grid is not the
-    intended one.
+    the points that match all its leaves; one that removes nothing is an error, since it has a typo.
 
     >>> Grid([{"fusion": ["sum", "conv"], "layer": ["relu4", "relu5"]}], zipped=[["fusion", "layer"]]).cells()
     [{'fusion': 'sum', 'layer': 'relu4'}, {'fusion': 'conv', 'layer': 'relu5'}]
