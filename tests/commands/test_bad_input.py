@@ -120,7 +120,6 @@ WRONG: list[tuple[str, list[str]]] = [
     ("grids=[{experiment:how}]", ["one for all parts", "experiment=how beside"]),
     ("grids=[{seed:interval(0,1)}]", ["an axis needs values", "range(0,5)"]),
     ("exclude=[{seed.init:0}] seed=0,1", ["unknown axis in exclude", "seed.init", "did you mean seed ?"]),
-    ("grids=[{},{fusion:sum}]", ["a list of grids"]),
     ("grids=[{fusion:[]}]", ["an axis has no values", "fusion="]),
     ("grids=[{fusion:[conv,sum]},{fusoin:max}]", ["unknown option", "fusoin", "did you mean fusion=max ?"]),
     ("grids=[{fusion:[conv,summ]}]", ["unknown fusion", "summ"]),
