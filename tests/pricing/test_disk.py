@@ -204,3 +204,10 @@ def test_a_packed_store_is_not_packed_again(plan: Plan) -> None:
     assert (job.state, job.seconds) == ("done", 0.0)
     assert job.store is not None and job.store.source == "packed"
     assert (Path(study.run.data) / STORES).is_dir()
+
+
+def test_folders_are_on_one_disk_if_their_parents_are(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("/proc")
+    assert disk.on_one_disk(tmp_path / "not" / "there", tmp_path)
+    assert not disk.on_one_disk(tmp_path, "/proc") and not disk.on_one_disk(tmp_path, link)

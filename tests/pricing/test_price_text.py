@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,10 +100,16 @@ def test_what_to_know_before_disks_are_bought(plan: Plan) -> None:
     assert "packed store: 1010.3 GiB (about 103.8 GiB by data.store.codec.frames=jpeg data.store.codec.flow=lz4)" in raw
 
 
-def test_too_little_space_is_said(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fusionlab.pricing.disk.free_bytes", lambda folder: 2**30)
-    text, _ = both(plan("data=ucf101", "fusion=sum"))
-    assert "of 1.0 GiB free: 109.3 GiB too little" in text
+@pytest.mark.parametrize("one_disk", [True, False])
+def test_too_little_space_is_said(plan: Plan, one_disk: bool) -> None:
+    """On one disk, what data and results need is compared together: each alone may fit."""
+    price = replace(priced(plan("data=ucf101", "fusion=sum")), one_disk=one_disk)
+    data = sum(price.archives.values()) + sum(job.store.bytes for job in price.of_kind("prepare") if job.store)
+    free = data + 2**20
+    text = price_text(replace(price, data_free=free, root_free=free))
+    assert (f"of {size(free)} free: " in text) == one_disk and text.count(" too little") == one_disk
+    text = price_text(replace(price, data_free=2**30, root_free=2**40))
+    assert (f"of 1.0 GiB free: {size(data - 2**30)} too little" in text) != one_disk
 
 
 def test_refused_cells_are_grouped_by_reason(plan: Plan) -> None:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pricing_fakes import Plan, circumstances, publish
+from pricing_fakes import Plan, publish
 
 from fusionlab.config.schema import config_of
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.pricing.clips import DataSets
+from fusionlab.pricing.price_text import price_text
 from fusionlab.pricing.states import States, states_of
+from fusionlab.pricing.study_price import Pricing
 from fusionlab.records.files import to_json
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Job
 from fusionlab.study.process_id import ProcessId
+from fusionlab.study.status import summary
 
+CHANGED = "changed "
 EARLY, LATE = "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"
 
 
@@ -135,20 +141,45 @@ def test_other_first_weights_make_a_stream_and_what_lies_above_it_stale(plan: Pl
     assert states(study).arm_counts == {"done": 4}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"result": 3}'])
-def test_a_record_that_cannot_be_read_is_not_called_stale(plan: Plan, text: str) -> None:
-    study = plan("fusion=sum")
+def changed(**values: Any) -> str:
+    """A record in which some values are others."""
+    return CHANGED + json.dumps(values)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"result": 3}', '{"result": NaN}', changed(axes=3), changed(signature="0")]
+)
+def test_a_record_that_cannot_be_read_is_failed_as_status_says(plan: Plan, text: str) -> None:
+    """Not done, not stale, and no command trains it again while its folder is there."""
+    study = plan("fusion=sum,conv")
     done(study, result={"data": "b"})
-    for place in study.folder.rglob("run.json"):
-        place.write_text(text)
-    assert "stale" not in {states(study).arms[name] for job in of_kind(study, "cohort") for name in job.arms}
+    study.plan.write(study.folder)
+    (job,) = of_kind(study, "cohort")
+    bad = [*(name for name in job.arms if "conv" in name), *of_kind(study, "stream")[0].arms]
+    for name in bad:
+        own = study.plan.job(study.plan.arm(name).job)
+        place = own.published(study.folder) / name / "run.json"
+        whole = json.loads(place.read_text())
+        own_text = json.dumps({**whole, **json.loads(text.removeprefix(CHANGED))}) if text.startswith(CHANGED) else text
+        place.write_text(own_text)
+    found, rows = states(study), {row.name: row for row in summary(study.folder).arms}
+    assert {name for name, state in found.arms.items() if state == "failed"} == set(bad) == set(found.damaged)
+    assert all((rows[name].state, rows[name].reason) == ("failed", found.damaged[name]) for name in bad)
+    assert found.left(job) == [] and not set(bad) & set(found.stale)
 
 
-def test_plain_data_of_records_is_enough(plan: Plan) -> None:
-    """The state of thousands of arms does not wait for the whole check of their records."""
-    study = plan("fusion=sum")
+def test_what_to_remove_trains_stale_and_damaged_arms_again(plan: Plan) -> None:
+    study = plan("fusion=sum,conv,max,cat")
     done(study)
-    for place in study.folder.rglob("run.json"):
-        content = json.loads(place.read_text())
-        place.write_text(json.dumps({"result": content["result"], "circumstances": circumstances(started=EARLY)}))
-    assert states(study).arm_counts == {"done": 4}
+    (job,) = of_kind(study, "cohort")
+    (stream, *_) = of_kind(study, "stream")
+    (job.published(study.folder) / job.arms[0] / "run.json").write_text("{")
+    publish(study, stream, 10, {"data": "a"}, started=LATE)
+    price = Pricing(study.plan, study.folder, study.run, workers=1).price()
+    text = price_text(price)
+    places = re.findall(r"^    (/.*)$", text, re.MULTILINE)
+    assert len(places) == 1 + 3 and "… and the folders of 1 more" in text
+    assert "1 failed: its record cannot be read: " in text and "stream was trained after it" in text
+    for place in places:
+        shutil.rmtree(place)
+    assert states(study).arm_counts == {"done": 2, "stale": 1, "to run": 4}

@@ -19,7 +19,7 @@ LEAVES = st.one_of(
     st.text(max_size=8),
     st.sampled_from(["relu5", "\x1b[0m", "\u2028", "1", "null"]),
 )
-NAMES = st.one_of(st.sampled_from(["backbone", "data", "seed", "run"]), st.text(max_size=4))
+NAMES = st.one_of(st.sampled_from(["layer", "into", "seed", "fusion"]), st.text(max_size=4))
 VALUES = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3), max_leaves=8
 )
@@ -102,7 +102,8 @@ def damage(**changes):
         *(damage(jobs__arms=row) for row in ([], [2], [-1], [1], [0, 0], ["arm 0"], [0, 1], [True], [1 << 70])),
         damage(keys=[]), damage(keys=[["x", 3], ["run"]]), damage(keys={"x": 0}),
         damage(keys=[["x", "y"], ["run", "z"]]),
-        damage(parts=[]), damage(parts={}),
+        damage(parts=[]), damage(parts={}), damage(parts=[None, None, None]),
+        damage(keys=[["x"], ["trainer"]]), damage(keys=[["stage_one"], ["run"]]),
         damage(refused={}), damage(refused=None), damage(refused=[3]),
         damage(refused__kind="cook"), damage(refused__axes={"x": []}), damage(refused__reason=None),
         damage(refused__config=[]),

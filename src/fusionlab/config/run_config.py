@@ -90,7 +90,9 @@ class RunConfig:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> RunConfig:
         """The `run` of a composed config or of a job."""
-        tree = config["run"]
+        tree = config.get("run")
+        if not isinstance(tree, Mapping):
+            raise UserError("a damaged plan: a job has no options of its run", got=f"run={tree}")
         logger = build(LoggerConfig, tree.get("logger", OLDER_RUN["run.logger"]), "run.logger.")
         return build(cls, tree, "run.", logger=logger, tree=tree)
 
@@ -138,4 +140,7 @@ class RunConfig:
 
 def threads_of(config: Mapping[str, Any]) -> int:
     """Threads of a job's process, from its config; a worker needs no other option of it."""
-    return int(config["trainer"]["threads"])
+    trainer = config.get("trainer")
+    if not isinstance(trainer, Mapping) or not isinstance(trainer.get("threads"), int):
+        raise UserError("a damaged plan: a job has no trainer.threads", got=f"trainer={trainer}")
+    return int(trainer["threads"])

@@ -124,10 +124,20 @@ def prediction_bytes(test: int, classes: int) -> int:
 
 def free_bytes(folder: str | Path) -> int | None:
     """Free space on the disk of a folder that may not exist yet."""
-    for place in (Path(folder).absolute(), *Path(folder).absolute().parents):
-        if place.is_dir():
-            try:
-                return shutil.disk_usage(place).free
-            except OSError:
-                return None
-    return None
+    try:
+        return shutil.disk_usage(_existing(folder)).free
+    except OSError:
+        return None
+
+
+def on_one_disk(*folders: str | Path) -> bool:
+    """Whether folders, which may not exist yet, have their space from one disk."""
+    try:
+        return len({_existing(folder).stat().st_dev for folder in folders}) == 1
+    except OSError:
+        return False
+
+
+def _existing(folder: str | Path) -> Path:
+    place = Path(folder).resolve()
+    return next(one for one in (place, *place.parents) if one.is_dir())

@@ -28,6 +28,7 @@ def price_json(price: StudyPrice) -> Numbers:
             "video_files": dict(price.archives),
             "free_data": price.data_free,
             "free_root": price.root_free,
+            "one_disk": price.one_disk,
         },
         "sharing": None if price.sharing is None else {
             "cells": price.sharing.cells,
@@ -40,6 +41,7 @@ def price_json(price: StudyPrice) -> Numbers:
             {"reason": reason, "cells": count} for reason, count in Counter(one.reason for one in plan.refused).items()
         ],
         "stale": dict(states.stale),
+        "damaged": dict(states.damaged),
         "jobs": [_job(job) for job in price.jobs],
         "arms": [{"name": arm.name, "kind": arm.kind, "signature": arm.signature, "job": arm.job,
                   "state": states.arms[arm.name]} for arm in plan.arms],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from fusionlab.errors import one_line
@@ -10,7 +11,7 @@ from fusionlab.pricing.disk import StoreSize
 from fusionlab.pricing.states import TO_RUN
 from fusionlab.pricing.store_time import NO_FRAMES
 from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, wall_seconds
-from fusionlab.records.plan_file import Refused
+from fusionlab.records.plan_file import PUBLISHED, Refused
 from fusionlab.study.plan import Plan
 
 MOST_ARMS = 40  # that are listed without --arms
@@ -33,7 +34,8 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
         _sizes(price),
         _disk(price),
         _sharing(price),
-        _stale(price),
+        _again(price, "failed", price.states.damaged),
+        _again(price, "stale", price.states.stale),
         _refused(plan),
         [repeated(price.equal)] if price.equal else [],
         _jobs(price) if len(plan.jobs) <= MOST_ARMS or arms else [],
@@ -141,13 +143,16 @@ def _disk(price: StudyPrice) -> list[str]:
     for job in price.of_kind("prepare"):
         lines.append(f"  run.data  {_store(job, price.compact.get(job.id))}")
         need += job.store.bytes if job.store is not None and job.state in TO_RUN else 0
-    lines.append(f"            {_fits(need, price.data_free)}")
+    if not price.one_disk:
+        lines.append(f"            {_fits(need, price.data_free)}")
     weights, checkpoints = sum(job.weights for job in price.jobs), [job.checkpoint for job in price.jobs]
     peak = sum(sorted(checkpoints)[-price.workers :])  # a new one is written beside the old one
     lines.append(f"  run.root  weights and predictions: {size(weights)}")
     if peak:
         lines.append(f"  run.root  checkpoints: {size(sum(checkpoints))}, which stay, and {size(peak)} in writing")
-    need = sum(job.weights + job.checkpoint for job in price.jobs if job.state in TO_RUN) + peak
+    data, need = need, sum(job.weights + job.checkpoint for job in price.jobs if job.state in TO_RUN) + peak
+    if price.one_disk:
+        return [*lines, f"  both are on one disk, and need {size(data + need)} {_fits(data + need, price.root_free)}"]
     return [*lines, f"            {_fits(need, price.root_free)}"]
 
 
@@ -187,12 +192,25 @@ def repeated(cells: int) -> str:
     return f"{cells} cells repeat other arms" if cells > 1 else "1 cell repeats another arm"
 
 
-def _stale(price: StudyPrice) -> list[str]:
+def _again(price: StudyPrice, state: str, reasons: Mapping[str, str]) -> list[str]:
+    """Published arms that no command trains again as long as their folders are there, by reason."""
     groups: dict[str, list[str]] = {}
-    for arm, why in price.states.stale.items():
+    for arm, why in reasons.items():
         groups.setdefault(why, []).append(arm)
-    return [f"{len(arms)} stale: {why}: {_some(arms)}; remove their folders to train them again"
-            for why, arms in groups.items()]  # fmt: skip
+    lines = []
+    for why, arms in groups.items():
+        lines.append(one_line(f"{len(arms)} {state}: {why}: {_some(arms)}"))
+        lines.append(f"  to train {'it' if len(arms) == 1 else 'them'} again, remove")
+        lines += [f"    {_place(price, arm)}" for arm in arms[:SHOWN]]
+        lines += [f"    … and the folders of {len(arms) - SHOWN} more"] if len(arms) > SHOWN else []
+    return lines
+
+
+def _place(price: StudyPrice, name: str) -> str:
+    """The folder that says that an arm is published."""
+    job = price.plan.job(price.plan.arm(name).job)
+    own = name if job.kind == "cohort" else ""
+    return one_line(os.path.normpath(price.folder / job.folder / PUBLISHED / own))
 
 
 def _refused(plan: Plan) -> list[str]:

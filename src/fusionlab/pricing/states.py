@@ -3,7 +3,7 @@
     done      published
     stale     published, but something that it was made from has changed since
     running   a worker is at it
-    failed    its last attempt failed; the command tries it again
+    failed    its last attempt failed, and the command tries it again; or it was published, but its record is damaged
     to run    all others
 
 An arm is stale if the packed store holds other content than it was trained on, if the file of its first weights has
@@ -26,12 +26,12 @@ from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import Data
 from fusionlab.pricing.clips import DataSets
-from fusionlab.records.files import read_json
 from fusionlab.records.plan_file import Arm, Job
-from fusionlab.records.record import FILE
+from fusionlab.records.record import readable_records
 from fusionlab.sizes.sizing import content_key
 from fusionlab.study.ledger import Ledger, State
 from fusionlab.study.plan import Plan
+from fusionlab.study.status import NO_RECORD
 
 ARM_STATES = ("done", "stale", "running", "failed", "to run")
 TO_RUN = ("running", "failed", "to run")  # that still cost time
@@ -39,11 +39,12 @@ TO_RUN = ("running", "failed", "to run")  # that still cost time
 
 @dataclass(frozen=True)
 class States:
-    """Arm -> state, job -> state; stale arm -> why."""
+    """Arm -> state, job -> state; stale arm -> why; arm that was published without a usable record -> why."""
 
     arms: Mapping[str, str]
     jobs: Mapping[str, str]
     stale: Mapping[str, str]
+    damaged: Mapping[str, str]
 
     @property
     def arm_counts(self) -> dict[str, int]:
@@ -56,8 +57,8 @@ class States:
         return {state: counts[state] for state in ARM_STATES if counts[state]}
 
     def left(self, job: Job) -> list[str]:
-        """The arms of a job that are still to be trained."""
-        return [arm for arm in job.arms if self.arms[arm] in TO_RUN]
+        """The arms of a job that are still to be trained; a damaged record has to be removed first."""
+        return [arm for arm in job.arms if self.arms[arm] in TO_RUN and arm not in self.damaged]
 
 
 def states_of(plan: Plan, folder: Path, run: RunConfig, data: DataSets) -> States:
@@ -65,10 +66,28 @@ def states_of(plan: Plan, folder: Path, run: RunConfig, data: DataSets) -> State
     ledger = Ledger(folder, plan)
     known = ledger.states()
     arms = {arm.name: _arm_state(arm, known[arm.job]) for arm in plan.arms}
-    stale = _Stale(plan, folder, run, data).of([arm for arm in plan.arms if arms[arm.name] == "done"])
+    records, damaged = _records(plan, folder, [arm for arm in plan.arms if arms[arm.name] == "done"])
+    arms |= dict.fromkeys(damaged, "failed")
+    stale = _Stale(records, run, data).of([arm for arm in plan.arms if arm.name in records])
     arms |= dict.fromkeys(stale, "stale")
     jobs = {job.id: _job_state(job, known[job.id], arms) for job in plan.jobs}
-    return States(arms, jobs, stale)
+    return States(arms, jobs, stale, damaged)
+
+
+def _records(plan: Plan, folder: Path, arms: list[Arm]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Published arm -> its record; or why there is none that can be read, as `study.status` says it."""
+    names = {arm.name for arm in plan.arms}
+    read = {job: readable_records(plan.job(job).published(folder)) for job in {arm.job for arm in arms}}
+    records, damaged = {}, {}
+    for arm in arms:
+        own = arm.find(read[arm.job][0])
+        if own is None:
+            damaged[arm.name] = arm.damage(read[arm.job][1], names) or NO_RECORD
+        elif own[1]["status"] != "done":
+            damaged[arm.name] = str(own[1]["reason"])
+        else:
+            records[arm.name] = own[1]
+    return records, damaged
 
 
 def _arm_state(arm: Arm, job: State) -> str:
@@ -88,9 +107,8 @@ def _job_state(job: Job, state: State, arms: Mapping[str, str]) -> str:
 class _Stale:
     """Compares the records of published arms with what is there now."""
 
-    def __init__(self, plan: Plan, folder: Path, run: RunConfig, data: DataSets) -> None:
-        self.folder, self.run, self.data = folder, run, data
-        self._jobs = {job.id: job for job in plan.jobs}
+    def __init__(self, records: Mapping[str, dict[str, Any]], run: RunConfig, data: DataSets) -> None:
+        self.records, self.run, self.data = records, run, data
         self._configs: dict[str, ArmConfig | StreamConfig] = {}
         self._contents: dict[str, str | None] = {}
         self._hashes: dict[str, str | None] = {}
@@ -100,11 +118,9 @@ class _Stale:
         """Stale arm -> why; streams first, since arms above them follow."""
         found: dict[str, str] = {}
         for arm in sorted(arms, key=lambda arm: arm.kind != "stream"):
-            record = self._record(arm)
-            if record is None:
-                continue
+            record = self.records[arm.name]
             why = self._own(arm, record)
-            time = str(record.get("circumstances", {}).get("started"))
+            time = str(record["circumstances"].get("started"))
             if arm.kind == "stream":
                 self._streams[arm.signature] = why, time
             else:
@@ -112,19 +128,6 @@ class _Stale:
             if why is not None:
                 found[arm.name] = why
         return found
-
-    def _record(self, arm: Arm) -> dict[str, Any] | None:
-        """The record as plain data, unchecked: only a few of its values are compared."""
-        published = self._jobs[arm.job].published(self.folder)
-        places = [published / arm.name / FILE] if arm.kind != "stream" else sorted(published.glob(f"*/{FILE}"))
-        for place in places:
-            try:
-                record = read_json(place)
-            except UserError:
-                continue
-            if isinstance(record, dict) and isinstance(record.get("result"), dict):
-                return record
-        return None
 
     def _own(self, arm: Arm, record: Mapping[str, Any]) -> str | None:
         key, trained = content_key(arm), record["result"].get("data")

@@ -86,6 +86,7 @@ class StudyPrice:
     archives: Mapping[str, int]  # data set that is not there -> bytes of its video files, where they are known
     data_free: int | None
     root_free: int | None
+    one_disk: bool  # whether run.data and run.root lie on one
     equal: int = 0  # cells that are the same arm as another one
 
     @property
@@ -176,6 +177,7 @@ class Pricing:
             self.plan, self.folder, states, self.machine, self.workers, memory_bound(self.run, self.workers), jobs,
             self._sharing(jobs), self._arm_sizes(), self._compact(), self._archives(),
             disk.free_bytes(self.run.data), disk.free_bytes(self.run.root),
+            disk.on_one_disk(self.run.data, self.run.root),
         )  # fmt: skip
 
     # -- jobs

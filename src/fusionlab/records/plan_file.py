@@ -39,6 +39,13 @@ _PLAN = {
 _JOB_1 = {**_JOB, "config": {"*": ANY}, "arms": [TEXT]}
 _PLAN_1 = {"command": TEXT, "jobs": [_JOB_1], "arms": [{**_ARM, "config": {"*": ANY}, "job": TEXT}], "*": ANY}
 
+# What a config has below some of its names, if it has them; the rest is read by `config`.
+_GROUP = {"*": ANY}
+_CONFIG = {
+    **dict.fromkeys(("run?", "data?", "dataset?", "store?", "optim?", "backbone?", "stage_one?"), _GROUP),
+    "trainer?": {"threads?": COUNT, "*": ANY}, "*": ANY,
+}  # fmt: skip
+
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 Content = tuple[str, list["Job"], list["Arm"], list["Refused"]]
@@ -114,9 +121,16 @@ def read_plan_file(study: str | os.PathLike[str]) -> Content:
     if wrong := misfit(content, _PLAN_1 if schema == 1 else _PLAN):
         raise UserError(f"a damaged plan: {wrong[0]}", got=f"{str(wrong[1])[:100]} in {place}")
     try:
-        return _content_of_1(content) if schema == 1 else _content(content)
+        read = _content_of_1(content) if schema == 1 else _content(content)
     except (LookupError, ValueError):
         raise UserError("a damaged plan: a number in it refers to nothing, or two jobs to one arm", got=place) from None
+    _, jobs, arms, _ = read
+    # Arms share most of their parts, so each is checked once.
+    configs = (*(job.config for job in jobs), *(arm.config for arm in arms))
+    parts = {(name, id(part)): {name: part} for config in configs for name, part in config.items()}
+    if wrong := next(filter(None, (misfit(part, _CONFIG) for part in parts.values())), None):
+        raise UserError(f"a damaged plan: in a config, {wrong[0]}", got=f"{str(wrong[1])[:100]} in {place}")
+    return read
 
 
 def _content(plan: dict[str, Any]) -> Content:

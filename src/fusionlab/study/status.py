@@ -12,6 +12,7 @@ from fusionlab.records.record import readable_records
 from fusionlab.study.ledger import LEASE, Ledger, State
 from fusionlab.study.plan import Arm, read
 
+NO_RECORD = "its job was published without a record of it"
 ARM_STATES = ("done", "failed", "blocked", "running", "waiting")
 
 
@@ -108,7 +109,7 @@ class Status:
         records, damaged = self._published(arm.job, len(job.published))
         own = arm.find(records)
         if own is None:
-            why = arm.damage(damaged, self._names) or "its job was published without a record of it"
+            why = arm.damage(damaged, self._names) or NO_RECORD
             return ArmRow(arm.name, arm.kind, "failed", why, log, arm.job)
         _, record = own
         return ArmRow(arm.name, arm.kind, record["status"], record["reason"], record["log"], arm.job)
