@@ -163,6 +163,11 @@ def test_seeds_of_one_part_of_a_union_are_the_usual_ones_in_the_others(first: st
         assert "seed" in study.folder.name and "fusion=" in study.folder.name
 
 
+def test_two_spellings_of_a_number_are_one_arm() -> None:
+    study = plan_study(["tower_weight=1,1.0", "keep_motion=true"])
+    assert study.equal == 1 and len([arm for arm in study.plan.arms if arm.kind == "fused"]) == 1
+
+
 def test_what_is_typed_replaces_the_axes_of_an_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "conf" / "experiment"
     folder.mkdir(parents=True)
