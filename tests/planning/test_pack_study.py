@@ -110,6 +110,102 @@ def test_cohorts_stay_whole_if_they_cannot_be_measured(
     assert len(cohorts(pack_study(whole, Sizes()).plan)) == 2, "for a price it is done here"
 
 
+def test_a_cohort_that_cannot_be_measured_stays_whole_and_others_are_divided(
+    planned: Callable[..., PlannedStudy], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as a user's fusion that reads a number, which has no value on the meta device."""
+    measure = Sizes._measure
+    whole = planned("run.workers=1", "optim.fusion.batch_size=4,8", "run.memory=0.1")
+
+    def part(self: Sizes, arm: Arm) -> Any:
+        if arm.axes.get("fusion") == "conv" and arm.config["optim"]["fusion"]["batch_size"] == 4:
+            raise RuntimeError("no numbers")
+        return measure(self, arm)
+
+    monkeypatch.setattr(Sizes, "_measure", part)
+    plan = pack_study(whole).plan
+    batches = Counter(plan.arm(job.arms[0]).config["optim"]["fusion"]["batch_size"] for job in cohorts(plan))
+    assert batches[4] == 1 < batches[8]
+    first, second = capsys.readouterr().out.splitlines()
+    failed = next(arm.name for arm in whole.plan.arms if arm.axes.get("fusion") == "conv")
+    why = f"an arm cannot be measured on shapes alone (RuntimeError: no numbers): {failed}"
+    assert first == f"a cohort is not divided: {why}"
+    assert "and may use 102.4 MiB each: type run.memory=" in second
+    sizes = Sizes()
+    assert pack_study(whole, sizes).plan == plan
+    assert sizes.failure(whole.plan.arms) == why and capsys.readouterr().out == ""
+
+
+# -- jobs at a time
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch, planned: Callable[..., PlannedStudy]) -> Callable[[float], None]:
+    """Four cores, and memory for so many of the largest jobs that cannot be divided."""
+    study = planned()
+    costs = CohortCosts(study.run, study.threads, 1 << 60)
+    monkeypatch.setattr(module, "past_jobs", lambda *_: [])
+    largest = max(costs.memory([arm]) for arm in study.plan.arms)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2, 3})
+
+    def has(jobs: float) -> None:
+        monkeypatch.setattr(
+            module, "memory_bound",
+            lambda run, workers: int(jobs * largest) // workers if run.memory == "auto" else int(run.memory * 2**30),
+        )  # fmt: skip
+
+    return has
+
+
+@pytest.mark.parametrize(("jobs", "workers"), [(100, 4), (4, 4), (3.99, 3), (2.5, 2), (1.99, 1), (0.5, 1)])
+def test_no_more_jobs_run_at_a_time_than_have_the_memory_for_an_arm(
+    planned: Callable[..., PlannedStudy], machine: Callable[[float], None],
+    capsys: pytest.CaptureFixture[str], jobs: float, workers: int,
+) -> None:  # fmt: skip
+    machine(jobs)
+    study, sizes = planned(), Sizes()
+    own = pack_study(study, sizes)
+    assert own.workers == workers and own.bound == module.memory_bound(study.run, workers)
+    assert (own.too_large is None) == (jobs >= 1)
+    if jobs >= 1:
+        costs = CohortCosts(study.run, study.threads, own.bound, sizes)
+        assert all(costs.memory([own.plan.arm(name) for name in job.arms]) <= own.bound for job in own.plan.jobs
+                   if job.kind != "prepare")  # fmt: skip
+    assert capsys.readouterr().out == "", "a price says it"
+    assert pack_study(study) == own
+    assert capsys.readouterr().out.strip() == (own.too_large or "")
+
+
+@pytest.mark.parametrize(("word", "workers", "hint"), [
+    ("run.workers=2", 2, "type run.workers=1"), ("run.memory=0.1", 4, "type run.memory="),
+])  # fmt: skip
+def test_numbers_that_were_typed_are_kept_and_what_does_not_fit_is_said(
+    planned: Callable[..., PlannedStudy], machine: Callable[[float], None], word: str, workers: int, hint: str
+) -> None:
+    machine(1.5)
+    own = pack_study(planned(word), Sizes())
+    assert own.workers == workers and own.too_large is not None and hint in own.too_large
+    typed = own.too_large.partition(": type ")[2].partition(",")[0]
+    assert pack_study(planned(typed), Sizes()).too_large is None
+
+
+def test_jobs_that_are_done_or_cannot_be_measured_limit_nothing(
+    planned: Callable[..., PlannedStudy], machine: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+) -> None:  # fmt: skip
+    machine(0.9)
+    study = replace(planned(), folder=tmp_path / "study")
+    assert pack_study(study, Sizes()).workers == 1
+    with monkeypatch.context() as change:
+        change.setattr(Sizes, "_measure", lambda *_: 1 / 0)
+        assert (pack_study(study, Sizes()).workers, pack_study(study, Sizes()).too_large) == (4, None)
+    for job in study.plan.jobs:
+        for name in job.arms:
+            (job.published(study.folder) / name).mkdir(parents=True)
+    own = pack_study(study, Sizes())
+    assert (own.workers, own.too_large) == (4, None)
+
+
 def test_one_gpu_has_no_idle_workers(planned: Callable[..., PlannedStudy], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fusionlab.config.run_config.RunConfig.on_gpu", True)
     whole = planned("run.workers=2")

@@ -88,13 +88,34 @@ def test_each_arm_is_in_one_piece_and_the_pieces_keep_the_order() -> None:
             assert all(piece and piece == sorted(piece, key=arms.index) for piece in pieces)
 
 
-def test_a_piece_fits_into_the_bound_or_is_one_arm_that_does_not() -> None:
+def test_a_piece_fits_into_the_bound_or_is_one_arm_that_does_not_or_the_whole_cohort() -> None:
+    whole = apart = 0
     for case, workers, rng in each_case(4, 7):
         bound = rng.randint(1, 300)
-        for pieces in case.pack(workers, bound):
-            assert all(case.memory(piece) <= bound or len(piece) == 1 for piece in pieces)
+        for arms, pieces in zip(case.cohorts, case.pack(workers, bound), strict=True):
+            over = [one for one in arms if case.memory([one]) > bound]
             too_large = [piece for piece in pieces if case.memory(piece) > bound]
-            assert len(too_large) == sum(case.memory([one]) > bound for piece in pieces for one in piece)
+            if pieces == [arms] and too_large and len(arms) > 1:
+                assert over
+                whole += 1
+            else:
+                assert sorted(too_large, key=lambda piece: arms.index(piece[0])) == [[one] for one in over]
+                apart += len(over) > 0
+    assert whole > 20 and apart > 20
+
+
+def test_a_cohort_that_no_division_makes_fit_takes_no_more_memory_at_a_time_than_whole() -> None:
+    """And no longer than whole where it takes as much. At a time: the `workers` largest jobs."""
+    for case, workers, rng in each_case(1, 7):
+        arms, bound = case.cohorts[0], rng.randint(1, 120)
+        if all(case.memory([one]) <= bound for one in arms):
+            continue
+        (pieces,) = case.pack(workers, bound)
+        used = sum(sorted(map(case.memory, pieces), reverse=True)[:workers])
+        if len(pieces) <= sum(case.memory([one]) > bound for one in arms) + 1:
+            assert used <= case.memory(arms)
+        if case.trunk_bytes > bound and workers > 1 and case.memory(arms) <= 2 * case.trunk_bytes:
+            assert pieces == [arms], "each of two jobs would have the frozen towers in memory"
 
 
 def test_a_cohort_that_fits_stays_whole_where_no_worker_would_be_idle() -> None:

@@ -11,11 +11,14 @@ import pytest
 from pricing_fakes import Plan, publish
 
 from fusionlab.planning.grid import PlannedStudy
+from fusionlab.planning.price_plan import price_of
 from fusionlab.preparation.disk_space import size
 from fusionlab.pricing.price_json import price_json
 from fusionlab.pricing.price_text import MOST_ARMS, duration, price_text
 from fusionlab.pricing.study_price import Pricing, StudyPrice
 from fusionlab.records.files import to_json
+from fusionlab.sizes.sizing import Sizes
+from fusionlab.study.plan import Arm
 
 
 def priced(study: PlannedStudy) -> StudyPrice:
@@ -137,6 +140,38 @@ def test_a_part_that_cannot_be_measured_is_unknown_and_no_error(plan: Plan, monk
         raise RuntimeError("no numbers\nhere")
 
     monkeypatch.setattr("fusionlab.sizes.sizing.measure", fails)
-    text, numbers = both(plan("fusion=sum"))
-    assert "unknown: an arm cannot be measured on shapes alone (RuntimeError: no numbers here)" in text
+    study = plan("fusion=sum")
+    text, numbers = both(study)
+    names = {arm.kind: arm.name for arm in reversed(study.plan.arms)}
+    why = "unknown: an arm cannot be measured on shapes alone (RuntimeError: no numbers here)"
+    assert f"{why}: {names['stream']}" in text and f"{why}: {names['late']}" in text
     assert numbers["sharing"] is None and numbers["sizes"] == []
+    for stage in ("streams", "fusion"):
+        *_, memory, macs, space = table(text)[stage]
+        assert (memory, macs, space) == ("unknown", "–", "unknown")
+        assert numbers["stages"][stage]["disk"] is numbers["stages"][stage]["memory"] is None
+    assert "weights and predictions: 0 B, and those of 3 jobs unknown" in text
+
+
+def test_one_job_that_is_unknown_leaves_the_others_known(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = Sizes._measure
+
+    def measure(self: Sizes, arm: Arm) -> Any:
+        return 1 / 0 if arm.kind == "fused" and arm.config["optim"]["fusion"]["batch_size"] == 4 else own(self, arm)
+
+    monkeypatch.setattr(Sizes, "_measure", measure)
+    text, numbers = both(plan("fusion=sum", "optim.fusion.batch_size=4,8"))
+    first, second = (job for job in numbers["jobs"] if job["kind"] == "cohort")
+    assert (first["memory"], first["weights"], first["checkpoint"]) == (None, None, None)
+    *_, memory, _, space = table(text)["fusion"]
+    assert (memory, space) == (f"{size(second['memory'])}, 1 unknown", "unknown")
+    assert ", and those of 1 job unknown" in text
+
+
+def test_jobs_that_do_not_fit_are_said(plan: Plan) -> None:
+    study = plan("fusion=sum,conv", "run.memory=0.1")
+    price = price_of(study)
+    assert price.too_large is not None and price.too_large.startswith("3 jobs need ")
+    assert price.too_large in price_text(price).splitlines()
+    assert price_json(price)["machine"]["too_large"] == price.too_large
+    assert price_of(plan("fusion=sum,conv", "run.memory=100")).too_large is None

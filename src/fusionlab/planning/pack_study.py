@@ -5,27 +5,32 @@ signature does not change, so a study may be continued with other workers, or on
 jobs that were begun keep their jobs, the others are packed anew. While somebody works on the study, all arms keep
 their jobs, so that no arm is trained twice.
 
+Under `run.workers=auto` there are as many jobs at a time as have the memory for the largest job that cannot be divided:
+a stream, or one arm of a cohort. What cannot be measured limits nothing.
+
 Times are from multiply-adds, and only compared with each other and with a few seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import config_of
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.planning.grid import PlannedStudy
-from fusionlab.planning.packing import Cohort, pack
+from fusionlab.planning.packing import Cohort, Pieces, pack
+from fusionlab.preparation.disk_space import size
 from fusionlab.pricing.calibrate import sample
 from fusionlab.pricing.clips import USUAL, Clips, DataSets
 from fusionlab.pricing.history import PastJob, past_jobs
 from fusionlab.pricing.machine import Machine
 from fusionlab.pricing.work import net_macs, work_of
 from fusionlab.records.plan_file import has_plan
-from fusionlab.sizes.memory_bound import memory_bound
+from fusionlab.sizes.memory_bound import GIB, memory_bound
 from fusionlab.sizes.sizing import Sizes, content_key
 from fusionlab.study import plan as plans
 from fusionlab.study.forked import in_fork
@@ -38,52 +43,141 @@ START = 3.0  # seconds of a job before its first step
 UNKNOWN = Clips(9000, 1000, 4000, None, USUAL)  # of a data set that is not there yet: as large as most
 MARGIN = 1.1  # over estimates of memory: convolutions' workspace, fragments; 1.09 was the most that was measured
 TRIED = 12  # arms from which the memory of a large cohort is first judged, with
+Kept = dict[tuple[str, str], Job]  # kind and signature of an arm -> the job in which it stays
 MORE = 4  # times what any of them adds: others may add more
 
 
-def workers(run: RunConfig, threads: int) -> int:
-    """The number of parallel jobs: `run.workers`, or one for each core and thread; on a GPU one."""
+@dataclass(frozen=True)
+class PackedStudy(PlannedStudy):
+    """A study whose plan is packed for this machine."""
+
+    workers: int = 1  # jobs at a time
+    bound: int | None = None  # bytes that a job may use; None: unknown
+    too_large: str | None = None  # a line about jobs that need more
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a study is packed; numbers and texts only, since a fork may have found it."""
+
+    workers: int
+    bound: int | None
+    pieces: Mapping[str, int] = field(default_factory=dict)  # arm -> number of its piece; others stay together
+    too_large: str | None = None
+    undivided: tuple[str, ...] = ()  # lines about cohorts that stay whole
+
+    def divide(self, cohorts: Sequence[Cohort]) -> list[Pieces]:
+        divided = []
+        for arms in cohorts:
+            pieces: dict[int, list[Arm]] = {}
+            for arm in arms:
+                pieces.setdefault(self.pieces.get(arm.name, -1), []).append(arm)
+            divided.append([pieces[number] for number in sorted(pieces)])
+        return divided
+
+
+def usual_workers(run: RunConfig, threads: int) -> int:
+    """`run.workers`, or one for each core and thread; on a GPU one."""
     if run.workers == AUTO and run.on_gpu:
         return 1
     return run.processes if run.workers != AUTO else max(1, run.processes // max(1, threads))
 
 
-def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PlannedStudy:
-    """The study with its cohorts packed into jobs.
+def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PackedStudy:
+    """The study with its cohorts packed into jobs, and the number of jobs at a time.
 
     Networks are measured, so parts of the user run: in a fork, and if that fails, cohorts stay whole. `sizes`: takes
-    what is measured, for others to use; then it is done here.
+    what is measured, for a price, which says what is wrong; then it is done here.
     """
-    at_once = workers(study.run, study.threads)
-    bound = memory_bound(study.run, at_once)
-
-    def pieces(cohorts: Sequence[Cohort]) -> list[list[list[Arm]]]:
-        costs = CohortCosts(study.run, study.threads, bound, sizes)
-        # jobs on one GPU share it, so that dividing a cohort saves no time
-        return pack(
-            cohorts, workers=1 if study.run.on_gpu else at_once, bound=bound,
-            memory=costs.memory, weight=costs.weight, seconds=costs.seconds,
-        )  # fmt: skip
-
-    def divide(cohorts: Sequence[Cohort]) -> list[list[list[Arm]]]:
-        known = {arm.name: arm for arms in cohorts for arm in arms}
+    kept = _kept_jobs(study.folder)
+    if sizes is not None:
+        packing = _packing(study, kept, sizes)
+    else:
         try:
-            if sizes is not None:
-                return pieces(cohorts)
-            names = in_fork(lambda: [[[arm.name for arm in piece] for piece in own] for own in pieces(cohorts)])
+            packing = in_fork(lambda: _packing(study, kept, Sizes()))
         except UserError as error:
-            if sizes is not None:  # its price says so
-                return [[list(arms)] for arms in cohorts]
-            show(one_line(f"cohorts are not divided: {error.what} ({error.got})"))
-            return [[list(arms)] for arms in cohorts]
-        return [[[known[name] for name in piece] for piece in own] for own in names]
+            usual = usual_workers(study.run, study.threads)
+            why = f"cohorts are not divided: {error.what} ({error.got})"
+            packing = Packing(usual, memory_bound(study.run, usual), undivided=(why,))
+        for line in (*packing.undivided, packing.too_large):
+            if line:
+                show(one_line(line))
+    own = {one.name: getattr(study, one.name) for one in fields(PlannedStudy)}
+    own["plan"] = packed(study.plan, study.folder, packing.divide, kept)
+    return PackedStudy(**own, workers=packing.workers, bound=packing.bound, too_large=packing.too_large)
 
-    return replace(study, plan=packed(study.plan, study.folder, divide))
+
+def _packing(study: PlannedStudy, kept: Kept, sizes: Sizes) -> Packing:
+    run, at_once = study.run, usual_workers(study.run, study.threads)
+    bound, whole = memory_bound(run, at_once), memory_bound(run, 1)
+    costs = CohortCosts(run, study.threads, bound, sizes)
+    if bound is not None and whole is not None and run.workers == run.memory == AUTO and at_once > 1:
+        plan, fixed = packed(study.plan, study.folder, Packing(1, None).divide, kept), {one.id for one in kept.values()}
+        largest = max((costs.largest(arms, job.id in fixed) for job, arms in _to_run(plan, study.folder)), default=0)
+        at_once = max(1, min(at_once, whole // max(1, largest)))
+        bound = max(1, whole // at_once)
+    pieces: dict[str, int] = {}
+    undivided: list[str] = []
+
+    def divide(cohorts: Sequence[Cohort]) -> list[Pieces]:
+        left = list(cohorts)
+        while True:
+            try:
+                # jobs on one GPU share it, so that dividing a cohort saves no time
+                made = pack(
+                    left, workers=1 if run.on_gpu else at_once, bound=bound,
+                    memory=costs.memory, weight=costs.weight, seconds=costs.seconds,
+                )  # fmt: skip
+                break
+            except UserError:
+                failures = [sizes.failure(arms) for arms in left]
+                if not any(failures):
+                    raise
+                undivided.extend(f"a cohort is not divided: {why}" for why in failures if why)
+                left = [arms for arms, why in zip(left, failures, strict=True) if why is None]
+        for number, piece in enumerate(piece for own in made for piece in own):
+            pieces.update(dict.fromkeys((arm.name for arm in piece), number))
+        return Packing(at_once, bound, pieces).divide(cohorts)
+
+    plan = packed(study.plan, study.folder, divide, kept)
+    needs = [costs.largest(arms, fixed=True) for _, arms in _to_run(plan, study.folder)]
+    over = [need for need in needs if bound is not None and need > bound]
+    text = _too_large(over, bound, whole, run) if over and bound is not None and whole is not None else None
+    return Packing(at_once, bound, pieces, text, tuple(undivided))
 
 
-def packed(plan: Plan, folder: Path, divide: Callable[[Sequence[Cohort]], list[list[list[Arm]]]]) -> Plan:
-    """The plan with each cohort divided into jobs; arms that are kept in a job of the study's folder stay there."""
-    kept = _kept_jobs(folder)
+def _too_large(needs: Sequence[int], bound: int, whole: int, run: RunConfig) -> str:
+    """What to type where jobs need more memory than they may use. `whole`: bytes for a single job."""
+    least, most = size(min(needs)), size(max(needs))
+    if run.memory != AUTO:
+        hint = f"run.memory={math.ceil(10 * max(needs) / GIB) / 10:g}, if there is so much"
+    elif whole >= max(needs):
+        hint = f"run.workers={whole // max(needs)}"
+    else:
+        hint = "less for optim.streams.batch_size and optim.fusion.batch_size"
+    jobs = "1 job needs" if len(needs) == 1 else f"{len(needs)} jobs need"
+    need = least if least == most else f"{least} … {most}"
+    return f"{jobs} {need} with a margin, and may use {size(bound)} each: type {hint}"
+
+
+def _to_run(plan: Plan, folder: Path) -> Iterator[tuple[Job, list[Arm]]]:
+    """The jobs that train, with their arms that are not published."""
+    for job in plan.jobs:
+        published, arms = job.published(folder), job.arms
+        if published.is_dir():
+            arms = tuple(name for name in arms if job.kind == "cohort" and not (published / name).is_dir())
+        if arms:
+            yield job, [plan.arm(name) for name in arms]
+
+
+def packed(
+    plan: Plan, folder: Path, divide: Callable[[Sequence[Cohort]], list[Pieces]], kept: Kept | None = None
+) -> Plan:
+    """The plan with each cohort divided into jobs; arms that are kept in a job of the study's folder stay there.
+
+    `kept`: the jobs of these arms, where they were read before.
+    """
+    kept = _kept_jobs(folder) if kept is None else kept
     members: dict[str, list[Arm]] = {}
     for arm in plan.arms:
         members.setdefault(arm.job, []).append(arm)
@@ -127,7 +221,7 @@ def _free(name: str, taken: set[str]) -> str:
     return next(one for one in names if one not in taken)
 
 
-def _kept_jobs(folder: Path) -> dict[tuple[str, str], Job]:
+def _kept_jobs(folder: Path) -> Kept:
     """The arms of the study in this folder that keep their jobs: of begun ones, of all while somebody works on it."""
     if not has_plan(folder):
         return {}
@@ -154,6 +248,19 @@ class CohortCosts:
         if key not in self._memory:
             self._memory[key] = self._measured_memory(arms)
         return self._memory[key]
+
+    def largest(self, arms: Cohort, fixed: bool) -> int:
+        """The memory of the largest job that cannot be divided: of all arms if `fixed` or if they fit, else of one.
+
+        0 where it is unknown.
+        """
+        try:
+            if self.bound is None:
+                return 0
+            need = self.memory(arms)
+            return need if fixed or need <= self.bound else max(self.memory([arm]) for arm in arms)
+        except UserError:
+            return 0
 
     def weight(self, arm: Arm) -> float:
         """Multiply-adds of the arm's own layers for a clip, 0 if it is not trained."""

@@ -6,7 +6,10 @@ A job of some arms of a cohort takes
 
 so every piece of a cohort that is divided pays for the towers again. A cohort stays whole, unless
 
-- it does not fit into the bound: then it becomes as few pieces as fit. An arm that does not fit alone is a job alone;
+- it does not fit into the bound: then it becomes as few pieces as fit;
+- some of its arms do not fit even alone: no division makes them fit. Then each of them is a job, and the others are
+  divided as above, but only if that needs less memory at a time, which is that of the `workers` largest jobs. Else the
+  cohort stays whole, which takes the least time: so where the frozen towers are most of the memory and do not fit;
 - fewer jobs than workers are left for the last round: then the cohorts of these jobs are divided over the idle
   workers, into more pieces as long as these save enough wall time (`NEAR`, `SHARE`). So short cohorts stay whole.
 
@@ -41,11 +44,18 @@ def pack(
 
     `bound`: bytes that a job may use; None: unknown, so that memory divides nothing.
     """
-    small, large = [], []
+    small: list[list[Arm]] = []
+    large: list[Pieces] = []
     for arms in cohorts:
-        alone = [] if bound is None or memory(arms) <= bound else [[arm] for arm in arms if memory([arm]) > bound]
-        large.append(alone)
-        small.append([arm for arm in arms if [arm] not in alone])
+        over = [] if bound is None or memory(arms) <= bound else [arm for arm in arms if memory([arm]) > bound]
+        fit = [arm for arm in arms if arm not in over]
+        apart = [memory([arm]) for arm in over] + ([min(bound or 0, memory(fit))] if over and fit else [])
+        if over and memory(arms) <= sum(sorted(apart, reverse=True)[:workers]):
+            large.append([list(arms)])
+            small.append([])
+        else:
+            large.append([[arm] for arm in over])
+            small.append(fit)
 
     @cache
     def pieces(place: int, count: int) -> Pieces:

@@ -9,7 +9,7 @@ from functools import partial
 
 from fusionlab.errors import show, unknown
 from fusionlab.planning.grid import PlannedStudy, plan_study
-from fusionlab.planning.pack_study import pack_study, workers
+from fusionlab.planning.pack_study import pack_study
 from fusionlab.pricing.study_price import Pricing, StudyPrice
 from fusionlab.sizes.sizing import Sizes
 
@@ -32,8 +32,9 @@ def plan_with_price(words: Sequence[str]) -> StudyPrice:
 def price_of(study: PlannedStudy, calibrate: bool = False) -> StudyPrice:
     """The price of a planned study, packed into jobs as a sweep packs it."""
     sizes = Sizes()
-    study = pack_study(study, sizes)
-    pricing = Pricing(study.plan, study.folder, study.run, workers=workers(study.run, study.threads), sizes=sizes)
+    packed = pack_study(study, sizes)
+    pricing = Pricing(packed.plan, packed.folder, packed.run, workers=packed.workers, sizes=sizes)
     if calibrate:
         pricing.calibrate(partial(show, file=sys.stderr))  # the price itself may be JSON
-    return replace(pricing.price(), equal=study.equal)
+    price = pricing.price()
+    return replace(price, equal=packed.equal, bound=packed.bound, too_large=packed.too_large)

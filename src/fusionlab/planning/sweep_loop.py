@@ -16,7 +16,7 @@ from typing import Any
 from fusionlab.config.build import device
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.planning.grid import PlannedStudy
-from fusionlab.planning.pack_study import pack_study, workers
+from fusionlab.planning.pack_study import pack_study
 from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, price_line, stages
 from fusionlab.pricing.planned_times import remember_prices
@@ -35,15 +35,15 @@ def run_study(study: PlannedStudy) -> int:
     begun = time.monotonic()
     device(study.run)
     check_files(study)
-    study = pack_study(study)
-    plan, new = study.plan.write(study.folder)
-    study = replace(study, plan=plan)
+    own = pack_study(study)
+    plan, new = own.plan.write(own.folder)
+    study = replace(own, plan=plan)
     show(
         f"{'new' if new else 'continued'} study: {study.folder} "
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
     try:  # networks are measured for it, so parts of the user run
-        in_fork(lambda: remember_prices(plan, study.folder, study.run, workers(study.run, study.threads)))
+        in_fork(lambda: remember_prices(plan, study.folder, study.run, own.workers))
     except UserError as error:
         show(one_line(f"the times are not planned: {error.what} ({error.got})"))
     for line in plan.refusals:
@@ -59,7 +59,7 @@ def run_study(study: PlannedStudy) -> int:
         if any(row.state != "published" for row in status.summary().jobs):
             launcher.start(
                 study.folder,
-                workers(study.run, threads),
+                own.workers,
                 threads=threads,
                 session=session,
                 retries=study.run.retries,

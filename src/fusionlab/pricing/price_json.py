@@ -18,7 +18,8 @@ def price_json(price: StudyPrice) -> Numbers:
     return {
         "study": str(price.folder),
         "signature": plan.signature,
-        "machine": {**asdict(price.machine), "workers": price.workers, "memory_bound": price.bound},
+        "machine": {**asdict(price.machine), "workers": price.workers, "memory_bound": price.bound,
+                    "too_large": price.too_large},
         "states": {
             "arms": price.arm_counts,
             "jobs": states.job_counts,
@@ -67,7 +68,8 @@ def _stage(price: StudyPrice, jobs: Sequence[JobPrice]) -> Numbers:
 
 def _disk(jobs: Sequence[JobPrice]) -> int | None:
     if jobs[0].kind != "prepare":
-        return sum(job.weights + job.checkpoint for job in jobs)
+        sizes = [job.disk for job in jobs]
+        return None if None in sizes else sum(one or 0 for one in sizes)
     known = [job.store.bytes for job in jobs if job.store is not None]
     return sum(known) if len(known) == len(jobs) else None
 

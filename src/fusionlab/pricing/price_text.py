@@ -29,6 +29,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
             f"here   {price.machine}; {price.workers} job{'s' * (price.workers > 1)} at a time{_bound(price)}",
             f"arms   {len(plan.arms)}: {_counts(price.arm_counts)}",
             f"jobs   {len(plan.jobs)}: {_counts(states.job_counts)}",
+            *([price.too_large] if price.too_large else []),
         ],
         [*_table([HEADS, *_stages(price)]), *_sources(price)],
         _sizes(price),
@@ -86,16 +87,20 @@ def _stages(price: StudyPrice) -> list[Sequence[str]]:
 
 def _memory(jobs: Sequence[JobPrice]) -> str:
     """The least and the most of a job."""
-    known = [job for job in jobs if job.memory is not None]
-    if not known:
+    if jobs[0].kind == "prepare":
         return "–"
-    least, most = (size(end(job.memory or 0 for job in known)) for end in (min, max))
-    return most if least == most else f"{least} … {most}"
+    known = [job.memory for job in jobs if job.memory is not None]
+    if not known:
+        return "unknown"
+    least, most = size(min(known)), size(max(known))
+    text = most if least == most else f"{least} … {most}"
+    return text if len(known) == len(jobs) else f"{text}, {len(jobs) - len(known)} unknown"
 
 
 def _stage_disk(jobs: Sequence[JobPrice]) -> str:
     if jobs[0].kind != "prepare":
-        return size(sum(job.weights + job.checkpoint for job in jobs))
+        known = [job.disk for job in jobs if job.disk is not None]
+        return size(sum(known)) if len(known) == len(jobs) else "unknown"
     stores = [job.store for job in jobs if job.store is not None]
     if len(stores) < len(jobs):
         return "unknown"
@@ -145,12 +150,15 @@ def _disk(price: StudyPrice) -> list[str]:
         need += job.store.bytes if job.store is not None and job.state in TO_RUN else 0
     if not price.one_disk:
         lines.append(f"            {_fits(need, price.data_free)}")
-    weights, checkpoints = sum(job.weights for job in price.jobs), [job.checkpoint for job in price.jobs]
+    known = [job for job in price.jobs if job.kind != "prepare" and job.disk is not None]
+    unknown = sum(job.kind != "prepare" for job in price.jobs) - len(known)
+    weights, checkpoints = sum(job.weights or 0 for job in known), [job.checkpoint or 0 for job in known]
     peak = sum(sorted(checkpoints)[-price.workers :])  # a new one is written beside the old one
-    lines.append(f"  run.root  weights and predictions: {size(weights)}")
+    more = f", and those of {unknown} job{'s' * (unknown > 1)} unknown" if unknown else ""
+    lines.append(f"  run.root  weights and predictions: {size(weights)}{more}")
     if peak:
         lines.append(f"  run.root  checkpoints: {size(sum(checkpoints))}, which stay, and {size(peak)} in writing")
-    data, need = need, sum(job.weights + job.checkpoint for job in price.jobs if job.state in TO_RUN) + peak
+    data, need = need, sum(job.disk or 0 for job in known if job.state in TO_RUN) + peak
     if price.one_disk:
         return [*lines, f"  both are on one disk, and need {size(data + need)} {_fits(data + need, price.root_free)}"]
     return [*lines, f"            {_fits(need, price.root_free)}"]

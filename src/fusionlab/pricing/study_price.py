@@ -53,9 +53,14 @@ class JobPrice:
     memory: int | None
     measured: bool  # whether the memory is one that earlier jobs had
     work: Work | None  # of all of its arms
-    weights: int  # bytes of weights and predictions
-    checkpoint: int  # bytes of its last checkpoint
+    weights: int | None  # bytes of weights and predictions
+    checkpoint: int | None  # bytes of its last checkpoint
     store: disk.StoreSize | None = None
+
+    @property
+    def disk(self) -> int | None:
+        """Bytes of a job that trains, with its checkpoint."""
+        return None if self.weights is None or self.checkpoint is None else self.weights + self.checkpoint
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class StudyPrice:
     root_free: int | None
     one_disk: bool  # whether run.data and run.root lie on one
     equal: int = 0  # cells that are the same arm as another one
+    too_large: str | None = None  # a line about jobs that need more memory than `bound`
 
     @property
     def arm_counts(self) -> dict[str, int]:
@@ -116,8 +122,8 @@ class Measured:
 
     work: Work | None = None
     memory: int | None = None
-    weights: int = 0
-    checkpoint: int = 0
+    weights: int | None = None
+    checkpoint: int | None = None
     why: str | None = None
 
 
@@ -222,7 +228,8 @@ class Pricing:
             try:
                 self._measured[key] = self._on_shapes(arms)
             except UserError as error:
-                self._measured[key] = Measured(why=one_line(f"unknown: {error.what} ({error.got})"))
+                why = self.sizes.failure(arms) or one_line(f"{error.what} ({error.got})")
+                self._measured[key] = Measured(why=f"unknown: {why}")
         return self._measured[key]
 
     def _on_shapes(self, arms: Sequence[Arm]) -> Measured:

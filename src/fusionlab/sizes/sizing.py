@@ -98,19 +98,31 @@ class Sizes:
         self._towers: dict[str, Tower] = {}
         self._runs: dict[tuple[Any, ...], TowerRun] = {}
         self._known: dict[str, Sized] = {}
+        self._failed: dict[str, UserError] = {}
 
     def of(self, arm: Arm) -> Sized:
         """A `UserError` if a part cannot run without numbers; such a part may be the user's."""
         key = content_key(arm)
+        if key in self._failed:
+            raise self._failed[key]
         if key not in self._known:
             try:
                 self._known[key] = self._measure(arm)
-            except UserError:
+            except UserError as error:
+                self._failed[key] = error
                 raise
             except Exception as error:
                 got = one_line(f"{type(error).__name__}: {error}")
-                raise UserError("an arm cannot be measured on shapes alone", got=got) from error
+                self._failed[key] = UserError("an arm cannot be measured on shapes alone", got=got)
+                raise self._failed[key] from error
         return replace(self._known[key], arm=arm)
+
+    def failure(self, arms: Sequence[Arm]) -> str | None:
+        """The first of these arms that could not be measured, and why, on one line."""
+        for arm in arms:
+            if (error := self._failed.get(content_key(arm))) is not None:
+                return one_line(f"{error.what} ({error.got}): {arm.name}")
+        return None
 
     def _measure(self, arm: Arm) -> Sized:
         config = config_of(arm)
