@@ -115,7 +115,8 @@ def options_text() -> str:
                 line if len(line) <= WIDTH else line[: WIDTH - 2].rpartition(" ")[0] + " …"
                 for line in map(str.rstrip, lines)
             ),
-            "Points are left out of a grid by 'exclude=[{fusion:sum,layer:fc8}]'. `--cfg job` shows all options.",
+            "Points are left out of a grid by 'exclude=[{fusion:sum,layer:fc8}]'. Axes advance together by",
+            "'zip=[[fusion,layer]]', and 'grids=[{…},{…}]' has several parts. `--cfg job` shows all options.",
         ]
     )
 

@@ -25,7 +25,7 @@ def test_a_read_only_disk(fresh: Lab, mount: Mount) -> None:
 
 
 def test_a_full_disk_under_the_plan(fresh: Lab, mount: Mount) -> None:
-    disk = mount("disk", "16k")
+    disk = mount("disk", "4k")
     done = fresh.run("sweep", "fusion=conv", FAST, f"run.root={disk}")
     assert (done.status, done.out) == (2, "")
     assert done.err.splitlines()[0] == "the disk is full"

@@ -199,9 +199,9 @@ def test_work_where_everything_is_done(say: Say, study: Lab) -> None:
 def test_train_is_a_sweep_of_one(say: Say, study: Lab) -> None:
     """The streams and the store of the shared study are found again: only the fusion is to do."""
     from fusionlab.planning.grid import plan_study
-    from fusionlab.planning.sweep_loop import states
+    from fusionlab.study.ledger import Ledger
 
     planned = plan_study(["fusion=product", FAST, f"run.root={study.home / 'runs'}"], verb="train")
-    found = states(planned)
-    assert sorted(found.values()) == ["published", "published", "to do", "to do"]
+    found = Ledger(planned.folder, planned.plan).states()
+    assert sorted(state.name for state in found.values()) == ["published", "published", "ready", "waiting"]
     assert planned.plan.command.startswith("python -m fusionlab.train fusion=product")

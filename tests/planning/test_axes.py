@@ -3,7 +3,12 @@ import itertools
 import pytest
 
 from fusionlab.errors import UserError
-from fusionlab.planning.axes import expand
+from fusionlab.planning.axes import Grid
+
+
+def expand(axes, exclude=()):
+    return Grid([axes], exclude=[(entry, [entry]) for entry in exclude]).cells()
+
 
 AXES = {"fusion": ["sum", "conv"], "layer": ["relu5", "fc8"], "seed": [0, 1]}
 

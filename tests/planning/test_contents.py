@@ -18,19 +18,25 @@ from fusionlab.study.recipes import arm_recipe, cohort_recipe, stream_recipe
 GRIDS = [
     ["fusion=sum,conv,late", "layer=relu4,relu5", "seed=0,1,2"],
     ["layer=relu4,relu5", "seed.init=0,1", "seed.data=3,4", "optim.fusion.lr=0.001,0.002"],
-    ["data=brush,brush_order", "backbone=tiny,vgg_m", "data.sampling.crop=48", "layer=relu2", "seed=0,1"],
+    ["data=brush,brush_order", "backbone.appearance.width=16,24", "fusion.init=gaussian", "seed=0,1"],
     ["data.sampling.apart=0,1", "data.sampling.delay=0,1", "seed=0,1"],
     ["streams=appearance,both", "trainer.threads=1,2", "seed=0,1"],
     ["experiment=order", "seed=0,1", "weights=null,a.pt"],
 ]
 
 
-@pytest.mark.parametrize("typed", GRIDS, ids=" ".join)
-def test_an_arm_of_a_grid_has_the_config_and_the_signature_that_it_has_alone(typed: list[str]) -> None:
+COUNTS = [(6, 3, 12), (8, 8, 16), (12, 8, 8), (8, 8, 8), (8, 4, 4), (8, 4, 12)]  # arms: streams, late, fused
+
+
+@pytest.mark.parametrize(("typed", "counts"), [*zip(GRIDS, COUNTS, strict=True)], ids=[*map(" ".join, GRIDS)])
+def test_an_arm_of_a_grid_has_the_config_and_the_signature_that_it_has_alone(
+    typed: list[str], counts: tuple[int, int, int]
+) -> None:
     """The oracle composes with omegaconf and signs each config anew."""
     words = dict(word.split("=", 1) for word in typed)
     known = {"fusion", "data", "backbone", "experiment"}
     plan = plan_study(typed).plan
+    assert tuple(sum(arm.kind == kind for arm in plan.arms) for kind in ("stream", "late", "fused")) == counts
     for arm in plan.arms:
         own = {**{name: text for name, text in words.items() if "," not in text}, **arm.axes}
         if arm.kind != "fused":
@@ -39,6 +45,7 @@ def test_an_arm_of_a_grid_has_the_config_and_the_signature_that_it_has_alone(typ
         whole = tree({**groups, **({"fusion": "late", "temporal": "pool2d"} if arm.kind == "late" else {})})
         leaves = {name: _plain(one) for name, one in own.items() if name not in {*known, "temporal", "streams"}}
         if arm.kind == "late":
+            leaves = {leaf: one for leaf, one in leaves.items() if not leaf.startswith("fusion.")}
             leaves |= {"layer": "softmax", **{leaf: NEUTRAL[leaf] for leaf in ("into", "keep_motion", "align")}}
         composed = {**whole._set_in_content(leaves), "streams": "both"}
         composed["tower_weight"] = float(composed["tower_weight"])

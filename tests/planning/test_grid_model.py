@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,6 +147,47 @@ def test_a_union_with_an_option_of_one_part_only_has_one_name_for_each_arm() -> 
     places = {(one["fusion"]["_target_"][-4:], one["layer"], one["optim"]["fusion"]["lr"]) for one in fused.values()}
     assert len(fused) == len(places) == 5 and study.equal == 1, "conv at relu5 and the usual rate is in both parts"
     assert all("optim.fusion.lr=" in name for name in fused)
+
+
+@pytest.mark.parametrize("first", ["seed:[0,1]", "seed:range(2)", "seed.init:[0,1]"])
+def test_seeds_of_one_part_of_a_union_are_the_usual_ones_in_the_others(first: str) -> None:
+    for grids in (
+        f"{{fusion:[conv,sum],{first}}},{{fusion:[conv,max]}}",
+        f"{{fusion:[conv,max]}},{{fusion:[conv,sum],{first}}}",
+    ):
+        study = plan_study([f"grids=[{grids}]"])
+        found = sorted(
+            (arm.axes["fusion"], arm.config["seed"]["init"]) for arm in study.plan.arms if arm.kind == "fused"
+        )
+        assert found == [("conv", 0), ("conv", 1), ("max", 0), ("sum", 0), ("sum", 1)] and study.equal == 1
+        assert "seed" in study.folder.name and "fusion=" in study.folder.name
+
+
+def test_two_spellings_of_a_number_are_one_arm() -> None:
+    study = plan_study(["tower_weight=1,1.0", "keep_motion=true"])
+    assert study.equal == 1 and len([arm for arm in study.plan.arms if arm.kind == "fused"]) == 1
+
+
+def test_what_is_typed_replaces_the_axes_of_an_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "conf" / "experiment"
+    folder.mkdir(parents=True)
+    for name, grid in {
+        "zipped": "{grid: {fusion: [conv, sum], layer: [relu4, relu5]}, zip: [[fusion, layer]]}",
+        "union": "{grids: [{fusion: [conv, sum]}, {fusion: max, layer: [relu3, relu4]}]}",
+    }.items():
+        (folder / f"{name}.yaml").write_text(f"# @package _global_\nrun: {grid}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    def places(*typed: str) -> list[tuple[str, str]]:
+        arms = plan_study(typed).plan.arms
+        return sorted((str(arm.axes["fusion"]), str(arm.axes["layer"])) for arm in arms if arm.kind == "fused")
+
+    assert places("experiment=zipped") == [("conv", "relu4"), ("sum", "relu5")]
+    assert places("experiment=zipped", "fusion=max") == [("max", "relu4"), ("max", "relu5")]
+    assert len(places("experiment=zipped", "zip=[]")) == 4
+    assert places("experiment=union") == [("conv", "relu5"), ("max", "relu3"), ("max", "relu4"), ("sum", "relu5")]
+    assert places("experiment=union", "fusion=cat") == [("cat", "relu3"), ("cat", "relu4"), ("cat", "relu5")]
+    assert places("experiment=union", "grids=[]", "fusion=cat") == [("cat", "relu5")]
 
 
 def test_a_zip_pairs_a_seed_with_what_it_stands_beside() -> None:

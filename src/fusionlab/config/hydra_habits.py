@@ -24,6 +24,7 @@ ANSWERS = [
     ("hydra.sweeper.*", "a sweep needs no sweeper: an option with several values is an axis", "seed=range(5)"),
     ("hydra.* hydra/*", "hydra does not run the jobs here; its own settings have no effect",
      "run.folder=runs/my-study run.workers=4"),
+    ("calibrate", "only plan measures before anything is trained", "python -m fusionlab.plan --help"),
     ("trainer.max_epochs trainer.min_epochs max_epochs", "the streams and the fusions have their own number of epochs",
      "optim.streams.epochs={value} optim.fusion.epochs={value}"),
     ("trainer.max_steps trainer.min_steps trainer.max_time", "training is counted in epochs",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, QuotedString
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
 from fusionlab.config import catalogue, hydra_habits
@@ -31,8 +31,8 @@ class Words:
     leaves: Mapping[str, Any] = field(default_factory=dict)
     axes: Mapping[str, list[Any]] = field(default_factory=dict)
     exclude: Sequence[Mapping[str, Any]] = ()
-    zipped: Sequence[Sequence[str]] = ()
-    grids: Sequence[Mapping[str, list[Any]]] = ()
+    zipped: Sequence[Sequence[str]] | None = None  # as typed; empty: without those of the experiment
+    grids: Sequence[Mapping[str, list[Any]]] | None = None
 
     @property
     def typed(self) -> set[str]:
@@ -56,8 +56,7 @@ def parse_overrides(words: Sequence[str]) -> Words:
             raise UserError("an option is given twice", got=name, hint=hint)
         names.add(name)
         if name in EXAMPLES:
-            plain = None if override.is_sweep_override() else to_plain(override.value())
-            shape[name] = plain if plain or name == "exclude" else masked_word(word)  # which is refused
+            shape[name] = masked_word(word) if override.is_sweep_override() else to_plain(override.value())
         elif override.is_sweep_override():
             values = _axis(override, masked_word(word), known)
             axes[name] = [masked(check_choice(name, value, known), name) for value in values]
@@ -66,8 +65,8 @@ def parse_overrides(words: Sequence[str]) -> Words:
         else:
             leaves[name] = masked(to_plain(override.value()), name)
     reject_useless_shorthand(names)
-    exclude, zipped, grids = (parse(shape.get(name, []), known) for name, parse in PARSERS.items())
-    return Words(groups, leaves, axes, exclude, zipped, grids)
+    exclude, zipped, grids = (parse(shape[name], known) if name in shape else None for name, parse in PARSERS.items())
+    return Words(groups, leaves, axes, exclude or (), zipped, grids)
 
 
 def parse_exclude(entries: object, known: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:
@@ -95,7 +94,9 @@ def parse_grids(entries: object, known: Mapping[str, list[str]]) -> list[dict[st
 
 
 def _grid_values(axis: str, values: Any, known: Mapping[str, list[str]]) -> list[Any]:
-    """The values of an axis in a grid: a list, or one."""
+    """The values of an axis in a grid: a list, glob() over a group's choices, or one."""
+    if isinstance(values, Glob):
+        values = _choices(axis, values, axis, known)
     return [masked(check_choice(axis, one, known), axis) for one in (values if isinstance(values, list) else [values])]
 
 
@@ -125,6 +126,12 @@ def to_plain(value: Any) -> Any:
     """Hydra's value as plain data."""
     if isinstance(value, QuotedString):
         return value.text
+    if isinstance(value, RangeSweep):  # inside a list: of grids=
+        return list(value.range())
+    if isinstance(value, ChoiceSweep):
+        value = value.list
+    if isinstance(value, IntervalSweep):
+        raise UserError("an axis needs values", got="interval(…)", hint="range(0,5), or [a,b]")
     if isinstance(value, list):
         return [to_plain(one) for one in value]
     if isinstance(value, dict):
@@ -140,9 +147,14 @@ def _axis(override: Override, word: str, known: Mapping[str, list[str]]) -> list
             return list(override.sweep_iterator(to_plain))
         except HydraException as error:  # interval(…), from which hydra's optimisers draw
             raise UserError("an axis needs values", got=word, hint=f"'{name}=range(0,5)', or {name}=a,b") from error
+    return _choices(name, values, word, known)
+
+
+def _choices(name: str, glob: Glob, word: str, known: Mapping[str, list[str]]) -> list[Any]:
+    """The choices of a group that a glob() matches."""
     if name not in known:
         raise UserError("glob() is for groups", got=word, allowed=known, hint="'fusion=glob(*)'")
-    if not (choices := values.filter(known[name])):
+    if not (choices := glob.filter(known[name])):
         raise UserError(f"glob() matches no {name}", got=word, allowed=known[name], hint=f"'{name}=glob(*)'")
     return list(choices)
 

@@ -37,7 +37,11 @@ class Point:
 class Grid:
     """A grid before it is expanded. `parts`: the axes of each part of a union; without `grids=` there is one.
 
-    `exclude`: each typed entry, as all the entries that it stands for (layers have several spellings).
+    `exclude`: each typed entry, as all the entries that it stands for (layers have several spellings). An entry removes
+    the points that match all its leaves; one that removes nothing is an error, since it has a typo.
+
+    >>> Grid([{"fusion": ["sum", "conv"], "layer": ["relu4", "relu5"]}], zipped=[["fusion", "layer"]]).cells()
+    [{'fusion': 'sum', 'layer': 'relu4'}, {'fusion': 'conv', 'layer': 'relu5'}]
     """
 
     parts: Sequence[Axes]
@@ -84,20 +88,6 @@ class Grid:
             entries_typed = ", ".join(_spell_entry(typed) for typed, _ in self.exclude)
             raise UserError("exclude removes every point of the grid", got=entries_typed)
         return list(kept.values())
-
-
-def expand(axes: Axes, exclude: Sequence[Mapping[str, Any]] = (), zipped: Sequence[Sequence[str]] = ()) -> list[Cell]:
-    """The cells of one part.
-
-    An entry of `exclude` removes the points that match all its leaves. An entry that removes nothing is an error: it
-    has a typo, or the grid is not the intended one.
-
-    >>> expand({"fusion": ["sum", "conv"], "seed": [0, 1]}, [{"fusion": "sum", "seed": 1}])
-    [{'fusion': 'sum', 'seed': 0}, {'fusion': 'conv', 'seed': 0}, {'fusion': 'conv', 'seed': 1}]
-    >>> expand({"fusion": ["sum", "conv"], "layer": ["relu4", "relu5"]}, zipped=[["fusion", "layer"]])
-    [{'fusion': 'sum', 'layer': 'relu4'}, {'fusion': 'conv', 'layer': 'relu5'}]
-    """
-    return Grid([axes], zipped, [(entry, [entry]) for entry in exclude]).cells()
 
 
 def _units(part: Axes, zipped: Sequence[Sequence[str]]) -> Iterator[list[Cell]]:
@@ -157,8 +147,8 @@ def _reject_useless(axis: str, values: Sequence[Any], repeated: bool) -> None:
 
 def _leaves(typed: Mapping[str, Any], entry: Mapping[str, Any], axes: Axes) -> Cell:
     """An entry of `exclude` as axes and values; an axis may be named with its dots or as a tree."""
-    named = {axis: value for axis, value in entry.items() if axis in axes}
-    nested = {part: value for part, value in entry.items() if part not in axes}
+    named = {axis: value for axis, value in entry.items() if axis in axes or not isinstance(value, Mapping)}
+    nested = {part: value for part, value in entry.items() if part not in named}
     leaves = {**named, **(flatten(nested) if nested else {})}
     for axis in leaves:
         if not axes:

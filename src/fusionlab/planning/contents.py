@@ -100,13 +100,16 @@ class Contents:
     def point(self, content: Content, cell: Cell) -> Point:
         """The point of a cell with its content, or with the late fusion of its content."""
         seeds = {axis: one for axis, one in cell.items() if is_seed(axis)}
-        if content.has_seeds or not seeds:
-            return content.point(content.tree["seed"], cell)
         key = (id(content.made), canonical(seeds))
-        if key not in self._seeds:
+        if content.has_seeds or not seeds:
+            seed = content.tree["seed"]
+        elif (known := self._seeds.get(key)) is not None:
+            seed = known
+        else:
             fixed = {leaf: one for leaf, one in self.words.leaves.items() if is_seed(leaf)}
-            self._seeds[key] = content.made.sharing({**fixed, **seeds})["seed"]
-        return content.point(self._seeds[key], cell)
+            seed = self._seeds[key] = content.made.sharing({**fixed, **seeds})["seed"]
+        others = {axis: _seed_of(axis, seed) for axis in self.axes if is_seed(axis) and axis not in cell}
+        return content.point(seed, {**cell, **others})
 
     def _compose(self, cell: Cell) -> Content:
         """A cell as a config; one with which no job could work has an error."""
@@ -205,6 +208,11 @@ class Contents:
 
 def is_seed(axis: str) -> bool:
     return axis.split(".")[0] == "seed"
+
+
+def _seed_of(axis: str, seed: Mapping[str, Any]) -> Any:
+    """The value of an axis that only other parts of the grid have; of `seed`, the first of the three."""
+    return seed[axis.partition(".")[2] or "init"]
 
 
 def _select(plain: Any, path: str) -> Any:

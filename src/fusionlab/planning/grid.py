@@ -10,9 +10,18 @@ from typing import Any
 
 from fusionlab.config import catalogue
 from fusionlab.config.build import Blueprint
-from fusionlab.config.compose import tree
+from fusionlab.config.compose import has_grid, tree
 from fusionlab.config.mask_secrets import masked_word
-from fusionlab.config.overrides import Words, check_choice, parse_exclude, parse_grids, parse_overrides, parse_zip
+from fusionlab.config.options import place_of
+from fusionlab.config.overrides import (
+    EXAMPLES,
+    Words,
+    check_choice,
+    parse_exclude,
+    parse_grids,
+    parse_overrides,
+    parse_zip,
+)
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.shorthand import is_determined, reject_useless_shorthand
 from fusionlab.config.value_types import as_typed
@@ -79,20 +88,39 @@ def _grid(words: Words, blueprint: Blueprint) -> Grid:
     leaves = {leaf: one for leaf, one in words.leaves.items() if leaf.split(".")[0] == RUN}
     run = RunConfig.of(tree(words.groups).sharing(leaves))
     known = catalogue.groups()
-    parts = [_axes(run, words, part, known) for part in words.grids or parse_grids([*run.grids], known) or [{}]]
+    zipped, grids = words.zipped, words.grids
+    if grids is None:  # of the experiment: an axis is replaced by what was typed
+        own = parse_grids([*run.grids], known)
+        grids = [{axis: one for axis, one in part.items() if not is_determined(axis, words.typed)} for part in own]
+    elif not grids and not run.grids:
+        raise UserError("grids has no grid", got="grids=[]", hint=EXAMPLES["grids"])
+    parts = [_axes(run, words, part, known) for part in grids or [{}]]
+    axes = {axis for part in parts for axis in part}
+    if zipped is None:
+        own_zip = ([axis for axis in group if axis in axes] for group in parse_zip([*run.zip], known))
+        zipped = [group for group in own_zip if len(group) > 1]
+    elif not zipped and not run.zip:
+        raise UserError("zip has no axes", got="zip=[]", hint=EXAMPLES["zip"])
+    for axis in (axis for group in zipped for axis in group if axis in words.typed - axes):
+        raise UserError("zip takes axes, and this option has one value", got=f"{axis}=…", hint=EXAMPLES["zip"])
     spelling = Spelling(words, blueprint)
     exclude = words.exclude or parse_exclude([*run.exclude], known)
     entries = [(entry, spelling.entries(entry, parts)) for entry in exclude]
-    return Grid(parts, words.zipped or parse_zip([*run.zip], known), entries, run.max_arms)
+    return Grid(parts, zipped, entries, run.max_arms)
 
 
 def _axes(run: RunConfig, words: Words, part: Mapping[str, list[Any]], known: Mapping[str, list[str]]) -> Axes:
     """The axes of one part of the grid: the experiment's, those that were typed, and its own."""
-    for axis in part:
+    for axis, values in part.items():
         if axis in words.typed:
             raise UserError(
                 "an option is typed both beside grids= and inside it", got=f"{axis}=… and {{{axis}:…}}",
                 hint=f"{axis} in one of the two places",
+            )  # fmt: skip
+        if place_of(axis).partition(".")[0] == RUN or any(has_grid(axis, str(one)) for one in values):
+            raise UserError(
+                "this option is one for all parts of a grid", got=f"grids=[{{{axis}:{as_typed(values[0])}}}]",
+                hint=f"{axis}={as_typed(values[0])} beside grids=, or in a command of its own",
             )  # fmt: skip
     typed = {*words.typed, *part}
     reject_useless_shorthand(typed)

@@ -67,10 +67,11 @@ def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Pl
     """
     if run.folder:
         return Path(run.folder)
+    typed = {*words.axes, *(axis for part in words.grids or () for axis in part)}
     options = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
     for axis in points[0].axes:
         values = dict.fromkeys(as_typed(point.axes[axis]) for point in points)  # spelled right, each once
-        options += [f"{axis}={'+'.join(values)}"] if axis in words.axes or not options else []
+        options += [f"{axis}={'+'.join(values)}"] if axis in typed or not options else []
     fixed = {
         **words.groups,
         **words.leaves,

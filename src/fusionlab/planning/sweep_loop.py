@@ -20,9 +20,9 @@ from fusionlab.planning.pack_study import pack_study
 from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, price_line, stages
 from fusionlab.pricing.planned_times import remember_prices
+from fusionlab.pricing.price_text import repeated
 from fusionlab.study.forked import in_fork
 from fusionlab.study.launchers.local import Local
-from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
 from fusionlab.study.status import Status, Summary
 from fusionlab.study.sweep_progress import SweepProgress
@@ -49,7 +49,7 @@ def run_study(study: PlannedStudy) -> int:
     for line in plan.refusals:
         show(one_line(line))
     if study.equal:
-        show(f"{study.equal} more cells are arms of this study too: each is trained once")
+        show(repeated(study.equal))
     session, threads = uuid.uuid4().hex, study.threads
     streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
     launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})
@@ -126,9 +126,3 @@ def _close(study: PlannedStudy, summary: Summary, launcher: Local, seconds: floa
     if any(row.state in ("waiting", "running") for row in bad):
         show(f"this continues it:\n  {study.plan.command}", file=sys.stderr)
     return 1 if bad else 0
-
-
-def states(study: PlannedStudy) -> dict[str, str]:
-    """Job -> its state if the study started now: published jobs would not run again."""
-    ledger = Ledger(study.folder, study.plan)
-    return {job: "published" if state.name == "published" else "to do" for job, state in ledger.states().items()}

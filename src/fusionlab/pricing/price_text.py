@@ -38,7 +38,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
         _again(price, "failed", price.states.damaged),
         _again(price, "stale", price.states.stale),
         _refused(plan),
-        [f"{price.equal} more cells are arms of this plan too: each is trained once"] if price.equal else [],
+        [repeated(price.equal)] if price.equal else [],
         _jobs(price) if len(plan.jobs) <= MOST_ARMS or arms else [],
         _arms(price) if len(plan.arms) <= MOST_ARMS or arms else [f"{len(plan.arms)} arms: --arms lists them"],
     ]
@@ -193,6 +193,11 @@ def _sharing(price: StudyPrice) -> list[str]:
         )
     times = one.macs / max(one.shared_macs, 1)
     return [*lines, f"  multiply-adds  {one.shared_macs:.1e} instead of {one.macs:.1e}: {times:.1f} ×"]
+
+
+def repeated(cells: int) -> str:
+    """A line on cells that are the same arm as another one."""
+    return f"{cells} cells repeat other arms" if cells > 1 else "1 cell repeats another arm"
 
 
 def _again(price: StudyPrice, state: str, reasons: Mapping[str, str]) -> list[str]:
