@@ -39,7 +39,7 @@ def test_json_is_one_object(say: Say) -> None:
     found = numbers(say("plan", "fusion=sum,conv", FAST, "--json"))
     assert set(found) == {
         "study", "signature", "machine", "states", "stages", "disk", "sharing", "sizes", "equal", "refused", "stale",
-        "jobs", "arms",
+        "damaged", "jobs", "arms",
     }  # fmt: skip
     assert found["states"] == {"arms": {"to run": 5}, "jobs": {"to run": 4}}
 
