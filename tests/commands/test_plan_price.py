@@ -52,7 +52,7 @@ def test_calibrate_is_true_or_false(say: Say, tmp_path: Path, word: str) -> None
 
 
 def test_calibrate_is_no_option_of_a_sweep(say: Say) -> None:
-    assert "unknown option" in say("sweep", "fusion=sum", FAST, "calibrate=true").err
+    assert "only plan measures" in say("sweep", "fusion=sum", FAST, "calibrate=true").err
 
 
 def test_calibrate_false_is_no_calibration(say: Say, tmp_path: Path) -> None:
