@@ -201,7 +201,7 @@ def test_a_job_is_calibrated_by_a_real_process(study: PlannedStudy) -> None:
     found = calibrate(cohorts, study.run, "class", seconds=0.5, say=lines.append)
     assert len(found.jobs) == 1 and not found.reasons, lines
     cohort = found.of(arms_of(study, "cohort"))
-    assert cohort is not None and 0 < cohort.trunk_s < cohort.step_s < 5 and 10**8 < (cohort.peak or 0) < 10**10
+    assert cohort is not None and cohort.trunk_s > 0 and cohort.step_s > 0 and 10**8 < (cohort.peak or 0) < 10**10
 
 
 def test_an_arm_that_cannot_be_built_is_a_reason(study: PlannedStudy) -> None:
