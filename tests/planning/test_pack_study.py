@@ -16,7 +16,7 @@ from fusionlab.errors import UserError
 from fusionlab.planning import pack_study as module
 from fusionlab.planning.grid import PlannedStudy, plan_study
 from fusionlab.planning.pack_study import CohortCosts, pack_study, packed
-from fusionlab.pricing.history import PastJob
+from fusionlab.pricing.past_jobs import PastJob
 from fusionlab.sizes.sizing import Sizes, content_key
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan, read

@@ -13,11 +13,11 @@ import pytest
 from pricing_fakes import Plan, circumstances, cost, publish
 
 from fusionlab.planning.grid import PlannedStudy
-from fusionlab.pricing.history import PastJob, past_jobs
-from fusionlab.pricing.machine import Machine
+from fusionlab.pricing.job_work import Work
+from fusionlab.pricing.machine_class import Machine
+from fusionlab.pricing.past_jobs import PastJob, past_jobs
 from fusionlab.pricing.speeds import Speed, speed_of
 from fusionlab.pricing.study_price import NO_RECORD, JobPrice, Pricing
-from fusionlab.pricing.work import Work
 from fusionlab.study.plan import Job
 
 WORK = Work(

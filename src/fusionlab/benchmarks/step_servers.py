@@ -1,4 +1,4 @@
-"""Processes that train arms when they are told to: each for some steps of its own cohort, with its own loader."""
+"""Processes that train on request: each runs some steps of its own cohort, with its own loader."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rows on whole sweeps: planning at size, and a cohort against a loop that trains one cell a process.
 
-Every figure is that of fresh processes. Planning is measured as their CPU time, so other work on the machine matters
-little; the loop is measured as wall time, in turns with the sweep: it needs two cores that nobody else uses.
+Every figure is of fresh processes. Planning is measured as CPU time, which other work on the machine changes little.
+The loop is measured as wall time, in turns with the sweep, and needs two idle cores.
 """
 
 from __future__ import annotations
@@ -112,5 +112,5 @@ class Sweeps:
             for verb, *words in commands
         ]
         for process in processes:
-            _, said = process.communicate()
-            assert process.returncode == 0, said
+            _, message = process.communicate()
+            assert process.returncode == 0, message

@@ -38,7 +38,7 @@ from fusionlab.two_stream.trunk import Trunk
 
 SECONDS = 20.0  # a comparison
 STREAM_STEPS = 150  # of the epoch of stage one; with fewer, the start of Lightning's loop would be measured
-COHORT_STEPS = 5  # at a time, in processes that are told to
+COHORT_STEPS = 5  # for each request to a process
 PUBLICATIONS = 11
 
 

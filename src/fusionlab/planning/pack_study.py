@@ -25,10 +25,10 @@ from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.packing import Cohort, Pieces, pack
 from fusionlab.preparation.disk_space import size
 from fusionlab.pricing.calibrate import sample
-from fusionlab.pricing.clips import USUAL, Clips, DataSets
-from fusionlab.pricing.history import PastJob, past_jobs
-from fusionlab.pricing.machine import Machine
-from fusionlab.pricing.work import net_macs, work_of
+from fusionlab.pricing.clip_counts import USUAL, Clips, DataSets
+from fusionlab.pricing.job_work import net_macs, work_of
+from fusionlab.pricing.machine_class import Machine
+from fusionlab.pricing.past_jobs import PastJob, past_jobs
 from fusionlab.records.plan_file import has_plan
 from fusionlab.sizes.memory_bound import GIB, memory_bound
 from fusionlab.sizes.sizing import Sizes, content_key

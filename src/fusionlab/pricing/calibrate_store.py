@@ -20,7 +20,7 @@ from fusionlab.config.schema import SourceConfig, build_flow
 from fusionlab.errors import UserError, one_line
 from fusionlab.preparation.flow_sources import Computed, Making
 from fusionlab.preparation.pack import Part, pack
-from fusionlab.pricing.history import number
+from fusionlab.pricing.past_jobs import number
 from fusionlab.pricing.store_time import rate_key
 from fusionlab.records.files import read_json, write_json
 from fusionlab.video import encode

@@ -12,7 +12,7 @@ from typing import Any
 
 from fusionlab.config.run_config import RunConfig
 from fusionlab.errors import UserError, show
-from fusionlab.pricing.history import LONGEST, MOST_JOBS, PARTS, number, took
+from fusionlab.pricing.past_jobs import LONGEST, MOST_JOBS, PARTS, number, took
 from fusionlab.pricing.price_text import duration
 from fusionlab.pricing.study_price import KINDS, Pricing, StudyPrice
 from fusionlab.records.files import read_json, write_json

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fusionlab.pricing.states import TO_RUN
+from fusionlab.pricing.arm_states import TO_RUN
 from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, wall_seconds
 
 Numbers = dict[str, Any]

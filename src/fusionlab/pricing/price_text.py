@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fusionlab.errors import one_line
 from fusionlab.preparation.disk_space import size
-from fusionlab.pricing.disk import StoreSize
-from fusionlab.pricing.states import TO_RUN
+from fusionlab.pricing.arm_states import TO_RUN
+from fusionlab.pricing.disk_sizes import StoreSize
 from fusionlab.pricing.store_time import NO_FRAMES
 from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, wall_seconds
 from fusionlab.records.plan_file import PUBLISHED, Refused

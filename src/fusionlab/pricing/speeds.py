@@ -17,9 +17,9 @@ from typing import Any
 from fusionlab.config.schema import config_of
 from fusionlab.errors import UserError
 from fusionlab.pricing.calibrate import Calibrated, Calibration
-from fusionlab.pricing.clips import USUAL, Clips, DataSets
-from fusionlab.pricing.history import PastJob, content_of, middle
-from fusionlab.pricing.work import Work, work_of
+from fusionlab.pricing.clip_counts import USUAL, Clips, DataSets
+from fusionlab.pricing.job_work import Work, work_of
+from fusionlab.pricing.past_jobs import PastJob, content_of, middle
 from fusionlab.records.signature import signature
 from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.plan import Arm

@@ -13,7 +13,7 @@ from fusionlab.config.schema import SourceConfig
 from fusionlab.data.dataset import Extent
 from fusionlab.errors import UserError
 from fusionlab.preparation.prepare import COST
-from fusionlab.pricing.history import middle, number
+from fusionlab.pricing.past_jobs import middle, number
 from fusionlab.records.files import read_json
 from fusionlab.records.signature import signature
 from fusionlab.video.resize import fitted

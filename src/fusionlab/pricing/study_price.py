@@ -16,16 +16,16 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import SourceConfig, config_of
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.job_data import VIDEOS
-from fusionlab.pricing import disk
+from fusionlab.pricing import disk_sizes
+from fusionlab.pricing.arm_states import TO_RUN, States, states_of
 from fusionlab.pricing.calibrate import Calibration, calibrate, read_calibration
 from fusionlab.pricing.calibrate_store import calibrate_store, read_rates
-from fusionlab.pricing.clips import DataSets
-from fusionlab.pricing.history import PastJob, past_jobs
-from fusionlab.pricing.machine import Machine
+from fusionlab.pricing.clip_counts import DataSets
+from fusionlab.pricing.job_work import Work, work_of
+from fusionlab.pricing.machine_class import Machine
+from fusionlab.pricing.past_jobs import PastJob, past_jobs
 from fusionlab.pricing.speeds import Speed, Speeds
-from fusionlab.pricing.states import TO_RUN, States, states_of
 from fusionlab.pricing.store_time import store_seconds
-from fusionlab.pricing.work import Work, work_of
 from fusionlab.sizes.memory_bound import memory_bound
 from fusionlab.sizes.sizing import Sized, Sizes, checkpoint_bytes, content_key, state_bytes
 from fusionlab.study.plan import Arm, Job, Plan
@@ -55,7 +55,7 @@ class JobPrice:
     work: Work | None  # of all of its arms
     weights: int | None  # bytes of weights and predictions
     checkpoint: int | None  # bytes of its last checkpoint
-    store: disk.StoreSize | None = None
+    store: disk_sizes.StoreSize | None = None
 
     @property
     def disk(self) -> int | None:
@@ -87,7 +87,7 @@ class StudyPrice:
     jobs: tuple[JobPrice, ...]
     sharing: Sharing | None
     sizes: Mapping[str, ArmSize]
-    compact: Mapping[str, disk.StoreSize]  # store's job -> its size with COMPACT
+    compact: Mapping[str, disk_sizes.StoreSize]  # store's job -> its size with COMPACT
     archives: Mapping[str, int]  # data set that is not there -> bytes of its video files, where they are known
     data_free: int | None
     root_free: int | None
@@ -173,7 +173,7 @@ class Pricing:
 
     @cached_property
     def stores(self) -> list[Store]:
-        return disk.stores_below(self.run.data)
+        return disk_sizes.stores_below(self.run.data)
 
     def price(self) -> StudyPrice:
         states = states_of(self.plan, self.folder, self.run, self.data)
@@ -182,8 +182,8 @@ class Pricing:
         return StudyPrice(
             self.plan, self.folder, states, self.machine, self.workers, memory_bound(self.run, self.workers), jobs,
             self._sharing(jobs), self._arm_sizes(), self._compact(), self._archives(),
-            disk.free_bytes(self.run.data), disk.free_bytes(self.run.root),
-            disk.on_one_disk(self.run.data, self.run.root),
+            disk_sizes.free_bytes(self.run.data), disk_sizes.free_bytes(self.run.root),
+            disk_sizes.on_one_disk(self.run.data, self.run.root),
         )  # fmt: skip
 
     # -- jobs
@@ -236,7 +236,7 @@ class Pricing:
         sized = [self.sizes.of(arm) for arm in arms]
         clips = self.data.clips(config_of(arms[0]))
         memory = self.sizes.cohort_memory(arms, on_gpu=self.on_gpu, checkpoints=self.run.checkpoint_every > 0)
-        rows = disk.prediction_bytes(0 if clips is None else clips.test, classes_of(sized[0]))
+        rows = disk_sizes.prediction_bytes(0 if clips is None else clips.test, classes_of(sized[0]))
         weights = sum(state_bytes(one.net) + rows for one in sized)
         work, why = work_of(sized, self.sizes, clips), None if clips is not None else NO_CLIPS
         return Measured(work, memory, weights, checkpoint_bytes(sized), why)
@@ -248,7 +248,7 @@ class Pricing:
     def _prepare(self, job: Job, states: States) -> JobPrice:
         source = source_of(job)
         packed, extent = self.data.store(source), self.data.extent(source)
-        size = disk.store_size(source, extent, packed, self.stores)
+        size = disk_sizes.store_size(source, extent, packed, self.stores)
         rates = read_rates(self.run.root, self.machine.name)
         seconds, text = store_seconds(source, extent, self.stores, rates, self.run.processes)
         left, text = (seconds, text) if packed is None else (0.0, "it is packed")
@@ -295,14 +295,14 @@ class Pricing:
             sizes[arms[0].name] = ArmSize(arms[0].kind, len(arms), *numbers)
         return sizes
 
-    def _compact(self) -> dict[str, disk.StoreSize]:
+    def _compact(self) -> dict[str, disk_sizes.StoreSize]:
         """Of stores that are not packed, and not compact: what they would take if they were."""
-        found: dict[str, disk.StoreSize] = {}
+        found: dict[str, disk_sizes.StoreSize] = {}
         for job in self.plan.jobs:
             if job.kind != "prepare":
                 continue
             source = source_of(job)
-            size = disk.store_size(source, self.data.extent(source), None, self.stores, COMPACT)
+            size = disk_sizes.store_size(source, self.data.extent(source), None, self.stores, COMPACT)
             if size is not None and self.data.store(source) is None and source.store.codec.frames == RAW:
                 found[job.id] = size
         return found

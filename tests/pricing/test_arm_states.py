@@ -14,9 +14,9 @@ from pricing_fakes import Plan, publish
 
 from fusionlab.config.schema import config_of
 from fusionlab.planning.grid import PlannedStudy
-from fusionlab.pricing.clips import DataSets
+from fusionlab.pricing.arm_states import States, states_of
+from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.pricing.price_text import price_text
-from fusionlab.pricing.states import States, states_of
 from fusionlab.pricing.study_price import Pricing
 from fusionlab.records.files import to_json
 from fusionlab.study.attempt import Attempt
@@ -49,7 +49,8 @@ class FakeStore:
 def opened(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hash of the fake store, without a folder."""
     monkeypatch.setattr(
-        "fusionlab.pricing.states.Data", lambda dataset, folder, run: type("D", (), {"content": lambda self, _: "a"})()
+        "fusionlab.pricing.arm_states.Data",
+        lambda dataset, folder, run: type("D", (), {"content": lambda self, _: "a"})(),
     )
 
 

@@ -9,9 +9,9 @@ from pricing_fakes import Plan, publish
 
 from fusionlab.config.schema import config_of
 from fusionlab.data.brush.brush import Brush
-from fusionlab.pricing.clips import Clips, DataSets
+from fusionlab.pricing.clip_counts import Clips, DataSets
+from fusionlab.pricing.job_work import work_of
 from fusionlab.pricing.study_price import Pricing, StudyPrice
-from fusionlab.pricing.work import work_of
 from fusionlab.sizes.sizing import Sized, Sizes
 from fusionlab.study.plan import Arm
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from fusionlab.pricing.machine import Machine
+from fusionlab.pricing.machine_class import Machine
 from fusionlab.records.plan_file import PUBLISHED
 from fusionlab.records.record import readable_records
 from fusionlab.records.signature import signature

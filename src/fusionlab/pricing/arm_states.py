@@ -25,7 +25,7 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import Data
-from fusionlab.pricing.clips import DataSets
+from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.records.plan_file import Arm, Job
 from fusionlab.records.record import readable_records
 from fusionlab.sizes.sizing import content_key

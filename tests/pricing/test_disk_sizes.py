@@ -18,9 +18,9 @@ from fusionlab.data.dataset import Extent
 from fusionlab.jobs.job_data import STORES, open_data
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.preparation.prepare import COST, prepare
-from fusionlab.pricing import disk
+from fusionlab.pricing import disk_sizes
 from fusionlab.pricing.calibrate_store import calibrate_store, read_rates
-from fusionlab.pricing.disk import StoreSize, store_size, stores_below, video_bytes
+from fusionlab.pricing.disk_sizes import StoreSize, store_size, stores_below, video_bytes
 from fusionlab.pricing.store_time import NO_STORE, rate_key, store_seconds
 from fusionlab.pricing.study_price import Pricing
 from fusionlab.video.resize import fitted
@@ -109,7 +109,7 @@ def test_a_set_whose_frames_nobody_counted_is_unknown(plan: Plan) -> None:
 
 
 def test_free_space_is_that_of_the_disk_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
-    assert disk.free_bytes(tmp_path / "not" / "there") == pytest.approx(disk.free_bytes(tmp_path), rel=0.1)
+    assert disk_sizes.free_bytes(tmp_path / "not" / "there") == pytest.approx(disk_sizes.free_bytes(tmp_path), rel=0.1)
 
 
 @pytest.mark.slow
@@ -209,5 +209,5 @@ def test_a_packed_store_is_not_packed_again(plan: Plan) -> None:
 def test_folders_are_on_one_disk_if_their_parents_are(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to("/proc")
-    assert disk.on_one_disk(tmp_path / "not" / "there", tmp_path)
-    assert not disk.on_one_disk(tmp_path, "/proc") and not disk.on_one_disk(tmp_path, link)
+    assert disk_sizes.on_one_disk(tmp_path / "not" / "there", tmp_path)
+    assert not disk_sizes.on_one_disk(tmp_path, "/proc") and not disk_sizes.on_one_disk(tmp_path, link)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.data.views import TESTS, VIDEO
-from fusionlab.pricing.clips import Clips
+from fusionlab.pricing.clip_counts import Clips
 from fusionlab.sizes.costs import Costs
 from fusionlab.sizes.sizing import Sized, Sizes
 from fusionlab.study.recipes import STREAMS
