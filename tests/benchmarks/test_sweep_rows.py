@@ -67,7 +67,9 @@ def test_planning_from_its_times(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 def test_planning_for_real(tmp_path: Path) -> None:
     rows = list(sweep_rows._planning(str(tmp_path), ("sum",), ("relu5",), 2, 2))
-    assert all(row.figure is not None and row.figure > 0 for row in rows)
+    total, memory, content, further = (row.figure for row in rows)
+    assert min(total or 0, memory or 0, content or 0) > 0
+    assert further is not None, "a difference of two measurements: of two contents it may have either sign"
     assert list(tmp_path.iterdir()) == [], "a plan writes nothing"
 
 

@@ -203,5 +203,5 @@ def test_train_is_a_sweep_of_one(say: Say, study: Lab) -> None:
 
     planned = plan_study(["fusion=product", FAST, f"run.root={study.home / 'runs'}"], verb="train")
     found = Ledger(planned.folder, planned.plan).states()
-    assert sorted(state.name for state in found.values()) == ["published", "published", "ready", "waiting"]
+    assert sorted(state.name for state in found.values()) == ["published", "published", "ready", "ready"]
     assert planned.plan.command.startswith("python -m fusionlab.train fusion=product")
