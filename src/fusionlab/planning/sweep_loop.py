@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fusionlab.config.build import device
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.pack_study import pack_study
@@ -33,7 +32,7 @@ POLL = 0.3  # seconds between two reads of the ledger
 def run_study(study: PlannedStudy) -> int:
     """Work on the study until no job is left here. Returns 0: all arms are done, 1: some failed, 130: Ctrl-C."""
     begun = time.monotonic()
-    device(study.run)
+    devices = study.run.expect_devices()
     check_files(study)
     own = pack_study(study)
     plan, new = own.plan.write(own.folder)
@@ -52,7 +51,7 @@ def run_study(study: PlannedStudy) -> int:
         show(repeated(study.equal))
     session, threads = uuid.uuid4().hex, study.threads
     streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
-    launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})
+    launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data}, devices=devices)
     status = Status(study.folder, session=session, retries=study.run.retries)
     signals = _handle_signals()
     try:

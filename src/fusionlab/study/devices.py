@@ -15,7 +15,10 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from xml.etree import ElementTree
+
+from fusionlab.study.launchers import WORKERS_VARIABLE
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 MIB = 2**20
@@ -53,18 +56,20 @@ def visible_devices(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
 
 
 def _valid(said: str) -> Iterator[str]:
-    prefix = next((one for one in ("GPU-", "MIG-") if said.startswith(one)), None)
-    count = len({one.gpu for one in _listed()})  # 0: there is no nvidia-smi, so an index cannot be checked
-    for entry in said.split(","):
-        number = _INDEX.match(entry)
-        if prefix is not None:
-            if not entry.startswith(prefix):
-                return
-            yield entry
-        elif number is None or (count and int(number[1]) >= count):
+    for prefix in ("GPU-", "MIG-"):
+        if said.startswith(prefix):
+            yield from takewhile(lambda entry: entry.startswith(prefix), said.split(","))
             return
-        else:
-            yield str(int(number[1]))
+    numbers = takewhile(bool, map(_INDEX.match, said.split(",")))
+    indices = [int(number[1]) for number in numbers if number]
+    count = len({one.gpu for one in _listed()}) if indices else 0  # 0: no nvidia-smi, so they cannot be checked
+    yield from map(str, takewhile(lambda index: not count or index < count, indices))
+
+
+def workers_here(environ: Mapping[str, str] = os.environ) -> int:
+    """The number of workers that share this host's cores and memory, in a worker or its job; else 1."""
+    said = environ.get(WORKERS_VARIABLE, "")
+    return max(1, int(said)) if said.isdecimal() else 1
 
 
 def device_name(device: str) -> str | None:
