@@ -19,7 +19,7 @@ from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, StreamConfig, build_dataset
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.views import VIDEO
-from fusionlab.errors import UserError, show
+from fusionlab.errors import UserError, one_line, show
 from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.devices import VARIABLE, visible_devices
 from fusionlab.temporal.temporal import Temporal
@@ -281,15 +281,18 @@ def _indices(count: int) -> list[str]:
 @cache  # the line is shown once in a process
 def _auto_device() -> str:
     """CUDA where nvidia-smi shows a GPU and torch can use it, so that all processes of a study choose alike."""
-    shown, usable = bool(visible_devices()), torch.cuda.is_available()
-    if shown and not usable:
-        show(
-            f"run.device=auto is the CPU: there is a GPU, but torch {torch.__version__} cannot use it", file=sys.stderr
-        )
-    if usable and not shown:
-        text = f"run.device=auto is the CPU: torch sees a GPU, but there is no nvidia-smi; {VARIABLE}=0 uses it"
-        show(text, file=sys.stderr)
-    return "cuda" if shown and usable else "cpu"
+    if visible_devices():
+        try:
+            torch.cuda.init()
+            return "cuda"
+        except (RuntimeError, AssertionError) as error:  # no driver, or a torch that was compiled for CPUs
+            why = f"there is a GPU, but torch {torch.__version__} cannot use it ({error})"
+    elif torch.cuda.is_available():
+        why = f"torch sees a GPU, but there is no nvidia-smi; {VARIABLE}=0 uses it"
+    else:
+        return "cpu"
+    show(one_line(f"run.device=auto is the CPU: {why}"), file=sys.stderr)
+    return "cpu"
 
 
 def device_name(run: RunConfig) -> str:

@@ -20,6 +20,7 @@ from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, price_line, stages
 from fusionlab.pricing.planned_times import remember_prices
 from fusionlab.pricing.price_text import repeated
+from fusionlab.study.devices import keep_forkable
 from fusionlab.study.forked import in_fork
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
@@ -32,6 +33,7 @@ POLL = 0.3  # seconds between two reads of the ledger
 def run_study(study: PlannedStudy) -> int:
     """Work on the study until no job is left here. Returns 0: all arms are done, 1: some failed, 130: Ctrl-C."""
     begun = time.monotonic()
+    keep_forkable()
     devices = study.run.expect_devices()
     check_files(study)
     own = pack_study(study)

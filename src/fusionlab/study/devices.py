@@ -21,6 +21,7 @@ from xml.etree import ElementTree
 from fusionlab.study.launchers import WORKERS_VARIABLE
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
+CHECK = "PYTORCH_NVML_BASED_CUDA_CHECK"
 MIB = 2**20
 TIMEOUT = 60.0  # seconds: without its daemon, nvidia-smi starts the driver of each GPU
 
@@ -56,14 +57,21 @@ def visible_devices(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
 
 
 def _valid(said: str) -> Iterator[str]:
-    for prefix in ("GPU-", "MIG-"):
-        if said.startswith(prefix):
-            yield from takewhile(lambda entry: entry.startswith(prefix), said.split(","))
-            return
+    if (prefix := said[:4]) in ("GPU-", "MIG-"):
+        yield from takewhile(lambda entry: entry.startswith(prefix), said.split(","))
+        return
     numbers = takewhile(bool, map(_INDEX.match, said.split(",")))
     indices = [int(number[1]) for number in numbers if number]
     count = len({one.gpu for one in _listed()}) if indices else 0  # 0: no nvidia-smi, so they cannot be checked
     yield from map(str, takewhile(lambda index: not count or index < count, indices))
+
+
+def keep_forkable() -> None:
+    """Let torch.cuda.is_available ask the driver's library in this process and in its children, and not CUDA.
+
+    torch's own optimisers ask it at each step, also on the meta device.
+    """
+    os.environ[CHECK] = "1"
 
 
 def workers_here(environ: Mapping[str, str] = os.environ) -> int:
