@@ -63,7 +63,7 @@ def test_without_a_gpu_auto_says_nothing(capsys: pytest.CaptureFixture[str]) -> 
 def test_a_gpu_that_is_asked_for_must_be_there(monkeypatch: pytest.MonkeyPatch, device: str, here: int) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: here > 0)
     monkeypatch.setattr("torch.cuda.device_count", lambda: here)
-    with pytest.raises(UserError, match=f"no such CUDA device here.*run.device={device}"):
+    with pytest.raises(UserError, match=f"(?s)no such CUDA device here.*run.device={device}"):
         build.device(replace(RUN, device=device))
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: here + 1)

@@ -283,7 +283,7 @@ def _auto_device() -> str:
     """CUDA where nvidia-smi shows a GPU and torch can use it, so that all processes of a study choose alike."""
     if visible_devices():
         try:
-            torch.cuda.init()
+            torch.cuda.init()  # type: ignore[no-untyped-call]
             return "cuda"
         except (RuntimeError, AssertionError) as error:  # no driver, or a torch that was compiled for CPUs
             why = f"there is a GPU, but torch {torch.__version__} cannot use it ({error})"

@@ -1,6 +1,6 @@
 """With this folder on PYTHONPATH, each process writes down its calls of torch.cuda, and whether it is a job.
 
-torch.cuda.is_available asks CUDA only without PYTORCH_NVML_BASED_CUDA_CHECK, as torch's documentation has it.
+With PYTORCH_NVML_BASED_CUDA_CHECK, is_available and its device_count ask the library of the driver, not CUDA.
 """
 
 import importlib.abc
@@ -16,7 +16,7 @@ FILE = os.environ.get("CUDA_CALLS")
 def watched(name, call):
     def recorded(*given, **named):
         place = "job" if os.environ.get("FUSIONLAB_PROGRESS") else "no job"
-        if name == "is_available" and os.environ.get("PYTORCH_NVML_BASED_CUDA_CHECK") == "1":
+        if name in ("is_available", "device_count") and os.environ.get("PYTORCH_NVML_BASED_CUDA_CHECK") == "1":
             place += ", without CUDA"
         stack = " < ".join(f"{one.filename}:{one.lineno}" for one in traceback.extract_stack()[-6:-1])
         with open(FILE, "a") as file:
