@@ -11,7 +11,8 @@
 An option with several values is an axis: a,b or range(5), choice(a,b), glob(*) over a group's choices. Every point of
 the grid is an arm, and the baselines (each stream alone, late fusion) are always added. A cell that cannot be trained
 is refused with a reason, and the others run. The same command resumes an interrupted study (Ctrl-C is safe) and retries
-failed arms; where workers still run or are queued it waits for them. detach=true starts them and returns. Exit code 0: all arms are done; 1: some failed, after the others have run.
+failed arms; it waits for workers that still run or are queued. detach=true starts workers and returns.
+Exit code 0: all arms are done; 1: some failed, after the others have run.
 """
 
 from fusionlab.cli import OPTIONS, run

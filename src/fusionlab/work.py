@@ -64,8 +64,9 @@ def main(
         status = work(
             study, inside=inside, kinds=kinds, threads=threads, session=session, retries=retries, timeout_s=timeout
         )
-        if status == REQUEUE and requeue():
-            show("the time limit is near: SLURM starts this worker again")
+        if status == REQUEUE:
+            show("the time limit is near, and jobs are left")
+            requeue()
         return status
     except UserError:
         raise

@@ -16,7 +16,9 @@ STAGES = "optim.streams.{rest}={value} optim.fusion.{rest}={value}"
 # pattern stands for, or the last part of the name.
 ANSWERS = [
     ("hydra/launcher", "jobs are started by workers, not by a hydra launcher", "launcher=slurm"),
-    ("hydra.launcher.* launcher.*", "the options of the launcher lie below run.launcher", "run.launcher.{rest}={value}"),
+    ("hydra.launcher.n_jobs", "the number of jobs at a time is an option of run", "run.workers={value}"),
+    ("hydra.launcher.* launcher.*", "the options of the launcher lie below run.launcher",
+     "run.launcher.{rest}={value}"),
     ("hydra/sweeper hydra.mode", "a sweep needs no sweeper: an option with several values is an axis", "seed=range(5)"),
     ("hydra.sweep.dir hydra.run.dir", "a study has one folder", "run.folder={folder}"),
     ("hydra.sweep.subdir hydra.job.name", "arms are named by their options; only the study's folder has a free name",
@@ -83,7 +85,7 @@ PRECISIONS = {
     "64": "float32", "64-true": "float32", "high": "tf32",
 }  # fmt: skip
 PARTS = ("backbone", "fusion", "temporal")
-OWN = ("trainer", "optim", "data", "logger")  # groups of ours whose options are answered too
+OWN = ("trainer", "optim", "data", "logger", "launcher")  # groups of ours whose options are answered too
 
 
 def translate(word: str, known: Mapping[str, list[str]]) -> str:

@@ -69,9 +69,9 @@ class Slurm:
         self, study: Path, workers: int, *, threads: int | None, session: str, retries: int = 0
     ) -> tuple[Worker, ...]:
         started: list[Worker] = []
-        before = None
+        before = ""
         for array in self.write(study, workers, threads=threads, session=session, retries=retries):
-            after = [] if before is None else [f"--dependency=afterany:{before}"]
+            after = [f"--dependency=afterany:{before}"] if before else []
             try:
                 before = _ask("sbatch", "--parsable", *after, str(array.script)).strip().partition(";")[0]
             except UserError:
