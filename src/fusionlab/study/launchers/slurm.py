@@ -27,7 +27,7 @@ from fusionlab.records.files import read_json, write_json, write_text
 from fusionlab.study.launchers import AUTO, FOLDER, WORKERS_VARIABLE, LauncherConfig, Worker
 
 TRAINING = ("stream", "cohort")  # kinds of jobs
-LOADER_CORES = 4  # of a worker with a GPU
+GPU_CORES = 4  # at least, of a worker with a GPU: it reads clips ahead
 UNSEEN = 66  # the exit status of a worker whose node does not see the study's folder
 WAIT = 60.0  # seconds for the scheduler's answer
 NAME = re.compile(r"fusionlab-[0-9a-f]{8}")
@@ -108,7 +108,8 @@ class Slurm:
         own, gpus = self.options, 0
         if array.kinds == TRAINING:
             gpus = own.gpus_with(self.device)
-            cpus = (threads or 1) + (LOADER_CORES if gpus else 0) if own.cpus == AUTO else int(own.cpus)
+            least = GPU_CORES if gpus else 1
+            cpus = max(threads or 1, least) if own.cpus == AUTO else int(own.cpus)
         else:
             cpus = own.prepare_cpus
         log = str(array.script.with_suffix("")).replace("%", "%%")
