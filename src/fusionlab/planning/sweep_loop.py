@@ -129,11 +129,11 @@ class _Work:
     def run(self, detach: bool) -> None:
         """Start the workers that are missing, and watch all; once more if only those of other commands were there."""
         started = False
-        while self._left() and not started:
+        while (left := sum(self._left().values())) and not started:
             there = self.workers()
-            missing = self.study.workers - len(there)
+            missing = min(self.study.workers, left) - len(there)
             if there:
-                show(f"{len(there)} workers of this study are there already")
+                show(f"workers of this study that are there already: {len(there)}")
             if missing > 0:
                 self.launcher.start(self.study.folder, missing, **self.options)
                 started = True
