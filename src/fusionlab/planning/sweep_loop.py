@@ -146,9 +146,11 @@ class _Work:
         with SweepProgress() as progress:
             looked, there = time.monotonic(), self.workers()
             while there:
-                progress.show(self.status.summary())
+                summary = self.status.summary()
+                progress.show(summary)
                 time.sleep(POLL)
-                if time.monotonic() - looked >= self.launcher.poll:
+                last = summary.settled == len(summary.arms)  # so the workers are about to end
+                if time.monotonic() - looked >= (min(1.0, self.launcher.poll) if last else self.launcher.poll):
                     looked, there = time.monotonic(), self.workers()
             progress.show(self.status.summary())
 
