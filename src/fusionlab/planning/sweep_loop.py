@@ -6,6 +6,7 @@ This command may end, by a signal or a crash: workers go on, and the same comman
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -163,12 +164,13 @@ class _Work:
         show(
             "\n".join(f"\n{array.script}:\n\n{array.script.read_text(encoding='utf-8')}" for array in (first, *others))
         )
-        line = f"sbatch {first.script}"
+        line = shlex.quote(str(first.script))
         for array in others:
-            line = f"sbatch --dependency=afterany:$({line.replace('sbatch', 'sbatch --parsable', 1)}) {array.script}"
-        show(f"with SLURM:\n  {line}\non any machine that sees the folder, one worker each:")
-        show(f"  cd '{os.getcwd()}' && python -m fusionlab.work '{self.study.folder}'\nthe table, when all is done:")
-        show(f"  python -m fusionlab.report '{self.study.folder}'")
+            line = f"--dependency=afterany:$(sbatch --parsable {line}) {shlex.quote(str(array.script))}"
+        show(f"with SLURM:\n  sbatch {line}\non any machine that sees the folder, one worker each:")
+        folder = shlex.quote(str(self.study.folder))
+        show(f"  cd {shlex.quote(os.getcwd())} && python -m fusionlab.work {folder}\nthe table, when all is done:")
+        show(f"  python -m fusionlab.report {folder}")
         return 0
 
 
