@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from gpu_fakes import fake_machine, gpu
-from terminal import FAST, Lab
+from terminal import FAST, Done, Lab
 
 from fusionlab.records.activity import read_progress
 from fusionlab.records.record import read_record
@@ -49,7 +50,10 @@ def test_a_sweep_has_a_worker_for_each_gpu_and_only_its_jobs_ask_cuda(lab: Lab, 
 
 
 @pytest.mark.parametrize("verb", ["sweep", "train"])
-def test_a_device_with_an_index_is_refused_before_anything_starts(lab: Lab, verb: str) -> None:
-    done = lab.run(verb, "fusion=sum", FAST, "run.device=cuda:1")
+def test_a_device_with_an_index_is_refused_before_anything_starts(
+    lab: Lab, say: Callable[..., Done], tmp_path: Path, verb: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    done = say(verb, "fusion=sum", FAST, "run.device=cuda:1")
     assert done.status == 2 and f"{VARIABLE}={gpu(1)} python -m fusionlab.… run.device=cuda" in done.err
-    assert not list(lab.home.iterdir()) and not lab.data.exists()
+    assert [file for file in sorted(tmp_path.rglob("*")) if file.name != "calls"] == before

@@ -17,17 +17,16 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, read_json, write_json
 from fusionlab.study.devices import VARIABLE
-from fusionlab.study.launchers import WORKERS_VARIABLE, Worker
+from fusionlab.study.launchers import FOLDER, WORKERS_VARIABLE, Worker
 from fusionlab.study.process_id import ProcessId, command_line
 from fusionlab.study.worker import GRACE, child_environment
 
-FOLDER = "workers"
 WORK = "fusionlab.work"
 
 Argv = Callable[[Path, "int | None", str, int], "list[str]"]
@@ -51,7 +50,7 @@ def worker_argv(study: Path, threads: int | None, session: str, retries: int) ->
 
 @dataclass(frozen=True)
 class LocalWorker(Worker):
-    process: ProcessId
+    process: ProcessId = field(kw_only=True)
     device: str | None = None  # the one GPU that it sees; None: it was not pinned to one
 
 
@@ -61,6 +60,8 @@ class Local:
     `variables` are added to the workers' environment. `devices`: ids of GPUs; each worker gets the one with the fewest
     running workers of the study, also those of other commands. Without devices the environment says what they see.
     """
+
+    poll = 0.3
 
     def __init__(
         self,
@@ -114,7 +115,7 @@ class Local:
                 env={**child_environment(threads), **variables, **pin},
                 start_new_session=True,
             )
-        worker = LocalWorker(str(process.pid), log, ProcessId.of(process.pid, name), device)
+        worker = LocalWorker(str(process.pid), log, process=ProcessId.of(process.pid, name), device=device)
         self._started.append((process, worker))
         write_json(folder / f"{name}.json", {**worker.process.to_dict(), "device": device})
         return worker
@@ -127,10 +128,10 @@ class Local:
         """Name -> exit status of this launcher's workers; None for a running one."""
         return {worker.name: process.poll() for process, worker in self._started}
 
-    def strayed(self) -> dict[LocalWorker, int]:
+    def strayed(self) -> dict[Worker, str]:
         """The workers with an exit status other than 0 (all published) or 1 (some failed): killed, full disk, error."""
         ends = {worker: process.poll() for process, worker in self._started}
-        return {worker: status for worker, status in ends.items() if status not in (None, 0, 1)}
+        return {worker: f"ended with status {status}" for worker, status in ends.items() if status not in (None, 0, 1)}
 
     def list(self, study: Path) -> tuple[LocalWorker, ...]:
         folder = Path(study).absolute() / FOLDER
@@ -142,10 +143,14 @@ class Local:
             except UserError:  # damaged, or not a worker's file
                 continue
             if process.alive() and _works_on(process.pid, folder.parent):
-                device = note.get("device")
-                name, log = str(process.pid), place.with_suffix(".log")
-                running.append(LocalWorker(name, log, process, device if isinstance(device, str) else None))
-        return tuple(running)
+                device, log = note.get("device"), place.with_suffix(".log")
+                pin = device if isinstance(device, str) else None
+                running.append(LocalWorker(str(process.pid), log, process=process, device=pin))
+        return tuple({worker.name: worker for worker in (*running, *self._alive_in(folder))}.values())
+
+    def _alive_in(self, folder: Path) -> tuple[LocalWorker, ...]:
+        """Ours, which may not have their command line yet."""
+        return tuple(worker for worker in self.alive() if worker.log.parent == folder)
 
     def cancel(self, study: Path) -> tuple[LocalWorker, ...]:
         return self._end(self.list(study))
