@@ -28,6 +28,9 @@ ASKS_BUILD = {
 }
 
 
+WORDS = ("cuda", "accelerator", "build.device", "config.build", "config import build")  # others need no parsing
+
+
 def names(tree: ast.AST) -> Iterator[str]:
     """All dotted names that a module reads, and those that it imports."""
     for node in ast.walk(tree):
@@ -41,7 +44,8 @@ def names(tree: ast.AST) -> Iterator[str]:
 
 @cache
 def names_by_module() -> dict[str, set[str]]:
-    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in modules().values()}
+    texts = {file: file.read_text(encoding="utf-8") for file in modules().values()}
+    trees = {file: ast.parse(text) for file, text in texts.items() if any(word in text for word in WORDS)}
     return {file.relative_to(PACKAGE).as_posix(): {f"{name}." for name in names(tree)} for file, tree in trees.items()}
 
 

@@ -82,7 +82,7 @@ def test_a_child_of_the_job_only_changes_the_time(tmp_path: Path, clock: list[fl
 def test_a_damaged_file_has_no_facts(tmp_path: Path, content: bytes) -> None:
     place = tmp_path / "progress"
     place.write_bytes(content)
-    assert read_progress(place) in ({}, {"a": 1})
+    assert read_progress(place) == {}
 
 
 def test_without_a_file_nothing_is_marked(tmp_path: Path, clock: list[float]) -> None:

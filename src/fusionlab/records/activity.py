@@ -14,6 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fusionlab.errors import UserError
+from fusionlab.records.files import read_json
+
 VARIABLE = "FUSIONLAB_PROGRESS"
 EVERY = 1.0  # seconds between two marks
 LARGEST = 64 * 2**10  # bytes that are read
@@ -68,8 +71,7 @@ def mark(**facts: Any) -> None:
 def read_progress(path: Path) -> dict[str, Any]:
     """The facts in a job's file; {} if there are none, or if it is just being written."""
     try:
-        with path.open("rb") as file:
-            facts = json.loads(file.read(LARGEST))
-    except (OSError, ValueError, RecursionError):
+        facts = read_json(path, LARGEST)
+    except (OSError, UserError):
         return {}
     return facts if isinstance(facts, dict) else {}
