@@ -136,6 +136,11 @@ class RunConfig:
         return bool(visible_devices()) if self.device == AUTO else self.device.startswith("cuda")
 
     @property
+    def remote(self) -> bool:
+        """Whether jobs run on other machines than this one."""
+        return self.launcher.name != "local"
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """The ids of the visible GPUs on which jobs compute; () on a CPU, or where none is visible."""
         visible = visible_devices() if self.on_gpu else ()
