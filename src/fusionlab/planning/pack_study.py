@@ -79,7 +79,12 @@ class Packing:
 
 
 def usual_workers(run: RunConfig, threads: int) -> int:
-    """`run.workers`, or one for each core and thread; on GPUs `run.per_device` for each."""
+    """`run.workers`, or one for each core and thread; on GPUs `run.per_device` for each.
+
+    Elsewhere it is one, which divides no cohort: a launcher then starts a worker for each job.
+    """
+    if run.elsewhere:
+        return 1 if run.workers == AUTO else int(run.workers)
     if run.workers == AUTO and run.on_gpu:
         return count_devices(run) * run.per_device
     return run.processes if run.workers != AUTO else max(1, run.processes // max(1, threads))

@@ -28,6 +28,9 @@ def memory_bound(run: RunConfig, workers: int) -> int | None:
     """The bytes that one of so many jobs at a time may use; None: unknown."""
     if run.memory != AUTO:
         return int(float(run.memory) * GIB)
+    if run.elsewhere:  # the memory of its nodes is not known here, only what a worker is given
+        own = run.launcher.memory
+        return None if own is None or run.on_gpu else max(1, int((1 - SHARE) * own * GIB - FIXED))
     whole = gpu_memory(run.devices) if run.on_gpu else available_memory()
     shared = -(-workers // count_devices(run))
     return None if whole is None else max(1, int((1 - SHARE) * whole - FIXED) // shared)
