@@ -112,11 +112,3 @@ def test_a_login_node_without_a_gpu_plans_for_nodes_that_have_one(monkeypatch: p
     assert not RunConfig.of({"run": RUN}).on_gpu
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
     assert there.processes == 3
-
-
-def test_of_a_scheduler_s_workers_each_job_gets_one() -> None:
-    from fusionlab.planning.pack_study import usual_workers
-
-    slurm = {**RUN, "launcher": {"name": "slurm"}}
-    assert usual_workers(RunConfig.of({"run": slurm}), 1) == 1, "no cohort is divided"
-    assert usual_workers(RunConfig.of({"run": {**slurm, "workers": 8}}), 1) == 8
