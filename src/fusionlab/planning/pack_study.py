@@ -81,7 +81,7 @@ class Packing:
 def usual_workers(run: RunConfig, threads: int, jobs: int) -> int:
     """`run.workers`; or one for each core and thread, on GPUs `run.per_device` for each, elsewhere one for each job."""
     if run.workers != AUTO:
-        return run.processes
+        return int(run.workers)
     if run.remote:
         return max(1, jobs)
     return count_memories(run) * run.per_device if run.on_gpu else max(1, run.processes // max(1, threads))

@@ -137,7 +137,7 @@ class _Work:
             there = self.workers()
             missing = min(self.study.workers, left) - len(there)
             if there:
-                show(f"workers of this study that are there already: {len(there)}")
+                show(f"workers of this study that are there already: {len(there)}", file=sys.stderr)
             if missing > 0:
                 self.launcher.start(self.study.folder, missing, **self.options)
                 started = True
