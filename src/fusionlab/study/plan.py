@@ -24,6 +24,7 @@ from fusionlab.records.plan_file import FILE as FILE
 from fusionlab.records.plan_file import Arm as Arm
 from fusionlab.records.plan_file import Job as Job
 from fusionlab.records.plan_file import Refused as Refused
+from fusionlab.records.plan_file import has_plan as has_plan
 from fusionlab.records.plan_file import plan_text, read_plan_file
 from fusionlab.records.signature import identity, signature
 from fusionlab.study.recipes import ARM

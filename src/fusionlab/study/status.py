@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.records.record import readable_records
-from fusionlab.study.ledger import LEASE, Ledger, State
+from fusionlab.study.job_states import State
+from fusionlab.study.lease import LEASE
+from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, read
 
 NO_RECORD = "its job was published without a record of it"
