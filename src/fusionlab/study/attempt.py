@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -40,7 +41,9 @@ from fusionlab.study.changes import ARM, DONE, END, note
 from fusionlab.study.comparison import differences
 
 OUTCOMES = ("done", "failed", "interrupted", "died")
-_ARMS = b'\n  "arms": ['  # a line of its own only at the top level of the JSON
+# In the JSON of a claim a line begins so only at the top level.
+_ARMS = b'\n  "arms": ['
+_CODE = re.compile(rb'\n  "code": "([\w.+-]+)"')
 TAIL = 64 * 1024  # bytes at the end of a log that are searched for its last line
 
 
@@ -220,13 +223,23 @@ def claimed_arms(claim: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 def names_arms(job: str | os.PathLike[str], number: int) -> bool | None:
     """Whether the claim of a job's attempt names its arms; None without such a claim."""
+    head = _head(f"{job}/claims/{number:03d}.json")
+    return None if head is None else _ARMS in head or Attempt(Path(job), number).arms is not None
+
+
+def claimed_code(attempt: Attempt) -> str | None:
+    """The version of the code in an attempt's claim; None in claims of older versions."""
+    named = _CODE.search(_head(attempt.claim_file) or b"")
+    return named[1].decode() if named else None
+
+
+def _head(claim: str | os.PathLike[str]) -> bytes | None:
+    """The first bytes of a claim: to parse it takes longer, and thousands are read at once."""
     try:
-        with open(f"{job}/claims/{number:03d}.json", "rb", buffering=0) as file:
-            if _ARMS in file.read(8192):  # to parse it takes longer, and a worker asks this of each job that is done
-                return True
+        with open(claim, "rb", buffering=0) as file:
+            return file.read(8192)
     except OSError:
         return None
-    return Attempt(Path(job), number).arms is not None
 
 
 def failure_reason(place: Path) -> str | None:
