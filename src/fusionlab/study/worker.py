@@ -26,6 +26,8 @@ from typing import BinaryIO, Protocol
 
 from fusionlab.errors import one_line, show, unknown
 from fusionlab.records.files import disk_errors, write_text
+from fusionlab.records.group import write_for_group
+from fusionlab.records.probe import probe
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.forked import Forked, can_fork
 from fusionlab.study.lease import LEASE
@@ -123,6 +125,9 @@ def work(
     folder = Path(study).absolute()
     plan = read(folder)
     expect_own_folders(plan, folder)
+    if plan.group is not None:
+        write_for_group(plan.group)
+    probe(folder)  # this host may see another file system there than the one that planned
     ledger = Ledger(folder, plan, session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s)
     worker = _Worker(
         ledger, folder, argv, inside, kinds or JOB_KINDS, threads, timeout_s, poll, beat_s, grace_s, report
