@@ -27,7 +27,7 @@ OLDER_RUN: dict[str, Any] = {
     "run.timeout": 0, "run.memory": AUTO, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
     "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
     "run.logger.project": "fusionlab", "run.logger.mode": "offline", "run.per_device": 1,
-    "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
+    "run.group": None, "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
 }  # fmt: skip
 
 
@@ -86,6 +86,7 @@ class RunConfig:
     zip: tuple[Any, ...]  # read by config.overrides, as are `exclude` and `grids`
     grids: tuple[Any, ...]
     max_arms: int
+    group: str | None
     table: Mapping[str, Any]  # of the report: read by results.spec
     logger: LoggerConfig
     launcher: LauncherConfig
@@ -111,6 +112,8 @@ class RunConfig:
             raise UserError(
                 "run.folder is a folder", got=f"run.folder={self.folder}", hint=f"run.folder=runs/{self.folder}"
             )
+        if self.group == "":
+            raise UserError("run.group is a group of users", got="run.group=", hint="run.group=vision")
         expect_whole("run.workers", self.workers, 1, AUTO)
         expect_whole("run.per_device", self.per_device, 1)
         expect_whole("run.loaders", self.loaders, 0, AUTO)
