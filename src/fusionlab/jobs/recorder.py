@@ -95,7 +95,8 @@ class Recorder:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
             if initial.trained_on:
                 result["initial_weights"]["trained_on"] = initial.trained_on
-        write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial), sync=False)
+        if arm.kind == "stream" or self.run.keep != "none":  # later studies start from the streams
+            write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial), sync=False)
         self._write(self.attempt.result, arm, predictions, outcome, result=result)
         crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
         for line in self.attempt.publish(arm.name).differences:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from fusionlab.records.record import read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import STREAMS
+from fusionlab.training.checkpoint import FILE as CHECKPOINT
 from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import Scores, evaluate_cohort
@@ -42,6 +44,19 @@ def train(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
         _train_stream(plan.arm(job.arms[0]), StreamConfig.of(job.config), run, job.id, attempt)
     else:
         _train_cohort(plan, study, job, run, attempt)
+    if run.keep != "last" and all((attempt.published / name).is_dir() for name in job.arms):
+        delete_checkpoints(attempt)
+
+
+def delete_checkpoints(attempt: Attempt) -> None:
+    """Delete the checkpoints of a job whose arms are all published: this attempt's and those of attempts that ended.
+
+    Another attempt may still run without our knowledge; it deletes its own.
+    """
+    for one in (attempt, *attempt.earlier()):
+        if one is attempt or one.end_file.is_file():
+            with suppress(OSError):  # a disk that has become read-only: `prune` can do it later
+                (one.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _job_cost(config: ArmConfig | StreamConfig, job: str) -> JobCost:
@@ -153,7 +168,7 @@ def _fit(
         device=build.device(run),
         precision=config.trainer.precision,
         resume_from=checkpoint,
-        checkpoint_every=run.checkpoint_every,
+        checkpoint_every=run.checkpoints,
         progress=_say,
         callbacks=callbacks.made,
         observers=[recorder.cost, recorder.loggers],
