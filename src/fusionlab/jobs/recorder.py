@@ -22,6 +22,7 @@ from fusionlab.jobs.provenance import provenance
 from fusionlab.records.crash import crash_point
 from fusionlab.records.environment import describe_environment
 from fusionlab.records.predictions import Predictions
+from fusionlab.records.record import WEIGHTS as WEIGHTS
 from fusionlab.records.record import new_record, write_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
@@ -29,8 +30,6 @@ from fusionlab.training.evaluate import Scores, count_correct
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import State, write_weights
 from fusionlab.two_stream.describe import Description
-
-WEIGHTS = "weights.pt"
 
 
 @dataclass

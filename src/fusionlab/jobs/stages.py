@@ -21,11 +21,10 @@ from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import open_data
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.jobs.recorder import Recorder, published_weights
-from fusionlab.records.record import read_records
+from fusionlab.records.record import CHECKPOINT, read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import STREAMS
-from fusionlab.training.checkpoint import FILE as CHECKPOINT
 from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import Scores, evaluate_cohort
