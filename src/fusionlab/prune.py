@@ -39,7 +39,7 @@ def main(words: list[str], yes: bool = False) -> int:
             show(one_line(f"{study}: not a study"))
     for study, places in found.items():
         for one in places:
-            show(one_line(f"{size(one.bytes):>10}  {one.path}: {one.why}"))
+            show(f"{size(one.bytes):>10}  {one_line(f'{one.path}: {one.why}')}")
             if yes:
                 one.delete()
         total = size(sum(one.bytes for one in places))

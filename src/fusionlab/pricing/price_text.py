@@ -159,7 +159,7 @@ def _disk(price: StudyPrice) -> list[str]:
     lines.append(f"  run.root  {left}: {size(weights)}{more} (run.keep={price.keep})")
     if running:
         end = f"{size(stay)} stay" if stay else "none stay when their jobs are done"
-        lines.append(f"  run.root  checkpoints: {size(running)} at a time; {end}")
+        lines.append(f"  run.root  checkpoints: {size(running)} while they are written; {end}")
     data, need = need, sum(job.disk or 0 for job in known if job.state in TO_RUN) + running
     if price.one_disk:
         return [*lines, f"  both are on one disk, and need {size(data + need)} {_fits(data + need, price.root_free)}"]

@@ -338,8 +338,9 @@ def left_seconds(jobs: Sequence[JobPrice]) -> float | None:
 
 
 def running_checkpoints(jobs: Sequence[JobPrice], workers: int) -> int:
-    """Bytes of checkpoints while `workers` jobs run: a new one is written beside the old one."""
-    return 2 * sum(sorted(job.checkpoint or 0 for job in jobs if job.state in TO_RUN)[-workers:])
+    """Bytes of checkpoints while `workers` jobs run, beyond those that stay: a new one lies beside the old one."""
+    sizes = [(2 - job.stays) * (job.checkpoint or 0) for job in jobs if job.state in TO_RUN]
+    return sum(sorted(sizes)[-workers:])
 
 
 def wall_seconds(jobs: Sequence[JobPrice], workers: int) -> float | None:

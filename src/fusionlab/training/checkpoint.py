@@ -31,7 +31,14 @@ def write(
     folder: Path, cohort: Cohort, optimiser: torch.optim.Optimizer, callbacks: Mapping[str, pl.Callback] | None = None
 ) -> None:
     """Replace the checkpoint in the folder by the present state of the cohort and its callbacks."""
-    content = {
+    save(folder / FILE, content_of(cohort, optimiser, callbacks))
+
+
+def content_of(
+    cohort: Cohort, optimiser: torch.optim.Optimizer, callbacks: Mapping[str, pl.Callback] | None = None
+) -> dict[str, Any]:
+    """The state as a checkpoint holds it; its tensors are those of the cohort, not copies."""
+    return {
         "format": FORMAT,
         "step": cohort.step,
         "steps_per_epoch": cohort.steps_per_epoch,
@@ -39,7 +46,6 @@ def write(
         "optimiser": optimiser.state_dict(),
         "callbacks": {name: state for name, one in (callbacks or {}).items() if plain(state := one.state_dict())},
     }
-    save(folder / FILE, content)
 
 
 def plain(state: Any) -> bool:
