@@ -19,11 +19,12 @@ import torch
 from torch import Tensor
 
 from fusionlab.errors import UserError
-from fusionlab.records.record import CHECKPOINT as FILE
+from fusionlab.records.record import CHECKPOINT
 from fusionlab.records.torch_files import refuse_bombs
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.weights import save
 
+FILE = CHECKPOINT
 FORMAT = 1
 
 

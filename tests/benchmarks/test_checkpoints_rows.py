@@ -7,32 +7,32 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusionlab.benchmarks import checkpoint_rows
+from fusionlab.benchmarks import checkpoints_rows
 from fusionlab.training import checkpoint
 
 
 def test_what_is_compared_is_the_checkpoint_of_a_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    cohort, optimiser = checkpoint_rows.made_cohort(("debug=fast", "fusion=sum,conv"), 3)
+    cohort, optimiser = checkpoints_rows.made_cohort(("debug=fast", "fusion=sum,conv"), 3)
     written: list[Path] = []
     right = checkpoint.write
-    monkeypatch.setattr(checkpoint_rows, "SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints_rows, "SECONDS", 0.0)
     monkeypatch.setattr(checkpoint, "write", lambda folder, *rest: (right(folder, *rest), written.append(folder)))
-    synced, alone = checkpoint_rows.compared(cohort, optimiser, tmp_path)
-    assert len(written) == 2 * (1 + 1 + checkpoint_rows.PAIRS) - 2 and not list(tmp_path.rglob("*.pt"))
+    synced, alone = checkpoints_rows.compared(cohort, optimiser, tmp_path)
+    assert len(written) == 2 * (2 + checkpoints_rows.PAIRS) and not list(tmp_path.rglob("*.pt"))
     for row, most in ((synced, 1.2), (alone, None)):
         assert "checkpoint of 2 arms" in row.what and row.most == most
         assert row.figure and row.interval and row.interval[0] <= row.figure <= row.interval[1]
     content = checkpoint.content_of(cohort, optimiser)
     torch.save(content, tmp_path / "x.pt")
     size = (tmp_path / "x.pt").stat().st_size
-    assert checkpoint_rows.bytes_of(content) == pytest.approx(size, rel=0.25)
+    assert checkpoints_rows.bytes_of(content) == pytest.approx(size, rel=0.25)
     trained = sum(len(arm.trained) for arm in cohort.arms.values())
     assert len(content["optimiser"]["state"]) == trained and all(arm["best"] for arm in content["arms"].values())
 
 
 def test_where_the_disk_is_too_small_no_row_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(checkpoint_rows, "SPARE", 1 << 60)
-    cohort = checkpoint_rows.made_cohort(("debug=fast", "fusion=sum"), 3)
-    assert {row.verdict for row in checkpoint_rows.compared(*cohort, tmp_path)} == {
+    monkeypatch.setattr(checkpoints_rows, "SPARE", 1 << 60)
+    cohort = checkpoints_rows.made_cohort(("debug=fast", "fusion=sum"), 3)
+    assert {row.verdict for row in checkpoints_rows.compared(*cohort, tmp_path)} == {
         "not measured: the disk has too little space"
     }
