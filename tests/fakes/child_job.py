@@ -74,6 +74,20 @@ def do(deed):
         time.sleep(float(deed.split()[1]))
         if not own:
             publish()
+    elif deed == "publish and wait":
+        publish()
+        (attempt.folder / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
+    elif deed == "tidy":
+
+        def tidy(*_):
+            time.sleep(0.5)
+            (attempt.folder / "tidied").touch()
+            sys.exit(143)
+
+        signal.signal(signal.SIGTERM, tidy)
+        (attempt.folder / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
     elif deed == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         (attempt.folder / "pid").write_text(str(os.getpid()))
@@ -84,6 +98,11 @@ def do(deed):
             time.sleep(0.1)
             activity._last = 0.0  # marks are a second apart
             activity.mark()
+        publish()
+    elif deed.startswith("meet"):  # go on when so many jobs are here
+        (attempt.folder / "device").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+        while len(list(study.glob("jobs/*/attempts/001/device"))) < int(deed.split()[1]):
+            time.sleep(0.05)
         publish()
     elif deed == "talk":
         for _ in range(100):

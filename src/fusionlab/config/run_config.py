@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 from fusionlab.errors import UserError, expect_whole, unknown
 from fusionlab.records.every import Every
 from fusionlab.records.signature import NEUTRAL
+from fusionlab.study.devices import VARIABLE, visible_devices
+from fusionlab.study.launchers import LOCAL, LauncherConfig
 
 Kind = TypeVar("Kind")
 AUTO = "auto"
@@ -26,7 +28,8 @@ OLDER_RUN: dict[str, Any] = {
     "run.folder": None, "run.weights": "weights", "run.flow": None, "run.loaders": AUTO, "run.retries": 0,
     "run.timeout": 0, "run.memory": AUTO, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
     "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
-    "run.logger.project": "fusionlab", "run.logger.mode": "offline", "run.keep": "best",
+    "run.logger.project": "fusionlab", "run.logger.mode": "offline", "run.per_device": 1,
+    "run.keep": "best", "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
 }  # fmt: skip
 
 
@@ -74,6 +77,7 @@ class RunConfig:
     flow: str | None
     device: str
     workers: int | str
+    per_device: int
     memory: float | str  # GiB
     loaders: int | str
     checkpoint_every: int | str  # steps, or a time: read by `checkpoints`
@@ -87,6 +91,7 @@ class RunConfig:
     max_arms: int
     table: Mapping[str, Any]  # of the report: read by results.spec
     logger: LoggerConfig
+    launcher: LauncherConfig
     quarantine: tuple[str, ...]  # of a store's job: videos that none of its arms reads
     tree: Mapping[str, Any] = field(repr=False)
 
@@ -97,7 +102,8 @@ class RunConfig:
         if not isinstance(tree, Mapping):
             raise UserError("a damaged plan: a job has no options of its run", got=f"run={tree}")
         logger = build(LoggerConfig, tree.get("logger", OLDER_RUN["run.logger"]), "run.logger.")
-        return build(cls, tree, "run.", logger=logger, tree=tree)
+        launcher = build(LauncherConfig, tree.get("launcher", LOCAL), "run.launcher.")
+        return build(cls, tree, "run.", logger=logger, launcher=launcher, tree=tree)
 
     def __post_init__(self) -> None:
         for name in ("root", "data", "weights"):
@@ -109,6 +115,7 @@ class RunConfig:
                 "run.folder is a folder", got=f"run.folder={self.folder}", hint=f"run.folder=runs/{self.folder}"
             )
         expect_whole("run.workers", self.workers, 1, AUTO)
+        expect_whole("run.per_device", self.per_device, 1)
         expect_whole("run.loaders", self.loaders, 0, AUTO)
         expect_whole("run.max_arms", self.max_arms)
         memory = self.memory
@@ -136,12 +143,39 @@ class RunConfig:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether jobs compute on a GPU."""
-        if self.device == AUTO:
-            import torch
+        """Whether jobs compute on a GPU. torch is not asked: the process that asks may fork jobs later."""
+        return bool(visible_devices()) if self.device == AUTO else self.device.startswith("cuda")
 
-            return torch.cuda.is_available()
-        return self.device.startswith("cuda")
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The ids of the visible GPUs on which jobs compute; () on a CPU, or where none is visible."""
+        visible = visible_devices() if self.on_gpu else ()
+        place = self._index
+        return visible if place is None else visible[place : place + 1]
+
+    @property
+    def _index(self) -> int | None:
+        _, _, index = self.device.partition(":")
+        return int(index) if index else None
+
+    def refuse_index(self) -> None:
+        """Raise a `UserError` for cuda:1: each worker sees one device only, which is its cuda:0."""
+        if self._index is not None:
+            place = next(iter(self.devices), str(self._index))
+            raise UserError(
+                "a worker sees one device only, so it has no index", got=f"run.device={self.device}",
+                allowed=["auto", "cpu", "cuda"], hint=f"{VARIABLE}={place} python -m fusionlab.… run.device=cuda",
+            )  # fmt: skip
+
+    def expect_devices(self) -> tuple[str, ...]:
+        """The devices for workers on this host; a `UserError` if there are none, but the user wants some."""
+        self.refuse_index()
+        if self.on_gpu and not self.devices:
+            raise UserError(
+                "there is no CUDA device here", got=f"run.device={self.device}",
+                hint=f"run.device=auto; where there is a GPU but no nvidia-smi, set {VARIABLE}=0",
+            )  # fmt: skip
+        return self.devices
 
     @property
     def processes(self) -> int:

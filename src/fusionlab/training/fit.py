@@ -123,7 +123,7 @@ class CohortCallback(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         cohort = cast(Cohort, module)
-        mark()
+        mark(step=cohort.step, steps=cohort.steps)
         crash_point(f"{self.job}.step")
         if not cohort.active():
             trainer.should_stop = True
