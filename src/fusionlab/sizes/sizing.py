@@ -208,8 +208,7 @@ def cohort_memory(
 
     Maps of one layer are shared. A second batch is read before a step ends, since loaders have no length. On a GPU the
     best weights lie in the memory of the host, which is not counted there; elsewhere the memory of the process itself
-    is (`PROCESS`). A checkpoint is written without a copy; one that is read takes what gradients and best weights take
-    later.
+    is (`PROCESS`). A checkpoint is written without a copy; one that is read has the room of gradients and best weights.
     """
     memories = [one.memory for one in sized]
     first = sized[0]
