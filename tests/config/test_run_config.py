@@ -99,3 +99,17 @@ def test_an_older_plan_has_the_local_launcher() -> None:
 def test_options_of_a_launcher_that_cannot_be(option: str, value: object, what: str) -> None:
     with pytest.raises(UserError, match=f"(?s){what}"):
         RunConfig.of({"run": {**RUN, "launcher": {"name": "slurm", option: value}}})
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value", "said"),
+    [
+        ("keep", "lst", "unknown value of run.keep"),
+        ("checkpoint_every", "5m", "a number of steps or a time"),
+        ("checkpoint_every", -1, "a number of steps or a time"),
+    ],
+)
+def test_what_is_kept_and_how_often_is_checked(leaf: str, value: object, said: str) -> None:
+    with pytest.raises(UserError, match=said) as told:
+        RunConfig.of({"run": {**RUN, leaf: value}})
+    assert "did you mean run.keep=last ?" in str(told.value) or "run.checkpoint_every=5min" in str(told.value)
