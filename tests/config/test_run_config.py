@@ -11,6 +11,7 @@ from gpu_fakes import fake_machine, gpu
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import OLDER_RUN, RunConfig
 from fusionlab.errors import UserError
+from fusionlab.sizes.memory_bound import memory_bound
 from fusionlab.study.devices import VARIABLE
 
 RUN = tree({}).with_leaves({})["run"]
@@ -99,3 +100,15 @@ def test_an_older_plan_has_the_local_launcher() -> None:
 def test_options_of_a_launcher_that_cannot_be(option: str, value: object, what: str) -> None:
     with pytest.raises(UserError, match=f"(?s){what}"):
         RunConfig.of({"run": {**RUN, "launcher": {"name": "slurm", option: value}}})
+
+
+def test_a_login_node_without_a_gpu_plans_for_nodes_that_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    slurm = {**RUN, "launcher": {"name": "slurm", "memory": 10}}
+    there = RunConfig.of({"run": slurm})
+    assert there.on_gpu and there.devices == () and memory_bound(there, 4) is None, "the GPU's memory is not known here"
+    on_cpus = RunConfig.of({"run": {**slurm, "device": "cpu"}})
+    assert not on_cpus.on_gpu and memory_bound(on_cpus, 4) == 8 * 2**30, "a tenth and 1 GiB less, whatever is here"
+    assert not RunConfig.of({"run": RUN}).on_gpu
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    assert there.processes == 3

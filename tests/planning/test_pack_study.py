@@ -229,9 +229,16 @@ def test_each_gpu_has_a_worker(planned: Callable[..., PlannedStudy], gpus: Calla
     for count in (1, 2, 8):
         gpus(count)
         assert pack_study(planned(), Sizes()).workers == count
-        assert module.usual_workers(replace(planned().run, per_device=3), 1) == 3 * count
-        assert module.usual_workers(replace(planned().run, workers=5), 1) == 5
-    assert module.usual_workers(replace(planned().run, device="cuda:1"), 1) == 1
+        assert module.usual_workers(replace(planned().run, per_device=3), 1, 9) == 3 * count
+        assert module.usual_workers(replace(planned().run, workers=5), 1, 9) == 5
+    assert module.usual_workers(replace(planned().run, device="cuda:1"), 1, 9) == 1
+
+
+def test_on_a_cluster_each_job_has_a_worker_unless_workers_are_typed(planned: Callable[..., PlannedStudy]) -> None:
+    auto, typed = planned("launcher=slurm"), planned("launcher=slurm", "run.workers=2")
+    found = pack_study(auto)
+    assert found.plan is auto.plan and found.workers == len(auto.plan.jobs)
+    assert pack_study(typed).workers == 2 and len(cohorts(pack_study(typed).plan)) == 2
 
 
 @pytest.mark.parametrize(("fit", "workers"), [(0.5, 2), (1.1, 2), (2.1, 4), (9.0, 8)])

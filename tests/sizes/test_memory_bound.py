@@ -112,6 +112,15 @@ def test_a_job_may_get_the_smallest_visible_gpu(gpus: Path, monkeypatch: pytest.
     assert memory_bound(ON_GPU, 4) == own(40448, 4)
 
 
+@pytest.mark.parametrize("workers", [1, 64])
+def test_elsewhere_a_job_has_what_its_worker_requests(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.setattr(module, "available_memory", lambda: 10 * GIB)  # of the login node
+    slurm = replace(RUN.launcher, name="slurm", memory=20)
+    found = [replace(RUN, device=device, launcher=slurm) for device in ("cpu", "cuda", "auto")]
+    assert [memory_bound(run, workers) for run in found] == [17 * GIB, None, None]
+    assert memory_bound(replace(RUN, launcher=replace(slurm, memory=None)), workers) is None
+
+
 @pytest.mark.parametrize("script", ["exit 9", "echo '[N/A]'", "[ $1 = -L ] && echo 'GPU 0: A (UUID: GPU-1)'", "true"])
 def test_the_memory_of_a_gpu_that_nvidia_smi_does_not_tell_is_unknown(
     gpus: Path, monkeypatch: pytest.MonkeyPatch, script: str

@@ -136,19 +136,19 @@ class RunConfig:
     @property
     def on_gpu(self) -> bool:
         """Whether jobs compute on a GPU. torch is not asked: the process that asks may fork jobs later."""
-        if self.elsewhere and self.device in (AUTO, "cpu"):
+        if self.remote and self.device in (AUTO, "cpu"):
             return self.device == AUTO and self.launcher.gpus_with(self.device) > 0
         return bool(visible_devices()) if self.device == AUTO else self.device.startswith("cuda")
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether a scheduler starts the workers, on nodes that may be unlike this machine."""
+    def remote(self) -> bool:
+        """Whether jobs run on other machines than this one."""
         return self.launcher.name != "local"
 
     @property
     def devices(self) -> tuple[str, ...]:
         """The ids of the visible GPUs on which jobs compute; () on a CPU, elsewhere, or where none is visible."""
-        visible = visible_devices() if self.on_gpu and not self.elsewhere else ()
+        visible = visible_devices() if self.on_gpu and not self.remote else ()
         place = self._index
         return visible if place is None else visible[place : place + 1]
 
@@ -179,7 +179,7 @@ class RunConfig:
     @property
     def processes(self) -> int:
         """The number of parallel processes: `run.workers`, or one for each core that is available, or allotted."""
-        if self.elsewhere:
+        if self.remote:
             return int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
         return len(os.sched_getaffinity(0)) if self.workers == AUTO else int(self.workers)
 

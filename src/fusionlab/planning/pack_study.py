@@ -31,7 +31,7 @@ from fusionlab.pricing.job_work import net_macs, work_of
 from fusionlab.pricing.machine_class import Machine
 from fusionlab.pricing.past_jobs import PastJob, past_jobs
 from fusionlab.records.plan_file import has_plan
-from fusionlab.sizes.memory_bound import GIB, count_devices, memory_bound
+from fusionlab.sizes.memory_bound import GIB, count_memories, memory_bound
 from fusionlab.sizes.sizing import Sizes, content_key
 from fusionlab.study import plan as plans
 from fusionlab.study.forked import in_fork
@@ -78,16 +78,13 @@ class Packing:
         return divided
 
 
-def usual_workers(run: RunConfig, threads: int) -> int:
-    """`run.workers`, or one for each core and thread; on GPUs `run.per_device` for each.
-
-    Elsewhere it is one, which divides no cohort: a launcher then starts a worker for each job.
-    """
-    if run.elsewhere:
-        return 1 if run.workers == AUTO else int(run.workers)
-    if run.workers == AUTO and run.on_gpu:
-        return count_devices(run) * run.per_device
-    return run.processes if run.workers != AUTO else max(1, run.processes // max(1, threads))
+def usual_workers(run: RunConfig, threads: int, jobs: int) -> int:
+    """`run.workers`; or one for each core and thread, on GPUs `run.per_device` for each, elsewhere one for each job."""
+    if run.workers != AUTO:
+        return int(run.workers)
+    if run.remote:
+        return max(1, jobs)
+    return count_memories(run) * run.per_device if run.on_gpu else max(1, run.processes // max(1, threads))
 
 
 def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PackedStudy:
@@ -103,7 +100,7 @@ def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PackedStudy:
         try:
             packing = in_fork(lambda: _packing(study, kept, Sizes()))
         except UserError as error:
-            usual = usual_workers(study.run, study.threads)
+            usual = usual_workers(study.run, study.threads, len(study.plan.jobs))
             why = f"cohorts are not divided: {error.what} ({error.got})"
             packing = Packing(usual, memory_bound(study.run, usual), undivided=(why,))
         for line in (*packing.undivided, packing.too_large):
@@ -115,16 +112,18 @@ def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PackedStudy:
 
 
 def _packing(study: PlannedStudy, kept: Kept, sizes: Sizes) -> Packing:
-    run, at_once = study.run, usual_workers(study.run, study.threads)
+    run, at_once = study.run, usual_workers(study.run, study.threads, len(study.plan.jobs))
     bound, whole = memory_bound(run, at_once), memory_bound(run, 1)
     costs = CohortCosts(run, study.threads, bound, sizes)
     if bound is not None and whole is not None and run.workers == run.memory == AUTO and at_once > 1:
         plan, fixed = packed(study.plan, study.folder, Packing(1, None).divide, kept), {one.id for one in kept.values()}
         largest = max((costs.largest(arms, job.id in fixed) for job, arms in _to_run(plan, study.folder)), default=0)
-        at_once = min(at_once, count_devices(run) * max(1, whole // max(1, largest)))
-        bound = max(1, whole // -(-at_once // count_devices(run)))
-    # jobs on one GPU share it, so that dividing a cohort for them saves no time
-    units = min(at_once, count_devices(run)) if run.on_gpu else at_once
+        at_once = min(at_once, count_memories(run) * max(1, whole // max(1, largest)))
+        bound = max(1, whole // -(-at_once // count_memories(run)))
+    # Jobs on one GPU share it, so that dividing a cohort for them saves no time. Where each job gets a worker, none is
+    # idle.
+    units = min(at_once, count_memories(run)) if run.on_gpu else at_once
+    units = 1 if run.remote and run.workers == AUTO else units
     pieces: dict[str, int] = {}
     undivided: list[str] = []
 
@@ -160,7 +159,7 @@ def _too_large(needs: Sequence[int], bound: int, whole: int, run: RunConfig) -> 
     if run.memory != AUTO:
         hint = f"run.memory={math.ceil(10 * max(needs) / GIB) / 10:g}, if there is so much"
     elif whole >= max(needs):
-        hint = f"run.workers={count_devices(run) * (whole // max(needs))}"
+        hint = f"run.workers={count_memories(run) * (whole // max(needs))}"
     else:
         hint = "less for optim.streams.batch_size and optim.fusion.batch_size"
     jobs = "1 job needs" if len(needs) == 1 else f"{len(needs)} jobs need"

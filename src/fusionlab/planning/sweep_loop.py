@@ -27,7 +27,7 @@ from fusionlab.pricing.planned_times import remember_prices
 from fusionlab.pricing.price_text import repeated
 from fusionlab.study.devices import keep_forkable
 from fusionlab.study.forked import in_fork
-from fusionlab.study.launchers import AUTO, Launcher, Worker
+from fusionlab.study.launchers import Launcher, Worker
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.launchers.slurm import Slurm, expect_slurm
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
@@ -132,11 +132,10 @@ class _Work:
 
     def run(self, detach: bool) -> None:
         """Start the workers that are missing, and watch all; once more if only those of other commands were there."""
-        started, run = False, self.study.run
+        started = False
         while (left := sum(self._left().values())) and not started:
             there = self.workers()
-            most = left if run.elsewhere and run.workers == AUTO else self.study.workers
-            missing = min(most, left) - len(there)
+            missing = min(self.study.workers, left) - len(there)
             if there:
                 show(f"workers of this study that are there already: {len(there)}", file=sys.stderr)
             if missing > 0:
@@ -164,8 +163,7 @@ class _Work:
         if not self.left:
             show("all jobs are done")
             return 0
-        most = sum(self.left.values()) if self.study.run.workers == AUTO else self.study.workers
-        first, *others = self.slurm.write(self.study.folder, most, **self.options)
+        first, *others = self.slurm.write(self.study.folder, self.study.workers, **self.options)
         show(
             "\n".join(f"\n{array.script}:\n\n{array.script.read_text(encoding='utf-8')}" for array in (first, *others))
         )

@@ -3,12 +3,14 @@
     on a CPU   what is available now, also within the limits of the process's cgroups
     on a GPU   the whole memory of the smallest visible device, from nvidia-smi: no process of CUDA is started here;
                jobs on other devices have their own
+    elsewhere  what the launcher requests for a worker
 
 A tenth and 1 GiB are kept in reserve: for the sweep, its workers, and what an estimate leaves out.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -28,17 +30,20 @@ def memory_bound(run: RunConfig, workers: int) -> int | None:
     """The bytes that one of so many jobs at a time may use; None: unknown."""
     if run.memory != AUTO:
         return int(float(run.memory) * GIB)
-    if run.elsewhere:  # the memory of its nodes is not known here, only what a worker is given
-        own = run.launcher.memory
-        return None if own is None or run.on_gpu else max(1, int((1 - SHARE) * own * GIB - FIXED))
-    whole = gpu_memory(run.devices) if run.on_gpu else available_memory()
-    shared = -(-workers // count_devices(run))
+    whole = _of_a_node(run) if run.remote else gpu_memory(run.devices) if run.on_gpu else available_memory()
+    shared = -(-workers // count_memories(run))
     return None if whole is None else max(1, int((1 - SHARE) * whole - FIXED) // shared)
 
 
-def count_devices(run: RunConfig) -> int:
-    """The number of devices over which jobs are spread, each with a memory of its own; 1 on a CPU."""
-    return max(1, len(run.devices))
+def count_memories(run: RunConfig) -> int:
+    """The number of memories over which jobs are spread: one of each device, 1 on a CPU, as many as jobs elsewhere."""
+    return sys.maxsize if run.remote else max(1, len(run.devices))
+
+
+def _of_a_node(run: RunConfig) -> int | None:
+    """Bytes of a worker elsewhere, as they are requested; nothing here tells the memory of its GPU."""
+    asked = None if run.launcher.gpus_with(run.device) else run.launcher.memory
+    return None if asked is None else int(asked * GIB)
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
