@@ -327,6 +327,7 @@ class Ledger:
 
     def claim(self, job_id: str) -> Attempt | None:
         """Claim a ready job; None if another worker was faster or it is not ready."""
+        self._verify(job_id)
         if (state := self.state(job_id)).name != "ready":
             return None
         if not has_plan(self.study):
