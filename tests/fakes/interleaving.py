@@ -21,6 +21,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -237,12 +238,18 @@ class Search:
         return lines[::-1]
 
 
+@cache
+def names_of(files: frozenset[tuple[str, Any]], folder: str) -> tuple[str, ...]:
+    return names_in(files, folder)
+
+
 def names_in(files: Iterable[tuple[str, Any]], folder: str) -> tuple[str, ...]:
     """What a list of a folder shows. What was published as a whole has some content."""
     below = {name[len(folder) + 1 :].partition("/")[0] for name, _ in files if name.startswith(f"{folder}/")}
     return tuple(sorted(below)) or (("…",) if any(name == folder for name, _ in files) else ())
 
 
+@cache
 def find(files: frozenset[tuple[str, Any]], path: str) -> Any:
     """The content of a file; None if it is not there."""
     return next((content for name, content in files if name == path), None)
@@ -255,7 +262,7 @@ def answer(world: World, index: int) -> tuple[Any, ...]:
     if one.in_job and (one.killed or one.near):
         return ("killed", one.near)
     if kind == "list":
-        return ("names", names_in(world.files, path), one.near)
+        return ("names", names_of(world.files, path), one.near)
     if kind == "look":
         return ("content", find(world.files, path), one.near)
     if kind == "lives":

@@ -4,6 +4,7 @@ import inspect
 import json
 import os
 import textwrap
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,24 +86,16 @@ class Study(Laws):
     def certain(self, world, index):
         """A look of the only worker that may write in a job's folder."""
         kind, path = world.actors[index].op
-        if kind == "list" and path and not self.false_death:
-            job = path.split("/")[1]
-            claims = self.open_claims(world, job)
-            return bool(claims) and all(owner == index for _, owner in claims)
-        return False
-
-    @staticmethod
-    def open_claims(world, job=""):
-        """Claims without an end, with their owners."""
-        return [
-            (claim, owner) for claim, owner in world.owners
-            if claim.startswith(f"/{job}") and is_claim(claim) and find(world.files, end_of(claim)) is None
-        ]  # fmt: skip
+        if kind != "list" or not path or self.false_death:
+            return False
+        job = path.split("/")[1]
+        claims = open_claims(world.files, world.owners, job)
+        return all(owner == index for _, owner in claims) if claims else is_complete(world.files, job)
 
     def events(self, world):
         first, new = world.actors[0], []
         working = not first.over and first.op[0] != "begin"
-        held = [claim for claim, owner in self.open_claims(world) if owner == 0]
+        held = [claim for claim, owner in open_claims(world.files, world.owners) if owner == 0]
         if self.crash and working and "crash" not in world.happened:
             new.append("crash")
         if "crash" in world.happened and "seen" not in world.happened:
@@ -122,7 +115,7 @@ class Study(Laws):
         if event in ("kill", "near"):
             flag = {"killed" if event == "kill" else "near": True}
             return world._replace(actors=(first._replace(**flag), *others))
-        held = {claim for claim, owner in self.open_claims(world) if owner == 0}
+        held = {claim for claim, owner in open_claims(world.files, world.owners) if owner == 0}
         return world._replace(dead=world.dead | held)
 
     # laws
@@ -141,7 +134,7 @@ class Study(Laws):
         if find(before.files, path) is not None:
             raise Fault(f"written twice: {path}")
         if is_claim(path):
-            for claim, _ in self.open_claims(before, job):
+            for claim, _ in open_claims(before.files, before.owners, job):
                 if claim not in before.dead:
                     raise Fault(f"two attempts at once: {claim}, {path}")
             again = [arm for arm in content[0] or ("",) if self.is_published(before, job, arm)]
@@ -191,6 +184,19 @@ class Study(Laws):
             raise Fault(f"two ends say that they published it: {won}")
 
 
+@cache
+def open_claims(files, owners, job=""):
+    """Claims without an end, with their owners."""
+    claims = ((claim, owner) for claim, owner in owners if claim.startswith(f"/{job}") and is_claim(claim))
+    return [(claim, owner) for claim, owner in claims if find(files, end_of(claim)) is None]
+
+
+@cache
+def is_complete(files, job):
+    arms = next(arms for name, _, _, arms in JOBS if name == job)
+    return all(find(files, f"/{job}/published/{arm}".rstrip("/")) is not None for arm in arms or ("",))
+
+
 def is_claim(path):
     return "/claims/" in path and not path.endswith(".end.json")
 
@@ -205,7 +211,7 @@ def memory(books):
     own = tuple((state.name, state.attempts, frozenset(state.failed), state.published) for state in states._own.values())
     said = tuple(frozenset(jobs) for jobs in books._said_done.values())
     ended = tuple(books._ended.items())
-    return own, tuple(states.running), frozenset(books._changed), ended, said, frozenset(books._done), bool(books._next_look)
+    return own, tuple(states.running), ended, said, frozenset(books._done), bool(books._next_look)
 
 
 def summary(result):
