@@ -110,6 +110,7 @@ class Ledger:
         wanted, seen = [job_id], {job_id}
         while wanted:
             one = wanted.pop()
+            self._verify(one)
             self._look(one)
             needs = [need for need in self._jobs[one].needs if need not in seen and need not in self._done]
             wanted += needs
@@ -321,7 +322,6 @@ class Ledger:
 
     def claim(self, job_id: str) -> Attempt | None:
         """Claim a ready job; None if another worker was faster or it is not ready."""
-        self._verify(job_id)
         if (state := self.state(job_id)).name != "ready":
             return None
         if not has_plan(self.study):
