@@ -313,3 +313,15 @@ def test_a_log_that_grows_and_grows_is_bounded(make, argv, monkeypatch):
     assert log.startswith("talk") and "the last line" in log[-200:]
     assert "bytes were removed here" in log
     assert len(log) < 3_000_000
+
+
+def test_files_and_folders_of_a_cohort_are_few(make, argv):
+    """Disks of clusters limit their number: of a job's own some 15, and of each arm what it publishes."""
+    names = [f"arm{number}" for number in range(12)]
+    study = make({"k": ([], [dict.fromkeys(names, "publish")])})
+    assert run(study, argv)[0] == 0
+    job = study / "jobs" / "k"
+    of_arms = list((job / "published").rglob("*"))
+    assert len(of_arms) == 2 * len(names)  # a folder and its record
+    assert len(list(job.rglob("*"))) - len(of_arms) <= 12
+    assert {one.name for one in study.iterdir()} == {"plan.json", "jobs"}
