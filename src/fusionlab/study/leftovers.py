@@ -17,8 +17,8 @@ from pathlib import Path
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors
 from fusionlab.records.record import CHECKPOINT, WEIGHTS
-from fusionlab.study.attempt import Attempt
-from fusionlab.study.ledger import Ledger, refuse_links
+from fusionlab.study.attempt import Attempt, refuse_links
+from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Job, read
 
 DAY = 24 * 3600.0
