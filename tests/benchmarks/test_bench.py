@@ -119,7 +119,10 @@ def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["rows=network"], ["unknown part of the bench", "clips, checkpoints, sweep, ledger, gpu"]),
+        (
+            ["rows=network"],
+            ["unknown part of the bench", "doctor, training, networks, clips, checkpoints, sweep, ledger, gpu"],
+        ),
         (["rows=,"], ["rows= names no part", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
         (["rows=start", "rows=training"], ["given twice", "rows=start rows=training"]),
