@@ -435,7 +435,9 @@ class Run:
         kind, path = op
         if kind == "list":
             names, visible = names_in(self.files.items(), path), _visible(result or ())
-            assert names == visible or not path or (names == ("…",) and visible), f"{path}: {names}, and {visible} on disk"
+            assert names == visible or not path or (names == ("…",) and visible), (
+                f"{path}: {names}, and {visible} on disk"
+            )
             actor.answered("names", names)
         elif kind == "look":
             actor.answered("content", None if result is None else self.files[path])
@@ -465,7 +467,14 @@ PRIVATE = ("/job.json", "/run.json")  # all write the same job.json; the stubs l
 
 _REAL: dict[str, Callable[..., Any]] = {
     **{name: getattr(os, name) for name in ("stat", "lstat", "listdir", "link", "rename", "replace", "mkdir")},
-    **{"write": os.write, "unlink": os.unlink, "utime": os.utime, "rmdir": os.rmdir, "os.open": os.open, "open": builtins.open},
+    **{
+        "write": os.write,
+        "unlink": os.unlink,
+        "utime": os.utime,
+        "rmdir": os.rmdir,
+        "os.open": os.open,
+        "open": builtins.open,
+    },
 }
 
 

@@ -102,7 +102,8 @@ class Study(Laws):
             new.append("seen!")
         if self.kill and first.in_job and "kill" not in world.happened:
             new.append("kill")
-        if self.near and working and "near" not in world.happened:
+        heeds = first.in_job or first.op[0] in ("append", "sleep")  # it asks at the beginning of a look
+        if self.near and working and heeds and "near" not in world.happened:
             new.append("near")
         if self.false_death and held and "seems dead" not in world.happened:
             new.append("seems dead")
@@ -111,7 +112,7 @@ class Study(Laws):
     def happen(self, event, world):
         first, *others = world.actors
         if event == "crash":
-            return world._replace(actors=(Local(0, first.op, crashed=True), *others))
+            return world._replace(actors=(Local(0, ("crashed", ""), crashed=True), *others))
         if event in ("kill", "near"):
             flag = {"killed" if event == "kill" else "near": True}
             return world._replace(actors=(first._replace(**flag), *others))
@@ -208,7 +209,9 @@ def end_of(claim):
 def memory(books):
     """What a ledger remembers, without what it could read again with the same result."""
     states = books._states
-    own = tuple((state.name, state.attempts, frozenset(state.failed), state.published) for state in states._own.values())
+    own = tuple(
+        (state.name, state.attempts, frozenset(state.failed), state.published) for state in states._own.values()
+    )
     said = tuple(frozenset(jobs) for jobs in books._said_done.values())
     ended = tuple(books._ended.items())
     return own, tuple(states.running), ended, said, frozenset(books._done), bool(books._next_look)
@@ -306,9 +309,22 @@ class Fails(Study):
 @pytest.mark.parametrize("laws", [Study, Fails, Crash, Near, Kill, False_])
 def test_model(tmp_path, patched, laws):
     import time as t
+
     begun, cpu = t.perf_counter(), t.process_time()
     search = Search(laws(), tmp_path, prepare)
     try:
         search.explore()
     finally:
-        print(laws.__name__, "runs", search.runs, "states", len(search.parents), "steps", len(search.steps), "ends", search.ends, round(t.perf_counter() - begun, 1), round(t.process_time() - cpu, 1))
+        print(
+            laws.__name__,
+            "runs",
+            search.runs,
+            "states",
+            len(search.parents),
+            "steps",
+            len(search.steps),
+            "ends",
+            search.ends,
+            round(t.perf_counter() - begun, 1),
+            round(t.process_time() - cpu, 1),
+        )

@@ -47,6 +47,29 @@ def test_a_worker_of_some_kinds_waits_for_what_its_jobs_need(kinds_study, argv):
     assert answers == [0]
 
 
+def test_where_nobody_works_on_what_its_jobs_need_a_worker_says_so_and_ends(kinds_study, argv):
+    status, lines = run(kinds_study, argv, kinds=("stream", "cohort"), unattended_s=0.3)
+    assert status == 1
+    told = f"nobody works on s (prepare), and other jobs need them: python -m fusionlab.work {kinds_study} kinds=prepare"
+    assert lines == [told]
+    # Its own last job is not the end, and it says what it needs.
+    assert run(kinds_study, argv, kinds=("prepare",))[0] == 0
+    status, lines = run(kinds_study, argv, kinds=("prepare", "cohort"), unattended_s=0.3)
+    assert (status, len(lines)) == (1, 1) and "nobody works on t (stream)" in lines[0]
+
+
+def test_while_somebody_works_on_what_its_jobs_need_a_worker_waits(tmp_path, make_plan, argv):
+    plan = make_plan({"s": ([], ["sleep 1.5"]), "k": (["s"], ["publish"])})
+    jobs = [replace(job, kind={"s": "prepare"}.get(job.id, job.kind)) for job in plan.jobs]
+    Plan.of(plan.command, jobs, plan.arms).write(tmp_path)
+    waiting = threading.Thread(target=lambda: answers.append(run(tmp_path, argv, kinds=("cohort",), unattended_s=0.7)))
+    answers = []
+    waiting.start()
+    assert run(tmp_path, argv, kinds=("prepare",))[0] == 0
+    waiting.join(20)
+    assert [status for status, _ in answers] == [0]
+
+
 def test_an_unknown_kind_is_refused(kinds_study, argv):
     with pytest.raises(UserError, match="unknown kind of job"):
         run(kinds_study, argv, kinds=("stream", "cohorts"))

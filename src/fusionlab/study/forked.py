@@ -7,6 +7,7 @@ is used only if the worker has no other (`can_fork`); otherwise jobs are started
 from __future__ import annotations
 
 import atexit
+import ctypes
 import os
 import pickle
 import signal
@@ -19,6 +20,9 @@ from typing import Any, BinaryIO, NoReturn
 from fusionlab.errors import UserError, show
 
 Job = Callable[[], object]
+
+_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
 
 
 def can_fork() -> bool:
@@ -140,3 +144,21 @@ def _status(job: Job) -> int:
         traceback.print_exc()
         return 1
     return 0
+
+
+def die_with(parent: int) -> Callable[[], None]:
+    """Called in the child before its program: on Linux the kernel kills it when the worker dies.
+
+    A scheduler may send SIGUSR1 to all processes; it is for the worker, so the child ignores it.
+    """
+    libc = _LIBC
+
+    def ask() -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        if libc is None:
+            return
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # the worker died meanwhile
+            os._exit(1)
+
+    return ask

@@ -9,8 +9,8 @@ training, and forks each training. If it cannot fork, each job is a program that
 
 from __future__ import annotations
 
-import ctypes
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Protocol
@@ -29,7 +29,7 @@ from fusionlab.records.files import disk_errors, write_text
 from fusionlab.records.group import write_for_group
 from fusionlab.records.probe import probe
 from fusionlab.study.attempt import Attempt
-from fusionlab.study.forked import Forked, can_fork
+from fusionlab.study.forked import Forked, can_fork, die_with
 from fusionlab.study.lease import LEASE
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import FILE, JOB_KINDS, expect_own_folders, read
@@ -38,6 +38,7 @@ DEATHS = 2  # retries of an arm whose process died without an error message, in 
 LOG_MOST = 32 * 2**20  # bytes of a job's log; a longer log loses its middle
 BEAT = 5.0  # seconds between two beats
 GRACE = 60.0  # seconds between TERM and KILL: a job writes a checkpoint, which may be large
+UNATTENDED = 60.0  # seconds that a worker waits for jobs of other kinds on which nobody works
 TOGETHER = 0.1  # seconds within which signals are one: a scheduler sends it to all processes, a script passes it on
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
 REQUEUE = 75  # the exit status after SIGUSR1 if jobs are left: start this worker again (EX_TEMPFAIL)
@@ -77,8 +78,6 @@ _THREADS = (
     "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS",
 )
-_LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
 
 
 def child_argv(study: Path, job_id: str, attempt: Attempt) -> list[str]:
@@ -111,6 +110,7 @@ def work(
     beat_s: float = BEAT,
     lease_s: float = LEASE,
     grace_s: float = GRACE,
+    unattended_s: float = UNATTENDED,
     report: Report = _report,
 ) -> int:
     """Work on a study's jobs of these kinds (None: all) until none is ready or running, and none can become ready.
@@ -119,6 +119,9 @@ def work(
     limit is near: the job is stopped as by SIGTERM, and the status is 75 if jobs are left. The worker waits for jobs of
     other workers, since these may die. A job without progress (a step, a batch, a packed frame) for `timeout_s` seconds
     is killed (0: never).
+
+    If only jobs of other kinds are ready and nobody works on any job for `unattended_s` seconds, it says so and ends
+    with 1.
     """
     if unknown_kinds := [kind for kind in kinds or () if kind not in JOB_KINDS]:
         raise unknown("kind of job", unknown_kinds[0], JOB_KINDS, form="kinds={}")
@@ -130,34 +133,42 @@ def work(
     probe(folder)  # this host may see another file system there than the one that planned
     ledger = Ledger(folder, plan, session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s)
     worker = _Worker(
-        ledger, folder, argv, inside, kinds or JOB_KINDS, threads, timeout_s, poll, beat_s, grace_s, report
+        ledger,
+        folder,
+        argv,
+        inside,
+        kinds or JOB_KINDS,
+        threads,
+        timeout_s,
+        poll,
+        beat_s,
+        grace_s,
+        unattended_s,
+        report,
     )
     with worker.listening():
         return worker.run()
 
 
+@dataclass
 class _Worker:
-    def __init__(
-        self,
-        ledger: Ledger,
-        study: Path,
-        argv: Argv,
-        inside: Inside | None,
-        kinds: tuple[str, ...],
-        threads: int | None,
-        timeout_s: float,
-        poll: float,
-        beat_s: float,
-        grace_s: float,
-        report: Report,
-    ) -> None:
-        self.ledger, self.study, self.argv, self.threads, self.report = ledger, study, argv, threads, report
-        self.timeout_s, self.poll, self.beat_s, self.grace_s = timeout_s, poll, beat_s, grace_s
-        self.inside, self.kinds = inside, kinds
-        self.loaded = False
-        self.signals = 0  # TERM and INT: a second one kills the job
-        self.near = False  # SIGUSR1: the time limit
-        self.signalled = -TOGETHER
+    ledger: Ledger
+    study: Path
+    argv: Argv
+    inside: Inside | None
+    kinds: tuple[str, ...]
+    threads: int | None
+    timeout_s: float
+    poll: float
+    beat_s: float
+    grace_s: float
+    unattended_s: float
+    report: Report
+    loaded: bool = False
+    signals: int = 0  # TERM and INT: a second one kills the job
+    near: bool = False  # SIGUSR1: the time limit
+    signalled: float = -TOGETHER
+    attended: float = field(default_factory=time.monotonic)  # when somebody was last seen to work
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -191,9 +202,11 @@ class _Worker:
             taken = None if self.stopping() else self.ledger.claim_next(self.kinds)
             if taken is not None:
                 self._job(taken[1], taken[0])
-                pause = self.poll
+                pause, self.attended = self.poll, time.monotonic()
             elif not self.ledger.left(self.kinds):
                 return self._close()
+            elif self._unattended():
+                return 1
             elif self._heavy("waiting"):
                 self._load()
             else:
@@ -202,6 +215,27 @@ class _Worker:
         if self.signals:
             return INTERRUPTED
         return REQUEUE if self.ledger.left(self.kinds) else self._close()
+
+    def _unattended(self) -> bool:
+        """Whether for a while nobody works, and only jobs of other kinds are ready; it is told."""
+        others, now = [kind for kind in JOB_KINDS if kind not in self.kinds], time.monotonic()
+        if not others:
+            return False
+        if now - self.attended >= self.unattended_s:
+            self.ledger.look()  # before anything is said
+        if self.ledger.count("running") or self.ledger.count("ready", self.kinds):
+            self.attended = now
+        if now - self.attended < self.unattended_s or not self.ledger.count("ready", others):
+            return False
+        ready = {job_id for job_id, state in self.ledger.states().items() if state.name == "ready"}
+        jobs = [job for job in self.ledger.plan.jobs if job.id in ready]
+        kinds = ",".join(dict.fromkeys(job.kind for job in jobs))
+        more = f" and {len(jobs) - 3} more" if len(jobs) > 3 else ""
+        self.report(
+            f"nobody works on {', '.join(job.id for job in jobs[:3])}{more} ({kinds}), and other jobs need them: "
+            f"python -m fusionlab.work {shlex.quote(os.fspath(self.study))} kinds={kinds}"
+        )
+        return True
 
     def _heavy(self, state: str) -> bool:
         """Whether the first job in this state needs imports that are not loaded."""
@@ -280,7 +314,7 @@ class _Worker:
 
     def _started(self, job_id: str, attempt: Attempt, log: BinaryIO) -> Child:
         """Start the child in its own session: Ctrl-C reaches only the worker, which stops the child gracefully."""
-        first, inside = _die_with(os.getpid()), self.inside
+        first, inside = die_with(os.getpid()), self.inside
         if self.loaded and inside is not None and self.ledger.plan.job(job_id).kind not in inside.light and can_fork():
             return Forked(lambda: inside.run(self.study, job_id, attempt), log, first)
         return subprocess.Popen(
@@ -361,21 +395,3 @@ def _kill_group(child: Child) -> None:
     if child.returncode is None:  # unreaped, so the number is still this child's
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
-
-
-def _die_with(parent: int) -> Callable[[], None]:
-    """Called in the child before its program: on Linux the kernel kills it when the worker dies.
-
-    A scheduler may send SIGUSR1 to all processes; it is for the worker, so the child ignores it.
-    """
-    libc = _LIBC
-
-    def ask() -> None:
-        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-        if libc is None:
-            return
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:  # the worker died meanwhile
-            os._exit(1)
-
-    return ask
