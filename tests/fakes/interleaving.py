@@ -20,6 +20,7 @@ import shutil
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from collections import deque
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -125,19 +126,21 @@ class Laws:
 class Search:
     """Depth-first through all states; runs of the code teach it the steps that it does not know."""
 
-    def __init__(self, laws: Laws, folder: Path, prepare: Callable[[Path], object]) -> None:
+    def __init__(
+        self, laws: Laws, folder: Path, prepare: Callable[[Path], object], steps: dict[tuple[int, Any], Step]
+    ) -> None:
         self.laws, self.folder, self.prepare = laws, folder, prepare
-        self.steps: dict[tuple[int, Any], Step] = {}
+        self.steps = steps  # (place, answer) -> step; what is known already, of the same roles
         self.parents: dict[World, tuple[World, str] | None] = {}
         self.runs = self.ends = 0
 
     def explore(self) -> Search:
         start = World(tuple(Local(hash(("begin", role)), ("begin", "")) for role in self.laws.roles))
         self.parents[start] = None
-        left = [start]
+        left = deque([start])  # the shortest stories first
         with gates():
             while left:
-                world = left.pop()
+                world = left.popleft()
                 try:
                     for action in self.actions(world):
                         after = self.after(world, action)
@@ -194,7 +197,7 @@ class Search:
             if kind == "make":
                 owners |= {(path, index)}
         if done or step.op[0] == "ended":
-            actors = [other._replace(changed=True) for other in actors]
+            actors = [other if other.changed else other._replace(changed=True) for other in actors]
         unread = () if kind in ("tail", "skip") else actors[index].unread
         changed = actors[index].changed and not step.looks
         fruitless = 0 if changed else one.fruitless
@@ -356,15 +359,14 @@ class Run:
         self.finished = threading.Semaphore(0)
 
     def wait(self) -> None:
-        for actor in self.actors:
-            actor.thread.start()
         with suppress(Stopped):
             self.pass_on(None)
         self.finished.acquire()
         self.over = True
         for actor in self.actors:
-            actor.turn.release()
-            actor.thread.join()
+            if actor.thread.ident is not None:
+                actor.turn.release()
+                actor.thread.join()
         if self.fault:
             raise Fault("".join(traceback.format_exception(self.fault)))
 
@@ -381,6 +383,8 @@ class Run:
         except Exception as error:
             self.stop(error)
         if chosen is not actor or actor is None:
+            if chosen is not None and chosen.thread.ident is None:
+                chosen.thread.start()
             (self.finished if chosen is None else chosen.turn).release()
             if actor is not None:
                 actor.turn.acquire()

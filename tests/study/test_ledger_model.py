@@ -38,7 +38,7 @@ class Worker(worker._Worker):
     """A worker whose job is a stub in its own thread; an event may end the job at any of its operations."""
 
     def __init__(self, books, study, fails):
-        super().__init__(books, study, None, None, JOB_KINDS, None, 0, 0.2, 5, 60, lambda line: None)
+        super().__init__(books, study, None, None, JOB_KINDS, None, 0, 0.2, 5, 60, 60, lambda line: None)
         self.fails = fails
 
     def stopping(self):
@@ -71,13 +71,16 @@ class Worker(worker._Worker):
 class Study(Laws):
     """Two workers of one command; a third begins when they have ended, and finds what is left."""
 
-    roles = ("now", "now", "later")
+    @property
+    def roles(self):
+        return tuple((session, self.fails) for session in ("now", "now", "later"))
+
     crash = kill = near = False  # events, once each, to the first worker: at any time
     false_death = False  # the first worker's attempt seems dead while it works
     fails = ""  # an arm that always fails
 
     def body(self, actor):
-        books = Ledger(actor.run.study, PLAN, session=self.roles[actor.index])
+        books = Ledger(actor.run.study, PLAN, session=self.roles[actor.index][0])
         return Worker(books, actor.run.study, self.fails).run()
 
     def may_begin(self, world, index):
@@ -86,6 +89,8 @@ class Study(Laws):
     def certain(self, world, index):
         """A look of the only worker that may write in a job's folder."""
         kind, path = world.actors[index].op
+        if kind == "lives":
+            return path in world.dead or not (self.crash or self.false_death)
         if kind != "list" or not path or self.false_death:
             return False
         job = path.split("/")[1]
@@ -246,9 +251,6 @@ def forgetful(function, top=False):
 def lives(self, attempt, claim):
     actor = here()
     path = os.fspath(attempt.claim_file).removeprefix(actor.run.jobs)
-    laws = actor.run.search.laws
-    if not (laws.crash or laws.false_death):
-        return True
     actor.gate(("lives", path))
     actor.answered("lives", path not in actor.run.dead)
     return actor.reply[1]
@@ -298,7 +300,7 @@ class Kill(Study):
     kill = True
 
 
-class False_(Study):
+class FalseDeath(Study):
     false_death = True
 
 
@@ -306,12 +308,13 @@ class Fails(Study):
     fails = "y"
 
 
-@pytest.mark.parametrize("laws", [Study, Fails, Crash, Near, Kill, False_])
+STEPS = {}
+@pytest.mark.parametrize("laws", [Study, Fails, Crash, Near, Kill, FalseDeath])
 def test_model(tmp_path, patched, laws):
     import time as t
 
     begun, cpu = t.perf_counter(), t.process_time()
-    search = Search(laws(), tmp_path, prepare)
+    search = Search(laws(), tmp_path, prepare, STEPS)
     try:
         search.explore()
     finally:
