@@ -467,7 +467,8 @@ class Run:
         return None if text.endswith(PRIVATE) else text.removeprefix(self.jobs)
 
 
-PRIVATE = ("/job.json", "/run.json")  # all write the same job.json; the stubs leave no run.json
+# All write the same job.json; the stubs leave no run.json; a file in a publication is there as long as that is.
+PRIVATE = ("/job.json", "/run.json", "/a.json")
 
 _REAL: dict[str, Callable[..., Any]] = {
     **{name: getattr(os, name) for name in ("stat", "lstat", "listdir", "link", "rename", "replace", "mkdir")},
