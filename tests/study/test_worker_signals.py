@@ -50,8 +50,9 @@ def test_a_worker_of_some_kinds_waits_for_what_its_jobs_need(kinds_study, argv):
 def test_where_nobody_works_on_what_its_jobs_need_a_worker_says_so_and_ends(kinds_study, argv):
     status, lines = run(kinds_study, argv, kinds=("stream", "cohort"), unattended_s=0.3)
     assert status == 1
-    told = f"nobody works on s (prepare), and other jobs need them: python -m fusionlab.work {kinds_study} kinds=prepare"
-    assert lines == [told]
+    (line,) = lines
+    assert line.startswith("nobody works on s (prepare), and other jobs need them: ")
+    assert line.endswith(f"python -m fusionlab.work {kinds_study} kinds=prepare")
     # Its own last job is not the end, and it says what it needs.
     assert run(kinds_study, argv, kinds=("prepare",))[0] == 0
     status, lines = run(kinds_study, argv, kinds=("prepare", "cohort"), unattended_s=0.3)
