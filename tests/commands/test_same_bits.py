@@ -1,15 +1,12 @@
-"""Records bit for bit: alone, in company, beside an arm that diverges, killed anywhere and continued."""
+"""Records bit for bit: alone, in company, beside an arm that diverges or ends its process."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
 from terminal import FAST, Lab
 
-from fusionlab.records.crash import VARIABLE
 from fusionlab.records.record import read_record
 from fusionlab.study.plan import read
 
@@ -119,48 +116,3 @@ def test_beside_an_arm_that_ends_its_process_and_is_repaired(study: Lab, fresh: 
     assert fresh.run(*line).status == 0
     assert fresh.records()[bad][0]["status"] == "done"
     assert {place: place.stat().st_mtime_ns for place in before} == before, "companions are left alone"
-
-
-@pytest.mark.parametrize("point", ["cohort.step:3", "cohort.before_publish", "ledger.after_claim"])
-def test_killed_above_the_streams_and_continued(study: Lab, fresh: Lab, point: str) -> None:
-    killed_and_continued(study, fresh, point)
-
-
-@pytest.mark.parametrize("point", ["stream.step:5", "stream.before_publish"])
-def test_killed_in_a_stream_and_continued(study: Lab, tmp_path: Path, point: str) -> None:
-    killed_and_continued(study, Lab(tmp_path, study.data), point)
-
-
-def test_killed_before_the_store_is_published_and_continued(study: Lab, fresh: Lab, tmp_path: Path) -> None:
-    """The store is made again; it has the same hash, or the streams would be refused."""
-    shutil.copytree(study.data / "videos", tmp_path / "data" / "videos")
-    killed_and_continued(study, Lab(fresh.home, tmp_path / "data"), "prepare.before_publish")
-    assert len(list((tmp_path / "data" / "stores").glob("[!.]*"))) == 1
-
-
-def killed_and_continued(study: Lab, lab: Lab, point: str) -> None:
-    """A worker tries a job that was killed again, from its checkpoint; after the third death it is the user's turn."""
-    killed = lab.run(*ALONE, **{VARIABLE: point})
-    assert "Traceback" not in killed.err
-    if point == "ledger.after_claim":
-        assert "ended with status -9" in killed.err
-    else:
-        outcomes = [
-            json.loads(end.read_text(encoding="utf-8"))["outcome"] for end in lab.home.rglob("claims/*.end.json")
-        ]
-        assert "died" in outcomes
-    if not point.startswith("stream"):  # a stream is so short here that it may come to its end by itself
-        assert killed.status == 1
-        assert CONV not in lab.records()
-        assert "this continues it" in killed.err or "killed by SIGKILL" in killed.err
-
-    done = lab.run(*ALONE)
-    assert done.status == 0, done.err
-    assert done.out.startswith("continued study: ")
-    if ".step" in point:
-        folder = "streams/*" if point.startswith("stream") else "*/jobs/cohort-*"
-        logs = sorted((lab.home / "runs").glob(f"{folder}/attempts/*/log.txt"))
-        assert "continuing at step" in "".join(log.read_text(encoding="utf-8") for log in logs)
-    whole, continued = study.records(), lab.records()
-    assert set(continued) == {CONV, LATE, *STREAMS}
-    assert continued == {name: whole[name] for name in continued}
