@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from terminal import FAST, Lab
@@ -14,13 +15,8 @@ from fusionlab.records.crash import POINTS, VARIABLE
 from fusionlab.records.files import write_json
 from fusionlab.records.record import read_record, write_record
 
-pytestmark = pytest.mark.slow
-
 CONV = "fusion=conv,layer=relu5,temporal=pool2d,seed=0"
 COMMAND = ("sweep", "fusion=conv", FAST, "run.checkpoint_every=2")  # steps; an epoch has seven
-COUNTS = {"stream.step": 5, "cohort.step": 3, "prepare.video": 3}  # the time at which it is killed, if not the first
-OF_WORKERS = ("ledger.before_claim", "ledger.before_open", "ledger.after_claim", "attempt.before_end",
-              "attempt.after_end")  # fmt: skip
 
 
 def without_streams(study: Lab, home: Path) -> Lab:
@@ -38,53 +34,67 @@ def without_store(study: Lab, home: Path) -> Lab:
     return Lab(with_streams(study, home).home, home / "data")
 
 
-def with_a_failed_record(study: Lab, home: Path) -> Lab:
-    """As older versions left them: published, by a claim that names no arms."""
-    lab = with_streams(study, home)
-    assert lab.run(*COMMAND).status == 0
-    (place,) = lab.study.rglob(f"published/{CONV}")
-    write_record(place, {**read_record(place), "status": "failed", "reason": "diverged", "result": {}})
-    for claim in lab.study.glob("jobs/cohort-*/claims/001.json"):
-        content = json.loads(claim.read_text(encoding="utf-8"))
-        write_json(claim, {name: value for name, value in content.items() if name != "arms"})
-    return lab
+# Points at which one study is killed, one after the other: each by the same command, which continues from there. `:k`
+# is the k-th time. At a point of a job its worker tries again, and after the third death it is the user's turn.
+WAYS: list[tuple[Callable[[Lab, Path], Lab], tuple[str, ...]]] = [
+    (without_store, ("prepare.video:3",)),
+    (without_store, ("prepare.before_publish",)),
+    (without_streams, ("stream.step:5", "stream.before_publish")),
+    (
+        with_streams,
+        (
+            "ledger.before_claim", "ledger.before_open", "ledger.after_claim",
+            "cohort.step:3", "cohort.before_publish", "attempt.before_publish", "attempt.after_publish",
+        ),
+    ),
+    (with_streams, ("attempt.before_end", "publish.replaced", "attempt.after_end")),
+]  # fmt: skip
 
 
-LABS: dict[str, Callable[[Lab, Path], Lab]] = {
-    "stream": without_streams,
-    "cohort": with_streams,
-    "prepare": without_store,
-    "publish": with_a_failed_record,
-    "ledger": with_streams,
-    "attempt": with_streams,
-}
+def test_each_point_has_a_way() -> None:
+    assert sorted(at.partition(":")[0] for _, points in WAYS for at in points) == sorted(POINTS)
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_there_and_continued(study: Lab, tmp_path: Path, point: str) -> None:
-    """A worker tries a job that was killed again, from its checkpoint; after the third death it is the user's turn."""
-    lab = LABS[point.partition(".")[0]](study, tmp_path)
-    killed = lab.run(*COMMAND, **{VARIABLE: f"{point}:{COUNTS.get(point, 1)}"})
-    assert "Traceback" not in killed.err
-    if point in OF_WORKERS:
-        assert "ended with status -9" in killed.err
-    else:
-        ends = (json.loads(end.read_text(encoding="utf-8")) for end in lab.home.rglob("claims/*.end.json"))
-        assert "died" in {end["outcome"] for end in ends}
-    if killed.status:
-        assert CONV not in lab.records() or point in OF_WORKERS
-        assert "this continues it" in killed.err or "killed by SIGKILL" in killed.err
-
+@pytest.mark.slow
+@pytest.mark.parametrize(("begin", "points"), WAYS)
+def test_killed_there_and_continued(
+    study: Lab, tmp_path: Path, begin: Callable[[Lab, Path], Lab], points: tuple[str, ...]
+) -> None:
+    lab = begin(study, tmp_path)
+    for at in points:
+        point = at.partition(":")[0]
+        if point in ("publish.replaced", "attempt.after_end"):  # all is published
+            leave_a_failed_record(lab)
+        before = [end["outcome"] for end in ends_of(lab)].count("died")
+        killed = lab.run(*COMMAND, **{VARIABLE: at})
+        assert "Traceback" not in killed.err
+        if point == "prepare.video":  # a process that packs, which is replaced
+            assert killed.status == 0, killed.err
+        elif point.startswith("ledger") or point.endswith("_end"):
+            assert "ended with status -9" in killed.err, "a worker"
+        else:
+            assert [end["outcome"] for end in ends_of(lab)].count("died") > before, "a job"
+        if killed.status:
+            assert "this continues it" in killed.err or "killed by SIGKILL" in killed.err
     done = lab.run(*COMMAND)
     assert done.status == 0, done.err
     assert done.out.startswith("continued study: ")
-    if ".step" in point:
-        folder = "streams/*" if point.startswith("stream") else "*/jobs/cohort-*"
-        logs = sorted((lab.home / "runs").glob(f"{folder}/attempts/*/log.txt"))
-        assert "continuing at step" in "".join(log.read_text(encoding="utf-8") for log in logs)
-    if point.startswith("prepare"):
-        assert len(list((lab.data / "stores").glob("[!.]*"))) == 1
+    logs = "".join(log.read_text(encoding="utf-8") for log in sorted(lab.home.rglob("attempts/*/log.txt")))
+    assert ("continuing at step" in logs) == any(".step" in at for at in points)
+    assert len(list((lab.data / "stores").glob("[!.]*"))) == 1
     whole, continued = study.records(), lab.records()
     assert len(continued) == 4 and continued == {name: whole[name] for name in continued}
-    ends = [json.loads(end.read_text(encoding="utf-8")) for end in lab.home.rglob("claims/*.end.json")]
-    assert not [line for end in ends for line in end["differences"]]
+    assert not [line for end in ends_of(lab) for line in end["differences"]]
+
+
+def ends_of(lab: Lab) -> list[dict[str, Any]]:
+    return [json.loads(end.read_text(encoding="utf-8")) for end in lab.home.rglob("claims/*.end.json")]
+
+
+def leave_a_failed_record(lab: Lab) -> None:
+    """As older versions left it: published, by claims that name no arms."""
+    (place,) = lab.study.rglob(f"published/{CONV}")
+    write_record(place, {**read_record(place), "status": "failed", "reason": "diverged", "result": {}})
+    for claim in lab.study.glob("jobs/cohort-*/claims/*[0-9].json"):
+        content = json.loads(claim.read_text(encoding="utf-8"))
+        write_json(claim, {name: value for name, value in content.items() if name != "arms"})
