@@ -39,7 +39,7 @@ def without_store(study: Lab, home: Path) -> Lab:
 WAYS: list[tuple[Callable[[Lab, Path], Lab], tuple[str, ...]]] = [
     (without_store, ("prepare.video:3",)),
     (without_store, ("prepare.before_publish",)),
-    (without_streams, ("stream.step:5", "stream.before_publish")),
+    (without_streams, ("stream.step:3", "stream.before_publish")),
     (
         with_streams,
         (
