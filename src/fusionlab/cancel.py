@@ -1,4 +1,4 @@
-"""stop the workers of a study on this machine; the same sweep command resumes it
+"""stop the workers of a study, on this machine and in SLURM's queue; the same sweep command resumes it
 
     python -m fusionlab.cancel runs/my-study
 
@@ -12,8 +12,9 @@ from fusionlab.errors import UserError, show
 
 
 def main(words: list[str]) -> int:
-    """Send TERM to each worker, and KILL to those that do not stop."""
+    """Stop each worker gracefully, or else by force; other jobs of the queue are not touched."""
     from fusionlab.study.launchers.local import Local
+    from fusionlab.study.launchers.slurm import Slurm
     from fusionlab.study.plan import read
 
     if len(words) != 1:
@@ -23,7 +24,7 @@ def main(words: list[str]) -> int:
             hint="python -m fusionlab.cancel runs/my-study",
         )
     read(words[0])
-    ended = Local().cancel(Path(words[0]))
+    ended = [*Slurm().cancel(Path(words[0])), *Local().cancel(Path(words[0]))]
     show("\n".join(f"ended worker {worker.name}" for worker in ended) or "no workers are running here")
     return 0
 

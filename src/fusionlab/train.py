@@ -13,9 +13,11 @@ FLAGS = OPTIONS
 
 def main(words: list[str]) -> int:
     """Plan, work, report, as `sweep` does."""
+    from fusionlab.config.overrides import take_switch
     from fusionlab.planning.grid import plan_study
     from fusionlab.planning.sweep_loop import run_study
 
+    words, detach = take_switch(words, "detach")
     study = plan_study(words, verb="train")
     asked = [arm.name for arm in study.asked()]
     if len(asked) > 1:
@@ -23,7 +25,7 @@ def main(words: list[str]) -> int:
             "train is for one arm", got=f"{len(asked)} arms: {', '.join(asked[:4])} …",
             hint="python -m fusionlab.sweep …",
         )  # fmt: skip
-    return run_study(study)
+    return run_study(study, detach=detach)
 
 
 if __name__ == "__main__":

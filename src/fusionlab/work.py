@@ -1,8 +1,10 @@
 """work on a study: claim a ready job, run it as a fresh process, go on until nothing is ready
 
     python -m fusionlab.work runs/my-study
+    python -m fusionlab.work runs/my-study kinds=prepare
 
-`sweep` starts workers by itself. Typed on another machine with the same file system, this adds one.
+`sweep` starts workers by itself. Typed on another machine with the same file system, this adds one;
+kinds=prepare, stream or cohort (or two of them) leaves the other jobs to other workers.
 If the study's data or streams lie elsewhere for commands typed here, name the folder:
 FUSIONLAB_DATA=/data python -m fusionlab.work runs/my-study
 """
@@ -11,7 +13,7 @@ import traceback
 from pathlib import Path
 
 from fusionlab.cli import run
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, show
 from fusionlab.study.attempt import Attempt
 
 FAULT = 70  # the exit status of a worker that ended by an error of its own
@@ -35,9 +37,13 @@ def main(
     """
     from fusionlab.config.instantiate import refuse_foreign_plan
     from fusionlab.config.run_config import RunConfig, threads_of
+    from fusionlab.study.launchers.slurm import requeue
     from fusionlab.study.plan import read
-    from fusionlab.study.worker import Inside, work
+    from fusionlab.study.worker import REQUEUE, Inside, work
 
+    chosen = [word.partition("=")[2] for word in words if word.startswith("kinds=")]
+    words = [word for word in words if not word.startswith("kinds=")]
+    kinds = tuple(",".join(chosen).split(",")) if chosen else None
     if len(words) != 1:
         raise UserError(
             "work takes one study's folder",
@@ -55,7 +61,13 @@ def main(
     timeout = max((RunConfig.of(one.config).timeout for one in jobs), default=0)
     inside = Inside(_load, _inside)
     try:
-        return work(study, inside=inside, threads=threads, session=session, retries=retries, timeout_s=timeout)
+        status = work(
+            study, inside=inside, kinds=kinds, threads=threads, session=session, retries=retries, timeout_s=timeout
+        )
+        if status == REQUEUE:
+            show("the time limit is near, and jobs are left")
+            requeue()
+        return status
     except UserError:
         raise
     except Exception:  # not 1: nobody would look for the reason of a worker that ended as one does whose jobs failed

@@ -95,8 +95,10 @@ def test_a_place_of_hydra_is_the_option_that_sets_it() -> None:
 @pytest.mark.parametrize(
     ("habit", "hint"),
     [
-        ("hydra/launcher=submitit_slurm", "run.workers=4"),
-        ("hydra/launcher=joblib hydra.launcher.n_jobs=2", "run.workers=4"),
+        ("hydra/launcher=submitit_slurm", "launcher=slurm"),
+        ("hydra/launcher=joblib hydra.launcher.n_jobs=2", "launcher=slurm"),
+        ("hydra.launcher.n_jobs=2", "run.workers=2"),
+        ("hydra.launcher.partition=gpu", "run.launcher.partition=gpu"),
         ("hydra/sweeper=optuna", "'seed=range(5)'"),
         ("hydra.sweep.dir=out", "run.folder=out"),
         ("hydra.run.dir=out/${now:%Y-%m-%d}", "run.folder=runs/my-study"),

@@ -74,6 +74,20 @@ def do(deed):
         time.sleep(float(deed.split()[1]))
         if not own:
             publish()
+    elif deed == "publish and wait":
+        publish()
+        (attempt.folder / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
+    elif deed == "tidy":
+
+        def tidy(*_):
+            time.sleep(0.5)
+            (attempt.folder / "tidied").touch()
+            sys.exit(143)
+
+        signal.signal(signal.SIGTERM, tidy)
+        (attempt.folder / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
     elif deed == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         (attempt.folder / "pid").write_text(str(os.getpid()))

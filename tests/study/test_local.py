@@ -137,5 +137,5 @@ def test_a_worker_that_ends_by_an_error_is_told_from_one_whose_jobs_failed(tmp_p
         local = Local(lambda *_, status=status: [sys.executable, "-S", "-c", f"raise SystemExit({status})"])
         (one,) = local.start(tmp_path, 1, threads=None, session="s")
         wait_for(lambda local=local: not local.alive())
-        ends[status] = local.strayed() == ({one: FAULT} if status == FAULT else {})
+        ends[status] = local.strayed() == ({one: f"ended with status {FAULT}"} if status == FAULT else {})
     assert all(ends.values()), ends

@@ -15,7 +15,10 @@ STAGES = "optim.streams.{rest}={value} optim.fusion.{rest}={value}"
 # (names, what is wrong, what to type); the first match holds. {value} is the typed value, {rest} what the `*` of the
 # pattern stands for, or the last part of the name.
 ANSWERS = [
-    ("hydra/launcher hydra.launcher.*", "jobs are started by workers, not by a hydra launcher", "run.workers=4"),
+    ("hydra/launcher", "jobs are started by workers, not by a hydra launcher", "launcher=slurm"),
+    ("hydra.launcher.n_jobs", "the number of jobs at a time is an option of run", "run.workers={value}"),
+    ("hydra.launcher.* launcher.*", "the options of the launcher lie below run.launcher",
+     "run.launcher.{rest}={value}"),
     ("hydra/sweeper hydra.mode", "a sweep needs no sweeper: an option with several values is an axis", "seed=range(5)"),
     ("hydra.sweep.dir hydra.run.dir", "a study has one folder", "run.folder={folder}"),
     ("hydra.sweep.subdir hydra.job.name", "arms are named by their options; only the study's folder has a free name",
@@ -25,6 +28,7 @@ ANSWERS = [
     ("hydra.* hydra/*", "hydra does not run the jobs here; its own settings have no effect",
      "run.folder=runs/my-study run.workers=4"),
     ("calibrate", "only plan measures before anything is trained", "python -m fusionlab.plan --help"),
+    ("detach", "only sweep and train start workers", "python -m fusionlab.sweep --help"),
     ("trainer.max_epochs trainer.min_epochs max_epochs", "the streams and the fusions have their own number of epochs",
      "optim.streams.epochs={value} optim.fusion.epochs={value}"),
     ("trainer.max_steps trainer.min_steps trainer.max_time", "training is counted in epochs",
@@ -81,7 +85,7 @@ PRECISIONS = {
     "64": "float32", "64-true": "float32", "high": "tf32",
 }  # fmt: skip
 PARTS = ("backbone", "fusion", "temporal")
-OWN = ("trainer", "optim", "data", "logger")  # groups of ours whose options are answered too
+OWN = ("trainer", "optim", "data", "logger", "launcher")  # groups of ours whose options are answered too
 
 
 def translate(word: str, known: Mapping[str, list[str]]) -> str:

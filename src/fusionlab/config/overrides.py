@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from fusionlab.config import catalogue, hydra_habits
 from fusionlab.config.mask_secrets import masked, masked_word
 from fusionlab.config.shorthand import reject_useless_shorthand
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,16 @@ def parse_overrides(words: Sequence[str]) -> Words:
     reject_useless_shorthand(names)
     exclude, zipped, grids = (parse(shape[name], known) if name in shape else None for name, parse in PARSERS.items())
     return Words(groups, leaves, axes, exclude or (), zipped, grids)
+
+
+def take_switch(words: Sequence[str], name: str) -> tuple[list[str], bool]:
+    """The words without `name=true` or `name=false`, which is of the command and not of the config; and its value."""
+    own = [word for word in words if word.partition("=")[0] == name]
+    values = [word.partition("=")[2].lower() for word in own]
+    for value in values:
+        if value not in ("true", "false"):
+            raise unknown(f"choice for {name}", value, ["true", "false"], form=f"{name}={{}}")
+    return [word for word in words if word not in own], "true" in values[-1:]
 
 
 def parse_exclude(entries: object, known: Mapping[str, list[str]]) -> list[Mapping[str, Any]]:

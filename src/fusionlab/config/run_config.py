@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fusionlab.errors import UserError, expect_whole, unknown
 from fusionlab.records.signature import NEUTRAL
+from fusionlab.study.launchers import LOCAL, LauncherConfig
 
 Kind = TypeVar("Kind")
 AUTO = "auto"
@@ -25,6 +26,7 @@ OLDER_RUN: dict[str, Any] = {
     "run.timeout": 0, "run.memory": AUTO, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
     "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
     "run.logger.project": "fusionlab", "run.logger.mode": "offline",
+    "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
 }  # fmt: skip
 
 
@@ -84,6 +86,7 @@ class RunConfig:
     max_arms: int
     table: Mapping[str, Any]  # of the report: read by results.spec
     logger: LoggerConfig
+    launcher: LauncherConfig
     quarantine: tuple[str, ...]  # of a store's job: videos that none of its arms reads
     tree: Mapping[str, Any] = field(repr=False)
 
@@ -94,7 +97,8 @@ class RunConfig:
         if not isinstance(tree, Mapping):
             raise UserError("a damaged plan: a job has no options of its run", got=f"run={tree}")
         logger = build(LoggerConfig, tree.get("logger", OLDER_RUN["run.logger"]), "run.logger.")
-        return build(cls, tree, "run.", logger=logger, tree=tree)
+        launcher = build(LauncherConfig, tree.get("launcher", LOCAL), "run.launcher.")
+        return build(cls, tree, "run.", logger=logger, launcher=launcher, tree=tree)
 
     def __post_init__(self) -> None:
         for name in ("root", "data", "weights"):

@@ -17,7 +17,7 @@ from fusionlab.study.recipes import ARM, IGNORED
 
 # Options that are part of an arm's name where they are not at their usual value.
 TURNED = ("into", "keep_motion", "tower_weight", "align")
-UNNAMED = ("logger", "table")  # groups that change nothing in a study
+UNNAMED = ("logger", "launcher", "table")  # groups that change nothing in a study
 
 
 def axes_of(point: Point, kind: str) -> dict[str, Any]:

@@ -7,26 +7,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from fusionlab.errors import show, unknown
+from fusionlab.config.overrides import take_switch
+from fusionlab.errors import show
 from fusionlab.planning.grid import PlannedStudy, plan_study
 from fusionlab.planning.pack_study import pack_study
 from fusionlab.pricing.study_price import Pricing, StudyPrice
 from fusionlab.sizes.sizing import Sizes
 
-CALIBRATE = "calibrate"
-
 
 def plan_with_price(words: Sequence[str]) -> StudyPrice:
     """Plan and price. Nothing is written, unless the word `calibrate=true` measures: that is kept for later plans."""
-    own = [word for word in words if word.partition("=")[0] == CALIBRATE]
-    study = plan_study([word for word in words if word not in own])
-    calibrate = False
-    for word in own:
-        value = word.partition("=")[2].lower()
-        if value not in ("true", "false"):
-            raise unknown("choice for calibrate", value, ["true", "false"], form="calibrate={}")
-        calibrate = value == "true"
-    return price_of(study, calibrate)
+    words, calibrate = take_switch(words, "calibrate")
+    return price_of(plan_study(words), calibrate)
 
 
 def price_of(study: PlannedStudy, calibrate: bool = False) -> StudyPrice:

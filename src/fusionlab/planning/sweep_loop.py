@@ -1,4 +1,7 @@
-"""A study from its plan to its table: workers are started, watched and ended; then the report is printed."""
+"""A study from its plan to its table: workers are started, watched and ended; then the report is printed.
+
+This command may end, by a signal or a crash: workers go on, and the same command finds them and waits for them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import sys
 import threading
 import time
 import uuid
+from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +20,15 @@ from typing import Any
 from fusionlab.config.build import device
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.planning.grid import PlannedStudy
-from fusionlab.planning.pack_study import pack_study
+from fusionlab.planning.pack_study import PackedStudy, pack_study
 from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, price_line, stages
 from fusionlab.pricing.planned_times import remember_prices
 from fusionlab.pricing.price_text import repeated
 from fusionlab.study.forked import in_fork
+from fusionlab.study.launchers import Launcher, Worker
 from fusionlab.study.launchers.local import Local
+from fusionlab.study.launchers.slurm import Slurm, expect_slurm
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
 from fusionlab.study.status import Status, Summary
 from fusionlab.study.sweep_progress import SweepProgress
@@ -30,57 +36,142 @@ from fusionlab.study.sweep_progress import SweepProgress
 POLL = 0.3  # seconds between two reads of the ledger
 
 
-def run_study(study: PlannedStudy) -> int:
-    """Work on the study until no job is left here. Returns 0: all arms are done, 1: some failed, 130: Ctrl-C."""
+def run_study(study: PlannedStudy, *, detach: bool = False) -> int:
+    """Work on the study until no job is left. Returns 0: all arms are done, 1: some failed, 130: Ctrl-C.
+
+    `detach`: return as soon as the workers are started.
+    """
     begun = time.monotonic()
-    device(study.run)
+    name = study.run.launcher.name
+    if name == "local":
+        device(study.run)
+    elif name == "slurm":
+        expect_slurm()
     check_files(study)
-    own = pack_study(study)
-    plan, new = own.plan.write(own.folder)
-    study = replace(own, plan=plan)
+    packed = pack_study(study)
+    plan, new = packed.plan.write(packed.folder)
+    study = replace(packed, plan=plan)
     show(
         f"{'new' if new else 'continued'} study: {study.folder} "
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
     try:  # networks are measured for it, so parts of the user run
-        in_fork(lambda: remember_prices(plan, study.folder, study.run, own.workers))
+        in_fork(lambda: remember_prices(plan, study.folder, study.run, packed.workers))
     except UserError as error:
         show(one_line(f"the times are not planned: {error.what} ({error.got})"))
     for line in plan.refusals:
         show(one_line(line))
     if study.equal:
         show(repeated(study.equal))
-    session, threads = uuid.uuid4().hex, study.threads
-    streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
-    launcher = Local(variables={STREAMS_VARIABLE: streams, DATA_VARIABLE: study.run.data})
-    status = Status(study.folder, session=session, retries=study.run.retries)
+    status = Status(study.folder, session=uuid.uuid4().hex, retries=study.run.retries)
+    work = _Work(replace(packed, plan=plan), status)
+    if name == "script":
+        return work.write_scripts()
     signals = _handle_signals()
     try:
-        if any(row.state != "published" for row in status.summary().jobs):
-            launcher.start(
-                study.folder,
-                own.workers,
-                threads=threads,
-                session=session,
-                retries=study.run.retries,
-            )
-            _watch(status, launcher)
+        work.run(detach)
     except _Detached:
-        verbs = "\n".join(f"  python -m fusionlab.{verb} {study.folder}" for verb in ("status", "cancel"))
         with suppress(OSError):  # the terminal is gone, but the output may be a file
-            show(f"the terminal was closed; the workers go on:\n{verbs}", file=sys.stderr)
+            show(f"the terminal was closed; the workers go on:\n{_verbs(study.folder)}", file=sys.stderr)
         return 128 + signal.SIGHUP
     except KeyboardInterrupt:
-        launcher.end()
-        show(f"interrupted; this continues it:\n  {study.plan.command}", file=sys.stderr)
+        work.launcher.end()
+        others = work.workers()
+        goes_on = f"interrupted; {len(others)} workers of other commands go on:\n{_verbs(study.folder)}"
+        resume = f"interrupted; this continues it:\n  {study.plan.command}"
+        show(goes_on if others else resume, file=sys.stderr)
         return 130
     except BaseException:  # such as a full disk: the workers would go on without supervision
-        launcher.end()
+        work.launcher.end()
         raise
     finally:
         for number, before in signals.items():
             signal.signal(number, before)
-    return _close(study, status.summary(), launcher, time.monotonic() - begun)
+    if detach:
+        return 0
+    return _close(study, status.summary(), work.launcher, time.monotonic() - begun)
+
+
+class _Work:
+    """The workers of a study: those that are there, and those that this command starts."""
+
+    def __init__(self, study: PackedStudy, status: Status) -> None:
+        self.study, self.status = study, status
+        streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
+        variables = {STREAMS_VARIABLE: streams, DATA_VARIABLE: os.path.abspath(study.run.data)}
+        own, self.left = study.run.launcher, self._left()
+        self.launcher: Launcher
+        if own.name == "local":
+            self.launcher = Local(variables=variables)
+        else:
+            self.launcher = self.slurm = Slurm(own, device=study.run.device, left=self.left, variables=variables)
+        self._known: tuple[Worker, ...] = ()
+        self._silent: str | None = None  # what the scheduler said when it did not answer
+
+    def _left(self) -> dict[str, int]:
+        return dict(Counter(job.kind for job in self.status.summary().jobs if job.state != "published"))
+
+    @property
+    def options(self) -> dict[str, Any]:
+        session, retries = self.status.ledger.session, self.study.run.retries
+        return {"threads": self.study.threads, "session": session, "retries": retries}
+
+    def workers(self) -> tuple[Worker, ...]:
+        """All workers of this study; the last ones known while the scheduler does not answer."""
+        try:
+            self._known, self._silent = self.launcher.list(self.study.folder), None
+        except UserError as error:
+            if self._silent != error.what:
+                show(one_line(f"waiting: {error.what}: {error.got}"), file=sys.stderr)
+            self._silent = error.what
+        return self._known
+
+    def run(self, detach: bool) -> None:
+        """Start the workers that are missing, and watch all; once more if only those of other commands were there."""
+        started = False
+        while self._left() and not started:
+            there = self.workers()
+            missing = self.study.workers - len(there)
+            if there:
+                show(f"{len(there)} workers of this study are there already")
+            if missing > 0:
+                self.launcher.start(self.study.folder, missing, **self.options)
+                started = True
+            if detach:
+                show(f"the workers go on by themselves:\n{_verbs(self.study.folder)}")
+                return
+            self._watch()
+
+    def _watch(self) -> None:
+        with SweepProgress() as progress:
+            looked, there = time.monotonic(), self.workers()
+            while there:
+                progress.show(self.status.summary())
+                time.sleep(POLL)
+                if time.monotonic() - looked >= self.launcher.poll:
+                    looked, there = time.monotonic(), self.workers()
+            progress.show(self.status.summary())
+
+    def write_scripts(self) -> int:
+        """Show what to type where workers are to run."""
+        if not self.left:
+            show("all jobs are done")
+            return 0
+        first, *others = self.slurm.write(self.study.folder, self.study.workers, **self.options)
+        show(
+            "\n".join(f"\n{array.script}:\n\n{array.script.read_text(encoding='utf-8')}" for array in (first, *others))
+        )
+        line = f"sbatch {first.script}"
+        for array in others:
+            line = f"sbatch --dependency=afterany:$({line.replace('sbatch', 'sbatch --parsable', 1)}) {array.script}"
+        show(f"with SLURM:\n  {line}\non any machine that sees the folder, one worker each:")
+        show(f"  cd '{os.getcwd()}' && python -m fusionlab.work '{self.study.folder}'\nthe table, when all is done:")
+        show(f"  python -m fusionlab.report '{self.study.folder}'")
+        return 0
+
+
+def _verbs(folder: Path) -> str:
+    return "\n".join(f"  python -m fusionlab.{verb} {folder}" for verb in ("status", "cancel"))
 
 
 class _Detached(Exception):
@@ -101,15 +192,7 @@ def _hang_up(_number: int, _frame: object) -> None:
     raise _Detached
 
 
-def _watch(status: Status, launcher: Local) -> None:
-    with SweepProgress() as progress:
-        while launcher.alive():
-            progress.show(status.summary())
-            time.sleep(POLL)
-        progress.show(status.summary())
-
-
-def _close(study: PlannedStudy, summary: Summary, launcher: Local, seconds: float) -> int:
+def _close(study: PlannedStudy, summary: Summary, launcher: Launcher, seconds: float) -> int:
     """Show one line for each failure, the table, the time of each stage, and the report's folder."""
     bad = [row for row in summary.arms if row.state != "done"]
     if len(bad) < len(summary.arms):
@@ -121,8 +204,9 @@ def _close(study: PlannedStudy, summary: Summary, launcher: Local, seconds: floa
     for row in bad:
         log = f" (log: {row.log})" if row.log else ""
         show(one_line(f"{row.state}: {row.name}: {row.reason or 'not begun'}{log}"), file=sys.stderr)
-    for worker, status in launcher.strayed().items():
-        show(f"worker {worker.name} ended with status {status} (log: {worker.log})", file=sys.stderr)
+    for worker, why in launcher.strayed().items():
+        at = f" on {worker.host}" if worker.host else ""
+        show(one_line(f"worker {worker.name}{at}: {why} (log: {worker.log})"), file=sys.stderr)
     if any(row.state in ("waiting", "running") for row in bad):
         show(f"this continues it:\n  {study.plan.command}", file=sys.stderr)
     return 1 if bad else 0

@@ -24,8 +24,8 @@ from fusionlab.records.crash import crash_point
 from fusionlab.records.files import create_exclusive, folder_clock, read_json, to_json
 from fusionlab.records.signature import differing
 from fusionlab.study.attempt import Attempt, claimed_arms, failure_reason
-from fusionlab.study.plan import Job, Plan, common_recipe
-from fusionlab.study.process_id import ProcessId
+from fusionlab.study.plan import JOB_KINDS, Job, Plan, common_recipe
+from fusionlab.study.process_id import ProcessId, scheduled
 
 LEASE = 60.0  # seconds without a beat after which an owner on another host counts as dead
 CLOCK = 5.0  # seconds by which a beat may be later than the folder's clock
@@ -266,6 +266,14 @@ class Ledger:
             self._future_beats[attempt.beat_file] = (stamp, since)
         return time.monotonic() - since < self.lease_s
 
+    def claim_next(self, kinds: Sequence[str] = JOB_KINDS) -> tuple[Attempt, str] | None:
+        """Claim a ready job of these kinds; None if there is none."""
+        for job_id, state in self.states().items():
+            ready = state.name == "ready" and self._jobs[job_id].kind in kinds
+            if ready and (attempt := self.claim(job_id)):
+                return attempt, job_id
+        return None
+
     def claim(self, job_id: str) -> Attempt | None:
         """Claim a ready job; None if another worker was faster or it is not ready."""
         if self.state(job_id).name != "ready":
@@ -279,8 +287,11 @@ class Ledger:
             return None
         attempt = Attempt(folder, before[-1].number + 1 if before else 1)
         attempt.claim_file.parent.mkdir(exist_ok=True)
+        scheduler = scheduled()
         claim = {
             **ProcessId.here().to_dict(),
+            "device": os.environ.get("CUDA_VISIBLE_DEVICES") or "cpu",
+            **({"scheduler": scheduler} if scheduler else {}),
             "session": self.session,
             "study": str(self.study),
             "inode": attempt.claim_file.parent.stat().st_ino,

@@ -75,6 +75,19 @@ class ProcessId:
         return f"{self.host}, pid {self.pid}"
 
 
+def scheduled(environ: Mapping[str, str] = os.environ) -> dict[str, Any] | None:
+    """The scheduler's name for this process, how often it was started again, and its node; None without a scheduler."""
+    array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
+    job = f"{array}_{task}" if array and task else environ.get("SLURM_JOB_ID")
+    if not job:
+        return None
+    restart = environ.get("SLURM_RESTART_COUNT", "")
+    return {
+        "job": job, "restart": int(restart) if restart.isdecimal() else 0,
+        "node": environ.get("SLURMD_NODENAME") or socket.gethostname(),
+    }  # fmt: skip
+
+
 def command_line(pid: int) -> list[str]:
     """The command line of a process as words; empty if it cannot be read."""
     try:

@@ -17,25 +17,27 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, Protocol
 
-from fusionlab.errors import one_line, show
+from fusionlab.errors import one_line, show, unknown
 from fusionlab.records.files import disk_errors, write_text
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.forked import Forked, can_fork
 from fusionlab.study.ledger import LEASE, Ledger, State
-from fusionlab.study.plan import FILE, expect_own_folders, read
+from fusionlab.study.plan import FILE, JOB_KINDS, expect_own_folders, read
 
 DEATHS = 2  # retries of an arm whose process died without an error message, in one session
 LOG_MOST = 32 * 2**20  # bytes of a job's log; a longer log loses its middle
 BEAT = 5.0  # seconds between two beats
-GRACE = 10.0  # seconds between TERM and KILL
+GRACE = 60.0  # seconds between TERM and KILL: a job writes a checkpoint, which may be large
+TOGETHER = 0.1  # seconds within which signals are one: a scheduler sends it to all processes, a script passes it on
 INTERRUPTED = 130  # the exit status of a program that Ctrl-C ended
+REQUEUE = 75  # the exit status after SIGUSR1 if jobs are left: start this worker again (EX_TEMPFAIL)
 
 STOPPED = "the worker was stopped"
 USER = 2  # the exit status of a program with an error of its user
@@ -97,6 +99,7 @@ def work(
     argv: Argv = child_argv,
     *,
     inside: Inside | None = None,
+    kinds: tuple[str, ...] | None = None,
     threads: int | None = None,
     session: str | None = None,
     retries: int = 0,
@@ -107,17 +110,22 @@ def work(
     grace_s: float = GRACE,
     report: Report = _report,
 ) -> int:
-    """Work on a study until no job is ready and no running job can make one ready.
+    """Work on a study's jobs of these kinds (None: all) until none is ready or running, and none can become ready.
 
-    Returns 0 if all jobs are published, 1 if some failed, 130 if a signal ended the work. The worker waits for jobs of
+    Returns 0 if all of them are published, 1 if some failed, 130 if a signal ended the work. SIGUSR1 says that the time
+    limit is near: the job is stopped as by SIGTERM, and the status is 75 if jobs are left. The worker waits for jobs of
     other workers, since these may die. A job without progress (a step, a batch, a packed frame) for `timeout_s` seconds
     is killed (0: never).
     """
+    if unknown_kinds := [kind for kind in kinds or () if kind not in JOB_KINDS]:
+        raise unknown("kind of job", unknown_kinds[0], JOB_KINDS, form="kinds={}")
     folder = Path(study).absolute()
     plan = read(folder)
     expect_own_folders(plan, folder)
     ledger = Ledger(folder, plan, session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s)
-    worker = _Worker(ledger, folder, argv, inside, threads, timeout_s, poll, beat_s, grace_s, report)
+    worker = _Worker(
+        ledger, folder, argv, inside, kinds or JOB_KINDS, threads, timeout_s, poll, beat_s, grace_s, report
+    )
     with worker.listening():
         return worker.run()
 
@@ -129,6 +137,7 @@ class _Worker:
         study: Path,
         argv: Argv,
         inside: Inside | None,
+        kinds: tuple[str, ...],
         threads: int | None,
         timeout_s: float,
         poll: float,
@@ -138,42 +147,58 @@ class _Worker:
     ) -> None:
         self.ledger, self.study, self.argv, self.threads, self.report = ledger, study, argv, threads, report
         self.timeout_s, self.poll, self.beat_s, self.grace_s = timeout_s, poll, beat_s, grace_s
-        self.inside = inside
+        self.inside, self.kinds = inside, kinds
         self.loaded = False
-        self.signals = 0
+        self.signals = 0  # TERM and INT: a second one kills the job
+        self.near = False  # SIGUSR1: the time limit
+        self.signalled = -TOGETHER
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Count TERM and INT; they are handled where it is safe to stop. Only a main thread can listen."""
+        """Note TERM, INT and USR1; they are handled where it is safe to stop. Only a main thread can listen."""
 
-        def count(_number: int, _frame: FrameType | None) -> None:
-            self.signals += 1
+        def note(number: int, _frame: FrameType | None) -> None:
+            now = time.monotonic()
+            if number == signal.SIGUSR1:
+                self.near = True
+            elif now - self.signalled > TOGETHER:
+                self.signals, self.signalled = self.signals + 1, now
 
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        old = {number: signal.signal(number, count) for number in (signal.SIGTERM, signal.SIGINT)}
+        old = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
         try:
             yield
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
 
+    def stopping(self) -> bool:
+        return self.near or self.signals > 0
+
     def run(self) -> int:
-        while not self.signals:
-            states = self.ledger.states()
+        while not self.stopping():
+            states = self._own_states()
             if self._heavy([job_id for job_id, state in states.items() if state.name == "ready"][:1]):
                 self._load()  # before the claim, since there is no beat during the import
-            attempt, job_id = self._take(states)
-            if attempt is not None:
-                self._job(job_id, attempt)
-            elif not any(state.name in ("ready", "running") for state in states.values()):
+            taken = None if self.stopping() else self.ledger.claim_next(self.kinds)
+            if taken is not None:
+                self._job(taken[1], taken[0])
+            elif not _left(states):
                 return self._close(states)
             elif self._heavy([job_id for job_id, state in states.items() if state.name == "waiting"]):
                 self._load()
             else:
                 time.sleep(min(5 * self.poll, 2.0))
-        return INTERRUPTED
+        if self.signals:
+            return INTERRUPTED
+        states = self._own_states()
+        return REQUEUE if _left(states) else self._close(states)
+
+    def _own_states(self) -> dict[str, State]:
+        plan = self.ledger.plan
+        return {name: state for name, state in self.ledger.states().items() if plan.job(name).kind in self.kinds}
 
     def _heavy(self, jobs: list[str]) -> bool:
         """Whether one of these jobs needs imports that are not loaded."""
@@ -185,12 +210,6 @@ class _Worker:
         os.environ.update(child_environment(self.threads))
         self.inside.load()
         self.loaded = True
-
-    def _take(self, states: dict[str, State]) -> tuple[Attempt | None, str]:
-        for job_id, state in states.items():
-            if state.name == "ready" and not self.signals and (attempt := self.ledger.claim(job_id)):
-                return attempt, job_id
-        return None, ""
 
     def _close(self, states: dict[str, State]) -> int:
         bad = [(name, state) for name, state in states.items() if state.name != "published"]
@@ -270,7 +289,7 @@ class _Worker:
         seen, moved = 0.0, time.monotonic()
         while not _ended(child):
             now = time.monotonic()
-            if self.signals and why is None:
+            if self.stopping() and why is None:
                 child.send_signal(signal.SIGTERM)
                 why, kill_at = STOPPED, now + self.grace_s
             if (mark := _modified(attempt.progress_file)) != seen:
@@ -286,6 +305,11 @@ class _Worker:
             time.sleep(pause)
             pause = min(2 * pause, self.poll)
         return why
+
+
+def _left(states: Mapping[str, State]) -> bool:
+    """Whether a job is ready or running, or can become ready."""
+    return any(state.name in ("ready", "running", "waiting") for state in states.values())
 
 
 def _describe_exit(status: int, last_line: str | None) -> str:
@@ -333,13 +357,17 @@ def _kill_group(child: Child) -> None:
             os.killpg(child.pid, signal.SIGKILL)
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """Called in the child before its program: on Linux the kernel kills it when the worker dies."""
+def _die_with(parent: int) -> Callable[[], None]:
+    """Called in the child before its program: on Linux the kernel kills it when the worker dies.
+
+    A scheduler may send SIGUSR1 to all processes; it is for the worker, so the child ignores it.
+    """
     libc = _LIBC
-    if libc is None:
-        return None
 
     def ask() -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        if libc is None:
+            return
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # the worker died meanwhile
             os._exit(1)

@@ -14,16 +14,15 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, read_json, write_json
-from fusionlab.study.launchers import WORKERS_VARIABLE, Worker
+from fusionlab.study.launchers import FOLDER, WORKERS_VARIABLE, Worker
 from fusionlab.study.process_id import ProcessId, command_line
 from fusionlab.study.worker import GRACE, child_environment
 
-FOLDER = "workers"
 WORK = "fusionlab.work"
 
 Argv = Callable[[Path, "int | None", str, int], "list[str]"]
@@ -47,11 +46,13 @@ def worker_argv(study: Path, threads: int | None, session: str, retries: int) ->
 
 @dataclass(frozen=True)
 class LocalWorker(Worker):
-    process: ProcessId
+    process: ProcessId = field(kw_only=True)
 
 
 class Local:
     """The launcher for this host. `variables` are added to the workers' environment."""
+
+    poll = 0.3
 
     def __init__(
         self, argv: Argv = worker_argv, grace_s: float = GRACE + 5.0, variables: Mapping[str, str] | None = None
@@ -86,7 +87,7 @@ class Local:
                 env={**child_environment(threads), **variables},
                 start_new_session=True,
             )
-        worker = LocalWorker(str(process.pid), log, ProcessId.of(process.pid, name))
+        worker = LocalWorker(str(process.pid), log, process=ProcessId.of(process.pid, name))
         self._started.append((process, worker))
         write_json(folder / f"{name}.json", worker.process.to_dict())
         return worker
@@ -99,10 +100,10 @@ class Local:
         """Name -> exit status of this launcher's workers; None for a running one."""
         return {worker.name: process.poll() for process, worker in self._started}
 
-    def strayed(self) -> dict[LocalWorker, int]:
+    def strayed(self) -> dict[Worker, str]:
         """The workers with an exit status other than 0 (all published) or 1 (some failed): killed, full disk, error."""
         ends = {worker: process.poll() for process, worker in self._started}
-        return {worker: status for worker, status in ends.items() if status not in (None, 0, 1)}
+        return {worker: f"ended with status {status}" for worker, status in ends.items() if status not in (None, 0, 1)}
 
     def list(self, study: Path) -> tuple[LocalWorker, ...]:
         folder = Path(study).absolute() / FOLDER
@@ -113,8 +114,12 @@ class Local:
             except UserError:  # damaged, or not a worker's file
                 continue
             if process.alive() and _works_on(process.pid, folder.parent):
-                running.append(LocalWorker(str(process.pid), place.with_suffix(".log"), process))
-        return tuple(running)
+                running.append(LocalWorker(str(process.pid), place.with_suffix(".log"), process=process))
+        return tuple({worker.name: worker for worker in (*running, *self._alive_in(folder))}.values())
+
+    def _alive_in(self, folder: Path) -> tuple[LocalWorker, ...]:
+        """Ours, which may not have their command line yet."""
+        return tuple(worker for worker in self.alive() if worker.log.parent == folder)
 
     def cancel(self, study: Path) -> tuple[LocalWorker, ...]:
         return self._end(self.list(study))

@@ -1,0 +1,235 @@
+"""Workers as arrays of SLURM jobs: one for what decodes videos, on CPUs, and after it one for what trains.
+
+A worker is `python -m fusionlab.work` in a batch file, and what it does lies in the study's folder. So nothing is
+pickled, no result passes through the scheduler, and the command that submitted may end. submitit, the usual library,
+would start each worker from a pickle, and answers the signals that a worker answers itself; `sbatch` alone is enough.
+
+<study>/workers/fusionlab-….json names an array before it is submitted. Its jobs are found by that name in the queue of
+this user, so every later command sees them, and no other job is ever cancelled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusionlab.errors import UserError
+from fusionlab.records.files import read_json, write_json, write_text
+from fusionlab.study.launchers import AUTO, FOLDER, WORKERS_VARIABLE, LauncherConfig, Worker
+
+TRAINING = ("stream", "cohort")  # kinds of jobs
+GPU_CORES = 4  # at least, of a worker with a GPU: it reads clips ahead
+UNSEEN = 66  # the exit status of a worker whose node does not see the study's folder
+WAIT = 60.0  # seconds for the scheduler's answer
+NAME = re.compile(r"fusionlab-[0-9a-f]{8}")
+ENDS = {
+    f"{UNSEEN}:0": "its node does not see the study's folder: choose run.root on a file system that all nodes share",
+    "0:53": "its node cannot write the log: choose run.root on a file system that all nodes share",
+    "127:0": "its node has no such python: see run.launcher.python and run.launcher.setup",
+}
+
+
+@dataclass(frozen=True)
+class Array:
+    """An array of workers for some kinds of jobs, as a batch file."""
+
+    name: str
+    kinds: tuple[str, ...]
+    workers: int
+    script: Path
+
+
+class Slurm:
+    """The launcher for SLURM. `left`: kind of job -> number of jobs that are not done, for `start`."""
+
+    poll = 5.0  # seconds: an answer of the scheduler is dear
+
+    def __init__(
+        self,
+        options: LauncherConfig | None = None,
+        *,
+        device: str = AUTO,
+        left: Mapping[str, int] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.options, self.device, self.left = options, device, dict(left or {})
+        self.variables = dict(variables or {})
+        self._submitted: dict[str, Path] = {}  # id of an array -> the study
+
+    def start(
+        self, study: Path, workers: int, *, threads: int | None, session: str, retries: int = 0
+    ) -> tuple[Worker, ...]:
+        started: list[Worker] = []
+        before = ""
+        for array in self.write(study, workers, threads=threads, session=session, retries=retries):
+            after = [f"--dependency=afterany:{before}"] if before else []
+            try:
+                before = _ask("sbatch", "--parsable", *after, str(array.script)).strip().partition(";")[0]
+            except UserError:
+                self.end()
+                raise
+            self._submitted[before] = Path(study)
+            log = array.script.with_name(f"{array.name}-0.log")
+            started += [Worker(f"{before}_{task}", log, "queued") for task in range(array.workers)]
+        return tuple(started)
+
+    def write(self, study: Path, workers: int, *, threads: int | None, session: str, retries: int = 0) -> list[Array]:
+        """Write the batch files of the arrays that have something to do, and the notes by which they are found."""
+        study = Path(study).absolute()
+        words = ["--session", session, "--retries", str(retries)]
+        words += [] if threads is None else ["--threads", str(threads)]
+        arrays = []
+        for kinds in (("prepare",), TRAINING):
+            jobs = sum(self.left.get(kind, 0) for kind in kinds)
+            if not jobs:
+                continue
+            name = f"fusionlab-{uuid.uuid4().hex[:8]}"
+            array = Array(name, kinds, min(jobs, workers), study / FOLDER / f"{name}.sh")
+            write_text(array.script, self._text(study, array, threads, words))
+            write_json(
+                study / FOLDER / f"{name}.json",
+                {"scheduler": "slurm", "name": name, "kinds": list(kinds), "workers": array.workers},
+            )
+            arrays.append(array)
+        return arrays
+
+    def _text(self, study: Path, array: Array, threads: int | None, words: Sequence[str]) -> str:
+        """The batch file of an array."""
+        assert self.options is not None
+        own, gpus = self.options, 0
+        if array.kinds == TRAINING:
+            gpus = own.gpus_with(self.device)
+            least = GPU_CORES if gpus else 1
+            cpus = max(threads or 1, least) if own.cpus == AUTO else int(own.cpus)
+        else:
+            cpus = own.prepare_cpus
+        log = str(array.script.with_suffix("")).replace("%", "%%")
+        directives = [
+            f"--job-name={array.name}", f"--array=0-{array.workers - 1}", f"--output={log}-%a.log",
+            "--open-mode=append", "--nodes=1", "--ntasks=1", f"--cpus-per-task={cpus}", "--requeue",
+            f"--signal=B:USR1@{own.signal}",
+            *([f"--gres=gpu:{gpus}"] if gpus else []),
+            *([f"--mem={round(1024 * own.memory)}M"] if own.memory is not None else []),
+            *(f"--{name}={value}" for name in ("partition", "account", "qos", "constraint", "time")
+              if (value := getattr(own, name)) is not None),
+            *own.directives,
+        ]  # fmt: skip
+        variables = {**self.variables, WORKERS_VARIABLE: "1", "FUSIONLAB_ARRAY": array.name}
+        python = shlex.quote(sys.executable) if own.python is None else own.python
+        kinds = f"kinds={','.join(array.kinds)}"
+        see = f"{shlex.quote(str(study / 'plan.json'))}"
+        unseen = f'{{ echo "this node does not see" {see} >&2; exit {UNSEEN}; }}'
+        lines = [
+            "#!/bin/bash",
+            *(f"#SBATCH {_directive(one)}" for one in directives),
+            *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
+            f"test -r {see} && cd {shlex.quote(os.getcwd())} || {unseen}",
+            *own.setup,
+            f"exec {python} -m fusionlab.work {shlex.quote(str(study))} {kinds} {shlex.join(words)}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def list(self, study: Path) -> tuple[Worker, ...]:
+        folder = Path(study).absolute() / FOLDER
+        names = [name for place in folder.glob("fusionlab-*.json") if (name := _noted(place))]
+        if not names:
+            return ()
+        queue = _ask("squeue", "--noheader", "--array", "--me", f"--name={','.join(names)}", "--format=%i|%j|%T|%N|%r")
+        workers = []
+        for line in queue.splitlines():
+            number, name, state, host, reason = map(str.strip, line.split("|", 4))
+            if name in names:
+                log = folder / f"{name}-{number.rpartition('_')[2]}.log"
+                waits = state not in ("RUNNING", "COMPLETING", "CONFIGURING")
+                workers.append(
+                    Worker(number, log, "queued" if waits else "running", host or None, reason if waits else None)
+                )
+        return tuple(workers)
+
+    def cancel(self, study: Path) -> tuple[Worker, ...]:
+        workers = self.list(study)
+        _cancel([worker.name for worker in workers])
+        return workers
+
+    def end(self) -> tuple[Worker, ...]:
+        mine = {study: self.list(study) for study in dict.fromkeys(self._submitted.values())}
+        own = [one for all_ in mine.values() for one in all_ if one.name.partition("_")[0] in self._submitted]
+        _cancel([worker.name for worker in own])
+        return tuple(own)
+
+    def strayed(self) -> dict[Worker, str]:
+        """SLURM remembers an ended job for some minutes (MinJobAge)."""
+        found = {}
+        for array, study in self._submitted.items():
+            with suppress(UserError):  # it has forgotten them
+                for job in _ask("scontrol", "--oneliner", "show", "job", array).splitlines():
+                    facts = dict(word.partition("=")[::2] for word in job.split())
+                    status = facts.get("ExitCode", "0:0")
+                    if status in ("0:0", "1:0") or facts.get("JobState") in ("CANCELLED", "PENDING", "RUNNING"):
+                        continue
+                    name = f"{array}_{facts.get('ArrayTaskId', '0')}"
+                    log = Path(facts.get("StdOut") or study)
+                    why = ENDS.get(status, f"SLURM says {facts.get('JobState')}, exit code {status}")
+                    found[Worker(name, log, host=facts.get("NodeList"))] = why
+        return found
+
+
+def expect_slurm() -> None:
+    """Raise a `UserError` where nothing can be submitted."""
+    if shutil.which("sbatch") is None:
+        raise UserError(
+            "no SLURM here: sbatch is not on the PATH", got="launcher=slurm",
+            hint="launcher=script, which writes the batch files, or launcher=local",
+        )  # fmt: skip
+
+
+def requeue() -> bool:
+    """Ask SLURM to start this job again from the beginning of its batch file; False where this is no job of SLURM."""
+    job = os.environ.get("SLURM_JOB_ID")
+    if job is None:
+        return False
+    _ask("scontrol", "requeue", job)
+    return True
+
+
+def _ask(program: str, *words: str) -> str:
+    """The output of a program of SLURM; its own words if it refuses."""
+    try:
+        done = subprocess.run([program, *words], capture_output=True, text=True, timeout=WAIT, stdin=subprocess.DEVNULL)
+    except FileNotFoundError:
+        raise UserError("no SLURM here", got=f"{program} is not on the PATH", hint="launcher=local") from None
+    except subprocess.TimeoutExpired:
+        raise UserError("SLURM does not answer", got=f"{program}, for {WAIT:g} seconds") from None
+    if done.returncode:
+        raise UserError(f"SLURM refuses: {program}", got=done.stderr.strip() or f"exit status {done.returncode}")
+    return done.stdout
+
+
+def _cancel(names: Sequence[str]) -> None:
+    if names:
+        _ask("scancel", *names)
+
+
+def _noted(place: Path) -> str | None:
+    """The name of an array in its note; None for a file that is not a note."""
+    try:
+        content = read_json(place)
+    except UserError:
+        return None
+    name = content.get("name") if isinstance(content, dict) else None
+    return name if isinstance(name, str) and NAME.fullmatch(name) else None
+
+
+def _directive(word: str) -> str:
+    """A word of sbatch in a batch file, which reads quotes as a shell does."""
+    name, equals, value = word.partition("=")
+    return f"{name}={chr(34)}{value}{chr(34)}" if equals and re.search(r"\s", value) else word
