@@ -1,13 +1,32 @@
-"""The cluster of these tests."""
+"""The cluster of these tests, and working directories whose commands are typed on its machine `login`."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from disturbed_parts import write_parts
 from slurm_cluster import Cluster, missing
+from terminal import FAST, Lab
+
+from fusionlab.records.lock import alone
+
+PACED = ("sweep", "fusion=paced", FAST, "run.checkpoint_every=1")  # steps; an epoch has seven, and there are two
+SLURM = (
+    "launcher=slurm", "run.device=cpu", "run.launcher.gpus=1", "run.launcher.cpus=1", "run.launcher.prepare_cpus=1",
+    "run.workers=4",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.cluster)
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +39,34 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster.start(Path(tmp_path_factory.mktemp("slurm")))
     yield made
     made.stop()
+
+
+@pytest.fixture
+def lab(cluster: Cluster, study: Lab, tmp_path: Path) -> Iterator[Lab]:
+    """A working directory on `login` with the trained streams of the shared study, and the parts of disturbed_parts."""
+    shutil.copytree(study.home / "runs" / "streams", tmp_path / "runs" / "streams")
+    write_parts(tmp_path)
+    made = Lab(tmp_path, study.data, tuple(cluster.login.enter()), cluster.variables)
+    yield made
+    made.close()
+    cluster.repair()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(study: Lab, together: Path) -> dict[str, Any]:
+    """The records and weights of `PACED`, which was swept without a cluster and without disturbance."""
+    home = together / "paced"
+    made = Lab(home, study.data)
+    with alone(together / "paced.lock", lambda _: None, "the undisturbed study"):
+        if not home.exists():
+            shutil.copytree(study.home / "runs" / "streams", home / "runs" / "streams")
+            write_parts(home)
+            done = made.run(*PACED)
+            assert done.status == 0, done.err
+    return results(made)
+
+
+def results(lab: Lab) -> dict[str, Any]:
+    """Arm -> its record and predictions, and the bytes of its weights."""
+    weights = {place.parent.name: place.read_bytes() for place in lab.home.rglob("published/*/weights.pt")}
+    return {name: (record, weights.get(name)) for name, record in lab.records().items()}
