@@ -11,15 +11,10 @@ from typing import Any
 import pytest
 from disturbed_parts import write_parts
 from slurm_cluster import Cluster, missing
-from terminal import FAST, Lab
+from slurm_studies import PACED, on_login, results
+from terminal import Lab
 
 from fusionlab.records.lock import alone
-
-PACED = ("sweep", "fusion=paced", FAST, "run.checkpoint_every=1")  # steps; an epoch has seven, and there are two
-SLURM = (
-    "launcher=slurm", "run.device=cpu", "run.launcher.gpus=1", "run.launcher.cpus=1", "run.launcher.prepare_cpus=1",
-    "run.workers=4",
-)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,7 +41,7 @@ def lab(cluster: Cluster, study: Lab, tmp_path: Path) -> Iterator[Lab]:
     """A working directory on `login` with the trained streams of the shared study, and the parts of disturbed_parts."""
     shutil.copytree(study.home / "runs" / "streams", tmp_path / "runs" / "streams")
     write_parts(tmp_path)
-    made = Lab(tmp_path, study.data, tuple(cluster.login.enter()), cluster.variables)
+    made = on_login(cluster, tmp_path, study.data)
     yield made
     made.close()
     cluster.repair()
@@ -64,9 +59,3 @@ def undisturbed(study: Lab, together: Path) -> dict[str, Any]:
             done = made.run(*PACED)
             assert done.status == 0, done.err
     return results(made)
-
-
-def results(lab: Lab) -> dict[str, Any]:
-    """Arm -> its record and predictions, and the bytes of its weights."""
-    weights = {place.parent.name: place.read_bytes() for place in lab.home.rglob("published/*/weights.pt")}
-    return {name: (record, weights.get(name)) for name, record in lab.records().items()}

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from disturbed_parts import go_on, steps
+from disturbed_parts import go_on, slow_down, steps
 from slurm_cluster import Cluster, until
+from slurm_studies import PACED, SLURM, claims, on_login, results
 from terminal import FAST, Lab, ended
 
-from conftest import PACED, SLURM, results
-
+STREAMS = ("streams=appearance", "streams=motion")
 GRID = ("sweep", "fusion=sum,max,cat,conv,bilinear,product", "layer=relu5", "seed.init=0,1", FAST)
-
-
-def claims(lab: Lab, kind: str = "*") -> list[dict[str, Any]]:
-    """The claims of all attempts at jobs of this study, each with its job's kind and, if it has ended, its end."""
-    found = []
-    for place in sorted(
-        [*lab.home.glob("runs/*/jobs/*/claims/*.json"), *lab.home.glob("runs/streams/*/claims/*.json")]
-    ):
-        if place.stem.isdecimal():
-            job = json.loads((place.parents[1] / "job.json").read_text(encoding="utf-8"))
-            end = place.with_name(f"{place.stem}.end.json")
-            ended = {"end": json.loads(end.read_text(encoding="utf-8"))} if end.is_file() else {}
-            claim = json.loads(place.read_text(encoding="utf-8"))
-            found.append({**claim, **ended, "kind": job["kind"], "attempt": int(place.stem)})
-    return [claim for claim in found if kind in ("*", claim["kind"])]
 
 
 def log(lab: Lab, attempt: int) -> str:
@@ -36,9 +21,9 @@ def log(lab: Lab, attempt: int) -> str:
     return place.read_text(encoding="utf-8")
 
 
-def in_mid_epoch(lab: Lab) -> dict[str, Any]:
+def in_mid_epoch(lab: Lab, sweep: subprocess.Popen[str] | None = None) -> dict[str, Any]:
     """Wait until the cohort has made some of an epoch's seven steps; returns its claim."""
-    until(lambda: len(steps(lab.home)) >= 3, "three training steps")
+    until(lambda: len(steps(lab.home)) >= 3, "three training steps", sweep)
     (claim,) = claims(lab, "cohort")
     return claim
 
@@ -58,7 +43,7 @@ def test_a_grid_equals_the_local_one_and_each_worker_has_its_own_device(
     local = Lab(tmp_path_factory.mktemp("local"), study.data)
     alone = local.run(*GRID, "run.workers=2")
     assert alone.status == 0, alone.err
-    far = Lab(lab.home / "far", study.data, lab.enter, lab.variables)
+    far = on_login(cluster, lab.home / "far", study.data)
     done = far.run(*GRID, *SLURM)
     assert done.status == 0, done.err
     assert done.table == alone.table
@@ -93,9 +78,9 @@ def test_arms_that_raise_exit_or_are_killed_are_recorded_with_logs(lab: Lab, stu
 def test_scancel_stops_a_worker_and_the_same_command_goes_on(
     cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]
 ) -> None:
-    (lab.home / "pause").write_text("1", encoding="utf-8")
+    slow_down(lab.home)
     sweep = lab.start(*PACED, *SLURM)
-    claim = in_mid_epoch(lab)
+    claim = in_mid_epoch(lab, sweep)
     cluster.run("scancel", claim["scheduler"]["job"])
     until(lambda: "end" in claims(lab, "cohort")[0], "the worker has noted its end")
     done = ended(sweep)
@@ -112,11 +97,11 @@ def test_scancel_stops_a_worker_and_the_same_command_goes_on(
 def test_a_node_that_goes_down_gives_its_worker_to_another(
     cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]
 ) -> None:
-    (lab.home / "pause").write_text("1", encoding="utf-8")
+    slow_down(lab.home)
     sweep = lab.start(*PACED, *SLURM)
-    first = in_mid_epoch(lab)
+    first = in_mid_epoch(lab, sweep)
     cluster.set_node(first["host"], "DOWN")
-    until(lambda: len(claims(lab, "cohort")) == 2, "a second attempt")
+    until(lambda: len(claims(lab, "cohort")) == 2, "a second attempt", sweep)
     go_on(lab.home)
     done = ended(sweep)
     assert done.status == 0, done.err
@@ -128,11 +113,11 @@ def test_a_node_that_goes_down_gives_its_worker_to_another(
 
 def test_a_node_without_power(cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]) -> None:
     """Nothing can be noted by the worker, and SLURM needs a while to see it."""
-    (lab.home / "pause").write_text("1", encoding="utf-8")
+    slow_down(lab.home)
     sweep = lab.start(*PACED, *SLURM)
-    first = in_mid_epoch(lab)
+    first = in_mid_epoch(lab, sweep)
     cluster.switch_off(first["host"])
-    until(lambda: len(claims(lab, "cohort")) == 2, "a second attempt")
+    until(lambda: len(claims(lab, "cohort")) == 2, "a second attempt", sweep)
     go_on(lab.home)
     done = ended(sweep)
     assert done.status == 0, done.err
@@ -142,11 +127,11 @@ def test_a_node_without_power(cluster: Cluster, lab: Lab, undisturbed: dict[str,
 
 def test_a_lost_slurmd_means_two_attempts_at_once(cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]) -> None:
     """SLURM starts the job again on another node, while nobody tells the first worker to end."""
-    (lab.home / "pause").write_text("1", encoding="utf-8")
+    slow_down(lab.home)
     sweep = lab.start(*PACED, *SLURM)
-    first = in_mid_epoch(lab)
+    first = in_mid_epoch(lab, sweep)
     cluster.kill_slurmd(first["host"])
-    until(lambda: {line.split()[0] for line in steps(lab.home)} == {"n1", "n2"}, "both nodes train")
+    until(lambda: {line.split()[0] for line in steps(lab.home)} == {"n1", "n2"}, "both nodes train", sweep)
     go_on(lab.home)
     done = ended(sweep)
     assert done.status == 0, done.err
@@ -155,9 +140,9 @@ def test_a_lost_slurmd_means_two_attempts_at_once(cluster: Cluster, lab: Lab, un
 
 
 def test_the_controller_may_be_away_for_a_while(cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]) -> None:
-    (lab.home / "pause").write_text("1", encoding="utf-8")
+    slow_down(lab.home)
     sweep = lab.start(*PACED, *SLURM)
-    in_mid_epoch(lab)
+    in_mid_epoch(lab, sweep)
     cluster.kill_controller()
     go_on(lab.home)
     until(lambda: "end" in claims(lab, "cohort")[0], "the worker does not need the controller")
@@ -172,15 +157,15 @@ def test_the_controller_may_be_away_for_a_while(cluster: Cluster, lab: Lab, undi
 def test_a_killed_command_is_typed_again_and_submits_nothing_twice(
     cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]
 ) -> None:
-    (lab.home / "pause").write_text("1", encoding="utf-8")
+    slow_down(lab.home)
     sweep = lab.start(*PACED, *SLURM)
-    in_mid_epoch(lab)
+    in_mid_epoch(lab, sweep)
     sweep.kill()
     sweep.communicate()
     notes = set(lab.study.glob("workers/*.json"))
     queued = set(cluster.jobs())
     again = lab.start(*PACED, *SLURM)
-    until(lambda: len(steps(lab.home)) >= 6, "the worker goes on")
+    until(lambda: len(steps(lab.home)) >= 6, "the worker goes on", again)
     assert set(cluster.jobs()) <= queued
     go_on(lab.home)
     done = ended(again)
@@ -193,11 +178,11 @@ def test_a_killed_command_is_typed_again_and_submits_nothing_twice(
 
 def test_a_signal_before_the_time_limit_in_mid_epoch(cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]) -> None:
     """The worker saves its training and is queued again; the weights have the bits of the undisturbed ones."""
-    (lab.home / "pause").write_text("1", encoding="utf-8")
+    slow_down(lab.home)
     sweep = lab.start(*PACED, *SLURM)
-    first = in_mid_epoch(lab)
+    first = in_mid_epoch(lab, sweep)
     cluster.run("scancel", "--signal=USR1", "--batch", first["scheduler"]["job"])
-    until(lambda: "end" in claims(lab, "cohort")[0], "the worker has stopped its job")
+    until(lambda: "end" in claims(lab, "cohort")[0], "the worker has stopped its job", sweep)
     go_on(lab.home)
     done = ended(sweep)
     assert done.status == 0, done.err
@@ -208,11 +193,11 @@ def test_a_signal_before_the_time_limit_in_mid_epoch(cluster: Cluster, lab: Lab,
 
 
 def test_a_study_that_is_longer_than_its_time_limit(cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]) -> None:
-    (lab.home / "pause").write_text("3", encoding="utf-8")
+    slow_down(lab.home, 3)
     limit = ("run.launcher.time='\"1\"'", "run.launcher.signal=40")
     sweep = lab.start(*PACED, *SLURM, *limit)
-    in_mid_epoch(lab)
-    until(lambda: len(claims(lab, "cohort")) == 2, "a second attempt")
+    in_mid_epoch(lab, sweep)
+    until(lambda: len(claims(lab, "cohort")) == 2, "a second attempt", sweep)
     go_on(lab.home)
     done = ended(sweep)
     assert done.status == 0, done.err
@@ -226,7 +211,7 @@ def test_detached_then_status_cancel_and_the_same_command(
     foreign = cluster.run(
         "sbatch", "--parsable", "--job-name=fusionlab-0123abcd", "--output=/dev/null", "--wrap=sleep 600"
     )
-    (lab.home / "pause").write_text("1", encoding="utf-8")
+    slow_down(lab.home)
     done = lab.run(*PACED, *SLURM, "detach=true")
     assert done.status == 0, done.err
     folder = str(lab.study)

@@ -50,21 +50,24 @@ class Killed(Conv):
 '''.replace("\\n", "\\n")
 
 
-def write_parts(home: Path, pause: float = 0.0) -> None:
+def write_parts(home: Path) -> None:
     """`fusion=paced`, `raises`, `exits`, `killed` for commands in this folder."""
     own = home / "conf" / "fusion"
     own.mkdir(parents=True)
     for name in ("Paced", "Raises", "Exits", "Killed"):
         (own / f"{name.lower()}.yaml").write_text(f"_target_: own_fusion.{name}\n_partial_: true\n", encoding="utf-8")
     (home / "own_fusion.py").write_text(CODE, encoding="utf-8")
-    if pause:
-        (home / "pause").write_text(str(pause), encoding="utf-8")
 
 
 def steps(home: Path) -> list[str]:
     """A line for each training step so far."""
     place = home / "steps"
     return place.read_text(encoding="utf-8").splitlines() if place.is_file() else []
+
+
+def slow_down(home: Path, seconds: float = 1.0) -> None:
+    """The following steps take some time."""
+    (home / "pause").write_text(str(seconds), encoding="utf-8")
 
 
 def go_on(home: Path) -> None:

@@ -45,10 +45,18 @@ def missing() -> str | None:
     return None if os.geteuid() == 0 else "only root can start a SLURM here"
 
 
-def until(happened: Callable[[], T], what: str, limit: float = LIMIT) -> T:
-    """Wait for a condition, and return what it returned; after `limit` seconds the test fails."""
+def until(
+    happened: Callable[[], T], what: str, command: subprocess.Popen[str] | None = None, limit: float = LIMIT
+) -> T:
+    """Wait for a condition, and return what it returned.
+
+    The test fails after `limit` seconds, or where the command ends that should make it happen.
+    """
     end = time.monotonic() + limit
     while not (value := happened()):
+        if command is not None and command.poll() is not None and not happened():
+            out, err = command.communicate()
+            raise AssertionError(f"the command ended before it happened: {what}\n{out}\n{err}")
         assert time.monotonic() < end, f"it did not happen within {limit:g} s: {what}"
         time.sleep(0.1)
     return value
