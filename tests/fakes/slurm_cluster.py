@@ -285,7 +285,7 @@ class Cluster:
             "SelectTypeParameters=CR_Core",
             "SchedulerParameters=bf_interval=2,sched_interval=2",
             "SlurmdParameters=config_overrides",
-            "ReturnToService=2",
+            "ReturnToService=1",
             f"SlurmdTimeout={SLURMD_TIMEOUT}",
             "KillWait=30",
             "MinJobAge=300",
