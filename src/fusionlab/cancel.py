@@ -5,14 +5,16 @@
 Each worker stops its job gracefully: published arms stay, and the training of the others is resumed later.
 """
 
+import sys
 from pathlib import Path
 
 from fusionlab.cli import run
-from fusionlab.errors import UserError, show
+from fusionlab.errors import UserError, one_line, show
 
 
 def main(words: list[str]) -> int:
     """Stop each worker gracefully, or else by force; other jobs of the queue are not touched."""
+    from fusionlab.study.launchers import Worker
     from fusionlab.study.launchers.local import Local
     from fusionlab.study.launchers.slurm import Slurm
     from fusionlab.study.plan import read
@@ -24,9 +26,15 @@ def main(words: list[str]) -> int:
             hint="python -m fusionlab.cancel runs/my-study",
         )
     read(words[0])
-    ended = [*Slurm().cancel(Path(words[0])), *Local().cancel(Path(words[0]))]
+    ended: list[Worker] = [*Local().cancel(Path(words[0]))]
+    status = 0
+    try:
+        ended += Slurm().cancel(Path(words[0]))
+    except UserError as error:
+        show(one_line(f"SLURM's queue cannot be asked, jobs in it go on: {error.what} ({error.got})"), file=sys.stderr)
+        status = 1
     show("\n".join(f"ended worker {worker.name}" for worker in ended) or "no workers are running here")
-    return 0
+    return status
 
 
 if __name__ == "__main__":

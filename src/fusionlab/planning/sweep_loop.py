@@ -6,6 +6,7 @@ This command may end, by a signal or a crash: workers go on, and the same comman
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -129,11 +130,11 @@ class _Work:
     def run(self, detach: bool) -> None:
         """Start the workers that are missing, and watch all; once more if only those of other commands were there."""
         started = False
-        while self._left() and not started:
+        while (left := sum(self._left().values())) and not started:
             there = self.workers()
-            missing = self.study.workers - len(there)
+            missing = min(self.study.workers, left) - len(there)
             if there:
-                show(f"{len(there)} workers of this study are there already")
+                show(f"workers of this study that are there already: {len(there)}")
             if missing > 0:
                 self.launcher.start(self.study.folder, missing, **self.options)
                 started = True
@@ -146,9 +147,11 @@ class _Work:
         with SweepProgress() as progress:
             looked, there = time.monotonic(), self.workers()
             while there:
-                progress.show(self.status.summary())
+                summary = self.status.summary()
+                progress.show(summary)
                 time.sleep(POLL)
-                if time.monotonic() - looked >= self.launcher.poll:
+                last = summary.settled == len(summary.arms)  # so the workers are about to end
+                if time.monotonic() - looked >= (min(1.0, self.launcher.poll) if last else self.launcher.poll):
                     looked, there = time.monotonic(), self.workers()
             progress.show(self.status.summary())
 
@@ -161,12 +164,13 @@ class _Work:
         show(
             "\n".join(f"\n{array.script}:\n\n{array.script.read_text(encoding='utf-8')}" for array in (first, *others))
         )
-        line = f"sbatch {first.script}"
+        line = shlex.quote(str(first.script))
         for array in others:
-            line = f"sbatch --dependency=afterany:$({line.replace('sbatch', 'sbatch --parsable', 1)}) {array.script}"
-        show(f"with SLURM:\n  {line}\non any machine that sees the folder, one worker each:")
-        show(f"  cd '{os.getcwd()}' && python -m fusionlab.work '{self.study.folder}'\nthe table, when all is done:")
-        show(f"  python -m fusionlab.report '{self.study.folder}'")
+            line = f"--dependency=afterany:$(sbatch --parsable {line}) {shlex.quote(str(array.script))}"
+        show(f"with SLURM:\n  sbatch {line}\non any machine that sees the folder, one worker each:")
+        folder = shlex.quote(str(self.study.folder))
+        show(f"  cd {shlex.quote(os.getcwd())} && python -m fusionlab.work {folder}\nthe table, when all is done:")
+        show(f"  python -m fusionlab.report {folder}")
         return 0
 
 

@@ -16,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -156,15 +157,24 @@ class Slurm:
         return tuple(workers)
 
     def cancel(self, study: Path) -> tuple[Worker, ...]:
-        workers = self.list(study)
-        _cancel([worker.name for worker in workers])
-        return workers
+        return self._end(study, self.list(study))
 
     def end(self) -> tuple[Worker, ...]:
-        mine = {study: self.list(study) for study in dict.fromkeys(self._submitted.values())}
-        own = [one for all_ in mine.values() for one in all_ if one.name.partition("_")[0] in self._submitted]
-        _cancel([worker.name for worker in own])
-        return tuple(own)
+        ended: list[Worker] = []
+        for study in dict.fromkeys(self._submitted.values()):
+            own = [one for one in self.list(study) if one.name.partition("_")[0] in self._submitted]
+            ended += self._end(study, own)
+        return tuple(ended)
+
+    def _end(self, study: Path, workers: Sequence[Worker]) -> tuple[Worker, ...]:
+        """Cancel jobs, and wait until they are gone: SLURM sends TERM, and KILL after its KillWait."""
+        names = {worker.name for worker in workers}
+        if names:
+            _ask("scancel", *sorted(names))
+        until = time.monotonic() + WAIT
+        while names & {worker.name for worker in self.list(study)} and time.monotonic() < until:
+            time.sleep(0.5)
+        return tuple(workers)
 
     def strayed(self) -> dict[Worker, str]:
         """SLURM remembers an ended job for some minutes (MinJobAge)."""
@@ -212,11 +222,6 @@ def _ask(program: str, *words: str) -> str:
     if done.returncode:
         raise UserError(f"SLURM refuses: {program}", got=done.stderr.strip() or f"exit status {done.returncode}")
     return done.stdout
-
-
-def _cancel(names: Sequence[str]) -> None:
-    if names:
-        _ask("scancel", *names)
 
 
 def _noted(place: Path) -> str | None:
