@@ -170,7 +170,7 @@ def test_a_killed_command_is_typed_again_and_submits_nothing_twice(
     go_on(lab.home)
     done = ended(again)
     assert done.status == 0, done.err
-    assert "workers of this study are there already" in done.out
+    assert "workers of this study that are there already: 1" in done.out
     assert set(lab.study.glob("workers/*.json")) == notes
     assert len(claims(lab, "cohort")) == 1
     expect_undisturbed(lab, undisturbed)
@@ -248,7 +248,7 @@ def test_files_that_a_user_submits(cluster: Cluster, lab: Lab, undisturbed: dict
 @pytest.mark.parametrize(
     "word, says",
     [
-        ("run.launcher.partition=gpu", "invalid partition"),
+        ("run.launcher.partition=none", "invalid partition"),
         ("run.launcher.gpus=9", "Requested node configuration is not available"),
         ("run.launcher.constraint=h100", "Invalid feature specification"),
     ],

@@ -298,7 +298,7 @@ class Cluster:
                 f"CPUs={CPUS} RealMemory=8000 Gres=gpu:{GPUS} State=UNKNOWN"
                 for number, name in enumerate(nodes, 1)
             ),
-            "PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP",
+            *(f"PartitionName={name} Nodes=ALL State=UP MaxTime=INFINITE" for name in ("gpu", "main Default=YES")),
         ]
         (self.root / "slurm.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
         (self.root / "gres.conf").write_text(f"Name=gpu File={run}/gpu[0-{GPUS - 1}]\n", encoding="ascii")

@@ -56,10 +56,14 @@ class Lab:
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, verb: str, *words: str, **variables: str) -> subprocess.Popen[str]:
+        return self.start_words(sys.executable, "-m", f"fusionlab.{verb}", *words, **variables)
+
+    def start_words(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        """Any program."""
         self.home.mkdir(parents=True, exist_ok=True)
         inherited = {name: value for name, value in os.environ.items() if name != "FUSIONLAB_CRASH_AT"}
         process = subprocess.Popen(
-            [*self.enter, sys.executable, "-m", f"fusionlab.{verb}", *words],
+            [*self.enter, *words],
             cwd=self.home,
             env={**inherited, "FUSIONLAB_DATA": str(self.data), **self.variables, **variables},
             stdout=subprocess.PIPE,
