@@ -19,7 +19,9 @@ SLURM = (
 def on_login(cluster: Cluster, home: Path, data: Path) -> Lab:
     """A working directory whose commands are typed on the machine `login`."""
     home.mkdir(exist_ok=True)
-    return Lab(home, data, (*cluster.login.enter(), "env", "-C", str(home)), cluster.variables)
+    return Lab(
+        home, data, (*cluster.login.enter(), "env", "-C", str(home)), {**cluster.variables, "PYTHONUNBUFFERED": "1"}
+    )
 
 
 def claims(lab: Lab, kind: str = "*") -> list[dict[str, Any]]:
