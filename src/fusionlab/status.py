@@ -21,16 +21,17 @@ def main(words: list[str]) -> int:
         )
     study = summary(words[0])
     for title, rows in (
-        ("jobs", [(r.state, r.id, r) for r in study.jobs]),
-        ("arms", [(r.state, r.name, r) for r in study.arms]),
+        ("jobs", [(r.state, r.id, r, None) for r in study.jobs]),
+        ("arms", [(r.state, r.name, r, r.code) for r in study.arms]),
     ):
         show(f"{len(rows)} {title}")
-        for state, name, row in rows:
+        for state, name, row, other in rows:
             failed = state in ("failed", "blocked")
-            show(
-                f"  {state:<10} {one_line(name)}"
-                + (f": {one_line(row.reason or '')} (log: {one_line(row.log)})" if failed else "")
-            )
+            why = f": {one_line(row.reason or '')} (log: {one_line(row.log)})" if failed else ""
+            code = f", by other code: {one_line(other)}" if other else ""
+            show(f"  {state:<10} {one_line(name)}{why}{code}")
+    if study.by_other_code:
+        show(one_line(study.by_other_code))
     for line in study.refusals:
         show(one_line(line))
     return 0 if all(row.state == "done" for row in study.arms) else 1

@@ -77,6 +77,9 @@ def main(
 
 def _load() -> None:
     """Import the packages that every training needs."""
+    from fusionlab.study.devices import keep_forkable
+
+    keep_forkable()
     import fusionlab.jobs.stages  # noqa: F401
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -79,14 +81,58 @@ def test_ctrl_c_of_one_leaves_the_other_s_workers_alone(fresh: Lab) -> None:
     first = fresh.start(*long)
     wait_until(lambda: "epoch 1," in job_log(fresh, "cohort"), first)
     second = fresh.start(*long)
-    wait_until(lambda: len(list(fresh.home.rglob("workers/[!.]*.json"))) == 2, second)
+    assert second.stderr is not None
+    while "there already: 1" not in second.stderr.readline():
+        assert second.poll() is None
     second.send_signal(signal.SIGINT)
-    assert ended(second).status == 130
+    done = ended(second)
+    assert done.status == 130 and "1 workers of other commands go on" in done.err
+    assert len(list(fresh.home.rglob("workers/[!.]*.json"))) == 1, "it started none: there is one, as was asked for"
     lines = len(job_log(fresh, "cohort").splitlines())
     wait_until(lambda: len(job_log(fresh, "cohort").splitlines()) > lines + 2, first)
     first.send_signal(signal.SIGINT)
     assert ended(first).status == 130
     assert processes_of(fresh.home) == []
+
+
+def test_a_sweep_that_was_killed_is_continued_with_its_workers(study: Lab, fresh: Lab) -> None:
+    killed = fresh.start(*COMMAND, "run.workers=1")
+    wait_until(lambda: bool(list(fresh.home.rglob("jobs/cohort-*/claims/001.json"))), killed)
+    killed.kill()
+    ended(killed)
+    workers = processes_of(fresh.home)
+    assert workers, "they go on"
+    done = fresh.run(*COMMAND, "run.workers=1")
+    assert done.status == 0, done.err
+    assert len(list(fresh.home.rglob("workers/[!.]*.json"))) == 1, "it waited, and started none"
+    assert fresh.records() == study.records()
+    for job in (fresh.study / "jobs").iterdir():
+        assert [place.name for place in (job / "claims").glob("*[0-9].json")] == ["001.json"], "run once"
+
+
+def test_detached(study: Lab, fresh: Lab) -> None:
+    done = fresh.run(*COMMAND, "detach=true")
+    assert done.status == 0, done.err
+    assert done.out.splitlines()[-3] == "the workers go on by themselves:" and "report:" not in done.out
+    again = fresh.run(*COMMAND)
+    assert again.status == 0 and "report:" in again.out, again.err
+    assert fresh.records() == study.records()
+    assert "detach" not in fresh.run("status", str(fresh.study)).out, "it is no option of the study"
+
+
+def test_a_script_is_shown_and_nothing_is_started(study: Lab, fresh: Lab) -> None:
+    done = fresh.run(*COMMAND, "launcher=script", "run.launcher.time='4:00:00'")
+    assert done.status == 0, done.err
+    assert "#SBATCH --time=4:00:00" in done.out and processes_of(fresh.home) == []
+    typed = next(line for line in done.out.splitlines() if "fusionlab.work" in line and line.startswith("  cd "))
+    python = f"{sys.executable} -m fusionlab.work"
+    environment = {**os.environ, "FUSIONLAB_DATA": str(fresh.data)}
+    worked = subprocess.run(
+        ["bash", "-c", typed.replace("python -m fusionlab.work", python)], capture_output=True, text=True,
+        env=environment, timeout=WAIT,
+    )  # fmt: skip
+    assert worked.returncode == 0, worked.stderr
+    assert fresh.records() == study.records()
 
 
 def test_where_the_terminal_is_closed_the_workers_go_on_and_that_is_said(study: Lab, fresh: Lab) -> None:

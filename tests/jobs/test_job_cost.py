@@ -10,6 +10,8 @@ import pytest
 from stage_fakes import EPOCHS, Trained
 
 from fusionlab.jobs.job_cost import PARTS, WORKERS_VARIABLE, JobCost
+from fusionlab.records import activity
+from fusionlab.records.environment import peak_memory
 from fusionlab.records.record import read_record
 
 NOTHING = cast(Any, None)
@@ -52,6 +54,21 @@ def test_each_second_belongs_to_the_part_that_began_last(monkeypatch: pytest.Mon
     assert found["step_s"] == 3, "the median of 5 4 | 20 8 | 2 3 without the first three"
     other = {"id": "cohort-1", "steps": 9, "batch": 16, "threads": 2, "workers": 3}
     assert {name: found[name] for name in other} == other
+
+
+def test_the_progress_of_a_job_has_its_part_device_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(activity.VARIABLE, "")
+    monkeypatch.setattr(activity, "EVERY", 0.0)
+    activity.report_to(tmp_path / "progress")
+    cost = JobCost("cohort-1", batch=16, threads=2)
+    cost.report_device("cpu")
+    assert activity.read_progress(tmp_path / "progress")["part"] == "setup"
+    for part in PARTS:
+        cost.begin(part)
+        found = activity.read_progress(tmp_path / "progress")
+        assert set(found) == {"part", "device", "memory"} and (found["part"], found["device"]) == (part, "cpu")
+        assert 2**20 < found["memory"] <= (peak_memory() or 0)
+    activity.report_to(tmp_path / "another")
 
 
 @pytest.mark.parametrize("kind", ["motion", "fused", "late"])

@@ -206,10 +206,53 @@ def test_jobs_that_are_done_or_cannot_be_measured_limit_nothing(
     assert (own.workers, own.too_large) == (4, None)
 
 
-def test_one_gpu_has_no_idle_workers(planned: Callable[..., PlannedStudy], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fusionlab.config.run_config.RunConfig.on_gpu", True)
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Set the number of visible GPUs, each with so many bytes for jobs."""
+
+    def some(count: int, size: int | None = None) -> None:
+        monkeypatch.setattr("fusionlab.config.run_config.RunConfig.on_gpu", True)
+        monkeypatch.setattr("fusionlab.config.run_config.visible_devices", lambda: tuple(map(str, range(count))))
+        if size is not None:
+            monkeypatch.setattr(module, "memory_bound", lambda _, at_once: size // -(-at_once // count))
+
+    return some
+
+
+def test_one_gpu_has_no_idle_workers(planned: Callable[..., PlannedStudy], gpus: Callable[..., None]) -> None:
+    gpus(1)
     whole = planned("run.workers=2")
     assert pack_study(whole).plan is whole.plan
+
+
+def test_each_gpu_has_a_worker(planned: Callable[..., PlannedStudy], gpus: Callable[..., None]) -> None:
+    for count in (1, 2, 8):
+        gpus(count)
+        assert pack_study(planned(), Sizes()).workers == count
+        assert module.usual_workers(replace(planned().run, per_device=3), 1, 9) == 3 * count
+        assert module.usual_workers(replace(planned().run, workers=5), 1, 9) == 5
+    assert module.usual_workers(replace(planned().run, device="cuda:1"), 1, 9) == 1
+
+
+def test_on_a_cluster_each_job_has_a_worker_unless_workers_are_typed(planned: Callable[..., PlannedStudy]) -> None:
+    auto, typed = planned("launcher=slurm"), planned("launcher=slurm", "run.workers=2")
+    found = pack_study(auto)
+    assert found.plan is auto.plan and found.workers == len(auto.plan.jobs)
+    assert pack_study(typed).workers == 2 and len(cohorts(pack_study(typed).plan)) == 2
+
+
+@pytest.mark.parametrize(("fit", "workers"), [(0.5, 2), (1.1, 2), (2.1, 4), (9.0, 8)])
+def test_jobs_on_a_gpu_are_as_many_as_its_memory_holds(
+    planned: Callable[..., PlannedStudy], gpus: Callable[..., None], fit: float, workers: int
+) -> None:
+    """Two GPUs, at most four jobs on each."""
+    gpus(2)
+    study = planned("run.per_device=4")
+    costs = CohortCosts(study.run, study.threads, 1)
+    size = int(fit * max(costs.memory([arm]) for arm in study.plan.arms))
+    gpus(2, size)
+    found = pack_study(study, Sizes())
+    assert (found.workers, found.bound) == (workers, size // (workers // 2))
 
 
 def test_no_piece_needs_more_memory_than_a_job_may_use(planned: Callable[..., PlannedStudy]) -> None:

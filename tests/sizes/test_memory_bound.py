@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gpu_fakes import fake_machine, gpu, mig
 
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
 from fusionlab.sizes import memory_bound as module
 from fusionlab.sizes.memory_bound import available_memory, gpu_memory, memory_bound
+from fusionlab.study.devices import VARIABLE
 
 GIB, MIB = 2**30, 2**20
 RUN = RunConfig.of(tree({}).with_leaves({"run.device": "cpu"}))
@@ -78,29 +80,61 @@ def test_the_bound_is_shared_by_parallel_jobs_after_a_reserve(monkeypatch: pytes
     assert memory_bound(RUN, 2) is None
 
 
-@pytest.mark.parametrize(
-    ("script", "found"),
-    [
-        ("printf '143771\\n81559\\n'", 81559 * MIB),
-        ("echo '[N/A]'", None),
-        ("exit 9", None),
-        ("true", None),
-    ],
-)
-def test_the_memory_of_a_gpu_is_asked_from_nvidia_smi(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, found: int | None
-) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f'#!/bin/sh\n[ "$1" = "--query-gpu=memory.total" ] || exit 3\n{script}\n')
-    program.chmod(0o755)
+ON_GPU = replace(RUN, device="cuda")
+
+
+@pytest.fixture
+def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is first on PATH."""
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert gpu_memory() == found
-    assert memory_bound(replace(RUN, device="cuda"), 2) == (found and int(0.9 * found - GIB) // 2)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    return tmp_path
+
+
+def own(mib: int, jobs: int) -> int:
+    return int(0.9 * mib * MIB - GIB) // jobs
+
+
+def test_each_gpu_has_its_own_memory(gpus: Path) -> None:
+    fake_machine(gpus, 4)
+    assert [memory_bound(ON_GPU, jobs) for jobs in (1, 4, 5, 8, 9)] == [own(81559, at) for at in (1, 1, 2, 2, 3)]
+    assert memory_bound(replace(ON_GPU, device="auto"), 8) == own(81559, 2)
+    assert memory_bound(replace(ON_GPU, memory=2), 8) == 2 * GIB
+    assert memory_bound(RUN, 1) != own(81559, 1), "of the CPU"
+
+
+def test_a_job_may_get_the_smallest_visible_gpu(gpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_machine(gpus, 3, mib=[40000, 24000, 80000], instances={2: [("3g.40gb", 40448), ("1g.10gb", 9728)]})
+    assert memory_bound(ON_GPU, 4) == own(9728, 1)
+    monkeypatch.setenv(VARIABLE, f"{gpu(0)},{gpu(1)}")
+    assert memory_bound(ON_GPU, 4) == own(24000, 2)
+    monkeypatch.setenv(VARIABLE, mig(0))
+    assert memory_bound(ON_GPU, 4) == own(40448, 4)
+
+
+@pytest.mark.parametrize("workers", [1, 64])
+def test_elsewhere_a_job_has_what_its_worker_requests(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
+    monkeypatch.setattr(module, "available_memory", lambda: 10 * GIB)  # of the login node
+    slurm = replace(RUN.launcher, name="slurm", memory=20)
+    found = [replace(RUN, device=device, launcher=slurm) for device in ("cpu", "cuda", "auto")]
+    assert [memory_bound(run, workers) for run in found] == [17 * GIB, None, None]
+    assert memory_bound(replace(RUN, launcher=replace(slurm, memory=None)), workers) is None
+
+
+@pytest.mark.parametrize("script", ["exit 9", "echo '[N/A]'", "[ $1 = -L ] && echo 'GPU 0: A (UUID: GPU-1)'", "true"])
+def test_the_memory_of_a_gpu_that_nvidia_smi_does_not_tell_is_unknown(
+    gpus: Path, monkeypatch: pytest.MonkeyPatch, script: str
+) -> None:
+    (gpus / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+    (gpus / "nvidia-smi").chmod(0o755)
+    assert memory_bound(ON_GPU, 2) is None
+    monkeypatch.setenv(VARIABLE, "0,1")
+    assert memory_bound(ON_GPU, 2) is None
 
 
 def test_without_a_driver_the_memory_of_a_gpu_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert gpu_memory() is None
+    assert gpu_memory(["0"]) is None and gpu_memory([]) is None
 
 
 def test_the_bound_is_found_without_torch() -> None:

@@ -6,9 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
+from gpu_fakes import gpu, mig
 
 from fusionlab.study.attempt import Attempt
-from fusionlab.study.launchers import Launcher
+from fusionlab.study.devices import VARIABLE
+from fusionlab.study.launchers import WORKERS_VARIABLE, Launcher
 from fusionlab.study.launchers.local import Local, worker_argv
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
@@ -106,6 +108,71 @@ def test_a_note_in_the_folder_does_not_make_a_process_a_worker(tmp_path, make_pl
         assert Local().list(tmp_path) == Local().cancel(tmp_path) == ()
         assert bystander.poll() is None
         bystander.communicate(b"\n")
+
+
+SEEN = f"""
+import os, sys, time
+print(os.environ.get({VARIABLE!r}), os.environ[{WORKERS_VARIABLE!r}], flush=True)
+while not os.path.exists(os.path.join(sys.argv[1], "end")):
+    time.sleep(0.05)
+"""
+
+
+@pytest.fixture
+def launched(tmp_path, monkeypatch):
+    """Start so many workers with these devices; returns what each saw. They run until the test ends."""
+    monkeypatch.delenv(VARIABLE, raising=False)
+    made = []
+
+    def start(devices, workers):
+        local = Local(lambda study, *_: [sys.executable, "-S", *worker(SEEN, study)[1:]], devices=devices)
+        made.append(local)
+        started = local.start(tmp_path, workers, threads=None, session="s")
+        wait_for(lambda: all(one.log.read_text().endswith("\n") for one in started))
+        seen = [tuple(one.log.read_text().split()) for one in started]
+        assert not devices or [device for device, _ in seen] == [one.device for one in started]
+        return seen
+
+    yield start
+    (tmp_path / "end").touch()
+    for local in made:
+        wait_for(lambda local=local: not local.alive())
+
+
+@pytest.mark.parametrize(
+    "devices", [("0", "1", "2"), ("2", "5"), (gpu(3), gpu(1)), (mig(0), gpu(2), mig(1)), ("MIG-GPU-1/2/0",)]
+)
+def test_each_worker_sees_one_device_and_all_are_used_evenly(launched, devices):
+    assert launched(devices, 2 * len(devices)) == [(one, str(2 * len(devices))) for one in (*devices, *devices)]
+
+
+def test_a_second_command_takes_the_devices_that_are_used_least(launched, tmp_path):
+    assert launched(("0", "1", "2"), 4) == [("0", "4"), ("1", "4"), ("2", "4"), ("0", "4")]
+    assert launched(("0", "1", "2"), 3) == [("1", "7"), ("2", "7"), ("0", "7")]
+    assert launched(("9", "0"), 2) == [("9", "9"), ("9", "9")]
+    assert sorted(one.device for one in Local().list(tmp_path)) == [*"000", *"11", *"22", *"99"]
+
+
+def test_without_devices_the_environment_says_what_a_worker_sees(launched, monkeypatch):
+    assert launched((), 1) == [("None", "1")]
+    monkeypatch.setenv(VARIABLE, "3,1")
+    assert launched((), 1) == [("3,1", "2")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("devices", "each"), [(tuple(map(str, range(8))), 1), (("2", "5"), 1), ((gpu(0), mig(0), mig(1)), 2)]
+)
+def test_jobs_see_the_devices_of_their_workers(tmp_path, make_plan, devices, each):
+    """As many jobs as there are workers, all at the same time: each device has `each` of them."""
+    jobs = len(devices) * each
+    make_plan({f"j{number}": ([], [f"meet {jobs}"]) for number in range(jobs)}).write(tmp_path)
+    local = Local(lambda study, threads, session, retries: worker(WORKER, study, session), devices=devices)
+    local.start(tmp_path, jobs, threads=1, session="s")
+    wait_for(lambda: not local.alive(), 120.0)
+    assert set(local.statuses().values()) == {0}
+    seen = [(Attempt(tmp_path / "jobs" / f"j{number}", 1).folder / "device").read_text() for number in range(jobs)]
+    assert sorted(seen) == sorted(devices * each)
 
 
 def test_the_command_line_of_a_worker():

@@ -2,6 +2,7 @@ import json
 import multiprocessing
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from old_plans import old_plan, write_old_plan
@@ -10,6 +11,7 @@ from fusionlab.errors import UserError
 from fusionlab.records.files import write_json
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import FILE, Arm, Job, Plan, Refused, common_recipe, expect_own_folders, read
+from fusionlab.study.worker import work
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -338,3 +340,42 @@ def test_a_recipe_is_without_run_also_in_its_arms():
     assert common_recipe(both.config) == {}
     both = replace(both, config={"run": {}, "arms": [{"layer": "relu5", "run": {"x": 1}, "seed": 0}, {"seed": 0}]})
     assert common_recipe(both.config) == {"seed": 0}  # what its arms have in common
+
+
+def test_a_new_plan_and_a_worker_try_their_folder(tmp_path, monkeypatch, make_plan):
+    plan = make_plan({"a": ([], ["publish"])})
+    plan.write(tmp_path / "good")
+
+    def full(*_):
+        raise UserError("cannot hold a study")
+
+    monkeypatch.setattr("fusionlab.study.plan.probe", full)
+    monkeypatch.setattr("fusionlab.study.worker.probe", full)
+    with pytest.raises(UserError, match="cannot hold a study"):
+        plan.write(tmp_path / "new")
+    assert not (tmp_path / "new" / "plan.json").exists()
+    with pytest.raises(UserError, match="cannot hold a study"):
+        work(tmp_path / "good")
+
+
+def test_the_folder_of_shared_streams_is_tried_too(tmp_path, monkeypatch, make_plan):
+    tried = []
+    monkeypatch.setattr("fusionlab.study.plan.probe", lambda folder: tried.append(Path(folder)))
+    plan = make_plan({"5": ([], ["publish"])}, folder="../streams/000000000000000{}")
+    plan.write(tmp_path / "x")
+    assert set(tried) == {tmp_path / "x", tmp_path / "streams"}
+    (tmp_path / "streams" / "0000000000000005" / "published").mkdir(parents=True)
+    tried.clear()
+    plan.write(tmp_path / "x")
+    assert tried == [tmp_path / "x"]  # streams that are there need not be written
+
+
+def test_the_folders_of_a_group_are_shared_before_anything_is_written(tmp_path, monkeypatch):
+    shared = []
+    monkeypatch.setattr("fusionlab.study.plan.share", lambda folder, name: shared.append((Path(folder), name)))
+    run = {"root": str(tmp_path / "runs"), "group": "lab"}
+    plan = Plan.of("c", [Job("a", "cohort", "jobs/a", (), {"run": run}, ())], [])
+    assert plan.group == "lab"
+    plan.write(tmp_path / "runs" / "x")
+    assert shared == [(tmp_path / "runs" / one, "lab") for one in ("", "streams", "x")]
+    assert Plan.of("c", [Job("a", "cohort", "jobs/a", (), {"run": {"root": "runs"}}, ())], []).group is None

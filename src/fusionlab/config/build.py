@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from inspect import signature
 from typing import Any, cast
 
@@ -17,8 +19,9 @@ from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, BackboneConfig, DataConfig, Part, StreamConfig, build_dataset
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.views import VIDEO
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, one_line, show
 from fusionlab.records.signature import NEUTRAL
+from fusionlab.study.devices import VARIABLE, visible_devices
 from fusionlab.temporal.temporal import Temporal
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
@@ -258,15 +261,41 @@ def _run(net: Net, towers: Mapping[Stream, Tower], shape: Sequence[int]) -> tupl
 
 
 def device(run: RunConfig) -> str:
-    """The device; `auto` is CUDA if available."""
+    """The device of this process, which initialises CUDA: only for a job, or a command that starts no jobs."""
     if run.device == AUTO:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if run.on_gpu and not torch.cuda.is_available():
-        raise UserError("there is no CUDA device here", got=f"run.device={run.device}", hint="run.device=auto")
+        return _auto_device()
+    if run.on_gpu:
+        here = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if here <= int(run.device.partition(":")[2] or 0):
+            raise UserError(
+                "there is no such CUDA device here", got=f"run.device={run.device}", allowed=_indices(here),
+                hint="run.device=auto",
+            )  # fmt: skip
     return run.device
 
 
+def _indices(count: int) -> list[str]:
+    return ["cpu", *(f"cuda:{place}" for place in range(count))]
+
+
+@cache  # the line is shown once in a process
+def _auto_device() -> str:
+    """CUDA where nvidia-smi shows a GPU and torch can use it, so that all processes of a study choose alike."""
+    if visible_devices():
+        try:
+            torch.cuda.init()  # type: ignore[no-untyped-call]
+            return "cuda"
+        except (RuntimeError, AssertionError) as error:  # no driver, or a torch that was compiled for CPUs
+            why = f"there is a GPU, but torch {torch.__version__} cannot use it ({error})"
+    elif torch.cuda.is_available():
+        why = f"torch sees a GPU, but there is no nvidia-smi; {VARIABLE}=0 uses it"
+    else:
+        return "cpu"
+    show(one_line(f"run.device=auto is the CPU: {why}"), file=sys.stderr)
+    return "cpu"
+
+
 def device_name(run: RunConfig) -> str:
-    """`cpu`, or the GPU's product name."""
+    """`cpu`, or the GPU's product name, of this process's device."""
     name = device(run)
     return torch.cuda.get_device_name(name) if name.startswith("cuda") else name

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fusionlab.errors import UserError, expect_whole, unknown
 from fusionlab.records.signature import NEUTRAL
+from fusionlab.study.devices import VARIABLE, visible_devices
 from fusionlab.study.launchers import LOCAL, LauncherConfig
 
 Kind = TypeVar("Kind")
@@ -25,8 +26,8 @@ OLDER_RUN: dict[str, Any] = {
     "run.folder": None, "run.weights": "weights", "run.flow": None, "run.loaders": AUTO, "run.retries": 0,
     "run.timeout": 0, "run.memory": AUTO, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
     "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
-    "run.logger.project": "fusionlab", "run.logger.mode": "offline",
-    "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
+    "run.logger.project": "fusionlab", "run.logger.mode": "offline", "run.per_device": 1,
+    "run.group": None, "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
 }  # fmt: skip
 
 
@@ -74,6 +75,7 @@ class RunConfig:
     flow: str | None
     device: str
     workers: int | str
+    per_device: int
     memory: float | str  # GiB
     loaders: int | str
     checkpoint_every: int
@@ -84,6 +86,7 @@ class RunConfig:
     zip: tuple[Any, ...]  # read by config.overrides, as are `exclude` and `grids`
     grids: tuple[Any, ...]
     max_arms: int
+    group: str | None
     table: Mapping[str, Any]  # of the report: read by results.spec
     logger: LoggerConfig
     launcher: LauncherConfig
@@ -109,7 +112,10 @@ class RunConfig:
             raise UserError(
                 "run.folder is a folder", got=f"run.folder={self.folder}", hint=f"run.folder=runs/{self.folder}"
             )
+        if self.group == "":
+            raise UserError("run.group is a group of users", got="run.group=", hint="run.group=vision")
         expect_whole("run.workers", self.workers, 1, AUTO)
+        expect_whole("run.per_device", self.per_device, 1)
         expect_whole("run.loaders", self.loaders, 0, AUTO)
         expect_whole("run.max_arms", self.max_arms)
         memory = self.memory
@@ -129,16 +135,52 @@ class RunConfig:
 
     @property
     def on_gpu(self) -> bool:
-        """Whether jobs compute on a GPU."""
-        if self.device == AUTO:
-            import torch
+        """Whether jobs compute on a GPU. torch is not asked: the process that asks may fork jobs later."""
+        if self.remote and self.device in (AUTO, "cpu"):
+            return self.device == AUTO and self.launcher.gpus_with(self.device) > 0
+        return bool(visible_devices()) if self.device == AUTO else self.device.startswith("cuda")
 
-            return torch.cuda.is_available()
-        return self.device.startswith("cuda")
+    @property
+    def remote(self) -> bool:
+        """Whether jobs run on other machines than this one."""
+        return self.launcher.name != "local"
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The ids of the visible GPUs on which jobs compute; () on a CPU, elsewhere, or where none is visible."""
+        visible = visible_devices() if self.on_gpu and not self.remote else ()
+        place = self._index
+        return visible if place is None else visible[place : place + 1]
+
+    @property
+    def _index(self) -> int | None:
+        _, _, index = self.device.partition(":")
+        return int(index) if index else None
+
+    def refuse_index(self) -> None:
+        """Raise a `UserError` for cuda:1: each worker sees one device only, which is its cuda:0."""
+        if self._index is not None:
+            place = next(iter(self.devices), str(self._index))
+            raise UserError(
+                "a worker sees one device only, so it has no index", got=f"run.device={self.device}",
+                allowed=["auto", "cpu", "cuda"], hint=f"{VARIABLE}={place} python -m fusionlab.… run.device=cuda",
+            )  # fmt: skip
+
+    def expect_devices(self) -> tuple[str, ...]:
+        """The devices for workers on this host; a `UserError` if there are none, but the user wants some."""
+        self.refuse_index()
+        if self.on_gpu and not self.devices:
+            raise UserError(
+                "there is no CUDA device here", got=f"run.device={self.device}",
+                hint=f"run.device=auto; where there is a GPU but no nvidia-smi, set {VARIABLE}=0",
+            )  # fmt: skip
+        return self.devices
 
     @property
     def processes(self) -> int:
-        """The number of parallel processes: `run.processes`, or one for each available core."""
+        """The number of parallel processes: `run.workers`, or one for each core that is available, or allotted."""
+        if self.remote:
+            return int(os.environ.get("SLURM_CPUS_PER_TASK") or len(os.sched_getaffinity(0)))
         return len(os.sched_getaffinity(0)) if self.workers == AUTO else int(self.workers)
 
 

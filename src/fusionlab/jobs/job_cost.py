@@ -1,7 +1,7 @@
 """The cost of a job: the seconds of its parts and of a training step, and the peak of its memory.
 
-It goes into the circumstances of each record that the job writes, so that later plans can state prices. It reads a
-clock a few times a step and asks the device for nothing: no step waits for it.
+It goes into the circumstances of each record that the job writes, so that later plans can state prices, and into the
+job's progress. It reads a clock a few times a step and asks the device for nothing: no step waits for it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pytorch_lightning as pl
 import torch
 
+from fusionlab.records.activity import mark, measure_with
 from fusionlab.records.environment import peak_memory
 from fusionlab.study.launchers import WORKERS_VARIABLE
 
@@ -48,6 +49,7 @@ class JobCost(pl.Callback):
         now = time.monotonic()
         self.seconds[self._part] += now - self._since
         self._part, self._since = part, now
+        mark(part=part)
         self._peak = max(filter(None, (self._peak, peak_memory())), default=None)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -70,6 +72,17 @@ class JobCost(pl.Callback):
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.begin("setup")
+
+    def report_device(self, device: str) -> None:
+        """Put the device and the memory of this job into its progress."""
+        cuda = torch.device(device).type == "cuda"
+        mark(part=self._part, device=torch.cuda.get_device_name(device) if cuda else device)
+
+        def measure() -> dict[str, Any]:
+            own = {"device_memory": self.peak(device)} if cuda else {}
+            return {"memory": peak_memory(), **own}
+
+        measure_with(measure)
 
     def to_dict(self, device: str) -> dict[str, Any]:
         """All of it up to now, as in `circumstances["job"]` of a record."""

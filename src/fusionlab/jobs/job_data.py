@@ -16,8 +16,10 @@ from fusionlab.data.dataset import Dataset
 from fusionlab.data.split_checks import refuse_unknown
 from fusionlab.errors import one_line, show
 from fusionlab.preparation.prepare import prepare, prepared
+from fusionlab.records.activity import mark
 from fusionlab.records.files import write_json
 from fusionlab.study.attempt import Attempt
+from fusionlab.study.devices import workers_here
 from fusionlab.study.plan import Job
 from fusionlab.video.codecs import RAW
 from fusionlab.video.decode import reader
@@ -80,6 +82,7 @@ def _content(store: Store, quarantine: frozenset[str]) -> str:
 
 def prepare_store(job: Job, attempt: Attempt) -> None:
     """The job of a store: pack it, and publish its hash."""
+    mark(part="prepare")
     run = RunConfig.of(job.config)
     data = open_data(SourceConfig.of(job.config, run.quarantine), run)
     write_json(attempt.result / "store.json", {"store": data.store.hash})
@@ -133,7 +136,7 @@ def expect_data(source: SourceConfig, run: RunConfig, split: int) -> Dataset:
 
 
 def loaders(run: RunConfig, coding: Coding) -> int:
-    """The number of processes that read clips in advance, for each job.
+    """The number of processes that read clips in advance, for each job; the workers of a host share its cores.
 
     `auto` is 0 on a CPU, which has no free core while it trains, and for uncompressed pictures, which are read very
     fast. On a GPU it is more, since the GPU would otherwise wait while clips are decoded between its steps.
@@ -142,7 +145,7 @@ def loaders(run: RunConfig, coding: Coding) -> int:
         return int(run.loaders)
     if {coding.frames, coding.flow} == {RAW} or not run.on_gpu:
         return 0
-    jobs = 1 if run.workers == AUTO else int(run.workers)
+    jobs = workers_here()
     most = min(LOADERS_MOST, len(os.sched_getaffinity(0)) // jobs - 1)
     if SHARED.is_dir():  # each loader has a batch there: 400 MB with the papers' options
         most = min(most, shutil.disk_usage(SHARED).free // 2**30 // jobs)

@@ -56,6 +56,7 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, atte
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data = open_data(config.data, run, _say)
+    cost.report_device(build.device(run))  # after packing, whose processes are forked and may use the GPU
     recorder = Recorder(attempt, data, run, cost)
     tower = build.tower(config.tower, stream, config.data, len(data.dataset.classes))
     net = StreamNet(tower, stream, seed=config.seed.init, consensus=consensus)
@@ -99,6 +100,7 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data = open_data(config.data, run, _say)
+    cost.report_device(build.device(run))  # after packing, whose processes are forked and may use the GPU
     recorder = Recorder(attempt, data, run, cost)
     classes, content = len(data.dataset.classes), data.content(config.data)
     loaders = data.module(config)

@@ -6,7 +6,8 @@ jobs that were begun keep their jobs, the others are packed anew. While somebody
 their jobs, so that no arm is trained twice.
 
 Under `run.workers=auto` there are as many jobs at a time as have the memory for the largest job that cannot be divided:
-a stream, or one arm of a cohort. What cannot be measured limits nothing.
+a stream, or one arm of a cohort. What cannot be measured limits nothing. Each GPU has its own memory, for
+`run.per_device` jobs at a time.
 
 Times are from multiply-adds, and only compared with each other and with a few seconds.
 """
@@ -30,7 +31,7 @@ from fusionlab.pricing.job_work import net_macs, work_of
 from fusionlab.pricing.machine_class import Machine
 from fusionlab.pricing.past_jobs import PastJob, past_jobs
 from fusionlab.records.plan_file import has_plan
-from fusionlab.sizes.memory_bound import GIB, memory_bound
+from fusionlab.sizes.memory_bound import GIB, count_memories, memory_bound
 from fusionlab.sizes.sizing import Sizes, content_key
 from fusionlab.study import plan as plans
 from fusionlab.study.forked import in_fork
@@ -39,6 +40,7 @@ from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Job, Plan
 
 RATE = 2e10  # multiply-adds a second of one thread: a core of a server
+GPU_RATE = 5e12  # of a GPU in float32
 START = 3.0  # seconds of a job before its first step
 UNKNOWN = Clips(9000, 1000, 4000, None, USUAL)  # of a data set that is not there yet: as large as most
 MARGIN = 1.1  # over estimates of memory: convolutions' workspace, fragments; 1.09 was the most that was measured
@@ -76,11 +78,13 @@ class Packing:
         return divided
 
 
-def usual_workers(run: RunConfig, threads: int) -> int:
-    """`run.workers`, or one for each core and thread; on a GPU one."""
-    if run.workers == AUTO and run.on_gpu:
-        return 1
-    return run.processes if run.workers != AUTO else max(1, run.processes // max(1, threads))
+def usual_workers(run: RunConfig, threads: int, jobs: int) -> int:
+    """`run.workers`; or one for each core and thread, on GPUs `run.per_device` for each, elsewhere one for each job."""
+    if run.workers != AUTO:
+        return int(run.workers)
+    if run.remote:
+        return max(1, jobs)
+    return count_memories(run) * run.per_device if run.on_gpu else max(1, run.processes // max(1, threads))
 
 
 def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PackedStudy:
@@ -96,7 +100,7 @@ def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PackedStudy:
         try:
             packing = in_fork(lambda: _packing(study, kept, Sizes()))
         except UserError as error:
-            usual = usual_workers(study.run, study.threads)
+            usual = usual_workers(study.run, study.threads, len(study.plan.jobs))
             why = f"cohorts are not divided: {error.what} ({error.got})"
             packing = Packing(usual, memory_bound(study.run, usual), undivided=(why,))
         for line in (*packing.undivided, packing.too_large):
@@ -108,14 +112,18 @@ def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PackedStudy:
 
 
 def _packing(study: PlannedStudy, kept: Kept, sizes: Sizes) -> Packing:
-    run, at_once = study.run, usual_workers(study.run, study.threads)
+    run, at_once = study.run, usual_workers(study.run, study.threads, len(study.plan.jobs))
     bound, whole = memory_bound(run, at_once), memory_bound(run, 1)
     costs = CohortCosts(run, study.threads, bound, sizes)
     if bound is not None and whole is not None and run.workers == run.memory == AUTO and at_once > 1:
         plan, fixed = packed(study.plan, study.folder, Packing(1, None).divide, kept), {one.id for one in kept.values()}
         largest = max((costs.largest(arms, job.id in fixed) for job, arms in _to_run(plan, study.folder)), default=0)
-        at_once = max(1, min(at_once, whole // max(1, largest)))
-        bound = max(1, whole // at_once)
+        at_once = min(at_once, count_memories(run) * max(1, whole // max(1, largest)))
+        bound = max(1, whole // -(-at_once // count_memories(run)))
+    # Jobs on one GPU share it, so that dividing a cohort for them saves no time. Where each job gets a worker, none is
+    # idle.
+    units = min(at_once, count_memories(run)) if run.on_gpu else at_once
+    units = 1 if run.remote and run.workers == AUTO else units
     pieces: dict[str, int] = {}
     undivided: list[str] = []
 
@@ -123,9 +131,8 @@ def _packing(study: PlannedStudy, kept: Kept, sizes: Sizes) -> Packing:
         left = list(cohorts)
         while True:
             try:
-                # jobs on one GPU share it, so that dividing a cohort saves no time
                 made = pack(
-                    left, workers=1 if run.on_gpu else at_once, bound=bound,
+                    left, workers=units, bound=bound,
                     memory=costs.memory, weight=costs.weight, seconds=costs.seconds,
                 )  # fmt: skip
                 break
@@ -152,7 +159,7 @@ def _too_large(needs: Sequence[int], bound: int, whole: int, run: RunConfig) -> 
     if run.memory != AUTO:
         hint = f"run.memory={math.ceil(10 * max(needs) / GIB) / 10:g}, if there is so much"
     elif whole >= max(needs):
-        hint = f"run.workers={whole // max(needs)}"
+        hint = f"run.workers={count_memories(run) * (whole // max(needs))}"
     else:
         hint = "less for optim.streams.batch_size and optim.fusion.batch_size"
     jobs = "1 job needs" if len(needs) == 1 else f"{len(needs)} jobs need"
@@ -274,7 +281,8 @@ class CohortCosts:
             clips = self.data.clips(config_of(arms[0])) or UNKNOWN
             work = work_of([self.sizes.of(arm) for arm in arms], self.sizes, clips)
             assert work is not None, "the number of clips is known"
-            self._seconds[key] = START + work.macs / (RATE * self.threads)
+            rate = GPU_RATE if self.run.on_gpu else RATE * self.threads
+            self._seconds[key] = START + work.macs / rate
         return self._seconds[key]
 
     def _key(self, arms: Cohort) -> tuple[str, ...]:

@@ -18,7 +18,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fusionlab.config.build import device
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.pack_study import PackedStudy, pack_study
@@ -26,6 +25,7 @@ from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, price_line, stages
 from fusionlab.pricing.planned_times import remember_prices
 from fusionlab.pricing.price_text import repeated
+from fusionlab.study.devices import keep_forkable
 from fusionlab.study.forked import in_fork
 from fusionlab.study.launchers import Launcher, Worker
 from fusionlab.study.launchers.local import Local
@@ -43,10 +43,13 @@ def run_study(study: PlannedStudy, *, detach: bool = False) -> int:
     `detach`: return as soon as the workers are started.
     """
     begun = time.monotonic()
+    keep_forkable()
     name = study.run.launcher.name
     if name == "local":
-        device(study.run)
-    elif name == "slurm":
+        study.run.expect_devices()
+    else:
+        study.run.refuse_index()
+    if name == "slurm":
         expect_slurm()
     check_files(study)
     packed = pack_study(study)
@@ -103,7 +106,7 @@ class _Work:
         own, self.left = study.run.launcher, self._left()
         self.launcher: Launcher
         if own.name == "local":
-            self.launcher = Local(variables=variables)
+            self.launcher = Local(variables=variables, devices=study.run.devices)
         else:
             self.launcher = self.slurm = Slurm(own, device=study.run.device, left=self.left, variables=variables)
         self._known: tuple[Worker, ...] = ()
@@ -134,7 +137,7 @@ class _Work:
             there = self.workers()
             missing = min(self.study.workers, left) - len(there)
             if there:
-                show(f"workers of this study that are there already: {len(there)}")
+                show(f"workers of this study that are there already: {len(there)}", file=sys.stderr)
             if missing > 0:
                 self.launcher.start(self.study.folder, missing, **self.options)
                 started = True

@@ -29,7 +29,8 @@ from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.records.plan_file import Arm, Job
 from fusionlab.records.record import readable_records
 from fusionlab.sizes.sizing import content_key
-from fusionlab.study.ledger import Ledger, State
+from fusionlab.study.job_states import State
+from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Plan
 from fusionlab.study.status import NO_RECORD
 

@@ -18,8 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fusionlab.config.build import device
-from fusionlab.config.run_config import RunConfig, threads_of
+from fusionlab.config.run_config import AUTO, RunConfig, threads_of
 from fusionlab.errors import UserError, one_line, show, visible
 from fusionlab.records.files import parse_json, read_json, write_json
 from fusionlab.records.lock import alone
@@ -120,7 +119,8 @@ def calibrate(
             some = _fitting(sample(arms), bound, lambda tried: sizes.cohort_memory(tried, on_gpu=run.on_gpu))
             if not some:
                 raise UserError("it needs more memory than there is", got=f"run.memory: {(bound or 0) / GIB:.1f} GiB")
-            numbers = _in_child(some, device(run), threads_of(some[0].config), seconds, longest, child)
+            where = run.device.replace(AUTO, "cuda") if run.on_gpu else "cpu"  # a GPU that torch cannot use: a reason
+            numbers = _in_child(some, where, threads_of(some[0].config), seconds, longest, child)
         except UserError as error:
             known.reasons[key] = one_line(f"{error.what} ({error.got})")
             say(one_line(f"{said}: not measured: {known.reasons[key]}"))

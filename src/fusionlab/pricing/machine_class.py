@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from fusionlab.config.build import device_name
 from fusionlab.config.run_config import RunConfig
-from fusionlab.errors import UserError
 from fusionlab.records.environment import machine
+from fusionlab.study.devices import device_name
 
 
 @dataclass(frozen=True)
@@ -28,11 +27,11 @@ class Machine:
 
     @classmethod
     def here(cls, run: RunConfig) -> Machine:
-        """With the device that `run` asks for; one that is not here, as on a login node, is like no recorded one."""
-        try:
-            device = device_name(run)
-        except UserError:
-            device = run.device
+        """With the device that `run` asks for; one that is not here, as on a login node, is like no recorded one.
+
+        CUDA is not asked for its name, since the sweep's process forks.
+        """
+        device = "cpu" if not run.on_gpu else next(map(device_name, run.devices), None) or run.device
         return cls._of(device, machine(), version("torch"))
 
     @classmethod

@@ -7,7 +7,13 @@ cohort.before_publish  an arm of a cohort is trained and written, not yet publis
 prepare.video          after a video was read and packed
 prepare.before_publish the store is written, not yet published
 publish.replaced       a failed record of an older version is moved away, the arm not yet published
+ledger.before_claim    a job's folder is there, its claim is not
+ledger.before_open     a job is claimed, the attempt has no folder yet
 ledger.after_claim     a worker has claimed a job and not yet begun it
+attempt.before_publish an arm's result is complete, not yet renamed
+attempt.after_publish  it is renamed, and nobody was told
+attempt.before_end     an attempt is over, its end is not written
+attempt.after_end      its end is written, and nobody was told
 """
 
 from __future__ import annotations
@@ -28,7 +34,13 @@ POINTS = (
     "prepare.video",
     "prepare.before_publish",
     "publish.replaced",
+    "ledger.before_claim",
+    "ledger.before_open",
     "ledger.after_claim",
+    "attempt.before_publish",
+    "attempt.after_publish",
+    "attempt.before_end",
+    "attempt.after_end",
 )
 
 _reached: Counter[str] = Counter()

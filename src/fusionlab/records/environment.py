@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import hashlib
 import os
 import platform
 import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def describe_environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": _packages(),
         "commit": commit,
+        "code": code_version(),
         "dirty": dirty,
         "machine": machine(),
         "platform": platform.platform(),
@@ -98,12 +100,25 @@ def _capability() -> str | None:
     return None if torch is None else str(torch.backends.cpu.get_cpu_capability())
 
 
+@cache
+def code_version() -> str:
+    """fusionlab's version and a hash of its source files, which identify its code also without git."""
+    package = Path(fusionlab.__file__).parent
+    digest = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(package)} {len(content)}\n".encode() + content)
+    return f"{fusionlab.__version__}+{digest.hexdigest()[:12]}"
+
+
 def _packages() -> dict[str, str]:
+    from importlib import metadata  # takes longer than all that `status` needs
+
     versions = {"fusionlab": fusionlab.__version__}
     for name in PACKAGES:
         try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
             continue
     return versions
 

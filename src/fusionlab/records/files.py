@@ -187,7 +187,7 @@ def read_json(path: str | os.PathLike[str], largest: int = LARGEST) -> Any:
     return parse_json(read_whole(path, largest), Path(path))
 
 
-def create_exclusive(path: str | os.PathLike[str], text: str) -> bool:
+def create_exclusive(path: str | os.PathLike[str], text: str, *, sync: bool = True) -> bool:
     """Create a new file with its content; True for the one process that created it.
 
     The content is written to a temporary name and *linked* into place: `link` is atomic also over NFS and fails if the
@@ -198,7 +198,7 @@ def create_exclusive(path: str | os.PathLike[str], text: str) -> bool:
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_whole(temporary, text.encode("utf-8"))
+            _write_whole(temporary, text.encode("utf-8"), sync)
             try:
                 os.link(temporary, final)
             except FileExistsError:
@@ -208,17 +208,18 @@ def create_exclusive(path: str | os.PathLike[str], text: str) -> bool:
                 if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                     raise
                 try:
-                    _write_whole(final, text.encode("utf-8"))
+                    _write_whole(final, text.encode("utf-8"), sync)
                 except FileExistsError:
                     return False
-            _sync_folder(final.parent)
+            if sync:
+                _sync_folder(final.parent)
             return True
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
 
-def publish(attempt_folder: str | os.PathLike[str], final_folder: str | os.PathLike[str]) -> bool:
+def publish(attempt_folder: str | os.PathLike[str], final_folder: str | os.PathLike[str], *, sync: bool = True) -> bool:
     """Rename a finished folder to its final name: the first call wins, a later one gets False.
 
     POSIX refuses to rename a folder onto one that is not empty, so nothing needs to be checked before.
@@ -227,7 +228,7 @@ def publish(attempt_folder: str | os.PathLike[str], final_folder: str | os.PathL
     assert any(attempt.iterdir()), f"nothing to publish in {attempt}"
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
-        for folder, _, names in os.walk(attempt):
+        for folder, _, names in os.walk(attempt) if sync else ():
             for name in names:
                 handle = os.open(Path(folder, name), os.O_RDONLY)
                 try:
@@ -241,7 +242,8 @@ def publish(attempt_folder: str | os.PathLike[str], final_folder: str | os.PathL
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 return False
             raise
-        _sync_folder(final.parent)
+        if sync:
+            _sync_folder(final.parent)
         return True
 
 

@@ -1,18 +1,21 @@
 """The memory that a job may use: `run.memory` in GiB, or what this machine has, divided by the jobs in parallel.
 
     on a CPU   what is available now, also within the limits of the process's cgroups
-    on a GPU   its whole memory, from nvidia-smi: no process of CUDA is started here
+    on a GPU   the whole memory of the smallest visible device, from nvidia-smi: no process of CUDA is started here;
+               jobs on other devices have their own
+    elsewhere  what the launcher requests for a worker
 
 A tenth and 1 GiB are kept in reserve: for the sweep, its workers, and what an estimate leaves out.
 """
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fusionlab.config.run_config import AUTO, RunConfig
+from fusionlab.study.devices import device_memory
 
 GIB = 2**30
 SHARE, FIXED = 0.1, GIB  # the reserve
@@ -24,11 +27,23 @@ CGROUPS = (
 
 
 def memory_bound(run: RunConfig, workers: int) -> int | None:
-    """The bytes that one job may use; None: unknown."""
+    """The bytes that one of so many jobs at a time may use; None: unknown."""
     if run.memory != AUTO:
         return int(float(run.memory) * GIB)
-    whole = gpu_memory() if run.on_gpu else available_memory()
-    return None if whole is None else max(1, int((1 - SHARE) * whole - FIXED) // workers)
+    whole = _of_a_node(run) if run.remote else gpu_memory(run.devices) if run.on_gpu else available_memory()
+    shared = -(-workers // count_memories(run))
+    return None if whole is None else max(1, int((1 - SHARE) * whole - FIXED) // shared)
+
+
+def count_memories(run: RunConfig) -> int:
+    """The number of memories over which jobs are spread: one of each device, 1 on a CPU, as many as jobs elsewhere."""
+    return sys.maxsize if run.remote else max(1, len(run.devices))
+
+
+def _of_a_node(run: RunConfig) -> int | None:
+    """Bytes of a worker elsewhere, as they are requested; nothing here tells the memory of its GPU."""
+    asked = None if run.launcher.gpus_with(run.device) else run.launcher.memory
+    return None if asked is None else int(asked * GIB)
 
 
 def available_memory(root: Path = Path("/")) -> int | None:
@@ -60,11 +75,8 @@ def _left_in_cgroups(root: Path) -> Iterator[int]:
                     continue
 
 
-def gpu_memory() -> int | None:
-    """Bytes of the smallest GPU here, since a job may get any; None if there is no nvidia-smi."""
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
-        return 2**20 * min(int(line) for line in done.stdout.splitlines())
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return None
+def gpu_memory(devices: Iterable[str]) -> int | None:
+    """Bytes of the smallest of these devices, since a job may get any; None if one is unknown, or there is none."""
+    sizes = [device_memory(one) for one in devices]
+    known = [size for size in sizes if size is not None]
+    return min(known) if known and len(known) == len(sizes) else None

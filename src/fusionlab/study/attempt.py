@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -36,9 +37,13 @@ from fusionlab.records.files import (
     write_text,
 )
 from fusionlab.records.record import FILE, read_record
+from fusionlab.study.changes import ARM, DONE, END, note
 from fusionlab.study.comparison import differences
 
 OUTCOMES = ("done", "failed", "interrupted", "died")
+# In the JSON of a claim a line begins so only at the top level.
+_ARMS = b'\n  "arms": ['
+_CODE = re.compile(rb'\n  "code": "([\w.+-]+)"')
 TAIL = 64 * 1024  # bytes at the end of a log that are searched for its last line
 
 
@@ -127,13 +132,16 @@ class Attempt:
 
     def publish(self, arm: str | None = None) -> Publication:
         """Publish an arm, or the result of a job without arms; if another attempt was first, compare and report."""
+        crash_point("attempt.before_publish")
         result, published = (self.result, self.published) if arm is None else (self.result / arm, self.published / arm)
         if arm is not None and failure_reason(published) is not None:
             self._replace(published)
         done = Publication(True) if publish(result, published) else Publication(False, differences(published, result))
+        crash_point("attempt.after_publish")
         report = self.folder / "publication.json"
         before = read_json(report) if report.is_file() else {}
         write_json(report, {**before, arm or "": asdict(done)}, sync=False)  # only this attempt's worker reads it
+        note(self.job, ARM)
         return done
 
     def _replace(self, published: Path) -> None:
@@ -200,7 +208,10 @@ class Attempt:
                 f"{arm}/{line}" if arm else line for arm, one in publications.items() for line in one.differences
             ],
         }
+        crash_point("attempt.before_end")
         create_exclusive(self.end_file, to_json(end))
+        crash_point("attempt.after_end")
+        note(self.job, DONE if outcome == "done" else END)
         return end
 
 
@@ -208,6 +219,27 @@ def claimed_arms(claim: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The arms of a claim; None if it names none: all arms of its job."""
     arms = claim.get("arms")
     return tuple(map(str, arms)) if isinstance(arms, list) else None
+
+
+def names_arms(job: str | os.PathLike[str], number: int) -> bool | None:
+    """Whether the claim of a job's attempt names its arms; None without such a claim."""
+    head = _head(f"{job}/claims/{number:03d}.json")
+    return None if head is None else _ARMS in head or Attempt(Path(job), number).arms is not None
+
+
+def claimed_code(attempt: Attempt) -> str | None:
+    """The version of the code in an attempt's claim; None in claims of older versions."""
+    named = _CODE.search(_head(attempt.claim_file) or b"")
+    return named[1].decode() if named else None
+
+
+def _head(claim: str | os.PathLike[str]) -> bytes | None:
+    """The first bytes of a claim: to parse it takes longer, and thousands are read at once."""
+    try:
+        with open(claim, "rb", buffering=0) as file:
+            return file.read(8192)
+    except OSError:
+        return None
 
 
 def failure_reason(place: Path) -> str | None:

@@ -6,6 +6,10 @@ sweeps on one folder all follow from this rule.
 
 A job is done when each of its arms is published. An attempt takes the arms that are left; after a death half as many,
 down to one, so that an arm which kills its process stops only itself.
+
+States are kept in memory. Each change leaves a line in a file (`changes`), by which others know where to look again. As
+such a line may be lost, jobs that seem to run are looked at in turns, each claim is decided by the job's own files, and
+that nothing is left is only said after a look at every job.
 """
 
 from __future__ import annotations
@@ -14,69 +18,28 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
 from fusionlab.records.crash import crash_point
-from fusionlab.records.files import create_exclusive, folder_clock, read_json, to_json
+from fusionlab.records.environment import code_version
+from fusionlab.records.files import create_exclusive, disk_errors, read_json, to_json
 from fusionlab.records.signature import differing
-from fusionlab.study.attempt import Attempt, claimed_arms, failure_reason
-from fusionlab.study.plan import JOB_KINDS, Job, Plan, common_recipe
+from fusionlab.study.attempt import Attempt, claimed_arms, claimed_code, failure_reason, names_arms
+from fusionlab.study.changes import CLAIM, DONE, END, Changes, note
+from fusionlab.study.job_states import OPEN, READY, RUNNING, Failure, JobStates, State
+from fusionlab.study.lease import LEASE, Leases
+from fusionlab.study.past import Past, next_arms
+from fusionlab.study.plan import JOB_KINDS, Job, Plan, common_recipe, has_plan
 from fusionlab.study.process_id import ProcessId, scheduled
 
-LEASE = 60.0  # seconds without a beat after which an owner on another host counts as dead
-CLOCK = 5.0  # seconds by which a beat may be later than the folder's clock
+SHARE = 0.02  # of the time, at most, for looks at all jobs in `states`
+TURNS = 10  # looks after which each running job was looked at
 
 _CLAIM = re.compile(r"(\d+)\.json")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why an arm is not tried again in this session, and its log."""
-
-    reason: str
-    log: Path
-
-
-@dataclass(frozen=True)
-class State:
-    """published | running (by) | failed (reason, log) | ready | waiting (needs) | blocked (through).
-
-    `failed`: arm -> why; the others of a job may be ready, or running.
-    """
-
-    name: str
-    by: ProcessId | None = None
-    reason: str | None = None
-    log: Path | None = None
-    attempts: int = 0
-    needs: tuple[str, ...] = ()
-    through: str | None = None
-    failed: Mapping[str, Failure] = field(default_factory=dict)
-    published: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Past:
-    """An attempt that has ended: its arms, its outcome, and the reasons of arms that failed."""
-
-    attempt: Attempt
-    arms: tuple[str, ...]
-    end: Mapping[str, Any]
-
-    @property
-    def outcome(self) -> str:
-        return str(self.end["outcome"])
-
-    def lost(self) -> dict[str, Failure]:
-        """The arms that failed in it; ends of older versions do not name them, so all of its arms."""
-        if self.outcome != "failed":
-            return {}
-        reasons = self.end.get("arms") or dict.fromkeys(self.arms, self.end["reason"])
-        return {arm: Failure(str(reason), self.attempt.log) for arm, reason in reasons.items()}
 
 
 class Ledger:
@@ -99,77 +62,155 @@ class Ledger:
         self.plan = plan
         self.session = session
         self.retries = retries
-        self.lease_s = lease_s
         self._jobs = {job.id: job for job in plan.jobs}
-        self._folders = {job.id: job.path(self.study) for job in plan.jobs}
+        # Paths as text: a look at a job takes some 50 µs, and `Path` would be half of it.
+        own = os.fspath(self.study)
+        self._folders = {job.id: os.path.normpath(os.path.join(own, job.folder)) for job in plan.jobs}
+        self._by_folder = {folder: job_id for job_id, folder in self._folders.items()}
+        self._beside: dict[str, dict[str, str]] = {}  # folder of jobs' folders -> name of a job's folder -> job
+        for job_id, folder in self._folders.items():
+            above, name = os.path.split(folder)
+            self._beside.setdefault(above, {})[name] = job_id
+        self._states = JobStates(plan.jobs)
+        self._changes = Changes(self._beside)
+        self._changed: set[str] = set()  # since they were looked at
+        self._ended: dict[str, str] = {}  # of these, those that may be ready again, or free others; and the word
+        self._said_done: dict[str, set[str]] = {kind: set() for kind in JOB_KINDS}
+        self._next_look = 0.0
+        self._leases = Leases(lease_s)
         self._verified: set[str] = set()
         self._done: set[str] = set()  # published jobs stay published
-        self._published: set[tuple[str, str]] = set()  # job, arm
+        self._sound: set[tuple[str, str]] = set()  # job, arm: older versions published failed records too
         self._read: dict[Path, dict[str, Any]] = {}  # claims and ends never change
-        self._future_beats: dict[Path, tuple[float, float]] = {}  # beat file -> its time, and when that was first seen
 
     def folder(self, job_id: str) -> Path:
-        return self._folders[job_id]
+        return Path(self._folders[job_id])
 
     def attempts(self, job_id: str) -> list[Attempt]:
         """All attempts at a job, oldest first."""
-        folder = self.folder(job_id)
         try:
-            names = [path.name for path in (folder / "claims").iterdir()]
+            names = os.listdir(f"{self._folders[job_id]}/claims")
         except FileNotFoundError:
             return []
+        folder = self.folder(job_id)
         numbers = sorted(int(hit[1]) for hit in map(_CLAIM.fullmatch, names) if hit)
         return [Attempt(folder, number) for number in numbers]
 
     def states(self) -> dict[str, State]:
         """The state of every job, in the plan's order."""
-        known: dict[str, State] = {}
-        for job in self.plan.jobs:
-            self._settle(job, known)
-        return {job.id: known[job.id] for job in self.plan.jobs}
+        self._listen()
+        if time.monotonic() >= self._next_look:
+            self.look()
+        for job_id in tuple(self._changed):
+            self._look(job_id)
+        self._watch()
+        return dict(self._states.known)
 
     def state(self, job_id: str) -> State:
-        known: dict[str, State] = {}
-        return self._settle(self._jobs[job_id], known)
+        """A job's state, by a look at its files and at those of the jobs that it needs."""
+        wanted, seen = [job_id], {job_id}
+        while wanted:
+            one = wanted.pop()
+            self._look(one)
+            needs = [need for need in self._jobs[one].needs if need not in seen and need not in self._done]
+            wanted += needs
+            seen.update(needs)
+        return self._states.known[job_id]
 
-    def _settle(self, job: Job, known: dict[str, State]) -> State:
-        """A job's own state; if it is ready, its needs decide."""
-        if job.id not in known:
-            own = self._own(job.id)
-            if own.name == "ready" and job.needs:
-                needs = {need: self._settle(self._jobs[need], known) for need in job.needs}
-                open_needs = tuple(need for need, state in needs.items() if state.name != "published")
-                for need in open_needs:
-                    if needs[need].name in ("failed", "blocked"):
-                        through = needs[need].through or need
-                        known[job.id] = replace(
-                            own, name="blocked", reason=needs[need].reason, log=needs[need].log, through=through
-                        )
-                        return known[job.id]
-                if open_needs:
-                    own = replace(own, name="waiting", needs=open_needs)
-            known[job.id] = own
-        return known[job.id]
+    def look(self) -> None:
+        """Look at the files of every job that is begun and not done."""
+        begun = time.monotonic()
+        self._changes.skip()  # before the look, so that a change meanwhile is heard
+        for folder, jobs in self._beside.items():
+            try:
+                names = frozenset(os.listdir(folder))
+            except FileNotFoundError:
+                names = frozenset()
+            for name, job_id in jobs.items():
+                if name in names:
+                    self._look(job_id)
+                elif self._states.own(job_id) is not READY and job_id not in self._done:
+                    self._saw(job_id, READY)
+        now = time.monotonic()
+        self._next_look = now + (now - begun) / SHARE
+
+    def count(self, state: str, kinds: Collection[str] = JOB_KINDS) -> int:
+        """The number of jobs of these kinds that seem to be in this state."""
+        self._listen()
+        return self._states.count(state, kinds)
+
+    def left(self, kinds: Collection[str] = JOB_KINDS) -> bool:
+        """Whether a job of these kinds is ready, runs or waits; "no" only after a look at every job."""
+        self._listen()
+        said = sum(len(self._said_done[kind]) for kind in kinds)
+        if self._open(kinds) <= said:
+            self.look()
+        return self._open(kinds) > 0
+
+    def _open(self, kinds: Collection[str]) -> int:
+        return sum(self._states.count(name, kinds) for name in OPEN)
+
+    def _listen(self) -> None:
+        """Read which jobs have changed; the first time look at all."""
+        lines = self._changes.new() if self._next_look else None
+        if lines is None:  # the first time, or lines were lost
+            self.look()
+        for folder, word in lines or ():
+            job_id = self._by_folder.get(folder)
+            if job_id is None or job_id in self._done:
+                continue
+            self._changed.add(job_id)
+            if word == CLAIM and self._states.own(job_id).name == "ready":
+                self._states.set(job_id, RUNNING)
+            elif word == END or (word == DONE and job_id in self._states.needed_by):
+                self._ended[job_id] = word
+            elif word == DONE:  # each worker would look at each of these
+                self._said_done[self._jobs[job_id].kind].add(job_id)
+                self._states.running.pop(job_id, None)
+
+    def _watch(self) -> None:
+        """Look at some of the jobs that run, at all of them in a few turns: their workers may be dead."""
+        running = self._states.running
+        for job_id in list(running)[: -(-len(running) // TURNS)]:
+            del running[job_id]
+            running[job_id] = None  # to the end
+            self._look(job_id)
+
+    def _look(self, job_id: str) -> None:
+        if job_id not in self._done:
+            self._saw(job_id, self._own(job_id))
+
+    def _saw(self, job_id: str, own: State) -> None:
+        self._changed.discard(job_id)
+        self._ended.pop(job_id, None)
+        self._said_done[self._jobs[job_id].kind].discard(job_id)
+        self._states.set(job_id, own)
+        if own.name == "running":  # `set` does this only if the state is another one
+            self._states.running.setdefault(job_id)
 
     def _own(self, job_id: str) -> State:
+        """A job's own state by its files."""
         job = self._jobs[job_id]
-        if job_id in self._done:
-            return State("published", published=frozenset(units(job)))
-        self._verify(job_id)
-        # Claims and ends are read before publications. An attempt publishes before it ends, so if its end is seen here,
-        # its publications are seen too and the job does not start again.
+        # In the study's own folder the plan was accepted, and a claim verifies its job; other studies write elsewhere.
+        if not self._folders[job_id].startswith(f"{self.study}/"):
+            self._verify(job_id)
+        if self._is_whole(job):
+            self._done.add(job_id)
+            return State("published", published=frozenset(job.arms))
         attempts = self.attempts(job_id)
-        last = attempts[-1] if attempts else None
-        living = last if last and self._end(last) is None and self.lives(last) else None
-        past = self._past(job, attempts)
-        some = (self.folder(job_id) / "published").is_dir()  # one look instead of one for each of 10,000 arms
-        done = frozenset(arm for arm in units(job) if some and self._is_published(job, arm))
+        if len(done := self._published(job, attempts)) < len(units(job)):
+            # Claims and ends are read before publications. An attempt publishes before it ends, so if its end is seen
+            # here, its publications are seen too and the job does not start again.
+            last = attempts[-1] if attempts else None
+            living = last if last and self._end(last) is None and self.lives(last) else None
+            past = self._past(job, attempts)
+            done = self._published(job, attempts)
         left = [arm for arm in units(job) if arm not in done]
         if not left:
             self._done.add(job_id)
             return State("published", published=done)
         failed = self._failed(job, past, left)
-        known = State("ready", attempts=len(attempts), failed=failed, published=done)
+        known = State("ready", attempts=last.number if last else 0, failed=failed, published=done)
         if living:
             return replace(known, name="running", by=self.owner(living), log=living.log)
         if len(failed) < len(left):
@@ -188,18 +229,34 @@ class Ledger:
             past.append(Past(attempt, claimed_arms(self._claim(attempt)) or units(job), end))
         return past
 
-    def _is_published(self, job: Job, arm: str) -> bool:
-        """Whether an arm is published; a failed record, as older versions published, does not count."""
-        if (job.id, arm) not in self._published:
-            folder = self.folder(job.id) / "published"
-            if job.kind == "cohort" and job.arms:
-                exists = (folder / arm).is_dir() and failure_reason(folder / arm) is None
-            else:  # a store, or a shared stream, which may have the name that another study gave it
-                exists = folder.is_dir() and any(folder.iterdir())
-            if not exists:
-                return False
-            self._published.add((job.id, arm))
-        return True
+    def _is_whole(self, job: Job) -> bool:
+        """Whether a cohort is done, by few calls: each worker asks this of each job before it ends."""
+        if job.kind != "cohort" or not job.arms:
+            return False
+        folder, number = self._folders[job.id], 1
+        try:
+            whole = frozenset(os.listdir(f"{folder}/published")).issuperset(job.arms)
+        except OSError:
+            return False
+        while whole and (names := names_arms(folder, number)) is not None:
+            whole, number = names, number + 1
+        return whole and number > 1
+
+    def _published(self, job: Job, attempts: Sequence[Attempt]) -> frozenset[str]:
+        """The published arms; a failed record, as older versions published, does not count."""
+        try:
+            names = frozenset(os.listdir(f"{self._folders[job.id]}/published"))
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        if job.kind != "cohort" or not job.arms:  # a store, or a shared stream, which may have the name that another
+            return frozenset(units(job)) if names else frozenset()  # study gave it
+        present = names.intersection(job.arms)
+        if attempts and all(names_arms(self._folders[job.id], one.number) for one in attempts):
+            return present
+        folder = self.folder(job.id) / "published"
+        unknown = [arm for arm in present if (job.id, arm) not in self._sound]
+        self._sound.update((job.id, arm) for arm in unknown if failure_reason(folder / arm) is None)
+        return frozenset(arm for arm in present if (job.id, arm) in self._sound)
 
     def _failed(self, job: Job, past: Sequence[Past], left: Sequence[str]) -> dict[str, Failure]:
         """The arms that are not tried again in this session; without a session, those whose last attempt failed."""
@@ -219,17 +276,6 @@ class Ledger:
                 failed[arm] = Failure(reason, published / arm)
         return failed
 
-    def _take(self, job: Job, attempts: Sequence[Attempt], state: State) -> list[str]:
-        """The arms that the next attempt takes."""
-        left = [arm for arm in job.arms if arm not in state.published and arm not in state.failed]
-        past = self._past(job, attempts)
-        culprits = {one.arms[0] for one in past if len(one.arms) == 1 and one.outcome == "failed"}
-        # An arm that died alone explains the deaths of attempts with several arms.
-        deaths = [one for one in past if one.outcome == "died" and not culprits & set(one.arms)]
-        most = min((max(1, len(one.end.get("arms") or one.arms) // 2) for one in deaths), default=len(left))
-        survived = any(one.outcome == "done" or (one.outcome == "failed" and len(one.arms) > 1) for one in past)
-        return left[: 1 if culprits and not survived and len(job.arms) > 1 else most]
-
     def deaths(self, job_id: str, arms: Sequence[str]) -> int:
         """The number of attempts with all of these arms that died in this session."""
         past = self._past(self._jobs[job_id], self.attempts(job_id))
@@ -238,78 +284,88 @@ class Ledger:
     def unpublished(self, job_id: str, arms: Sequence[str]) -> list[str]:
         """The arms (for a job without arms: the job) that are not published."""
         job = self._jobs[job_id]
-        return [arm for arm in arms or units(job) if not self._is_published(job, arm)]
+        done = self._published(job, self.attempts(job_id))
+        return [arm for arm in arms or units(job) if arm not in done]
+
+    def codes(self, job_id: str) -> set[str | None]:
+        """The versions of the code of all attempts at a job; None: one of an older version, which did not name it."""
+        return {claimed_code(attempt) for attempt in self.attempts(job_id)}
 
     def owner(self, attempt: Attempt) -> ProcessId:
         return ProcessId.from_dict(self._claim(attempt))
 
     def lives(self, attempt: Attempt) -> bool:
-        """Whether its process is alive: by pid on this host, else by the age of the lease on the folder's clock.
+        """Whether its process is alive."""
+        return self._leases.lives(attempt, self._claim(attempt))
 
-        The pid does not count in a copied folder: that process works in the original folder.
-        """
-        seen = self.owner(attempt).alive()
-        inode = self._claim(attempt).get("inode")
-        if seen is not None and (inode is None or inode == attempt.claim_file.parent.stat().st_ino):
-            return seen
-        try:
-            now = folder_clock(attempt.claim_file.parent)
-        except UserError:
-            now = time.time()  # `status` in a read-only folder
-        stamp = _stamp(attempt)
-        if stamp <= now + CLOCK:
-            return now - stamp < self.lease_s
-        # A clock was set back, or somebody touched the file: only a beat that changes counts.
-        before, since = self._future_beats.get(attempt.beat_file, (None, 0.0))
-        if before != stamp:
-            since = time.monotonic()
-            self._future_beats[attempt.beat_file] = (stamp, since)
-        return time.monotonic() - since < self.lease_s
+    def claim_next(self, kinds: Collection[str] = JOB_KINDS) -> tuple[Attempt, str] | None:
+        """Claim a ready job of these kinds, the first kinds first; None if there seems to be none."""
+        self._listen()
+        for job_id in [job_id for job_id, word in self._ended.items() if word == END]:
+            self._look(job_id)
+        return self._claim_ready(kinds) or self._claim_after(self._ended, kinds) or self._claim_after(None, kinds)
 
-    def claim_next(self, kinds: Sequence[str] = JOB_KINDS) -> tuple[Attempt, str] | None:
-        """Claim a ready job of these kinds; None if there is none."""
-        for job_id, state in self.states().items():
-            ready = state.name == "ready" and self._jobs[job_id].kind in kinds
-            if ready and (attempt := self.claim(job_id)):
-                return attempt, job_id
+    def _claim_after(self, jobs: Collection[str] | None, kinds: Collection[str]) -> tuple[Attempt, str] | None:
+        """Claim a ready job after a look at these (None: at some that run)."""
+        if jobs is None:
+            self._watch()
+        for job_id in tuple(jobs or ()):
+            self._look(job_id)
+        return self._claim_ready(kinds)
+
+    def _claim_ready(self, kinds: Collection[str]) -> tuple[Attempt, str] | None:
+        """Each lost race doubles the number of jobs to choose from: few workers keep the order, many spread at once."""
+        for kind in (kind for kind in JOB_KINDS if kind in kinds):
+            spread = 1
+            while ready := self._states.ready(kind, spread):
+                job_id = ready[uuid.uuid4().int % len(ready)]
+                if attempt := self.claim(job_id):
+                    return attempt, job_id
+                spread *= 2
         return None
 
     def claim(self, job_id: str) -> Attempt | None:
         """Claim a ready job; None if another worker was faster or it is not ready."""
-        if self.state(job_id).name != "ready":
+        if (state := self.state(job_id)).name != "ready":
             return None
+        if not has_plan(self.study):
+            raise UserError("the study's folder is gone", got=self.study, hint="do not move it while it has workers")
         job, folder = self._jobs[job_id], self.folder(job_id)
         refuse_links(folder)
         self._write_job_file(job)
-        before = self.attempts(job_id)
-        state = self.state(job_id)  # again, since others may have claimed meanwhile
-        if state.name != "ready" or state.attempts != len(before):
-            return None
-        attempt = Attempt(folder, before[-1].number + 1 if before else 1)
-        attempt.claim_file.parent.mkdir(exist_ok=True)
+        attempt = Attempt(folder, state.attempts + 1)
+        with disk_errors(attempt.claim_file):
+            attempt.claim_file.parent.mkdir(exist_ok=True)
         scheduler = scheduled()
         claim = {
             **ProcessId.here().to_dict(),
             "device": os.environ.get("CUDA_VISIBLE_DEVICES") or "cpu",
             **({"scheduler": scheduler} if scheduler else {}),
+            "code": code_version(),
             "session": self.session,
             "study": str(self.study),
             "inode": attempt.claim_file.parent.stat().st_ino,
-            "arms": self._take(job, before, state),
+            "arms": next_arms(job, self._past(job, self.attempts(job_id)[: state.attempts]), state),
             "token": uuid.uuid4().hex,
         }
+        crash_point("ledger.before_claim")
+        # The number is that of the look above, so of all who saw the same, one gets it.
         if not create_exclusive(attempt.claim_file, to_json(claim)):
+            self._changed.add(job_id)
+            self._states.set(job_id, RUNNING)
             return None
+        crash_point("ledger.before_open")
         attempt.open()
+        note(folder, CLAIM)
+        self._saw(job_id, replace(state, name="running", by=ProcessId.from_dict(claim), log=attempt.log))
         crash_point("ledger.after_claim")
         return attempt
 
     def _write_job_file(self, job: Job) -> None:
         """Write job.json, which identifies the job of a folder that studies share."""
-        create_exclusive(
-            self.folder(job.id) / "job.json",
-            to_json({"id": job.id, "kind": job.kind, "config": self.plan.recipe(job)}),
-        )
+        place = self.folder(job.id) / "job.json"
+        if not place.is_file():
+            create_exclusive(place, to_json({"id": job.id, "kind": job.kind, "config": self.plan.recipe(job)}))
         self._verify(job.id)
 
     def _verify(self, job_id: str) -> None:
@@ -352,14 +408,3 @@ def refuse_links(job: Path) -> None:
     for place in (job, *(job / name for name in ("claims", "attempts", "published"))):
         if place.is_symlink():
             raise UserError("a job's folder is a link", got=f"{place} -> {place.readlink()}", hint="use a real folder")
-
-
-def _stamp(attempt: Attempt) -> float:
-    """The time of the last beat, or of the claim before the first beat."""
-    for path in (attempt.beat_file, attempt.claim_file):
-        try:
-            with path.open("rb") as file:  # opening makes a network file system ask its server again
-                return os.fstat(file.fileno()).st_mtime
-        except FileNotFoundError:
-            continue
-    return 0.0

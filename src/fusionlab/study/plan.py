@@ -19,12 +19,15 @@ from typing import Any
 
 from fusionlab.errors import UserError, show
 from fusionlab.records.files import create_exclusive, read_whole, write_text
+from fusionlab.records.group import share
 from fusionlab.records.lock import alone
 from fusionlab.records.plan_file import FILE as FILE
 from fusionlab.records.plan_file import Arm as Arm
 from fusionlab.records.plan_file import Job as Job
 from fusionlab.records.plan_file import Refused as Refused
+from fusionlab.records.plan_file import has_plan as has_plan
 from fusionlab.records.plan_file import plan_text, read_plan_file
+from fusionlab.records.probe import probe
 from fusionlab.records.signature import identity, signature
 from fusionlab.study.recipes import ARM
 
@@ -84,6 +87,15 @@ class Plan:
         counts = Counter(cell.reason for cell in self.refused)
         return [f"{count} cell{'s' * (count > 1)} refused: {reason}" for reason, count in counts.items()]
 
+    @property
+    def _runs(self) -> list[dict[str, Any]]:
+        return [run for run in (job.config.get("run") for job in self.jobs) if isinstance(run, dict)]
+
+    @property
+    def group(self) -> str | None:
+        """The group of users that shares the study."""
+        return next((str(run["group"]) for run in self._runs if run.get("group") is not None), None)
+
     def recipe(self, job: Job) -> dict[str, Any]:
         """The part of a job's config that determines its result; of a cohort, what its arms have in common."""
         first = [self.arm(name).config for name in job.arms[:1] if job.kind == "cohort"]
@@ -106,9 +118,15 @@ class Plan:
         """Write the plan into the study's folder; returns the study's plan and whether it is new.
 
         If the folder holds these arms or some of them, its study is continued: the new plan replaces the old one, so
-        that the new command's `run` options take effect.
+        that the new command's `run` options take effect. With `run.group` this process then writes for that group.
         """
         place = Path(study) / FILE
+        if (name := self.group) is not None:
+            root = next(str(run["root"]) for run in self._runs if "root" in run)
+            for folder in (root, Path(root) / STREAMS_FOLDER, study):
+                share(folder, name)
+        for folder in self._written(Path(study)):
+            probe(folder)
         if not place.is_file() and create_exclusive(place, self.to_json()):
             return self, True
         before = read_whole(place)
@@ -120,6 +138,11 @@ class Plan:
                 plan = self._continuing(read(study), Path(study))
             write_text(place, plan.to_json())
         return plan, False
+
+    def _written(self, study: Path) -> set[Path]:
+        """The folders in which this study's jobs will write."""
+        shared = {job.path(study).parent for job in self.jobs if not job.published(study).is_dir()}
+        return {study, *(folder for folder in shared if not folder.is_relative_to(study.absolute()))}
 
     def _continuing(self, old: Plan, study: Path) -> Plan:
         """This plan, but old arms keep their names, and their jobs if these were begun."""

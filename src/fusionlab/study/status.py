@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusionlab.records.record import readable_records
-from fusionlab.study.ledger import LEASE, Ledger, State
-from fusionlab.study.plan import Arm, read
+from fusionlab.records.environment import code_version
+from fusionlab.records.record import FILE, readable_records
+from fusionlab.study.job_states import State
+from fusionlab.study.lease import LEASE
+from fusionlab.study.ledger import Ledger
+from fusionlab.study.plan import Arm, Job, read
 
 NO_RECORD = "its job was published without a record of it"
 ARM_STATES = ("done", "failed", "blocked", "running", "waiting")
@@ -36,6 +41,7 @@ class ArmRow:
     reason: str | None
     log: str | None
     job: str
+    code: str | None = None  # of a done arm: the version of the code that trained it, if it is another one than here
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,17 @@ class Summary:
     jobs: tuple[JobRow, ...]
     arms: tuple[ArmRow, ...]
     refusals: tuple[str, ...] = ()  # of cells of the grid, which have no arms
+    command: str = ""
+
+    @property
+    def by_other_code(self) -> str | None:
+        """What is known of arms that other code has trained, and the command that trains them again elsewhere."""
+        count = sum(row.code is not None for row in self.arms)
+        if not count:
+            return None
+        words = [word for word in shlex.split(self.command) if not word.startswith(("run.root=", "run.folder="))]
+        are = f"{count} arm{'s were' if count > 1 else ' was'} trained by other code than is here ({code_version()})"
+        return f"{are}, and kept. To train all again in another folder: {shlex.join([*words, 'run.root=again'])}"
 
     @property
     def job_counts(self) -> dict[str, int]:
@@ -59,7 +76,7 @@ class Summary:
 
 
 class Status:
-    """Watches a study; reads each published record once."""
+    """Watches a study. A look costs what has changed: rows are made anew only of jobs whose states are others."""
 
     def __init__(
         self,
@@ -73,52 +90,91 @@ class Status:
         self.plan = read(self.study)
         self.ledger = Ledger(self.study, self.plan, session=session, retries=retries, lease_s=lease_s)
         self._names = {arm.name for arm in self.plan.arms}
-        self._refusals = tuple(self.plan.refusals)
+        self._seen: dict[str, State] = {}
+        self._jobs: dict[str, JobRow] = {}
+        self._arms: dict[str, ArmRow] = {}
+        self._of: dict[str, list[Arm]] = {job.id: [] for job in self.plan.jobs}
+        for arm in self.plan.arms:
+            self._of[arm.job].append(arm)
+        self._summary: Summary | None = None
         # Job -> number of published arms, their records, and the reasons of those that cannot be read.
         self._records: dict[str, tuple[int, dict[Path, dict[str, Any]], dict[Path, str]]] = {}
 
     def summary(self) -> Summary:
+        """The state now; the same object if nothing has changed."""
         states = self.ledger.states()
-        jobs = tuple(
-            JobRow(
-                job.id,
-                job.kind,
-                state.name,
-                state.reason or ("waits for " + ", ".join(state.needs) if state.needs else None),
-                None if state.log is None else str(state.log),
-                None if state.by is None else str(state.by),
-                state.attempts,
-                job.arms,
-            )
-            for job, state in zip(self.plan.jobs, states.values(), strict=True)
-        )
-        arms = tuple(self._arm(arm, states[arm.job]) for arm in self.plan.arms)
-        return Summary(jobs, arms, self._refusals)
+        changed = [job for job in self.plan.jobs if self._seen.get(job.id) is not states[job.id]]
+        for job in changed:
+            self._seen[job.id] = states[job.id]
+            self._jobs[job.id] = _job_row(job, states[job.id])
+            for row in self._rows(job, states[job.id]):
+                self._arms[row.name] = row
+        if changed or self._summary is None:
+            jobs = tuple(self._jobs[job.id] for job in self.plan.jobs)
+            arms = tuple(self._arms[arm.name] for arm in self.plan.arms)
+            self._summary = Summary(jobs, arms, tuple(self.plan.refusals), self.plan.command)
+        return self._summary
 
-    def _arm(self, arm: Arm, job: State) -> ArmRow:
-        if arm.name in job.failed:
-            failed = job.failed[arm.name]
-            return ArmRow(arm.name, arm.kind, "failed", failed.reason, str(failed.log), arm.job)
-        log = None if job.log is None else str(job.log)
-        if arm.name not in job.published:
-            state = {"ready": "waiting"}.get(job.name, job.name)
-            reason = job.reason
-            if job.through:
-                reason = f"{job.through} failed: {job.reason}"
-            return ArmRow(arm.name, arm.kind, state, reason, log, arm.job)
-        records, damaged = self._published(arm.job, len(job.published))
+    def _rows(self, job: Job, state: State) -> Iterator[ArmRow]:
+        log = None if state.log is None else str(state.log)
+        codes = self.ledger.codes(job.id) if state.published else set()
+        published = str(self.ledger.folder(job.id) / "published")
+        for arm in self._of[job.id]:
+            if arm.name in state.failed:
+                failed = state.failed[arm.name]
+                yield ArmRow(arm.name, arm.kind, "failed", failed.reason, str(failed.log), arm.job)
+            elif arm.name in state.published:
+                yield self._published(job, arm, published, len(state.published), codes)
+            else:
+                name = {"ready": "waiting"}.get(state.name, state.name)
+                reason = f"{state.through} failed: {state.reason}" if state.through else state.reason
+                yield ArmRow(arm.name, arm.kind, name, reason, log, arm.job)
+
+    def _published(self, job: Job, arm: Arm, folder: str, count: int, codes: set[str | None]) -> ArmRow:
+        """A published arm. A record is read only where that is needed: 10,000 of them take seconds."""
+        if job.kind == "cohort" and len(codes) == 1 and _is_complete(f"{folder}/{arm.name}/{FILE}"):
+            return ArmRow(arm.name, arm.kind, "done", None, None, arm.job, _other(*codes))
+        records, damaged = self._read(job.id, count)
         own = arm.find(records)
         if own is None:
-            why = arm.damage(damaged, self._names) or NO_RECORD
-            return ArmRow(arm.name, arm.kind, "failed", why, log, arm.job)
+            return ArmRow(arm.name, arm.kind, "failed", arm.damage(damaged, self._names) or NO_RECORD, None, arm.job)
         _, record = own
-        return ArmRow(arm.name, arm.kind, record["status"], record["reason"], record["log"], arm.job)
+        code = _other(record["circumstances"].get("code"))
+        return ArmRow(arm.name, arm.kind, record["status"], record["reason"], record["log"], arm.job, code)
 
-    def _published(self, job_id: str, count: int) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
+    def _read(self, job_id: str, count: int) -> tuple[dict[Path, dict[str, Any]], dict[Path, str]]:
         """The records of a job, read again if there are more."""
         if self._records.get(job_id, (-1, {}, {}))[0] != count:
             self._records[job_id] = count, *readable_records(self.ledger.folder(job_id) / "published")
         return self._records[job_id][1:]
+
+
+def _job_row(job: Job, state: State) -> JobRow:
+    return JobRow(
+        job.id,
+        job.kind,
+        state.name,
+        state.reason or ("waits for " + ", ".join(state.needs) if state.needs else None),
+        None if state.log is None else str(state.log),
+        None if state.by is None else str(state.by),
+        state.attempts,
+        job.arms,
+    )
+
+
+def _other(code: object) -> str | None:
+    """The version of the code, if it is known and not that of here."""
+    return code if isinstance(code, str) and code != code_version() else None
+
+
+def _is_complete(record: str) -> bool:
+    """Whether a record is there and has its end."""
+    try:
+        with open(record, "rb", buffering=0) as file:
+            file.seek(-2, os.SEEK_END)
+            return file.read() == b"}\n"
+    except OSError:  # missing, or shorter
+        return False
 
 
 def summary(study: str | os.PathLike[str]) -> Summary:

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,12 @@ from typing import BinaryIO, Protocol
 
 from fusionlab.errors import one_line, show, unknown
 from fusionlab.records.files import disk_errors, write_text
+from fusionlab.records.group import write_for_group
+from fusionlab.records.probe import probe
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.forked import Forked, can_fork
-from fusionlab.study.ledger import LEASE, Ledger, State
+from fusionlab.study.lease import LEASE
+from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import FILE, JOB_KINDS, expect_own_folders, read
 
 DEATHS = 2  # retries of an arm whose process died without an error message, in one session
@@ -122,6 +125,9 @@ def work(
     folder = Path(study).absolute()
     plan = read(folder)
     expect_own_folders(plan, folder)
+    if plan.group is not None:
+        write_for_group(plan.group)
+    probe(folder)  # this host may see another file system there than the one that planned
     ledger = Ledger(folder, plan, session=session or uuid.uuid4().hex, retries=retries, lease_s=lease_s)
     worker = _Worker(
         ledger, folder, argv, inside, kinds or JOB_KINDS, threads, timeout_s, poll, beat_s, grace_s, report
@@ -178,32 +184,33 @@ class _Worker:
         return self.near or self.signals > 0
 
     def run(self) -> int:
+        pause = self.poll
         while not self.stopping():
-            states = self._own_states()
-            if self._heavy([job_id for job_id, state in states.items() if state.name == "ready"][:1]):
+            if self._heavy("ready"):
                 self._load()  # before the claim, since there is no beat during the import
             taken = None if self.stopping() else self.ledger.claim_next(self.kinds)
             if taken is not None:
                 self._job(taken[1], taken[0])
-            elif not _left(states):
-                return self._close(states)
-            elif self._heavy([job_id for job_id, state in states.items() if state.name == "waiting"]):
+                pause = self.poll
+            elif not self.ledger.left(self.kinds):
+                return self._close()
+            elif self._heavy("waiting"):
                 self._load()
             else:
-                time.sleep(min(5 * self.poll, 2.0))
+                time.sleep(pause)
+                pause = min(2 * pause, 5 * self.poll, 2.0)
         if self.signals:
             return INTERRUPTED
-        states = self._own_states()
-        return REQUEUE if _left(states) else self._close(states)
+        return REQUEUE if self.ledger.left(self.kinds) else self._close()
 
-    def _own_states(self) -> dict[str, State]:
-        plan = self.ledger.plan
-        return {name: state for name, state in self.ledger.states().items() if plan.job(name).kind in self.kinds}
-
-    def _heavy(self, jobs: list[str]) -> bool:
-        """Whether one of these jobs needs imports that are not loaded."""
-        inside = None if self.loaded else self.inside
-        return inside is not None and any(self.ledger.plan.job(job_id).kind not in inside.light for job_id in jobs)
+    def _heavy(self, state: str) -> bool:
+        """Whether the first job in this state needs imports that are not loaded."""
+        if self.inside is None or self.loaded:
+            return False
+        kinds = [kind for kind in JOB_KINDS if kind in self.kinds and self.ledger.count(state, (kind,))]
+        if state == "ready":
+            kinds = kinds[:1]
+        return any(kind not in self.inside.light for kind in kinds)
 
     def _load(self) -> None:
         assert self.inside is not None
@@ -211,12 +218,16 @@ class _Worker:
         self.inside.load()
         self.loaded = True
 
-    def _close(self, states: dict[str, State]) -> int:
-        bad = [(name, state) for name, state in states.items() if state.name != "published"]
+    def _close(self) -> int:
+        states = self.ledger.states().items()
+        bad = [(job_id, state) for job_id, state in states if state.name != "published" and self._takes(job_id)]
         for name, state in bad:
             through = f" through {state.through}" if state.through else ""
             self.report(f"{name}: {state.name}{through}: {state.reason} (log: {state.log})")
         return 1 if bad else 0
+
+    def _takes(self, job_id: str) -> bool:
+        return self.ledger.plan.job(job_id).kind in self.kinds
 
     def _job(self, job_id: str, attempt: Attempt) -> None:
         self.report(f"{job_id}: attempt {attempt.number} starts (log: {attempt.log})")
@@ -305,11 +316,6 @@ class _Worker:
             time.sleep(pause)
             pause = min(2 * pause, self.poll)
         return why
-
-
-def _left(states: Mapping[str, State]) -> bool:
-    """Whether a job is ready or running, or can become ready."""
-    return any(state.name in ("ready", "running", "waiting") for state in states.values())
 
 
 def _describe_exit(status: int, last_line: str | None) -> str:

@@ -2,6 +2,8 @@
 
 <study>/workers/ has a file for each, with pid and start time, so that another command can list and cancel them. A file
 is trusted only if the command line of the process shows that it is a worker of this study.
+
+Each worker sees one GPU: CUDA_VISIBLE_DEVICES is set before it starts, so before torch is imported.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, read_json, write_json
+from fusionlab.study.devices import VARIABLE
 from fusionlab.study.launchers import FOLDER, WORKERS_VARIABLE, Worker
 from fusionlab.study.process_id import ProcessId, command_line
 from fusionlab.study.worker import GRACE, child_environment
@@ -47,17 +51,27 @@ def worker_argv(study: Path, threads: int | None, session: str, retries: int) ->
 @dataclass(frozen=True)
 class LocalWorker(Worker):
     process: ProcessId = field(kw_only=True)
+    device: str | None = None  # the one GPU that it sees; None: it was not pinned to one
 
 
 class Local:
-    """The launcher for this host. `variables` are added to the workers' environment."""
+    """The launcher for this host.
+
+    `variables` are added to the workers' environment. `devices`: ids of GPUs; each worker gets the one with the fewest
+    running workers of the study, also those of other commands. Without devices the environment says what they see.
+    """
 
     poll = 0.3
 
     def __init__(
-        self, argv: Argv = worker_argv, grace_s: float = GRACE + 5.0, variables: Mapping[str, str] | None = None
+        self,
+        argv: Argv = worker_argv,
+        grace_s: float = GRACE + 5.0,
+        variables: Mapping[str, str] | None = None,
+        devices: Sequence[str] = (),
     ) -> None:
         self.argv = argv
+        self.devices = tuple(devices)
         self.variables = dict(variables or {})
         self.grace_s = grace_s  # longer than a worker waits for its child
         self._started: list[tuple[subprocess.Popen[bytes], LocalWorker]] = []
@@ -66,12 +80,26 @@ class Local:
         self, study: Path, workers: int, *, threads: int | None, session: str, retries: int = 0
     ) -> tuple[LocalWorker, ...]:
         study = Path(study).absolute()
-        own = {**self.variables, WORKERS_VARIABLE: str(workers)}
-        return tuple(self._one(study, threads, session, retries, own) for _ in range(workers))
+        running = self.list(study)
+        own = {**self.variables, WORKERS_VARIABLE: str(len(running) + workers)}
+        used = Counter(worker.device for worker in running)
+        started = []
+        for _ in range(workers):
+            device = min(self.devices, key=lambda one: used[one], default=None)
+            used[device] += 1
+            started.append(self._one(study, threads, session, retries, own, device))
+        return tuple(started)
 
     def _one(
-        self, study: Path, threads: int | None, session: str, retries: int, variables: Mapping[str, str]
+        self,
+        study: Path,
+        threads: int | None,
+        session: str,
+        retries: int,
+        variables: Mapping[str, str],
+        device: str | None,
     ) -> LocalWorker:
+        pin = {} if device is None else {VARIABLE: device}
         folder = study / FOLDER
         name = uuid.uuid4().hex[:8]
         log = folder / f"{name}.log"
@@ -84,12 +112,12 @@ class Local:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**child_environment(threads), **variables},
+                env={**child_environment(threads), **variables, **pin},
                 start_new_session=True,
             )
-        worker = LocalWorker(str(process.pid), log, process=ProcessId.of(process.pid, name))
+        worker = LocalWorker(str(process.pid), log, process=ProcessId.of(process.pid, name), device=device)
         self._started.append((process, worker))
-        write_json(folder / f"{name}.json", worker.process.to_dict())
+        write_json(folder / f"{name}.json", {**worker.process.to_dict(), "device": device})
         return worker
 
     def alive(self) -> tuple[LocalWorker, ...]:
@@ -110,11 +138,14 @@ class Local:
         running = []
         for place in sorted(folder.glob("[!.]*.json")):
             try:
-                process = ProcessId.from_dict(read_json(place))
+                note = read_json(place)
+                process = ProcessId.from_dict(note)
             except UserError:  # damaged, or not a worker's file
                 continue
             if process.alive() and _works_on(process.pid, folder.parent):
-                running.append(LocalWorker(str(process.pid), place.with_suffix(".log"), process=process))
+                device, log = note.get("device"), place.with_suffix(".log")
+                pin = device if isinstance(device, str) else None
+                running.append(LocalWorker(str(process.pid), log, process=process, device=pin))
         return tuple({worker.name: worker for worker in (*running, *self._alive_in(folder))}.values())
 
     def _alive_in(self, folder: Path) -> tuple[LocalWorker, ...]:
