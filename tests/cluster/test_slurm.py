@@ -30,8 +30,8 @@ def in_mid_epoch(lab: Lab, sweep: subprocess.Popen[str] | None = None) -> dict[s
 
 def wait_for_line(command: subprocess.Popen[str], text: str) -> None:
     """Read what the command prints up to a line with this text."""
-    assert command.stdout is not None
-    assert any(text in line for line in command.stdout), f"it does not say: {text}"
+    assert command.stderr is not None
+    assert any(text in line for line in command.stderr), f"it does not say: {text}"
 
 
 def expect_undisturbed(lab: Lab, undisturbed: dict[str, Any]) -> None:
