@@ -196,7 +196,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("run.timeout=-1", ["run.timeout", "0, 1, …"]),
     ("run.memory=0", ["run.memory=0", "auto, a number above 0"]),
     ("run.memory=lots", ["run.memory=lots", "auto, a number above 0"]),
-    ("run.checkpoint_every=-1", ["run.checkpoint_every"]),
+    ("run.checkpoint_every=-1", ["run.checkpoint_every", "30s, 5min, 1h", "run.checkpoint_every=5min"]),
     ("run.device=tpu", ["no such device", "auto, cpu, cuda"]),
     ("run.folder=3", ["run.folder=runs/3"]),
     ("run.root=null", ["run.root", "run.root=runs"]),

@@ -126,8 +126,9 @@ def test_killed_above_the_streams_and_continued(study: Lab, fresh: Lab, point: s
     killed_and_continued(study, fresh, point)
 
 
-def test_killed_in_a_stream_and_continued(study: Lab, tmp_path: Path) -> None:
-    killed_and_continued(study, Lab(tmp_path, study.data), "stream.step:5")
+@pytest.mark.parametrize("point", ["stream.step:5", "stream.before_publish"])
+def test_killed_in_a_stream_and_continued(study: Lab, tmp_path: Path, point: str) -> None:
+    killed_and_continued(study, Lab(tmp_path, study.data), point)
 
 
 def test_killed_before_the_store_is_published_and_continued(study: Lab, fresh: Lab, tmp_path: Path) -> None:

@@ -132,8 +132,9 @@ def test_another_optimiser_is_another_arm() -> None:
 TRIED_OF_RUN = {
     "root": "elsewhere", "folder": "elsewhere", "data": "elsewhere", "weights": "elsewhere", "flow": "elsewhere",
     "device": "cpu", "workers": 3, "loaders": 2, "checkpoint_every": 7, "retries": 2, "timeout": 60, "memory": 1.5,
+    "keep": "none",
     "table.caption": "other", "logger.name": "wandb", "launcher.name": "slurm",
-    "per_device": 2, "keep": "last", "group": "lab",
+    "per_device": 2, "group": "lab",
 }  # fmt: skip
 
 

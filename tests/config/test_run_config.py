@@ -112,3 +112,17 @@ def test_a_login_node_without_a_gpu_plans_for_nodes_that_have_one(monkeypatch: p
     assert not RunConfig.of({"run": RUN}).on_gpu
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
     assert there.processes == 3
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value", "said"),
+    [
+        ("keep", "lst", "unknown value of run.keep"),
+        ("checkpoint_every", "5m", "a number of steps or a time"),
+        ("checkpoint_every", -1, "a number of steps or a time"),
+    ],
+)
+def test_what_is_kept_and_how_often_is_checked(leaf: str, value: object, said: str) -> None:
+    with pytest.raises(UserError, match=said) as told:
+        RunConfig.of({"run": {**RUN, leaf: value}})
+    assert "did you mean run.keep=last ?" in str(told.value) or "run.checkpoint_every=5min" in str(told.value)

@@ -22,8 +22,8 @@ from fusionlab.jobs import other_split, retest, stages
 from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions, write_predictions
+from fusionlab.records.record import CHECKPOINT, read_record
 from fusionlab.records.record import FILE as RECORD
-from fusionlab.records.record import read_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
@@ -263,7 +263,7 @@ def test_a_stream_starts_from_the_weights_that_it_names(trained: Trained, tmp_pa
 def test_the_next_attempt_goes_on_from_the_checkpoint(
     copied: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
-    other = Trained.planned(tmp_path / "2" / "study", copied.data, "run.checkpoint_every=3")
+    other = Trained.planned(tmp_path / "2" / "study", copied.data, "run.checkpoint_every=3", "run.keep=last")
     for stream in STREAMS if kind == "fused" else ():
         shutil.copytree(copied.place(copied.arm(stream)), other.place(other.arm(stream)))
     job = other.plan.job(other.arm(kind).job)
@@ -324,3 +324,58 @@ def test_a_record_names_its_arm(trained: Trained) -> None:
             assert record[leaf] == getattr(arm, leaf), leaf
         streams = {stream: trained.arm(stream).signature for stream in STREAMS}
         assert record["stage_one"] == ({} if arm.kind == "stream" else streams)
+
+
+# -- run.keep
+
+
+def with_streams(trained: Trained, folder: Path, *words: str) -> Trained:
+    """The same study before its fused arms, with other options of its run."""
+    other = Trained.planned(folder / "runs" / "study", trained.data, *words)
+    for stream in STREAMS:
+        shutil.copytree(trained.place(trained.arm(stream)), other.place(other.arm(stream)))
+    return other
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("best", False), ("last", True), ("none", False)])
+def test_checkpoints_are_deleted_when_each_arm_is_published(
+    trained: Trained, tmp_path: Path, keep: str, kept: bool
+) -> None:
+    """Also those of earlier attempts that have ended; one that may still run keeps its own."""
+    other = with_streams(trained, tmp_path, "run.checkpoint_every=3", f"run.keep={keep}")
+    job = other.plan.job(other.arm("fused").job)
+    ended, unknown, first, _ = attempts = [Attempt(job.path(other.study), number) for number in (1, 2, 3, 4)]
+    for attempt in (ended, unknown):
+        attempt.claim_file.parent.mkdir(parents=True, exist_ok=True)
+        attempt.open()
+        (attempt.folder / CHECKPOINT).touch()
+    for arm in job.arms:  # so that the next attempts do not read the files above
+        (unknown.failed / arm).mkdir(parents=True)
+    ended.end_file.write_text("{}")
+
+    def there() -> list[bool]:
+        return [(attempt.folder / CHECKPOINT).is_file() for attempt in attempts]
+
+    first.claim_file.write_text(json.dumps({"arms": [other.arm("late").name]}))
+    other.run(job, number=3)
+    assert there() == [True, True, False, False], "an arm is left"
+    other.run(job, number=4)
+    assert there() == [kept, True, False, kept]
+
+
+def test_without_weights_the_record_is_the_same_and_test_says_what_to_do(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = with_streams(trained, tmp_path, "run.keep=none")
+    assert other.train("fused")["weights"] == trained.result("fused")["weights"]
+    arm = other.arm("fused")
+    assert sorted(place.name for place in other.place(arm).iterdir()) == [PREDICTIONS, RECORD]
+    other.plan.write(other.study)
+    monkeypatch.setenv("FUSIONLAB_DATA", str(other.data.run.data))
+    capsys.readouterr()
+    assert retest.retest(str(other.study), [arm.name]) == 1
+    said = capsys.readouterr().out
+    assert f"remove {other.place(arm)} and train it again with run.keep=best" in said
+    shutil.rmtree(other.place(other.arm("motion")))
+    other.train("motion")
+    assert (other.place(other.arm("motion")) / WEIGHTS).is_file(), "later studies start from it"

@@ -175,3 +175,39 @@ def test_jobs_that_do_not_fit_are_said(plan: Plan) -> None:
     assert price.too_large in price_text(price).splitlines()
     assert price_json(price)["machine"]["too_large"] == price.too_large
     assert price_of(plan("fusion=sum,conv", "run.memory=100")).too_large is None
+
+
+@pytest.mark.parametrize("keep", ["best", "last", "none"])
+def test_the_disk_by_what_is_kept(plan: Plan, keep: str) -> None:
+    """Weights of fused arms, checkpoints that stay, and checkpoints while two jobs run."""
+    price = priced(plan("fusion=sum,conv", "run.checkpoint_every=1", f"run.keep={keep}"))
+    usual = priced(plan("fusion=sum,conv", "run.checkpoint_every=1"))
+    (fused,), (whole,) = price.of_kind("cohort"), usual.of_kind("cohort")
+    assert [job.weights for job in price.of_kind("stream")] == [job.weights for job in usual.of_kind("stream")]
+    weights = sum(4 * one.trained_parameters for one in usual.sizes.values() if one.kind == "fused")
+    assert whole.weights is not None and fused.weights is not None
+    assert (whole.weights - fused.weights >= weights) is (keep == "none") and fused.weights <= whole.weights
+    jobs = [job for job in price.jobs if job.kind != "prepare"]
+    checkpoints = [job.checkpoint or 0 for job in jobs]
+    assert min(checkpoints) > 0 and checkpoints == [job.checkpoint for job in usual.jobs if job.kind != "prepare"]
+    stay = sum(checkpoints) if keep == "last" else 0
+    assert sum(job.disk or 0 for job in jobs) == sum(job.weights or 0 for job in jobs) + stay
+    text, numbers = price_text(price), price_json(price)
+    running = (1 if keep == "last" else 2) * sum(sorted(checkpoints)[-2:])
+    assert (numbers["disk"]["keep"], numbers["disk"]["checkpoints_running"]) == (keep, running)
+    assert {job["checkpoint_stays"] for job in numbers["jobs"] if job["kind"] != "prepare"} == {keep == "last"}
+    ends = f"{size(stay)} stay" if stay else "none stay when their jobs are done"
+    assert f"checkpoints: {size(running)} while they are written; {ends}" in text and f"(run.keep={keep})" in text
+
+
+@pytest.mark.parametrize(("every", "writes"), [("0", False), ("30s", True), ("1h", False), ("1", True)])
+def test_a_job_that_takes_less_than_the_interval_writes_no_checkpoint(plan: Plan, every: str, writes: bool) -> None:
+    study = plan("fusion=sum", f"run.checkpoint_every={every}")
+    (cohort,) = priced(study).of_kind("cohort")
+    assert bool(cohort.checkpoint) is (every != "0"), "an unknown time may be long"
+    for job in study.plan.jobs:
+        if job.kind != "prepare":
+            publish(study, job, 10)
+    (cohort,) = priced(plan("fusion=sum", f"run.checkpoint_every={every}", "seed=1")).of_kind("cohort")
+    assert cohort.whole is not None and 30 < cohort.whole < 3600
+    assert bool(cohort.checkpoint) is writes

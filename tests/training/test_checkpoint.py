@@ -65,5 +65,5 @@ def test_the_checkpoint_with_the_most_steps_is_taken_wherever_it_lies(tmp_path: 
     some = written(tmp_path / "3", 12, b="done")
     for folders in ([few, most, some], [some, most, few], [most, some, few]):
         chosen = checkpoint.choose_checkpoints(dict.fromkeys(("a", "b", "new"), folders))
-        steps = {name: content and content["step"] for names, content in chosen for name in names}
-        assert steps == {"a": 20, "b": 12, "new": None}
+        places = {name: place for names, place in chosen for name in names}
+        assert places == {"a": most / checkpoint.FILE, "b": some / checkpoint.FILE, "new": None}

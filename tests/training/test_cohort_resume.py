@@ -43,10 +43,10 @@ def assert_whole(whole: dict[str, Outcome], name: str, state: dict[str, torch.Te
     assert all(torch.equal(state[key], value) for key, value in one.state.items()), name
 
 
-def child(crash: str, *folders: Path) -> subprocess.CompletedProcess[str]:
+def child(crash: str, *folders: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     for folder in folders:
         folder.mkdir(exist_ok=True)
-    environment = {**os.environ, "FUSIONLAB_CRASH_AT": crash, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "FUSIONLAB_CRASH_AT": crash, "OMP_NUM_THREADS": "1", **variables}
     return subprocess.run(
         [sys.executable, str(CHILD), *map(str, folders)],
         env=environment,
@@ -107,7 +107,7 @@ def test_continuing_keeps_the_ends_of_arms(tmp_path: Path) -> None:
         return cohort({"short": Fused("max"), "sick": Sick(2), "sum": Fused("sum")}, recipes)
 
     whole = fit(made(), Data(), folder=tmp_path, checkpoint_every=8)  # the last checkpoint is of step 16 of 18
-    again = fit(made(), Data(), resume_from=checkpoint.read(tmp_path / checkpoint.FILE))
+    again = fit(made(), Data(), resume_from=tmp_path / checkpoint.FILE)
     assert {name: (one.status, one.reason, one.steps, one.weights) for name, one in whole.items()} == {
         name: (one.status, one.reason, one.steps, one.weights) for name, one in again.items()
     }
@@ -116,7 +116,7 @@ def test_continuing_keeps_the_ends_of_arms(tmp_path: Path) -> None:
 def test_a_finished_training_is_only_read(tmp_path: Path) -> None:
     whole = fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=18)
     again = cohort(nets())
-    ended = fit(again, Data(), resume_from=checkpoint.read(tmp_path / checkpoint.FILE))
+    ended = fit(again, Data(), resume_from=tmp_path / checkpoint.FILE)
     assert again.step == 18
     assert {n: one.weights for n, one in ended.items()} == {n: one.weights for n, one in whole.items()}
 
@@ -132,18 +132,9 @@ def test_a_checkpoint_is_data_without_the_trunk(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_cohort_is_refused(tmp_path: Path) -> None:
     fit(cohort({"sum": Fused("sum")}), Data(), folder=tmp_path, checkpoint_every=6)
     with pytest.raises(UserError, match="another cohort"):
-        fit(cohort({"max": Fused("max")}), Data(), resume_from=checkpoint.read(tmp_path / checkpoint.FILE))
+        fit(cohort({"max": Fused("max")}), Data(), resume_from=tmp_path / checkpoint.FILE)
     with pytest.raises(UserError, match="another cohort"):
-        fit(cohort({"sum": Fused("sum")}), Data(count=80), resume_from=checkpoint.read(tmp_path / checkpoint.FILE))
-
-
-def test_a_termination_is_no_success(tmp_path: Path) -> None:
-    def terminate(line: str) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    with pytest.raises(SystemExit) as ended:
-        fit(cohort(nets()), Data(), progress=terminate)
-    assert ended.value.code == 143
+        fit(cohort({"sum": Fused("sum")}), Data(count=80), resume_from=tmp_path / checkpoint.FILE)
 
 
 @pytest.mark.parametrize("some", [["sum"], ["late", "max"], ["max", "sum"]])
@@ -153,7 +144,7 @@ def test_some_of_the_arms_go_on_from_the_checkpoint_of_all(
     """As the attempt after a death does, which takes half of them."""
     interrupt(monkeypatch, tmp_path, at=9, every=4)
     ((arms, last),) = checkpoint.choose_checkpoints({name: [tmp_path] for name in some})
-    assert (arms, last and last["step"]) == (some, 8)
+    assert (arms, last and checkpoint.read(last)["step"]) == (some, 8)
     ended = fit(cohort({name: nets()[name] for name in some}), Data(), resume_from=last)
     for name, one in ended.items():
         assert_whole(whole, name, one.state, one.steps, one.best_step, one.val_loss, one.curve)
@@ -167,5 +158,5 @@ def test_each_arm_goes_on_from_the_furthest_checkpoint_that_has_it_unharmed(tmp_
     groups = checkpoint.choose_checkpoints(
         {name: [tmp_path / "2", tmp_path / "1"] for name in ("sick", "sum", "max", "new")}
     )
-    steps = {name: content and content["step"] for names, content in groups for name in names}
+    steps = {name: place and checkpoint.read(place)["step"] for names, place in groups for name in names}
     assert steps == {"sick": None, "sum": 16, "max": 16, "new": None}

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,6 +15,7 @@ from typing import Any, cast
 
 import pytest
 import torch
+import writing_child
 
 from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.pretrained import Loaded
@@ -31,7 +36,7 @@ from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import stream_recipe
 from fusionlab.training.evaluate import Scores
 from fusionlab.training.fit import Outcome
-from fusionlab.training.weights import fingerprint, read_weights, write_weights
+from fusionlab.training.weights import fingerprint, read_weights, save, write_weights
 from fusionlab.two_stream.describe import Description
 from fusionlab.two_stream.net import StreamNet
 
@@ -188,3 +193,29 @@ def test_the_record_says_what_a_stream_started_from(initial: Loaded | None, tmp_
     else:
         said = {"origin": "MatConvNet SimpleNN: m.mat", "sha256": "e" * 64, "notes": ["fc8 is drawn, not loaded"]}
         assert result["initial_weights"] == {**said, **({"trained_on": before} if before else {})}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_large_file_is_written_without_a_second_copy_in_memory(tmp_path: Path) -> None:
+    child = subprocess.run(
+        [sys.executable, str(Path(__file__).parents[1] / "fakes" / "writing_child.py"), str(tmp_path)],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    size = (tmp_path / "large.pt").stat().st_size
+    assert size > writing_child.MIB << 20
+    assert int(child.stdout) < size / 8
+
+
+def test_a_full_disk_is_said_as_such_and_leaves_nothing(tmp_path: Path) -> None:
+    """torch itself would say: unexpected pos 704 vs 598."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limit[1]))
+    try:
+        with pytest.raises(UserError, match="larger than this disk or your limit allows"):
+            save(tmp_path / "x.pt", {"w": torch.zeros(1 << 20)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fusionlab.benchmarks.measure import BenchRow
@@ -91,8 +91,13 @@ def make_plan(jobs: int, arms: int = 1) -> Plan:
     return Plan.of("stubs", made, points)
 
 
-def work_in_turns(study: Path, workers: int, jobs: int) -> tuple[Counter[str], float]:
-    """Work on stubs until each worker finds nothing left: how often each job was published, and CPU seconds."""
+def work_in_turns(
+    study: Path, workers: int, jobs: int, meanwhile: Callable[[int], object] = int
+) -> tuple[Counter[str], float]:
+    """Work on stubs until each worker finds nothing left: how often each job was published, and CPU seconds.
+
+    `meanwhile` is called before each turn with its number.
+    """
     plan = make_plan(jobs)
     plan.write(study)
     published = Counter({job.id: 0 for job in plan.jobs})
@@ -103,6 +108,7 @@ def work_in_turns(study: Path, workers: int, jobs: int) -> tuple[Counter[str], f
     turn = 0
     while here:
         turn += 1
+        meanwhile(turn)
         for worker in sorted(here):
             ledger = ledgers[worker]
             if worker not in busy:

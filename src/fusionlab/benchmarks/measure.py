@@ -16,7 +16,8 @@ from fusionlab.records.environment import describe_environment
 PARTS = {
     "start": ("start_rows", "rows"), "brush": ("brush_rows", "rows"), "video": ("video_rows", "rows"),
     "doctor": ("doctor_rows", "rows"), "training": ("training_rows", "rows"), "networks": ("networks_rows", "rows"),
-    "clips": ("clips_rows", "rows"), "sweep": ("sweep_rows", "rows"), "gpu": ("networks_rows", "gpu_rows"),
+    "clips": ("clips_rows", "rows"), "checkpoints": ("checkpoints_rows", "rows"),
+    "sweep": ("sweep_rows", "rows"), "ledger": ("ledger_rows", "rows"), "gpu": ("networks_rows", "gpu_rows"),
 }  # fmt: skip
 
 

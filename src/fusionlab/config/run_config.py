@@ -14,12 +14,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from fusionlab.errors import UserError, expect_whole, unknown
+from fusionlab.records.every import Every
 from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.devices import VARIABLE, visible_devices
 from fusionlab.study.launchers import LOCAL, LauncherConfig
 
 Kind = TypeVar("Kind")
 AUTO = "auto"
+KEPT = ("best", "last", "none")  # best: weights; last: also checkpoints; none: weights of the streams only
 LOGGERS = ("none", "csv", "tensorboard", "wandb")
 # The values of leaves that an older `run` lacks.
 OLDER_RUN: dict[str, Any] = {
@@ -27,7 +29,8 @@ OLDER_RUN: dict[str, Any] = {
     "run.timeout": 0, "run.memory": AUTO, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
     "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
     "run.logger.project": "fusionlab", "run.logger.mode": "offline", "run.per_device": 1,
-    "run.group": None, "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
+    "run.group": None, "run.keep": "best",
+    "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
 }  # fmt: skip
 
 
@@ -78,7 +81,8 @@ class RunConfig:
     per_device: int
     memory: float | str  # GiB
     loaders: int | str
-    checkpoint_every: int
+    checkpoint_every: int | str  # steps, or a time: read by `checkpoints`
+    keep: str
     retries: int
     timeout: int
     grid: Mapping[str, Any]
@@ -126,12 +130,20 @@ class RunConfig:
                 got=f"run.memory={memory}",
                 allowed=[AUTO, "a number above 0"],
             )
-        for name in ("checkpoint_every", "retries", "timeout"):
+        for name in ("retries", "timeout"):
             expect_whole(f"run.{name}", getattr(self, name), 0)
+        _ = self.checkpoints
+        if self.keep not in KEPT:
+            raise unknown("value of run.keep", str(self.keep), KEPT, form="run.keep={}")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)):
             raise UserError(
                 "no such device", got=f"run.device={self.device}", allowed=["auto", "cpu", "cuda", "cuda:1 …"]
             )
+
+    @property
+    def checkpoints(self) -> Every:
+        """When a job writes a checkpoint."""
+        return Every.parse("run.checkpoint_every", self.checkpoint_every)
 
     @property
     def on_gpu(self) -> bool:

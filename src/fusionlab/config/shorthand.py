@@ -1,4 +1,4 @@
-"""Shorthands for several options: `seed=3` sets all three seeds, `backbone=vgg_m` the towers of both streams.
+"""Shorthands for other options: `seed=3` sets all three seeds, `backbone=vgg_m` the towers of both streams.
 
 The longer option overrides the short one, in any order: `backbone=vgg_m appearance=vgg16`.
 """
@@ -14,7 +14,9 @@ SHORTHAND = {
     "backbone": ("appearance", "motion"),
     "seed": ("seed.init", "seed.data", "seed.dropout"),
     "weights": ("weights.appearance", "weights.motion"),
+    "retries": ("run.retries",),
 }
+SET = {"seed": "all three seeds are", "retries": "run.retries is"}
 Value = TypeVar("Value")
 
 
@@ -51,7 +53,7 @@ def reject_useless_shorthand(typed: Container[str]) -> None:
     for option, names in SHORTHAND.items():
         if option in typed and has_no_effect(option, typed):
             raise UserError(
-                f"{option}= has no effect: {'all three seeds' if option == 'seed' else 'both streams'} are set",
+                f"{option}= has no effect: {SET.get(option, 'both streams are')} set",
                 got=", ".join(f"{name}=…" for name in (option, *names)),
                 hint=f"leave {option}=… out",
             )

@@ -22,6 +22,7 @@ from fusionlab.jobs.provenance import provenance
 from fusionlab.records.crash import crash_point
 from fusionlab.records.environment import describe_environment
 from fusionlab.records.predictions import Predictions
+from fusionlab.records.record import WEIGHTS as WEIGHTS
 from fusionlab.records.record import new_record, write_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
@@ -29,8 +30,6 @@ from fusionlab.training.evaluate import Scores, count_correct
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import State, write_weights
 from fusionlab.two_stream.describe import Description
-
-WEIGHTS = "weights.pt"
 
 
 @dataclass
@@ -95,7 +94,8 @@ class Recorder:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
             if initial.trained_on:
                 result["initial_weights"]["trained_on"] = initial.trained_on
-        write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial), sync=False)
+        if arm.kind == "stream" or self.run.keep != "none":  # later studies start from the streams
+            write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial), sync=False)
         self._write(self.attempt.result, arm, predictions, outcome, result=result)
         crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
         for line in self.attempt.publish(arm.name).differences:

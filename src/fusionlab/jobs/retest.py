@@ -91,6 +91,8 @@ def open_arm(plan: Plan, study: Path, arm: Arm) -> TrainedArm | str:
     if record["status"] != "done":
         return f"{record['status']}: {record['reason']}"
     run, config = RunConfig.of(job.config), config_of(arm)
+    if not (path.parent / WEIGHTS).is_file():
+        return f"its weights were not kept; to test it, remove {path.parent} and train it again with run.keep=best"
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data, place = open_data(config.data, run), path.parent

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import open_data
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.jobs.recorder import Recorder, published_weights
-from fusionlab.records.record import read_records
+from fusionlab.records.record import CHECKPOINT, read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import STREAMS
@@ -42,6 +43,19 @@ def train(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
         _train_stream(plan.arm(job.arms[0]), StreamConfig.of(job.config), run, job.id, attempt)
     else:
         _train_cohort(plan, study, job, run, attempt)
+    if run.keep != "last" and all((attempt.published / name).is_dir() for name in job.arms):
+        delete_checkpoints(attempt)
+
+
+def delete_checkpoints(attempt: Attempt) -> None:
+    """Delete the checkpoints of a job whose arms are all published: this attempt's and those of attempts that ended.
+
+    Another attempt may still run without our knowledge; it deletes its own.
+    """
+    for one in (attempt, *attempt.earlier()):
+        if one is attempt or one.end_file.is_file():
+            with suppress(OSError):  # a disk that has become read-only: `prune` can do it later
+                (one.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _job_cost(config: ArmConfig | StreamConfig, job: str) -> JobCost:
@@ -155,7 +169,7 @@ def _fit(
         device=build.device(run),
         precision=config.trainer.precision,
         resume_from=checkpoint,
-        checkpoint_every=run.checkpoint_every,
+        checkpoint_every=run.checkpoints,
         progress=_say,
         callbacks=callbacks.made,
         observers=[recorder.cost, recorder.loggers],

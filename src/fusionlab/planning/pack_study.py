@@ -303,8 +303,7 @@ class CohortCosts:
         return self._corrected(arms, estimate) if 2 * estimate > self.bound else estimate
 
     def _estimate(self, arms: Cohort) -> int:
-        writes = self.run.checkpoint_every > 0
-        return round(MARGIN * self.sizes.cohort_memory(arms, on_gpu=self.run.on_gpu, checkpoints=writes))
+        return round(MARGIN * self.sizes.cohort_memory(arms, on_gpu=self.run.on_gpu))
 
     def _corrected(self, arms: Cohort, estimate: int) -> int:
         if self._past is None:

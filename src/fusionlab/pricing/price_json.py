@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fusionlab.pricing.arm_states import TO_RUN
-from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, wall_seconds
+from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, running_checkpoints, wall_seconds
 
 Numbers = dict[str, Any]
 
@@ -27,6 +27,8 @@ def price_json(price: StudyPrice) -> Numbers:
         "stages": {KINDS[kind]: _stage(price, jobs) for kind in KINDS if (jobs := price.of_kind(kind))},
         "disk": {
             "video_files": dict(price.archives),
+            "keep": price.keep,
+            "checkpoints_running": running_checkpoints(price.jobs, price.workers),
             "free_data": price.data_free,
             "free_root": price.root_free,
             "one_disk": price.one_disk,
@@ -89,5 +91,6 @@ def _job(job: JobPrice) -> Numbers:
         "work": None if job.work is None else asdict(job.work),
         "weights": job.weights,
         "checkpoint": job.checkpoint,
+        "checkpoint_stays": job.stays,
         "store": None if job.store is None else asdict(job.store),
     }

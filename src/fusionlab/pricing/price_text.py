@@ -10,7 +10,7 @@ from fusionlab.preparation.disk_space import size
 from fusionlab.pricing.arm_states import TO_RUN
 from fusionlab.pricing.disk_sizes import StoreSize
 from fusionlab.pricing.store_time import NO_FRAMES
-from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, wall_seconds
+from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, running_checkpoints, wall_seconds
 from fusionlab.records.plan_file import PUBLISHED, Refused
 from fusionlab.study.plan import Plan
 
@@ -152,13 +152,15 @@ def _disk(price: StudyPrice) -> list[str]:
         lines.append(f"            {_fits(need, price.data_free)}")
     known = [job for job in price.jobs if job.kind != "prepare" and job.disk is not None]
     unknown = sum(job.kind != "prepare" for job in price.jobs) - len(known)
-    weights, checkpoints = sum(job.weights or 0 for job in known), [job.checkpoint or 0 for job in known]
-    peak = sum(sorted(checkpoints)[-price.workers :])  # a new one is written beside the old one
+    weights, stay = sum(job.weights or 0 for job in known), sum(job.stays * (job.checkpoint or 0) for job in known)
+    running = running_checkpoints(known, price.workers)
     more = f", and those of {unknown} job{'s' * (unknown > 1)} unknown" if unknown else ""
-    lines.append(f"  run.root  weights and predictions: {size(weights)}{more}")
-    if peak:
-        lines.append(f"  run.root  checkpoints: {size(sum(checkpoints))}, which stay, and {size(peak)} in writing")
-    data, need = need, sum(job.disk or 0 for job in known if job.state in TO_RUN) + peak
+    left = "predictions, and weights of the streams" if price.keep == "none" else "weights and predictions"
+    lines.append(f"  run.root  {left}: {size(weights)}{more} (run.keep={price.keep})")
+    if running:
+        end = f"{size(stay)} stay" if stay else "none stay when their jobs are done"
+        lines.append(f"  run.root  checkpoints: {size(running)} while they are written; {end}")
+    data, need = need, sum(job.disk or 0 for job in known if job.state in TO_RUN) + running
     if price.one_disk:
         return [*lines, f"  both are on one disk, and need {size(data + need)} {_fits(data + need, price.root_free)}"]
     return [*lines, f"            {_fits(need, price.root_free)}"]

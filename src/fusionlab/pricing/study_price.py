@@ -53,14 +53,15 @@ class JobPrice:
     memory: int | None
     measured: bool  # whether the memory is one that earlier jobs had
     work: Work | None  # of all of its arms
-    weights: int | None  # bytes of weights and predictions
-    checkpoint: int | None  # bytes of its last checkpoint
+    weights: int | None  # bytes of weights and predictions that it keeps
+    checkpoint: int | None  # bytes of its last checkpoint; 0: it writes none
+    stays: bool  # whether its checkpoint stays when it is done
     store: disk_sizes.StoreSize | None = None
 
     @property
     def disk(self) -> int | None:
-        """Bytes of a job that trains, with its checkpoint."""
-        return None if self.weights is None or self.checkpoint is None else self.weights + self.checkpoint
+        """Bytes that a job which trains leaves behind."""
+        return None if self.weights is None or self.checkpoint is None else self.weights + self.stays * self.checkpoint
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class StudyPrice:
     root_free: int | None
     one_disk: bool  # whether run.data and run.root lie on one
     equal: int = 0  # cells that are the same arm as another one
+    keep: str = "best"  # run.keep
     too_large: str | None = None  # a line about jobs that need more memory than `bound`
 
     @property
@@ -183,7 +185,7 @@ class Pricing:
             self.plan, self.folder, states, self.machine, self.workers, memory_bound(self.run, self.workers), jobs,
             self._sharing(jobs), self._arm_sizes(), self._compact(), self._archives(),
             disk_sizes.free_bytes(self.run.data), disk_sizes.free_bytes(self.run.root),
-            disk_sizes.on_one_disk(self.run.data, self.run.root),
+            disk_sizes.on_one_disk(self.run.data, self.run.root), keep=self.run.keep,
         )  # fmt: skip
 
     # -- jobs
@@ -198,12 +200,12 @@ class Pricing:
         memory = peak if measured else max((size for size in (peak, own.memory) if size is not None), default=None)
         return JobPrice(
             job.id, job.kind, states.jobs[job.id], len(arms), len(left), seconds, whole, source, memory,
-            measured, own.work, own.weights, own.checkpoint if self._writes(own.work) else 0,
+            measured, own.work, own.weights, own.checkpoint if self._writes(own.work, whole) else 0,
+            self.run.keep == "last",
         )  # fmt: skip
 
-    def _writes(self, work: Work | None) -> bool:
-        every = self.run.checkpoint_every
-        return every > 0 and (work is None or work.steps >= every)
+    def _writes(self, work: Work | None, seconds: float | None) -> bool:
+        return self.run.checkpoints.expected(None if work is None else work.steps, seconds)
 
     def _seconds(self, job: Job, arms: Sequence[Arm]) -> tuple[float | None, str, Speed | None]:
         """The time of these arms together, where it comes from, and the speed; once for all seeds."""
@@ -235,9 +237,10 @@ class Pricing:
     def _on_shapes(self, arms: Sequence[Arm]) -> Measured:
         sized = [self.sizes.of(arm) for arm in arms]
         clips = self.data.clips(config_of(arms[0]))
-        memory = self.sizes.cohort_memory(arms, on_gpu=self.on_gpu, checkpoints=self.run.checkpoint_every > 0)
+        memory = self.sizes.cohort_memory(arms, on_gpu=self.on_gpu)
         rows = disk_sizes.prediction_bytes(0 if clips is None else clips.test, classes_of(sized[0]))
-        weights = sum(state_bytes(one.net) + rows for one in sized)
+        kept = arms[0].kind == "stream" or self.run.keep != "none"
+        weights = sum(kept * state_bytes(one.net) + rows for one in sized)
         work, why = work_of(sized, self.sizes, clips), None if clips is not None else NO_CLIPS
         return Measured(work, memory, weights, checkpoint_bytes(sized), why)
 
@@ -253,7 +256,7 @@ class Pricing:
         seconds, text = store_seconds(source, extent, self.stores, rates, self.run.processes)
         left, text = (seconds, text) if packed is None else (0.0, "it is packed")
         state = states.jobs[job.id] if packed is None else "done"
-        return JobPrice(job.id, job.kind, state, 0, 0, left, seconds, text, None, False, None, 0, 0, size)
+        return JobPrice(job.id, job.kind, state, 0, 0, left, seconds, text, None, False, None, 0, 0, False, size)
 
     # -- all of it
 
@@ -332,6 +335,12 @@ def left_seconds(jobs: Sequence[JobPrice]) -> float | None:
     """Of all jobs that are left, one after the other; None if one of them is unknown."""
     times = [job.seconds for job in jobs if job.state in TO_RUN]
     return None if None in times else sum(one or 0.0 for one in times)
+
+
+def running_checkpoints(jobs: Sequence[JobPrice], workers: int) -> int:
+    """Bytes of checkpoints while `workers` jobs run, beyond those that stay: a new one lies beside the old one."""
+    sizes = [(2 - job.stays) * (job.checkpoint or 0) for job in jobs if job.state in TO_RUN]
+    return sum(sorted(sizes)[-workers:])
 
 
 def wall_seconds(jobs: Sequence[JobPrice], workers: int) -> float | None:

@@ -17,9 +17,9 @@ import math
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from fusionlab.errors import UNSAFE, UserError
 
@@ -66,9 +66,9 @@ def _temporary(path: Path) -> Path:
     return path.with_name(f".{path.name[:40]}.{uuid.uuid4().hex}.tmp")
 
 
-def _write_whole(path: Path, content: bytes, sync: bool = True) -> None:
+def _write_new(path: Path, write: Callable[[BinaryIO], object], sync: bool = True) -> None:
     with path.open("xb") as file:
-        file.write(content)
+        write(file)
         if sync:
             file.flush()
             os.fsync(file.fileno())
@@ -85,16 +85,22 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes, *, sync: bool = True) -> None:
+    """`write_through` of bytes in memory."""
+    write_through(path, lambda file: file.write(content), sync=sync)
+
+
+def write_through(path: str | os.PathLike[str], write: Callable[[BinaryIO], object], *, sync: bool = True) -> None:
     """Write a file atomically: a reader sees the old content or the new, never a part.
 
-    Without `sync` this does not hold after a power failure; for files in a folder that `publish` will make safe.
+    `write` writes the content into the open file, so that a large one needs no copy in memory. Without `sync` this does
+    not hold after a power failure; for files in a folder that `publish` will make safe.
     """
     final = Path(path)
     temporary = _temporary(final)
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_whole(temporary, content, sync)
+            _write_new(temporary, write, sync)
             temporary.replace(final)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -198,7 +204,8 @@ def create_exclusive(path: str | os.PathLike[str], text: str, *, sync: bool = Tr
     with disk_errors(final):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            _write_whole(temporary, text.encode("utf-8"), sync)
+            content = text.encode("utf-8")
+            _write_new(temporary, lambda file: file.write(content), sync)
             try:
                 os.link(temporary, final)
             except FileExistsError:
@@ -208,7 +215,7 @@ def create_exclusive(path: str | os.PathLike[str], text: str, *, sync: bool = Tr
                 if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                     raise
                 try:
-                    _write_whole(final, text.encode("utf-8"), sync)
+                    _write_new(final, lambda file: file.write(content), sync)
                 except FileExistsError:
                     return False
             if sync:

@@ -38,6 +38,8 @@ from fusionlab.records.signature import RUN
 
 SCHEMA = 1
 FILE = "run.json"
+WEIGHTS = "weights.pt"  # beside it
+CHECKPOINT = "checkpoint.pt"  # in the folder of an attempt
 KINDS = ("fused", "stream", "late")
 STATUSES = ("done", "failed")
 LARGEST = 16 << 20  # bytes; one that names 100,000 quarantined videos has 6 MB

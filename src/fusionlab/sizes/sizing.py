@@ -167,10 +167,10 @@ class Sizes:
                 self._towers[label] = build.tower(recipe, stream, data, classes)
         return self._towers[label]
 
-    def cohort_memory(self, arms: Sequence[Arm], *, on_gpu: bool = False, checkpoints: bool = True) -> int:
+    def cohort_memory(self, arms: Sequence[Arm], *, on_gpu: bool = False) -> int:
         """`cohort_memory` of arms with one cohort recipe, or of a stream alone."""
         sized = [self.of(arm) for arm in arms]
-        return cohort_memory(sized, on_gpu=on_gpu, checkpoints=checkpoints, run=self._run)
+        return cohort_memory(sized, on_gpu=on_gpu, run=self._run)
 
     def trunk_macs(self, sized: Sequence[Sized]) -> int:
         """Multiply-adds of a clip in the frozen towers below these arms."""
@@ -198,18 +198,17 @@ def cohort_memory(
     sized: Sequence[Sized],
     *,
     on_gpu: bool = False,
-    checkpoints: bool = True,
     run: Callable[..., TowerRun] = run_tower,
 ) -> int:
     """Peak bytes of a job that trains these arms together, as `Memory` counts them for one arm.
 
         whole frozen towers + 2 batches + Σ (weights, gradients, states, best weights) + the largest of
         the towers' own peak; their maps, what earlier arms keep, and the peak of one arm; a batch of the test, which
-        may see larger frames and longer clips; a checkpoint as it is written
+        may see larger frames and longer clips
 
     Maps of one layer are shared. A second batch is read before a step ends, since loaders have no length. On a GPU the
-    best weights and checkpoints lie in the memory of the host, which is not counted there; elsewhere the memory of the
-    process itself is (`PROCESS`).
+    best weights lie in the memory of the host, which is not counted there; elsewhere the memory of the process itself
+    is (`PROCESS`). A checkpoint is written without a copy; one that is read has the room of gradients and best weights.
     """
     memories = [one.memory for one in sized]
     first = sized[0]
@@ -228,8 +227,7 @@ def cohort_memory(
     if on_gpu:
         return always + max(towers, nets, test)
     best = sum(state_bytes(one.net) for one in sized)
-    written = checkpoint_bytes(sized) if checkpoints else 0
-    return PROCESS + always + best + max(towers, nets, test, 2 * written)  # the file is made in memory, and copied once
+    return PROCESS + always + best + max(towers, nets, test)
 
 
 def _test_peak(sized: Sequence[Sized], maps: int, towers: int) -> int:

@@ -11,7 +11,8 @@
     <job>/published/<arm>/          a result that was renamed: the arm is done
     <job>/published/                for a job without arms: the renamed `result`
 
-Only results are published: logs and checkpoints stay where they are, and everything published is reproducible.
+Only results are published, and everything published is reproducible. Logs stay where they are; checkpoints do until
+each arm of the job is published (`run.keep`).
 """
 
 from __future__ import annotations

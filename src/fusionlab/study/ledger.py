@@ -1,8 +1,9 @@
 """The ledger: which job is ready, and which worker may run it. It consists of files on a shared file system.
 
 Attempt n+1 may be claimed only when attempt n has ended or is dead; if several workers try at once, the exclusive
-create of the claim decides. Nobody deletes anything. The order of stages, retries, resuming, detached workers and two
-sweeps on one folder all follow from this rule.
+create of the claim decides. Nobody deletes a claim, an end or a publication, only what no attempt needs: a job its
+checkpoints when each of its arms is published, and `prune` what is left behind. The order of stages, retries, resuming,
+detached workers and two sweeps on one folder all follow from this rule.
 
 A job is done when each of its arms is published. An attempt takes the arms that are left; after a death half as many,
 down to one, so that an arm which kills its process stops only itself.
@@ -326,6 +327,7 @@ class Ledger:
 
     def claim(self, job_id: str) -> Attempt | None:
         """Claim a ready job; None if another worker was faster or it is not ready."""
+        self._verify(job_id)
         if (state := self.state(job_id)).name != "ready":
             return None
         if not has_plan(self.study):

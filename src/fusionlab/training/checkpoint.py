@@ -4,11 +4,12 @@ Lightning's own checkpoint is not used. It would hold the frozen towers of every
 `weights_only` refuses, and to resume within an epoch it repeats the first batches. Here `step` alone determines the
 position in the data, and generators have no state to save. The state of each arm is separate: an attempt that trains
 some of the arms resumes from the checkpoint of an attempt that trained more.
+
+A checkpoint may be written at the end of an epoch before its validation; the resumed training then validates first.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ import torch
 from torch import Tensor
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import write_bytes
+from fusionlab.records.record import CHECKPOINT
 from fusionlab.records.torch_files import refuse_bombs
 from fusionlab.training.cohort import Cohort
+from fusionlab.training.weights import save
 
-FILE = "checkpoint.pt"
+FILE = CHECKPOINT
 FORMAT = 1
 
 
@@ -30,7 +32,14 @@ def write(
     folder: Path, cohort: Cohort, optimiser: torch.optim.Optimizer, callbacks: Mapping[str, pl.Callback] | None = None
 ) -> None:
     """Replace the checkpoint in the folder by the present state of the cohort and its callbacks."""
-    content = {
+    save(folder / FILE, content_of(cohort, optimiser, callbacks))
+
+
+def content_of(
+    cohort: Cohort, optimiser: torch.optim.Optimizer, callbacks: Mapping[str, pl.Callback] | None = None
+) -> dict[str, Any]:
+    """The state as a checkpoint holds it; its tensors are those of the cohort, not copies."""
+    return {
         "format": FORMAT,
         "step": cohort.step,
         "steps_per_epoch": cohort.steps_per_epoch,
@@ -38,9 +47,6 @@ def write(
         "optimiser": optimiser.state_dict(),
         "callbacks": {name: state for name, one in (callbacks or {}).items() if plain(state := one.state_dict())},
     }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_bytes(folder / FILE, buffer.getvalue())
 
 
 def plain(state: Any) -> bool:
@@ -65,20 +71,26 @@ def read(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def choose_checkpoints(folders: Mapping[str, Sequence[Path]]) -> list[tuple[list[str], dict[str, Any] | None]]:
+def choose_checkpoints(folders: Mapping[str, Sequence[Path]]) -> list[tuple[list[str], Path | None]]:
     """Groups of arms, each with the checkpoint from which they resume together.
 
     Of the checkpoints in an arm's folders it is the one with the most steps. It is None if there is none, or if the arm
-    failed there: then the arm starts from its first step.
+    failed there: then the arm starts from its first step. Only what is asked of a checkpoint stays in memory.
     """
-    contents = {place: read(place) for place in dict.fromkeys(one / FILE for all_ in folders.values() for one in all_)
-             if place.is_file()}  # fmt: skip
+    files = dict.fromkeys(one / FILE for several in folders.values() for one in several)
+    contents = {file: _outline(file) for file in files if file.is_file()}
     groups: dict[Path | None, list[str]] = {}
     for arm, places in folders.items():
         usable = [place for one in places if (place := one / FILE) in contents and _can_resume(contents[place], arm)]
         best = max(usable, key=lambda place: int(contents[place]["step"]), default=None)
         groups.setdefault(best, []).append(arm)
-    return [(arms, None if place is None else contents[place]) for place, arms in groups.items()]
+    return [(arms, place) for place, arms in groups.items()]
+
+
+def _outline(place: Path) -> dict[str, Any]:
+    """The step of a checkpoint, and the status of its arms."""
+    content = read(place)
+    return {"step": content["step"], "arms": {n: {"status": one["status"]} for n, one in content["arms"].items()}}
 
 
 def _can_resume(content: Mapping[str, Any], arm: str) -> bool:

@@ -90,6 +90,11 @@ class Cohort(pl.LightningModule):
     def epochs(self) -> int:
         return max((arm.recipe.epochs for arm in self.active()), default=0)
 
+    @property
+    def steps(self) -> int:
+        """The steps of the whole training, at most."""
+        return max(arm.recipe.epochs for arm in self.arms.values()) * self.steps_per_epoch
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One parameter group for each arm, also for arms that ended, so that a checkpoint's optimiser always fits."""
         arms = [arm for arm in self.arms.values() if arm.trained]

@@ -7,7 +7,9 @@ are fusionlab's own, since each is a function of one number, `cohort.step`.
 from __future__ import annotations
 
 import logging
+import math
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,7 +19,10 @@ from typing import Any, Literal, Protocol, cast
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from pytorch_lightning.plugins.environments import (  # type: ignore[attr-defined]
+    LightningEnvironment,
+    SLURMEnvironment,
+)
 from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-defined]
     MisconfigurationException,
     SIGTERMException,
@@ -26,6 +31,7 @@ from pytorch_lightning.utilities.exceptions import (  # type: ignore[attr-define
 from fusionlab.errors import UserError
 from fusionlab.records.activity import mark
 from fusionlab.records.crash import crash_point
+from fusionlab.records.every import Every
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.curve import Row
@@ -99,27 +105,29 @@ class CohortCallback(pl.Callback):
     """Work between the steps of a cohort.
 
     It writes checkpoints and a line for each epoch, ends the training when all arms are done, and has crash
-    points for tests.
+    points for tests. A training that is long enough for a checkpoint by time also has one of its end, since its test
+    may be interrupted.
     """
 
     def __init__(
         self,
         folder: Path | None,
-        every: int,
+        every: Every,
         job: str,
         progress: Callable[[str], None] | None,
         callbacks: Mapping[str, pl.Callback],
+        resumed: bool,
     ) -> None:
         self.folder, self.every, self.job, self.progress, self.callbacks = folder, every, job, progress, callbacks
-        self.due = False
+        self.due, self.some, self.last = False, resumed, time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
         cohort = cast(Cohort, module)
-        mark()
+        mark(step=cohort.step, steps=cohort.steps)
         crash_point(f"{self.job}.step")
         if not cohort.active():
             trainer.should_stop = True
-        self.due |= self.every > 0 and cohort.step % self.every == 0
+        self.due |= self.every.is_due(cohort.step, time.monotonic() - self.last)
         if not trainer.is_last_batch:  # after an epoch's last batch its validation comes first
             self.save(trainer, cohort)
 
@@ -128,15 +136,25 @@ class CohortCallback(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         cohort = cast(Cohort, module)
-        self.save(trainer, cohort)
         if not cohort.active():
             trainer.should_stop = True
+            self.due |= self.some and self.every.seconds < math.inf
+        self.save(trainer, cohort)
         if self.progress is not None:
             self.progress(progress_line(cohort))
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        """Save the present step before SIGTERM ends the process."""
+        cohort = cast(Cohort, module)
+        if isinstance(exception, SIGTERMException) and not (self.callbacks and validates_first(cohort)):
+            # a validation after a resume has no training around it, whose hooks the user's callbacks may need
+            self.due = bool(self.every)
+            self.save(trainer, cohort)
 
     def save(self, trainer: pl.Trainer, cohort: Cohort) -> None:
         if self.due and self.folder is not None:
             checkpoint.write(self.folder, cohort, trainer.optimizers[0], self.callbacks)
+            self.some, self.last = True, time.monotonic()
         self.due = False
 
 
@@ -147,8 +165,8 @@ def fit(
     folder: Path | None = None,
     device: str = "cpu",
     precision: str = FLOAT32,
-    resume_from: Mapping[str, Any] | None = None,
-    checkpoint_every: int = 0,
+    resume_from: Path | None = None,
+    checkpoint_every: int | Every = 0,
     progress: Callable[[str], None] | None = None,
     callbacks: Mapping[str, pl.Callback] | None = None,
     observers: Sequence[pl.Callback] = (),
@@ -156,16 +174,18 @@ def fit(
 ) -> dict[str, Outcome]:
     """Train every arm to its end and keep the best weights in the arms that are done.
 
-    `folder`: gets a checkpoint every `checkpoint_every` steps (0: none). `resume_from`: the content of a checkpoint of
-    an earlier attempt (`choose_checkpoints`). `progress`: gets one plain line for each epoch. `callbacks`: the user's;
-    their `state_dict` is in the checkpoint. `observers`: callbacks without state. `job`: names the crash points. The
-    number of epochs is in the recipe of each arm. SIGTERM ends the process after the present step, with status 143.
+    `folder`: gets a checkpoint every `checkpoint_every` steps (0: none). `resume_from`: a checkpoint of an earlier
+    attempt (`choose_checkpoints`). `progress`: gets one plain line for each epoch. `callbacks`: the user's; their
+    `state_dict` is in the checkpoint. `observers`: callbacks without state. `job`: names the crash points. The number
+    of epochs is in the recipe of each arm. SIGTERM ends the process after the present step or batch, with a checkpoint
+    and status 143.
     """
+    every = checkpoint_every if isinstance(checkpoint_every, Every) else Every(checkpoint_every)
     expect_precision(precision)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise UserError("torch sees no GPU here", got=device, allowed=["cpu"])
     own = dict(callbacks or {})
-    with ignore_known_warnings():
+    with ignore_known_warnings(), without_slurm(), status_of_sigterm():
         data.prepare_data()
         data.setup("fit")
         data.start_step = 0
@@ -173,22 +193,19 @@ def fit(
         if not cohort.steps_per_epoch:
             raise UserError("no clips to train on", got="an empty training list")
         if resume_from is not None:
-            checkpoint.restore(cohort, resume_from)
-            for name, state in resume_from.get("callbacks", {}).items():
-                if name in own:
-                    own[name].load_state_dict(state)
+            resume(cohort, resume_from, own)
             if progress is not None:
                 progress(f"continuing at step {cohort.step}")
+            if validates_first(cohort):
+                trainer(device, precision, 1, *observers).validate(cohort, data.val_dataloader(), verbose=False)
         cohort.train()
         epochs = cohort.epochs - cohort.step // cohort.steps_per_epoch
         if cohort.active() and epochs > 0:
-            saving = CohortCallback(folder, checkpoint_every, job, progress, own)
+            saving = CohortCallback(folder, every, job, progress, own, resume_from is not None)
             try:
                 # the user's come first, so that a checkpoint has their state after the same step
                 loop = trainer(device, precision, epochs, *own.values(), saving, *observers)
                 loop.fit(cohort, RestOfEpoch(data, cohort), data.val_dataloader())
-            except SIGTERMException:  # the process would end with status 0, as after a success
-                raise SystemExit(128 + signal.SIGTERM) from None
             except MisconfigurationException as error:
                 if not own:
                     raise
@@ -201,6 +218,21 @@ def fit(
         if cohort.untrained():  # the other arms failed before a validation, or there are none
             trainer(device, precision, 1, *observers).validate(cohort, data.val_dataloader(), verbose=False)
     return {name: outcome(cohort, name) for name in cohort.arms}
+
+
+def resume(cohort: Cohort, place: Path, callbacks: Mapping[str, pl.Callback]) -> None:
+    """Load a checkpoint; afterwards none of it is in memory twice."""
+    content = checkpoint.read(place)
+    checkpoint.restore(cohort, content)
+    for name, state in content.get("callbacks", {}).items():
+        if name in callbacks:
+            callbacks[name].load_state_dict(state)
+
+
+def validates_first(cohort: Cohort) -> bool:
+    """Whether an epoch has ended without its validation."""
+    epochs, more = divmod(cohort.step, cohort.steps_per_epoch)
+    return not more and any(len(arm.losses) < epochs for arm in cohort.active())
 
 
 def trainer(device: str, precision: str, epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
@@ -256,6 +288,29 @@ def progress_line(cohort: Cohort) -> str:
     lowest = "" if best is None else f", lowest validation loss {best.best_loss:.4f} ({best.name})"
     states = ", ".join(f"{number} {status}" for status, number in count.items() if number)
     return f"epoch {epoch}, step {cohort.step}: arms {states}{lowest}"
+
+
+@contextmanager
+def without_slurm() -> Iterator[None]:
+    """Keep Lightning from asking whether it runs under SLURM, as it does whatever the environment of its Trainer.
+
+    It would load an `hpc_ckpt_*` of the working directory, and on a login node it tells the user to type srun.
+    """
+    before = SLURMEnvironment.__dict__["detect"]
+    SLURMEnvironment.detect = staticmethod(lambda: False)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        SLURMEnvironment.detect = before  # type: ignore[method-assign]
+
+
+@contextmanager
+def status_of_sigterm() -> Iterator[None]:
+    """After Lightning's exception the process would end with status 0, as after a success."""
+    try:
+        yield
+    except SIGTERMException:
+        raise SystemExit(128 + signal.SIGTERM) from None
 
 
 @contextmanager

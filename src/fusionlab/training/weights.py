@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from fusionlab.backbones.pretrained.tensors import read_tensors, with_metadata
-from fusionlab.records.files import write_bytes
+from fusionlab.records.files import write_through
 
 State = dict[str, Tensor]
 
@@ -35,10 +34,22 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
 def write_weights(
     path: Path, state: Mapping[str, Tensor], on: Mapping[str, Any] | None = None, *, sync: bool = True
 ) -> None:
-    """Write atomically. `on`: the training data, stored in the file. `sync`: see `write_bytes`."""
-    buffer = io.BytesIO()
-    torch.save(with_metadata(state, on) if on else dict(state), buffer)
-    write_bytes(path, buffer.getvalue(), sync=sync)
+    """Write atomically. `on`: the training data, stored in the file. `sync`: see `write_through`."""
+    save(path, with_metadata(state, on) if on else dict(state), sync=sync)
+
+
+def save(path: Path, content: Any, *, sync: bool = True) -> None:
+    """`torch.save` atomically, straight into the file: no second copy in memory, whatever the size."""
+
+    def write(file: BinaryIO) -> None:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # torch says "unexpected pos" where the disk is full
+                raise error.__context__ from None
+            raise
+
+    write_through(path, write, sync=sync)
 
 
 def read_weights(path: Path) -> State:
