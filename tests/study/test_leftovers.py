@@ -10,6 +10,7 @@ import pytest
 from fusionlab import prune
 from fusionlab.errors import UserError
 from fusionlab.jobs import recorder
+from fusionlab.records.files import read_json, to_json
 from fusionlab.records.record import CHECKPOINT, WEIGHTS, new_record, write_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.ledger import Ledger
@@ -82,6 +83,15 @@ def test_what_is_found_by_what_is_kept(study: Path) -> None:
     record = (study / SECOND / "run.json").stat().st_size
     sizes = found(study, "none")
     assert (sizes[SECOND], sizes[".plan.json.1.tmp"], sizes["jobs/k/published/x/weights.pt"]) == (record + 5, 7, 5)
+
+
+def test_an_attempt_without_an_end_is_left_alone_until_it_is_dead(study: Path) -> None:
+    first = Attempt(study / "jobs" / "k", 1)
+    first.end_file.unlink()
+    assert set(found(study)) == USUAL - {"jobs/k/attempts/001/checkpoint.pt"}
+    claim = read_json(first.claim_file)
+    first.claim_file.write_text(to_json({**claim, "pid": 2**22 + 1}))
+    assert set(found(study)) == USUAL
 
 
 @pytest.mark.parametrize("keep", ["best", "last", "none"])
