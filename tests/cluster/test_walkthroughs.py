@@ -14,6 +14,7 @@ from terminal import FAST, WAIT, Lab
 
 PAGE = (Path(__file__).parents[2] / "docs" / "clusters.md").read_text(encoding="utf-8")
 SMALL = f"{FAST} run.device=cpu"
+SLOTS = "run.launcher.gpus=1 run.launcher.cpus=1 run.launcher.prepare_cpus=1"  # the nodes have few cores
 
 
 def blocks(title: str, language: str) -> list[str]:
@@ -39,7 +40,7 @@ def test_slurm_and_a_site_s_own_file(cluster: Cluster, lab: Lab, study: Lab) -> 
     (line,) = blocks("SLURM", "bash")
     line = line.strip().replace("experiment=how", "fusion=conv,sum layer=relu5")
     assert "launcher=slurm" in line and "fusion=conv,sum" in line
-    assert "report: " in end(typed(lab, cluster.login, f"{line} {SMALL} run.launcher.gpus=1 run.launcher.cpus=1"))
+    assert "report: " in end(typed(lab, cluster.login, f"{line} {SMALL} {SLOTS}"))
     assert lab.records() == study.records()
     assert {claim["device"] for claim in claims(lab, "cohort")} <= {"0", "1"}
 
