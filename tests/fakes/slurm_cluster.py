@@ -127,7 +127,6 @@ class Cluster:
     login: Machine
     head: Machine
     nodes: dict[str, Machine] = field(default_factory=dict)
-    hidden: dict[str, tuple[Path, ...]] = field(default_factory=dict)
 
     @property
     def variables(self) -> dict[str, str]:
@@ -166,15 +165,15 @@ class Cluster:
 
     def stop(self) -> None:
         """End all machines, and what else still runs in their network."""
-        network = _network(self.login.pid)
+        own = network(self.login.pid)
         for machine in (*self.nodes.values(), self.head):
-            machine.switch_off()
-        for place in Path("/proc").glob("[0-9]*"):
-            if place.name != str(self.login.pid) and _network(place.name) == network is not None:
+            if machine is not self.login:
+                machine.switch_off()
+        for pid in members(own) if own and own != network("self") else ():
+            if pid != self.login.pid:
                 with suppress(ProcessLookupError):
-                    os.kill(int(place.name), signal.SIGKILL)
-        if self.login is not self.head:
-            self.login.switch_off()
+                    os.kill(pid, signal.SIGKILL)
+        self.login.switch_off()
 
     def run(self, *words: str, check: bool = True) -> str:
         """A command that a user types."""
@@ -305,8 +304,14 @@ class Cluster:
         (self.root / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n", encoding="ascii")
 
 
-def _network(pid: int | str) -> str | None:
+def network(pid: int | str) -> str | None:
+    """The network of a process."""
     try:
         return os.readlink(f"/proc/{pid}/ns/net")
     except OSError:  # it has just ended
         return None
+
+
+def members(own: str) -> list[int]:
+    """The processes in a network."""
+    return [int(place.name) for place in Path("/proc").glob("[0-9]*") if network(place.name) == own]
