@@ -197,6 +197,27 @@ def test_a_signal_before_the_time_limit_in_mid_epoch(cluster: Cluster, lab: Lab,
     expect_undisturbed(lab, undisturbed)
 
 
+def test_a_worker_that_makes_room_for_a_more_urgent_job(
+    cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]
+) -> None:
+    """Preemption is SIGTERM, after a while SIGKILL, and the queue again."""
+    slow_down(lab.home)
+    sweep = lab.start(*PACED, *SLURM)
+    first = in_mid_epoch(lab, sweep)
+    words = ("--partition=urgent", "--nodes=2", "--exclusive", "--output=/dev/null")
+    urgent = cluster.run("sbatch", "--parsable", *words, "--wrap=sleep 600")
+    until(lambda: cluster.jobs().get(urgent, ("", ""))[0] == "RUNNING", "the urgent job runs", sweep)
+    assert claims(lab, "cohort")[0]["end"]["outcome"] == "interrupted"
+    go_on(lab.home)
+    cluster.run("scancel", urgent)
+    done = ended(sweep)
+    assert done.status == 0, done.err
+    second = claims(lab, "cohort")[1]
+    assert (second["scheduler"]["job"], second["scheduler"]["restart"]) == (first["scheduler"]["job"], 1)
+    assert "continuing at step" in log(lab, 2)
+    expect_undisturbed(lab, undisturbed)
+
+
 def test_a_study_that_is_longer_than_its_time_limit(cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]) -> None:
     slow_down(lab.home, 3)
     limit = ("run.launcher.time='\"1\"'", "run.launcher.signal=45")

@@ -297,7 +297,13 @@ class Cluster:
                 f"CPUs={CPUS} RealMemory=8000 Gres=gpu:{GPUS} State=UNKNOWN"
                 for number, name in enumerate(nodes, 1)
             ),
-            *(f"PartitionName={name} Nodes=ALL State=UP MaxTime=INFINITE" for name in ("gpu", "main Default=YES")),
+            # Jobs of `urgent` take the place of others, which are queued again.
+            "PreemptType=preempt/partition_prio",
+            "PreemptMode=REQUEUE",
+            *(
+                f"PartitionName={name} Nodes=ALL State=UP MaxTime=INFINITE"
+                for name in ("gpu", "main Default=YES", "urgent PriorityTier=9")
+            ),
         ]
         (self.root / "slurm.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
         (self.root / "gres.conf").write_text(f"Name=gpu File={run}/gpu[0-{GPUS - 1}]\n", encoding="ascii")
