@@ -133,7 +133,7 @@ def test_a_node_without_power(cluster: Cluster, lab: Lab, undisturbed: dict[str,
 
 def test_a_lost_slurmd_means_two_attempts_at_once(cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]) -> None:
     """SLURM starts the job again on another node, while nobody tells the first worker to end."""
-    slow_down(lab.home, 8)  # SLURM needs half a minute to see it
+    slow_down(lab.home, 10)  # SLURM needs half a minute to see it
     sweep = lab.start(*PACED, *SLURM)
     first = in_mid_epoch(lab, sweep)
     cluster.kill_slurmd(first["host"])
@@ -163,7 +163,7 @@ def test_the_controller_may_be_away_for_a_while(cluster: Cluster, lab: Lab, undi
 def test_a_killed_command_is_typed_again_and_submits_nothing_twice(
     cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]
 ) -> None:
-    slow_down(lab.home, 3)
+    slow_down(lab.home, 5)
     sweep = lab.start(*PACED, *SLURM)
     in_mid_epoch(lab, sweep)
     sweep.kill()
@@ -219,7 +219,7 @@ def test_a_worker_that_makes_room_for_a_more_urgent_job(
 
 
 def test_a_study_that_is_longer_than_its_time_limit(cluster: Cluster, lab: Lab, undisturbed: dict[str, Any]) -> None:
-    slow_down(lab.home, 3)
+    slow_down(lab.home, 8)  # SLURM looks at time limits every half minute
     limit = ("run.launcher.time='\"1\"'", "run.launcher.signal=45")
     sweep = lab.start(*PACED, *SLURM, *limit)
     until(lambda: len(claims(lab, "cohort")) > 1, "a second attempt", sweep)

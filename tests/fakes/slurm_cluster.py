@@ -24,7 +24,7 @@ T = TypeVar("T")
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "unshare", "nsenter", "ip")
 NODES, CPUS, GPUS = 2, 4, 2  # GPUs and CPUs of each node
 PORT = 17000
-LIMIT = 90.0  # seconds; what is waited for takes much less, also on a busy machine
+LIMIT = 150.0  # seconds; what is waited for takes much less, also on a busy machine
 SLURMD_TIMEOUT = 15  # seconds after which a node that does not answer is down
 
 # The first process of a machine: it reaps orphans and ends with its pipe. Its end ends all processes of its namespace.
