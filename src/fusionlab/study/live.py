@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fusionlab.errors import UserError
@@ -46,7 +46,7 @@ class View:
     workers: tuple[WorkerRow, ...] = ()
     note: str | None = None
     best: Best | None = None
-    left: TimeLeft = TimeLeft()
+    left: TimeLeft = field(default_factory=TimeLeft)
 
 
 class Live:
