@@ -35,7 +35,7 @@ def main(words: list[str], jobs: bool = False, arms: bool = False, json: bool = 
             hint="python -m fusionlab.status runs/my-study",
         )
     status = Status(words[0])
-    view = Live(status).look(*all_workers(Path(words[0])))
+    view = Live(status, again=False).look(*all_workers(Path(words[0])))
     content = to_json(status_json(view, status.plan, status.study)).rstrip() if json else None
     show(status_text(view, jobs=jobs, arms=arms) if content is None else content)
     return 0 if all(row.state == "done" for row in view.summary.arms) else 1
