@@ -3,13 +3,14 @@ import os
 import pty
 
 import pytest
-from screens import FakeTerminal
+from screens import FakeTerminal, ask
 
 from fusionlab.study.screen import Screen, can_redraw, cut, shorten, width
 
 
-def screen_of(terminal):
-    return Screen(terminal, lambda: os.terminal_size((terminal.columns, terminal.rows)))
+@pytest.fixture(autouse=True)
+def sizes(monkeypatch):
+    monkeypatch.setattr(os, "get_terminal_size", ask)
 
 
 def draw(screen, *lines):
@@ -19,7 +20,7 @@ def draw(screen, *lines):
 def test_lines_are_replaced_in_place():
     terminal = FakeTerminal()
     terminal.write("a command\n")
-    screen = screen_of(terminal)
+    screen = Screen(terminal)
     draw(screen, "one", "two", "three")
     assert terminal.shown == ["a command", "one", "two", "three"]
     draw(screen, "1", "2")
@@ -30,7 +31,7 @@ def test_lines_are_replaced_in_place():
 
 def test_nothing_is_written_if_nothing_has_changed():
     terminal = FakeTerminal()
-    screen = screen_of(terminal)
+    screen = Screen(terminal)
     draw(screen, "one")
     before = terminal.getvalue()
     draw(screen, "one")
@@ -40,7 +41,7 @@ def test_nothing_is_written_if_nothing_has_changed():
 def test_at_the_end_of_a_small_terminal_what_is_above_scrolls_away_and_nothing_is_drawn_twice():
     terminal = FakeTerminal(rows=4)
     terminal.write("above 1\nabove 2\nabove 3\n")
-    screen = screen_of(terminal)
+    screen = Screen(terminal)
     for number in range(5):
         draw(screen, *(f"{number} {line}" for line in "abcdef"))
     assert terminal.shown == ["4 a", "4 b", "4 c"], "one row is the cursor's"
@@ -50,7 +51,7 @@ def test_at_the_end_of_a_small_terminal_what_is_above_scrolls_away_and_nothing_i
 @pytest.mark.parametrize("line", ["x" * 200, "漢字" * 100, "é" * 200], ids=["ascii", "wide", "accents"])
 def test_a_long_line_is_cut_and_never_wraps(line):
     terminal = FakeTerminal(columns=80)
-    screen = screen_of(terminal)
+    screen = Screen(terminal)
     draw(screen, line, "next")
     draw(screen, line, "after")
     assert len(terminal.shown) == 2
@@ -61,7 +62,7 @@ def test_a_long_line_is_cut_and_never_wraps(line):
 def test_a_window_that_becomes_narrower_or_wider_keeps_no_old_lines():
     terminal = FakeTerminal(columns=80, rows=24)
     terminal.write("a command\n")
-    screen = screen_of(terminal)
+    screen = Screen(terminal)
     draw(screen, "x" * 70, "y" * 60, "z")
     terminal.resize(30, 24)
     assert len(terminal.lines) > 5, "the lines wrap now"
@@ -74,7 +75,7 @@ def test_a_window_that_becomes_narrower_or_wider_keeps_no_old_lines():
 
 def test_other_lines_are_printed_above():
     terminal = FakeTerminal()
-    screen = screen_of(terminal)
+    screen = Screen(terminal)
     draw(screen, "one", "two")
     screen.clear()
     terminal.write("a message\n")
@@ -84,7 +85,7 @@ def test_other_lines_are_printed_above():
 
 def test_the_end_leaves_the_lines_and_removes_the_sign_of_ctrl_c():
     terminal = FakeTerminal()
-    screen = screen_of(terminal)
+    screen = Screen(terminal)
     draw(screen, "one", "two")
     terminal.write("^C")
     screen.close()
@@ -99,7 +100,7 @@ def test_a_terminal_that_cannot_write_a_character_gets_its_number_within_the_col
         encoding = "ascii"
 
     terminal = Ascii(columns=30)
-    draw(screen_of(terminal), "é" * 20)
+    draw(Screen(terminal), "é" * 20)
     assert terminal.shown == ["\\xe9" * 6 + "\\x..."]
 
 
@@ -108,7 +109,7 @@ def test_a_terminal_that_is_gone_stops_nothing():
         def write(self, text):
             raise OSError(5, "Input/output error")
 
-    screen = screen_of(Gone())
+    screen = Screen(Gone())
     draw(screen, "one")
     screen.clear()
     screen.close()
@@ -118,6 +119,7 @@ def test_a_real_terminal_is_asked_for_its_size_and_one_that_does_not_know_it_has
     leader, follower = pty.openpty()
     with os.fdopen(leader, "rb"), os.fdopen(follower, "w") as stream:
         seen = []
+        monkeypatch.undo()
         Screen(stream).draw(lambda columns, rows: seen.append((columns, rows)) or [])
         assert seen == [(79, 23)], "a new one has 0 × 0"
         monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((20, 1)))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, one_line
 from fusionlab.records.activity import read_progress
 from fusionlab.records.files import read_json
 from fusionlab.study.attempt import Attempt
@@ -131,7 +131,7 @@ def workers_text(rows: Sequence[WorkerRow]) -> str:
             reasons[row.reason or ""] = reasons.get(row.reason or "", 0) + 1
     texts = [f"{reason} ({count})" if len(reasons) > 1 else reason for reason, count in reasons.items() if reason]
     why = f": {', '.join(texts)}" if texts else ""
-    return f"running {running}" + (f", queued {len(rows) - running}{why}" if reasons else "")
+    return one_line(f"running {running}" + (f", queued {len(rows) - running}{why}" if reasons else ""))
 
 
 def _text(source: Mapping[str, Any], name: str) -> str | None:

@@ -27,15 +27,14 @@ def can_redraw(stream: TextIO) -> bool:
 
 
 class Screen:
-    def __init__(self, stream: TextIO, size: Callable[[], os.terminal_size] | None = None) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self.stream = stream
-        self.size = size or self._ask_size
         self._drawn: list[str] = []
         self._columns = 0
 
     def draw(self, make: Callable[[int, int], Sequence[str]]) -> None:
         """Replace the lines by those that `make` gives for a number of columns and rows."""
-        columns, rows = self.size()
+        columns, rows = self._size()
         most = max(rows - 1, 1)  # the cursor needs a row
         lines = [cut(self._encodable(line), columns - 1) for line in make(columns - 1, most)[:most]]
         if (lines, columns) == (self._drawn, self._columns):
@@ -46,7 +45,7 @@ class Screen:
     def clear(self) -> None:
         """Erase the lines; others may be printed here."""
         if self._drawn:
-            self._write(self._back(self.size().columns) + _ERASE_BELOW)
+            self._write(self._back(self._size().columns) + _ERASE_BELOW)
             self._drawn = []
 
     def close(self) -> None:
@@ -70,7 +69,7 @@ class Screen:
             self.stream.write(text)
             self.stream.flush()
 
-    def _ask_size(self) -> os.terminal_size:
+    def _size(self) -> os.terminal_size:
         with suppress(OSError, ValueError):
             columns, rows = os.get_terminal_size(self.stream.fileno())
             return os.terminal_size((columns or USUAL.columns, rows or USUAL.lines))

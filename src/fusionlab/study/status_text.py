@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fusionlab.errors import one_line
+from fusionlab.errors import one_line, visible
 from fusionlab.study.live import View
 from fusionlab.study.running import Running, workers_text
 from fusionlab.study.status import ArmRow, JobRow, Summary
@@ -83,7 +83,7 @@ def _failures(summary: Summary, every: bool) -> list[str]:
     lines = [f"{len(failures)} failed"]
     for one in shown:
         lines.append(f"  {one_line(one.name)}: {one_line(one.reason or 'no reason is known')}")
-        lines += [f"    {one_line(one.command)}"] if one.command else []
+        lines += [f"    {visible(one.command).replace(chr(10), ' ')}"] if one.command else []
     lines += [f"  and {len(failures) - len(shown)} more: --arms lists them"] if len(shown) < len(failures) else []
     blocked = summary.arm_counts.get("blocked", 0)
     return [*lines, f"  {blocked} more arms need what failed"] if blocked else lines
