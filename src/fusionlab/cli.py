@@ -33,7 +33,7 @@ SHOWN_OPTIONS = (
     "streams", "layer", "into", "keep_motion", "split", "seed", "weights", "data.sampling.snippets",
     "data.sampling.fields", "data.sampling.crop", "optim.streams.epochs", "optim.streams.lr", "optim.fusion.epochs",
     "optim.fusion.lr", "optim.fusion.batch_size", "trainer.threads", "run.folder", "run.data", "run.weights",
-    "run.device", "run.workers", "run.loaders", "run.retries",
+    "run.device", "run.workers", "run.per_device", "run.loaders", "run.retries", "run.checkpoint_every", "run.keep",
 )  # fmt: skip
 WIDTH = 120
 NOT_COMMANDS = frozenset({"__init__", "__main__", "api", "cli", "errors"})

@@ -4,8 +4,8 @@
     python -m fusionlab.prune runs/* keep=none --yes
 
 Checkpoints of published jobs (not with keep=last), results of attempts that came second, half-written files older than
-a day; with keep=none also the weights of fused arms, which can then not be tested again. Records, predictions, streams
-and what a running attempt works on are never deleted.
+a day; with keep=none also the weights of fused arms, which can then not be tested again. Records, predictions, the
+weights of streams and what a running attempt works on are never deleted.
 """
 
 from pathlib import Path
@@ -23,7 +23,8 @@ def main(words: list[str], yes: bool = False) -> int:
     from fusionlab.records.plan_file import FILE
     from fusionlab.study.leftovers import leftovers
 
-    studies, typed = [Path(word) for word in words if "=" not in word], [word for word in words if "=" in word]
+    typed = [word for word in words if "=" in word and not Path(word).exists()]  # a study's name may have a = too
+    studies = [Path(word) for word in words if word not in typed]
     if not studies:
         raise UserError(
             "prune needs the folders of studies", got=" ".join(words) or "nothing",

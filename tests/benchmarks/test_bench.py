@@ -26,6 +26,7 @@ ROWS = {
     "clips": [BenchRow("chain", 1.01, "×", 1.03, (1.0, 1.02), least=1.0)],
     "checkpoints": [BenchRow("streamed", 1.1, "×", 1.2, (1.0, 1.15))],
     "sweep": [BenchRow("a loop", 5.6, "×", None, (5.4, 5.7), least=5.5)],
+    "ledger": [BenchRow("lost", 0.0, "", 0.0)],
     "gpu": [BenchRow("on a GPU", None, "×", missing="there is none here")],
 }
 
@@ -55,7 +56,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
     done = say("bench")
     assert (done.status, done.err, quick) == (1, "", list(measure.PARTS)), "one figure is beyond"
     assert done.out.startswith("`python -m fusionlab.bench`, 20")
-    assert done.out.split("\n")[2:16] == [
+    assert done.out.split("\n")[2:17] == [
         "| what | figure | 95 % | limit | |",
         "|---|---:|---:|---:|---|",
         "| quick | 0.12 s |  | ≤ 0.2 s |  |",
@@ -68,6 +69,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
         "| chain | 1.01 × | 1.000 … 1.020 | ≥ 1 ×, ≤ 1.03 × |  |",
         "| streamed | 1.10 × | 1.000 … 1.150 | ≤ 1.2 × |  |",
         "| a loop | 5.60 × | 5.400 … 5.700 | ≥ 5.5 × | undecided |",
+        "| lost | 0.00  |  | ≤ 0 |  |",
         "| on a GPU |  |  |  | not measured: there is none here |",
         "",
     ]
@@ -117,7 +119,10 @@ def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["rows=network"], ["unknown part of the bench", "doctor, training, networks, clips, checkpoints, sweep, gpu"]),
+        (
+            ["rows=network"],
+            ["unknown part of the bench", "doctor, training, networks, clips, checkpoints, sweep, ledger, gpu"],
+        ),
         (["rows=,"], ["rows= names no part", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
         (["rows=start", "rows=training"], ["given twice", "rows=start rows=training"]),

@@ -14,6 +14,7 @@ Say = Callable[..., Done]
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
+        (["a=b/c=d"], ["the folders of studies"]),
         ([], ["the folders of studies"]),
         (["keep=none"], ["the folders of studies"]),
         (["nowhere"], ["no study in this folder", "nowhere"]),

@@ -10,7 +10,9 @@ import yaml
 from fusionlab.config.catalogue import groups
 from fusionlab.config.compose import tree
 from fusionlab.config.options import optional_groups, place_of, read_options
-from fusionlab.config.shorthand import SHORTHAND
+from fusionlab.config.overrides import parse_overrides
+from fusionlab.config.shorthand import SHORTHAND, expand_shorthand
+from fusionlab.errors import UserError
 from fusionlab.records.signature import flatten
 
 CHOICES = [(group, name) for group in groups() for name in groups()[group]]
@@ -49,3 +51,11 @@ def test_where_groups_lie() -> None:
         "experiment": "_global_", "fusion": "fusion", "layer": "layer",
     }  # fmt: skip
     assert optional_groups() == ["experiment", "debug"]
+
+
+def test_retries_is_a_word_of_its_own() -> None:
+    assert parse_overrides(["retries=2"]).typed == {"retries"}
+    assert expand_shorthand({"retries": 2, "seed": 1})["run.retries"] == 2
+    with pytest.raises(UserError, match=r"retries= has no effect: run\.retries is set"):
+        parse_overrides(["retries=2", "run.retries=1"])
+    assert read_options()["retries"].default == read_options()["run.retries"].default

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import fusionlab
+from fusionlab.records.environment import code_version
 
 SCRIPT = """
 import os, subprocess, sys
@@ -49,3 +54,30 @@ def test_a_file_that_is_mapped_is_not_the_process_s_own_memory(tmp_path: Path) -
     command = [sys.executable, "-c", MAPPED, str(tmp_path / "store")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_code_s_version_follows_its_source(tmp_path: Path) -> None:
+    """It is one for two copies, and another one after any change of a file or its name."""
+    code = "from fusionlab.records.environment import *; print(code_version()); print(describe_environment()['code'])"
+
+    def version(package: Path) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(package)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True, cwd=tmp_path
+        )
+        one, recorded = done.stdout.split()
+        assert one == recorded
+        return one
+
+    source = Path(fusionlab.__file__).parent
+    here = version(source.parent)
+    assert here == code_version()
+    assert here.startswith(f"{fusionlab.__version__}+")
+    copy = tmp_path / "copy" / "fusionlab"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    assert version(copy.parent) == here
+    with (copy / "fusion" / "sum.py").open("a", encoding="utf-8") as file:
+        file.write("# changed")
+    changed = version(copy.parent)
+    (copy / "fusion" / "sum.py").rename(copy / "fusion" / "sum_.py")
+    assert len({here, changed, version(copy.parent)}) == 3

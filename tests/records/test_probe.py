@@ -1,6 +1,7 @@
 import errno
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -39,15 +40,24 @@ def test_a_link_that_two_can_make_is_refused(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+ONE = threading.Lock()  # each does this as a whole, and nevertheless all win
+
+
 def replace(source, target):
-    shutil.rmtree(target, ignore_errors=True)
-    shutil.copytree(source, target, dirs_exist_ok=True)
-    shutil.rmtree(source)
+    with ONE:
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target)
+        shutil.rmtree(source)
 
 
 def merge(source, target):
-    shutil.copytree(source, target, dirs_exist_ok=True)
-    shutil.rmtree(source)
+    with ONE:
+        shutil.copytree(source, target, dirs_exist_ok=True)
+        shutil.rmtree(source)
+
+
+def fail(_source, _target):
+    raise OSError(errno.EIO, "input/output error")
 
 
 def once(copy):
@@ -81,6 +91,7 @@ def keep(source, target):
         (replace, "of 3 folders were renamed to one name"),
         (merge, "of 3 folders were renamed to one name"),
         (half, "a renamed folder is not complete"),
+        (fail, "rename fails there .input/output error"),
         (keep, "a renamed folder is still at its old place"),
     ],
 )

@@ -201,7 +201,7 @@ def test_damaged_predictions_are_named(tmp_path, text):
 def test_circumstances_are_plain_and_name_the_versions():
     environment = describe_environment()
     json.dumps(environment, allow_nan=False)
-    assert {"python", "packages", "commit", "dirty", "machine", "platform", "started"} == set(environment)
+    assert {"python", "packages", "commit", "code", "dirty", "machine", "platform", "started"} == set(environment)
     assert "fusionlab" in environment["packages"]
     assert environment["machine"]["cores"] >= 1
 

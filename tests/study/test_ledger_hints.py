@@ -7,10 +7,12 @@ from dataclasses import replace
 import pytest
 
 from fusionlab.benchmarks.ledger_rows import make_plan, work_in_turns
+from fusionlab.records.files import write_text
 from fusionlab.study import attempt as attempts
 from fusionlab.study import ledger as module
 from fusionlab.study.changes import FILE
 from fusionlab.study.ledger import Ledger
+from fusionlab.study.plan import read
 from fusionlab.study.process_id import ProcessId
 
 WORKERS, JOBS = 5, 40
@@ -118,3 +120,20 @@ def test_what_ended_long_ago_is_looked_at_once(tmp_path, monkeypatch):
         assert {state.name for state in books.states().values()} == {"published"}
         assert not books.left()
     assert len(looks) == JOBS
+
+
+def test_a_study_hears_of_the_streams_that_another_one_trains(tmp_path, make_plan, monkeypatch):
+    for name in "xy":
+        make_plan({"5": ([], ["publish"])}, folder="../streams/000000000000000{}").write(tmp_path / name)
+    one, other = (Ledger(tmp_path / name, read(tmp_path / name), session=name) for name in "xy")
+    assert other.count("ready") == 1
+    attempt, _ = one.claim_next(("stream",))
+    assert other.count("running") == 1
+    assert other.claim_next(("stream",)) is None
+    (arm,) = attempt.arms
+    write_text(attempt.result / arm / "a.txt", "x")
+    attempt.publish(arm)
+    attempt.end("done")
+    monkeypatch.setattr(other, "_next_look", float("inf"))  # no look at all jobs is due
+    assert other.states()["5"].name == "published"
+    assert not other.left()

@@ -132,7 +132,7 @@ def test_links_are_not_followed(study: Path, tmp_path: Path) -> None:
         leftovers(study, "best")
 
 
-def test_shared_streams_are_left_alone(study: Path) -> None:
+def test_of_shared_streams_only_the_weights_stay(study: Path) -> None:
     plan = read(study)
     streams = study.parent / "streams"
     streams.mkdir()
@@ -142,7 +142,19 @@ def test_shared_streams_are_left_alone(study: Path) -> None:
     for place in streams.rglob("job.json"):
         place.unlink()
     assert Ledger(study, read(study)).state("k").name == "published"
-    assert set(found(study, "none")) == {".plan.json.1.tmp", "jobs/m/published/u/weights.pt"}
+    places = {os.path.relpath(one.path, study) for one in leftovers(study, "none")}
+    of_stream = {name.replace("jobs/k", f"../streams/{'a' * 16}") for name in USUAL if name.startswith("jobs/k/")}
+    assert places == {".plan.json.1.tmp", "jobs/m/published/u/weights.pt", *of_stream}
+
+
+def test_a_plan_that_names_the_streams_of_others_is_refused(study: Path, tmp_path: Path) -> None:
+    plan = read(study)
+    file(tmp_path / "others" / "streams" / ("a" * 16) / "attempts" / "001" / CHECKPOINT)
+    folder = str(tmp_path / "others" / "streams" / ("a" * 16))
+    jobs = [replace(job, kind="stream", folder=folder) if job.id == "k" else job for job in plan.jobs]
+    (study / "plan.json").write_text(Plan.of(plan.command, jobs, plan.arms).to_json())
+    with pytest.raises(UserError, match="neither in the study nor beside it"):
+        leftovers(study, "best")
 
 
 def test_the_command_lists_and_deletes_only_with_yes(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

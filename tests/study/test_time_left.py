@@ -174,6 +174,6 @@ def test_without_the_comparison_with_the_plan_it_would_not():
 
 
 def test_the_interval_is_not_as_wide_as_to_hold_anything():
-    finished, left, true = simulated(1, 0.7)
+    finished, left, _ = simulated(1, 0.7)
     one = time_left(finished, left, 3)
     assert one.high / one.low < 2

@@ -6,66 +6,18 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stub_workers import child_pid, ends, outcomes, run, start, wait_for
 
 from fusionlab.errors import UserError
-from fusionlab.records.record import new_record, read_records, write_record
+from fusionlab.records.record import read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.ledger import Ledger
-from fusionlab.study.plan import Plan, read
+from fusionlab.study.plan import read
 from fusionlab.study.process_id import process_started
-from fusionlab.study.worker import REQUEUE, child_argv, work
-
-# A worker as a process of its own, with the tests' children: python -c WORKER <study> [seconds of grace]
-WORKER = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parents[1] / "fakes")!r})
-from child_argv import child_argv
-from fusionlab.study.worker import work
-sys.exit(work(sys.argv[1], child_argv, poll=0.05, beat_s=0.1, grace_s=float(sys.argv[2])))
-"""
-
-
-def run(study, argv, **words):
-    lines = []
-    status = work(study, argv, poll=0.02, report=lines.append, **words)
-    return status, lines
-
-
-def ends(study, job):
-    folder = study / "jobs" / job / "claims"
-    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.end.json"))]
-
-
-def outcomes(study, job):
-    return [end["outcome"] for end in ends(study, job)]
-
-
-def start(study, grace=10.0, **environment):
-    environment = {**os.environ, **environment}
-    return subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(study), str(grace)],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def wait_for(condition, seconds=20.0):
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it did not happen"
-        time.sleep(0.01)
-
-
-def child_pid(study, job, number=1):
-    place = Attempt(study / "jobs" / job, number).folder / "pid"
-    wait_for(lambda: place.is_file() and place.read_text())
-    return int(place.read_text())
+from fusionlab.study.worker import child_argv, work
 
 
 def test_jobs_run_in_the_order_of_their_needs_each_in_a_fresh_process(make, argv):
@@ -184,34 +136,6 @@ def test_two_workers_share_the_jobs_and_each_is_done_once(make, argv):
     assert all(outcomes(study, f"j{number}") == ["done"] for number in range(12))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_worker_told_to_stop_ends_its_child_and_the_same_command_goes_on(make, argv, number):
-    study = make({"a": ([], ["sleep 60", "publish"]), "b": (["a"], ["publish"])})
-    worker = start(study)
-    child = child_pid(study, "a")
-    worker.send_signal(number)
-    assert worker.wait(20) == 130
-    worker.stdout.close()
-    assert process_started(child) is None
-    assert outcomes(study, "a") == ["interrupted"]
-    assert run(study, argv)[0] == 0
-
-
-@pytest.mark.parametrize("twice", [False, True])
-def test_a_stubborn_child_is_killed_after_the_grace_or_at_the_second_signal(make, argv, twice):
-    study = make({"a": ([], ["stubborn"])})
-    worker = start(study, grace=60 if twice else 0.3)
-    child = child_pid(study, "a")
-    worker.terminate()
-    if twice:
-        time.sleep(0.3)
-        worker.terminate()
-    assert worker.wait(20) == 130
-    worker.stdout.close()
-    assert process_started(child) is None
-    assert outcomes(study, "a") == ["interrupted"]
-
-
 def test_a_lease_is_renewed_while_the_child_works(make, argv):
     study = make({"a": ([], ["sleep 0.6"])})
     beat = Attempt(study / "jobs" / "a", 1).beat_file
@@ -244,76 +168,6 @@ def test_a_worker_that_lost_its_lease_publishes_nothing_and_reports_the_differen
         "arm-a/run.json: result.accuracy: 0.5 published, 0.75 later",
     ]
     assert [record["result"]["accuracy"] for record in read_records(study)] == [0.5]
-
-
-COMPANY = {"a": ([], [{"x": "publish", "y": "publish"}]), "b": (["a"], ["publish"])}
-
-
-@pytest.mark.parametrize(
-    "point",
-    [
-        "ledger.before_claim", "ledger.before_open", "ledger.after_claim",
-        "attempt.before_end", "attempt.after_end", "attempt.after_end:2",
-    ],
-)  # fmt: skip
-def test_a_worker_that_is_killed_anywhere_and_the_next_one_continue(make, argv, point):
-    study = make(COMPANY)
-    worker = start(study, FUSIONLAB_CRASH_AT=point)
-    worker.communicate(timeout=20)
-    assert worker.returncode == -signal.SIGKILL
-    assert run(study, argv)[0] == 0
-    assert_undisturbed(study)
-
-
-@pytest.mark.parametrize(
-    ("point", "outcome"),
-    [("attempt.before_publish", "died"), ("attempt.after_publish", "died"), ("attempt.after_publish:2", "done")],
-)
-def test_a_job_that_is_killed_anywhere_while_it_publishes_continues(make, argv, monkeypatch, point, outcome):
-    study = make(COMPANY)
-    monkeypatch.setenv("FUSIONLAB_CRASH_AT", point)
-    run(study, argv)
-    assert outcome in outcomes(study, "a")
-    monkeypatch.delenv("FUSIONLAB_CRASH_AT")
-    assert run(study, argv)[0] == 0
-    assert_undisturbed(study)
-
-
-def test_a_job_that_is_killed_while_it_replaces_a_failed_record_continues(make, argv, monkeypatch):
-    """Older versions published such records, and their claims named no arms."""
-    study = make(COMPANY)
-    old = Ledger(study, read(study), session="old").claim("a")
-    claim = json.loads(old.claim_file.read_text())
-    old.claim_file.write_text(json.dumps({name: one for name, one in claim.items() if name != "arms"}))
-    old.end("done")
-    record = {"name": "x", "kind": "fused", "axes": {}, "signature": "x", "config": {}}
-    write_record(old.published / "x", new_record(**record, status="failed", reason="diverged"))
-    monkeypatch.setenv("FUSIONLAB_CRASH_AT", "publish.replaced")
-    run(study, argv)
-    assert "died" in outcomes(study, "a")
-    monkeypatch.delenv("FUSIONLAB_CRASH_AT")
-    assert run(study, argv)[0] == 0
-    assert_undisturbed(study)
-
-
-def assert_undisturbed(study):
-    """Each arm is published once, with the record of an undisturbed run; nothing differs, nothing is left."""
-    assert sorted(record["name"] for record in read_records(study)) == ["arm-b", "x", "y"]
-    assert {record["result"]["accuracy"] for record in read_records(study)} == {0.5}
-    assert not [line for job in "ab" for end in ends(study, job) for line in end["differences"]]
-    won = [arm for job in "ab" for end in ends(study, job) for arm in end["published"]]
-    assert len(won) == len(set(won))
-    assert {state.name for state in Ledger(study, read(study)).states().values()} == {"published"}
-
-
-def test_a_study_that_vanishes_under_its_worker_is_not_made_again(make, argv):
-    study = make({"a": ([], ["publish"]), "b": ([], ["publish"])})
-    ledger = Ledger(study, read(study), session="s")
-    assert ledger.claim("a")
-    study.rename(study.with_name("elsewhere"))
-    with pytest.raises(UserError, match="the study's folder is gone"):
-        ledger.claim_next()
-    assert not study.exists()
 
 
 def test_a_worker_that_cannot_start_its_child_says_so_and_leaves_the_job_ready(make):
@@ -461,107 +315,13 @@ def test_a_log_that_grows_and_grows_is_bounded(make, argv, monkeypatch):
     assert len(log) < 3_000_000
 
 
-@pytest.fixture
-def kinds_study(tmp_path, make_plan):
-    """A store, a stream that needs it, and a cohort that needs the stream."""
-    plan = make_plan({"s": ([], ["publish"]), "t": (["s"], ["publish"]), "k": (["t"], ["publish"])})
-    kinds = {"s": "prepare", "t": "stream", "k": "cohort"}
-    jobs = [replace(job, kind=kinds[job.id]) for job in plan.jobs]
-    Plan.of(plan.command, jobs, plan.arms).write(tmp_path)
-    return tmp_path
-
-
-def test_a_worker_of_some_kinds_takes_only_these_and_ends_when_none_of_them_is_left(kinds_study, argv):
-    status, lines = run(kinds_study, argv, kinds=("prepare",))
-    assert status == 0
-    assert [line.split(":")[0] for line in lines if "starts" in line] == ["s"]
-    assert Ledger(kinds_study, read(kinds_study)).state("t").name == "ready"
-    status, lines = run(kinds_study, argv, kinds=("stream", "cohort"))
-    assert status == 0
-    assert [line.split(":")[0] for line in lines if "starts" in line] == ["t", "k"]
-
-
-def test_a_worker_of_some_kinds_waits_for_what_its_jobs_need(kinds_study, argv):
-    waiting = threading.Thread(target=lambda: answers.append(run(kinds_study, argv, kinds=("cohort", "stream"))[0]))
-    answers = []
-    waiting.start()
-    time.sleep(0.2)
-    assert waiting.is_alive()
-    assert run(kinds_study, argv, kinds=("prepare",))[0] == 0
-    waiting.join(20)
-    assert answers == [0]
-
-
-def test_an_unknown_kind_is_refused(kinds_study, argv):
-    with pytest.raises(UserError, match="unknown kind of job"):
-        run(kinds_study, argv, kinds=("stream", "cohorts"))
-
-
-def test_near_the_time_limit_a_worker_stops_its_job_and_asks_to_be_started_again(make, argv):
-    study = make({"a": ([], ["sleep 60", "publish"]), "b": ([], ["publish"])})
-    worker = start(study)
-    child = child_pid(study, "a")
-    worker.send_signal(signal.SIGUSR1)
-    assert worker.wait(20) == REQUEUE
-    worker.stdout.close()
-    assert process_started(child) is None
-    assert outcomes(study, "a") == ["interrupted"]
-    assert outcomes(study, "b") == []
-
-
-def test_near_the_time_limit_of_the_last_job_that_is_published_nothing_is_left(make, argv):
-    study = make({"a": ([], ["publish and wait"])})
-    worker = start(study)
-    child_pid(study, "a")
-    worker.send_signal(signal.SIGUSR1)
-    assert worker.wait(20) == 0
-    worker.stdout.close()
-    assert outcomes(study, "a") == ["done"]
-
-
-def test_the_notice_of_the_time_limit_does_not_reach_the_job(make, argv):
-    """A scheduler may send it to every process."""
-    study = make({"a": ([], ["sleep 1"])})
-    worker = start(study)
-    os.kill(child_pid(study, "a"), signal.SIGUSR1)
-    assert worker.wait(20) == 0
-    worker.stdout.close()
-    assert outcomes(study, "a") == ["done"]
-
-
-def test_one_signal_that_comes_twice_at_once_does_not_kill(make, argv):
-    study = make({"a": ([], ["tidy"])})
-    worker = start(study)
-    child_pid(study, "a")
-    for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGINT):
-        worker.send_signal(number)
-    assert worker.wait(20) == 130
-    worker.stdout.close()
-    assert (Attempt(study / "jobs" / "a", 1).folder / "tidied").is_file()
-
-
-def test_a_claim_names_device_and_scheduler(make, monkeypatch):
-    study = make({"a": ([], ["publish"])})
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-12ab")
-    slurm = {"ARRAY_JOB_ID": "12", "ARRAY_TASK_ID": "3", "JOB_ID": "15", "RESTART_COUNT": "2"}
-    for name, value in slurm.items():
-        monkeypatch.setenv(f"SLURM_{name}", value)
-    monkeypatch.setenv("SLURMD_NODENAME", "node7")
-    attempt, job = Ledger(study, read(study)).claim_next(("cohort",))
-    claim = json.loads(attempt.claim_file.read_text())
-    assert (job, claim["device"]) == ("a", "GPU-12ab")
-    assert claim["scheduler"] == {"job": "12_3", "restart": 2, "node": "node7"}
-    attempt.end("interrupted")
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    for name in slurm:
-        monkeypatch.delenv(f"SLURM_{name}")
-    claim = json.loads(Ledger(study, read(study)).claim("a").claim_file.read_text())
-    assert claim["device"] == "cpu"
-    assert "scheduler" not in claim
-
-
-def test_there_is_no_next_job_of_another_kind(kinds_study):
-    books = Ledger(kinds_study, read(kinds_study))
-    assert books.claim_next(("stream", "cohort")) is None
-    assert books.claim_next(("prepare", "cohort"))[1] == "s"
-    assert books.claim_next() is None
+def test_files_and_folders_of_a_cohort_are_few(make, argv):
+    """Disks of clusters limit their number: of a job's own some 15, and of each arm what it publishes."""
+    names = [f"arm{number}" for number in range(12)]
+    study = make({"k": ([], [dict.fromkeys(names, "publish")])})
+    assert run(study, argv)[0] == 0
+    job = study / "jobs" / "k"
+    of_arms = list((job / "published").rglob("*"))
+    assert len(of_arms) == 2 * len(names)  # a folder and its record
+    assert len(list(job.rglob("*"))) - len(of_arms) <= 12
+    assert {one.name for one in study.iterdir()} == {"plan.json", "jobs"}

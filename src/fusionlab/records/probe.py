@@ -28,6 +28,8 @@ def probe(folder: str | os.PathLike[str]) -> None:
         place.mkdir(parents=True)
     try:
         reason = _exclusive(place / "claim") or _renames(place, place / "published")
+    except OSError as error:
+        reason = f"to create, link or rename fails there ({error.strerror or error})"
     finally:
         shutil.rmtree(place, ignore_errors=True)
     if reason:

@@ -137,17 +137,19 @@ def misfit(value: Any, rule: Any, at: str = "") -> tuple[str, Any] | None:
     if isinstance(rule, list):
         if not isinstance(value, (list, tuple)):
             return f"{at or 'it'} is a list", value
+        if isinstance(rule[0], Rule) and all(map(rule[0].holds, value)):  # a plan has many such lists
+            return None
         inside = (misfit(one, rule[0], f"{at}[{number}]") for number, one in enumerate(value))
         return next(filter(None, inside), None)
     if not isinstance(value, Mapping):
         return f"{at or 'it'} is a mapping", value
-    known = {name.rstrip("?"): one for name, one in rule.items() if name != "*"}
-    missing = [name for name in rule if name != "*" and name[-1] != "?" and name not in value]
-    if missing:
-        return f"{at or 'it'} has {missing[0]!r}", ", ".join(map(str, value))
+    for name in rule:
+        if name[-1] not in "*?" and name not in value:
+            return f"{at or 'it'} has {name!r}", ", ".join(map(str, value))
     for name, one in value.items():
-        inner = known.get(name, rule.get("*"))
+        inner = rule.get(name) if name in rule and name[-1:] not in "*?" else rule.get(f"{name}?", rule.get("*"))
         if not isinstance(name, str) or inner is None:
+            known = [name.rstrip("?") for name in rule if name != "*"]
             return f"{at or 'it'} has no other keys than {', '.join(known)}", name
         if wrong := misfit(one, inner, f"{at}.{name}" if at else name):
             return wrong

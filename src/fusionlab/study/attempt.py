@@ -252,3 +252,10 @@ def failure_reason(place: Path) -> str | None:
     except UserError:  # damaged: its content is unknown, so it stays
         return None
     return str(record["reason"]) if record["status"] == "failed" else None
+
+
+def refuse_links(job: Path) -> None:
+    """Refuse a job's folder if it or a folder in it is a link."""
+    for place in (job, *(job / name for name in ("claims", "attempts", "published"))):
+        if place.is_symlink():
+            raise UserError("a job's folder is a link", got=f"{place} -> {place.readlink()}", hint="use a real folder")

@@ -91,6 +91,10 @@ class JobStates:
         """The number of jobs of these kinds in this state."""
         return sum(self._counts[kind, name] for kind in kinds)
 
+    def open(self, kinds: Collection[str]) -> int:
+        """The number of jobs of these kinds of which something is left to be done."""
+        return sum(self.count(name, kinds) for name in OPEN)
+
     def ready(self, kind: str, first: int) -> list[str]:
         """The first ready jobs of a kind, in the plan's order."""
         return [self._ids[place] for place in self._ready[kind][:first]]

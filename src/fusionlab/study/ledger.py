@@ -29,9 +29,9 @@ from fusionlab.records.crash import crash_point
 from fusionlab.records.environment import code_version
 from fusionlab.records.files import create_exclusive, disk_errors, read_json, to_json
 from fusionlab.records.signature import differing
-from fusionlab.study.attempt import Attempt, claimed_arms, failure_reason, names_arms
+from fusionlab.study.attempt import Attempt, claimed_arms, failure_reason, names_arms, refuse_links
 from fusionlab.study.changes import CLAIM, DONE, END, Changes, note
-from fusionlab.study.job_states import OPEN, READY, RUNNING, Failure, JobStates, State
+from fusionlab.study.job_states import READY, RUNNING, Failure, JobStates, State
 from fusionlab.study.lease import LEASE, Leases
 from fusionlab.study.past import Past, next_arms
 from fusionlab.study.plan import JOB_KINDS, Job, Plan, common_recipe, has_plan
@@ -65,8 +65,7 @@ class Ledger:
         self.retries = retries
         self._jobs = {job.id: job for job in plan.jobs}
         # Paths as text: a look at a job takes some 50 µs, and `Path` would be half of it.
-        own = os.fspath(self.study)
-        self._folders = {job.id: os.path.normpath(os.path.join(own, job.folder)) for job in plan.jobs}
+        self._folders = {job.id: os.path.normpath(os.path.join(self.study, job.folder)) for job in plan.jobs}
         self._by_folder = {folder: job_id for job_id, folder in self._folders.items()}
         self._beside: dict[str, dict[str, str]] = {}  # folder of jobs' folders -> name of a job's folder -> job
         for job_id, folder in self._folders.items():
@@ -112,6 +111,7 @@ class Ledger:
         wanted, seen = [job_id], {job_id}
         while wanted:
             one = wanted.pop()
+            self._verify(one)
             self._look(one)
             needs = [need for need in self._jobs[one].needs if need not in seen and need not in self._done]
             wanted += needs
@@ -143,13 +143,9 @@ class Ledger:
     def left(self, kinds: Collection[str] = JOB_KINDS) -> bool:
         """Whether a job of these kinds is ready, runs or waits; "no" only after a look at every job."""
         self._listen()
-        said = sum(len(self._said_done[kind]) for kind in kinds)
-        if self._open(kinds) <= said:
+        if self._states.open(kinds) <= sum(len(self._said_done[kind]) for kind in kinds):
             self.look()
-        return self._open(kinds) > 0
-
-    def _open(self, kinds: Collection[str]) -> int:
-        return sum(self._states.count(name, kinds) for name in OPEN)
+        return self._states.open(kinds) > 0
 
     def _listen(self) -> None:
         """Read which jobs have changed; the first time look at all."""
@@ -300,15 +296,15 @@ class Ledger:
         self._listen()
         for job_id in [job_id for job_id, word in self._ended.items() if word == END]:
             self._look(job_id)
-        return self._claim_ready(kinds) or self._claim_after(self._ended, kinds) or self._claim_after(None, kinds)
+        for look in (int, self._look_at_ended, self._watch):  # int: none, at first
+            look()
+            if taken := self._claim_ready(kinds):
+                return taken
+        return None
 
-    def _claim_after(self, jobs: Collection[str] | None, kinds: Collection[str]) -> tuple[Attempt, str] | None:
-        """Claim a ready job after a look at these (None: at some that run)."""
-        if jobs is None:
-            self._watch()
-        for job_id in tuple(jobs or ()):
+    def _look_at_ended(self) -> None:
+        for job_id in tuple(self._ended):
             self._look(job_id)
-        return self._claim_ready(kinds)
 
     def _claim_ready(self, kinds: Collection[str]) -> tuple[Attempt, str] | None:
         """Each lost race doubles the number of jobs to choose from: few workers keep the order, many spread at once."""
@@ -323,7 +319,6 @@ class Ledger:
 
     def claim(self, job_id: str) -> Attempt | None:
         """Claim a ready job; None if another worker was faster or it is not ready."""
-        self._verify(job_id)
         if (state := self.state(job_id)).name != "ready":
             return None
         if not has_plan(self.study):
@@ -399,10 +394,3 @@ class Ledger:
 def units(job: Job) -> tuple[str, ...]:
     """The units of publication: the job's arms, or the job itself if it has none."""
     return job.arms or (job.id,)
-
-
-def refuse_links(job: Path) -> None:
-    """Refuse a job's folder if it or a folder in it is a link."""
-    for place in (job, *(job / name for name in ("claims", "attempts", "published"))):
-        if place.is_symlink():
-            raise UserError("a job's folder is a link", got=f"{place} -> {place.readlink()}", hint="use a real folder")

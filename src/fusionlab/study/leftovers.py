@@ -1,7 +1,7 @@
 """What a study no longer needs: checkpoints, results that came second, temporary files, and weights if so wished.
 
-A place is left alone if its attempt may still run, if it is published (but for weights that nobody keeps), if it lies
-in a stream that studies share, or behind a link.
+A place is left alone if its attempt may still run, if it is published (but for weights that nobody keeps), or if it
+lies behind a link.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors
 from fusionlab.records.record import CHECKPOINT, WEIGHTS
-from fusionlab.study.attempt import Attempt
-from fusionlab.study.ledger import Ledger, refuse_links
-from fusionlab.study.plan import Job, read
+from fusionlab.study.attempt import Attempt, refuse_links
+from fusionlab.study.ledger import Ledger
+from fusionlab.study.plan import Job, expect_own_folders, read
 
 DAY = 24 * 3600.0
 
@@ -45,13 +45,14 @@ def leftovers(study: Path, keep: str) -> list[Leftover]:
     if study.is_symlink():
         raise UserError("a link to a study", got=f"{study} -> {study.readlink()}", hint=f"name {study.resolve()}")
     plan = read(study)
-    ledger, root = Ledger(study, plan), study.resolve()
+    ledger = Ledger(study, plan)
+    for job in plan.jobs:
+        refuse_links(ledger.folder(job.id))
+    expect_own_folders(plan, study)
     found: list[Leftover] = []
     running: list[Path] = []
     for job in plan.jobs:
-        place = ledger.folder(job.id)
-        refuse_links(place)
-        if place.resolve().is_relative_to(root) and place.is_dir():
+        if ledger.folder(job.id).is_dir():
             found += _of_job(ledger, job, keep, running)
     places = {one.path for one in found}
     found += [one for one in _temporary(study, running) if not places & {one.path, *one.path.parents}]

@@ -210,9 +210,12 @@ def _other(code: object) -> str | None:
 def _is_complete(record: str) -> bool:
     """Whether a record is there and has its end."""
     try:
-        with open(record, "rb", buffering=0) as file:
-            file.seek(-2, os.SEEK_END)
-            return file.read() == b"}\n"
+        handle = os.open(record, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            os.lseek(handle, -2, os.SEEK_END)
+            return os.read(handle, 2) == b"}\n"
+        finally:
+            os.close(handle)
     except OSError:  # missing, or shorter
         return False
 
