@@ -1,6 +1,7 @@
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -32,6 +33,8 @@ RUNNING = (
 
 def claim(study, job, facts=None):
     attempt = Ledger(study, read(study)).claim(job)
+    soon = time.time() + 60  # so that it runs for 0 s, however slow this test is
+    os.utime(attempt.claim_file, (soon, soon))
     if facts:
         attempt.progress_file.write_text(json.dumps(facts))
     return attempt
