@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,6 @@ JOBS = {
     "d": ([], ["publish"]),
     "e": (["d"], ["publish"]),
 }
-# What the table of docs/command-line.md names.
 KEYS = (
     "study", "signature", "command", "states", "stages", "workers", "queue_unknown", "time_left", "best", "failures",
     "refused", "other_code", "jobs", "arms",
@@ -168,6 +168,12 @@ def test_json(worked, capsys):
     assert failure["command"].startswith("tail -n 50 ")
     assert content["time_left"]["seconds"] is None
     assert [arm["state"] for arm in content["arms"]] == ["done", "failed", "blocked", "running", "waiting"]
+
+
+def test_the_page_of_the_command_line_names_each_key():
+    page = Path(__file__).parents[2].joinpath("docs", "command-line.md").read_text(encoding="utf-8")
+    table = page.partition("## The state of a study")[2].partition("\n## ")[0]
+    assert [name for name in (*KEYS, *JOB, *RUNNING) if f"`{name}`" not in table] == []
 
 
 def test_json_of_a_study_that_is_done(make, argv, capsys):

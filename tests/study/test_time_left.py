@@ -47,7 +47,8 @@ def test_a_running_job_needs_the_share_that_is_left_of_its_steps():
 def test_without_steps_a_running_job_needs_what_its_seconds_leave_and_a_tenth_at_least():
     plan = [Left("a", "cohort", 100.0, elapsed=30.0)]
     assert time_left([], plan, 1) == TimeLeft(70.0)
-    assert time_left([], [Left("a", "cohort", 100.0, elapsed=1000.0)], 1) == TimeLeft(10.0)
+    assert time_left([], [Left("a", "cohort", 100.0, elapsed=95.0)], 1) == TimeLeft(10.0)
+    assert time_left([], [Left("a", "cohort", 100.0, elapsed=1000.0)], 1) == TimeLeft(100.0)
 
 
 def test_before_two_jobs_have_finished_the_plan_is_the_answer():
@@ -61,6 +62,9 @@ def test_without_a_plan_jobs_of_the_same_kind_tell():
     stream = [Finished("stream", 50.0), Finished("stream", 60.0)]
     assert str(time_left([], jobs(2, planned=None), 1)) == "unknown (too few jobs have finished)"
     assert time_left(stream, jobs(2, planned=None), 1).seconds is None, "a stream says nothing about a cohort"
+    one = time_left([*stream, Finished("cohort", 55.0)], jobs(20, planned=None), 1)
+    assert one.low < 20 * 55.0 < one.high
+    assert time_left([Finished("cohort", 55.0)], jobs(20, planned=None), 1).seconds is None, "one job in all"
     cohorts = [Finished("cohort", 50.0), Finished("cohort", 60.0)]
     assert time_left([*stream, *cohorts], jobs(20, planned=None), 1).seconds == pytest.approx(20 * 55.0, rel=0.3)
 

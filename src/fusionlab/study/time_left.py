@@ -4,10 +4,10 @@
    on a machine) count as planned with 1 s, each kind for itself.
 2. The logarithms of these ratios are taken as normal, for each kind of job. Two jobs say little of how much they vary,
    so the variance is that of the jobs together with PRIOR more, which differ by SPREAD. If fewer than ENOUGH planned
-   jobs of a kind have finished, those of all kinds count.
+   jobs of a kind have finished, those of all kinds count. Of a kind without a plan one must have finished.
 3. A job that is left takes its planned seconds times a ratio: a running one the share of them that is left of its steps
-   (or, as long as its steps are unknown, what is left after its seconds so far, but a tenth at least). A running job
-   without a plan whose kind is unknown takes its seconds so far in proportion to its steps.
+   (or, as long as its steps are unknown, what is left after its seconds so far, but a tenth of these or those at
+   least). A running job without a plan whose kind is unknown takes its seconds so far in proportion to its steps.
 4. In each of FUTURES possible futures the mean, the spread and the ratio of each job are drawn, and the jobs are given
    to the workers that run, in their order, each after those that it needs. The middle future is the answer; the
    interval leaves out a tenth of the futures at each end.
@@ -98,7 +98,7 @@ def time_left(finished: Sequence[Finished], left: Sequence[Left], workers: int) 
     drawn = jobs if step == 1 else [*jobs[:running:step], *jobs[running::step]]
     groups = {key: _Group.of(finished, *key) for key in {_key(job) for job in drawn}}
     bases = [_base(job, groups[_key(job)]) for job in drawn]
-    compared = len(finished) >= ENOUGH and all(groups[_key(job)].enough or job.planned is None for job in drawn)
+    compared = len(finished) >= ENOUGH and all(groups[_key(job)].count or job.planned is None for job in drawn)
     known = [base for base in bases if base is not None]
     if len(known) < len(drawn) or not (compared or all(job.planned for job in drawn)):
         return TimeLeft(reason="too few jobs have finished")
@@ -137,14 +137,10 @@ class _Group:
         if planned and len(own) < ENOUGH:
             own = like
         logs = [math.log(one.seconds / (one.planned or 1.0)) for one in own]
-        if len(logs) < ENOUGH:
+        if len(logs) < (ENOUGH if planned else 1):
             return cls(0.0, 0.0, 0)
         mean = sum(logs) / len(logs)
         return cls(mean, sum((log - mean) ** 2 for log in logs), len(logs))
-
-    @property
-    def enough(self) -> bool:
-        return self.count >= ENOUGH
 
     def draw(self, chance: random.Random) -> tuple[float, float]:
         """A mean and a spread that the jobs allow."""
@@ -157,7 +153,7 @@ def _base(job: Left, group: _Group) -> float | None:
     """The seconds of a whole job, but for its ratio; None if nothing tells them."""
     if job.planned is not None:
         return job.planned
-    if group.enough:
+    if group.count:
         return 1.0
     if job.elapsed is not None and job.share is not None and job.share >= LEAST_SHARE:
         return job.elapsed / job.share
@@ -168,7 +164,11 @@ def _rest(job: Left, whole: float) -> float:
     """What is left of a job that takes these seconds."""
     if job.elapsed is None:
         return whole
-    return whole * (1 - min(job.share, 1)) if job.share is not None else max(whole - job.elapsed, whole / 10)
+    return (
+        whole * (1 - min(job.share, 1))
+        if job.share is not None
+        else max(whole - job.elapsed, max(whole, job.elapsed) / 10)
+    )
 
 
 def _schedule(jobs: Sequence[Left], seconds: Sequence[float], workers: int) -> float:
