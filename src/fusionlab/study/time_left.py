@@ -164,11 +164,9 @@ def _rest(job: Left, whole: float) -> float:
     """What is left of a job that takes these seconds."""
     if job.elapsed is None:
         return whole
-    return (
-        whole * (1 - min(job.share, 1))
-        if job.share is not None
-        else max(whole - job.elapsed, max(whole, job.elapsed) / 10)
-    )
+    if job.share is not None:
+        return whole * (1 - min(job.share, 1))
+    return max(whole - job.elapsed, max(whole, job.elapsed) / 10)
 
 
 def _schedule(jobs: Sequence[Left], seconds: Sequence[float], workers: int) -> float:
