@@ -110,7 +110,7 @@ def test_a_path_is_quoted_for_a_shell(tmp_path, monkeypatch, name):
     assert subprocess.run(command, shell=True, capture_output=True, text=True, check=True).stdout == "its end\n"
     assert str(tmp_path) not in command
     assert os.listdir(tmp_path) == [name]
-    assert Failed("x", "why", None).command is None
+    assert [Failed("x", "why", log).command for log in (None, "")] == [None, None]
 
 
 def test_of_a_large_study_only_what_runs_or_failed_is_named(make, argv, capsys):

@@ -58,7 +58,7 @@ class Failed:
     @property
     def command(self) -> str | None:
         """What shows the end of its log, where commands are typed now."""
-        if self.log is None:
+        if not self.log:
             return None
         near = os.path.relpath(self.log)
         return f"tail -n 50 {shlex.quote(min(f'./{near}' if near[0] == '-' else near, self.log, key=len))}"
