@@ -21,12 +21,12 @@ FLAGS = {
 
 def main(words: list[str], jobs: bool = False, arms: bool = False, json: bool = False) -> int:
     """Read the folder and ask for workers; change nothing."""
+    from fusionlab.monitor.live import Live
+    from fusionlab.monitor.status import Status
+    from fusionlab.monitor.status_json import status_json
+    from fusionlab.monitor.status_text import status_text
     from fusionlab.records.files import to_json
     from fusionlab.study.launchers.all_workers import all_workers
-    from fusionlab.study.live import Live
-    from fusionlab.study.status import Status
-    from fusionlab.study.status_json import status_json
-    from fusionlab.study.status_text import status_text
 
     if len(words) != 1:
         raise UserError(

@@ -21,6 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError, one_line, show
+from fusionlab.monitor.live import Live
+from fusionlab.monitor.status import Status, Summary
+from fusionlab.monitor.sweep_progress import SweepProgress
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.pack_study import PackedStudy, pack_study
 from fusionlab.planning.preflight import check_files
@@ -32,10 +35,7 @@ from fusionlab.study.forked import in_fork
 from fusionlab.study.launchers import Launcher, Worker
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.launchers.slurm import Slurm, expect_slurm
-from fusionlab.study.live import Live
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
-from fusionlab.study.status import Status, Summary
-from fusionlab.study.sweep_progress import SweepProgress
 
 POLL = 0.3  # seconds between two reads of the ledger
 

@@ -12,6 +12,9 @@ from typing import Any
 
 from fusionlab.config.run_config import RunConfig
 from fusionlab.errors import show
+from fusionlab.monitor.planned import FILE as FILE
+from fusionlab.monitor.planned import read_planned as read_planned
+from fusionlab.monitor.time_left import duration
 from fusionlab.pricing.past_jobs import LONGEST, MOST_JOBS, PARTS, number, took
 from fusionlab.pricing.study_price import Pricing, StudyPrice
 from fusionlab.records.files import write_json
@@ -20,9 +23,6 @@ from fusionlab.records.plan_file import Job
 from fusionlab.records.record import readable_records
 from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.plan import STAGES, Plan
-from fusionlab.study.planned import FILE as FILE
-from fusionlab.study.planned import read_planned as read_planned
-from fusionlab.study.time_left import duration
 
 
 def remember_prices(plan: Plan, folder: Path, run: RunConfig, workers: int, sizes: Sizes | None = None) -> None:

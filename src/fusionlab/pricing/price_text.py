@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from fusionlab.errors import one_line
+from fusionlab.monitor.time_left import duration as duration
 from fusionlab.preparation.disk_space import size
 from fusionlab.pricing.arm_states import TO_RUN
 from fusionlab.pricing.disk_sizes import StoreSize
@@ -13,7 +14,6 @@ from fusionlab.pricing.store_time import NO_FRAMES
 from fusionlab.pricing.study_price import JobPrice, StudyPrice, left_seconds, running_checkpoints, wall_seconds
 from fusionlab.records.plan_file import PUBLISHED, Refused
 from fusionlab.study.plan import STAGES, Plan
-from fusionlab.study.time_left import duration as duration
 
 MOST_ARMS = 40  # that are listed without --arms
 LARGE = 4 << 30  # bytes of a store from which on a smaller one is named

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from fusionlab.monitor.status import Failed, summary
+from fusionlab.monitor.status_text import MOST
 from fusionlab.status import main
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
-from fusionlab.study.status import Failed, summary
-from fusionlab.study.status_text import MOST
 from fusionlab.study.worker import work
 
 JOBS = {
@@ -133,7 +133,7 @@ def test_of_a_large_study_only_what_runs_or_failed_is_named(make, argv, capsys):
 
 
 def test_of_many_failures_some_are_named_and_all_with_a_flag(make, argv, capsys, monkeypatch):
-    monkeypatch.setattr("fusionlab.study.status_text.MOST", 2)
+    monkeypatch.setattr("fusionlab.monitor.status_text.MOST", 2)
     study = make({name: ([], ["fail"]) for name in "abc"})
     work(study, argv, poll=0.02, report=lambda _: None)
     main([str(study)])

@@ -5,7 +5,7 @@ import pty
 import pytest
 from screens import FakeTerminal, ask
 
-from fusionlab.study.screen import Screen, can_redraw, cut, shorten, width
+from fusionlab.monitor.screen import Screen, can_redraw, cut, shorten, width
 
 
 @pytest.fixture(autouse=True)

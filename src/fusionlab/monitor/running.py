@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError, one_line
+from fusionlab.monitor.time_left import duration
 from fusionlab.records.activity import read_progress
 from fusionlab.records.files import read_json
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.launchers import Worker
-from fusionlab.study.time_left import duration
 
 
 @dataclass(frozen=True)

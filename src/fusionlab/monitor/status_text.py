@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fusionlab.errors import one_line, visible
-from fusionlab.study.live import View
-from fusionlab.study.running import Running, workers_text
-from fusionlab.study.status import ArmRow, JobRow, Summary
+from fusionlab.monitor.live import View
+from fusionlab.monitor.running import Running, workers_text
+from fusionlab.monitor.status import ArmRow, JobRow, Summary
 
 MOST = 40  # jobs, arms or failures that are listed without a flag
 

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from fusionlab.jobs.retest import retest
+from fusionlab.monitor.status import Status, summary
 from fusionlab.records.files import to_json
 from fusionlab.status import main as verb
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
-from fusionlab.study.status import Status, summary
 from fusionlab.study.worker import work
 
 JOBS = {

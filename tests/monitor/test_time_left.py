@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from fusionlab.study.time_left import MOST, Finished, Left, TimeLeft, duration, time_left
+from fusionlab.monitor.time_left import MOST, Finished, Left, TimeLeft, duration, time_left
 
 HOUR = 3600.0
 

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Self, TextIO
 
 from fusionlab.errors import one_line, show
-from fusionlab.study.live import View
-from fusionlab.study.running import Running, workers_text
-from fusionlab.study.screen import Screen, can_redraw, shorten
-from fusionlab.study.status import Failed, Summary
+from fusionlab.monitor.live import View
+from fusionlab.monitor.running import Running, workers_text
+from fusionlab.monitor.screen import Screen, can_redraw, shorten
+from fusionlab.monitor.status import Failed, Summary
 
 STATE_EVERY = 30.0  # seconds between two plain lines about workers and time
 MOST_JOBS = 8  # running ones on a terminal

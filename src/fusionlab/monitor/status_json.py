@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fusionlab.study.live import View
+from fusionlab.monitor.live import View
+from fusionlab.monitor.running import Running
+from fusionlab.monitor.status import JobRow
 from fusionlab.study.plan import Plan
-from fusionlab.study.running import Running
-from fusionlab.study.status import JobRow
 
 RUNNING = (
     "host", "pid", "scheduler", "visible", "device", "memory", "device_memory", "part", "step", "steps",

@@ -13,15 +13,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from fusionlab.errors import UserError
+from fusionlab.monitor.planned import planned_seconds, seconds_alone
+from fusionlab.monitor.running import Running, WorkerRow, read_claim, running_job, worker_rows
+from fusionlab.monitor.status import Status, Summary
+from fusionlab.monitor.time_left import Finished, Left, TimeLeft, time_left
 from fusionlab.records.plan_file import PUBLISHED
 from fusionlab.records.record import read_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.launchers import Worker
 from fusionlab.study.plan import JOB_KINDS
-from fusionlab.study.planned import planned_seconds, seconds_alone
-from fusionlab.study.running import Running, WorkerRow, read_claim, running_job, worker_rows
-from fusionlab.study.status import Status, Summary
-from fusionlab.study.time_left import Finished, Left, TimeLeft, time_left
 
 EVERY = 1.0  # seconds between two looks at the files of running jobs
 ESTIMATE = 3.0  # seconds between two estimates of the time left

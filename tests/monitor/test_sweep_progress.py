@@ -8,12 +8,12 @@ import pytest
 from screens import FakeTerminal, ask
 
 from fusionlab.errors import UNSAFE
+from fusionlab.monitor.live import Best, View
+from fusionlab.monitor.running import Running, WorkerRow
+from fusionlab.monitor.status import Summary, summary
+from fusionlab.monitor.sweep_progress import STATE_EVERY, SweepProgress
+from fusionlab.monitor.time_left import TimeLeft
 from fusionlab.status import main as status_command
-from fusionlab.study.live import Best, View
-from fusionlab.study.running import Running, WorkerRow
-from fusionlab.study.status import Summary, summary
-from fusionlab.study.sweep_progress import STATE_EVERY, SweepProgress
-from fusionlab.study.time_left import TimeLeft
 from fusionlab.study.worker import work
 
 LONG = "fusion=conv,layer=relu5,data.sampling.snippets=3,optim.fusion.lr=0.01,temporal=pool3d," * 2 + "seed=0"
@@ -202,7 +202,7 @@ def test_a_name_or_a_reason_from_anywhere_steers_no_terminal(study, argv, monkey
         progress.show(view)
     assert not UNSAFE.search(re.sub(r"\x1b\[\d*[FKJ]", "", terminal.getvalue().replace("\r", "")))
     assert "\n[9/9 arms]" not in terminal.getvalue()
-    monkeypatch.setattr("fusionlab.study.live.Live.look", lambda *_: view)
+    monkeypatch.setattr("fusionlab.monitor.live.Live.look", lambda *_: view)
     assert status_command([str(study)]) == 1
     output = capsys.readouterr().out
     assert not UNSAFE.search(output)
