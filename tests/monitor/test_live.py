@@ -5,13 +5,13 @@ import time
 
 import pytest
 
+from fusionlab.monitor import live
 from fusionlab.monitor.live import Best, Live
 from fusionlab.monitor.planned import planned_seconds, read_planned, seconds_alone
 from fusionlab.monitor.running import Running, WorkerRow, workers_text
 from fusionlab.monitor.status import Status
 from fusionlab.records.activity import mark, report_to
 from fusionlab.records.record import new_record, write_record
-from fusionlab.monitor import live
 from fusionlab.study.launchers import Worker
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
