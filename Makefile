@@ -26,7 +26,7 @@ ifneq ($(SYSTEM),)
 $(shell grep -qs '^include-system-site-packages = true' .venv/pyvenv.cfg || rm -f $(READY))
 endif
 
-.PHONY: help setup demo test test-slow test-lowest mutants lint types notebooks bench lock lock-check wheel-test clean
+.PHONY: help setup demo test test-slow test-cluster test-lowest mutants lint types notebooks bench lock lock-check wheel-test clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,10 +40,13 @@ demo: $(READY) ## how to fuse, and when: streams and fusions trained, two tables
 	@$(PY) -m fusionlab.sweep experiment=demo_order
 
 test: $(READY) ## the fast tests
-	@$(PYTEST) -n $(WORKERS) -m "not slow and not notebook"
+	@$(PYTEST) -n $(WORKERS) -m "not slow and not notebook and not cluster"
 
 test-slow: $(READY) ## the slow tests: whole commands, kills and continuations, the README
 	@$(PYTEST) -n $(WORKERS) -m slow
+
+test-cluster: $(READY) ## a real SLURM in a network of its own; skipped without SLURM or root, in CI it fails then
+	@FUSIONLAB_CLUSTER=$(if $(CI),1) $(PYTEST) -n $(WORKERS) tests/cluster
 
 test-lowest: $(READY) ## the fast tests with the lowest versions that pyproject.toml allows (downloads them)
 	@WORKERS=$(WORKERS) .ci/lowest

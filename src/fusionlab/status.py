@@ -1,17 +1,32 @@
-"""show the state of a study: a line for each job and arm, with the reasons of failures and refusals
+"""show the state of a study: stages, jobs and where they run, workers, failures, the time left
 
     python -m fusionlab.status runs/my-study
+    python -m fusionlab.status runs/my-study --json
 
-Exit code 0: all arms are done; 1: some are not (yet).
+It reads the study's folder, so it is the same on every machine that sees it. Of large studies jobs and arms are
+counted, and only what runs or failed is named. Exit code 0: all arms are done; 1: some are not (yet).
 """
 
+from pathlib import Path
+
 from fusionlab.cli import run
-from fusionlab.errors import UserError, one_line, show
+from fusionlab.errors import UserError, show
+
+FLAGS = {
+    "--jobs": "list every job, also where there are many",
+    "--arms": "list every arm, also where there are many",
+    "--json": "all of it as one JSON object",
+}
 
 
-def main(words: list[str]) -> int:
-    """Read the ledger; change nothing."""
-    from fusionlab.study.status import summary
+def main(words: list[str], jobs: bool = False, arms: bool = False, json: bool = False) -> int:
+    """Read the folder and ask for workers; change nothing."""
+    from fusionlab.monitor.live import Live
+    from fusionlab.monitor.status import Status
+    from fusionlab.monitor.status_json import status_json
+    from fusionlab.monitor.status_text import status_text
+    from fusionlab.records.files import to_json
+    from fusionlab.study.launchers.all_workers import all_workers
 
     if len(words) != 1:
         raise UserError(
@@ -19,23 +34,12 @@ def main(words: list[str]) -> int:
             got=" ".join(words) or "nothing",
             hint="python -m fusionlab.status runs/my-study",
         )
-    study = summary(words[0])
-    for title, rows in (
-        ("jobs", [(r.state, r.id, r, None) for r in study.jobs]),
-        ("arms", [(r.state, r.name, r, r.code) for r in study.arms]),
-    ):
-        show(f"{len(rows)} {title}")
-        for state, name, row, other in rows:
-            failed = state in ("failed", "blocked")
-            why = f": {one_line(row.reason or '')} (log: {one_line(row.log)})" if failed else ""
-            code = f", by other code: {one_line(other)}" if other else ""
-            show(f"  {state:<10} {one_line(name)}{why}{code}")
-    if study.by_other_code:
-        show(one_line(study.by_other_code))
-    for line in study.refusals:
-        show(one_line(line))
-    return 0 if all(row.state == "done" for row in study.arms) else 1
+    status = Status(words[0])
+    view = Live(status, again=False).look(*all_workers(Path(words[0])))
+    content = to_json(status_json(view, status.plan, status.study)).rstrip() if json else None
+    show(status_text(view, jobs=jobs, arms=arms) if content is None else content)
+    return 0 if all(row.state == "done" for row in view.summary.arms) else 1
 
 
 if __name__ == "__main__":
-    run(main, __doc__)
+    run(main, __doc__, FLAGS)

@@ -33,9 +33,29 @@ def runs(study: Lab) -> dict[str, Path]:
 def test_status(say: Say, study: Lab) -> None:
     done = say("status", str(study.study))
     assert (done.status, done.err) == (0, "")
-    lines = done.out.splitlines()
-    assert lines[0] == "4 jobs" and lines[5] == "5 arms"
-    assert all(line.split()[0] in ("published", "done") for line in lines[1:5] + lines[6:])
+    counted, jobs, arms = (part.splitlines() for part in done.out.split("\n\n"))
+    assert counted[:4] == [
+        "arms     5: 5 done",
+        "prepare  1: 1 published",
+        "streams  2: 2 published",
+        "fusion   1: 1 published",
+    ]
+    assert counted[4] == "workers  running 0" and counted[5].startswith("best     fusion=")
+    assert (jobs[0], arms[0]) == ("4 jobs", "5 arms")
+    assert all(line.split()[0] in ("published", "done") for line in jobs[1:] + arms[1:])
+
+
+def test_status_as_json(say: Say, study: Lab) -> None:
+    done = say("status", str(study.study), "--json")
+    content = json.loads(done.out)
+    losses = {}
+    for place in study.study.rglob("published/*/run.json"):
+        record = json.loads(place.read_text(encoding="utf-8"))
+        if record["kind"] == "fused":
+            losses[record["result"]["val_loss"]] = record["name"]
+    assert content["best"] == {"arm": losses[min(losses)], "val_loss": min(losses)}
+    assert content["stages"] == {"prepare": {"published": 1}, "streams": {"published": 2}, "fusion": {"published": 1}}
+    assert content["states"]["arms"] == {"done": 5}
 
 
 def test_status_of_what_has_not_begun(say: Say, tmp_path: Path) -> None:

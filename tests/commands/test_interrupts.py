@@ -72,7 +72,7 @@ def test_two_commands_on_one_folder_share_the_work(study: Lab, fresh: Lab) -> No
     assert done[0].table == done[1].table
     assert sorted(one.out.split()[0] for one in done) == ["continued", "new"]
     assert fresh.records() == study.records()
-    for job in (fresh.study / "jobs").iterdir():
+    for job in (fresh.study / "jobs").glob("[!.]*"):
         assert [place.name for place in (job / "claims").glob("*[0-9].json")] == ["001.json"], "run once"
 
 
@@ -106,7 +106,7 @@ def test_a_sweep_that_was_killed_is_continued_with_its_workers(study: Lab, fresh
     assert done.status == 0, done.err
     assert len(list(fresh.home.rglob("workers/[!.]*.json"))) == 1, "it waited, and started none"
     assert fresh.records() == study.records()
-    for job in (fresh.study / "jobs").iterdir():
+    for job in (fresh.study / "jobs").glob("[!.]*"):
         assert [place.name for place in (job / "claims").glob("*[0-9].json")] == ["001.json"], "run once"
 
 

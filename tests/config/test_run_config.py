@@ -95,6 +95,7 @@ def test_an_older_plan_has_the_local_launcher() -> None:
         ("gpus", True, "whole number"),
         ("memory", 0, "GiB"),
         ("signal", 0, "whole number"),
+        ("time", "2", "stopped as soon as it starts"),
     ],
 )
 def test_options_of_a_launcher_that_cannot_be(option: str, value: object, what: str) -> None:

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,19 +47,25 @@ def typed(verb: str, words: Sequence[str]) -> int:
 
 @dataclass(frozen=True)
 class Lab:
-    """A working directory, and the folder of the data."""
+    """A working directory, and the folder of the data. `enter`: words before each command, which say where it runs."""
 
     home: Path
     data: Path
+    enter: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
     started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def start(self, verb: str, *words: str, **variables: str) -> subprocess.Popen[str]:
+        return self.start_words(sys.executable, "-m", f"fusionlab.{verb}", *words, **variables)
+
+    def start_words(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+        """Any program."""
         self.home.mkdir(parents=True, exist_ok=True)
         inherited = {name: value for name, value in os.environ.items() if name != "FUSIONLAB_CRASH_AT"}
         process = subprocess.Popen(
-            [sys.executable, "-m", f"fusionlab.{verb}", *words],
+            [*self.enter, *words],
             cwd=self.home,
-            env={**inherited, "FUSIONLAB_DATA": str(self.data), **variables},
+            env={**inherited, "FUSIONLAB_DATA": str(self.data), **self.variables, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -163,7 +163,9 @@ def _start(run: Run, copy: Path) -> int:
         os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
         sys.dont_write_bytecode = True
         options = ["-q", "-x", "-p", "no:cacheprovider", f"--basetemp={copy.with_suffix('.tmp')}"]
-        code = int(sys.modules["pytest"].main([*options, "-m", "not slow and not notebook", *run.tests]))
+        code = int(
+            sys.modules["pytest"].main([*options, "-m", "not slow and not notebook and not cluster", *run.tests])
+        )
         sys.stdout.flush()
     except BaseException:
         traceback.print_exc()

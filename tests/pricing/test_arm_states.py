@@ -13,6 +13,7 @@ import pytest
 from pricing_fakes import Plan, publish
 
 from fusionlab.config.schema import config_of
+from fusionlab.monitor.status import summary
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.pricing.arm_states import States, states_of
 from fusionlab.pricing.clip_counts import DataSets
@@ -22,7 +23,6 @@ from fusionlab.records.files import to_json
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Job
 from fusionlab.study.process_id import ProcessId
-from fusionlab.study.status import summary
 
 CHANGED = "changed "
 EARLY, LATE = "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"

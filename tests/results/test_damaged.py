@@ -20,11 +20,11 @@ import pytest
 
 from fusionlab import diff, status
 from fusionlab.errors import UNSAFE, UserError
+from fusionlab.monitor.status import Status
 from fusionlab.records.record import find_records, read_record
 from fusionlab.results import load
 from fusionlab.results.report import report
 from fusionlab.study.plan import Arm, Job, Plan
-from fusionlab.study.status import Status
 
 STEER = "\x1b[2J\x9b\u202e\ud800\ufffe\u2028\x00]]>"
 VALUES = [

@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fusionlab.study.process_id import ProcessId, process_started
+from fusionlab.study.process_id import ProcessId, process_started, scheduled, started_again
 
 
 def test_this_process_lives_and_no_other_with_its_pid():
@@ -20,6 +20,20 @@ def test_nothing_is_known_of_another_host_boot_or_container():
     assert replace(here, host="elsewhere").alive() is None
     assert replace(here, boot="another").alive() is None
     assert replace(here, namespace="pid:[1]").alive() is None
+
+
+def test_a_later_start_of_a_scheduler_s_job_replaces_the_earlier_one():
+    """SLURM gives the first start no count."""
+    task = {"SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "2", "SLURM_JOB_ID": "9", "SLURMD_NODENAME": "n1"}
+    first = {"scheduler": scheduled(task)}
+    assert first == {"scheduler": {"job": "7_2", "restart": 0, "node": "n1"}}
+    again = {**task, "SLURM_RESTART_COUNT": "1", "SLURMD_NODENAME": "n2"}
+    assert started_again(first, again)
+    assert not started_again(first, task)
+    assert not started_again({"scheduler": scheduled(again)}, task)
+    assert not started_again(first, {**again, "SLURM_ARRAY_TASK_ID": "3"})
+    assert not started_again(first, {}) and not started_again({}, again)
+    assert not started_again({"scheduler": {"job": "7_2", "restart": None}}, again)
 
 
 def test_a_zombie_is_dead():

@@ -88,6 +88,16 @@ def test_a_batch_file_runs_a_worker(slurm: Path, tmp_path: Path, monkeypatch: py
     assert f'#SBATCH --output="{log}"' in script.read_text().splitlines(), "a percent sign of a path is doubled"
 
 
+@pytest.mark.parametrize(("line", "status"), [("false", 67), ("cd /nowhere", 67), ("true", 0)])
+def test_a_command_of_the_setup_that_fails_ends_the_worker(slurm: Path, tmp_path: Path, line: str, status: int) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "plan.json").touch()
+    submit(tmp_path / "study", config(setup=(line, "true"), python="true"), cohort=1)
+    (script,) = (tmp_path / "study" / "workers").glob("*.sh")
+    done = subprocess.run(["bash", script], capture_output=True, text=True)
+    assert done.returncode == status and ("run.launcher.setup failed" in done.stderr) == bool(status)
+
+
 def test_a_node_that_does_not_see_the_folder_ends_at_once(slurm: Path, tmp_path: Path) -> None:
     submit(tmp_path / "study", cohort=1)
     (script,) = (tmp_path / "study" / "workers").glob("*.sh")

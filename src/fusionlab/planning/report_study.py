@@ -10,11 +10,11 @@ from typing import Any
 from fusionlab.config.catalogue import choice
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
+from fusionlab.monitor.status import Status
 from fusionlab.pricing.planned_times import comparison, has_prices
 from fusionlab.records.plan_file import has_plan
 from fusionlab.results.report import report
 from fusionlab.study import plan as plans
-from fusionlab.study.status import Status
 
 
 def make_report(folder: str, table: str | None = None) -> str:

@@ -13,12 +13,17 @@ import threading
 import time
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError, one_line, show
+from fusionlab.monitor.live import Live
+from fusionlab.monitor.status import Status, Summary
+from fusionlab.monitor.sweep_progress import SweepProgress
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.pack_study import PackedStudy, pack_study
 from fusionlab.planning.preflight import check_files
@@ -31,8 +36,6 @@ from fusionlab.study.launchers import Launcher, Worker
 from fusionlab.study.launchers.local import Local
 from fusionlab.study.launchers.slurm import Slurm, expect_slurm
 from fusionlab.study.plan import DATA_VARIABLE, STREAMS_FOLDER, STREAMS_VARIABLE
-from fusionlab.study.status import Status, Summary
-from fusionlab.study.sweep_progress import SweepProgress
 
 POLL = 0.3  # seconds between two reads of the ledger
 
@@ -111,6 +114,7 @@ class _Work:
             self.launcher = self.slurm = Slurm(own, device=study.run.device, left=self.left, variables=variables)
         self._known: tuple[Worker, ...] = ()
         self._silent: str | None = None  # what the scheduler said when it did not answer
+        self._say: Callable[[str], None] = partial(show, file=sys.stderr)
 
     def _left(self) -> dict[str, int]:
         return dict(Counter(job.kind for job in self.status.summary().jobs if job.state != "published"))
@@ -126,7 +130,7 @@ class _Work:
             self._known, self._silent = self.launcher.list(self.study.folder), None
         except UserError as error:
             if self._silent != error.what:
-                show(one_line(f"waiting: {error.what}: {error.got}"), file=sys.stderr)
+                self._say(one_line(f"waiting: {error.what}: {error.got}"))
             self._silent = error.what
         return self._known
 
@@ -147,16 +151,19 @@ class _Work:
             self._watch()
 
     def _watch(self) -> None:
+        live = Live(self.status)
         with SweepProgress() as progress:
+            self._say = progress.say
             looked, there = time.monotonic(), self.workers()
             while there:
-                summary = self.status.summary()
-                progress.show(summary)
+                view = live.look(there, self._silent)
+                progress.show(view)
                 time.sleep(POLL)
-                last = summary.settled == len(summary.arms)  # so the workers are about to end
+                last = view.summary.settled == len(view.summary.arms)  # so the workers are about to end
                 if time.monotonic() - looked >= (min(1.0, self.launcher.poll) if last else self.launcher.poll):
                     looked, there = time.monotonic(), self.workers()
-            progress.show(self.status.summary())
+            progress.show(live.look())
+        self._say = partial(show, file=sys.stderr)
 
     def write_scripts(self) -> int:
         """Show what to type where workers are to run."""

@@ -25,6 +25,7 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import Data
+from fusionlab.monitor.status import NO_RECORD
 from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.records.plan_file import Arm, Job
 from fusionlab.records.record import readable_records
@@ -32,7 +33,6 @@ from fusionlab.sizes.sizing import content_key
 from fusionlab.study.job_states import State
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Plan
-from fusionlab.study.status import NO_RECORD
 
 ARM_STATES = ("done", "stale", "running", "failed", "to run")
 TO_RUN = ("running", "failed", "to run")  # that still cost time
@@ -76,7 +76,7 @@ def states_of(plan: Plan, folder: Path, run: RunConfig, data: DataSets) -> State
 
 
 def _records(plan: Plan, folder: Path, arms: list[Arm]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Published arm -> its record; or why there is none that can be read, as `study.status` says it."""
+    """Published arm -> its record; or why there is none that can be read, as `monitor.status` says it."""
     names = {arm.name for arm in plan.arms}
     read = {job: readable_records(plan.job(job).published(folder)) for job in {arm.job for arm in arms}}
     records, damaged = {}, {}

@@ -11,19 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.config.run_config import RunConfig
-from fusionlab.errors import UserError, show
+from fusionlab.errors import show
+from fusionlab.monitor.planned import FILE as FILE
+from fusionlab.monitor.planned import read_planned as read_planned
+from fusionlab.monitor.time_left import duration
 from fusionlab.pricing.past_jobs import LONGEST, MOST_JOBS, PARTS, number, took
-from fusionlab.pricing.price_text import duration
-from fusionlab.pricing.study_price import KINDS, Pricing, StudyPrice
-from fusionlab.records.files import read_json, write_json
+from fusionlab.pricing.study_price import Pricing, StudyPrice
+from fusionlab.records.files import write_json
 from fusionlab.records.lock import alone
 from fusionlab.records.plan_file import Job
 from fusionlab.records.record import readable_records
 from fusionlab.sizes.sizing import Sizes
-from fusionlab.study.plan import Plan
-
-FILE = "prices.json"
-LARGEST = 64 << 20
+from fusionlab.study.plan import STAGES, Plan
 
 
 def remember_prices(plan: Plan, folder: Path, run: RunConfig, workers: int, sizes: Sizes | None = None) -> None:
@@ -52,16 +51,6 @@ def has_prices(study: Path) -> bool:
     return (study / FILE).is_file()
 
 
-def read_planned(study: Path) -> dict[str, Any]:
-    """Job -> what was planned for it; empty if the file is missing or damaged."""
-    try:
-        content = read_json(study / FILE, LARGEST)
-    except UserError:
-        return {}
-    jobs = content.get("jobs") if isinstance(content, dict) else None
-    return {str(job): one for job, one in jobs.items() if isinstance(one, dict)} if isinstance(jobs, dict) else {}
-
-
 def comparison(study: Path, jobs: Sequence[Job]) -> str | None:
     """`planned 22 s of streams, took 25 s (× 1.14); planned 0.4 h of fusion, …`; None if nothing can be compared."""
     planned = read_planned(study)
@@ -73,7 +62,7 @@ def comparison(study: Path, jobs: Sequence[Job]) -> str | None:
     texts = []
     for kind, pairs in times.items():
         expected, real = (sum(column) for column in zip(*pairs, strict=True))
-        texts.append(f"planned {duration(expected)} of {KINDS[kind]}, took {duration(real)} (× {real / expected:.2f})")
+        texts.append(f"planned {duration(expected)} of {STAGES[kind]}, took {duration(real)} (× {real / expected:.2f})")
     return "; ".join(texts) or None
 
 

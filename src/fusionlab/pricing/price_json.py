@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from fusionlab.pricing.arm_states import TO_RUN
-from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, running_checkpoints, wall_seconds
+from fusionlab.pricing.study_price import JobPrice, StudyPrice, left_seconds, running_checkpoints, wall_seconds
+from fusionlab.study.plan import STAGES
 
 Numbers = dict[str, Any]
 
@@ -24,7 +25,7 @@ def price_json(price: StudyPrice) -> Numbers:
             "arms": price.arm_counts,
             "jobs": states.job_counts,
         },
-        "stages": {KINDS[kind]: _stage(price, jobs) for kind in KINDS if (jobs := price.of_kind(kind))},
+        "stages": {STAGES[kind]: _stage(price, jobs) for kind in STAGES if (jobs := price.of_kind(kind))},
         "disk": {
             "video_files": dict(price.archives),
             "keep": price.keep,

@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from fusionlab.errors import one_line
+from fusionlab.monitor.time_left import duration as duration
 from fusionlab.preparation.disk_space import size
 from fusionlab.pricing.arm_states import TO_RUN
 from fusionlab.pricing.disk_sizes import StoreSize
 from fusionlab.pricing.store_time import NO_FRAMES
-from fusionlab.pricing.study_price import KINDS, JobPrice, StudyPrice, left_seconds, running_checkpoints, wall_seconds
+from fusionlab.pricing.study_price import JobPrice, StudyPrice, left_seconds, running_checkpoints, wall_seconds
 from fusionlab.records.plan_file import PUBLISHED, Refused
-from fusionlab.study.plan import Plan
+from fusionlab.study.plan import STAGES, Plan
 
 MOST_ARMS = 40  # that are listed without --arms
 LARGE = 4 << 30  # bytes of a store from which on a smaller one is named
@@ -49,29 +50,13 @@ def _bound(price: StudyPrice) -> str:
     return "" if price.bound is None else f", with {size(price.bound)} for each"
 
 
-def duration(seconds: float | None) -> str:
-    """Seconds for people.
-
-    >>> [duration(s) for s in (None, 0.4, 42, 750, 9000, 400_000)]
-    ['unknown', '0 s', '42 s', '12 min', '2.5 h', '111 h']
-    """
-    if seconds is None:
-        return "unknown"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    hours = seconds / 3600
-    return f"{hours:.1f} h" if hours < 100 else f"{hours:,.0f} h"
-
-
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
 
 
 def _stages(price: StudyPrice) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
-    for kind, title in KINDS.items():
+    for kind, title in STAGES.items():
         jobs = price.of_kind(kind)
         if not jobs:
             continue
@@ -111,7 +96,7 @@ def _stage_disk(jobs: Sequence[JobPrice]) -> str:
 def _sources(price: StudyPrice) -> list[str]:
     """Where the times come from, for each stage that has some left."""
     lines = []
-    for kind, title in KINDS.items():
+    for kind, title in STAGES.items():
         groups: dict[str, int] = {}
         for job in price.of_kind(kind):
             if job.state in TO_RUN:

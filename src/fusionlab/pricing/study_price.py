@@ -32,7 +32,6 @@ from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.video.codecs import RAW
 from fusionlab.video.store import Coding, Store
 
-KINDS = {"prepare": "prepare", "stream": "streams", "cohort": "fusion"}  # kind of a job -> its stage in words
 COMPACT = Coding("jpeg", "lz4")  # what is shown beside a store that takes much
 NO_CLIPS = "unknown: the lists of this data set are not there, so the number of clips is not known"
 NO_RECORD = "unknown: no record of these towers on this machine class; add calibrate=true"

@@ -1,1 +1,1 @@
-"""From a grid to records: plan, ledger, workers (standard library and `records` only)."""
+"""From a grid to records: plan, ledger, attempts, workers, launchers (standard library and `records` only)."""

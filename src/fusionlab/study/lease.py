@@ -1,4 +1,4 @@
-"""Whether the process of an attempt is alive: by its pid on this host, else by the age of its lease.
+"""Whether the process of an attempt is alive: by its pid on this host, by the scheduler's restarts, else by its lease.
 
 The lease is compared on one clock, that of the claims' folder: the clocks of two hosts may differ by minutes.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from fusionlab.errors import UserError
 from fusionlab.records.files import folder_clock
 from fusionlab.study.attempt import Attempt
-from fusionlab.study.process_id import ProcessId
+from fusionlab.study.process_id import ProcessId, started_again
 
 LEASE = 60.0  # seconds without a beat after which an owner on another host counts as dead
 CLOCK = 5.0  # seconds by which a beat may be later than the folder's clock
@@ -29,6 +29,8 @@ class Leases:
 
     def lives(self, attempt: Attempt, claim: Mapping[str, Any]) -> bool:
         """The pid does not count in a copied folder: that process works in the original folder."""
+        if started_again(claim):
+            return False
         seen, folder = ProcessId.from_dict(claim).alive(), attempt.claim_file.parent
         inode = claim.get("inode")
         if seen is not None and (inode is None or inode == folder.stat().st_ino):

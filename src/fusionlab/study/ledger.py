@@ -29,7 +29,7 @@ from fusionlab.records.crash import crash_point
 from fusionlab.records.environment import code_version
 from fusionlab.records.files import create_exclusive, disk_errors, read_json, to_json
 from fusionlab.records.signature import differing
-from fusionlab.study.attempt import Attempt, claimed_arms, claimed_code, failure_reason, names_arms, refuse_links
+from fusionlab.study.attempt import Attempt, claimed_arms, failure_reason, names_arms, refuse_links
 from fusionlab.study.changes import CLAIM, DONE, END, Changes, note
 from fusionlab.study.job_states import READY, RUNNING, Failure, JobStates, State
 from fusionlab.study.lease import LEASE, Leases
@@ -283,10 +283,6 @@ class Ledger:
         job = self._jobs[job_id]
         done = self._published(job, self.attempts(job_id))
         return [arm for arm in arms or units(job) if arm not in done]
-
-    def codes(self, job_id: str) -> set[str | None]:
-        """The versions of the code of all attempts at a job; None: one of an older version, which did not name it."""
-        return {claimed_code(attempt) for attempt in self.attempts(job_id)}
 
     def owner(self, attempt: Attempt) -> ProcessId:
         return ProcessId.from_dict(self._claim(attempt))

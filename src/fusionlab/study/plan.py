@@ -31,7 +31,8 @@ from fusionlab.records.probe import probe
 from fusionlab.records.signature import identity, signature
 from fusionlab.study.recipes import ARM
 
-JOB_KINDS = ("prepare", "stream", "cohort")
+STAGES = {"prepare": "prepare", "stream": "streams", "cohort": "fusion"}  # kind of a job -> its stage in words
+JOB_KINDS = tuple(STAGES)
 STREAMS_FOLDER = "streams"  # the folder of the streams that studies share, beside them
 STREAMS_VARIABLE = "FUSIONLAB_STREAMS"  # where it is, if not there: a sweep tells its workers
 DATA_VARIABLE = "FUSIONLAB_DATA"  # videos and packed stores; conf/config.yaml has it as run.data

@@ -88,6 +88,18 @@ def scheduled(environ: Mapping[str, str] = os.environ) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
+def started_again(claim: Mapping[str, Any], environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this process is a later start of the scheduler's job that made a claim: it has given up the earlier one.
+
+    That one may still run where the scheduler does not hear of its node any more; attempts at one job may overlap.
+    """
+    here, there = scheduled(environ), claim.get("scheduler")
+    if here is None or not isinstance(there, Mapping) or there.get("job") != here["job"]:
+        return False
+    restart = there.get("restart")
+    return isinstance(restart, int) and restart < here["restart"]
+
+
 def command_line(pid: int) -> list[str]:
     """The command line of a process as words; empty if it cannot be read."""
     try:

@@ -197,7 +197,7 @@ class _Worker:
     def run(self) -> int:
         pause = self.poll
         while not self.stopping():
-            if self._heavy("ready"):
+            if self._must_load():
                 self._load()  # before the claim, since there is no beat during the import
             taken = None if self.stopping() else self.ledger.claim_next(self.kinds)
             if taken is not None:
@@ -207,8 +207,6 @@ class _Worker:
                 return self._close()
             elif self._unattended():
                 return 1
-            elif self._heavy("waiting"):
-                self._load()
             else:
                 time.sleep(pause)
                 pause = min(2 * pause, 5 * self.poll, 2.0)
@@ -237,14 +235,14 @@ class _Worker:
         )
         return True
 
-    def _heavy(self, state: str) -> bool:
-        """Whether the first job in this state needs imports that are not loaded."""
+    def _must_load(self) -> bool:
+        """Whether the next job needs imports that are not loaded; also if it waits, so that it starts at once then."""
         if self.inside is None or self.loaded:
             return False
-        kinds = [kind for kind in JOB_KINDS if kind in self.kinds and self.ledger.count(state, (kind,))]
-        if state == "ready":
-            kinds = kinds[:1]
-        return any(kind not in self.inside.light for kind in kinds)
+        light = [kind for kind in self.kinds if kind in self.inside.light]
+        heavy = [kind for kind in self.kinds if kind not in light]
+        some = self.ledger.count("ready", heavy) + self.ledger.count("waiting", heavy)
+        return some > 0 and not self.ledger.count("ready", light)
 
     def _load(self) -> None:
         assert self.inside is not None

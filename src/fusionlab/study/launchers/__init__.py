@@ -50,6 +50,13 @@ class LauncherConfig:
             raise UserError("run.launcher.memory is the GiB of a worker", got=f"run.launcher.memory={self.memory}")
         for name in ("partition", "account", "qos", "constraint", "time", "python"):
             self._expect_line(name, getattr(self, name), optional=True)
+        seconds = None if self.time is None else seconds_of(self.time)
+        if seconds is not None and seconds <= self.signal:
+            raise UserError(
+                "each worker would be stopped as soon as it starts: run.launcher.signal is as long as its time",
+                got=f"run.launcher.time={self.time} run.launcher.signal={self.signal}",
+                hint=f"run.launcher.signal={max(1, seconds // 4)}",
+            )  # fmt: skip
         for name in ("directives", "setup"):
             for line in getattr(self, name) if isinstance(getattr(self, name), tuple) else (None,):
                 self._expect_line(name, line)
@@ -74,6 +81,21 @@ class LauncherConfig:
     def gpus_with(self, device: str) -> int:
         """GPUs of a worker that trains, where jobs compute on this device."""
         return (0 if device == "cpu" else 1) if self.gpus == AUTO else int(self.gpus)
+
+
+def seconds_of(time: str) -> int | None:
+    """The seconds of a time as sbatch reads it; None if it is none.
+
+    >>> [seconds_of(one) for one in ("90", "1:30", "1:00:00", "2-0", "1-1:1:1", "soon")]
+    [5400, 90, 3600, 172800, 90061, None]
+    """
+    days, dash, rest = time.rpartition("-")
+    parts = rest.split(":")
+    if not all(part.isdecimal() for part in (days or "0", *parts)) or len(parts) > 3:
+        return None
+    first = 0 if dash or len(parts) == 3 else 1  # of hours, minutes, seconds: with days they begin with hours
+    units = (3600, 60, 1)[first:]
+    return 86400 * int(days or 0) + sum(int(part) * unit for part, unit in zip(parts, units, strict=False))
 
 
 @dataclass(frozen=True)

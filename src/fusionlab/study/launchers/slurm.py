@@ -31,12 +31,15 @@ TRAINING = ("stream", "cohort")  # kinds of jobs
 GPU_CORES = 4  # at least, of a worker with a GPU: it reads clips ahead
 UNSEEN = 66  # the exit status of a worker whose node does not see the study's folder
 WAIT = 60.0  # seconds for the scheduler's answer
+FAILED_SETUP = 67  # the exit status where a command of `setup` failed
 NAME = re.compile(r"fusionlab-[0-9a-f]{8}")
 ENDS = {
     f"{UNSEEN}:0": "its node does not see the study's folder: choose run.root on a file system that all nodes share",
     "0:53": "its node cannot write the log: choose run.root on a file system that all nodes share",
+    f"{FAILED_SETUP}:0": "a command of run.launcher.setup failed",
     "127:0": "its node has no such python: see run.launcher.python and run.launcher.setup",
 }
+_CHECKED = f'[ $? = 0 ] || {{ echo "a command of run.launcher.setup failed" >&2; exit {FAILED_SETUP}; }}'
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Slurm:
             *(f"#SBATCH {_directive(one)}" for one in directives),
             *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
             f"test -r {see} && cd {shlex.quote(os.getcwd())} || {unseen}",
-            *own.setup,
+            *(part for line in own.setup for part in (line, _CHECKED)),
             f"exec {python} -m fusionlab.work {shlex.quote(str(study))} {kinds} {shlex.join(words)}",
         ]
         return "\n".join(lines) + "\n"
@@ -220,7 +223,11 @@ def _ask(program: str, *words: str) -> str:
     except subprocess.TimeoutExpired:
         raise UserError("SLURM does not answer", got=f"{program}, for {WAIT:g} seconds") from None
     if done.returncode:
-        raise UserError(f"SLURM refuses: {program}", got=done.stderr.strip() or f"exit status {done.returncode}")
+        hint = "other values of run.launcher: partition, cpus, prepare_cpus, gpus, memory, time"
+        raise UserError(
+            f"SLURM refuses: {program}", got=done.stderr.strip() or f"exit status {done.returncode}",
+            hint=hint if program == "sbatch" else None,
+        )  # fmt: skip
     return done.stdout
 
 

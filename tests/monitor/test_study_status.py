@@ -1,19 +1,14 @@
-import io
 import json
-import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fusionlab.errors import UNSAFE
 from fusionlab.jobs.retest import retest
+from fusionlab.monitor.status import Status, summary
 from fusionlab.records.files import to_json
 from fusionlab.status import main as verb
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
-from fusionlab.study.status import Status, Summary, summary
-from fusionlab.study.sweep_progress import SweepProgress
 from fusionlab.study.worker import work
 
 JOBS = {
@@ -73,65 +68,6 @@ def test_a_stream_that_studies_share_is_known_by_its_signature(study):
     mine = {"signature": "sig-a", "kind": "fused", "name": "under another name"}
     assert arm.find({Path("b"): other, Path("a"): mine}) == (Path("a"), mine)
     assert arm.find({Path("b"): other}) is None
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def test_plain_lines_one_for_each_change(study, argv):
-    stream = io.StringIO()
-    with SweepProgress(stream) as progress:
-        progress.show(summary(study))
-        assert stream.getvalue() == ""
-        work(study, argv, poll=0.02, report=quiet)
-        progress.show(summary(study))
-        progress.show(summary(study))
-    assert stream.getvalue().splitlines() == [
-        "[4/4 arms] job a: published",
-        "[4/4 arms] job b: failed",
-        "[4/4 arms] job d: failed",
-        "[4/4 arms] arm arm-a: done",
-        "[4/4 arms] arm arm-b: failed: ValueError: it does not work",
-        "[4/4 arms] arm arm-c: blocked: b failed: ValueError: it does not work",
-        "[4/4 arms] arm arm-d: failed: diverged at step 3: loss nan",
-    ]
-
-
-def test_one_bar_on_a_terminal(study, argv):
-    stream = Terminal()
-    with SweepProgress(stream) as progress:
-        progress.show(summary(study))
-        assert "0/4" in stream.getvalue()
-        work(study, argv, poll=0.02, report=quiet)
-        progress.show(summary(study))
-    last = stream.getvalue().rstrip().split("\r")[-1]
-    assert "4/4" in last
-    assert "2 failed, 1 blocked" in last
-    assert stream.getvalue().count("\n") == 1
-
-
-@pytest.mark.parametrize("tty", [True, False])
-def test_a_name_or_a_reason_from_anywhere_steers_no_terminal(study, argv, tty, capsys):
-    work(study, argv, poll=0.02, report=quiet)
-    seen = summary(study)
-    evil = "a\x1b[2J\n[9/9 arms] arm b: done\u202e\ud800"
-    arms = tuple(replace(row, name=evil, reason=evil, log=evil, state="failed") for row in seen.arms)
-    jobs = tuple(replace(row, id=evil, reason=evil, by=evil, state="failed") for row in seen.jobs)
-    stream = io.StringIO()
-    stream.isatty = lambda: tty
-    with SweepProgress(stream) as progress:
-        progress.show(Summary(jobs, arms))
-    shown = re.sub(r"\x1b\[A", "", stream.getvalue().replace("\r", "")) if tty else stream.getvalue()
-    assert not UNSAFE.search(shown)
-    assert "\n[9/9 arms]" not in shown
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("fusionlab.study.status.summary", lambda _: Summary(jobs, arms))
-        assert verb(["x"]) == 1
-    output = capsys.readouterr().out
-    assert not UNSAFE.search(output)
-    assert len(output.splitlines()) == 2 + len(jobs) + len(arms)
 
 
 def test_arms_are_tested_again_though_one_has_a_damaged_record(study, argv, capsys):

@@ -7,15 +7,17 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from fusionlab.records.environment import code_version
 from fusionlab.records.record import FILE, readable_records
+from fusionlab.study.attempt import claimed_code
 from fusionlab.study.job_states import State
 from fusionlab.study.lease import LEASE
 from fusionlab.study.ledger import Ledger
-from fusionlab.study.plan import Arm, Job, read
+from fusionlab.study.plan import STAGES, Arm, Job, read
 
 NO_RECORD = "its job was published without a record of it"
 ARM_STATES = ("done", "failed", "blocked", "running", "waiting")
@@ -31,6 +33,7 @@ class JobRow:
     by: str | None
     attempts: int
     arms: tuple[str, ...]
+    done: int = 0  # of its arms
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,23 @@ class ArmRow:
     log: str | None
     job: str
     code: str | None = None  # of a done arm: the version of the code that trained it, if it is another one than here
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A failed arm, or a failed job without arms."""
+
+    name: str
+    reason: str | None
+    log: str | None
+
+    @property
+    def command(self) -> str | None:
+        """What shows the end of its log, where commands are typed now."""
+        if not self.log:
+            return None
+        near = os.path.relpath(self.log)
+        return f"tail -n 50 {shlex.quote(min(f'./{near}' if near[0] == '-' else near, self.log, key=len))}"
 
 
 @dataclass(frozen=True)
@@ -61,18 +81,36 @@ class Summary:
         are = f"{count} arm{'s were' if count > 1 else ' was'} trained by other code than is here ({code_version()})"
         return f"{are}, and kept. To train all again in another folder: {shlex.join([*words, 'run.root=again'])}"
 
-    @property
+    @cached_property
     def job_counts(self) -> dict[str, int]:
         return dict(Counter(row.state for row in self.jobs))
 
-    @property
+    @cached_property
     def arm_counts(self) -> dict[str, int]:
         return dict(Counter(row.state for row in self.arms))
 
-    @property
+    @cached_property
+    def stages(self) -> dict[str, dict[str, int]]:
+        """Stage -> state -> number of jobs."""
+        counts: dict[str, dict[str, int]] = {}
+        for (kind, state), count in Counter((row.kind, row.state) for row in self.jobs).items():
+            counts.setdefault(kind, {})[state] = count
+        return {stage: counts[kind] for kind, stage in STAGES.items() if kind in counts}
+
+    @cached_property
+    def failures(self) -> tuple[Failed, ...]:
+        """What failed itself: arms, and jobs without arms. What is blocked by them is not in it."""
+        jobs = [row for row in self.jobs if row.state == "failed" and not row.arms]
+        arms = [row for row in self.arms if row.state == "failed"]
+        return (
+            *(Failed(row.id, row.reason, row.log) for row in jobs),
+            *(Failed(row.name, row.reason, row.log) for row in arms),
+        )
+
+    @cached_property
     def settled(self) -> int:
         """The number of arms that are done, failed or blocked: they do not change in this session."""
-        return sum(row.state in ("done", "failed", "blocked") for row in self.arms)
+        return sum(self.arm_counts.get(state, 0) for state in ("done", "failed", "blocked"))
 
 
 class Status:
@@ -105,9 +143,10 @@ class Status:
         states = self.ledger.states()
         changed = [job for job in self.plan.jobs if self._seen.get(job.id) is not states[job.id]]
         for job in changed:
-            self._seen[job.id] = states[job.id]
-            self._jobs[job.id] = _job_row(job, states[job.id])
-            for row in self._rows(job, states[job.id]):
+            self._seen[job.id] = state = states[job.id]
+            published = self.ledger.attempts(job.id) if state.published else []
+            self._jobs[job.id] = _job_row(job, state, max(state.attempts, len(published)))
+            for row in self._rows(job, state, {claimed_code(attempt) for attempt in published}):
                 self._arms[row.name] = row
         if changed or self._summary is None:
             jobs = tuple(self._jobs[job.id] for job in self.plan.jobs)
@@ -115,9 +154,9 @@ class Status:
             self._summary = Summary(jobs, arms, tuple(self.plan.refusals), self.plan.command)
         return self._summary
 
-    def _rows(self, job: Job, state: State) -> Iterator[ArmRow]:
+    def _rows(self, job: Job, state: State, codes: set[str | None]) -> Iterator[ArmRow]:
+        """`codes`: the versions of the code of all attempts at a job; None: one of an older version."""
         log = None if state.log is None else str(state.log)
-        codes = self.ledger.codes(job.id) if state.published else set()
         published = str(self.ledger.folder(job.id) / "published")
         for arm in self._of[job.id]:
             if arm.name in state.failed:
@@ -149,7 +188,7 @@ class Status:
         return self._records[job_id][1:]
 
 
-def _job_row(job: Job, state: State) -> JobRow:
+def _job_row(job: Job, state: State, attempts: int) -> JobRow:
     return JobRow(
         job.id,
         job.kind,
@@ -157,8 +196,9 @@ def _job_row(job: Job, state: State) -> JobRow:
         state.reason or ("waits for " + ", ".join(state.needs) if state.needs else None),
         None if state.log is None else str(state.log),
         None if state.by is None else str(state.by),
-        state.attempts,
+        attempts,
         job.arms,
+        len(state.published.intersection(job.arms)),
     )
 
 
