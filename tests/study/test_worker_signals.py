@@ -60,8 +60,9 @@ def test_where_nobody_works_on_what_its_jobs_need_a_worker_says_so_and_ends(kind
 
 
 def test_while_somebody_works_on_what_its_jobs_need_a_worker_waits(tmp_path, make_plan, argv):
-    plan = make_plan({"s": ([], ["sleep 1.5"]), "k": (["s"], ["publish"])})
-    jobs = [replace(job, kind={"s": "prepare"}.get(job.id, job.kind)) for job in plan.jobs]
+    """Also if more is ready than that one works on."""
+    plan = make_plan({"s": ([], ["sleep 1.5"]), "u": ([], ["publish"]), "k": (["s", "u"], ["publish"])})
+    jobs = [job if job.id == "k" else replace(job, kind="prepare") for job in plan.jobs]
     Plan.of(plan.command, jobs, plan.arms).write(tmp_path)
     waiting = threading.Thread(target=lambda: answers.append(run(tmp_path, argv, kinds=("cohort",), unattended_s=0.7)))
     answers = []

@@ -120,8 +120,8 @@ def work(
     other workers, since these may die. A job without progress (a step, a batch, a packed frame) for `timeout_s` seconds
     is killed (0: never).
 
-    If only jobs of other kinds are ready and nobody works on any job for `unattended_s` seconds, it says so and ends
-    with 1.
+    If only jobs of other kinds are ready, and nobody works on any job for `unattended_s` seconds, it names these jobs
+    and returns 1.
     """
     if unknown_kinds := [kind for kind in kinds or () if kind not in JOB_KINDS]:
         raise unknown("kind of job", unknown_kinds[0], JOB_KINDS, form="kinds={}")
