@@ -72,6 +72,8 @@ def test_killed_there_and_continued(
             assert killed.status == 0, killed.err
         elif point.startswith("ledger") or point.endswith("_end"):
             assert "ended with status -9" in killed.err, "a worker"
+        elif point == "attempt.after_publish":  # its last arm was published, and the worker was not told
+            assert any(end["outcome"] == "done" and not end["published"] for end in ends_of(lab)), killed.err
         else:
             assert [end["outcome"] for end in ends_of(lab)].count("died") > before, "a job"
         if killed.status:
