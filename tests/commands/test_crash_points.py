@@ -82,7 +82,7 @@ def test_killed_there_and_continued(
     assert done.status == 0, done.err
     assert done.out.startswith("continued study: ")
     logs = "".join(log.read_text(encoding="utf-8") for log in sorted(lab.home.rglob("attempts/*/log.txt")))
-    assert ("continuing at step" in logs) == any(".step" in at for at in points)
+    assert "continuing at step" in logs or not any(".step" in at for at in points)
     assert len(list((lab.data / "stores").glob("[!.]*"))) == 1
     whole, continued = study.records(), lab.records()
     assert len(continued) == 4 and continued == {name: whole[name] for name in continued}
