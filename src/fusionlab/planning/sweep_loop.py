@@ -138,7 +138,7 @@ class _Work:
         """Start the workers that are missing, and watch all; once more if only those of other commands were there."""
         started = False
         while (left := sum(self._left().values())) and not started:
-            there = self.workers()
+            there = self._known = self.launcher.list(self.study.folder)  # who cannot be asked gets nothing twice
             missing = min(self.study.workers, left) - len(there)
             if there:
                 show(f"workers of this study that are there already: {len(there)}", file=sys.stderr)
