@@ -6,6 +6,8 @@
 Checkpoints of published jobs (not with keep=last), results of attempts that came second, half-written files older than
 a day; with keep=none also the weights of fused arms, which can then not be tested again. Records, predictions, the
 weights of streams and what a running attempt works on are never deleted.
+
+Of several folders those that cannot be read are named and left alone, and the exit status is 1.
 """
 
 from pathlib import Path
@@ -22,6 +24,7 @@ def main(words: list[str], yes: bool = False) -> int:
     from fusionlab.preparation.disk_space import size
     from fusionlab.records.plan_file import FILE
     from fusionlab.study.leftovers import leftovers
+    from fusionlab.study.plan import STREAMS_FOLDER
 
     typed = [word for word in words if "=" in word and not Path(word).exists()]  # a study's name may have a = too
     studies = [Path(word) for word in words if word not in typed]
@@ -34,10 +37,17 @@ def main(words: list[str], yes: bool = False) -> int:
     if len(typed) > 1 or keep not in KEPT:
         raise unknown("option of prune", " ".join(typed), [f"keep={one}" for one in KEPT])
     several = [study for study in studies if (study / FILE).is_file()]
-    found = {study: leftovers(study, keep) for study in several or studies}  # of none the first says what is wrong
+    found, unread = {}, 0
     for study in studies:
-        if study not in found:
-            show(one_line(f"{study}: not a study"))
+        try:
+            if several and study not in several:
+                raise UserError("not a study")
+            found[study] = leftovers(study, keep)
+        except UserError as error:
+            if len(studies) == 1 or not several:
+                raise
+            show(one_line(f"{study}: {error}"))
+            unread += study.name != STREAMS_FOLDER  # it lies beside the studies, and belongs to them
     for study, places in found.items():
         for one in places:
             show(f"{size(one.bytes):>10}  {one_line(f'{one.path}: {one.why}')}")
@@ -47,7 +57,7 @@ def main(words: list[str], yes: bool = False) -> int:
         show(one_line(f"{study}: {len(places)} places, {total}{' deleted' if yes and places else ''}"))
     if not yes and any(found.values()):
         show("nothing was deleted; --yes deletes it")
-    return 0
+    return int(unread > 0)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,20 @@
 import json
+import math
 import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
 from fusionlab.monitor import live
 from fusionlab.monitor.live import Best, Live
 from fusionlab.monitor.planned import planned_seconds, read_planned, seconds_alone
-from fusionlab.monitor.running import Running, WorkerRow, workers_text
+from fusionlab.monitor.running import Running, WorkerRow, worker_rows, workers_text
 from fusionlab.monitor.status import Status
+from fusionlab.monitor.status_json import status_json
 from fusionlab.records.activity import mark, report_to
+from fusionlab.records.files import to_json
 from fusionlab.records.record import new_record, write_record
 from fusionlab.study.launchers import Worker
 from fusionlab.study.ledger import Ledger
@@ -216,3 +220,44 @@ def test_a_look_costs_little_as_long_as_nothing_changes(study, monkeypatch):
     assert len(calls) == 1
     claim(study, "b")
     assert [job.job for job in seen.look().running] == ["a", "b"], "a change is seen at once"
+
+
+def test_local_workers_of_one_allocation_are_found_by_their_pids():
+    """Their claims have the scheduler's id of the allocation: one for all of them."""
+    one, two = (
+        Running(job, Path(f"{job}.txt"), host=HERE, pid=pid, scheduler="77") for job, pid in (("a", 5), ("b", 6))
+    )
+    local = [Worker(str(pid), Path(f"{pid}.log")) for pid in (5, 6, 8)]
+    assert [(row.name, row.job) for row in worker_rows(local, [one, two], HERE)] == [
+        ("5", "a"),
+        ("6", "b"),
+        ("8", None),
+    ]
+    rows = worker_rows([], [one, two], "another host")
+    assert [(row.name, row.host, row.job) for row in rows] == [("77", HERE, "a"), ("77", HERE, "b")]
+
+
+def test_a_job_that_the_scheduler_has_not_looked_at_has_no_reason():
+    rows = worker_rows([Worker("12_0", Path("x.log"), "queued", None, "None")] * 2, [], HERE)
+    assert workers_text(rows) == "running 0, queued 2"
+
+
+@pytest.mark.parametrize("nonsense", [1e-308, 1e308, 1.1e9, 10**20, 0, -1])
+def test_a_planned_time_that_cannot_be_is_unknown(study, nonsense):
+    plan = {job: {"seconds": nonsense if job in "abc" else 100.0} for job in "abcdef"}
+    (study / "prices.json").write_text(json.dumps({"jobs": plan}))
+    assert set(planned_seconds(study)) == set("def")
+    for job in "abde":
+        publish(claim(study, job), f"arm-{job}", took=100.0)
+    view = look(study, Worker(str(os.getpid()), study / "1.log"))
+    assert math.isfinite(view.left.high) and "nan" not in str(view.left)
+    to_json(status_json(view, read(study), study))
+
+
+def test_the_time_left_is_a_number_whatever_was_planned(study):
+    plan = {job: {"seconds": 0.001 if job in "ab" else 1e9} for job in "abcdef"}
+    (study / "prices.json").write_text(json.dumps({"jobs": plan}))
+    for job, took in (("a", 1e9), ("b", 0.01)):
+        publish(claim(study, job), f"arm-{job}", took=took)
+    left = look(study, Worker(str(os.getpid()), study / "1.log")).left
+    assert 0 < left.low <= left.seconds <= left.high < math.inf

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from fusionlab.jobs.retest import retest
-from fusionlab.monitor.status import Status, summary
+from fusionlab.monitor.status import ArmRow, Status, Summary, summary
 from fusionlab.records.files import to_json
 from fusionlab.status import main as verb
 from fusionlab.study.ledger import Ledger
@@ -126,3 +126,9 @@ def test_a_look_without_a_change_gives_the_same_summary(study, argv):
     assert after.jobs[1] is before.jobs[1]  # only rows that have changed are made
     attempt.end("interrupted")
     assert seen.summary().jobs[0].state == "ready"
+
+
+def test_a_command_that_no_shell_reads_is_not_repeated():
+    done = ArmRow("x", "fused", "done", None, None, "j", code="0.0.9+abc")
+    again = Summary((), (done,), command="sweep run.root=it's").by_other_code
+    assert again.endswith("in another folder: its command with run.root=again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -147,3 +148,12 @@ def test_what_is_advised_for_unlike_steps_is_not_refused() -> None:
     planned(*clips(16, *words, "align=pool", "data.sampling.test=video"))
     with pytest.raises(UserError, match="align has no effect"):
         planned(*clips(16, words[0], *words[2:], "align=pool", "data.sampling.test=video"))
+
+
+def test_the_command_of_a_plan_can_be_pasted_into_a_shell() -> None:
+    words = ["fusion=conv", 'run.root="/tmp/it\'s a #1"', "exclude=[{fusion:conv,layer:fc8}]", "layer=relu5,fc8"]
+    command = planned(*words).command
+    assert shlex.split(command) == ["python", "-m", "fusionlab.sweep", *words]
+    assert "sweep fusion=conv 'run" in command and command.endswith(
+        "'exclude=[{fusion:conv,layer:fc8}]' layer=relu5,fc8"
+    )

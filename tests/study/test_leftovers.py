@@ -170,3 +170,27 @@ def test_the_command_lists_and_deletes_only_with_yes(study: Path, capsys: pytest
     assert f"{study}: {count} places, " in told and told.endswith(" deleted\n")
     assert prune.main(words) == 0
     assert capsys.readouterr().out.endswith(f"{study}: 0 places, 0 B\n")
+
+
+def test_of_several_folders_those_that_cannot_be_read_are_named_and_the_others_pruned(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged, none = study.parent / "damaged", study.parent / "none"
+    damaged.mkdir()
+    (damaged / "plan.json").write_text("{")
+    none.mkdir()
+    assert prune.main([str(damaged), str(none), str(study)], yes=True) == 1
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith(f"{damaged}: not a readable JSON file")
+    assert told[1] == f"{none}: not a study"
+    assert told[-1].startswith(f"{study}: {len(USUAL)} places") and not found(study)
+    with pytest.raises(UserError):
+        prune.main([str(damaged)])
+
+
+def test_the_folder_of_data_does_not_matter(study: Path, tmp_path: Path) -> None:
+    """It is never touched."""
+    plan = read(study)
+    jobs = [replace(job, config={**job.config, "run": {"data": str(tmp_path / "elsewhere")}}) for job in plan.jobs]
+    (study / "plan.json").write_text(Plan.of(plan.command, jobs, plan.arms).to_json())
+    assert set(found(study)) == USUAL

@@ -140,7 +140,7 @@ def test_a_shared_stream_lies_beside_the_study_or_where_the_user_says(tmp_path, 
         plan = elsewhere(tmp_path / "runs" / str(len(folder)), folder=folder)
         with pytest.raises(UserError, match="neither in the study nor beside it") as caught:
             expect_own_folders(plan, study)
-        assert f"FUSIONLAB_STREAMS='{other}'" in str(caught.value)
+        assert f"export FUSIONLAB_STREAMS={other}" in str(caught.value)
         monkeypatch.setenv("FUSIONLAB_STREAMS", str(other))
         expect_own_folders(plan, study)
         monkeypatch.delenv("FUSIONLAB_STREAMS")
@@ -161,7 +161,7 @@ def test_data_lie_where_commands_typed_here_have_them(tmp_path, monkeypatch):
     monkeypatch.delenv("FUSIONLAB_DATA", raising=False)
     with pytest.raises(UserError, match="the data folder of the study") as caught:
         expect_own_folders(plan, study)
-    assert f"FUSIONLAB_DATA='{tmp_path / 'victim'}'" in str(caught.value)
+    assert f"export FUSIONLAB_DATA={tmp_path / 'victim'}" in str(caught.value)
     monkeypatch.setenv("FUSIONLAB_DATA", str(tmp_path / "victim"))
     expect_own_folders(plan, study)
     monkeypatch.delenv("FUSIONLAB_DATA")

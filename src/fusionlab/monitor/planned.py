@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from fusionlab.records.plan_file import PUBLISHED
 
 FILE = "prices.json"
 LARGEST = 64 << 20
+SHORTEST, LONGEST = 0.001, 1e9  # seconds of a job that can have been planned
 
 
 def read_planned(study: Path) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def planned_seconds(study: Path) -> dict[str, float]:
 
 
 def is_time(seconds: object) -> bool:
-    return type(seconds) in (int, float) and 0 < seconds < math.inf  # type: ignore[operator]
+    return type(seconds) in (int, float) and SHORTEST <= seconds <= LONGEST  # type: ignore[operator]
 
 
 def seconds_alone(job: str | os.PathLike[str]) -> float | None:

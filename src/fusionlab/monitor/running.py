@@ -109,17 +109,25 @@ def read_claim(attempt: Attempt) -> dict[str, Any]:
 def worker_rows(workers: Sequence[Worker], running: Sequence[Running], here: str) -> tuple[WorkerRow, ...]:
     """The workers that a launcher knows, with their jobs, and those of which only a running job tells.
 
-    The name of a local worker is its pid on `here`, that of a worker in a queue the scheduler's id.
+    The name of a local worker is its pid on `here`, that of a worker in a queue the scheduler's id. Local workers may
+    have a scheduler's id, too: all that were started in one allocation have the same.
     """
-    jobs = {(one.scheduler or (one.host, str(one.pid))): one for one in running}
+    names = {worker.name for worker in workers}
+    processes = {(one.host, one.pid, one.scheduler): one for one in running}.values()
+    own = {str(one.pid): one for one in processes if one.host == here and str(one.pid) in names}
+    listed, left = {one.job for one in own.values()}, names - own.keys()
+    for one in processes:
+        if one.job not in listed and one.scheduler and one.scheduler in left:
+            own[one.scheduler] = one
+            listed.add(one.job)
     rows = []
     for worker in workers:
-        own = jobs.pop(worker.name, None) or jobs.pop((here, worker.name), None)
         host = worker.host or (here if worker.state == "running" else None)
-        job = own.job if own else None
-        rows.append(WorkerRow(worker.name, worker.state, host, worker.reason, str(worker.log), job))
-    others = [WorkerRow(one.scheduler or str(one.pid), "running", one.host, job=one.job) for one in jobs.values()]
-    return (*rows, *others)
+        reason = None if worker.reason == "None" else worker.reason  # SLURM's word before it has looked at a job
+        job = own[worker.name].job if worker.name in own else None
+        rows.append(WorkerRow(worker.name, worker.state, host, reason, str(worker.log), job))
+    others = [one for one in processes if one.job not in listed]
+    return (*rows, *(WorkerRow(one.scheduler or str(one.pid), "running", one.host, job=one.job) for one in others))
 
 
 def workers_text(rows: Sequence[WorkerRow]) -> str:

@@ -77,9 +77,13 @@ class Summary:
         count = sum(row.code is not None for row in self.arms)
         if not count:
             return None
-        words = [word for word in shlex.split(self.command) if not word.startswith(("run.root=", "run.folder="))]
         are = f"{count} arm{'s were' if count > 1 else ' was'} trained by other code than is here ({code_version()})"
-        return f"{are}, and kept. To train all again in another folder: {shlex.join([*words, 'run.root=again'])}"
+        try:
+            words = [word for word in shlex.split(self.command) if not word.startswith(("run.root=", "run.folder="))]
+            again = shlex.join([*words, "run.root=again"])
+        except ValueError:  # the command was written by a stranger, or by an older version
+            again = "its command with run.root=again"
+        return f"{are}, and kept. To train all again in another folder: {again}"
 
     @cached_property
     def job_counts(self) -> dict[str, int]:

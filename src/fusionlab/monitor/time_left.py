@@ -29,6 +29,7 @@ ENOUGH = 2  # finished jobs
 PRIOR, SPREAD = 4, 0.25
 FUTURES = 100
 MOST = 200  # jobs that are drawn in a future
+LARGEST = 100.0  # logarithm of a ratio: with more the sum of all seconds could not be finite
 LEAST_SHARE = 0.05  # of the steps of a job, before its own pace counts
 
 
@@ -112,7 +113,7 @@ def time_left(finished: Sequence[Finished], left: Sequence[Left], workers: int) 
         seconds = []
         for job, base in zip(drawn, known, strict=True):
             mean, spread = here[_key(job)]
-            seconds.append(_rest(job, base * math.exp(chance.gauss(mean, spread))))
+            seconds.append(_rest(job, base * math.exp(min(chance.gauss(mean, spread), LARGEST))))
         futures.append(step * _schedule(drawn, seconds, workers))
     futures.sort()
     return TimeLeft(futures[FUTURES // 2], futures[FUTURES // 10], futures[-FUTURES // 10 - 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from fusionlab.planning.axes import Axes, Cell, Grid, Point
 from fusionlab.planning.contents import Content, Contents
 from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
-from fusionlab.planning.naming import arm_name, axes_of, quoted, study_folder
+from fusionlab.planning.naming import arm_name, axes_of, study_folder
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
 from fusionlab.study.recipes import ARM, STREAMS
@@ -70,7 +71,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     first = contents.point(content, cell)
     run = RunConfig.of(first.tree)
     expect_installed(run.logger.name)
-    command = " ".join(["python -m fusionlab." + verb, *(quoted(masked_word(word)) for word in typed)])
+    command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])
     plan = Plan.of(command, *jobs_of(arms, "../streams"), refused)
     points = [contents.point(content, cell) for cell, content in cells if content.error is None]
     folder = study_folder(run, words, points, plan)

@@ -85,7 +85,3 @@ def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Pl
     readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(options) or "one-arm")[:80]
     folder, of_old = (Path(run.root) / f"{readable}-{name[:8]}" for name in (plan.signature, plan.signature_of_old))
     return of_old if not folder.exists() and (of_old / FILE).is_file() else folder
-
-
-def quoted(word: str) -> str:
-    return f"'{word}'" if any(c in word for c in ' []{}*?$&;()<>|"') else word

@@ -10,11 +10,13 @@ from typing import Any
 from fusionlab.config.catalogue import choice
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
+from fusionlab.errors import UserError
 from fusionlab.monitor.status import Status
 from fusionlab.pricing.planned_times import comparison, has_prices
 from fusionlab.records.plan_file import has_plan
 from fusionlab.results.report import report
 from fusionlab.study import plan as plans
+from fusionlab.study.attempt import Attempt
 
 
 def make_report(folder: str, table: str | None = None) -> str:
@@ -49,10 +51,26 @@ def stages(study: Path) -> str:
     """The time from claim to publication by stage: `prepare 17 s, stream 4 × 25 s, cohort 2 × 40 s`."""
     durations: dict[str, list[float]] = {}
     for job in plans.read(study).jobs:
-        place = job.path(study)
-        claims = sorted((place / "claims").glob("???.json"))
-        if claims and job.published(study).is_dir():
-            seconds = job.published(study).stat().st_mtime - claims[-1].stat().st_mtime
+        seconds = _seconds(job.path(study), job.published(study))
+        if seconds is not None:
             durations.setdefault(job.kind, []).append(seconds)
     counts = {kind: f"{len(all_)} × " if len(all_) > 1 else "" for kind, all_ in durations.items()}
     return ", ".join(f"{kind} {counts[kind]}{median(all_):.0f} s" for kind, all_ in durations.items())
+
+
+def _seconds(job: Path, published: Path) -> float | None:
+    """Seconds to a job's last publication from the claim of the attempt that made it."""
+    attempts = [Attempt(job, int(place.stem)) for place in (job / "claims").glob("[0-9][0-9][0-9].json")]
+    if not published.is_dir():
+        return None
+    winners = [one for one in attempts if _won(one)]
+    end = published.stat().st_mtime
+    begun = [begin for one in winners or attempts if (begin := one.claim_file.stat().st_mtime) <= end]
+    return end - max(begun) if begun else None
+
+
+def _won(attempt: Attempt) -> bool:
+    try:
+        return any(done.won for done in attempt.publications().values())
+    except UserError:  # damaged
+        return False

@@ -13,6 +13,7 @@ from typing import Any
 from fusionlab.config.run_config import RunConfig
 from fusionlab.errors import show
 from fusionlab.monitor.planned import FILE as FILE
+from fusionlab.monitor.planned import planned_seconds
 from fusionlab.monitor.planned import read_planned as read_planned
 from fusionlab.monitor.time_left import duration
 from fusionlab.pricing.past_jobs import LONGEST, MOST_JOBS, PARTS, number, took
@@ -53,12 +54,11 @@ def has_prices(study: Path) -> bool:
 
 def comparison(study: Path, jobs: Sequence[Job]) -> str | None:
     """`planned 22 s of streams, took 25 s (× 1.14); planned 0.4 h of fusion, …`; None if nothing can be compared."""
-    planned = read_planned(study)
+    planned = planned_seconds(study)
     times: dict[str, list[tuple[float, float]]] = {}
     for job in [job for job in jobs if job.id in planned][:MOST_JOBS]:
-        expected, real = number(planned[job.id], "seconds"), _took(study, job)
-        if expected and real:
-            times.setdefault(job.kind, []).append((expected, real))
+        if real := _took(study, job):
+            times.setdefault(job.kind, []).append((planned[job.id], real))
     texts = []
     for kind, pairs in times.items():
         expected, real = (sum(column) for column in zip(*pairs, strict=True))

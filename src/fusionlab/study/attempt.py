@@ -26,7 +26,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fusionlab.errors import UserError, out_of_memory
+from fusionlab.errors import UserError, out_of_memory, show
 from fusionlab.records.crash import crash_point
 from fusionlab.records.files import (
     create_exclusive,
@@ -37,6 +37,7 @@ from fusionlab.records.files import (
     write_json,
     write_text,
 )
+from fusionlab.records.lock import alone
 from fusionlab.records.record import FILE, read_record
 from fusionlab.study.changes import ARM, DONE, END, note
 from fusionlab.study.comparison import differences
@@ -136,7 +137,9 @@ class Attempt:
         crash_point("attempt.before_publish")
         result, published = (self.result, self.published) if arm is None else (self.result / arm, self.published / arm)
         if arm is not None and failure_reason(published) is not None:
-            self._replace(published)
+            with alone(self.job / ".replaced.lock", show, "the failed record"):  # another attempt may publish meanwhile
+                if failure_reason(published) is not None:
+                    self._replace(published)
         done = Publication(True) if publish(result, published) else Publication(False, differences(published, result))
         crash_point("attempt.after_publish")
         report = self.folder / "publication.json"
@@ -148,12 +151,9 @@ class Attempt:
     def _replace(self, published: Path) -> None:
         """Move a failed record of an older version away."""
         place = self.folder / "replaced" / published.name
-        with disk_errors(place), contextlib.suppress(FileNotFoundError):
+        with disk_errors(place):
             place.parent.mkdir(exist_ok=True)
             published.rename(place)
-            if failure_reason(place) is None:  # another attempt has published the arm meanwhile
-                with contextlib.suppress(OSError):  # or a third one has
-                    place.rename(published)
         crash_point("publish.replaced")
 
     def publications(self) -> dict[str, Publication]:

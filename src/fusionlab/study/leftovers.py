@@ -19,7 +19,7 @@ from fusionlab.records.files import disk_errors
 from fusionlab.records.record import CHECKPOINT, WEIGHTS
 from fusionlab.study.attempt import Attempt, refuse_links
 from fusionlab.study.ledger import Ledger
-from fusionlab.study.plan import Job, expect_own_folders, read
+from fusionlab.study.plan import Job, expect_own_job_folders, read
 
 DAY = 24 * 3600.0
 
@@ -48,7 +48,7 @@ def leftovers(study: Path, keep: str) -> list[Leftover]:
     ledger = Ledger(study, plan)
     for job in plan.jobs:
         refuse_links(ledger.folder(job.id))
-    expect_own_folders(plan, study)
+    expect_own_job_folders(plan, study)  # nothing else is touched, so its data do not matter
     found: list[Leftover] = []
     running: list[Path] = []
     for job in plan.jobs:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -235,15 +236,14 @@ def _stays_inside(job: Job) -> None:
         )  # fmt: skip
 
 
-def expect_own_folders(plan: Plan, study: str | os.PathLike[str]) -> None:
-    """Refuse a plan whose folders do not belong to this study, before anything is written.
+def expect_own_job_folders(plan: Plan, study: str | os.PathLike[str]) -> None:
+    """Refuse a plan whose jobs lie in folders that do not belong to this study, before anything is changed there.
 
     A plan may come from a stranger. Streams are shared with the studies beside this one, or lie in the folder that a
-    sweep names to its workers; data lie in the folder of commands that are typed here, or beside the study.
+    sweep names to its workers.
     """
     folder = Path(study).resolve()
     streams = os.environ.get(STREAMS_VARIABLE)
-    mine = [Path(os.environ.get(DATA_VARIABLE) or "data").resolve(), folder.parent.parent / "data"]
     roots = [folder.parent / STREAMS_FOLDER, *([Path(streams).resolve()] if streams else [])]
     for job in plan.jobs:
         place = job.path(study).resolve()
@@ -251,13 +251,21 @@ def expect_own_folders(plan: Plan, study: str | os.PathLike[str]) -> None:
             raise UserError(
                 f"the folder of the {job.kind} is neither in the study nor beside it", got=place,
                 allowed=[f"below {one}" for one in (folder, *roots)],
-                hint=f"if these streams are yours: {STREAMS_VARIABLE}='{place.parent}' python -m fusionlab.work …",
+                hint=f"if these streams are yours: export {STREAMS_VARIABLE}={shlex.quote(str(place.parent))}",
             )  # fmt: skip
+
+
+def expect_own_folders(plan: Plan, study: str | os.PathLike[str]) -> None:
+    """`expect_own_job_folders`, and data lie in the folder of commands that are typed here, or beside the study."""
+    expect_own_job_folders(plan, study)
+    folder = Path(study).resolve()
+    mine = [Path(os.environ.get(DATA_VARIABLE) or "data").resolve(), folder.parent.parent / "data"]
+    for job in plan.jobs:
         run = job.config.get("run")
         data = Path(str(run["data"])).resolve() if isinstance(run, dict) and "data" in run else mine[0]
         if data not in mine and not data.is_relative_to(folder):
             raise UserError(
                 "the data folder of the study is not the one of commands typed here", got=data,
                 allowed=map(str, mine),
-                hint=f"if that folder is yours: {DATA_VARIABLE}='{data}' python -m fusionlab.work …",
+                hint=f"if that folder is yours: export {DATA_VARIABLE}={shlex.quote(str(data))}",
             )  # fmt: skip
