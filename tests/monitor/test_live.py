@@ -252,12 +252,3 @@ def test_a_planned_time_that_cannot_be_is_unknown(study, nonsense):
     view = look(study, Worker(str(os.getpid()), study / "1.log"))
     assert math.isfinite(view.left.high) and "nan" not in str(view.left)
     to_json(status_json(view, read(study), study))
-
-
-def test_the_time_left_is_a_number_whatever_was_planned(study):
-    plan = {job: {"seconds": 0.001 if job in "ab" else 1e9} for job in "abcdef"}
-    (study / "prices.json").write_text(json.dumps({"jobs": plan}))
-    for job, took in (("a", 1e9), ("b", 0.01)):
-        publish(claim(study, job), f"arm-{job}", took=took)
-    left = look(study, Worker(str(os.getpid()), study / "1.log")).left
-    assert 0 < left.low <= left.seconds <= left.high < math.inf

@@ -99,6 +99,11 @@ def test_nothing_left_and_nobody_who_works():
     assert time_left(halves(), [Left("a", "cohort", 100.0, elapsed=1.0)], 0).seconds > 0, "a running job has a worker"
 
 
+def test_a_ratio_too_large_for_a_number_leaves_a_number():
+    left = time_left([Finished("cohort", 1e9, 1e-299)] * 2, jobs(3), 1)
+    assert 0 < left.low <= left.seconds <= left.high < math.inf
+
+
 def test_of_many_jobs_a_part_is_drawn():
     many = 50 * MOST
     left = time_left(halves(count=200), jobs(many), 4)
