@@ -33,6 +33,9 @@ def main(words: list[str]) -> int:
     except UserError as error:
         show(one_line(f"SLURM's queue cannot be asked, jobs in it go on: {error.what} ({error.got})"), file=sys.stderr)
         status = 1
+    for worker in {one.name: one for one in Local().list(Path(words[0]))}.values():
+        show(f"worker {worker.name} goes on: it is another user's", file=sys.stderr)
+        status = 1
     show("\n".join(f"ended worker {worker.name}" for worker in ended) or "no workers are running here")
     return status
 

@@ -9,6 +9,7 @@ If the study's data or streams lie elsewhere for commands typed here, name the f
 FUSIONLAB_DATA=/data python -m fusionlab.work runs/my-study
 """
 
+import os
 import traceback
 from pathlib import Path
 
@@ -37,7 +38,8 @@ def main(
     """
     from fusionlab.config.instantiate import refuse_foreign_plan
     from fusionlab.config.run_config import RunConfig, threads_of
-    from fusionlab.study.launchers.slurm import requeue
+    from fusionlab.study.launchers import WORKERS_VARIABLE
+    from fusionlab.study.launchers.local import note_this_worker
     from fusionlab.study.plan import read
     from fusionlab.study.worker import REQUEUE, Inside, work
 
@@ -61,12 +63,13 @@ def main(
     timeout = max((RunConfig.of(one.config).timeout for one in jobs), default=0)
     inside = Inside(_load, _inside)
     try:
+        if WORKERS_VARIABLE not in os.environ:  # typed by hand, so no launcher knows it
+            note_this_worker(study)
         status = work(
             study, inside=inside, kinds=kinds, threads=threads, session=session, retries=retries, timeout_s=timeout
         )
         if status == REQUEUE:
             show("the time limit is near, and jobs are left")
-            requeue()
         return status
     except UserError:
         raise

@@ -1,7 +1,9 @@
 import json
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -206,3 +208,40 @@ def test_a_worker_that_ends_by_an_error_is_told_from_one_whose_jobs_failed(tmp_p
         wait_for(lambda local=local: not local.alive())
         ends[status] = local.strayed() == ({one: f"ended with status {FAULT}"} if status == FAULT else {})
     assert all(ends.values()), ends
+
+
+def test_a_worker_that_was_typed_by_hand_is_listed_and_cancelled(tmp_path, make_plan, monkeypatch):
+    """From another folder, by a relative name and with words before it."""
+    make_plan({"a": ([], ["sleep 60"])}).write(tmp_path / "study")
+    code = WORKER.replace("print(", "from fusionlab.study.launchers.local import note_this_worker\n"
+                          "note_this_worker(sys.argv[1])\nprint(")  # fmt: skip
+    words = [sys.executable, "-c", code, "study", "s", "-m", "fusionlab.work", "kinds=cohort", "study"]
+    process = subprocess.Popen(words, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    place = Attempt(tmp_path / "study" / "jobs" / "a", 1).folder / "pid"
+    wait_for(lambda: place.is_file() and place.read_text())
+    assert [one.name for one in Local().list(tmp_path / "study")] == [str(process.pid)]
+    reaper = threading.Thread(target=process.wait)
+    reaper.start()
+    assert [one.name for one in Local().cancel(tmp_path / "study")] == [str(process.pid)]
+    reaper.join()
+    assert process.returncode == 130 and Local().list(tmp_path / "study") == ()
+
+
+def test_a_worker_of_another_user_is_not_ended_and_that_is_said(tmp_path, make_plan, launcher, monkeypatch, capsys):
+    from fusionlab import cancel
+
+    make_plan({"a": ([], ["sleep 60"])}).write(tmp_path)
+    (worker,) = launcher.start(tmp_path, 1, threads=1, session="s")
+    wait_for(lambda: Local().list(tmp_path) and (Attempt(tmp_path / "jobs" / "a", 1).folder / "pid").is_file())
+    with monkeypatch.context() as as_another:
+
+        def refuse(pid, number):
+            raise PermissionError(1, "Operation not permitted")
+
+        as_another.setattr("os.kill", refuse)
+        assert cancel.main([str(tmp_path)]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err) == (
+        "no workers are running here\n", f"worker {worker.name} goes on: it is another user's\n"
+    )  # fmt: skip
+    assert [one.name for one in launcher.end()] == [worker.name]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -20,7 +23,7 @@ PROGRAMS = {
     '{ echo "sbatch: error: invalid partition specified: gou" >&2; exit 1; }; echo "$n;cluster"',
     "squeue": "cat queue 2>/dev/null || true",
     "scancel": ": >queue",
-    "scontrol": 'cat "job-$4"',
+    "scontrol": '[ "$1" = requeue ] || cat "job-$4"',
 }
 
 
@@ -45,7 +48,7 @@ def words(slurm: Path) -> list[str]:
 
 
 def submit(study: Path, options: LauncherConfig | None = None, workers: int = 4, **left: int) -> Slurm:
-    launcher = Slurm(options or config(), left=left, variables={"FUSIONLAB_DATA": "/my data/$HOME"})
+    launcher = Slurm(options or config(), left=lambda: left, variables={"FUSIONLAB_DATA": "/my data/$HOME"})
     launcher.start(study, workers, threads=2, session="s1", retries=1)
     return launcher
 
@@ -82,10 +85,41 @@ def test_a_batch_file_runs_a_worker(slurm: Path, tmp_path: Path, monkeypatch: py
     assert done.returncode == 0, done.stderr
     where, environment, *typed = done.stdout.splitlines()
     assert (where, environment) == (str(tmp_path), "/my data/$HOME|a b|11")
-    words = ["kinds=stream,cohort", "--session", "s1", "--retries", "1", "--threads", "2"]
-    assert typed == ["-s", "-m", "fusionlab.work", str(study), *words]
+    own = ["kinds=stream,cohort", "--session", "s1", "--retries", "1", "--threads", "2"]
+    assert typed == ["-s", "-m", "fusionlab.work", str(study), *own]
     log = f"{tmp_path}/my 'study' 50%%/workers/{script.stem}-%a.log"
-    assert f'#SBATCH --output="{log}"' in script.read_text().splitlines(), "a percent sign of a path is doubled"
+    assert "--output" not in script.read_text(), "a batch file cannot hold every path"
+    assert words(slurm) == [f"sbatch --parsable --output={log} {script}"], "a percent sign of a path is doubled"
+
+
+def test_a_batch_file_passes_signals_on_and_asks_to_be_queued_again(slurm: Path, tmp_path: Path) -> None:
+    """The worker, in a container without scontrol, ends with 75 some time after the signal."""
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "plan.json").touch()
+    python = tmp_path / "python"
+    lines = ["#!/bin/bash", "trap 'sleep 0.3; exit 75' USR1", "trap 'sleep 0.3; exit 130' TERM", f"touch {tmp_path}/up"]
+    python.write_text("\n".join([*lines, "while :; do sleep 0.05; done"]) + "\n", encoding="utf-8")
+    python.chmod(0o755)
+    submit(tmp_path / "study", config(python=str(python)), cohort=1)
+    (script,) = (tmp_path / "study" / "workers").glob("*.sh")
+    for number, status in ((signal.SIGUSR1, 0), (signal.SIGTERM, 130)):
+        (tmp_path / "up").unlink(missing_ok=True)
+        process = subprocess.Popen(["bash", script], env={**os.environ, "SLURM_JOB_ID": "12"})
+        while not (tmp_path / "up").exists():
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(20) == status, number
+    assert words(slurm).count("scontrol requeue 12") == 1
+
+
+def test_a_copied_study_has_no_jobs_in_the_queue(slurm: Path, tmp_path: Path) -> None:
+    submit(tmp_path / "study", stream=1)
+    (name,) = [place.stem for place in (tmp_path / "study" / "workers").glob("*.json")]
+    (slurm / "queue").write_text(f"7_0|{name}|RUNNING|n1|None\n", encoding="utf-8")
+    shutil.copytree(tmp_path / "study", tmp_path / "copy")
+    (tmp_path / "study").rename(tmp_path / "moved")
+    assert Slurm().list(tmp_path / "copy") == Slurm().cancel(tmp_path / "copy") == ()
+    assert [one.name for one in Slurm().list(tmp_path / "moved")] == ["7_0"]
 
 
 @pytest.mark.parametrize(("line", "status"), [("false", 67), ("cd /nowhere", 67), ("true", 0)])
@@ -119,7 +153,7 @@ def test_options_become_directives(slurm: Path, tmp_path: Path) -> None:
 
 
 def test_no_gpu_is_asked_for_where_the_cpu_computes(slurm: Path, tmp_path: Path) -> None:
-    Slurm(config(), device="cpu", left={"stream": 1}).start(tmp_path, 1, threads=None, session="s")
+    Slurm(config(), device="cpu", left=lambda: {"stream": 1}).start(tmp_path, 1, threads=None, session="s")
     (script,) = (tmp_path / "workers").glob("*.sh")
     assert "gres" not in script.read_text()
 

@@ -106,12 +106,12 @@ class _Work:
         self.study, self.status = study, status
         streams = os.path.abspath(Path(study.run.root) / STREAMS_FOLDER)
         variables = {STREAMS_VARIABLE: streams, DATA_VARIABLE: os.path.abspath(study.run.data)}
-        own, self.left = study.run.launcher, self._left()
+        own = study.run.launcher
         self.launcher: Launcher
         if own.name == "local":
             self.launcher = Local(variables=variables, devices=study.run.devices)
         else:
-            self.launcher = self.slurm = Slurm(own, device=study.run.device, left=self.left, variables=variables)
+            self.launcher = self.slurm = Slurm(own, device=study.run.device, left=self._left, variables=variables)
         self._known: tuple[Worker, ...] = ()
         self._silent: str | None = None  # what the scheduler said when it did not answer
         self._say: Callable[[str], None] = partial(show, file=sys.stderr)
@@ -137,6 +137,10 @@ class _Work:
     def run(self, detach: bool) -> None:
         """Start the workers that are missing, and watch all; once more if only those of other commands were there."""
         started = False
+        if detach and not self._left():
+            show("all jobs are done")
+        if self.study.run.remote and not self.study.run.checkpoints:
+            show("without checkpoints (run.checkpoint_every=0) a job that is stopped starts from its first step again")
         while (left := sum(self._left().values())) and not started:
             there = self._known = self.launcher.list(self.study.folder)  # who cannot be asked gets nothing twice
             missing = min(self.study.workers, left) - len(there)
@@ -167,16 +171,16 @@ class _Work:
 
     def write_scripts(self) -> int:
         """Show what to type where workers are to run."""
-        if not self.left:
+        if not self._left():
             show("all jobs are done")
             return 0
         first, *others = self.slurm.write(self.study.folder, self.study.workers, **self.options)
         show(
             "\n".join(f"\n{array.script}:\n\n{array.script.read_text(encoding='utf-8')}" for array in (first, *others))
         )
-        line = shlex.quote(str(first.script))
+        line = shlex.join([*first.words, str(first.script)])
         for array in others:
-            line = f"--dependency=afterany:$(sbatch --parsable {line}) {shlex.quote(str(array.script))}"
+            line = f"--dependency=afterany:$(sbatch --parsable {line}) {shlex.join([*array.words, str(array.script)])}"
         show(f"with SLURM:\n  sbatch {line}\non any machine that sees the folder, one worker each:")
         folder = shlex.quote(str(self.study.folder))
         show(f"  cd {shlex.quote(os.getcwd())} && python -m fusionlab.work {folder}\nthe table, when all is done:")
@@ -185,7 +189,7 @@ class _Work:
 
 
 def _verbs(folder: Path) -> str:
-    return "\n".join(f"  python -m fusionlab.{verb} {folder}" for verb in ("status", "cancel"))
+    return "\n".join(f"  python -m fusionlab.{verb} {shlex.quote(str(folder))}" for verb in ("status", "cancel"))
 
 
 class _Detached(Exception):

@@ -13,6 +13,9 @@ WORKERS_VARIABLE = "FUSIONLAB_WORKERS"  # tells a worker how many were started t
 FOLDER = "workers"  # in a study: a file for each worker or array, and logs
 LAUNCHERS = ("local", "slurm", "script")
 AUTO = "auto"
+OWN_DIRECTIVES = re.compile(
+    r"--(job-name|array|output|open-mode|requeue|no-requeue|signal|nodes|ntasks|wrap)(=|\s|$)|-[JaoNn]"
+)
 # The values of a launcher without options, and of plans that are older than launchers.
 LOCAL = {
     "name": "local", "partition": None, "account": None, "qos": None, "constraint": None, "time": None, "cpus": AUTO,
@@ -65,6 +68,11 @@ class LauncherConfig:
                 raise UserError(
                     "a directive is a word of sbatch", got=f"run.launcher.directives=[{word}]",
                     hint="run.launcher.directives=['--exclude=node7']",
+                )  # fmt: skip
+            if OWN_DIRECTIVES.match(word):
+                raise UserError(
+                    "this directive is set by the launcher, which finds its workers by it", got=word,
+                    hint="leave it out; workers are named after their array, and log into the study's folder",
                 )  # fmt: skip
 
     def _expect_line(self, name: str, line: object, *, optional: bool = False) -> None:

@@ -159,7 +159,9 @@ class Local:
         """Stop this launcher's workers only: another command may have workers here too."""
         return self._end(self.alive())
 
-    def _end(self, ended: tuple[LocalWorker, ...]) -> tuple[LocalWorker, ...]:
+    def _end(self, workers: tuple[LocalWorker, ...]) -> tuple[LocalWorker, ...]:
+        """End these workers, but those of other users, which are not returned."""
+        ended = tuple(worker for worker in workers if _may_signal(worker.process.pid))
         for worker in ended:
             _signal(worker, signal.SIGTERM)
         until = time.monotonic() + self.grace_s
@@ -175,13 +177,36 @@ class Local:
         return tuple(worker for worker in workers if worker.process.alive())
 
 
+def note_this_worker(study: Path) -> None:
+    """Let other commands list and cancel this process, which was typed by hand and logs where it was typed."""
+    folder, own = Path(study).absolute() / FOLDER, ProcessId.here()
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / f"{own.token[:8]}.json", {**own.to_dict(), "device": os.environ.get(VARIABLE)})
+
+
 def _works_on(pid: int, study: Path) -> bool:
-    """Whether its command line is … -m fusionlab.work <study> …; no file in a folder can forge that."""
+    """Whether its command line is … -m fusionlab.work … <study> …; no file in a folder can forge that."""
     words = command_line(pid)
-    return any(
-        words[at : at + 2] == ["-m", WORK] and os.path.realpath(words[at + 2]) == os.path.realpath(study)
-        for at in range(len(words) - 2)
-    )
+    if ["-m", WORK] not in (words[at : at + 2] for at in range(len(words))):
+        return False
+    try:
+        where = Path(f"/proc/{pid}/cwd").readlink()
+    except OSError:  # of another user, or it has just ended
+        where = Path()
+    own = os.path.realpath(study)
+    return any(os.path.realpath(where / word) == own for word in words[words.index(WORK) + 1 :])
+
+
+def _may_signal(pid: int) -> bool:
+    """Whether the process is this user's, or has just ended."""
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return False
+    except ProcessLookupError:
+        pass
+    return True
 
 
 def _signal(worker: LocalWorker, number: signal.Signals) -> None:

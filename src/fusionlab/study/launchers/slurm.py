@@ -4,8 +4,12 @@ A worker is `python -m fusionlab.work` in a batch file, and what it does lies in
 pickled, no result passes through the scheduler, and the command that submitted may end. submitit, the usual library,
 would start each worker from a pickle, and answers the signals that a worker answers itself; `sbatch` alone is enough.
 
-<study>/workers/fusionlab-….json names an array before it is submitted. Its jobs are found by that name in the queue of
-this user, so every later command sees them, and no other job is ever cancelled.
+<study>/workers/fusionlab-….json names an array before it is submitted. Its jobs are found by that name in the queue, so
+every later command sees them, and no other job is ever cancelled. The note of a copied study does not count: it has the
+inode of the folder in which it was written.
+
+The batch file passes signals on to its worker, and itself asks to be queued again if the worker ends with status 75: in
+a container there may be no scontrol.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +30,14 @@ from pathlib import Path
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_json, write_json, write_text
 from fusionlab.study.launchers import AUTO, FOLDER, WORKERS_VARIABLE, LauncherConfig, Worker
+from fusionlab.study.worker import REQUEUE
 
 TRAINING = ("stream", "cohort")  # kinds of jobs
 GPU_CORES = 4  # at least, of a worker with a GPU: it reads clips ahead
 UNSEEN = 66  # the exit status of a worker whose node does not see the study's folder
 WAIT = 60.0  # seconds for the scheduler's answer
 FAILED_SETUP = 67  # the exit status where a command of `setup` failed
+PLAIN = re.compile(r"[\w./=+,@:%-]+")  # what sbatch reads in a batch file as it is written
 NAME = re.compile(r"fusionlab-[0-9a-f]{8}")
 ENDS = {
     f"{UNSEEN}:0": "its node does not see the study's folder: choose run.root on a file system that all nodes share",
@@ -40,6 +46,15 @@ ENDS = {
     "127:0": "its node has no such python: see run.launcher.python and run.launcher.setup",
 }
 _CHECKED = f'[ $? = 0 ] || {{ echo "a command of run.launcher.setup failed" >&2; exit {FAILED_SETUP}; }}'
+
+_AFTER = f"""\
+worker=$!
+trap 'kill -USR1 $worker' USR1
+trap 'kill -TERM $worker' TERM INT
+wait $worker; status=$?
+while [ $status -gt 128 ] && kill -0 $worker 2>/dev/null; do wait $worker; status=$?; done  # a signal had ended `wait`
+[ $status != {REQUEUE} ] || exec scontrol requeue "$SLURM_JOB_ID"
+exit $status"""
 
 
 @dataclass(frozen=True)
@@ -51,9 +66,19 @@ class Array:
     workers: int
     script: Path
 
+    @property
+    def log(self) -> str:
+        """The log of each worker, as sbatch writes paths."""
+        return f"{str(self.script.with_suffix('')).replace('%', '%%')}-%a.log"
+
+    @property
+    def words(self) -> list[str]:
+        """Words of sbatch before the batch file: a path that cannot stand in a directive."""
+        return [] if PLAIN.fullmatch(self.log) else [f"--output={self.log}"]
+
 
 class Slurm:
-    """The launcher for SLURM. `left`: kind of job -> number of jobs that are not done, for `start`."""
+    """The launcher for SLURM. `left` gives kind of job -> number of jobs that are not done, for `start`."""
 
     poll = 5.0  # seconds: an answer of the scheduler is dear
 
@@ -62,10 +87,10 @@ class Slurm:
         options: LauncherConfig | None = None,
         *,
         device: str = AUTO,
-        left: Mapping[str, int] | None = None,
+        left: Callable[[], Mapping[str, int]] = dict,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        self.options, self.device, self.left = options, device, dict(left or {})
+        self.options, self.device, self.left = options, device, left
         self.variables = dict(variables or {})
         self._submitted: dict[str, Path] = {}  # id of an array -> the study
 
@@ -77,7 +102,8 @@ class Slurm:
         for array in self.write(study, workers, threads=threads, session=session, retries=retries):
             after = [f"--dependency=afterany:{before}"] if before else []
             try:
-                before = _ask("sbatch", "--parsable", *after, str(array.script)).strip().partition(";")[0]
+                words = ["--parsable", *after, *array.words, str(array.script)]
+                before = _ask("sbatch", *words).strip().partition(";")[0]
             except UserError:
                 self.end()
                 raise
@@ -91,17 +117,18 @@ class Slurm:
         study = Path(study).absolute()
         words = ["--session", session, "--retries", str(retries)]
         words += [] if threads is None else ["--threads", str(threads)]
-        arrays = []
+        arrays, left = [], self.left()
         for kinds in (("prepare",), TRAINING):
-            jobs = sum(self.left.get(kind, 0) for kind in kinds)
+            jobs = sum(left.get(kind, 0) for kind in kinds)
             if not jobs:
                 continue
             name = f"fusionlab-{uuid.uuid4().hex[:8]}"
             array = Array(name, kinds, min(jobs, workers), study / FOLDER / f"{name}.sh")
             write_text(array.script, self._text(study, array, threads, words))
+            inode = array.script.parent.stat().st_ino
             write_json(
                 study / FOLDER / f"{name}.json",
-                {"scheduler": "slurm", "name": name, "kinds": list(kinds), "workers": array.workers},
+                {"scheduler": "slurm", "name": name, "inode": inode, "kinds": list(kinds), "workers": array.workers},
             )
             arrays.append(array)
         return arrays
@@ -116,9 +143,9 @@ class Slurm:
             cpus = max(threads or 1, least) if own.cpus == AUTO else int(own.cpus)
         else:
             cpus = own.prepare_cpus
-        log = str(array.script.with_suffix("")).replace("%", "%%")
         directives = [
-            f"--job-name={array.name}", f"--array=0-{array.workers - 1}", f"--output={log}-%a.log",
+            f"--job-name={array.name}", f"--array=0-{array.workers - 1}",
+            *([] if array.words else [f"--output={array.log}"]),
             "--open-mode=append", "--nodes=1", "--ntasks=1", f"--cpus-per-task={cpus}", "--requeue",
             f"--signal=B:USR1@{own.signal}",
             *([f"--gres=gpu:{gpus}"] if gpus else []),
@@ -130,15 +157,15 @@ class Slurm:
         variables = {**self.variables, WORKERS_VARIABLE: "1", "FUSIONLAB_ARRAY": array.name}
         python = shlex.quote(sys.executable) if own.python is None else own.python
         kinds = f"kinds={','.join(array.kinds)}"
-        see = f"{shlex.quote(str(study / 'plan.json'))}"
-        unseen = f'{{ echo "this node does not see" {see} >&2; exit {UNSEEN}; }}'
+        worker = f"{python} -m fusionlab.work {shlex.quote(str(study))} {kinds} {shlex.join(words)}"
         lines = [
             "#!/bin/bash",
             *(f"#SBATCH {_directive(one)}" for one in directives),
             *(f"export {name}={shlex.quote(value)}" for name, value in variables.items()),
-            f"test -r {see} && cd {shlex.quote(os.getcwd())} || {unseen}",
+            *(_seen(test, place) for test, place in (("test -r", study / "plan.json"), ("cd", os.getcwd()))),
             *(part for line in own.setup for part in (line, _CHECKED)),
-            f"exec {python} -m fusionlab.work {shlex.quote(str(study))} {kinds} {shlex.join(words)}",
+            f"{worker} &",
+            _AFTER,
         ]
         return "\n".join(lines) + "\n"
 
@@ -147,7 +174,7 @@ class Slurm:
         names = [name for place in folder.glob("fusionlab-*.json") if (name := _noted(place))]
         if not names:
             return ()
-        queue = _ask("squeue", "--noheader", "--array", "--me", f"--name={','.join(names)}", "--format=%i|%j|%T|%N|%r")
+        queue = _ask("squeue", "--noheader", "--array", f"--name={','.join(names)}", "--format=%i|%j|%T|%N|%r")
         workers = []
         for line in queue.splitlines():
             number, name, state, host, reason = map(str.strip, line.split("|", 4))
@@ -205,13 +232,10 @@ def expect_slurm() -> None:
         )  # fmt: skip
 
 
-def requeue() -> bool:
-    """Ask SLURM to start this job again from the beginning of its batch file; False where this is no job of SLURM."""
-    job = os.environ.get("SLURM_JOB_ID")
-    if job is None:
-        return False
-    _ask("scontrol", "requeue", job)
-    return True
+def _seen(test: str, place: str | Path) -> str:
+    """A shell command that ends a worker where it does not see a place."""
+    path = shlex.quote(str(place))
+    return f'{test} {path} || {{ echo "this node does not see" {path} >&2; exit {UNSEEN}; }}'
 
 
 def _ask(program: str, *words: str) -> str:
@@ -232,12 +256,13 @@ def _ask(program: str, *words: str) -> str:
 
 
 def _noted(place: Path) -> str | None:
-    """The name of an array in its note; None for a file that is not a note."""
+    """The name of an array in its note; None for a file that is not a note of this folder."""
     try:
         content = read_json(place)
-    except UserError:
+        own = isinstance(content, dict) and content.get("inode") == place.parent.stat().st_ino
+    except (UserError, OSError):
         return None
-    name = content.get("name") if isinstance(content, dict) else None
+    name = content.get("name") if own else None
     return name if isinstance(name, str) and NAME.fullmatch(name) else None
 
 
