@@ -191,7 +191,8 @@ def test_a_queue_that_cannot_be_asked_is_said_in_a_line_and_the_exit_code_stays(
     work(study, argv, poll=0.02, report=lambda _: None)
     name = "fusionlab-00000000"
     (study / "workers").mkdir()
-    (study / "workers" / f"{name}.json").write_text(json.dumps({"scheduler": "slurm", "name": name}))
+    note = {"scheduler": "slurm", "name": name, "inode": (study / "workers").stat().st_ino}
+    (study / "workers" / f"{name}.json").write_text(json.dumps(note))
     monkeypatch.setenv("PATH", str(study))
     assert main([str(study)]) == 0
     output = capsys.readouterr().out

@@ -10,7 +10,6 @@ import pytest
 from fusionlab.errors import UserError
 from fusionlab.records.files import folder_clock, write_text
 from fusionlab.records.record import new_record, read_record, write_record
-from fusionlab.study import attempt as attempts
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import read
@@ -392,26 +391,3 @@ def test_a_job_s_folder_that_is_a_link_is_refused(study, tmp_path):
     with pytest.raises(UserError, match="is a link"):
         ledger(study).claim("a")
     assert not list((tmp_path / "victim").iterdir())
-
-
-def test_of_two_attempts_that_replace_a_failed_record_none_takes_the_others_result(cohort, monkeypatch):
-    """The first finds a failed record, the second publishes meanwhile; then the first one dies."""
-    record(cohort / "jobs" / "k" / "published", "z", "failed")
-    first = plant(ledger(cohort).claim("k"), pid=2**22 + 1)
-    second = ledger(cohort).claim("k")
-    real, looks = attempts.failure_reason, []
-
-    def look(place):
-        assert place.parent != first.folder / "replaced", "it dies with the result of the second in its hands"
-        reason = real(place)
-        if not looks:
-            looks.append(place)
-            assert second.publish("z").won
-        return reason
-
-    for one in (first, second):
-        record(one.result, "z")
-    monkeypatch.setattr(attempts, "failure_reason", look)
-    assert not first.publish("z").won
-    assert not (first.folder / "replaced").exists()
-    assert read_record(second.published / "z")["status"] == "done"
