@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -27,13 +28,16 @@ def typed(lab: Lab, *words: str, act: Callable[[FakeTerminal, int], None]) -> tu
     screen, leader = FakeTerminal(COLUMNS, ROWS), -1
     process, leader = pty.fork()
     if process == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # what a script starts in the background ignores Ctrl-C
         os.chdir(lab.home)
         variables = {**os.environ, "FUSIONLAB_DATA": str(lab.data), "TERM": "xterm"}
         os.execve(sys.executable, [sys.executable, "-m", "fusionlab.sweep", *words], variables)
     fcntl.ioctl(leader, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    output = select.poll()  # `select` takes no descriptor above 1024
+    output.register(leader, select.POLLIN)
     until, rest = time.monotonic() + WAIT, b""
     while time.monotonic() < until:
-        if not select.select([leader], [], [], 1.0)[0]:
+        if not output.poll(1000):
             continue
         try:
             rest += os.read(leader, 1 << 16)
