@@ -19,7 +19,7 @@ FLAGS = {"--yes": "delete what is listed"}
 
 
 def main(words: list[str], yes: bool = False) -> int:
-    """List, and delete only if told to."""
+    """List what is not needed, and delete it with --yes."""
     from fusionlab.config.run_config import KEPT
     from fusionlab.preparation.disk_space import size
     from fusionlab.records.plan_file import FILE

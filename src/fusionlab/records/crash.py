@@ -11,9 +11,9 @@ ledger.before_claim    a job's folder is there, its claim is not
 ledger.before_open     a job is claimed, the attempt has no folder yet
 ledger.after_claim     a worker has claimed a job and not yet begun it
 attempt.before_publish an arm's result is complete, not yet renamed
-attempt.after_publish  it is renamed, and nobody was told
+attempt.after_publish  it is renamed, without a hint yet
 attempt.before_end     an attempt is over, its end is not written
-attempt.after_end      its end is written, and nobody was told
+attempt.after_end      its end is written, without a hint yet
 """
 
 from __future__ import annotations

@@ -49,10 +49,10 @@ _CHECKED = f'[ $? = 0 ] || {{ echo "a command of run.launcher.setup failed" >&2;
 
 _AFTER = f"""\
 worker=$!
-trap 'kill -USR1 $worker' USR1
-trap 'kill -TERM $worker' TERM INT
-wait $worker; status=$?
-while [ $status -gt 128 ] && kill -0 $worker 2>/dev/null; do wait $worker; status=$?; done  # a signal had ended `wait`
+trap 'again=1; kill -USR1 $worker' USR1
+trap 'again=1; kill -TERM $worker' TERM INT
+status=127 again=1
+while [ $again ]; do again=; wait $worker; got=$?; [ $got = 127 ] || status=$got; done  # a signal ends `wait`
 [ $status != {REQUEUE} ] || exec scontrol requeue "$SLURM_JOB_ID"
 exit $status"""
 
