@@ -81,7 +81,7 @@ def test_killed_there_and_continued(
     done = lab.run(*COMMAND)
     assert done.status == 0, done.err
     assert done.out.startswith("continued study: ")
-    logs = "".join(log.read_text(encoding="utf-8") for log in sorted(lab.home.rglob("attempts/*/log.txt")))
+    logs = "".join(log.read_text(encoding="utf-8") for log in sorted(lab.found("attempts/*/log.txt")))
     assert "continuing at step" in logs or not any(".step" in at for at in points)
     assert len(list((lab.data / "stores").glob("[!.]*"))) == 1
     whole, continued = study.records(), lab.records()
@@ -90,7 +90,7 @@ def test_killed_there_and_continued(
 
 
 def ends_of(lab: Lab) -> list[dict[str, Any]]:
-    return [json.loads(end.read_text(encoding="utf-8")) for end in lab.home.rglob("claims/*.end.json")]
+    return [json.loads(end.read_text(encoding="utf-8")) for end in lab.found("claims/*.end.json")]
 
 
 def leave_a_failed_record(lab: Lab) -> None:

@@ -25,7 +25,7 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> 
 
 
 def job_log(lab: Lab, kind: str) -> str:
-    return "".join(place.read_text(encoding="utf-8") for place in lab.home.rglob(f"jobs/{kind}-*/attempts/*/log.txt"))
+    return "".join(place.read_text(encoding="utf-8") for place in lab.found(f"jobs/{kind}-*/attempts/*/log.txt"))
 
 
 def test_ctrl_c_ends_everything_and_the_same_command_goes_on(study: Lab, fresh: Lab) -> None:
@@ -56,7 +56,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(study: Lab, fresh: 
 def test_term_is_ctrl_c(study: Lab, fresh: Lab) -> None:
     """What a scheduler or `timeout` sends; nobody would look after the workers."""
     sweep = fresh.start(*COMMAND)
-    wait_until(lambda: bool(list(fresh.home.rglob("jobs/cohort-*/claims/001.json"))), sweep)
+    wait_until(lambda: bool(fresh.found("jobs/cohort-*/claims/001.json")), sweep)
     sweep.send_signal(signal.SIGTERM)
     assert ended(sweep).status == 130
     assert processes_of(fresh.home) == []
@@ -87,7 +87,7 @@ def test_ctrl_c_of_one_leaves_the_other_s_workers_alone(fresh: Lab) -> None:
     second.send_signal(signal.SIGINT)
     done = ended(second)
     assert done.status == 130 and "1 workers of other commands go on" in done.err
-    assert len(list(fresh.home.rglob("workers/[!.]*.json"))) == 1, "it started none: there is one, as was asked for"
+    assert len(fresh.found("workers/[!.]*.json")) == 1, "it started none: there is one, as was asked for"
     lines = len(job_log(fresh, "cohort").splitlines())
     wait_until(lambda: len(job_log(fresh, "cohort").splitlines()) > lines + 2, first)
     first.send_signal(signal.SIGINT)
@@ -97,14 +97,14 @@ def test_ctrl_c_of_one_leaves_the_other_s_workers_alone(fresh: Lab) -> None:
 
 def test_a_sweep_that_was_killed_is_continued_with_its_workers(study: Lab, fresh: Lab) -> None:
     killed = fresh.start(*COMMAND, "run.workers=1")
-    wait_until(lambda: bool(list(fresh.home.rglob("jobs/cohort-*/claims/001.json"))), killed)
+    wait_until(lambda: bool(fresh.found("jobs/cohort-*/claims/001.json")), killed)
     killed.kill()
     ended(killed)
     workers = processes_of(fresh.home)
     assert workers, "they go on"
     done = fresh.run(*COMMAND, "run.workers=1")
     assert done.status == 0, done.err
-    assert len(list(fresh.home.rglob("workers/[!.]*.json"))) == 1, "it waited, and started none"
+    assert len(fresh.found("workers/[!.]*.json")) == 1, "it waited, and started none"
     assert fresh.records() == study.records()
     for job in (fresh.study / "jobs").glob("[!.]*"):
         assert [place.name for place in (job / "claims").glob("*[0-9].json")] == ["001.json"], "run once"

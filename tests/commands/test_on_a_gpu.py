@@ -58,7 +58,7 @@ def test_a_cpu_says_the_same_of_what_a_gpu_has_trained(lab: Lab) -> None:
 
 def test_records_have_the_memory_of_the_gpu(lab: Lab) -> None:
     """That of its tensors: the libraries of the process alone have more."""
-    for place in lab.home.rglob("published/*/run.json"):
+    for place in lab.found("published/*/run.json"):
         job = json.loads(place.read_text(encoding="utf-8"))["circumstances"]["job"]
         assert 2**20 < job["peak"] < 2**28
 

@@ -39,13 +39,13 @@ def test_a_sweep_has_a_worker_for_each_gpu_and_only_its_jobs_ask_cuda(lab: Lab, 
     asked = [line.split("\t") for line in (tmp_path / "calls").read_text().splitlines()]
     assert "init" in {call[2] for call in asked if call[0] == "job"}
     assert [call for call in asked if call[0] == "no job"] == []
-    trained = [log.read_text() for log in lab.home.rglob("attempts/001/log.txt") if "epoch 1," in log.read_text()]
+    trained = [log.read_text() for log in lab.found("attempts/001/log.txt") if "epoch 1," in log.read_text()]
     line = "run.device=auto is the CPU: there is a GPU, but torch"
     assert len(trained) >= 3 and {log.count(line) for log in trained} == {1}
-    around = [read_record(file.parent)["circumstances"] for file in lab.home.rglob("published/*/run.json")]
+    around = [read_record(file.parent)["circumstances"] for file in lab.found("published/*/run.json")]
     assert len(around) == 5
     assert {(one["device"], one["job"]["workers"]) for one in around} == {("cpu", 2)}
-    progress = [read_progress(file) for file in lab.home.rglob("attempts/001/progress")]
+    progress = [read_progress(file) for file in lab.found("attempts/001/progress")]
     assert {one.get("device") for one in progress if one.get("part") != "prepare"} == {"cpu"}
 
 

@@ -41,5 +41,5 @@ def claims(lab: Lab, kind: str = "*") -> list[dict[str, Any]]:
 
 def results(lab: Lab) -> dict[str, Any]:
     """Arm -> its record and predictions, and the bytes of its weights."""
-    weights = {place.parent.name: place.read_bytes() for place in lab.home.rglob("published/*/weights.pt")}
+    weights = {place.parent.name: place.read_bytes() for place in lab.found("published/*/weights.pt")}
     return {name: (record, weights.get(name)) for name, record in lab.records().items()}

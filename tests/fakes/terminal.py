@@ -90,10 +90,16 @@ class Lab:
         (plan,) = (self.home / "runs").glob("*/plan.json")
         return plan.parent
 
+    def found(self, pattern: str) -> list[Path]:
+        """What matches a pattern in runs/. A command may be at work: `rglob` raises when a folder vanishes."""
+        walked = os.walk(self.home / "runs")
+        places = (Path(place, name) for place, folders, files in walked for name in (*folders, *files))
+        return [place for place in places if place.match(pattern)]
+
     def records(self) -> dict[str, Any]:
         """Arm -> all that is reproducible of what it left: its record, its predictions."""
         found: dict[str, Any] = {}
-        for place in (self.home / "runs").rglob("published/*/run.json"):
+        for place in self.found("published/*/run.json"):
             record = json.loads(place.read_text(encoding="utf-8"))
             kept = {name: value for name, value in record.items() if name not in NOT_REPRODUCED}
             predictions = place.with_name("predictions.csv")
