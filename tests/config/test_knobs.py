@@ -44,7 +44,7 @@ OTHER: dict[str, Any] = {
     **{
         f"optim.{stage}.{leaf}": word
         for stage in ("streams", "fusion")
-        for leaf, word in (("measure", "nll"), ("until", "converged"), ("weights", "last"))
+        for leaf, word in (("measure", "loss"), ("until", "converged"), ("weights", "best"))
     },
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
     "align": "pool", "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",

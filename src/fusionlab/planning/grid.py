@@ -250,10 +250,12 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
 
 def _doubled(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> list[tuple[Cell, Content]]:
     """The first cell of each content whose streams meet, where `run.double` asks for it, with twice the budget."""
+    fused = [(cell, content) for cell, content in cells if content.fused]
+    if not fused or not RunConfig.of(fused[0][1].tree).double:
+        return []
     first: dict[str, tuple[Cell, Content]] = {}
-    for cell, content in cells:
-        if content.fused and content.tree[RUN]["double"]:
-            first.setdefault(canonical({axis: one for axis, one in cell.items() if not is_seed(axis)}), (cell, content))
+    for cell, content in fused:
+        first.setdefault(canonical({axis: one for axis, one in cell.items() if not is_seed(axis)}), (cell, content))
     return [(cell, contents.doubled(content)) for cell, content in first.values()]
 
 
@@ -269,7 +271,9 @@ def expect_selection(select: Any, axes: Collection[str]) -> None:
             got=f"select={as_typed(select)}", allowed=[RATE, "null"], hint=hint,
         )  # fmt: skip
     if select not in axes:
-        raise UserError("a selection is over the values of an axis, and this option has one value", got=select, hint=hint)
+        raise UserError(
+            "a selection is over the values of an axis, and this option has one value", got=select, hint=hint
+        )
 
 
 class Signing:

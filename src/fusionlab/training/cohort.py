@@ -209,9 +209,7 @@ class Cohort(pl.LightningModule):
 Measure = Callable[[Features, Tensor], tuple[Tensor, Tensor]]
 
 
-def try_measure(
-    arm: ArmModule, measure: Measure, features: Features, label: Tensor
-) -> tuple[Tensor, Tensor] | None:
+def try_measure(arm: ArmModule, measure: Measure, features: Features, label: Tensor) -> tuple[Tensor, Tensor] | None:
     """The arm's loss and correct clips; None after an error of its net, which fails this arm alone.
 
     An out-of-memory error is raised, since any arm of the cohort could be the first that has it.
