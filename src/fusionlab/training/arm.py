@@ -1,8 +1,8 @@
 """One net of the grid with its own schedule, best weights and end.
 
 It needs no Trainer: `measure` is its forward pass, `gradient_norm` and `clip` read its gradients, `rate` is for its
-parameter group, `record_validation` is called after each validation. An arm that is done or failed has no forward pass, no
-gradient and no step.
+parameter group, `record_validation` is called after each validation. An arm that is done or failed has no forward pass,
+no gradient and no step.
 """
 
 from __future__ import annotations

@@ -70,8 +70,8 @@ class Outcome:
     """The result of training an arm.
 
     `state`, `weights` (the fingerprint): of the weights that are kept, the best or the last; None if it failed.
-    `val_loss`, `best_step`: of their validation, also if it failed later. `converged`: None where its recipe has another
-    end. `seconds`: of each row of the curve.
+    `val_loss`, `best_step`: of their validation, also if it failed later. `converged`: None where its recipe has
+    another end. `seconds`: of each row of the curve.
     """
 
     name: str
@@ -192,8 +192,8 @@ def fit(
     `folder`: gets a checkpoint every `checkpoint_every` steps (0: none). `resume_from`: a checkpoint of an earlier
     attempt (`choose_checkpoints`). `progress`: gets one plain line for each validation. `callbacks`: the user's;
     their `state_dict` is in the checkpoint. `observers`: callbacks without state. `job`: names the crash points. The
-    length of the training is in the recipe of each arm. SIGTERM ends the process after the present step or batch, with a checkpoint
-    and status 143.
+    length of the training is in the recipe of each arm. SIGTERM ends the process after the present step or batch, with
+    a checkpoint and status 143.
     """
     every = checkpoint_every if isinstance(checkpoint_every, Every) else Every(checkpoint_every)
     expect_precision(precision)
