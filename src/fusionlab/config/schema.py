@@ -160,8 +160,8 @@ class StageConfig:
         try:
             made = parse_recipe(block)
         except UserError as error:
-            what, got, hint = (text and text.replace("optim.…", at) for text in (error.what, error.got, error.hint))
-            what = what if what != error.what else f"{at}: {what}"
+            got, hint = (text and text.replace("optim.…", at) for text in (error.got, error.hint))
+            what = error.what.replace("optim.…", at) if "optim.…" in error.what else f"{at}: {error.what}"
             raise UserError(what, got=got, allowed=error.allowed, hint=hint) from None
         expect_whole(f"{at}.batch_size", block.get("batch_size"))
         return cls(made, block["batch_size"])

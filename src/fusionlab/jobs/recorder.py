@@ -76,6 +76,7 @@ class Recorder:
             "val_loss": outcome.val_loss,
             "best_step": outcome.best_step,
             "steps": outcome.steps,
+            "converged": outcome.converged,
             "parameters": size.parameters,
             "trained_parameters": size.trained_parameters,
             "svm_parameters": size.svm_parameters,

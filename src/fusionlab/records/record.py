@@ -92,6 +92,7 @@ _SHARE = Rule("a number from 0 to 1", lambda value: _number(value) and 0 <= valu
 _NUMBER = Rule("a number, or null", lambda value: value is None or _number(value))
 _COUNT = Rule("a whole number from 0, or null", lambda value: value is None or COUNT.holds(value))
 _WORD = Rule("text, or null", lambda value: value is None or isinstance(value, str))
+_PASSES = Rule("a number from 0", lambda value: _number(value) and value >= 0)
 _FLAG = Rule("true, false or null", lambda value: value is None or isinstance(value, bool))
 _KINDS = {"*": {"correct": COUNT, "total": COUNT}}
 _CHANCE = Rule("a fraction from 0 to 1 as text, such as 1/4", _ceiling)
@@ -122,11 +123,12 @@ _RECORD: dict[str, Any] = {
         **dict.fromkeys(("weights?", "data?", "predictions?"), _WORD),
         "accuracy?": _SHARE,
         "val_loss?": _NUMBER,
+        "converged?": _FLAG,
         "kinds?": _KINDS,
         "towers?": dict.fromkeys((f"{tower}?" for tower in TOWERS), _TOWER),
         "classes?": {"*": _WORD},
         "quarantined?": {"*": COUNT},
-        "curves?": [{"epoch": COUNT, "step": COUNT, "*": _NUMBER}],
+        "curves?": [{"epoch": _PASSES, "step": COUNT, "*": _NUMBER}],
         "initial_weights?": {"origin?": TEXT, "sha256?": TEXT, "notes?": TREE, "trained_on?": {"*": TREE}},
         "*": TREE,
     },
