@@ -1,6 +1,6 @@
 """One net of the grid with its own schedule, best weights and end.
 
-It needs no Trainer: `measure` is its forward pass, `gradient_norm` and `clip` read its gradients, `rate` is for its
+It needs no Trainer: `measure` is its forward pass, `gradient_norms` and `clip` read its gradients, `rate` is for its
 parameter group, `record_validation` is called after each validation. An arm that is done or failed has no forward pass,
 no gradient and no step.
 """
@@ -72,19 +72,20 @@ class ArmModule(nn.Module):
         steps = self.recipe.epochs * steps_per_epoch
         return self.recipe.lr * self.recipe.schedule(self.steps, steps, self.losses)
 
-    def gradients(self) -> list[Tensor]:
-        return [p.grad for p in self.trained if p.grad is not None]
+    def gradients(self) -> list[list[Tensor]]:
+        """Those of the whole net, or of each of its parts that are trained apart."""
+        parts = [part.parameters() for part in self.net.apart.values()] or [iter(self.trained)]
+        return [own for part in parts if (own := [p.grad for p in part if p.grad is not None])]
 
-    def gradient_norm(self) -> Tensor:
-        """‖g‖₂ over all of the arm's parameters; not finite if one element is not."""
-        norms: list[Tensor] = list(torch._foreach_norm(self.gradients()))
-        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
-        return norm
+    def gradient_norms(self) -> tuple[Tensor, ...]:
+        """‖g‖₂ over all parameters, of each part; not finite if one element is not."""
+        return tuple(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(own))) for own in self.gradients())
 
-    def clip(self, norm: float) -> None:
-        """g ← g · min(1, clip / ‖g‖₂), where `norm` is ‖g‖₂ of this arm alone."""
-        if 0 < self.recipe.clip < norm:
-            torch._foreach_mul_(self.gradients(), self.recipe.clip / norm)
+    def clip(self, *norms: float) -> None:
+        """g ← g · min(1, clip / ‖g‖₂), where `norms` has ‖g‖₂ of each part of this arm alone."""
+        for own, norm in zip(self.gradients(), norms, strict=True):
+            if 0 < self.recipe.clip < norm:
+                torch._foreach_mul_(own, self.recipe.clip / norm)
 
     # -- its end
 

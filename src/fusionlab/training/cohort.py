@@ -25,6 +25,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
@@ -141,9 +142,9 @@ class Cohort(pl.LightningModule):
             if not arm.gradients():
                 arm.fail(f"error at step {arm.steps + 1}: none of its parameters has a gradient")
         arms = self.active()
-        for arm, norm in to_floats({arm: (arm.gradient_norm(),) for arm in arms}):
-            if math.isfinite(norm):
-                arm.clip(norm)
+        for arm, *norms in to_floats({arm: arm.gradient_norms() for arm in arms}):
+            if math.isfinite(norm := math.hypot(*norms)):
+                arm.clip(*norms)
                 arm.curve.add_step(norm, arm.rate(self.steps_per_epoch))
             else:
                 arm.fail(f"diverged at step {arm.steps + 1}: gradient {norm}")
@@ -250,5 +251,5 @@ def to_floats(scalars: Mapping[ArmModule, tuple[Tensor, ...]]) -> list[tuple[Any
     """{arm: scalars} -> [(arm, *floats)], from the device in one transfer."""
     if not scalars:
         return []
-    values = torch.stack([torch.stack([one.detach() for one in row]) for row in scalars.values()]).tolist()
-    return [(arm, *row) for arm, row in zip(scalars, values, strict=True)]
+    values = iter(torch.stack([one.detach() for row in scalars.values() for one in row]).tolist())
+    return [(arm, *islice(values, len(row))) for arm, row in scalars.items()]
