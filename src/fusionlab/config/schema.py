@@ -161,7 +161,9 @@ class StageConfig:
         try:
             made = parse_recipe(block)
         except UserError as error:
-            raise UserError(f"{at}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint) from None
+            got, hint = (text and text.replace("optim.…", at) for text in (error.got, error.hint))
+            what = error.what.replace("optim.…", at) if "optim.…" in error.what else f"{at}: {error.what}"
+            raise UserError(what, got=got, allowed=error.allowed, hint=hint) from None
         expect_whole(f"{at}.batch_size", block.get("batch_size"))
         return cls(made, block["batch_size"])
 

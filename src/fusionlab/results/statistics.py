@@ -10,11 +10,11 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
 from fusionlab.errors import UserError
+from fusionlab.results.accuracy import wilson as wilson
 from fusionlab.results.load import TOGETHER, Entry
 
 CONFIDENCE = 0.95
@@ -39,19 +39,6 @@ def sd(values: Sequence[float]) -> float | None:
 def variance(values: Sequence[float]) -> float:
     centre = mean(values)
     return math.fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
-
-
-def wilson(share: float, videos: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """Wilson's score interval: (p + z²/2n ± z sqrt(p(1−p)/n + z²/4n²)) / (1 + z²/n)
-
-    `share` may be the mean over seeds; `videos` is still the number of videos, since all seeds see the same ones.
-    """
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    n = float(videos)
-    centre = share + z * z / (2 * n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low, high = (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
-    return max(0.0, low), min(1.0, high)
 
 
 @dataclass(frozen=True)
