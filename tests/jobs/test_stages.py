@@ -120,7 +120,7 @@ def test_another_split_is_tested_only_if_it_is_meant(
     copied.plan.write(copied.study)
     monkeypatch.setenv("FUSIONLAB_DATA", str(copied.data.run.data))
     monkeypatch.setattr(other_split, "make_dataset", lambda *_: copied.data.dataset)
-    with pytest.raises(UserError, match="4 of 4 arms were trained on another split") as refused:
+    with pytest.raises(UserError, match="5 of 5 arms were trained on another split") as refused:
         other_split.test_on(str(copied.study), [], ["2"], allowed=False)
     assert "with groups of 8 of its test videos" in str(refused.value)
     assert other_split.test_on(str(copied.study), [], ["2"], allowed=True) == 0

@@ -43,7 +43,7 @@ def alone(arm: Arm, clips: Clips) -> int:
             total += below + net
     below, net = forward(one, testing=True)
     for _ in range(2 * clips.test):
-        total += below + net
+        total += below + net * (2 if arm.kind == "control" else 1)  # its towers are tested together and one by one
     return total
 
 
