@@ -1,7 +1,10 @@
 """From records to statistics, tables, plots and a page. Nothing is trained or decoded here.
 
 load.py               a study's folder -> entries, one per planned arm (done, failed or missing)
-statistics.py         mean, sd, Wilson, paired differences, gains over late fusion, sign flips
+crossed.py            paired differences over seeds and groups of videos: two intervals, sign flips, power
+accuracy.py           the interval of one accuracy where videos come in groups
+families.py           several comparisons at once: Holm, contrasts over factorial grids
+statistics.py         mean, sd, Wilson, gains over late fusion, sign flips
 spec.py               the content of a table's yaml
 rows.py               entries -> rows: the mean over seeds, gains, ceilings, the paper's figures
 protocol_warnings.py  warnings about rows that cannot be compared

@@ -1,0 +1,284 @@
+"""Paired differences over two crossed samples, the seeds and the groups of videos: two questions, two intervals.
+
+*The method*: would other seeds and other videos give the same gain?  *These networks*: would these very networks keep
+it on other videos?  All seeds answer the same videos, and the videos of one group (one person, one scene) are alike, so
+neither the k seeds nor the N videos are independent answers. docs/statistics.md explains the formulas in words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusionlab.errors import UserError
+
+CONFIDENCE = 0.95
+POWER = 0.80
+FEWEST_GROUPS = 20  # fewer groups do not show how groups vary: t over so few clusters covers too rarely
+FEWEST_SEEDS = 3  # with two, no interval of the method is honest (one degree of freedom, ±12.7 standard errors)
+_MOST_SEEDS = 10_000  # that `seeds_needed` looks at
+_NOTHING = 1e-12  # a standard error that is rounding
+_FINEST = 1000  # differences that are multiples of 1/m, m up to this, are scaled to integers for the sign-flip test
+
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """An interval of a mean difference, the p of "it is 0", its standard error and degrees of freedom."""
+
+    low: float
+    high: float
+    p: float
+    se: float
+    freedom: float
+
+
+@dataclass(frozen=True)
+class Squares:
+    """The mean squares of seeds, groups and the rest, of z (seeds × groups); `free` are the groups' degrees of freedom.
+
+        MS_S = G Σ_s z̄_s² / (k−1)     MS_G = k Σ_g z̄_g² / (G−1)     MS_E = Σ (z_sg − z̄_s − z̄_g)² / ((k−1)(G−1))
+
+    One seed has neither MS_S nor MS_E: both are 0.
+    """
+
+    of_seeds: float
+    of_groups: float
+    rest: float
+    seeds: int
+    groups: int
+    free: int
+
+    def variance(self, seeds: int | None = None) -> tuple[float, float]:
+        """SE² = (A + B − MS_E) / (kG) with A = max(MS_S, MS_E), B = max(MS_G, MS_E), and Satterthwaite's ν ≥ 1.
+
+            ν = (A + B − MS_E)² / [A²/(k−1) + B²/(G−1) + MS_E²/((k−1)(G−1))]
+
+        For another number of seeds k', MS_G is what is to be expected then: (k'/k)(B − MS_E) + MS_E.
+        """
+        k = seeds or self.seeds
+        a = max(self.of_seeds, self.rest)
+        b = (max(self.of_groups, self.rest) - self.rest) * k / self.seeds + self.rest
+        total = a + b - self.rest
+        below = a**2 / (k - 1) + b**2 / self.free + self.rest**2 / ((k - 1) * self.free)
+        return total / (k * self.groups), max(1.0, total**2 / below) if below > 0 else float(k - 1)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A mean paired difference. `why` says, in words, why an interval is missing."""
+
+    mean: float
+    per_seed: tuple[float, ...]
+    videos: int
+    groups: int | None
+    method: Estimate | None
+    networks: Estimate | None
+    why: str | None
+    squares: Squares | None = None
+
+
+def compare(
+    d: Reals,
+    groups: NDArray[np.integer[Any]] | None,
+    *,
+    strata: NDArray[np.integer[Any]] | None = None,
+    own_videos: bool = False,
+    bound: float = 1.0,
+) -> Comparison:
+    """The mean of d (seeds, videos), one's answer (1 right, 0 wrong) − the other's, and its two intervals.
+
+        the method:      d̄ ± max(t_ν SE, t_{k−1} sqrt(MS_S / (kG))), p the larger of the two
+        these networks:  d̄ ± t_{G−1} sqrt(MS_G / (kG)), p by the exact sign-flip of whole groups
+
+    `groups` are codes (videos,), or (seeds, videos) where seeds have test videos of their own: then the method's
+    interval is that of the seeds alone, t_{k−1} s / √k, which the videos' variance is a part of. `strata` are codes of
+    splits: the mean is per seed the mean of splits, and groups are compared within their split. No limit of an interval
+    lies beyond ± `bound`, which is 1 for shares.
+    """
+    d = np.atleast_2d(np.asarray(d, dtype=np.float64))
+    k, n = d.shape
+    if not k or not n:
+        raise UserError("there is nothing to compare", got=f"{k} seeds, {n} videos")
+    codes = np.zeros(n, dtype=np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
+    per_seed = _weights(codes) @ d.T
+    centre = float(per_seed.mean())
+    if own_videos and k > 1:  # each seed is a stratum of its own, of one network
+        by_seed = np.repeat(np.arange(k), n) * (codes.max() + 1) + np.tile(codes, k)
+        rows, flat = d.reshape(1, -1), by_seed
+        within = None if groups is None else _cross(by_seed, np.broadcast_to(groups, d.shape).reshape(-1))
+    else:
+        rows, flat, within = d, codes, None if groups is None else _cross(codes, np.asarray(groups))
+    squares, why = None, None
+    if within is None:
+        why = "the predictions do not name the groups of their videos"
+    else:
+        squares, why = mean_squares(rows, within, flat)
+    networks = None if squares is None else _networks(rows, within, squares, centre, bound)
+    if squares is not None and networks is None:
+        why = "all groups of videos have the same difference, so nothing shows how they vary"
+    method = None
+    if k < FEWEST_SEEDS:
+        few = "one seed says" if k == 1 else "two seeds say"
+        why = why or f"{few} too little about how seeds vary"
+    elif own_videos:
+        squares = Squares(2 * float(per_seed.var(ddof=1)), 0.0, 0.0, k, 2, 1)
+        method = _method(squares, centre, bound)
+    elif squares is not None:
+        method = _method(squares, centre, bound)
+    if method is None and k >= FEWEST_SEEDS:
+        why = why or "all seeds have the same difference, so nothing shows how they vary"
+    found = None if within is None else int(within.max()) + 1
+    return Comparison(centre, tuple(map(float, per_seed)), n, found, method, networks, why, squares)
+
+
+def mean_squares(d: Reals, groups: NDArray[np.intp], strata: NDArray[np.intp]) -> tuple[Squares | None, str | None]:
+    """The mean squares of z, or None and the reason. Groups are coded 0 … G−1, each within one stratum 0 … L−1.
+
+        z_sg = G / (L N_l) Σ_{v∈g} (d_sv − d̄_l)      for g in stratum l of N_l videos; L = 1 without strata
+
+    The mean of z_sg over groups is d̄_s − d̄. Deviations are from the means of the stratum, and each stratum's squares
+    count G_l/(G_l−1) times: with one stratum that is the usual division by G−1, with several MS_G/(kG) is Σ_l V_l / L²,
+    V_l being the variance of stratum l's mean. What differs between strata from seed to seed stays in MS_S.
+    """
+    k, count = len(d), int(groups.max()) + 1
+    home = np.zeros(count, dtype=np.intp)
+    home[groups] = strata
+    sizes = np.bincount(home)
+    if count < FEWEST_GROUPS:
+        return None, f"{count} groups of videos are too few, {FEWEST_GROUPS} are needed"
+    if sizes.min() < 2:
+        return None, "a split with one group of videos does not show how groups vary"
+    weights = _weights(strata)
+    centre = np.bincount(strata, weights=d.mean(axis=0)) / np.bincount(strata)
+    z = count * _sums((d - centre[strata]) * weights, groups)
+    of_group = z.mean(axis=0)
+    of_stratum = _sums(z, home) / sizes  # per seed
+    again = (sizes / (sizes - 1))[home]
+    group_part = k * float(again @ of_group**2) / count
+    if k == 1:
+        return Squares(0.0, group_part, 0.0, 1, count, count - len(sizes)), None
+    rest = (again * (z - of_stratum[:, home] - of_group) ** 2).sum() / ((k - 1) * count)
+    seed_part = count * float((z.mean(axis=1) ** 2).sum()) / (k - 1)
+    return Squares(seed_part, group_part, float(rest), k, count, count - len(sizes)), None
+
+
+def group_variance(
+    share: Reals, groups: NDArray[np.integer[Any]], strata: NDArray[np.integer[Any]] | None = None
+) -> tuple[float, float, int]:
+    """The mean of one value for each video, its variance over groups, MS_G/(kG), and their degrees of freedom."""
+    codes = np.zeros(len(share), dtype=np.intp) if strata is None else np.unique(strata, return_inverse=True)[1]
+    squares, why = mean_squares(share[None], _cross(codes, groups), codes)
+    if squares is None:
+        raise UserError("the groups of videos give no interval", got=why)
+    return float(_weights(codes) @ share), squares.of_groups / squares.groups, squares.free
+
+
+def sign_flip(sums: Reals) -> float | None:
+    """p = the share of sign patterns of whole groups under which |Σ ± D_g| is at least as large as it was. Exact.
+
+    Of the sums of |D_g| that are flipped, those up to (Σ|D_g| − |Σ D_g|)/2 are half of the patterns that count, so the
+    convolution ends there. None if the sums are no multiples of 1/m, m = 1 … 1000.
+    """
+    for m in range(1, _FINEST + 1):
+        whole = np.rint(sums * m)
+        if np.abs(sums * m - whole).max() < 1e-6:
+            break
+    else:
+        return None
+    total = int(abs(whole.sum()))
+    if not total:
+        return 1.0
+    sizes = np.abs(whole[whole != 0]).astype(np.intp)
+    last = (int(sizes.sum()) - total) // 2
+    share = np.zeros(last + 1)
+    share[0] = 1.0
+    for size in np.sort(sizes):
+        share /= 2
+        if size <= last:
+            share[size:] += share[: last + 1 - size].copy()
+    return min(1.0, 2 * float(share.sum()))
+
+
+def not_worse(estimate: Estimate, margin: float) -> bool:
+    """Whether the lower end lies above −margin: "without loss", as far as the margin says."""
+    return estimate.low > -abs(margin)
+
+
+def smallest_gap(estimate: Estimate) -> float:
+    """(t_ν,.975 + t_ν,.80) SE: the smallest true gap that these seeds and videos find in 80 % of cases."""
+    return float(_reach(np.array([estimate.freedom]))[0]) * estimate.se
+
+
+def seeds_needed(comparison: Comparison, margin: float) -> int | None:
+    """The smallest number of seeds, three or more, that finds a gap of `margin`; None where no number suffices.
+
+    The videos stay as they are, so more seeds make only the seeds' part of SE² smaller.
+    """
+    if comparison.squares is None or len(comparison.per_seed) == 1:
+        raise UserError("without two seeds and groups of videos the seeds needed are not known", got=comparison.why)
+    seeds = np.arange(FEWEST_SEEDS, _MOST_SEEDS + 1)
+    found = np.array([comparison.squares.variance(int(k)) for k in seeds])
+    enough = np.flatnonzero(_reach(found[:, 1]) * np.sqrt(found[:, 0]) <= margin)
+    return int(seeds[enough[0]]) if len(enough) else None
+
+
+def t_quantile(probability: float, freedom: float | Reals) -> Any:
+    """The quantile of Student's t."""
+    from scipy.special import stdtrit  # imported late, so that commands start fast
+
+    return stdtrit(freedom, probability)
+
+
+def _reach(freedom: Reals) -> Reals:
+    return np.asarray(t_quantile(0.5 + CONFIDENCE / 2, freedom) + t_quantile(POWER, freedom))
+
+
+def _p(ratio: float, freedom: float) -> float:
+    from scipy.special import stdtr
+
+    return float(min(1.0, 2 * stdtr(freedom, -abs(ratio))))
+
+
+def _method(squares: Squares, centre: float, bound: float) -> Estimate | None:
+    squared, freedom = squares.variance()
+    parts = ((squared, freedom), (squares.of_seeds / (squares.seeds * squares.groups), squares.seeds - 1.0))
+    if squared <= _NOTHING**2:
+        return None
+    half = max(float(t_quantile(0.5 + CONFIDENCE / 2, free)) * value**0.5 for value, free in parts)
+    p = max(_p(centre / value**0.5, free) for value, free in parts if value > 0)
+    return Estimate(max(-bound, centre - half), min(bound, centre + half), p, squared**0.5, freedom)
+
+
+def _networks(
+    d: Reals, groups: NDArray[np.intp] | None, squares: Squares, centre: float, bound: float
+) -> Estimate | None:
+    squared = squares.of_groups / (squares.seeds * squares.groups)
+    if squared <= _NOTHING**2 or groups is None:
+        return None
+    se = squared**0.5
+    half = float(t_quantile(0.5 + CONFIDENCE / 2, squares.free)) * se
+    p = sign_flip(_sums(d.sum(axis=0, keepdims=True), groups)[0])
+    p = _p(centre / se, squares.free) if p is None else p
+    return Estimate(max(-bound, centre - half), min(bound, centre + half), p, se, float(squares.free))
+
+
+def _weights(strata: NDArray[np.intp]) -> Reals:
+    """1 / (L N_l) for each video: the mean of the strata's means as a weighted sum."""
+    sizes = np.bincount(strata)
+    return np.asarray(1.0 / (len(sizes) * sizes[strata]))
+
+
+def _cross(strata: NDArray[np.intp], groups: NDArray[np.integer[Any]]) -> NDArray[np.intp]:
+    """The groups, coded 0 … G−1; those of two strata are two, though they bear the same code."""
+    _, codes = np.unique(groups, return_inverse=True)
+    return np.asarray(np.unique(strata * (codes.max() + 1) + codes, return_inverse=True)[1], dtype=np.intp)
+
+
+def _sums(values: Reals, codes: NDArray[np.intp]) -> Reals:
+    """The sums over the columns of each code, row by row."""
+    return np.array([np.bincount(codes, weights=row) for row in values])
