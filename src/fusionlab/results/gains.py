@@ -103,16 +103,24 @@ def group_codes(tests: TestList) -> Codes:
     return np.asarray(np.unique(np.array(tests.groups), return_inverse=True)[1], dtype=np.intp)
 
 
-def right_answers(entry: Entry, kind: str) -> tuple[NDArray[np.bool_], Codes | None] | None:
-    """Whether the answers to a kind of question were right, and the groups of their videos; None without answers."""
+def stack_answers(
+    entries: Sequence[Entry], kind: str = TOGETHER
+) -> tuple[TestList, NDArray[np.bool_], Codes | None] | None:
+    """The test list of some arms, their answers (arms, videos) to a kind of question, and the groups of these videos.
+
+    None if an arm has no predictions, or others than the first.
+    """
     try:
-        answers = entry.answers
+        answers = [entry.answers for entry in entries]
     except UserError:
         return None
-    places = _places(answers.of).get(kind)
+    if not answers or any(one.of is not answers[0].of for one in answers):
+        return None
+    tests = answers[0].of
+    places = _places(tests).get(kind)
     if places is None:
         return None
-    return answers.right[places], None if answers.of.groups is None else group_codes(answers.of)[places]
+    return tests, np.array([one.right[places] for one in answers]), None if tests.groups is None else group_codes(tests)[places]
 
 
 def _compare_counts(pairs: Sequence[Pair]) -> dict[str, Comparison]:

@@ -12,16 +12,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
-
 from fusionlab.records.signature import canonical
 from fusionlab.results.crossed import Comparison
 from fusionlab.results.formatting import as_typed
-from fusionlab.results.gains import Late, answer_counts, compare_pairs
+from fusionlab.results.gains import Late, compare_pairs
 from fusionlab.results.load import DAMAGED, REFUSED, TOGETHER, Entry, follows_seed
 from fusionlab.results.selection import BUDGET, Trial, chosen_trial, make_trials
+from fusionlab.results.shares import Share, Worth, make_shares
 from fusionlab.results.spec import NAMES, PaperRow, Spec, matches
-from fusionlab.results.statistics import mean, sd
 from fusionlab.results.towers import tower_entries
 
 CEILING = "ceiling"  # the kind of a row that shows what could be reached
@@ -30,20 +28,6 @@ RECIPE = "recipe"
 NO_CONTROL = "its records name no control"
 KINDS = ("stream", "tower", "late", "control", "fused", DAMAGED)  # in the order of their rows
 _IN_METHOD = ("streams", "fusion")  # axes that the method's name shows
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share of right answers over seeds; `low` and `high` are Wilson's interval at its mean, for `videos`."""
-
-    mean: float
-    sd: float | None
-    low: float
-    high: float
-    videos: int
-    ceiling: Fraction | None
-    per_seed: tuple[float, ...]
-    effective: float | None = None  # the number of independent videos that the interval counts; None: all of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +108,8 @@ def make_rows(entries: Sequence[Entry], spec: Spec) -> list[Row]:
     for entry in every:
         if entry.axes.get(BUDGET, 1) != 1:
             doubled.setdefault(_key(entry, spec), []).append(entry)
-    late = Late(entries)
-    rows = [_row(place, late, doubled, spec) for place in places if place.kind not in ("fused", DAMAGED)]
+    late, worth = Late(entries), Worth([place.entries for place in places])
+    rows = [_row(place, late, worth, doubled, spec) for place in places if place.kind not in ("fused", DAMAGED)]
     home = {
         str(entry.record["signature"]): row
         for row in reversed(rows)
@@ -133,7 +117,7 @@ def make_rows(entries: Sequence[Entry], spec: Spec) -> list[Row]:
         for entry in _all_entries(row)
         if "signature" in entry.record
     }
-    fused = [_row(place, late, doubled, spec, home) for place in places if place.kind in ("fused", DAMAGED)]
+    fused = [_row(place, late, worth, doubled, spec, home) for place in places if place.kind in ("fused", DAMAGED)]
     controls = {id(row.control) for row in fused}
     kept = [row for row in rows if row.kind != "control" or id(row) in controls or _wanted(row, spec)]
     layers = {canonical(row.axes) for row in kept if row.kind == "control"}
@@ -204,6 +188,7 @@ def recipe(entry: Entry) -> str:
 def _row(
     place: _Place,
     late: Late,
+    worth: Worth,
     doubled: Mapping[tuple[str, str], Sequence[Entry]],
     spec: Spec,
     home: Mapping[str, Row] | None = None,
@@ -219,7 +204,7 @@ def _row(
     undone = tuple(entry for entry in place.entries if entry.status not in ("done", REFUSED) and entry.seed not in done)
     arms = tuple(done.values())
     rows = spec.paper.rows if spec.paper else ()
-    shares = _shares(arms)
+    shares = make_shares(arms, worth)
     control, gains, no_gain = _against_control(arms, home or {}) if place.kind == "fused" else (None, {}, None)
     over_late, no_late = _against_late(arms, late) if place.kind in ("fused", "control") else ({}, None)
     return Row(
@@ -297,32 +282,6 @@ def _of_control(row: Row) -> dict[str, Any]:
     """The axes of a tower's control."""
     own = {axis: value for axis, value in row.axes.items() if axis not in _IN_METHOD}
     return {"streams": "both", "fusion": "control", **own}
-
-
-def _shares(done: Sequence[Entry]) -> dict[str, Share]:
-    """Per kind of question and together; only kinds that all seeds have."""
-    counts = [answer_counts(entry) for entry in done]
-    shared = [kind for kind in counts[0] if all(kind in one for one in counts)] if counts else []
-    ceilings = done[0].record.get("ceilings", {}) if done else {}
-    shares = {}
-    for kind in shared:
-        per_seed = tuple(right / total for right, total in (one[kind] for one in counts))
-        videos = min(one[kind][1] for one in counts)
-        most = Fraction(ceilings[kind]) if kind in ceilings else None
-        if kind == TOGETHER:
-            most = _ceiling_of_all(counts[0], ceilings)
-        centre = mean(per_seed)
-        shares[kind] = Share(centre, sd(per_seed), *wilson(centre, videos), videos, most, per_seed)
-    return shares
-
-
-def _ceiling_of_all(counts: Mapping[str, tuple[int, int]], ceilings: Mapping[str, str]) -> Fraction | None:
-    """The mean of the kinds' ceilings, weighted by their videos."""
-    questions = [kind for kind in counts if kind != TOGETHER]
-    if not questions or any(kind not in ceilings for kind in questions):
-        return None
-    total = sum(counts[kind][1] for kind in questions)
-    return sum((Fraction(ceilings[kind]) * counts[kind][1] / total for kind in questions), Fraction(0))
 
 
 def _order(row: Row, spec: Spec) -> tuple[Any, ...]:
