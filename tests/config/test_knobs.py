@@ -23,7 +23,7 @@ from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import flatten, signature
 from fusionlab.results.spec import Spec
 from fusionlab.study.plan import Plan
-from fusionlab.study.recipes import STREAMS, arm_recipe, data_recipe, stream_recipe
+from fusionlab.study.recipes import PAIRS, STREAMS, arm_recipe, data_recipe, stream_recipe
 from fusionlab.video.store import Coding
 
 COMPOSED = tree({"temporal": "conv3d"})
@@ -49,7 +49,7 @@ OTHER: dict[str, Any] = {
     "data.sampling.crops": "jitter", "data.sampling.stacking": "trajectory", "data.sampling.subtract_mean": True,
     "data.sampling.test": "frame", "data.sampling.times": "segments", "consensus": "logits",
     "temporal.channels": 7, "temporal.init": "gaussian", "data.dataset.vocabulary": "brush2",
-    "data.dataset.exchange": True,
+    "data.dataset.exchange": True, "data.dataset.grounds": "group", "data.sampling.pairs": "class",
 }  # fmt: skip
 # What turns something only beside another option: in both of the configs that are compared.
 BESIDE: dict[str, dict[str, Any]] = {
@@ -77,6 +77,7 @@ def test_a_leaf_outside_run_changes_the_arm_and_what_stands_on_it(leaf: str) -> 
     below = place in ("data", "split", "trainer", "seed", "backbone", "weights", "consensus") or leaf.startswith(
         "optim.streams."
     )
+    below &= leaf != PAIRS  # which are of both streams
     changed = [signature(stream_recipe(plain, one)) != signature(stream_recipe(turned, one)) for one in STREAMS]
     assert any(changed) == below, "a stream is trained again only for its own knobs"
     made = rest.startswith(("dataset.", "store."))

@@ -51,6 +51,8 @@ WHOLE = ("frame", "final")  # tests with whole frames
 VIDEO = "video"  # the test with whole videos
 SEGMENTS = "segments"
 TIMES = ("clip", SEGMENTS)
+CLASS = "class"  # pairs: the flow is another clip's of the same class
+PAIRS = ("own", CLASS)
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Sampling:
     test: str = "middle"  # which views a test looks at
     apart: int = 0  # pixels by which flow is shifted against the frames, up or down
     delay: int = 0  # number of frames by which frames are later than their flow
+    pairs: str = "own"  # of frames and flow in training: of one clip, or of two clips of one class
     times: str = "clip"  # where the snippets lie: τ apart, or one in each of T segments of the video
 
     def __post_init__(self) -> None:
@@ -87,6 +90,7 @@ class Sampling:
             "crops": ("way to draw crops", crops.DRAWN),
             "stacking": ("way to stack flow", stacking.STACKINGS),
             "test": ("protocol of test views", TESTS),
+            "pairs": ("way to pair frames and flow", PAIRS),
             "times": ("way to place snippets in a video", TIMES),
         }
         for leaf, (what, choices) in names.items():

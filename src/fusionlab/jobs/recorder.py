@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from fusionlab.config.compose import TITLED, title
 from fusionlab.config.mask_secrets import masked
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import config_of
+from fusionlab.data.dataset import Dataset
 from fusionlab.errors import one_line, show
 from fusionlab.jobs.curve_loggers import CurveLoggers
 from fusionlab.jobs.job_cost import JobCost
@@ -64,9 +65,7 @@ class Recorder:
         `initial`: the file that it started from, if any. Files are not synced one by one: `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
-        predictions = Predictions.of(
-            self.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[arm.name].tolist()
-        )
+        predictions = predictions_of(self.data.dataset, videos, scores, arm.name)
         counts = count_correct(list(predictions.predicted), scores.label, self.data.kinds)
         every = counts.pop("all")
         store = self.data.store
@@ -149,6 +148,13 @@ class Recorder:
             **content,
         )
         write_record(where / arm.name, record, predictions, sync=where != self.attempt.result)
+
+
+def predictions_of(dataset: Dataset, videos: Sequence[str], scores: Scores, name: str) -> Predictions:
+    """The scores of one net as predictions. `videos`: the test list's, in which `scores.index` are places."""
+    tested = [videos[place] for place in scores.index]
+    groups = map(dataset.group, tested)
+    return Predictions.of(dataset.classes, tested, scores.label, scores.of[name].tolist(), groups)
 
 
 def titles_of(arm: Arm) -> dict[str, str]:

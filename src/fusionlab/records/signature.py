@@ -47,6 +47,7 @@ NEUTRAL: dict[str, Leaf] = {
     "data.sampling.apart": 0,
     "data.sampling.delay": 0,
     "data.sampling.times": "clip",
+    "data.sampling.pairs": "own",
     **{
         f"{above}dataset.{leaf}": neutral
         for above in ("data.", "")
@@ -60,6 +61,7 @@ NEUTRAL: dict[str, Leaf] = {
             ("segments", 3),
             ("decoy_speed", 1.0),
             ("exchange", False),
+            ("grounds", "group"),
         )
     },
     "data.quarantine": [],

@@ -14,13 +14,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole
 from fusionlab.records.plan_file import has_plan, read_plan_file
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import LARGEST, parse_predictions
+from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
 from fusionlab.records.signature import NEUTRAL, flatten, identity
+from fusionlab.results.answers import Answers, TestList
 
 TOGETHER = "all"  # all kinds of question taken together
 MISSING = "no record of it (yet)"
@@ -91,29 +94,21 @@ class Entry:
         return f"tower.{name.removeprefix(tower)}" if name.startswith(tower) else name
 
     @cached_property
-    def answers(self) -> dict[str, Answer]:
-        """video -> its answer; a `UserError` if predictions are missing or belong to another record."""
+    def answers(self) -> Answers:
+        """Whether each answer was right; a `UserError` if predictions are missing or belong to another record.
+
+        Scores are not read, and what is kept has one byte a video.
+        """
         if self.folder is None or not (self.folder / PREDICTIONS).is_file():
             raise UserError("no predictions next to the record", got=self.name)
         content = read_whole(self.folder / PREDICTIONS, LARGEST)
         digest = self.result.get("predictions")
         if digest and hashlib.sha256(content).hexdigest() != digest:
             raise UserError("the predictions do not belong to this record", got=self.name)
-        read = parse_predictions(content, self.folder / PREDICTIONS)
+        read = parse_answers(content, self.folder / PREDICTIONS)
         kind_of = self.result.get("classes", {})
-        return {
-            video: Answer(read.classes[label], kind_of.get(read.classes[label]), label == best)
-            for video, label, best in zip(read.videos, read.labels, read.predicted, strict=True)
-        }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A video's class, its kind of question (None if unknown), and whether the answer was right."""
-
-    label: str
-    kind: str | None
-    right: bool
+        tested = TestList.of(read.videos, read.labels, read.groups, map(kind_of.get, read.labels))
+        return Answers(tested, np.array([one == other for one, other in zip(read.predicted, read.labels, strict=True)]))
 
 
 def is_seed(axis: str) -> bool:

@@ -40,6 +40,7 @@ GROUPS = 24  # a third of them is the test list of each split
 CHUNK = 60  # clips of one task
 MADE = "made.json"
 FLOW = ("dis", "farneback", "tvl1")  # with these, the doctor's probes see all that must be seen
+GROUNDS = ("group", "clip")
 STILL_FRAMES = 2  # of a still clip: as many as a store takes
 
 
@@ -64,6 +65,7 @@ class Knobs:
     shake: float = 0.0
     hue_distance: float = 1.0
     decoy_speed: float = 1.0  # times the speed that its motion has in a hand
+    grounds: str = "group"  # the clips of a group share a ground; or clip: each has its own
     exchange: bool = False  # hand and decoy change sides at one moment of the clip, which is drawn
 
     def __post_init__(self) -> None:
@@ -91,6 +93,8 @@ class Knobs:
                     hint=f"data.dataset.{name}={usual}",
                 )
             object.__setattr__(self, name, type(usual)(got))  # 2 is 2.0: one set, one signature
+        if self.grounds not in GROUNDS:
+            raise unknown("choice of grounds", self.grounds, GROUNDS, form="data.dataset.grounds={}")
         if not isinstance(self.exchange, bool):
             raise unknown("choice for exchange", str(self.exchange), ["true", "false"], form="data.dataset.exchange={}")
         if not self.kinds:
@@ -110,8 +114,8 @@ class Knobs:
         return Cycle(self.segment, self.pause, self.segments)
 
     def recipe(self) -> dict[str, object]:
-        """All that determines the files, as plain data; the cycle only where there is one."""
-        without = () if self.order else vars(self.cycle)
+        """All that determines the files, as plain data; the cycle, and grounds of clips, only where there are some."""
+        without = {*(() if self.order else vars(self.cycle)), *(("grounds",) if self.grounds == "group" else ())}
         return {"data set": "brush", "groups": GROUPS, **{k: one for k, one in vars(self).items() if k not in without}}
 
 
