@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
+from fusionlab.results.crossed import compare
+from fusionlab.results.gains import stack_answers
 from fusionlab.results.rows import CEILING, PAPER, Row
 from fusionlab.results.spec import PaperRow, Spec
 
@@ -35,7 +40,7 @@ def ceiling_rows(rows: Sequence[Row]) -> list[Row]:
     for name, row in systems:
         first.setdefault((name, str(sorted(row.ceilings.items()))), (name, row))
     return [
-        replace(row, kind=CEILING, axes={"system": name}, undone=(), gains={}, surplus=(), paper=None)
+        replace(row, kind=CEILING, axes={"system": name}, undone=(), gains={}, over_late={}, surplus=(), paper=None)
         for name, row in first.values()
     ]
 
@@ -53,12 +58,23 @@ def paper_rows(rows: Sequence[Row], spec: Spec) -> list[Row]:
     shown = [row.paper for row in rows if row.paper]
     if spec.paper is None or spec.paper.absent != "rows" or not shown:
         return []
-    return [
-        Row(PAPER, _axes_of(row), paper=row) for row in spec.paper.rows if row.figures and row not in shown
-    ]
+    return [Row(PAPER, _axes_of(row), paper=row) for row in spec.paper.rows if row.figures and row not in shown]
 
 
 def _axes_of(row: PaperRow) -> dict[str, Any]:
     """A key's axes; of a list the first value, which is the usual one."""
     values = {axis: value[0] if isinstance(value, list) else value for axis, value in row.key.items() if axis != "kind"}
     return {axis: value for axis, value in values.items() if value is not None}
+
+
+def lies_above(row: Row, kind: str, limit: Fraction) -> bool:
+    """Whether the whole interval of a row lies above a limit: over seeds and videos, with few seeds over videos."""
+    found = stack_answers(row.done, kind)
+    if found is not None:
+        _, right, groups = found
+        compared = compare(right.astype(np.float64) - float(limit), groups)
+        estimate = compared.method or compared.networks
+        if estimate is not None:
+            return estimate.low > 0
+    share = row.shares.get(kind)
+    return share is not None and share.low > limit

@@ -120,7 +120,11 @@ def stack_answers(
     places = _places(tests).get(kind)
     if places is None:
         return None
-    return tests, np.array([one.right[places] for one in answers]), None if tests.groups is None else group_codes(tests)[places]
+    return (
+        tests,
+        np.array([one.right[places] for one in answers]),
+        None if tests.groups is None else group_codes(tests)[places],
+    )
 
 
 def _compare_counts(pairs: Sequence[Pair]) -> dict[str, Comparison]:

@@ -43,6 +43,7 @@ class Entry:
     axes: Mapping[str, Any]
     record: Mapping[str, Any]
     folder: Path | None = None
+    file: str = PREDICTIONS  # its answers, in the folder of its record
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -99,13 +100,13 @@ class Entry:
 
         Scores are not read, and what is kept has one byte a video.
         """
-        if self.folder is None or not (self.folder / PREDICTIONS).is_file():
+        if self.folder is None or not (self.folder / self.file).is_file():
             raise UserError("no predictions next to the record", got=self.name)
-        content = read_whole(self.folder / PREDICTIONS, LARGEST)
+        content = read_whole(self.folder / self.file, LARGEST)
         digest = self.result.get("predictions")
         if digest and hashlib.sha256(content).hexdigest() != digest:
             raise UserError("the predictions do not belong to this record", got=self.name)
-        read = parse_answers(content, self.folder / PREDICTIONS)
+        read = parse_answers(content, self.folder / self.file)
         kind_of = self.result.get("classes", {})
         tested = TestList.of(read.videos, read.labels, read.groups, map(kind_of.get, read.labels))
         return Answers(tested, np.array([one == other for one, other in zip(read.predicted, read.labels, strict=True)]))

@@ -140,7 +140,7 @@ RULES = (
         "optical flow", "result.flow", "another method, rule or bound is another input",
         _one("optical flow", _flow), refused=True,
     ),
-    Rule("weights", "config: weights", "a stream that has seen more data is not a better fusion", _weights, refused=True),
+    Rule("weights", "config: weights", "more data for a stream is no gain of the fusion", _weights, refused=True),
     Rule(
         "training protocol", "config: optim, without the budget",
         "a gain of the optimiser is no gain of the fusion", _training, refused=True,
@@ -184,7 +184,7 @@ def refused_rows(rows: Sequence[Row]) -> dict[int, str]:
     reasons: dict[int, str] = {}
     asked = _asked(rows)
     for rule in RULES:
-        for part, values in _values(rule, rows, asked) if rule.refused else ():
+        for _, values in _values(rule, rows, asked) if rule.refused else ():
             usual = _usual(values)
             for row, own in values:
                 if others := [one for one in own if one != usual]:
@@ -192,7 +192,7 @@ def refused_rows(rows: Sequence[Row]) -> dict[int, str]:
     return reasons
 
 
-def differing(rows: Sequence[Row], title: Callable[[Row], str]) -> list[str]:
+def differences(rows: Sequence[Row], title: Callable[[Row], str]) -> list[str]:
     """The notes about rows that differ in what is not refused."""
     notes = []
     asked = _asked(rows)
@@ -236,13 +236,19 @@ def _values(
 
 
 # The words for an axis by which a rule's value, which is no leaf of the config, differs.
-_GROUPS = {"decoder": ("data",), "optical flow": ("flow", "data.store"), "prepared data": ("data", "split", "seed", "flow")}
+_GROUPS = {
+    "decoder": ("data",),
+    "optical flow": ("flow", "data.store"),
+    "prepared data": ("data", "split", "seed", "flow"),
+}
 
 
 def _explains(axis: str, leaf: str) -> bool:
     """Whether a difference of this leaf is what the axis asks about: the leaf itself, or the part that holds it."""
     groups = _GROUPS.get(leaf, ())
-    return leaf == axis or leaf.startswith(f"{axis}.") or any(axis == one or axis.startswith(f"{one}.") for one in groups)
+    return (
+        leaf == axis or leaf.startswith(f"{axis}.") or any(axis == one or axis.startswith(f"{one}.") for one in groups)
+    )
 
 
 def _usual(values: Sequence[tuple[Row, list[dict[str, Any]]]]) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusionlab.records.files import write_text
+from fusionlab.results.accuracy import wilson
 from fusionlab.results.csv_table import csv_text
 from fusionlab.results.latex import latex
 from fusionlab.results.load import Entry, load
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
 from fusionlab.results.spec import Spec
-from fusionlab.results.statistics import wilson
 from fusionlab.results.tables import make_table
 from fusionlab.results.text_tables import markdown, terminal
 

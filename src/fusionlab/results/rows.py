@@ -152,7 +152,8 @@ def _places(entries: Iterable[Entry], spec: Spec) -> dict[tuple[str, str], _Plac
             groups.setdefault(_key(entry, spec), []).append(entry)
     places = {}
     for key, group in groups.items():
-        axes, trials = _place(group[0], spec), ()
+        axes = _place(group[0], spec)
+        trials: tuple[Trial, ...] = ()
         if spec.select and all(spec.select in entry.axes for entry in group):
             trials = make_trials([entry for entry in group if entry.status != REFUSED], spec.select)
             if chosen := chosen_trial(trials):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fusionlab.results.load import REFUSED, Entry
@@ -24,6 +24,7 @@ class Trial:
     `loss`: the mean validation loss over seeds; infinite where one failed or diverged, None where one is missing.
     """
 
+    axis: str
     value: Any
     entries: tuple[Entry, ...]
     loss: float | None
@@ -36,9 +37,10 @@ def make_trials(entries: Sequence[Entry], axis: str) -> tuple[Trial, ...]:
     for entry in sorted(entries, key=lambda one: natural(one.axes[axis])):
         by_value.setdefault(entry.axes[axis], []).append(entry)
     seeds = {entry.seed for entry in entries}
-    trials = [Trial(value, tuple(own), _loss(own, len(seeds))) for value, own in by_value.items()]
-    best = min((trial for trial in trials if trial.loss is not None), key=lambda one: one.loss, default=None)
-    return tuple(Trial(one.value, one.entries, one.loss, chosen=one is best) for one in trials)
+    trials = [Trial(axis, value, tuple(own), _loss(own, len(seeds))) for value, own in by_value.items()]
+    known = [(trial.loss, at) for at, trial in enumerate(trials) if trial.loss is not None]
+    best = trials[min(known)[1]] if known else None
+    return tuple(replace(one, chosen=one is best) for one in trials)
 
 
 def _loss(entries: Sequence[Entry], seeds: int) -> float | None:
@@ -53,10 +55,10 @@ def chosen_trial(trials: Sequence[Trial]) -> Trial | None:
     return next((trial for trial in trials if trial.chosen), None)
 
 
-def edge(trials: Sequence[Trial], axis: str) -> str | None:
+def edge(trials: Sequence[Trial]) -> str | None:
     """A remark about a choice that lies at the edge of the values that were tried."""
     chosen = chosen_trial(trials)
     if chosen is None or len(trials) < 2 or not (chosen is trials[0] or chosen is trials[-1]):
         return None
     tried = ", ".join(str(trial.value) for trial in trials)
-    return f"its {axis}={chosen.value} lies at the edge of those tried ({tried}): a better one may lie beyond"
+    return f"its {chosen.axis}={chosen.value} lies at the edge of those tried ({tried}): a better one may lie beyond"

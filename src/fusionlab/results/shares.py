@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 from fusionlab.results.accuracy import design_effect, effective_videos, wilson
 from fusionlab.results.gains import Codes, answer_counts, stack_answers
 from fusionlab.results.load import TOGETHER, Entry
@@ -36,11 +38,12 @@ class Worth:
     def __call__(self, done: Sequence[Entry], kind: str) -> float | None:
         """None if the groups are not known, or if each seed has its own videos."""
         found = stack_answers(done, kind)
-        if found is None or found[2] is None or len(set(found[2].tolist())) < 2:
+        tests, right, groups = found or (None, None, None)
+        if right is None or groups is None or groups.min() == groups.max():
             return None
-        tests, right, groups = found
         sure = right.all() or not right.any()
-        return effective_videos(right, groups, design=self._design(id(tests), groups, kind) if sure else None)
+        design = self._design(id(tests), groups, kind) if sure else None
+        return effective_videos(right.astype(np.float64), groups, design=design)
 
     def _design(self, tests: int, groups: Codes, kind: str) -> float | None:
         """The design effect of the whole column, for rows in which nothing varies."""
@@ -48,7 +51,7 @@ class Worth:
             stacks = [
                 stack_answers([entry for entry in entries if entry.status == "done"], kind) for entries in self._column
             ]
-            rows = [stack[1].astype(float) for stack in stacks if stack is not None and id(stack[0]) == tests]
+            rows = [stack[1].astype(np.float64) for stack in stacks if stack is not None and id(stack[0]) == tests]
             self._designs[tests, kind] = design_effect(rows, groups)
         return self._designs[tests, kind]
 
