@@ -41,6 +41,11 @@ OTHER: dict[str, Any] = {
     "layer": "relu4", "above": "fresh", "fusion.init": "gaussian", "temporal.extent": 2,
     "optim.streams.betas": [0.8, 0.99], "optim.fusion.betas": [0.8, 0.99], "data.store.size": 40,
     "optim.streams.schedule.name": "constant", "optim.fusion.schedule.name": "constant",
+    **{
+        f"optim.{stage}.{leaf}": word
+        for stage in ("streams", "fusion")
+        for leaf, word in (("measure", "nll"), ("until", "converged"), ("weights", "last"))
+    },
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
     "align": "pool", "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",
     "weights.head": "fresh", "weights.other_split": "allow", "temporal.side": 3,

@@ -160,7 +160,9 @@ class StageConfig:
         try:
             made = parse_recipe(block)
         except UserError as error:
-            raise UserError(f"{at}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint) from None
+            what, got, hint = (text and text.replace("optim.…", at) for text in (error.what, error.got, error.hint))
+            what = what if what != error.what else f"{at}: {what}"
+            raise UserError(what, got=got, allowed=error.allowed, hint=hint) from None
         expect_whole(f"{at}.batch_size", block.get("batch_size"))
         return cls(made, block["batch_size"])
 

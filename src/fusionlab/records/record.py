@@ -5,13 +5,14 @@ nothing is instantiated from them. A record has a schema version, and old record
 
     schema         the version of this format
     name           the arm's name in its study
-    kind           fused | stream | late
+    kind           fused | stream | late | control
     status         done | failed
     reason         why it failed; null for an arm that is done
     log            the log of a failed arm, or null
     axes           {axis: plain scalar}: the arm's place in the grid
     titles         {"fusion": text, "temporal": text}: the parts' titles for tables; optional
     signature      the signature of `config`
+    control        the signature of the arm that it is compared with; null for a stream, late, a control; optional
     config         the resolved config without `run`
     stage_one      {stream: signature of the frozen stream below the arm}; {} for a stream
     result         accuracy, correct, total, kinds {kind: {correct, total}}, parameters, hashes …; {} if it failed
@@ -40,10 +41,10 @@ SCHEMA = 1
 FILE = "run.json"
 WEIGHTS = "weights.pt"  # beside it
 CHECKPOINT = "checkpoint.pt"  # in the folder of an attempt
-KINDS = ("fused", "stream", "late")
+KINDS = ("fused", "stream", "late", "control")
 STATUSES = ("done", "failed")
 LARGEST = 16 << 20  # bytes; one that names 100,000 quarantined videos has 6 MB
-UNREPRODUCED = ("circumstances", "log", "titles")  # the keys that two runs of one arm may differ in
+UNREPRODUCED = ("circumstances", "log", "titles", "control")  # the keys that two runs of one arm may differ in
 
 # schema -> the function that makes a record of the next schema from one of this.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -103,6 +104,7 @@ _RECORD: dict[str, Any] = {
     "axes": {"*": SCALAR},
     "titles?": {"fusion?": TEXT, "temporal?": TEXT},
     "signature": TEXT,
+    "control?": _WORD,
     "config": {"data?": {"quarantine?": [TEXT], "*": TREE}, "*": TREE},
     "stage_one": {"*": TEXT},
     "result": {
@@ -171,6 +173,7 @@ def new_record(
     ceilings: Mapping[str, str | Fraction] | None = None,
     circumstances: Mapping[str, Any] | None = None,
     titles: Mapping[str, str] | None = None,
+    control: str | None = None,
 ) -> dict[str, Any]:
     """A checked record. If `config` still holds `run`, it is moved into the circumstances."""
     around = dict(circumstances or {})
@@ -186,6 +189,7 @@ def new_record(
         "axes": dict(axes),
         **({"titles": dict(titles)} if titles else {}),
         "signature": signature,
+        "control": control,
         "config": {leaf: value for leaf, value in config.items() if leaf != RUN},
         "stage_one": dict(stage_one or {}),
         "result": dict(result or {}),
@@ -260,7 +264,7 @@ def upgrade(record: dict[str, Any], source: object = None) -> dict[str, Any]:
             allowed=[f"schema 1 to {SCHEMA}"],
             hint="install the newer fusionlab",
         )
-    return record
+    return {"control": None, **record}
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:

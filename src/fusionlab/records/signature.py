@@ -64,6 +64,17 @@ NEUTRAL: dict[str, Leaf] = {
             ("grounds", "group"),
         )
     },
+    **{
+        f"optim.{stage}{leaf}": neutral
+        for stage in ("streams.", "fusion.", "")  # of an arm, and in the recipe of one stream
+        for leaf, neutral in (
+            ("weights", "best"),
+            ("validations", 0),
+            ("measure", "loss"),
+            ("until", "budget"),
+            ("budget", 1),
+        )
+    },
     "data.quarantine": [],
     "data.dataset.counts": True,
     "dataset.counts": True,

@@ -69,6 +69,11 @@ class Net(nn.Module):
     # -- what it says of itself
 
     @property
+    def apart(self) -> Mapping[Stream, "Net"]:
+        """Parts that are trained as if each were alone, with its own loss; each is clipped and tested by itself."""
+        return {}
+
+    @property
     def own_towers(self) -> Mapping[Stream, Tower]:
         """Whole towers inside the net, in contrast to those below it."""
         return {}
@@ -180,14 +185,19 @@ class LateNet(Net):
     def forward(self, features: Features) -> Tensor:
         maps = features["appearance"][self.layer_a], features["motion"][self.layer_b]
         x_a, x_b = (apply_consensus(one.flatten(2), self.consensus) for one in maps)
-        if x_a.shape == x_b.shape:
-            return late.fuse(x_a, x_b, self.weight)
-        return mean_of_scores(x_a, x_b, self.weight)  # different towers on larger frames
+        return mean_of_streams(x_a, x_b, self.weight)
 
     @property
     def scores_text(self) -> str:
         a, b = ("½", "½") if self.weight == 0.5 else (f"{self.weight:g} ·", f"{1 - self.weight:g} ·")
         return f"{a} {self.softmax_text}(appearance) + {b} {self.softmax_text}(motion)"
+
+
+def mean_of_streams(x_a: Tensor, x_b: Tensor, weight: float = 0.5) -> Tensor:
+    """The mean of both towers' scores, prediction by prediction where they have as many."""
+    if x_a.shape == x_b.shape:
+        return late.fuse(x_a, x_b, weight)
+    return mean_of_scores(x_a, x_b, weight)  # different towers on larger frames
 
 
 def union(needs: Iterable[Needs]) -> dict[Stream, tuple[str, ...]]:
