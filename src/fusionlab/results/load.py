@@ -23,7 +23,8 @@ from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
 from fusionlab.records.signature import NEUTRAL, flatten, identity
-from fusionlab.results.answers import Answers, TestList
+from fusionlab.results.answers import FILE as ANSWERS
+from fusionlab.results.answers import Answers, SavedAnswers, TestList
 
 TOGETHER = "all"  # all kinds of question taken together
 MISSING = "no record of it (yet)"
@@ -43,7 +44,8 @@ class Entry:
     axes: Mapping[str, Any]
     record: Mapping[str, Any]
     folder: Path | None = None
-    file: str = PREDICTIONS  # its answers, in the folder of its record
+    file: str = PREDICTIONS  # its scores, in the folder
+    saved: SavedAnswers | None = None  # of all arms, where the folder has no scores
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -101,7 +103,7 @@ class Entry:
         Scores are not read, and what is kept has one byte a video.
         """
         if self.folder is None or not (self.folder / self.file).is_file():
-            raise UserError("no predictions next to the record", got=self.name)
+            return self._saved_answers()
         content = read_whole(self.folder / self.file, LARGEST)
         digest = self.result.get("predictions")
         if digest and hashlib.sha256(content).hexdigest() != digest:
@@ -110,6 +112,16 @@ class Entry:
         kind_of = self.result.get("classes", {})
         tested = TestList.of(read.videos, read.labels, read.groups, map(kind_of.get, read.labels))
         return Answers(tested, np.array([one == other for one, other in zip(read.predicted, read.labels, strict=True)]))
+
+    def _saved_answers(self) -> Answers:
+        """Its column of answers.csv. No digest says that they are its own, so they are counted."""
+        saved = None if self.saved is None else self.saved.of(self.name)
+        if saved is None:
+            raise UserError("no predictions next to the record", got=self.name)
+        counts, recorded = saved.counts(), self.result.get("kinds")
+        if recorded is not None and counts != {kind: own for kind, own in recorded.items() if own["total"]}:
+            raise UserError(f"the answers in {ANSWERS} do not belong to this record", got=self.name)
+        return saved
 
 
 def is_seed(axis: str) -> bool:
@@ -138,7 +150,8 @@ def load(study: str | os.PathLike[str], unfinished: Mapping[str, tuple[str, str 
         entries.sort(key=lambda entry: entry.name)
     if not entries:
         raise UserError("no records in this folder", got=folder, hint="python -m fusionlab.status shows what is done")
-    return [replace(entry, log=_inside(entry.log, folder)) for entry in entries]
+    saved = SavedAnswers(folder / ANSWERS) if (folder / ANSWERS).is_file() else None
+    return [replace(entry, log=_inside(entry.log, folder), saved=saved) for entry in entries]
 
 
 def _entry(path: Path, record: Mapping[str, Any]) -> Entry:
