@@ -20,7 +20,6 @@ from fusionlab.results.load import load
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
 from fusionlab.results.spec import Spec
-from fusionlab.results.statistics import sign_flip
 from fusionlab.results.tables import make_table
 from fusionlab.results.text_tables import markdown, terminal
 

@@ -12,7 +12,7 @@ from fusionlab.errors import UserError
 from fusionlab.results.load import load
 from fusionlab.results.rows import make_rows
 from fusionlab.results.spec import Spec
-from fusionlab.results.statistics import partner
+from fusionlab.results.gains import Late
 from fusionlab.results.tables import gain_kind, make_table
 
 ALL = Spec.of({"caption": "all"})

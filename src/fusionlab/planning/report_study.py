@@ -19,11 +19,11 @@ from fusionlab.study import plan as plans
 from fusionlab.study.attempt import Attempt
 
 
-def make_report(folder: str, table: str | None = None, *, answers: bool = False) -> str:
-    """Write `folder`/report and return the table as text. `answers`: with answers.csv."""
+def make_report(folder: str, table: str | None = None, **extra: bool) -> str:
+    """Write `folder`/report and return the table as text. `extra`: the switches of `report`, such as answers."""
     study = Path(folder)
     spec, unfinished = table_spec(study, table), unfinished_arms(study)
-    return report(study, spec, study / "report", unfinished=unfinished, answers=answers)
+    return report(study, spec, study / "report", unfinished=unfinished, **extra)
 
 
 def price_line(folder: str | Path) -> str | None:

@@ -20,11 +20,12 @@ from fusionlab.results.spec import Paper, Spec
 MOST = 3  # notes that are not folded
 _PERCENT = f"{100 * CONFIDENCE:.0f} %"
 _BRACKETS, _GAP, _NO_CONTROL, _WARNING = "Brackets", "Smallest gap", "No control", "Protocol warning"
-_LEADING = (_BRACKETS, _WARNING, _GAP, _NO_CONTROL)
+_PAPER = "The paper's numbers"
+_LEADING = (_BRACKETS, _WARNING, _GAP, _NO_CONTROL, _PAPER)
 
 
 def leading(notes: Sequence[str], marked: Sequence[str]) -> tuple[str, ...]:
-    """The notes by importance: what brackets mean, a protocol warning, the smallest gap, then the marks, the others."""
+    """The notes by importance: what brackets mean, a protocol warning, the smallest gap …; then marked ones, others."""
     first = [next((note for note in notes if note.startswith(lead)), None) for lead in _LEADING]
     return tuple(dict.fromkeys([*filter(None, first), *marked, *notes]))
 
@@ -74,7 +75,7 @@ def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matri
     texts = []
     if any(kind != TOGETHER for row in rows for kind in row.shares):
         worth = any(share.effective is not None for row in rows for share in row.shares.values())
-        counted = "which counts groups of alike videos, not videos" if worth else "which takes videos as independent"
+        counted = "which allows for groups of alike videos" if worth else "which takes videos as independent"
         texts.append(f"of a percentage Wilson's {_PERCENT} interval, {counted}")
     seeds = sorted({len(gain.per_seed) for gain in gains})
     if any(gain.method for gain in gains):
@@ -227,7 +228,7 @@ def _paper_notes(rows: Sequence[Row], paper: Paper) -> list[str]:
     alike = bool(data) and set(data) <= set(paper.data)
     other = "" if alike else " Videos and networks differ: compare the order of rows, not the numbers."
     here = f"Ours are of {ours}" if ours else "Ours are of this study's data"
-    notes = [f"The paper's numbers: {paper.source}. {paper.setting} {here}.{other}".replace("  ", " ")]
+    notes = [f"{_PAPER}: {paper.source}. {paper.setting} {here}.{other}".replace("  ", " ")]
     shown = [row.paper for row in rows if row.paper]
     absent = [printed for printed in paper.rows if printed.figures and printed not in shown]
     in_rows = paper.absent == "rows" and bool(absent)

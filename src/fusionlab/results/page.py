@@ -150,7 +150,7 @@ def _notes(table: Table) -> str:
 
 def _pairs(table: Table) -> str:
     """What each row gains over each other one, folded."""
-    if table.matrix is None or not table.matrix.pairs:
+    if not table.matrix.pairs:
         return ""
     axes = title_axes(table.rows)
     text = pairs_text(table.matrix, lambda row: row_title(row, axes), table.spec.decimals)

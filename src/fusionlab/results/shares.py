@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from fusionlab.results.accuracy import design_effect, effective_videos, wilson
+from fusionlab.results.crossed import FEWEST_GROUPS
 from fusionlab.results.gains import Codes, answer_counts, stack_answers
 from fusionlab.results.load import TOGETHER, Entry
 from fusionlab.results.statistics import mean, sd
@@ -39,8 +40,10 @@ class Worth:
         """None if the groups are not known, or if each seed has its own videos."""
         found = stack_answers(done, kind)
         tests, right, groups = found or (None, None, None)
-        if right is None or groups is None or groups.min() == groups.max():
+        if right is None or groups is None:
             return None
+        if (count := len(set(groups.tolist()))) < FEWEST_GROUPS:
+            return float(count)  # as if each group were one video: they are too few to show how much they are worth
         sure = right.all() or not right.any()
         design = self._design(id(tests), groups, kind) if sure else None
         return effective_videos(right.astype(np.float64), groups, design=design)

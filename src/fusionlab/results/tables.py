@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fusionlab.results import formatting
 from fusionlab.results.ceilings import ceiling_rows, paper_rows
 from fusionlab.results.cells import Column, ceiling_cell, cell, is_name, make_columns
+from fusionlab.results.contrasts import Contrast, contrast_notes, make_contrasts
 from fusionlab.results.differences import Matrix, adjusted_gains, make_matrix
 from fusionlab.results.doubling import doubling_notes
 from fusionlab.results.headline import claim_of, headline
@@ -45,11 +46,12 @@ class Table:
     notes: tuple[str, ...]  # about the whole table
     rows: tuple[Row, ...]
     spec: Spec
+    matrix: Matrix  # of all pairs of rows
     kind: str = TOGETHER  # the kind of question of the gains
     leading: tuple[str, ...] = ()  # the notes, of either sort, that every format shows; the others are folded
     told: dict[int, float] = field(default_factory=dict)  # the id of a row -> Holm's p of its gain over its control
     apart: dict[int, str] = field(default_factory=dict)  # the id of a row -> why its figures stand in no column
-    matrix: Matrix | None = None
+    contrasts: tuple[Contrast, ...] = ()
 
     def numbered(self) -> list[tuple[int | None, str]]:
         """All notes with their marks, the leading ones first."""
@@ -80,6 +82,7 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     claim, named_twice = claim_of(entries)
     told, matrix = adjusted_gains(alike, kind), make_matrix(alike, kind)
     bold, no_bold = matrix.bold()
+    contrasts = make_contrasts([row for row in rows if id(row) not in apart], kind)
     moved, still = doubling_notes(alike, kind, margin_of(claim), spec.decimals)
     warnings: dict[str, list[Row]] = {}
     for text, about in [*protocol_warnings(shown), *moved]:
@@ -108,7 +111,13 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
         cells = tuple(formatting.cell(cell(row, column, spec, told)) for column in columns)
         lines.append(Line(row, cells, tuple(marks.get(id(row), ()))))
     everywhere = [f"{WARNING}: {text}." for text, about in warnings.items() if not about]
-    notes = [*everywhere, *named_twice, *general(alike, spec, kind, matrix, no_bold, claim), *still]
+    notes = [
+        *everywhere,
+        *named_twice,
+        *general(alike, spec, kind, matrix, no_bold, claim),
+        *still,
+        *contrast_notes(contrasts, spec.decimals),
+    ]
     notes = [formatting.plain(text) for text in notes]
     texts = tuple(formatting.plain(text) for text in marked)
     return Table(
@@ -125,6 +134,7 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
         told=told,
         apart=apart,
         matrix=matrix,
+        contrasts=contrasts,
     )
 
 

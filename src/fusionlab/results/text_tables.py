@@ -7,6 +7,7 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
+from fusionlab import errors
 from fusionlab.results.cells import Column, is_name
 from fusionlab.results.formatting import superscript
 from fusionlab.results.notes import MOST
@@ -38,7 +39,9 @@ def terminal(table: Table, *, ansi: bool = False, notes: bool = False) -> str:
         last = block
         padded = [_pad(cell, widths[at], table.columns[at]) for at, cell in enumerate(row)]
         if ansi:
-            padded = [f"\x1b[1m{cell}\x1b[22m" if at in line.bold else cell for at, cell in enumerate(padded)]
+            padded = [
+                f"{errors.BOLD}{cell}{errors.NOT_BOLD}" if at in line.bold else cell for at, cell in enumerate(padded)
+            ]
         text = _GAP.join(padded)
         body.append((text if line.span is None else text + _GAP + line.span).rstrip())
     head = _GAP.join(_pad(head, widths[at], table.columns[at]) for at, head in enumerate(heads)).rstrip()

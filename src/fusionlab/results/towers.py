@@ -12,24 +12,16 @@ _SHARED = ("classes", "data", "decoder", "flow", "val_loss", "steps", "best_step
 
 
 def tower_entries(entries: Sequence[Entry]) -> Iterable[Entry]:
-    """Two for each control that is done. They have the ceilings of the streams that they started from."""
-    ceilings = {
-        entry.record["signature"]: entry.record.get("ceilings", {})
-        for entry in entries
-        if entry.kind == "stream" and entry.status == "done"
-    }
+    """Two for each control that is done, with the axes of the control but its fusion."""
     for entry in entries:
-        if entry.kind != "control":
-            continue
-        for stream, own in entry.result.get("towers", {}).items():
+        for stream, own in entry.result.get("towers", {}).items() if entry.kind == "control" else ():
             shared = {name: entry.result[name] for name in _SHARED if name in entry.result}
-            axes = {axis: value for axis, value in entry.axes.items() if axis != "fusion"} | {"streams": stream}
             record = {
                 **entry.record,
                 "result": {**shared, **own},
-                "ceilings": ceilings.get(entry.record.get("stage_one", {}).get(stream), {}),
+                "ceilings": own.get("ceilings", {}),
                 "titles": {},
             }
-            yield replace(
-                entry, name=f"{entry.name}, {stream}", kind="tower", axes=axes, record=record, file=f"{stream}.csv"
-            )
+            axes = {axis: value for axis, value in entry.axes.items() if axis != "fusion"} | {"streams": stream}
+            name = f"{entry.name}, {stream}"
+            yield replace(entry, name=name, kind="tower", axes=axes, record=record, file=f"{stream}.csv")
