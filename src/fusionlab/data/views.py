@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.data import clips, crops, stacking
+from fusionlab.data.pairs import OWN, PAIRS
 from fusionlab.errors import UserError, expect_whole, is_whole, unknown
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
@@ -51,8 +52,6 @@ WHOLE = ("frame", "final")  # tests with whole frames
 VIDEO = "video"  # the test with whole videos
 SEGMENTS = "segments"
 TIMES = ("clip", SEGMENTS)
-CLASS = "class"  # pairs: the flow is another clip's of the same class
-PAIRS = ("own", CLASS)
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Sampling:
     test: str = "middle"  # which views a test looks at
     apart: int = 0  # pixels by which flow is shifted against the frames, up or down
     delay: int = 0  # number of frames by which frames are later than their flow
-    pairs: str = "own"  # of frames and flow in training: of one clip, or of two clips of one class
+    pairs: str = OWN  # of frames and flow in training: of one clip, or of two clips of one class
     times: str = "clip"  # where the snippets lie: τ apart, or one in each of T segments of the video
 
     def __post_init__(self) -> None:

@@ -1,9 +1,9 @@
 """The scene of one clip: a pure function of the seed and the clip's name.
 
 Everything is drawn from (seed, name), in the same order for all labels, so that only the label differs between classes:
-the sides of the places, the hand's side, the decoy's place and motion, phases, senses, noise, shake. The ground is drawn of
-(seed, clip), or of (seed, group): then the clips of a group share it, as UCF101's share a scene, and since all classes
-have the same groups, it does not show the class.
+the sides of the places, the hand's side, the decoy's place and motion, phases, senses, noise, shake. The ground comes
+from (seed, clip), or from (seed, group): then the clips of a group share it, as UCF101's share a scene, and since all
+classes have the same groups, it does not show the class.
 """
 
 from dataclasses import dataclass, replace
