@@ -72,6 +72,8 @@ def arm(
 
     `control`: the signature of its control. `towers`: the shares of a control's towers, which get files of their own.
     """
+    if kind == "stream" and config and "optim" in config:  # its recipe has the block of the streams alone
+        config = {**config, "optim": config["optim"]["streams"]}
     name = ",".join(f"{axis}={value}" for axis, value in axes.items())
     system = axes.get("streams") if kind == "stream" else kind
     signature = hashlib.sha256(repr((name, config)).encode()).hexdigest()[:16]

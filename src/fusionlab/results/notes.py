@@ -102,15 +102,20 @@ def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
             continue
     if not found and not needed:
         return []
+    margins = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
     text = f"{_GAP} that these seeds and videos find in 4 of 5 cases: "
-    text += _range([f"{100 * one:.1f}" for one in (min(found), max(found))]) + " points" if found else "unknown"
-    if needed:
-        counts = [str(count) for count in needed if count is not None]
-        many = _range([min(counts, key=int), max(counts, key=int)]) if counts else ""
-        text += f"; to find one of {100 * margin:g} point{'s' * (margin != 0.01)}, "
-        text += f"{many} seeds are needed" if many else "no number of seeds suffices"
-        if counts and len(counts) < len(needed):
-            text += ", and for some rows no number suffices: more videos are"
+    if found:
+        text += _range([f"{100 * one:.1f}" for one in (min(found), max(found))]) + " points"
+    else:
+        text += f"none, {FEWEST_SEEDS} seeds at least make an interval of the method"
+    counts = sorted(count for count in needed if count is not None)
+    if counts:
+        many = " to ".join(dict.fromkeys(f"{count}" for count in (counts[0], counts[-1])))
+        text += f"; {margins} need {many} seeds" + (
+            ", and more videos on some rows" if len(counts) < len(needed) else ""
+        )
+    elif needed:
+        text += f"; {margins} need more videos, however many seeds there are"
     return [text + "."]
 
 

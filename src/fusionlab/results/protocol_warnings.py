@@ -167,20 +167,21 @@ def _other_leaves(one: Entry, other: Entry) -> list[str]:
 
 
 def _predictions(rows: Sequence[Row]) -> Warned:
-    """Predictions that contradict the record."""
+    """Predictions that contradict the record, or that some rows lack; that all lack them is another note."""
     notes = []
+    lacking: Warned = []
     for row in rows:
         for entry in row.done:
             try:
                 right = int(entry.answers.right.sum())
             except UserError as error:
-                if not error.what.startswith(NO_PREDICTIONS):
-                    notes.append((f"{error.what} (seed {seed_text(entry.seed)})", [row]))
+                kept = lacking if error.what.startswith(NO_PREDICTIONS) else notes
+                kept.append((f"{error.what} (seed {seed_text(entry.seed)})", [row]))
                 continue
             if "correct" in entry.result and right != entry.result["correct"]:
                 text = f"its predictions have {right} right answers, its record has {entry.result['correct']}"
                 notes.append((f"{text} (seed {seed_text(entry.seed)})", [row]))
-    return notes
+    return notes + (lacking if len(lacking) < sum(len(row.done) for row in rows) else [])
 
 
 def _no_gain(rows: Sequence[Row]) -> Warned:
