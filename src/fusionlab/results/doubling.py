@@ -35,7 +35,7 @@ def doubling_notes(rows: Sequence[Row], kind: str, margin: float, decimals: int)
     for row in rows:
         for entry, move in moves(row, kind):
             times[_times(entry)] = None
-            if abs(move) > margin:
+            if abs(move) > margin + 1e-9:  # a move of just the margin is none of more
                 text = f"with {_times(entry)} {points(move, decimals)} points on seed {seed_text(entry.seed)}"
                 marked.append((text, [row]))
             else:
@@ -50,7 +50,7 @@ def doubling_notes(rows: Sequence[Row], kind: str, margin: float, decimals: int)
     least, most = (points(one, decimals) for one in (min(still), max(still)))
     others = "no other row" if marked else "no row"
     note = (
-        f"With {' or '.join(times)} {others} moved by more than {100 * margin:g} points (from {least} to {most}, "
+        f"With {' or '.join(times)} {others} moved by more than {100 * margin:g} point{'s' * (margin != 0.01)} (from {least} to {most}, "
         f"{len(still)} arms, seed {', '.join(seeds)})."
     )
     return marked, [note]
