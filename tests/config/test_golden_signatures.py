@@ -29,7 +29,11 @@ RECORDS = Path(__file__).parents[2] / "experiments" / "how" / "records"
 
 
 # Defaults of conf that are newer than the first records.
-AS_BEFORE = ["data.dataset.grounds=group"]
+NEUTRAL_RECIPE = {"weights": "best", "validations": 0, "measure": "loss", "until": "budget"}
+AS_BEFORE = [
+    "data.dataset.grounds=group",
+    *(f"optim.{stage}.{leaf}={one}" for stage in ("streams", "fusion") for leaf, one in NEUTRAL_RECIPE.items()),
+]
 
 
 def signatures(plan: Plan) -> dict[str, str]:

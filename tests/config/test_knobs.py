@@ -44,7 +44,7 @@ OTHER: dict[str, Any] = {
     **{
         f"optim.{stage}.{leaf}": word
         for stage in ("streams", "fusion")
-        for leaf, word in (("measure", "nll"), ("until", "converged"), ("weights", "last"))
+        for leaf, word in (("measure", "loss"), ("until", "converged"), ("weights", "best"))
     },
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
     "align": "pool", "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",
@@ -140,7 +140,7 @@ TRIED_OF_RUN = {
     "device": "cpu", "workers": 3, "loaders": 2, "checkpoint_every": 7, "retries": 2, "timeout": 60, "memory": 1.5,
     "keep": "none",
     "table.caption": "other", "logger.name": "wandb", "launcher.name": "slurm",
-    "per_device": 2, "group": "lab",
+    "per_device": 2, "group": "lab", "double": True,
 }  # fmt: skip
 
 

@@ -182,13 +182,23 @@ class Blueprint:
         appearance_in_time, motion_in_time = (one.in_time for one in pair)
         if appearance_in_time:
             return "ordered"  # frames show place and motion together
+        if keeps_apart(config):
+            return "ordered" if self._head_sees_order(config) else "late" + "_clips" * motion_in_time
         if fuses_scores(config) or all(point.prediction for point in read(config.layer, *pair)):
             return "late" + "_clips" * motion_in_time
         if motion_in_time:
             return "ordered"
+        return "ordered" if self._head_sees_order(config) else "fused"
+
+    def system_of_tower(self, config: ArmConfig, stream: str) -> str:
+        """The system of one tower that was trained on by itself, with the arm's temporal head."""
+        alone = dict(zip(STREAMS, self.towers(config.backbone, config.data), strict=True))[cast(Stream, stream)]
+        return stream + "_clips" * (alone.in_time or self._head_sees_order(config))
+
+    def _head_sees_order(self, config: ArmConfig) -> bool:
         head = part(config.temporal, "temporal")
         sees_order = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
-        return "ordered" if sees_order(config.data.sampling.snippets, **head.keywords) else "fused"
+        return bool(sees_order(config.data.sampling.snippets, **head.keywords))
 
     def expect_views(self, config: ArmConfig | StreamConfig, shapes: Sequence[tuple[int, int, int]]) -> None:
         """Raise a `UserError` for the first T, height and width of test views with which the net cannot work.

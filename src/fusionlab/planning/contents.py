@@ -22,12 +22,13 @@ from fusionlab.config.value_types import as_typed
 from fusionlab.data.views import VIDEO
 from fusionlab.errors import UserError
 from fusionlab.planning.axes import Cell, Point
-from fusionlab.records.signature import NEUTRAL, canonical
+from fusionlab.records.signature import NEUTRAL, canonical, value
 from fusionlab.results.spec import Spec
 from fusionlab.study.recipes import ARM, STREAMS, data_recipe, stream_recipe
 from fusionlab.two_stream.net import Net
 
 STRIDE = "data.sampling.stride"
+BUDGET = "optim.fusion.budget"
 LATE = {"fusion": "late", "temporal": "pool2d"}
 CONTROL = "control"  # a choice of fusion, and the kind of its arms
 OF_FUSION = [name for name in ARM if name != "temporal"]  # options of a fused arm that its control does not have
@@ -76,6 +77,7 @@ class Contents:
         self._made: dict[str, Content] = {}
         self._late: dict[int, Content] = {}
         self._controls: dict[str, Content] = {}
+        self._doubled: dict[int, Content] = {}
         self._seeds: dict[tuple[int, str], dict[str, Any]] = {}
         self._late_fusions: dict[str, bool] = {}
         self._errors: dict[str, UserError | None] = {}  # of nets, by what they depend on
@@ -117,6 +119,27 @@ class Contents:
         if key not in self._controls:
             self._controls[key] = self._compose_control(content, {"layer": layer, "above": above})
         return self._controls[key]
+
+    def doubled(self, content: Content) -> Content:
+        """The same with twice the budget of what is trained above the streams. Its late fusion is that of the content.
+
+        Late fusion is not trained, so a budget does not change it.
+        """
+        if id(content) not in self._doubled:
+            assert content.config is not None
+            if content.config.optim.fusion.recipe.until == "converged":
+                raise UserError(
+                    "there is no budget to double where arms are trained until they have converged",
+                    got="run.double=true optim.fusion.until=converged",
+                    hint="run.double=false with it, or optim.fusion.until=budget",
+                )
+            optim = content.tree["optim"]
+            twice = 2 * value(content.tree, BUDGET)
+            own = {**content.tree, "optim": {**optim, "fusion": {**optim["fusion"], "budget": twice}}}
+            axes = {**content.axes, BUDGET: twice}
+            self._doubled[id(content)] = replace(content, tree=own, config=ArmConfig.of(own), axes=axes)
+            self._late[id(self._doubled[id(content)])] = self.late(content)
+        return self._doubled[id(content)]
 
     def point(self, content: Content, cell: Cell) -> Point:
         """The point of a cell with its content, or with the late fusion or control of its content."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,15 @@ from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.loggers import expect_installed
 from fusionlab.planning.axes import Axes, Cell, Grid, Point
-from fusionlab.planning.contents import CONTROL, Content, Contents
+from fusionlab.planning.contents import CONTROL, Content, Contents, is_seed
 from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
 from fusionlab.planning.naming import arm_name, axes_of, study_folder
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
 from fusionlab.study.recipes import ARM, STREAMS
+
+RATE = "optim.fusion.lr"  # over which a table may select
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     cell, content = possible[0]
     first = contents.point(content, cell)
     run = RunConfig.of(first.tree)
+    expect_selection(run.table.get("select"), grid.axes)
     expect_installed(run.logger.name)
     command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])
     plan = Plan.of(command, *jobs_of(arms, "../streams"), refused)
@@ -214,7 +217,8 @@ def _raise_typo(cells: Sequence[tuple[Cell, Content]]) -> None:
 def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[list[PlannedArm], int]:
     """Every arm once, and the number of cells that are the same arm as another one.
 
-    The baselines of each cohort's data and seed come first, then the controls, then the fusions.
+    The baselines of each cohort's data and seed come first, then the controls, then the fusions. With `run.double`, the
+    fusions of each content's first seed and their controls are there with a double budget too.
     """
     signing = Signing()
     arms: dict[str, PlannedArm] = {}
@@ -228,6 +232,7 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
         if content.tree["streams"] == "both":
             one = signing.arm("late", late, point)
             arms.setdefault(one.signature, one)
+    cells = [*cells, *_doubled(cells, contents)]
     for place, (cell, content) in enumerate(cells):
         control = contents.control(content) if content.fused else None
         if control is not None and control.error is None:
@@ -241,6 +246,34 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
             equal += one.signature in arms
             arms.setdefault(one.signature, one)
     return list(arms.values()), equal
+
+
+def _doubled(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> list[tuple[Cell, Content]]:
+    """The first cell of each content whose streams meet, where `run.double` asks for it, with twice the budget."""
+    fused = [(cell, content) for cell, content in cells if content.fused]
+    if not fused or not RunConfig.of(fused[0][1].tree).double:
+        return []
+    first: dict[str, tuple[Cell, Content]] = {}
+    for cell, content in fused:
+        first.setdefault(canonical({axis: one for axis, one in cell.items() if not is_seed(axis)}), (cell, content))
+    return [(cell, contents.doubled(content)) for cell, content in first.values()]
+
+
+def expect_selection(select: Any, axes: Collection[str]) -> None:
+    """Raise a `UserError` for a selection of anything else than the rates of a grid."""
+    if select is None:
+        return
+    hint = f"select={RATE} with {RATE}=1e-3,3e-3"
+    if select != RATE:
+        raise UserError(
+            "a selection is over the learning rates of what is trained above the streams; another option changes what "
+            "is compared, what it is trained on or how it is tested",
+            got=f"select={as_typed(select)}", allowed=[RATE, "null"], hint=hint,
+        )  # fmt: skip
+    if select not in axes:
+        raise UserError(
+            "a selection is over the values of an axis, and this option has one value", got=select, hint=hint
+        )
 
 
 class Signing:
@@ -265,7 +298,11 @@ class Signing:
         signed = tuple(self._sign(content, one, {**content.streams[one], **seed}) for one in STREAMS)
         streams = self._streams.setdefault(signed, dict(zip(STREAMS, signed, strict=True)))
         recipe = {**{part: one for part, one in point.tree.items() if part != RUN}, "stage_one": streams}
-        cohort = self._sign(content, "cohort", {part: one for part, one in recipe.items() if part not in ARM})
+        shared = {part: one for part, one in recipe.items() if part not in ARM}
+        if point.tree[RUN]["table"].get("select") == RATE:  # each arm has its own, in one pass over the data
+            rest = {leaf: one for leaf, one in recipe["optim"]["fusion"].items() if leaf != "lr"}
+            shared["optim"] = {**recipe["optim"], "fusion": rest}
+        cohort = self._sign(content, "cohort", shared)
         signature, store = self._sign(content, "arm", recipe), self._sign(content, "store", content.store)
         return PlannedArm(kind, point, recipe, signature, store, streams, cohort, control)
 

@@ -25,11 +25,17 @@ from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole, write_text
 
 FILE = "predictions.csv"
+TOWERS = ("appearance", "motion")  # of a control, each also tested by itself
 LARGEST = 512 << 20  # bytes; 40,000 videos of 700 classes have 400 MB
 HEAD = ("video", "label", "predicted")  # columns of every file
 GROUP = "group"  # the next column, but in older files
 _SCORE = "score_"
 _MOST = 3.4028234663852886e38  # the largest float32
+
+
+def tower_file(tower: str) -> str:
+    """The file of one tower's predictions, beside those of the arm."""
+    return f"{tower}.csv"
 
 
 def float32(*values: float) -> tuple[float, ...]:

@@ -16,6 +16,8 @@ nothing is instantiated from them. A record has a schema version, and old record
     config         the resolved config without `run`
     stage_one      {stream: signature of the frozen stream below the arm}; {} for a stream
     result         accuracy, correct, total, kinds {kind: {correct, total}}, parameters, hashes …; {} if it failed
+                   `towers` of a control: {stream: the same of this tower by itself}, whose predictions lie in
+                   appearance.csv and motion.csv
     ceilings       {kind of question: the best share that this system can reach, as text ("1/4")}; {} if unknown
     circumstances  machine, versions, commit, seconds, the `run` subtree: all that does not determine the result
 """
@@ -34,7 +36,7 @@ from typing import Any, NamedTuple
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_json, write_json, write_text
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import Predictions
+from fusionlab.records.predictions import TOWERS, Predictions, tower_file
 from fusionlab.records.signature import RUN
 
 SCHEMA = 1
@@ -90,8 +92,15 @@ _SHARE = Rule("a number from 0 to 1", lambda value: _number(value) and 0 <= valu
 _NUMBER = Rule("a number, or null", lambda value: value is None or _number(value))
 _COUNT = Rule("a whole number from 0, or null", lambda value: value is None or COUNT.holds(value))
 _WORD = Rule("text, or null", lambda value: value is None or isinstance(value, str))
+_PASSES = Rule("a number from 0", lambda value: _number(value) and value >= 0)
 _FLAG = Rule("true, false or null", lambda value: value is None or isinstance(value, bool))
+_KINDS = {"*": {"correct": COUNT, "total": COUNT}}
 _CHANCE = Rule("a fraction from 0 to 1 as text, such as 1/4", _ceiling)
+
+_TOWER = {
+    "accuracy": _SHARE, "correct": COUNT, "total": COUNT, "kinds": _KINDS,
+    "predictions?": TEXT, "ceilings?": {"*": _CHANCE},
+}  # fmt: skip
 
 # A key's rule; with "?" the key may be absent; "*" is any other key. A dict is the rule of a mapping, [rule] of a list.
 _RECORD: dict[str, Any] = {
@@ -114,10 +123,12 @@ _RECORD: dict[str, Any] = {
         **dict.fromkeys(("weights?", "data?", "predictions?"), _WORD),
         "accuracy?": _SHARE,
         "val_loss?": _NUMBER,
-        "kinds?": {"*": {"correct": COUNT, "total": COUNT}},
+        "converged?": _FLAG,
+        "kinds?": _KINDS,
+        "towers?": dict.fromkeys((f"{tower}?" for tower in TOWERS), _TOWER),
         "classes?": {"*": _WORD},
         "quarantined?": {"*": COUNT},
-        "curves?": [{"epoch": COUNT, "step": COUNT, "*": _NUMBER}],
+        "curves?": [{"epoch": _PASSES, "step": COUNT, "*": _NUMBER}],
         "initial_weights?": {"origin?": TEXT, "sha256?": TEXT, "notes?": TREE, "trained_on?": {"*": TREE}},
         "*": TREE,
     },
@@ -220,7 +231,11 @@ def check(record: Mapping[str, Any], source: object = None) -> None:
     if wrong is None and RUN in record["config"]:
         wrong = f"`{RUN}` belongs into the circumstances, not into config", record["config"][RUN]
     result = {} if wrong else record["result"]
-    for which, counts in {"result": result, **result.get("kinds", {})}.items():
+    for which, counts in [
+        (which, counts)
+        for name, own in {"result": result, **result.get("towers", {})}.items()
+        for which, counts in [(name, own), *own.get("kinds", {}).items()]
+    ]:
         right, total = counts.get("correct"), counts.get("total")
         if wrong is None and (right is None) != (total is None):
             wrong = f"correct and total are given together ({which})", f"{right} of {total}"
@@ -237,15 +252,26 @@ def write_record(
     record: Mapping[str, Any],
     predictions: Predictions | None = None,
     *,
+    towers: Mapping[str, Predictions] | None = None,
     sync: bool = True,
 ) -> dict[str, Any]:
-    """Write predictions.csv, then run.json with its hash; returns the record as written. `sync`: see `write_bytes`."""
+    """Write predictions.csv, then run.json with its hash; returns the record as written.
+
+    `towers`: the predictions of each tower by itself, as `tower_file` names their files. `sync`: see `write_bytes`.
+    """
     written = dict(record)
+
+    def write(name: str, own: Predictions) -> str:
+        text = own.to_csv()
+        write_text(Path(folder) / name, text, sync=sync)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
     if predictions is not None:
-        text = predictions.to_csv()
-        write_text(Path(folder) / PREDICTIONS, text, sync=sync)
-        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
-        written["result"] = {**record["result"], "predictions": digest}
+        written["result"] = {**record["result"], "predictions": write(PREDICTIONS, predictions)}
+    for tower, own in (towers or {}).items():
+        known = written["result"]["towers"]
+        hashed = {**known[tower], "predictions": write(tower_file(tower), own)}
+        written["result"] = {**written["result"], "towers": {**known, tower: hashed}}
     check(written)
     write_json(Path(folder) / FILE, written, sync=sync)
     return written

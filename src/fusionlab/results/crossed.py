@@ -7,7 +7,9 @@ neither the k seeds nor the N videos are independent answers. docs/statistics.md
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -184,11 +186,10 @@ def sign_flip(sums: Reals) -> float | None:
     Of the sums of |D_g| that are flipped, those up to (Σ|D_g| − |Σ D_g|)/2 are half of the patterns that count, so the
     convolution ends there. None if the sums are no multiples of 1/m, m = 1 … 1000.
     """
-    for m in range(1, _FINEST + 1):
-        whole = np.rint(sums * m)
-        if np.abs(sums * m - whole).max() < 1e-6:
-            break
-    else:
+    fractions = (Fraction(value).limit_denominator(_FINEST) for value in np.unique(np.abs(sums)).tolist())
+    m = math.lcm(*(fraction.denominator for fraction in fractions))
+    whole = np.rint(sums * m)
+    if m > _FINEST or np.abs(sums * m - whole).max() > 1e-6:
         return None
     total = int(abs(whole.sum()))
     if not total:

@@ -49,8 +49,9 @@ def doubling_notes(rows: Sequence[Row], kind: str, margin: float, decimals: int)
         return marked, []
     least, most = (points(one, decimals) for one in (min(still), max(still)))
     others = "no other row" if marked else "no row"
+    points_of = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
     note = (
-        f"With {' or '.join(times)} {others} moved by more than {100 * margin:g} point{'s' * (margin != 0.01)} (from {least} to {most}, "
+        f"With {' or '.join(times)} {others} moved by more than {points_of} (from {least} to {most}, "
         f"{len(still)} arms, seed {', '.join(seeds)})."
     )
     return marked, [note]

@@ -168,7 +168,7 @@ def _other_leaves(one: Entry, other: Entry) -> list[str]:
 
 def _predictions(rows: Sequence[Row]) -> Warned:
     """Predictions that contradict the record, or that some rows lack; that all lack them is another note."""
-    notes = []
+    notes: Warned = []
     lacking: Warned = []
     for row in rows:
         for entry in row.done:

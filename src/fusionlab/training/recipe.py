@@ -171,6 +171,10 @@ class Recipe:
         """At most one for each step."""
         return min(self.validations or self.epochs, self.epochs * steps_per_epoch)
 
+    def most_validations(self, steps_per_epoch: int) -> int:
+        """The number of the last validation, if the arm does not end before."""
+        return self.validations_of_budget(steps_per_epoch) * self.budgets
+
     def validation_step(self, number: int, steps_per_epoch: int) -> int:
         """The step after which validation `number`, from 1, comes: round(number · S / N).
 

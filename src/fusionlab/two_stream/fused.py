@@ -246,8 +246,16 @@ class FusedNet(Net):
     def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """The loss of every net; a descriptor with a support vector machine has that machine's loss."""
         first, *others = heads
-        own = hinge if self.svm is not None and self.fusion.classifier == "svm" else cross_entropy
+        own = hinge if self.has_hinge else cross_entropy
         return sum((cross_entropy(logits, label) for logits in others), start=own(first, label))
+
+    def scored_nll(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
+        """Margins are no probabilities: a support vector machine keeps its own loss."""
+        return self.heads_loss(heads, label) if self.has_hinge else super().scored_nll(heads, label)
+
+    @property
+    def has_hinge(self) -> bool:
+        return self.svm is not None and self.fusion.classifier == "svm"
 
     def _fused(self, k: int, x: Tensor, y: Tensor) -> Tensor:
         """The fusion at point k, of the map from below and the other tower's."""
