@@ -34,6 +34,7 @@ SHOWN_OPTIONS = (
     "data.sampling.fields", "data.sampling.crop", "optim.streams.epochs", "optim.streams.lr", "optim.fusion.epochs",
     "optim.fusion.lr", "optim.fusion.batch_size", "trainer.threads", "run.folder", "run.data", "run.weights",
     "run.device", "run.workers", "run.per_device", "run.loaders", "run.retries", "run.checkpoint_every", "run.keep",
+    "select",
 )  # fmt: skip
 WIDTH = 120
 NOT_COMMANDS = frozenset({"__init__", "__main__", "api", "cli", "errors"})

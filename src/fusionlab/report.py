@@ -4,6 +4,9 @@
     python -m fusionlab.report experiments/how table=how
 
 It writes report/table.md, table.csv, table.tex, plot.svg and index.html into the folder, and prints the table.
+
+Intervals need the predictions next to the records. --answers writes report/answers.csv: which answers were right, in a
+small file. Next to records without predictions it serves instead of them.
 """
 
 from pathlib import Path
@@ -11,8 +14,10 @@ from pathlib import Path
 from fusionlab.cli import run
 from fusionlab.errors import UserError, show
 
+FLAGS = {"--answers": "write report/answers.csv too: which answers of each arm were right"}
 
-def main(words: list[str]) -> int:
+
+def main(words: list[str], answers: bool = False) -> int:
     """Write the report and print its table."""
     from fusionlab.planning.report_study import make_report, price_line
 
@@ -27,11 +32,11 @@ def main(words: list[str]) -> int:
         )
     if any(name != "table" for name, _, _ in tables):
         raise UserError("report has one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
-    show(make_report(folders[0], tables[-1][2] if tables else None))
+    show(make_report(folders[0], tables[-1][2] if tables else None, answers=answers))
     if line := price_line(folders[0]):
         show(f"\n{line}")
     return 0
 
 
 if __name__ == "__main__":
-    run(main, __doc__)
+    run(main, __doc__, FLAGS)

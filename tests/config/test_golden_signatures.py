@@ -28,6 +28,14 @@ GOLDEN: dict[str, dict[str, Any]] = json.loads(
 RECORDS = Path(__file__).parents[2] / "experiments" / "how" / "records"
 
 
+# Defaults of conf that are newer than the first records.
+NEUTRAL_RECIPE = {"weights": "best", "validations": 0, "measure": "loss", "until": "budget"}
+AS_BEFORE = [
+    "data.dataset.grounds=group",
+    *(f"optim.{stage}.{leaf}={one}" for stage in ("streams", "fusion") for leaf, one in NEUTRAL_RECIPE.items()),
+]
+
+
 def signatures(plan: Plan) -> dict[str, str]:
     """Arm -> its signature. A bilinear arm's classifier is the paper's SVM since; it was a softmax."""
     found = {}
@@ -40,22 +48,22 @@ def signatures(plan: Plan) -> dict[str, str]:
 
 
 @pytest.fixture
-def as_drawn_first(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The word that says so, and a brush that takes it."""
+def as_drawn_first(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The words that say so, and a brush that takes them."""
     monkeypatch.setattr("fusionlab.data.brush.brush.VERSION", 1)
-    return "data.dataset.version=1"
+    return ["data.dataset.version=1", *AS_BEFORE]
 
 
 @pytest.mark.parametrize("line", GOLDEN)
-def test_an_old_grid_has_its_old_signatures(line: str, as_drawn_first: str) -> None:
-    plan = plan_study([*line.split(), as_drawn_first]).plan
+def test_an_old_grid_has_its_old_signatures(line: str, as_drawn_first: list[str]) -> None:
+    plan = plan_study([*line.split(), *as_drawn_first]).plan
     assert signatures(plan) == GOLDEN[line]["arms"]
     assert [job.id for job in plan.jobs] == GOLDEN[line]["jobs"]
 
 
 def test_the_record_of_an_arm_is_that_of_the_same_line_today() -> None:
     """Those of the first experiment, as it was last run."""
-    today = {arm.name: arm.signature for arm in plan_study(["experiment=how"]).plan.arms}
+    today = {arm.name: arm.signature for arm in plan_study(["experiment=how", *AS_BEFORE]).plan.arms}
     kept = {record["name"]: record for record in map(read_record, find_records(RECORDS))}
     assert set(kept) == set(today)
     assert {name: record["signature"] for name, record in kept.items()} == today
@@ -94,10 +102,10 @@ def test_a_class_that_moves_keeps_its_signature(monkeypatch: pytest.MonkeyPatch)
     assert plan_study(["fusion=sum"]).plan.arm(arm["name"]).signature == of_old
 
 
-def test_bilinear_with_an_svm_is_another_arm(as_drawn_first: str) -> None:
+def test_bilinear_with_an_svm_is_another_arm(as_drawn_first: list[str]) -> None:
     (old,) = (name for name in GOLDEN["fusion=bilinear"]["arms"] if "bilinear" in name)
     plain, soft = (
-        plan_study(["fusion=bilinear", as_drawn_first, *more]).plan for more in ([], ["fusion.classifier=softmax"])
+        plan_study(["fusion=bilinear", *as_drawn_first, *more]).plan for more in ([], ["fusion.classifier=softmax"])
     )
     assert soft.arm(old).signature == GOLDEN["fusion=bilinear"]["arms"][old]
     assert plain.arm(old).signature != soft.arm(old).signature

@@ -23,7 +23,7 @@ from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import flatten, signature
 from fusionlab.results.spec import Spec
 from fusionlab.study.plan import Plan
-from fusionlab.study.recipes import STREAMS, arm_recipe, data_recipe, stream_recipe
+from fusionlab.study.recipes import PAIRS, STREAMS, arm_recipe, data_recipe, stream_recipe
 from fusionlab.video.store import Coding
 
 COMPOSED = tree({"temporal": "conv3d"})
@@ -41,6 +41,11 @@ OTHER: dict[str, Any] = {
     "layer": "relu4", "above": "fresh", "fusion.init": "gaussian", "temporal.extent": 2,
     "optim.streams.betas": [0.8, 0.99], "optim.fusion.betas": [0.8, 0.99], "data.store.size": 40,
     "optim.streams.schedule.name": "constant", "optim.fusion.schedule.name": "constant",
+    **{
+        f"optim.{stage}.{leaf}": word
+        for stage in ("streams", "fusion")
+        for leaf, word in (("measure", "loss"), ("until", "converged"), ("weights", "best"))
+    },
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
     "align": "pool", "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",
     "weights.head": "fresh", "weights.other_split": "allow", "temporal.side": 3,
@@ -49,7 +54,7 @@ OTHER: dict[str, Any] = {
     "data.sampling.crops": "jitter", "data.sampling.stacking": "trajectory", "data.sampling.subtract_mean": True,
     "data.sampling.test": "frame", "data.sampling.times": "segments", "consensus": "logits",
     "temporal.channels": 7, "temporal.init": "gaussian", "data.dataset.vocabulary": "brush2",
-    "data.dataset.exchange": True,
+    "data.dataset.exchange": True, "data.dataset.grounds": "group", "data.sampling.pairs": "class",
 }  # fmt: skip
 # What turns something only beside another option: in both of the configs that are compared.
 BESIDE: dict[str, dict[str, Any]] = {
@@ -77,6 +82,7 @@ def test_a_leaf_outside_run_changes_the_arm_and_what_stands_on_it(leaf: str) -> 
     below = place in ("data", "split", "trainer", "seed", "backbone", "weights", "consensus") or leaf.startswith(
         "optim.streams."
     )
+    below &= leaf != PAIRS  # which are of both streams
     changed = [signature(stream_recipe(plain, one)) != signature(stream_recipe(turned, one)) for one in STREAMS]
     assert any(changed) == below, "a stream is trained again only for its own knobs"
     made = rest.startswith(("dataset.", "store."))
@@ -134,7 +140,7 @@ TRIED_OF_RUN = {
     "device": "cpu", "workers": 3, "loaders": 2, "checkpoint_every": 7, "retries": 2, "timeout": 60, "memory": 1.5,
     "keep": "none",
     "table.caption": "other", "logger.name": "wandb", "launcher.name": "slurm",
-    "per_device": 2, "group": "lab",
+    "per_device": 2, "group": "lab", "double": True,
 }  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -36,8 +37,8 @@ def test_each_second_belongs_to_the_part_that_began_last(monkeypatch: pytest.Mon
     after(6, cost.on_validation_epoch_start, NOTHING, NOTHING)  # of arms that are not trained
     after(10, cost.on_validation_epoch_end, NOTHING, NOTHING)
     after(1, cost.begin, "setup")
-    for _ in range(3):
-        after(1, cost.on_train_epoch_start, NOTHING, NOTHING)
+    for epoch in range(3):
+        after(1, cost.on_train_epoch_start, NOTHING, SimpleNamespace(step=3 * epoch, steps_per_epoch=3))
         for _ in range(3):
             after(next(lengths), cost.on_train_batch_end)
         after(0.5, cost.on_validation_epoch_start, NOTHING, NOTHING)
@@ -54,6 +55,19 @@ def test_each_second_belongs_to_the_part_that_began_last(monkeypatch: pytest.Mon
     assert found["step_s"] == 3, "the median of 5 4 | 20 8 | 2 3 without the first three"
     other = {"id": "cohort-1", "steps": 9, "batch": 16, "threads": 2, "workers": 3}
     assert {name: found[name] for name in other} == other
+
+
+def test_a_validation_inside_an_epoch_does_not_hide_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 20 validations in 20 steps no step would have a length."""
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    cost = JobCost("cohort-1", batch=16, threads=2)
+    for step in range(7):
+        now += 50
+        cost.on_train_epoch_start(NOTHING, SimpleNamespace(step=step, steps_per_epoch=6))  # type: ignore[arg-type]
+        now += step
+        cost.on_train_batch_end()
+    assert list(cost.steps) == [1, 2, 3, 4, 5], "0 and 6 are the first steps of an epoch"
 
 
 def test_the_progress_of_a_job_has_its_part_device_and_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,3 +45,18 @@ def test_scores_that_are_almost_equal_are_the_same_only_in_another_environment(
         record["circumstances"]["packages"]["torch"] = torch
     write_record(place, record, replace(recorded, scores=moved))
     assert retest.retest(str(copied.study), [arm.name]) == status
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_a_record_from_before_groups_is_the_same(
+    copied: Trained, older: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arm = copied.arm("late")
+    place = copied.place(arm)
+    recorded, record = read_predictions(place / PREDICTIONS), read_record(place)
+    assert recorded.groups == tuple(copied.data.dataset.group(video) for video in recorded.videos)
+    if older:
+        written = write_record(place, record, replace(recorded, groups=None))
+        assert written["result"]["predictions"] != record["result"]["predictions"]
+    assert retest.retest(str(copied.study), [arm.name]) == 0
+    assert f"the same {len(recorded.videos)} predictions" in (said := capsys.readouterr().out) and "within" not in said

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+from fusionlab.data.brush.brush import Brush
 from fusionlab.errors import UserError
-from fusionlab.planning.grid import plan_study
+from fusionlab.planning.grid import PlannedStudy, plan_study
+from fusionlab.planning.preflight import check_files
+from fusionlab.planning.price_plan import price_of
 
 
 @pytest.mark.parametrize(
     ("typed", "what"),
     [
         ("tower_weight=0.3", "tower_weight has no effect"),
+        ("streams=motion data.sampling.pairs=class", "pairs has no effect: one stream alone makes no pairs"),
+        ("data.sampling.pairs=classes", "unknown way to pair frames and flow"),
         ("layer=relu5,relu5", "an axis has a value twice"),
         ("data.sampling.stacking=bidirectional", "bidirectional stacking needs backward flow"),
         ("backbone=resnet18 layer=layer3 backbone.appearance.partial_bn=true", "and none are loaded"),
@@ -42,3 +50,21 @@ IN_CLIPS = "data.sampling.fields=1 data.sampling.stride=1 data.sampling.snippets
 def test_towers_of_clips_and_of_libraries_are_refused_in_words(typed: str, what: str) -> None:
     with pytest.raises(UserError, match=what):
         plan_study(typed.split())
+
+
+@pytest.mark.parametrize("check", [price_of, check_files])
+def test_a_class_with_one_training_clip_makes_no_pairs(
+    check: Callable[[PlannedStudy], object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is made or trained; the clip is the one that is neither quarantined nor for the validation."""
+    monkeypatch.chdir(tmp_path)
+    brush = Brush(what=1, binding=1)
+    train = [name for name, label in brush.planned_lists(1)[0] if label == 2]
+    words = ["fusion=sum", "data.dataset.what=1", "data.dataset.binding=1", "data.quarantine=few.txt"]
+    Path("few.txt").write_text("\n".join(train[2:]))
+    check(plan_study([*words, "data.sampling.pairs=class"]))
+    Path("few.txt").write_text("\n".join(train[1:]))
+    check(plan_study(words))
+    with pytest.raises(UserError, match="need two training clips of each class") as error:
+        check(plan_study([*words, "data.sampling.pairs=class"]))
+    assert brush.classes[2] in error.value.got

@@ -21,7 +21,7 @@ from fusionlab.pricing.study_price import NO_RECORD, JobPrice, Pricing
 from fusionlab.study.plan import Job
 
 WORK = Work(
-    arms=2, batch=8, epochs=4, steps=40, trunk_macs=400, net_macs=600, validation_views=6, view_macs=100,
+    arms=2, batch=8, validations=4, steps=40, trunk_macs=400, net_macs=600, validation_views=6, view_macs=100,
     test_views=10, test_macs=50,
 )  # fmt: skip
 

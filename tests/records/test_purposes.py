@@ -20,6 +20,7 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.data.brush.labels import LABELS, PLACES
 from fusionlab.data.brush.motions import MOTIONS
 from fusionlab.data.brush.scene import compose
+from fusionlab.data.pairs import derangement
 from fusionlab.data.sampler import order
 from fusionlab.data.validation import cut
 from fusionlab.data.views import Sampling, training_view
@@ -110,6 +111,16 @@ def test_dropout_and_the_step(seed: int) -> None:
         for step in (0, 7)
     ]
     assert net.drawn == expected
+
+
+@pytest.mark.parametrize("epoch", [0, 7, "validation"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pairs_the_epoch_and_the_class(seed: int, epoch: int | str) -> None:
+    for label in range(5):
+        draw = draw_of("pairs", seed, epoch, label)
+        orders = (draw.permutation(4).tolist() for _ in range(1000))
+        wanted = next(one for one in orders if all(place != number for number, place in enumerate(one)))
+        assert derangement(4, seed, epoch, label) == wanted
 
 
 @pytest.mark.parametrize("seed", SEEDS)

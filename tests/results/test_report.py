@@ -130,5 +130,5 @@ def test_no_torch_no_hydra_and_no_pandas_for_a_report():
     around = {**os.environ, "PYTHONPATH": source}
     out = subprocess.run([sys.executable, "-c", code], env=around, capture_output=True, text=True, check=True).stdout
     assert "'fusionlab.results.report'" in out
-    for heavy in ("torch", "hydra", "omegaconf", "pandas", "numpy"):
+    for heavy in ("torch", "hydra", "omegaconf", "pandas", "scipy", "matplotlib"):
         assert f"'{heavy}'" not in out

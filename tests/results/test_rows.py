@@ -66,9 +66,10 @@ def test_a_gain_pairs_the_videos(study):
     fused = next(entry for entry in entries if entry.axes.get("fusion") == "conv")
     late = next(entry for entry in entries if entry.kind == "late" and entry.seed == fused.seed)
     d = []
-    for video, answer in fused.answers.items():
-        if answer.kind == "binding":
-            d.append(int(answer.right) - int(late.answers[video].right))
+    assert fused.answers.of is late.answers.of
+    for kind, one, other in zip(fused.answers.of.kinds, fused.answers.right, late.answers.right, strict=True):
+        if kind == "binding":
+            d.append(int(one) - int(other))
     gain = make_rows([fused, late], ALL)[1].gains["binding"]
     interval = stats.ttest_1samp(d, 0).confidence_interval(0.95)
     assert (gain.mean, gain.low, gain.high) == pytest.approx((sum(d) / len(d), interval.low, interval.high))
@@ -163,7 +164,7 @@ def test_the_gain_is_taken_where_lates_ceiling_leaves_room(study):
 def test_answers_are_those_of_the_record_beside_them(study):
     """Predictions of another arm, whole and of the same videos, are none of this one."""
     one, other = (next(e for e in load(study) if e.axes.get("fusion") == name) for name in ("conv", "sum"))
-    assert sum(answer.right for answer in one.answers.values()) == one.result["correct"]
+    assert one.answers.right.sum() == one.result["correct"]
     (one.folder / "predictions.csv").write_bytes((other.folder / "predictions.csv").read_bytes())
     changed = next(e for e in load(study) if e.axes.get("fusion") == "conv" and e.seed == one.seed)
     with pytest.raises(UserError, match="the predictions do not belong to this record"):

@@ -9,7 +9,7 @@ import pytest
 from fusionlab.config.compose import tree
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import signature
-from fusionlab.study.recipes import IGNORED, STREAMS, arm_recipe, stream_recipe
+from fusionlab.study.recipes import IGNORED, PAIRS, STREAMS, arm_recipe, stream_recipe
 
 
 def config(**leaves: Any) -> dict[str, Any]:
@@ -18,12 +18,23 @@ def config(**leaves: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("stream", "other"), [STREAMS, STREAMS[::-1]])
 def test_what_moves_the_other_stream_is_nothing_to_this_one(stream: str, other: str) -> None:
-    for leaf in IGNORED[stream]:
+    assert set(IGNORED[stream]) & set(IGNORED[other]) == {PAIRS}
+    for leaf in set(IGNORED[stream]) - {PAIRS}:
         plain, moved = config(), config(**{leaf: 4})
         assert signature(stream_recipe(plain, stream)) == signature(stream_recipe(moved, stream))
         assert signature(stream_recipe(plain, other)) != signature(stream_recipe(moved, other))
         assert signature(arm_recipe(plain)) != signature(arm_recipe(moved))
         assert moved["data"]["sampling"][leaf.rpartition(".")[2]] == 4, "the config is left as it is"
+
+
+def test_pairs_of_clips_are_nothing_to_a_stream_alone() -> None:
+    plain, paired = config(), config(**{PAIRS: "class"})
+    for stream in STREAMS:
+        assert stream_recipe(paired, stream) == stream_recipe(plain, stream)
+    assert signature(arm_recipe(plain)) != signature(arm_recipe(paired))
+    plan = plan_study(["fusion=sum", f"{PAIRS}=own,class"]).plan
+    assert sum(job.kind == "stream" for job in plan.jobs) == 2, "all pairs share one training of each stream"
+    assert sum(arm.kind == "fused" for arm in plan.arms) == 2
 
 
 def test_a_dose_s_grid_trains_it_once_and_names_it_without_the_dose() -> None:

@@ -52,12 +52,12 @@ def test_the_optimiser_gets_the_numbers_of_the_recipe() -> None:
 def test_clip_scales_to_the_limit_and_leaves_the_small_alone() -> None:
     one = arm(clip=1.0)
     one.net.bias.grad = torch.tensor([3.0, 4.0])
-    norm = one.gradient_norm().item()
+    (norm,) = (own.item() for own in one.gradient_norms())
     assert norm == 5.0
     one.clip(norm)
     assert one.net.bias.grad.tolist() == pytest.approx([0.6, 0.8])
     one.net.bias.grad = torch.tensor([0.3, 0.4])
-    one.clip(one.gradient_norm().item())
+    one.clip(*(own.item() for own in one.gradient_norms()))
     assert one.net.bias.grad.tolist() == pytest.approx([0.3, 0.4])
     without = arm(clip=0.0)
     without.net.bias.grad = torch.tensor([3.0, 4.0])
@@ -73,14 +73,14 @@ def test_frozen_parameters_are_not_given_to_the_optimiser() -> None:
     assert [parameter is net.bias for parameter in one.parameter_group()["params"]] == [True]
     net.bias.requires_grad_(False)
     only = ArmModule("bias", net, parse_recipe(block(epochs=5)))
-    only.record_validation(1.0, 0.5)
+    only.record_validation(1.0, 0.5, 6)
     assert only.status == "done" and not only.trained
 
 
 def test_the_norm_of_a_sick_gradient_is_not_finite() -> None:
     one = arm()
     one.net.bias.grad = torch.tensor([math.inf, 0.0])
-    assert not math.isfinite(one.gradient_norm().item())
+    assert not math.isfinite(*(own.item() for own in one.gradient_norms()))
     one.fail("diverged")
     assert one.net.bias.grad is None and not one.active and one.reason == "diverged"
 
@@ -92,16 +92,16 @@ def test_the_lowest_loss_is_the_best_and_of_equals_the_first() -> None:
         one.steps = 10 * step
         with torch.no_grad():
             one.net.bias.fill_(step)
-        one.record_validation(loss, 0.5)
+        one.record_validation(loss, 0.5, 6)
     assert one.status == "done" and (one.best_step, one.best_loss) == (20, 0.5)
     assert one.best is not None and one.best["bias"].tolist() == [2.0, 2.0]
 
 
 def test_epochs_end_an_arm() -> None:
     one = arm(epochs=2)
-    one.record_validation(1.0, 0.5)
+    one.record_validation(1.0, 0.5, 6)
     assert one.active
-    one.record_validation(0.9, 0.5)
+    one.record_validation(0.9, 0.5, 6)
     assert one.status == "done"
 
 
@@ -109,15 +109,15 @@ def test_epochs_end_an_arm() -> None:
 def test_a_validation_loss_that_is_not_finite_is_a_failure(loss: float) -> None:
     one = arm(epochs=5)
     one.steps = 7
-    one.record_validation(1.0, 0.5)
-    one.record_validation(loss, 0.5)
+    one.record_validation(1.0, 0.5, 6)
+    one.record_validation(loss, 0.5, 6)
     assert one.status == "failed" and one.reason == f"diverged by step 7: validation loss {loss}" and one.best is None
 
 
 def test_state_and_restore_are_inverse() -> None:
     one, other = arm(epochs=5), arm(epochs=5)
     one.steps = 3
-    one.record_validation(0.7, 0.5)
+    one.record_validation(0.7, 0.5, 6)
     with torch.no_grad():
         one.net.bias.fill_(9.0)
     other.restore(one.state(), 6)

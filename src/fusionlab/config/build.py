@@ -23,6 +23,7 @@ from fusionlab.errors import UserError, one_line, show
 from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.devices import VARIABLE, visible_devices
 from fusionlab.temporal.temporal import Temporal
+from fusionlab.two_stream.control import ControlNet, control_layer
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import read, spell
@@ -91,8 +92,17 @@ def towers(backbone: BackboneConfig, data: DataConfig, classes: int) -> tuple[To
 
 def fuses_scores(config: ArmConfig) -> bool:
     """Whether the fusion declares that it fuses the class scores of two whole towers, as late fusion does."""
+    return _declares(config, "fuses_scores")
+
+
+def keeps_apart(config: ArmConfig) -> bool:
+    """Whether the fusion declares that both towers are trained on apart, as those of a control are."""
+    return _declares(config, "keeps_apart")
+
+
+def _declares(config: ArmConfig, what: str) -> bool:
     factory = part(config.fusion, "fusion")
-    return bool(getattr(getattr(factory, "func", factory), "fuses_scores", False))
+    return bool(getattr(getattr(factory, "func", factory), what, False))
 
 
 def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
@@ -104,9 +114,16 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
         own = {"weight": mean.weight} if hasattr(mean, "weight") else {}  # a user's may have none
         below = (appearance, motion)
         return LateNet(appearance.classifier, motion.classifier, consensus=consensus, below=below, **own)
+    head = part(config.temporal, "temporal")
+    if keeps_apart(config):
+        with _explained(config.fusion, config.temporal):
+            return ControlNet(
+                appearance, motion, head, config.layer, above=cast(Any, config.above),
+                joint=_declares(config, "joint_loss"), consensus=consensus, seed=config.seed.init,
+            )  # fmt: skip
     with _explained(config.fusion, config.temporal):
         made = FusedNet(
-            appearance, motion, part(config.fusion, "fusion"), part(config.temporal, "temporal"), config.layer,
+            appearance, motion, part(config.fusion, "fusion"), head, config.layer,
             above=cast(Any, config.above), into=cast(Any, config.into), keep=config.keep_motion,
             tower_weight=config.tower_weight, align=config.align, consensus=consensus, seed=config.seed.init,
         )  # fmt: skip
@@ -138,6 +155,11 @@ class Blueprint:
         """The taps of a typed layer, as these towers spell them."""
         return spell(str(layer), *self.towers(backbone, data))
 
+    def control_layer(self, config: ArmConfig) -> str | None:
+        """Where the towers of the arm's control are cut; None where late fusion is the control."""
+        pair = self.towers(config.backbone, config.data)
+        return control_layer(config.layer, *pair, part(config.temporal, "temporal"))
+
     def net(self, config: ArmConfig) -> Net:
         with torch.device("meta"):
             return net(config, *self.towers(config.backbone, config.data))
@@ -160,13 +182,23 @@ class Blueprint:
         appearance_in_time, motion_in_time = (one.in_time for one in pair)
         if appearance_in_time:
             return "ordered"  # frames show place and motion together
+        if keeps_apart(config):
+            return "ordered" if self._head_sees_order(config) else "late" + "_clips" * motion_in_time
         if fuses_scores(config) or all(point.prediction for point in read(config.layer, *pair)):
             return "late" + "_clips" * motion_in_time
         if motion_in_time:
             return "ordered"
+        return "ordered" if self._head_sees_order(config) else "fused"
+
+    def system_of_tower(self, config: ArmConfig, stream: str) -> str:
+        """The system of one tower that was trained on by itself, with the arm's temporal head."""
+        alone = dict(zip(STREAMS, self.towers(config.backbone, config.data), strict=True))[cast(Stream, stream)]
+        return stream + "_clips" * (alone.in_time or self._head_sees_order(config))
+
+    def _head_sees_order(self, config: ArmConfig) -> bool:
         head = part(config.temporal, "temporal")
         sees_order = getattr(head.func, "sees_order", Temporal.sees_order)  # a function that makes a head may have none
-        return "ordered" if sees_order(config.data.sampling.snippets, **head.keywords) else "fused"
+        return bool(sees_order(config.data.sampling.snippets, **head.keywords))
 
     def expect_views(self, config: ArmConfig | StreamConfig, shapes: Sequence[tuple[int, int, int]]) -> None:
         """Raise a `UserError` for the first T, height and width of test views with which the net cannot work.

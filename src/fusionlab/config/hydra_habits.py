@@ -44,7 +44,7 @@ ANSWERS = [
     ("paths.data_dir data.data_dir datamodule.data_dir data_dir", "the data lie in run.data", "run.data={value}"),
     ("trainer.logger", "the logger is a group of its own", "logger={value}"),
     ("trainer.callbacks callbacks callbacks.*", "no callbacks in ./conf/callbacks; early stopping is an option",
-     "optim.streams.patience=3 optim.fusion.patience=3"),
+     "optim.fusion.patience=3 optim.fusion.weights=best"),
     ("trainer.deterministic trainer.benchmark", "nothing has to be switched on: every draw follows from the seed",
      "seed=0"),
     ("trainer.resume_from_checkpoint trainer.ckpt_path ckpt_path resume resume_from_checkpoint",

@@ -43,7 +43,7 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
     options.update(_own_options(config, ""))
     for short, (first, *_) in SHORTHAND.items():
         if first in options:
-            options[short] = Option(options[first].default, options[short].comment if short in options else "")
+            options[short] = Option(options[first].default, options.get(short, options[first]).comment)
     return options
 
 

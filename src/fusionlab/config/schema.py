@@ -14,6 +14,7 @@ from fusionlab.config import catalogue
 from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import build
 from fusionlab.data.dataset import Dataset, expect_sampling, refuse_flow
+from fusionlab.data.pairs import OWN
 from fusionlab.data.validation import expect_fraction
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, expect_whole, unknown
@@ -160,7 +161,9 @@ class StageConfig:
         try:
             made = parse_recipe(block)
         except UserError as error:
-            raise UserError(f"{at}: {error.what}", got=error.got, allowed=error.allowed, hint=error.hint) from None
+            got, hint = (text and text.replace("optim.…", at) for text in (error.got, error.hint))
+            what = error.what.replace("optim.…", at) if "optim.…" in error.what else f"{at}: {error.what}"
+            raise UserError(what, got=got, allowed=error.allowed, hint=hint) from None
         expect_whole(f"{at}.batch_size", block.get("batch_size"))
         return cls(made, block["batch_size"])
 
@@ -316,6 +319,12 @@ class ArmConfig:
 
         if self.streams not in ("both", *STREAMS):
             raise UserError("no such streams", got=f"streams={self.streams}", allowed=["both", *STREAMS])
+        if self.streams != "both" and self.data.sampling.pairs != OWN:
+            raise UserError(
+                "data.sampling.pairs has no effect: one stream alone makes no pairs",
+                got=f"data.sampling.pairs={self.data.sampling.pairs} streams={self.streams}",
+                hint=f"streams=both with it, or data.sampling.pairs={OWN}",
+            )
         expect_whole("split", self.split)
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)

@@ -15,8 +15,9 @@ SHORTHAND = {
     "seed": ("seed.init", "seed.data", "seed.dropout"),
     "weights": ("weights.appearance", "weights.motion"),
     "retries": ("run.retries",),
+    "select": ("run.table.select",),
 }
-SET = {"seed": "all three seeds are", "retries": "run.retries is"}
+SET = {"seed": "all three seeds are", "retries": "run.retries is", "select": "run.table.select is"}
 Value = TypeVar("Value")
 
 

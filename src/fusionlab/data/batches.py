@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import Dataset as TorchDataset
 
 from fusionlab.data.dataset import Entry
+from fusionlab.data.pairs import Partners
 from fusionlab.data.sampler import Key, Shape
 from fusionlab.data.views import Sampling, View, read_flow, read_frames, testing_view, training_view
 from fusionlab.video.store import Store
@@ -28,10 +29,17 @@ class Clips(TorchDataset[Batch]):
     """
 
     def __init__(
-        self, store: Store, entries: Sequence[Entry], how: Sampling, streams: Sequence[str], seed: int | None
+        self,
+        store: Store,
+        entries: Sequence[Entry],
+        how: Sampling,
+        streams: Sequence[str],
+        seed: int | None,
+        partners: Partners | None = None,
     ) -> None:
         self.store, self.entries, self.how, self.streams = store, list(entries), how, tuple(streams)
         self.seed = seed  # None: test views
+        self.partners = partners  # None: each clip has its own flow
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -44,25 +52,34 @@ class Clips(TorchDataset[Batch]):
 
     def view(self, key: Key) -> View:
         """The view that a key stands for."""
+        return self._view(self.entries[key[1]][0], key)
+
+    def flow(self, key: Key) -> tuple[str, View]:
+        """The video whose flow belongs to a key, and its view."""
+        name, place = (self.entries[key[1]][0], key[1]) if self.partners is None else self.partners.of(*key)
+        return name, self._view(name, (key[0], place))
+
+    def _view(self, name: str, key: Key) -> View:
         first, index = key
-        video = self.store.video(self.entries[index][0])
+        video = self.store.video(name)
         shape = (video.frames, video.height, video.width)
         if self.seed is None:
-            return testing_view(*shape, self.how, first, self.entries[index][0])
+            return testing_view(*shape, self.how, first, name)
         return training_view(*shape, self.how, self.seed, first, index)
 
     def __getitems__(self, keys: list[Key]) -> Batch:
         """A whole batch: pixels go directly from the store to their place in it."""
         how, views = self.how, [self.view(key) for key in keys]
+        shown = [(self.entries[index][0], view) for (_, index), view in zip(keys, views, strict=True)]
+        flows = shown if self.partners is None else [self.flow(key) for key in keys]
         (shape,) = {view.shape for view in views}
         channels = {"appearance": 3, "motion": 2 * how.fields}
         pixels = {s: np.empty((len(keys), channels[s], *shape), dtype=np.uint8) for s in self.streams}
-        for row, (key, view) in enumerate(zip(keys, views, strict=True)):
-            name = self.entries[key[1]][0]
+        for row, (frames, flow) in enumerate(zip(shown, flows, strict=True)):
             if "appearance" in pixels:
-                read_frames(self.store, name, view, pixels["appearance"][row], how.delay)
+                read_frames(self.store, *frames, pixels["appearance"][row], how.delay)
             if "motion" in pixels:
-                read_flow(self.store, name, view, how, pixels["motion"][row])
+                read_flow(self.store, *flow, how, pixels["motion"][row])
         batch = {stream: torch.from_numpy(values) for stream, values in pixels.items()}
         batch["label"] = torch.from_numpy(np.array([self.entries[index][1] for _, index in keys], dtype=np.int64))
         batch["index"] = torch.from_numpy(np.array([index for _, index in keys], dtype=np.int64))

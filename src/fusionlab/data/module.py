@@ -24,6 +24,7 @@ from fusionlab.data import validation as validation_list
 from fusionlab.data.batches import Batch, Clips, keep_batch
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.list_files import some
+from fusionlab.data.pairs import OWN, Partners, expect_partners
 from fusionlab.data.processes import keep_memory_in_loader
 from fusionlab.data.sampler import Shape, StepSampler, ViewSampler
 from fusionlab.data.split_checks import refuse_lost, refuse_unknown, without_quarantined
@@ -110,7 +111,15 @@ class TwoStreamData(pl.LightningDataModule):
         self.setup()
         seed = self.seed if which == "train" else None
         how = self.sampling if which == "test" else replace(self.sampling, test="middle")
-        return Clips(self.store, self.entries[which], how, self.streams, seed)
+        return Clips(self.store, self.entries[which], how, self.streams, seed, self._partners(which))
+
+    def _partners(self, which: Which) -> Partners | None:
+        """Whose flow the clips of a list are shown with; None: their own."""
+        if which == "test" or self.sampling.pairs == OWN:
+            return None
+        train = self.entries["train"]
+        expect_partners(train, self.dataset.classes)
+        return Partners(self.entries[which], self.seed, train if which == "validation" else None)
 
     def test_shapes(self) -> list[Shape]:
         """The distinct shapes of the test views: T, height and width."""

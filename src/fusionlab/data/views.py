@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.data import clips, crops, stacking
+from fusionlab.data.pairs import OWN, PAIRS
 from fusionlab.errors import UserError, expect_whole, is_whole, unknown
 from fusionlab.records.draws import key
 from fusionlab.video.store import Store
@@ -67,6 +68,7 @@ class Sampling:
     test: str = "middle"  # which views a test looks at
     apart: int = 0  # pixels by which flow is shifted against the frames, up or down
     delay: int = 0  # number of frames by which frames are later than their flow
+    pairs: str = OWN  # of frames and flow in training: of one clip, or of two clips of one class
     times: str = "clip"  # where the snippets lie: τ apart, or one in each of T segments of the video
 
     def __post_init__(self) -> None:
@@ -87,6 +89,7 @@ class Sampling:
             "crops": ("way to draw crops", crops.DRAWN),
             "stacking": ("way to stack flow", stacking.STACKINGS),
             "test": ("protocol of test views", TESTS),
+            "pairs": ("way to pair frames and flow", PAIRS),
             "times": ("way to place snippets in a video", TIMES),
         }
         for leaf, (what, choices) in names.items():

@@ -30,6 +30,8 @@ class Fusion(nn.Module):
     equal_channels = True  # fuses channel d with channel d, so both maps need as many
     classifier: Classifying = "softmax"  # the loss of what classifies a descriptor
     fuses_scores = False  # fuses the class scores of two whole towers: nothing is built above it
+    keeps_apart = False  # both towers' layers above the meeting are trained on, and only their scores are averaged
+    joint_loss = False  # then: one loss, that of the average, and not one for each tower
 
     keeps_shape = False  # it is a step of the network: tables and drawings have a row for it
     layers: tuple[str, ...] | None = None  # the taps where it can stand; None: everywhere

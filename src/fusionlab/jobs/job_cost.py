@@ -6,11 +6,12 @@ job's progress. It reads a clock a few times a step and asks the device for noth
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from array import array
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -18,6 +19,7 @@ import torch
 from fusionlab.records.activity import mark, measure_with
 from fusionlab.records.environment import peak_memory
 from fusionlab.study.launchers import WORKERS_VARIABLE
+from fusionlab.training.cohort import Cohort
 
 FIRST = 3  # steps in which memory is allocated and kernels are chosen; they are left out
 
@@ -37,7 +39,7 @@ class JobCost(pl.Callback):
         self.arms = self.test_clips = 0
         self.seconds = dict.fromkeys(PARTS, 0.0)
         self.steps = array("d")  # from the end of a step to the end of the next one, with the reading of its clips
-        self.count = 0  # of steps; the first one of an epoch has no length
+        self.count = 0  # of steps; the first one of an epoch has no length: its loader starts, or waits
         self._part: Part = "setup"
         self._around: Part = "setup"  # the part in which a validation began
         self._since = time.monotonic()
@@ -54,7 +56,9 @@ class JobCost(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.begin("train")
-        self._step_ended = None
+        cohort = cast(Cohort, pl_module)
+        goes_on = self._step_ended is not None and cohort.step % cohort.steps_per_epoch  # behind a validation inside it
+        self._step_ended = time.monotonic() if goes_on else None
 
     def on_train_batch_end(self, *_: Any) -> None:
         now = time.monotonic()
@@ -107,3 +111,17 @@ class JobCost(pl.Callback):
         if torch.device(device).type == "cuda":
             return int(torch.cuda.max_memory_allocated(device))
         return self._peak
+
+
+class EndAfter(pl.Callback):
+    """Ends a training after some seconds, with a validation, but not before it has taken `steps`."""
+
+    def __init__(self, seconds: float, steps: int) -> None:
+        self.seconds, self.steps, self.end = seconds, steps, math.inf
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.end = time.monotonic() + self.seconds
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
+        if cast(Cohort, pl_module).step >= self.steps and time.monotonic() > self.end:
+            trainer.should_stop = True

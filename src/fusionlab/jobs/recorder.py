@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from fusionlab.config import build
 from fusionlab.config.compose import TITLED, title
 from fusionlab.config.mask_secrets import masked
 from fusionlab.config.run_config import RunConfig
-from fusionlab.config.schema import config_of
+from fusionlab.config.schema import ArmConfig, config_of
+from fusionlab.data.dataset import Dataset
 from fusionlab.errors import one_line, show
 from fusionlab.jobs.curve_loggers import CurveLoggers
 from fusionlab.jobs.job_cost import JobCost
@@ -26,7 +27,8 @@ from fusionlab.records.record import WEIGHTS as WEIGHTS
 from fusionlab.records.record import new_record, write_record
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
-from fusionlab.training.evaluate import Scores, count_correct
+from fusionlab.study.recipes import STREAMS
+from fusionlab.training.evaluate import Scores, count_correct, part_name
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import State, write_weights
 from fusionlab.two_stream.describe import Description
@@ -64,20 +66,17 @@ class Recorder:
         `initial`: the file that it started from, if any. Files are not synced one by one: `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
-        predictions = Predictions.of(
-            self.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[arm.name].tolist()
-        )
-        counts = count_correct(list(predictions.predicted), scores.label, self.data.kinds)
-        every = counts.pop("all")
+        predictions = predictions_of(self.data.dataset, videos, scores, arm.name)
+        towers = towers_of(self.data.dataset, videos, scores, arm.name)
         store = self.data.store
         result = {
-            "accuracy": every["correct"] / every["total"],
-            **every,
-            "kinds": counts,
+            **self._counts(predictions),
+            **({"towers": self._towers(arm, towers)} if towers else {}),
             "classes": dict(zip(self.data.dataset.classes, self.data.kinds, strict=True)),
             "val_loss": outcome.val_loss,
             "best_step": outcome.best_step,
             "steps": outcome.steps,
+            "converged": outcome.converged,
             "parameters": size.parameters,
             "trained_parameters": size.trained_parameters,
             "svm_parameters": size.svm_parameters,
@@ -96,10 +95,26 @@ class Recorder:
                 result["initial_weights"]["trained_on"] = initial.trained_on
         if arm.kind == "stream" or self.run.keep != "none":  # later studies start from the streams
             write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial), sync=False)
-        self._write(self.attempt.result, arm, predictions, outcome, result=result)
+        self._write(self.attempt.result, arm, predictions, outcome, towers=towers, result=result)
         crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
         for line in self.attempt.publish(arm.name).differences:
             show(one_line(f"{arm.name}: differs from what is published: {line}"))
+
+    def _counts(self, predictions: Predictions) -> dict[str, Any]:
+        counts = count_correct(list(predictions.predicted), list(predictions.labels), self.data.kinds)
+        every = counts.pop("all")
+        return {"accuracy": every["correct"] / every["total"], **every, "kinds": counts}
+
+    def _towers(self, arm: Arm, towers: Mapping[str, Predictions]) -> dict[str, Any]:
+        """The results of each tower by itself, with the ceilings of one stream."""
+        config = config_of(arm)
+        assert isinstance(config, ArmConfig)
+        results = {}
+        for stream, predictions in towers.items():
+            most = self.data.dataset.ceilings(self.blueprint.system_of_tower(config, stream))
+            ceilings = {kind: str(share) for kind, share in most.items()}
+            results[stream] = {**self._counts(predictions), "ceilings": ceilings}
+        return results
 
     def _quarantined(self, split: int, quarantine: frozenset[str]) -> dict[str, int]:
         """The number of quarantined videos of each list; the config has their names."""
@@ -122,7 +137,13 @@ class Recorder:
         )  # fmt: skip
 
     def _write(
-        self, where: Path, arm: Arm, predictions: Predictions | None, outcome: Outcome | None, **content: Any
+        self,
+        where: Path,
+        arm: Arm,
+        predictions: Predictions | None,
+        outcome: Outcome | None,
+        towers: Mapping[str, Predictions] | None = None,
+        **content: Any,
     ) -> None:
         around = {
             **self.environment,
@@ -142,13 +163,27 @@ class Recorder:
             kind=arm.kind,
             axes=arm.axes,
             signature=arm.signature,
+            control=arm.control,
             config=arm.config,
             stage_one=arm.config.get("stage_one", {}),
             **self.prepare(arm),
             circumstances=around,
             **content,
         )
-        write_record(where / arm.name, record, predictions, sync=where != self.attempt.result)
+        write_record(where / arm.name, record, predictions, towers=towers, sync=where != self.attempt.result)
+
+
+def towers_of(dataset: Dataset, videos: Sequence[str], scores: Scores, arm: str) -> dict[str, Predictions]:
+    """The predictions of an arm's towers, of those that are tested by themselves."""
+    names = {tower: part_name(arm, tower) for tower in STREAMS}
+    return {one: predictions_of(dataset, videos, scores, name) for one, name in names.items() if name in scores.of}
+
+
+def predictions_of(dataset: Dataset, videos: Sequence[str], scores: Scores, name: str) -> Predictions:
+    """The scores of one net as predictions. `videos`: the test list's, in which `scores.index` are places."""
+    tested = [videos[place] for place in scores.index]
+    groups = map(dataset.group, tested)
+    return Predictions.of(dataset.classes, tested, scores.label, scores.of[name].tolist(), groups)
 
 
 def titles_of(arm: Arm) -> dict[str, str]:

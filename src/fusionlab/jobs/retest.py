@@ -22,17 +22,17 @@ from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs.job_data import Data, open_data
-from fusionlab.jobs.recorder import WEIGHTS
+from fusionlab.jobs.recorder import WEIGHTS, predictions_of, towers_of
 from fusionlab.jobs.stages import trained_streams
 from fusionlab.records.environment import changed_arithmetic, describe_environment
 from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import Predictions, read_predictions
+from fusionlab.records.predictions import Predictions, read_predictions, tower_file
 from fusionlab.records.record import readable_records
 from fusionlab.study import plan as plans
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Plan
-from fusionlab.training.evaluate import evaluate
+from fusionlab.training.evaluate import evaluate, with_parts
 from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.net import StreamNet
@@ -101,39 +101,54 @@ def open_arm(plan: Plan, study: Path, arm: Arm) -> TrainedArm | str:
 
 def look_again(of: TrainedArm, split: int) -> Predictions:
     """The arm's predictions on a split's test list."""
+    return _all_predictions(of, split)[PREDICTIONS]
+
+
+def _all_predictions(of: TrainedArm, split: int) -> dict[str, Predictions]:
+    """By their files: the arm's predictions, and those of its towers that are tested by themselves."""
     test = of.data.module(replace(of.config, split=split))
-    loader, name = test.test_dataloader(), of.arm.name
-    scores = evaluate(of.trunk, {name: of.net}, loader, device=build.device(of.run))
+    name = of.arm.name
+    scores = evaluate(of.trunk, with_parts(name, of.net), test.test_dataloader(), device=build.device(of.run))
     videos = [video for video, _ in test.entries["test"]]
-    return Predictions.of(
-        of.data.dataset.classes, [videos[i] for i in scores.index], scores.label, scores.of[name].tolist()
-    )
+    towers = {tower_file(tower): own for tower, own in towers_of(of.data.dataset, videos, scores, name).items()}
+    return {PREDICTIONS: predictions_of(of.data.dataset, videos, scores, name), **towers}
 
 
 def _one(plan: Plan, study: Path, arm: Arm) -> str:
     of = open_arm(plan, study, arm)
     if isinstance(of, str):
         return of
-    predictions = look_again(of, of.config.split)
+    files, result = _all_predictions(of, of.config.split), of.record["result"]
+    recorded = {tower_file(tower): own.get("predictions") for tower, own in result.get("towers", {}).items()}
+    recorded[PREDICTIONS] = result.get("predictions")
+    predictions = files[PREDICTIONS]
     count = len(predictions.videos)
     same, accuracy = f"the same {count} predictions", f"accuracy {predictions.correct / count:.4f}"
-    if _digest(predictions.to_csv().encode("utf-8")) == of.record["result"].get("predictions"):
+    other = [name for name, now in files.items() if recorded.get(name) not in _digests(now)]
+    if not other:
         return f"{same}, {accuracy}"
     here = {**describe_environment(), "device": build.device_name(of.run)}
     changed = changed_arithmetic(of.record["circumstances"], here)
-    if changed and (most := _apart(of, predictions)) <= TOLERANCE:
+    if changed and (most := max(_apart(of, name, files[name], recorded.get(name)) for name in other)) <= TOLERANCE:
         return f"{same} within {TOLERANCE:g} (at most {most:.1e} apart), {accuracy}; no equal bits: {changed}"
-    return f"other predictions: {accuracy}, recorded {of.record['result'].get('accuracy', math.nan):.4f}"
+    whose = "" if PREDICTIONS in other else " of a tower by itself"
+    return f"other predictions{whose}: {accuracy}, recorded {result.get('accuracy', math.nan):.4f}"
 
 
-def _apart(of: TrainedArm, predictions: Predictions) -> float:
-    """The largest difference to the record's scores; infinite if its predictions or weights are missing."""
-    place, result = of.place / PREDICTIONS, of.record["result"]
-    if not place.is_file() or _digest(read_whole(place)) != result.get("predictions"):
+def _apart(of: TrainedArm, name: str, predictions: Predictions, recorded: str | None) -> float:
+    """The largest difference to the scores in a file of the record; infinite if it or the weights are missing."""
+    place = of.place / name
+    if not place.is_file() or _digest(read_whole(place)) != recorded:
         return math.inf
-    if fingerprint(read_weights(of.place / WEIGHTS)) != result.get("weights"):
+    if fingerprint(read_weights(of.place / WEIGHTS)) != of.record["result"].get("weights"):
         return math.inf
     return predictions.largest_difference(read_predictions(place))
+
+
+def _digests(predictions: Predictions) -> list[str]:
+    """Those of the file of today, and of an older one, without groups."""
+    forms = (predictions, replace(predictions, groups=None))
+    return [_digest(form.to_csv().encode("utf-8")) for form in forms]
 
 
 def _digest(content: bytes) -> str:

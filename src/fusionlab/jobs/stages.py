@@ -29,7 +29,7 @@ from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import Scores, evaluate_cohort
 from fusionlab.training.fit import Outcome, fit
-from fusionlab.training.recipe import configure_torch
+from fusionlab.training.recipe import Recipe, configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
 from fusionlab.two_stream.net import Net, StreamNet
@@ -121,17 +121,18 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     for names, checkpoint in choose_checkpoints({name: attempt.checkpoints(name) for name in arms}):
         appearance, motion = trained_streams(plan, study, job, config, classes, content)
         nets: dict[str, Net] = {}
+        recipes: dict[str, Recipe] = {}
         for name in names:
             try:
                 own = ArmConfig.of(arms[name].config)
                 recorder.blueprint.expect_views(own, loaders.test_shapes())
-                nets[name] = build.net(own, appearance, motion)
+                nets[name], recipes[name] = build.net(own, appearance, motion), own.stage.recipe
                 recorder.prepare(arms[name])
             except UserError as error:  # known parts were checked by the plan; a user's own may still fail
                 recorder.failed(arms[name], str(error))
         if not nets:
             continue
-        cohort = Cohort(Trunk(appearance, motion), nets, config.stage.recipe, seed=config.seed.dropout)
+        cohort = Cohort(Trunk(appearance, motion), nets, recipes, seed=config.seed.dropout)
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]

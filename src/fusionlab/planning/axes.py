@@ -11,6 +11,7 @@ from typing import Any
 from fusionlab.config.compose import has_grid
 from fusionlab.config.options import place_of
 from fusionlab.config.overrides import EXAMPLES
+from fusionlab.config.shorthand import SHORTHAND
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.signature import RUN, canonical, flatten
@@ -135,7 +136,7 @@ def _reject_useless(axis: str, values: Sequence[Any], repeated: bool) -> None:
         raise UserError("an axis has a value twice", got=f"{axis}: {twice}", hint="leave one of them out")
     if len(values) < 2:
         return
-    if place_of(axis).partition(".")[0] == RUN:
+    if place_of(SHORTHAND.get(axis, (axis,))[0]).partition(".")[0] == RUN:
         what = f"{axis} does not change the result, so it cannot be an axis"
     elif own := [value for value in values if has_grid(axis, str(value))]:
         what = f"{axis}={own[0]} has a grid of its own, so it cannot be a value of an axis"

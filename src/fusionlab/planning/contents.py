@@ -7,7 +7,7 @@ compositions and nets on the meta device. Where a config looks a seed up in anot
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -22,13 +22,16 @@ from fusionlab.config.value_types import as_typed
 from fusionlab.data.views import VIDEO
 from fusionlab.errors import UserError
 from fusionlab.planning.axes import Cell, Point
-from fusionlab.records.signature import NEUTRAL, canonical
+from fusionlab.records.signature import NEUTRAL, canonical, value
 from fusionlab.results.spec import Spec
 from fusionlab.study.recipes import ARM, STREAMS, data_recipe, stream_recipe
 from fusionlab.two_stream.net import Net
 
 STRIDE = "data.sampling.stride"
-LATE = {"fusion": "late", "temporal": "pool2d", "layer": LAYER_OF_LATE}
+BUDGET = "optim.fusion.budget"
+LATE = {"fusion": "late", "temporal": "pool2d"}
+CONTROL = "control"  # a choice of fusion, and the kind of its arms
+OF_FUSION = [name for name in ARM if name != "temporal"]  # options of a fused arm that its control does not have
 BUILT = ("backbone", "streams", "consensus", *ARM)  # what a net depends on, beside the data
 
 
@@ -73,6 +76,8 @@ class Contents:
         self._groups = catalogue.groups()
         self._made: dict[str, Content] = {}
         self._late: dict[int, Content] = {}
+        self._controls: dict[str, Content] = {}
+        self._doubled: dict[int, Content] = {}
         self._seeds: dict[tuple[int, str], dict[str, Any]] = {}
         self._late_fusions: dict[str, bool] = {}
         self._errors: dict[str, UserError | None] = {}  # of nets, by what they depend on
@@ -97,8 +102,47 @@ class Contents:
             self._late[id(content)] = self._compose_late(content)
         return self._late[id(content)]
 
+    def control(self, content: Content) -> Content | None:
+        """The control of a content whose streams meet: the late fusion where they meet at class scores only.
+
+        Contents that differ in their fusions only share it. None where the content is a control itself.
+        """
+        if content.choices.get("fusion") == CONTROL:
+            return None
+        assert content.config is not None
+        layer = self.blueprint.control_layer(content.config)
+        if layer is None:
+            return self.late(content)
+        above = "fresh" if content.config.above == "fresh" else NEUTRAL["into"]
+        axes = {axis: one for axis, one in content.axes.items() if axis.split(".")[0] not in OF_FUSION}
+        key = canonical([layer, above, {**content.choices, "fusion": CONTROL}, axes])
+        if key not in self._controls:
+            self._controls[key] = self._compose_control(content, {"layer": layer, "above": above})
+        return self._controls[key]
+
+    def doubled(self, content: Content) -> Content:
+        """The same with twice the budget of what is trained above the streams. Its late fusion is that of the content.
+
+        Late fusion is not trained, so a budget does not change it.
+        """
+        if id(content) not in self._doubled:
+            assert content.config is not None
+            if content.config.optim.fusion.recipe.until == "converged":
+                raise UserError(
+                    "there is no budget to double where arms are trained until they have converged",
+                    got="run.double=true optim.fusion.until=converged",
+                    hint="run.double=false with it, or optim.fusion.until=budget",
+                )
+            optim = content.tree["optim"]
+            twice = 2 * value(content.tree, BUDGET)
+            own = {**content.tree, "optim": {**optim, "fusion": {**optim["fusion"], "budget": twice}}}
+            axes = {**content.axes, BUDGET: twice}
+            self._doubled[id(content)] = replace(content, tree=own, config=ArmConfig.of(own), axes=axes)
+            self._late[id(self._doubled[id(content)])] = self.late(content)
+        return self._doubled[id(content)]
+
     def point(self, content: Content, cell: Cell) -> Point:
-        """The point of a cell with its content, or with the late fusion of its content."""
+        """The point of a cell with its content, or with the late fusion or control of its content."""
         seeds = {axis: one for axis, one in cell.items() if is_seed(axis)}
         key = (id(content.made), canonical(seeds))
         if content.has_seeds or not seeds:
@@ -191,15 +235,30 @@ class Contents:
 
     def _compose_late(self, content: Content) -> Content:
         of_arm = [name for name in ARM if name != "fusion" or content.choices.get("fusion") != LATE["fusion"]]
-        choices = {group: name for group, name in content.choices.items() if name is not None}
-        made = tree({**choices, "fusion": LATE["fusion"], "temporal": LATE["temporal"]})
+        return self._with_choices(content, LATE, of_arm, {"layer": LAYER_OF_LATE})
+
+    def _compose_control(self, content: Content, own: Mapping[str, Any]) -> Content:
+        made = self._with_choices(content, {"fusion": CONTROL}, OF_FUSION, own)
+        config = ArmConfig.of(made.tree)
+        try:
+            self.blueprint.net(config)
+        except UserError as error:
+            return replace(made, error=error)
+        return replace(made, config=config)
+
+    def _with_choices(
+        self, content: Content, choices: Mapping[str, str], of_arm: Sequence[str], own: Mapping[str, Any]
+    ) -> Content:
+        """A content with other parts. `of_arm`: the options that it does not take over; `own`: those that it sets."""
+        kept = {group: name for group, name in content.choices.items() if name is not None}
+        made = tree({**kept, **choices})
         leaves = {
             path: one
             for path, one in {**self.words.leaves, **content.axes}.items()
             if path.split(".")[0] not in of_arm and path not in self._groups
         }
-        own = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have set them
-        plain = {**made.sharing({**leaves, **own, "layer": LAYER_OF_LATE}), "streams": "both"}
+        neutral = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have set them
+        plain = {**made.sharing({**leaves, **neutral, **own}), "streams": "both"}
         axes = {
             axis: one for axis, one in content.axes.items() if axis != "fusion" and axis.split(".")[0] not in of_arm
         }

@@ -22,13 +22,14 @@ class PlannedArm:
     the two streams below it, or of itself.
     """
 
-    kind: str  # late, fused, or a stream's name
+    kind: str  # late, control, fused, or a stream's name
     point: Point
     recipe: dict[str, Any]
     signature: str
     store: str
     streams: Mapping[str, str]
     cohort: str | None = None
+    control: str | None = None  # the signature of the arm that it is compared with
 
 
 def jobs_of(arms: Sequence[PlannedArm], shared: str) -> tuple[list[Job], list[Arm]]:
@@ -53,7 +54,8 @@ def jobs_of(arms: Sequence[PlannedArm], shared: str) -> tuple[list[Job], list[Ar
             jobs[job] = Job(job, "stream", os.path.join(shared, one.signature), (store,), config, (name,))
         else:
             job = f"cohort-{one.cohort}"
-            arm = Arm(arm_name(axes), one.kind, {"streams": "both", **axes}, one.signature, one.recipe, job)
+            both = {"streams": "both", **axes}
+            arm = Arm(arm_name(axes), one.kind, both, one.signature, one.recipe, job, one.control)
             cohorts.setdefault(job, []).append((arm, one))
         planned.append(arm)
     for store, point in first.items():

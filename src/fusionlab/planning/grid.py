@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,15 @@ from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.loggers import expect_installed
 from fusionlab.planning.axes import Axes, Cell, Grid, Point
-from fusionlab.planning.contents import Content, Contents
+from fusionlab.planning.contents import CONTROL, Content, Contents, is_seed
 from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
 from fusionlab.planning.naming import arm_name, axes_of, study_folder
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
 from fusionlab.study.recipes import ARM, STREAMS
+
+RATE = "optim.fusion.lr"  # over which a table may select
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,11 @@ class PlannedStudy:
     equal: int = 0  # cells that are the same arm as another one
 
     def asked(self) -> list[Arm]:
-        """The arms that were typed, without the baselines; late fusion is a baseline beside a fusion."""
+        """The arms that were typed, without baselines: beside a fusion, late fusion and controls are baselines."""
         typed = [arm for arm in self.plan.arms if arm.axes["streams"] in self.streams]
-        fused = any(arm.kind == "fused" for arm in typed)
-        return [arm for arm in typed if not (fused and arm.kind == "late")]
+        kinds = {arm.kind for arm in typed}
+        baselines = ("late", CONTROL) if "fused" in kinds else ("late",) if CONTROL in kinds else ()
+        return [arm for arm in typed if arm.kind not in baselines]
 
 
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
@@ -66,21 +69,24 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     contents = Contents(words, grid.axes, blueprint)
     cells = [(cell, contents.of(cell)) for cell in grid.cells()]
     refused = _refused(cells, contents)
-    arms, equal = _arms([(cell, content) for cell, content in cells if content.error is None], contents)
-    cell, content = next(one for one in cells if one[1].error is None)
+    possible = [(cell, content) for cell, content in cells if content.error is None]
+    refused += _refused_controls(possible, contents)
+    arms, equal = _arms(possible, contents)
+    cell, content = possible[0]
     first = contents.point(content, cell)
     run = RunConfig.of(first.tree)
+    expect_selection(run.table.get("select"), grid.axes)
     expect_installed(run.logger.name)
     command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])
     plan = Plan.of(command, *jobs_of(arms, "../streams"), refused)
-    points = [contents.point(content, cell) for cell, content in cells if content.error is None]
+    points = [contents.point(content, cell) for cell, content in possible]
     folder = study_folder(run, words, points, plan)
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
     streams = os.path.relpath(Path(run.root) / "streams", folder)
     if streams != "../streams":
         plan = Plan.of(command, *jobs_of(arms, streams), refused)
     assert content.config is not None
-    typed_streams = frozenset(content.tree["streams"] for _, content in cells if content.error is None)
+    typed_streams = frozenset(content.tree["streams"] for _, content in possible)
     return PlannedStudy(plan, folder, run, content.config.trainer.threads, typed_streams, first.tree, grid.axes, equal)
 
 
@@ -133,8 +139,9 @@ def _axes(run: RunConfig, words: Words, part: Mapping[str, list[Any]], known: Ma
             axes[axis] = [check_choice(axis, one, known) for one in (values if isinstance(values, list) else [values])]
     axes.update(words.axes)
     axes.update(part)
-    if "late" in axes.get("fusion", []) and len(axes["fusion"]) > 1:  # late is in every study anyway, without a layer
-        axes["fusion"] = [one for one in axes["fusion"] if one != "late"]
+    for baseline in ("late", CONTROL):  # they are in every study anyway, late without a layer
+        if baseline in axes.get("fusion", []) and len(axes["fusion"]) > 1:
+            axes["fusion"] = [one for one in axes["fusion"] if one != baseline]
     return axes
 
 
@@ -144,6 +151,17 @@ def _refused(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> list[
     if len(bad) == len(cells):
         raise _nothing_left([content for _, content in bad])
     _raise_typo(cells)
+    return _without_twins(bad, contents)
+
+
+def _refused_controls(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> list[Refused]:
+    """The controls that cannot be trained, where the arms that they belong to can."""
+    controls = [(cell, contents.control(content)) for cell, content in cells if content.fused]
+    bad = [(cell, one) for cell, one in controls if one is not None and one.error is not None]
+    return _without_twins(bad, contents)
+
+
+def _without_twins(bad: Sequence[tuple[Cell, Content]], contents: Contents) -> list[Refused]:
     refused: dict[str, Refused] = {}
     for cell, content in bad:
         point, kind = contents.point(content, cell), _kind(content)
@@ -157,7 +175,8 @@ def _refused(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> list[
 def _kind(content: Content) -> str:
     if content.tree["streams"] in STREAMS:
         return "stream"
-    return "late" if content.choices.get("fusion") == "late" else "fused"
+    fusion = content.choices.get("fusion")
+    return fusion if fusion in ("late", CONTROL) else "fused"
 
 
 def _reason(error: UserError, axes: Mapping[str, Any]) -> str:
@@ -198,10 +217,12 @@ def _raise_typo(cells: Sequence[tuple[Cell, Content]]) -> None:
 def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[list[PlannedArm], int]:
     """Every arm once, and the number of cells that are the same arm as another one.
 
-    The baselines of each cohort's data and seed come first, then the fusions.
+    The baselines of each cohort's data and seed come first, then the controls, then the fusions. With `run.double`, the
+    fusions of each content's first seed and their controls are there with a double budget too.
     """
     signing = Signing()
     arms: dict[str, PlannedArm] = {}
+    controls: dict[int, str] = {}  # place of a cell -> the signature of its control
     for cell, content in cells:
         late = contents.late(content)
         point = contents.point(late, cell)
@@ -211,13 +232,48 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
         if content.tree["streams"] == "both":
             one = signing.arm("late", late, point)
             arms.setdefault(one.signature, one)
+    cells = [*cells, *_doubled(cells, contents)]
+    for place, (cell, content) in enumerate(cells):
+        control = contents.control(content) if content.fused else None
+        if control is not None and control.error is None:
+            kind = "late" if control is contents.late(content) else CONTROL
+            one = signing.arm(kind, control, contents.point(control, cell))
+            controls[place] = arms.setdefault(one.signature, one).signature
     equal = 0
-    for cell, content in cells:
+    for place, (cell, content) in enumerate(cells):
         if content.fused:
-            one = signing.arm("fused", content, contents.point(content, cell))
+            one = signing.arm(_kind(content), content, contents.point(content, cell), controls.get(place))
             equal += one.signature in arms
             arms.setdefault(one.signature, one)
     return list(arms.values()), equal
+
+
+def _doubled(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> list[tuple[Cell, Content]]:
+    """The first cell of each content whose streams meet, where `run.double` asks for it, with twice the budget."""
+    fused = [(cell, content) for cell, content in cells if content.fused]
+    if not fused or not RunConfig.of(fused[0][1].tree).double:
+        return []
+    first: dict[str, tuple[Cell, Content]] = {}
+    for cell, content in fused:
+        first.setdefault(canonical({axis: one for axis, one in cell.items() if not is_seed(axis)}), (cell, content))
+    return [(cell, contents.doubled(content)) for cell, content in first.values()]
+
+
+def expect_selection(select: Any, axes: Collection[str]) -> None:
+    """Raise a `UserError` for a selection of anything else than the rates of a grid."""
+    if select is None:
+        return
+    hint = f"select={RATE} with {RATE}=1e-3,3e-3"
+    if select != RATE:
+        raise UserError(
+            "a selection is over the learning rates of what is trained above the streams; another option changes what "
+            "is compared, what it is trained on or how it is tested",
+            got=f"select={as_typed(select)}", allowed=[RATE, "null"], hint=hint,
+        )  # fmt: skip
+    if select not in axes:
+        raise UserError(
+            "a selection is over the values of an axis, and this option has one value", got=select, hint=hint
+        )
 
 
 class Signing:
@@ -236,15 +292,19 @@ class Signing:
         store = self._sign(content, "store", content.store)
         return PlannedArm(stream, point, recipe, signature, store, {stream: signature})
 
-    def arm(self, kind: str, content: Content, point: Point) -> PlannedArm:
-        """The arm of two streams."""
+    def arm(self, kind: str, content: Content, point: Point, control: str | None = None) -> PlannedArm:
+        """The arm of two streams. `control`: the signature of its control."""
         seed = {"seed": point.tree["seed"]}
         signed = tuple(self._sign(content, one, {**content.streams[one], **seed}) for one in STREAMS)
         streams = self._streams.setdefault(signed, dict(zip(STREAMS, signed, strict=True)))
         recipe = {**{part: one for part, one in point.tree.items() if part != RUN}, "stage_one": streams}
-        cohort = self._sign(content, "cohort", {part: one for part, one in recipe.items() if part not in ARM})
+        shared = {part: one for part, one in recipe.items() if part not in ARM}
+        if point.tree[RUN]["table"].get("select") == RATE:  # each arm has its own, in one pass over the data
+            rest = {leaf: one for leaf, one in recipe["optim"]["fusion"].items() if leaf != "lr"}
+            shared["optim"] = {**recipe["optim"], "fusion": rest}
+        cohort = self._sign(content, "cohort", shared)
         signature, store = self._sign(content, "arm", recipe), self._sign(content, "store", content.store)
-        return PlannedArm(kind, point, recipe, signature, store, streams, cohort)
+        return PlannedArm(kind, point, recipe, signature, store, streams, cohort, control)
 
     def _sign(self, content: Content, what: str, recipe: Mapping[str, Any]) -> str:
         """The signature of a recipe. Of recipes of one content, only the seeds and what follows from them differ."""

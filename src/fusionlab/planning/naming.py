@@ -15,8 +15,10 @@ from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.plan import FILE, Plan
 from fusionlab.study.recipes import ARM, IGNORED
 
+MEETING = ("fused", "control")  # kinds of arms that have a layer and a temporal head
 # Options that are part of an arm's name where they are not at their usual value.
 TURNED = ("into", "keep_motion", "tower_weight", "align")
+NUMBERS = {"late": "fusion", "control": "temporal"}  # kind of a baseline -> the part whose numbers it has
 UNNAMED = ("logger", "launcher", "table")  # groups that change nothing in a study
 
 
@@ -26,7 +28,7 @@ def axes_of(point: Point, kind: str) -> dict[str, Any]:
     what: dict[str, Any] = {}
     if kind == "late":
         what = {"fusion": "late", "layer": LAYER_OF_LATE}
-    elif kind == "fused":
+    elif kind in MEETING:
         what = {
             "fusion": point.choices["fusion"],
             "layer": config["layer"],
@@ -35,17 +37,18 @@ def axes_of(point: Point, kind: str) -> dict[str, Any]:
     seeds = config["seed"]
     alike = len(set(seeds.values())) == 1
     seed = {"seed": seeds["init"]} if alike else {f"seed.{name}": one for name, one in seeds.items()}
-    own = ("fusion", "temporal", "layer") if kind == "fused" else ARM  # named above, or not the baselines'
+    # named above, or not those of a baseline
+    own = ("fusion", "temporal", "layer") if kind == "fused" else ARM
     own = (*own, *IGNORED.get(kind, ()))
     other = {
         axis: _scalar(one)
         for axis, one in point.axes.items()
         if axis not in ("streams", *own)
         and axis.split(".")[0] != "seed"
-        and (kind == "fused" or axis.split(".")[0] not in ARM or (kind == "late" and axis.startswith("fusion.")))
+        and (kind == "fused" or axis.split(".")[0] not in ARM or axis.split(".")[0] == NUMBERS.get(kind))
     }
     turned = {leaf: config[leaf] for leaf in TURNED if kind == "fused" and config[leaf] != NEUTRAL[leaf]}
-    if kind == "fused" and config["above"] != config["into"]:
+    if kind in MEETING and config["above"] != config["into"]:
         turned["above"] = config["above"]
     return {**what, **turned, **other, **seed}
 
@@ -83,5 +86,7 @@ def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Pl
         if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
     ]
     readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(options) or "one-arm")[:80]
-    folder, of_old = (Path(run.root) / f"{readable}-{name[:8]}" for name in (plan.signature, plan.signature_of_old))
-    return of_old if not folder.exists() and (of_old / FILE).is_file() else folder
+    names = (plan.signature, *plan.older_signatures)
+    folder, *older = (Path(run.root) / f"{readable}-{name[:8]}" for name in names)
+    of_old = next((one for one in older if (one / FILE).is_file()), folder)
+    return folder if folder.exists() else of_old

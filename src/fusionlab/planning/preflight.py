@@ -20,7 +20,10 @@ from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import expect_data
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.planning.grid import PlannedStudy
+from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.records.record import read_records
+from fusionlab.records.signature import NEUTRAL, value
+from fusionlab.study.recipes import PAIRS
 
 
 def check_files(study: PlannedStudy) -> None:
@@ -29,6 +32,7 @@ def check_files(study: PlannedStudy) -> None:
     A stream that is already trained needs no weights; but if their file exists, it must be the one that
     it started from.
     """
+    check_pairs(study)
     datasets: dict[str, Dataset] = {}
     for arm in study.plan.arms:
         config = config_of(arm)
@@ -41,6 +45,14 @@ def check_files(study: PlannedStudy) -> None:
                 _expect_same(config, config.weights.source, study.run, published)
             else:
                 _load(config, config.weights.source, study.run, datasets[key])
+
+
+def check_pairs(study: PlannedStudy) -> None:
+    """Raise a `UserError` for arms whose clips cannot be paired within their classes, where the lists are known."""
+    data = DataSets(study.run)
+    for arm in study.plan.arms:
+        if value(arm.config, PAIRS) != NEUTRAL[PAIRS]:
+            data.refuse_lone_clips(config_of(arm))
 
 
 def _load(config: StreamConfig, source: str, run: RunConfig, dataset: Dataset) -> None:

@@ -19,10 +19,11 @@ from fusionlab.study import plan as plans
 from fusionlab.study.attempt import Attempt
 
 
-def make_report(folder: str, table: str | None = None) -> str:
-    """Write `folder`/report and return the table as text."""
+def make_report(folder: str, table: str | None = None, *, answers: bool = False) -> str:
+    """Write `folder`/report and return the table as text. `answers`: with answers.csv."""
     study = Path(folder)
-    return report(study, table_spec(study, table), study / "report", unfinished=unfinished_arms(study))
+    spec, unfinished = table_spec(study, table), unfinished_arms(study)
+    return report(study, spec, study / "report", unfinished=unfinished, answers=answers)
 
 
 def price_line(folder: str | Path) -> str | None:

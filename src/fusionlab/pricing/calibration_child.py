@@ -10,12 +10,11 @@ is so small that nothing diverges: none of this changes the time of a step. No d
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -27,11 +26,11 @@ from fusionlab.config import build
 from fusionlab.config.schema import ArmConfig, StreamConfig, build_dataset
 from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show
-from fusionlab.jobs.job_cost import JobCost
+from fusionlab.jobs.job_cost import EndAfter, JobCost
 from fusionlab.records.files import parse_json
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.fit import fit
-from fusionlab.training.recipe import configure_torch
+from fusionlab.training.recipe import Recipe, configure_torch
 from fusionlab.two_stream.net import Net, StreamNet, union
 from fusionlab.two_stream.trunk import Trunk
 
@@ -43,21 +42,16 @@ TIMES = 5  # of the frozen towers alone
 
 @dataclass
 class Batches:
-    """A loader: the batches in turns, `count` in all; fewer if `seconds` are over, but `STEPS[0]` at least."""
+    """A loader: the batches in turns, `count` in all."""
 
     batches: Sequence[Batch]
     count: int
-    seconds: float = math.inf
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[Batch]:
-        end = time.monotonic() + self.seconds
-        for step in range(self.count):
-            if step >= STEPS[0] and time.monotonic() > end:
-                return
-            yield self.batches[step % len(self.batches)]
+        return (self.batches[step % len(self.batches)] for step in range(self.count))
 
 
 @dataclass
@@ -65,7 +59,6 @@ class Noise:
     """Clips of noise in place of a job's data."""
 
     batches: Sequence[Batch]
-    seconds: float
     start_step: int = 0
 
     def prepare_data(self) -> None:
@@ -75,7 +68,7 @@ class Noise:
         """There is nothing to set up."""
 
     def train_dataloader(self) -> Batches:
-        return Batches(self.batches, STEPS[1], self.seconds)
+        return Batches(self.batches, STEPS[1])
 
     def val_dataloader(self) -> Batches:
         return Batches(self.batches, VALIDATED)
@@ -96,9 +89,10 @@ def measure(arms: Sequence[tuple[str, dict[str, Any]]], device: str, seconds: fl
         towers, trunk, nets = _cohort(config, [ArmConfig.of(own) for _, own in arms], classes)
     snippets = config.data.sampling.stream_snippets if kind == "stream" else config.data.sampling.snippets
     batches = [_noise(towers, batch_size, snippets, classes, seed) for seed in range(2)]
-    recipe = replace(config.stage.recipe, epochs=1, patience=0, lr=RATE)
-    cohort = Cohort(trunk, nets, recipe, seed=config.seed.dropout)
-    fit(cohort, Noise(batches, seconds), device=device, precision=config.trainer.precision, observers=[cost])
+    own = config.stage.recipe
+    recipe = Recipe(own.name, lr=RATE, epochs=1, clip=own.clip, weight_decay=own.weight_decay, own=own.own)
+    cohort, clock = Cohort(trunk, nets, recipe, seed=config.seed.dropout), {"clock": EndAfter(seconds, STEPS[0])}
+    fit(cohort, Noise(batches), device=device, precision=config.trainer.precision, callbacks=clock, observers=[cost])
     for arm in cohort.arms.values():
         if arm.reason is not None:
             raise UserError("an arm cannot be trained", got=arm.reason)

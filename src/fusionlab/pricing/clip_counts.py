@@ -10,6 +10,7 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, DataConfig, SourceConfig, StreamConfig, build_dataset
 from fusionlab.data import validation
 from fusionlab.data.dataset import Dataset, Entry, Extent
+from fusionlab.data.pairs import CLASS, expect_partners
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import STORES, VIDEOS
 from fusionlab.preparation.prepare import prepared
@@ -68,18 +69,31 @@ class DataSets:
     def _count(self, config: ArmConfig | StreamConfig) -> Clips | None:
         fraction, extent = config.data.sampling.validation, self.extent(config.data, config.split)
         frames, size = self._frames(config.data, extent)
-        lists = self._lists(config.data, config.split)
-        if lists is None:
+        if self._lists(config.data, config.split) is None:
             if extent is None:
                 return None
             held_out = round(extent.train * fraction)
             return Clips(extent.train - held_out, held_out, extent.test, frames, size)
-        train, test = lists
-        try:
-            rest, held = validation.cut(train, self.dataset(config.data).group, config.seed.data, fraction)
-        except UserError:  # the job will say so
+        if (lists := self._cut(config)) is None:
             return None
-        return Clips(len(rest), len(held), len(test), frames, size)
+        train, held, test = map(len, lists)
+        return Clips(train, held, test, frames, size)
+
+    def refuse_lone_clips(self, config: ArmConfig | StreamConfig) -> None:
+        """Raise a `UserError` where pairs of one class are asked for, and a class has one training clip."""
+        if config.data.sampling.pairs == CLASS and (lists := self._cut(config)) is not None:
+            expect_partners(lists[0], self.dataset(config.data).classes)
+
+    def _cut(self, config: ArmConfig | StreamConfig) -> tuple[list[Entry], list[Entry], list[Entry]] | None:
+        """Training, validation and test list; None where they are not there or cannot be cut, as the job will say."""
+        lists, fraction = self._lists(config.data, config.split), config.data.sampling.validation
+        if lists is None:
+            return None
+        try:
+            rest, held = validation.cut(lists[0], self.dataset(config.data).group, config.seed.data, fraction)
+        except UserError:
+            return None
+        return rest, held, lists[1]
 
     def _lists(self, data: DataConfig, split: int) -> tuple[list[Entry], list[Entry]] | None:
         """Training and test list without quarantined videos, if they are there or can be computed."""

@@ -118,8 +118,8 @@ def _stores(folder: Path) -> Iterator[Store]:
 
 
 def prediction_bytes(test: int, classes: int) -> int:
-    """About the bytes of an arm's predictions.csv: a name, two classes, and nine digits a score."""
-    return test * (80 + 14 * classes)
+    """About the bytes of an arm's predictions.csv: a name, two classes, a group, and nine digits a score."""
+    return test * (100 + 14 * classes)
 
 
 def free_bytes(folder: str | Path) -> int | None:

@@ -28,7 +28,7 @@ class Work:
 
     arms: int
     batch: int
-    epochs: int  # at most, where the recipe has patience
+    validations: int  # at most, where the recipe has patience, or trains until it has converged
     steps: int
     trunk_macs: int  # of a step, in the frozen towers
     net_macs: int  # of a step, in what is trained, with its backward pass
@@ -44,7 +44,7 @@ class Work:
     @property
     def evaluated(self) -> int:
         """Multiply-adds of all validations and the test."""
-        return self.epochs * self.validation_views * self.view_macs + self.test_views * self.test_macs
+        return self.validations * self.validation_views * self.view_macs + self.test_views * self.test_macs
 
     @property
     def macs(self) -> int:
@@ -58,14 +58,17 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None) -> Work |
     config = config_of(sized[0].arm)
     trained = [one for one in sized if one.size.trained_parameters]
     batch = min(config.stage.batch_size, max(clips.train, 1))
-    epochs = config.stage.recipe.epochs if trained else 1
+    recipe, steps_per_epoch = config.stage.recipe, clips.train // batch
+    validations = recipe.most_validations(steps_per_epoch) if trained and steps_per_epoch else 1
+    steps = recipe.epochs * recipe.budgets * steps_per_epoch if trained else 0
     nets = sum(net_macs(one.trained) for one in trained)
     trunk = sizes.trunk_macs(trained) if trained else 0
     view = sizes.trunk_macs(sized) + sum(net_macs(one.trained) for one in sized)
-    test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) for one in sized)
+    # parts of a net that were trained apart, which make up all of it, are tested by themselves too
+    test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) * (2 if one.net.apart else 1) for one in sized)
     how = config.data.sampling
     return Work(
-        arms=len(sized), batch=batch, epochs=epochs, steps=epochs * (clips.train // batch) if trained else 0,
+        arms=len(sized), batch=batch, validations=validations, steps=steps,
         trunk_macs=batch * trunk, net_macs=batch * (1 + BACKWARD) * nets,
         validation_views=MIDDLE * clips.validation, view_macs=view,
         test_views=how.views * clips.test, test_macs=round(test * test_scale(config, clips)),

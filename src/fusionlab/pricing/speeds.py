@@ -63,16 +63,16 @@ def speed_of(source: str, measured: Sequence[tuple[PastJob, Work]], same: bool) 
 
 def _rates(past: PastJob, work: Work) -> tuple[float | None, float | None, float | None, float | None]:
     """(step rate, view rate, seconds of the start, seconds of recording an arm) of one job."""
-    a_epoch = work.steps / work.epochs if work.steps else 0
-    epochs = past.steps / a_epoch if a_epoch else 1
-    evaluated = epochs * work.validation_views * work.view_macs + work.test_views * work.test_macs
+    stretch = work.steps / work.validations if work.steps else 0
+    validations = past.steps / stretch if stretch else 1
+    evaluated = validations * work.validation_views * work.view_macs + work.test_views * work.test_macs
     if past.views_s is not None:
         steps = past.steps * (past.step_s or 0.0)
         start = max(0.0, past.seconds - steps - past.views_s - past.record_s)
         step_rate = work.step_macs / past.step_s if past.step_s else None
         return step_rate, evaluated / past.views_s if past.views_s else None, start, past.record_s / work.arms
-    if past.epochs and a_epoch:  # one rate for all that an epoch and the test do
-        rate = (a_epoch * work.step_macs + work.validation_views * work.view_macs) / (middle(past.epochs) or 1.0)
+    if past.epochs and stretch:  # one rate for all that an epoch with its validation, and the test do
+        rate = (stretch * work.step_macs + work.validation_views * work.view_macs) / (middle(past.epochs) or 1.0)
         rest = past.seconds - sum(past.epochs) - work.test_views * work.test_macs / rate
         return rate, rate, max(0.0, rest), 0.0
     rate = (past.steps * work.step_macs + evaluated) / past.seconds  # the start is in it
@@ -142,7 +142,10 @@ class Speeds:
 
 def _clips_of(job: PastJob, config: Any) -> Clips | None:
     """The numbers of clips that the steps of a record tell, if its lists are gone."""
-    train = round(job.steps / config.stage.recipe.epochs) * config.stage.batch_size
+    recipe = config.stage.recipe
+    if recipe.patience or recipe.budgets > 1:  # its steps do not tell how many an epoch has
+        return None
+    train = round(job.steps / recipe.epochs) * config.stage.batch_size
     fraction = config.data.sampling.validation
     return Clips(train, round(train * fraction / (1 - fraction)), 0, None, (0, 0)) if train else None
 

@@ -8,6 +8,7 @@ generator is seeded with it just before its draw:
     the order of an epoch           key("order", seed.data, epoch)
     the dropout of a step           key("dropout", seed.dropout, step)
     the cut of a validation set     key("validation", seed.data, group)
+    pairs of clips of one class     key("pairs", seed.data, epoch, class)
 
 So an arm that is trained alone equals the same arm in a cohort, all arms of a seed share their draws (comparisons are
 paired), and resuming has nothing to restore. Every result depends on these values: they never change (golden test).

@@ -5,7 +5,7 @@ Only this module knows the format. `study.plan` checks that jobs and arms fit to
     keys      the names of a config's top level, for each set of names that occurs
     parts     each distinct value below such a name, once: a data set, an optimiser, a seed
     jobs      id, kind, folder, needs; `arms`: their places in the list of arms
-    arms      name, kind, axes, signature
+    arms      name, kind, axes, signature; `control`: the signature of a fused arm's control, not in older plans
     refused   name, kind, axes, reason
 
 The `config` of a job or arm is `[k, p, q, …]`: the k-th names, with the parts p, q, …. So 10,000 arms, most of which
@@ -31,7 +31,7 @@ FILE = "plan.json"
 PUBLISHED = "published"  # the folder of a job's records
 
 _JOB = {"id": TEXT, "kind": TEXT, "folder": TEXT, "needs": [TEXT], "config": [COUNT], "arms": [COUNT]}
-_ARM = {"name": TEXT, "kind": KIND, "axes": {"*": SCALAR}, "signature": TEXT, "config": [COUNT]}
+_ARM = {"name": TEXT, "kind": KIND, "axes": {"*": SCALAR}, "signature": TEXT, "config": [COUNT], "control?": TEXT}
 _REFUSED = {"name": TEXT, "kind": KIND, "axes": {"*": SCALAR}, "reason": TEXT}
 _PLAN = {
     "command": TEXT, "keys": [[TEXT]], "parts": [ANY], "jobs": [_JOB], "arms": [_ARM], "refused": [_REFUSED], "*": ANY,
@@ -79,6 +79,7 @@ class Arm:
     signature: str
     config: dict[str, Any]
     job: str
+    control: str | None = None  # the signature of the arm that it is compared with
 
     def find(self, records: Mapping[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any]] | None:
         """The arm's record among those of its job, by signature: a shared stream may have several names."""
@@ -179,7 +180,7 @@ def plan_text(command: str, jobs: Iterable[Job], arms: Sequence[Arm], refused: I
         "arms": [
             _encode({
                 "name": arm.name, "kind": arm.kind, "axes": arm.axes, "signature": arm.signature,
-                "config": table.row(arm.config),
+                "config": table.row(arm.config), **({"control": arm.control} if arm.control else {}),
             })
             for arm in arms
         ],

@@ -5,16 +5,19 @@ nothing is instantiated from them. A record has a schema version, and old record
 
     schema         the version of this format
     name           the arm's name in its study
-    kind           fused | stream | late
+    kind           fused | stream | late | control
     status         done | failed
     reason         why it failed; null for an arm that is done
     log            the log of a failed arm, or null
     axes           {axis: plain scalar}: the arm's place in the grid
     titles         {"fusion": text, "temporal": text}: the parts' titles for tables; optional
     signature      the signature of `config`
+    control        the signature of the arm that it is compared with; null for a stream, late, a control; optional
     config         the resolved config without `run`
     stage_one      {stream: signature of the frozen stream below the arm}; {} for a stream
     result         accuracy, correct, total, kinds {kind: {correct, total}}, parameters, hashes …; {} if it failed
+                   `towers` of a control: {stream: the same of this tower by itself}, whose predictions lie in
+                   appearance.csv and motion.csv
     ceilings       {kind of question: the best share that this system can reach, as text ("1/4")}; {} if unknown
     circumstances  machine, versions, commit, seconds, the `run` subtree: all that does not determine the result
 """
@@ -33,17 +36,17 @@ from typing import Any, NamedTuple
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_json, write_json, write_text
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import Predictions
+from fusionlab.records.predictions import TOWERS, Predictions, tower_file
 from fusionlab.records.signature import RUN
 
 SCHEMA = 1
 FILE = "run.json"
 WEIGHTS = "weights.pt"  # beside it
 CHECKPOINT = "checkpoint.pt"  # in the folder of an attempt
-KINDS = ("fused", "stream", "late")
+KINDS = ("fused", "stream", "late", "control")
 STATUSES = ("done", "failed")
 LARGEST = 16 << 20  # bytes; one that names 100,000 quarantined videos has 6 MB
-UNREPRODUCED = ("circumstances", "log", "titles")  # the keys that two runs of one arm may differ in
+UNREPRODUCED = ("circumstances", "log", "titles", "control")  # the keys that two runs of one arm may differ in
 
 # schema -> the function that makes a record of the next schema from one of this.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -89,8 +92,15 @@ _SHARE = Rule("a number from 0 to 1", lambda value: _number(value) and 0 <= valu
 _NUMBER = Rule("a number, or null", lambda value: value is None or _number(value))
 _COUNT = Rule("a whole number from 0, or null", lambda value: value is None or COUNT.holds(value))
 _WORD = Rule("text, or null", lambda value: value is None or isinstance(value, str))
+_PASSES = Rule("a number from 0", lambda value: _number(value) and value >= 0)
 _FLAG = Rule("true, false or null", lambda value: value is None or isinstance(value, bool))
+_KINDS = {"*": {"correct": COUNT, "total": COUNT}}
 _CHANCE = Rule("a fraction from 0 to 1 as text, such as 1/4", _ceiling)
+
+_TOWER = {
+    "accuracy": _SHARE, "correct": COUNT, "total": COUNT, "kinds": _KINDS,
+    "predictions?": TEXT, "ceilings?": {"*": _CHANCE},
+}  # fmt: skip
 
 # A key's rule; with "?" the key may be absent; "*" is any other key. A dict is the rule of a mapping, [rule] of a list.
 _RECORD: dict[str, Any] = {
@@ -103,6 +113,7 @@ _RECORD: dict[str, Any] = {
     "axes": {"*": SCALAR},
     "titles?": {"fusion?": TEXT, "temporal?": TEXT},
     "signature": TEXT,
+    "control?": _WORD,
     "config": {"data?": {"quarantine?": [TEXT], "*": TREE}, "*": TREE},
     "stage_one": {"*": TEXT},
     "result": {
@@ -112,10 +123,12 @@ _RECORD: dict[str, Any] = {
         **dict.fromkeys(("weights?", "data?", "predictions?"), _WORD),
         "accuracy?": _SHARE,
         "val_loss?": _NUMBER,
-        "kinds?": {"*": {"correct": COUNT, "total": COUNT}},
+        "converged?": _FLAG,
+        "kinds?": _KINDS,
+        "towers?": dict.fromkeys((f"{tower}?" for tower in TOWERS), _TOWER),
         "classes?": {"*": _WORD},
         "quarantined?": {"*": COUNT},
-        "curves?": [{"epoch": COUNT, "step": COUNT, "*": _NUMBER}],
+        "curves?": [{"epoch": _PASSES, "step": COUNT, "*": _NUMBER}],
         "initial_weights?": {"origin?": TEXT, "sha256?": TEXT, "notes?": TREE, "trained_on?": {"*": TREE}},
         "*": TREE,
     },
@@ -171,6 +184,7 @@ def new_record(
     ceilings: Mapping[str, str | Fraction] | None = None,
     circumstances: Mapping[str, Any] | None = None,
     titles: Mapping[str, str] | None = None,
+    control: str | None = None,
 ) -> dict[str, Any]:
     """A checked record. If `config` still holds `run`, it is moved into the circumstances."""
     around = dict(circumstances or {})
@@ -186,6 +200,7 @@ def new_record(
         "axes": dict(axes),
         **({"titles": dict(titles)} if titles else {}),
         "signature": signature,
+        "control": control,
         "config": {leaf: value for leaf, value in config.items() if leaf != RUN},
         "stage_one": dict(stage_one or {}),
         "result": dict(result or {}),
@@ -216,7 +231,11 @@ def check(record: Mapping[str, Any], source: object = None) -> None:
     if wrong is None and RUN in record["config"]:
         wrong = f"`{RUN}` belongs into the circumstances, not into config", record["config"][RUN]
     result = {} if wrong else record["result"]
-    for which, counts in {"result": result, **result.get("kinds", {})}.items():
+    for which, counts in [
+        (which, counts)
+        for name, own in {"result": result, **result.get("towers", {})}.items()
+        for which, counts in [(name, own), *own.get("kinds", {}).items()]
+    ]:
         right, total = counts.get("correct"), counts.get("total")
         if wrong is None and (right is None) != (total is None):
             wrong = f"correct and total are given together ({which})", f"{right} of {total}"
@@ -233,15 +252,26 @@ def write_record(
     record: Mapping[str, Any],
     predictions: Predictions | None = None,
     *,
+    towers: Mapping[str, Predictions] | None = None,
     sync: bool = True,
 ) -> dict[str, Any]:
-    """Write predictions.csv, then run.json with its hash; returns the record as written. `sync`: see `write_bytes`."""
+    """Write predictions.csv, then run.json with its hash; returns the record as written.
+
+    `towers`: the predictions of each tower by itself, as `tower_file` names their files. `sync`: see `write_bytes`.
+    """
     written = dict(record)
+
+    def write(name: str, own: Predictions) -> str:
+        text = own.to_csv()
+        write_text(Path(folder) / name, text, sync=sync)
+        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
     if predictions is not None:
-        text = predictions.to_csv()
-        write_text(Path(folder) / PREDICTIONS, text, sync=sync)
-        digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
-        written["result"] = {**record["result"], "predictions": digest}
+        written["result"] = {**record["result"], "predictions": write(PREDICTIONS, predictions)}
+    for tower, own in (towers or {}).items():
+        known = written["result"]["towers"]
+        hashed = {**known[tower], "predictions": write(tower_file(tower), own)}
+        written["result"] = {**written["result"], "towers": {**known, tower: hashed}}
     check(written)
     write_json(Path(folder) / FILE, written, sync=sync)
     return written
@@ -260,7 +290,7 @@ def upgrade(record: dict[str, Any], source: object = None) -> dict[str, Any]:
             allowed=[f"schema 1 to {SCHEMA}"],
             hint="install the newer fusionlab",
         )
-    return record
+    return {"control": None, **record}
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ NEUTRAL: dict[str, Leaf] = {
     "data.sampling.apart": 0,
     "data.sampling.delay": 0,
     "data.sampling.times": "clip",
+    "data.sampling.pairs": "own",
     **{
         f"{above}dataset.{leaf}": neutral
         for above in ("data.", "")
@@ -60,6 +61,18 @@ NEUTRAL: dict[str, Leaf] = {
             ("segments", 3),
             ("decoy_speed", 1.0),
             ("exchange", False),
+            ("grounds", "group"),
+        )
+    },
+    **{
+        f"optim.{stage}{leaf}": neutral
+        for stage in ("streams.", "fusion.", "")  # of an arm, and in the recipe of one stream
+        for leaf, neutral in (
+            ("weights", "best"),
+            ("validations", 0),
+            ("measure", "loss"),
+            ("until", "budget"),
+            ("budget", 1),
         )
     },
     "data.quarantine": [],

@@ -14,13 +14,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole
 from fusionlab.records.plan_file import has_plan, read_plan_file
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import LARGEST, parse_predictions
+from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
 from fusionlab.records.signature import NEUTRAL, flatten, identity
+from fusionlab.results.answers import FILE as ANSWERS
+from fusionlab.results.answers import Answers, SavedAnswers, TestList
 
 TOGETHER = "all"  # all kinds of question taken together
 MISSING = "no record of it (yet)"
@@ -40,6 +44,8 @@ class Entry:
     axes: Mapping[str, Any]
     record: Mapping[str, Any]
     folder: Path | None = None
+    file: str = PREDICTIONS  # its scores, in the folder
+    saved: SavedAnswers | None = None  # of all arms, where the folder has no scores
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -91,29 +97,31 @@ class Entry:
         return f"tower.{name.removeprefix(tower)}" if name.startswith(tower) else name
 
     @cached_property
-    def answers(self) -> dict[str, Answer]:
-        """video -> its answer; a `UserError` if predictions are missing or belong to another record."""
-        if self.folder is None or not (self.folder / PREDICTIONS).is_file():
-            raise UserError("no predictions next to the record", got=self.name)
-        content = read_whole(self.folder / PREDICTIONS, LARGEST)
+    def answers(self) -> Answers:
+        """Whether each answer was right; a `UserError` if predictions are missing or belong to another record.
+
+        Scores are not read, and what is kept has one byte a video.
+        """
+        if self.folder is None or not (self.folder / self.file).is_file():
+            return self._saved_answers()
+        content = read_whole(self.folder / self.file, LARGEST)
         digest = self.result.get("predictions")
         if digest and hashlib.sha256(content).hexdigest() != digest:
             raise UserError("the predictions do not belong to this record", got=self.name)
-        read = parse_predictions(content, self.folder / PREDICTIONS)
+        read = parse_answers(content, self.folder / self.file)
         kind_of = self.result.get("classes", {})
-        return {
-            video: Answer(read.classes[label], kind_of.get(read.classes[label]), label == best)
-            for video, label, best in zip(read.videos, read.labels, read.predicted, strict=True)
-        }
+        tested = TestList.of(read.videos, read.labels, read.groups, map(kind_of.get, read.labels))
+        return Answers(tested, np.array([one == other for one, other in zip(read.predicted, read.labels, strict=True)]))
 
-
-@dataclass(frozen=True)
-class Answer:
-    """A video's class, its kind of question (None if unknown), and whether the answer was right."""
-
-    label: str
-    kind: str | None
-    right: bool
+    def _saved_answers(self) -> Answers:
+        """Its column of answers.csv. No digest says that they are its own, so they are counted."""
+        saved = None if self.saved is None else self.saved.of(self.name)
+        if saved is None:
+            raise UserError("no predictions next to the record", got=self.name)
+        counts, recorded = saved.counts(), self.result.get("kinds")
+        if recorded is not None and counts != {kind: own for kind, own in recorded.items() if own["total"]}:
+            raise UserError(f"the answers in {ANSWERS} do not belong to this record", got=self.name)
+        return saved
 
 
 def is_seed(axis: str) -> bool:
@@ -142,7 +150,8 @@ def load(study: str | os.PathLike[str], unfinished: Mapping[str, tuple[str, str 
         entries.sort(key=lambda entry: entry.name)
     if not entries:
         raise UserError("no records in this folder", got=folder, hint="python -m fusionlab.status shows what is done")
-    return [replace(entry, log=_inside(entry.log, folder)) for entry in entries]
+    saved = SavedAnswers(folder / ANSWERS) if (folder / ANSWERS).is_file() else None
+    return [replace(entry, log=_inside(entry.log, folder), saved=saved) for entry in entries]
 
 
 def _entry(path: Path, record: Mapping[str, Any]) -> Entry:

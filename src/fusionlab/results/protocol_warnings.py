@@ -205,7 +205,7 @@ def _predictions(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     for row in rows:
         for entry in row.done:
             try:
-                right = sum(answer.right for answer in entry.answers.values())
+                right = int(entry.answers.right.sum())
             except UserError as error:
                 notes.append((f"{error.what} (seed {seed_text(entry.seed)})", [row]))
                 continue

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fusionlab.errors import UserError
 from fusionlab.records.files import write_text
+from fusionlab.results.answers import FILE as ANSWERS
+from fusionlab.results.answers import Answers, answers_csv
 from fusionlab.results.csv_table import csv_text
 from fusionlab.results.latex import latex
 from fusionlab.results.load import Entry, load
@@ -30,11 +33,12 @@ def report(
     out_folder: str | os.PathLike[str],
     *,
     unfinished: Mapping[str, tuple[str, str | None]] | None = None,
+    answers: bool = False,
 ) -> str:
     """Write the report and return the table as text for a terminal.
 
     Everything is read and rendered before the first file is written, and each file is written atomically. `unfinished`:
-    why an arm of the plan has no record: {arm's name: (reason, log or None)}.
+    why an arm of the plan has no record: {arm's name: (reason, log or None)}. `answers`: answers.csv is written too.
     """
     spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
     study, out = Path(study_folder), Path(out_folder)
@@ -48,9 +52,29 @@ def report(
         "plot.svg": picture(table),
         "index.html": page(table, entries, name=study.resolve().name, out=out),
     }
+    if answers:
+        files[ANSWERS] = answers_csv(read_answers(entries))
     for name, content in files.items():
         write_text(out / name, content)
     return text
+
+
+def read_answers(entries: Iterable[Entry]) -> dict[str, Answers]:
+    """Arm's name -> its answers, of all done arms whose answers can be read."""
+    answers: dict[str, Answers] = {}
+    for entry in entries:
+        if entry.status == "done":
+            try:
+                own = entry.answers
+            except UserError:  # the table has a note about it
+                continue
+            if entry.name in answers:
+                hint = "write the answers of each study by itself"
+                raise UserError("two arms have one name, so they cannot have a column each", got=entry.name, hint=hint)
+            answers[entry.name] = own
+    if not answers:
+        raise UserError("no arm of this folder has predictions, so there are no answers", got=f"{ANSWERS} of it")
+    return answers
 
 
 def frame(entries: Iterable[Entry]) -> pd.DataFrame:

@@ -206,7 +206,7 @@ def _ceiling_of_all(counts: Mapping[str, tuple[int, int]], ceilings: Mapping[str
 
 
 def _order(row: Row, spec: Spec) -> tuple[Any, ...]:
-    system = ("stream", "late", "fused", DAMAGED).index(row.kind)
+    system = ("stream", "late", "control", "fused", DAMAGED).index(row.kind)
     axes = [
         *spec.rows,
         *(axis for axis in ("streams", "fusion", "layer", "temporal") if axis not in spec.rows),

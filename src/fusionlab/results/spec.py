@@ -34,7 +34,7 @@ from fusionlab.results.load import Entry
 COLUMNS = ("method", "axes", "seeds", "accuracy", "kinds", "gain", "layers", "parameters", "seconds", "paper")
 DEFAULT = ("method", "axes", "accuracy", "kinds", "gain", "layers", "parameters", "paper")
 VARYING = "varying"
-_KEYS = ("caption", "rows", "where", "order", "columns", "decimals", "gain", "paper")
+_KEYS = ("caption", "rows", "where", "order", "columns", "decimals", "gain", "select", "paper")
 _PAPER = ("source", "setting", "data", "figures", "where", "everywhere", "absent", "rows")
 _ABSENT = ("note", "rows")
 

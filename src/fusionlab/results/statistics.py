@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from fusionlab.errors import UserError
 from fusionlab.results.accuracy import wilson as wilson
 from fusionlab.results.load import TOGETHER, Entry
@@ -156,16 +158,11 @@ def partner(entry: Entry, late: Sequence[Entry]) -> Entry | None:
 def differences(pairs: Sequence[tuple[Entry, Entry]]) -> dict[str, Difference]:
     """d[seed][video] = (first right on video) − (second right on video), a pair for each seed."""
     first, _ = pairs[0]
-    answers = first.answers
-    labels = {video: answer.label for video, answer in answers.items()}
-    videos: dict[str, list[str]] = {TOGETHER: list(answers)}
-    for video, answer in answers.items():
-        if answer.kind is not None:
-            videos.setdefault(answer.kind, []).append(video)
+    tested = first.answers.of
     for entry in itertools.chain.from_iterable(pairs):
-        if {video: answer.label for video, answer in entry.answers.items()} != labels:
+        if not entry.answers.of.same_videos(tested):
             raise UserError("the test videos or labels differ, so no pairs", got=f"{entry.name} and {first.name}")
-    return {
-        kind: paired([[one.answers[v].right - float(other.answers[v].right) for v in chosen] for one, other in pairs])
-        for kind, chosen in videos.items()
-    }
+    d = np.array([one.answers.right.astype(float) - other.answers.right for one, other in pairs])
+    kinds = np.array([kind or "" for kind in tested.kinds])
+    chosen = {TOGETHER: d, **{kind: d[:, kinds == kind] for kind in dict.fromkeys(filter(None, tested.kinds))}}
+    return {kind: paired(columns.tolist()) for kind, columns in chosen.items()}

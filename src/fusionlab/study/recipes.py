@@ -16,8 +16,9 @@ from typing import Any
 from fusionlab.records.signature import NEUTRAL, signature, value
 
 STREAMS = ("appearance", "motion")
-# Offsets affect only the other stream: ignored here, so that a stream is trained once for all doses.
-IGNORED = {"appearance": ("data.sampling.apart",), "motion": ("data.sampling.delay",)}
+# Offsets affect only the other stream, and pairs no stream alone: ignored here, so that a stream is trained once.
+PAIRS = "data.sampling.pairs"
+IGNORED = {"appearance": ("data.sampling.apart", PAIRS), "motion": ("data.sampling.delay", PAIRS)}
 # The arms of one cohort may differ in these.
 ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align")
 

@@ -32,7 +32,7 @@ def draw(net: Net, costs: Costs, appearance: Tower | None = None, motion: Tower 
     towers = below | dict(net.own_towers)
     streams = [stream for stream in STREAMS if stream in towers]
     storeys = net.storeys()
-    joined = net.two_losses or (len(streams) == 2 and not storeys)
+    joined = net.two_losses or (len(streams) == 2 and (not storeys or net.keeps_apart))
     lines = _top(net, costs, towers[streams[0]].classes, joined)
     for storey in reversed(storeys):
         lines += _storey(net, costs, storey)
@@ -63,7 +63,9 @@ def _storey(net: Net, costs: Costs, storey: Storey) -> Lines:
     lines = _abreast(*_sides(net, column, other), fill=_sides(net, LINE, LINE if on else NOTHING))
     taps = [f"{LINE} {tap}" for tap in storey.taps]
     own, others = taps if net.into == "appearance" else taps[::-1]
-    column = [*_box([_fusion_row(costs, storey)], THICK), own]
+    if storey.fusion is None:
+        return lines + _abreast([own], [others])
+    column = [*_box([_fusion_row(costs, storey.fusion, storey.title)], THICK), own]
     corner = {("appearance", True): "┤", ("appearance", False): "┐", ("motion", True): "├", ("motion", False): "┌"}
     sign = corner[net.into, on]
     rightwards = net.into == "motion"
@@ -95,11 +97,11 @@ def _name_and_window(one: Shown, layer: LayerCosts) -> tuple[str, str]:
     return name, window if "/" in window else layer.kind
 
 
-def _fusion_row(costs: Costs, storey: Storey) -> Row:
-    layer = costs.layer(storey.fusion.part, storey.fusion.name)
+def _fusion_row(costs: Costs, fusion: Shown, title: str) -> Row:
+    layer = costs.layer(fusion.part, fusion.name)
     assert layer is not None
-    window = "" if layer.kind == storey.title.split()[0] else _name_and_window(storey.fusion, layer)[1]
-    return storey.title, window, shaped(layer.shape)
+    window = "" if layer.kind == title.split()[0] else _name_and_window(fusion, layer)[1]
+    return title, window, shaped(layer.shape)
 
 
 def _box(rows: Sequence[Row], frame: str) -> Lines:

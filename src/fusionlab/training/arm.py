@@ -1,8 +1,8 @@
 """One net of the grid with its own schedule, best weights and end.
 
-It needs no Trainer: `measure` is its forward pass, `gradient_norm` and `clip` read its gradients, `rate` is for its
-parameter group, `record_validation` is called after each epoch. An arm that is done or failed has no forward pass, no
-gradient and no step.
+It needs no Trainer: `measure` is its forward pass, `gradient_norms` and `clip` read its gradients, `rate` is for its
+parameter group, `record_validation` is called after each validation. An arm that is done or failed has no forward pass,
+no gradient and no step.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class ArmModule(nn.Module):
         self.status: Status = "training"
         self.reason: str | None = None
         self.steps = 0  # optimiser steps taken
-        self.losses: list[float] = []  # validation losses, one an epoch
+        self.losses: list[float] = []  # of all validations
         self.curve = Curve()
-        self.best: State | None = None  # the weights at the lowest of them
+        self.best: State | None = None  # the weights that are kept: at the lowest of them, or at the last
         self.best_loss = math.inf
         self.best_step: int | None = None
 
@@ -54,6 +54,13 @@ class ArmModule(nn.Module):
         loss, correct = self.net.loss_and_correct(features, label)
         return loss, correct.to(loss.dtype)
 
+    def validate(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+        """What the recipe's validation measures, and the number of correct clips."""
+        if self.recipe.measure == "loss":
+            return self.measure(features, label)
+        value, correct = self.net.nll_and_correct(features, label)
+        return value, correct.to(value.dtype)
+
     # -- one step
 
     def parameter_group(self) -> dict[str, Any]:
@@ -65,19 +72,20 @@ class ArmModule(nn.Module):
         steps = self.recipe.epochs * steps_per_epoch
         return self.recipe.lr * self.recipe.schedule(self.steps, steps, self.losses)
 
-    def gradients(self) -> list[Tensor]:
-        return [p.grad for p in self.trained if p.grad is not None]
+    def gradients(self) -> list[list[Tensor]]:
+        """Those of the whole net, or of each of its parts that are trained apart."""
+        parts = [part.parameters() for part in self.net.apart.values()] or [iter(self.trained)]
+        return [own for part in parts if (own := [p.grad for p in part if p.grad is not None])]
 
-    def gradient_norm(self) -> Tensor:
-        """‖g‖₂ over all of the arm's parameters; not finite if one element is not."""
-        norms: list[Tensor] = list(torch._foreach_norm(self.gradients()))
-        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
-        return norm
+    def gradient_norms(self) -> tuple[Tensor, ...]:
+        """‖g‖₂ over all parameters, of each part; not finite if one element is not."""
+        return tuple(torch.linalg.vector_norm(torch.stack(torch._foreach_norm(own))) for own in self.gradients())
 
-    def clip(self, norm: float) -> None:
-        """g ← g · min(1, clip / ‖g‖₂), where `norm` is ‖g‖₂ of this arm alone."""
-        if 0 < self.recipe.clip < norm:
-            torch._foreach_mul_(self.gradients(), self.recipe.clip / norm)
+    def clip(self, *norms: float) -> None:
+        """g ← g · min(1, clip / ‖g‖₂), where `norms` has ‖g‖₂ of each part of this arm alone."""
+        for own, norm in zip(self.gradients(), norms, strict=True):
+            if 0 < self.recipe.clip < norm:
+                torch._foreach_mul_(own, self.recipe.clip / norm)
 
     # -- its end
 
@@ -94,18 +102,37 @@ class ArmModule(nn.Module):
         self.status = "done"
         self.drop_gradients()
 
-    def record_validation(self, loss: float, accuracy: float, seconds: float = 0.0) -> None:
-        """End an epoch with its validation; keep the weights if the loss is the lowest so far (of equals the first)."""
-        self.curve.end_epoch(self.steps, loss, accuracy, seconds)
+    def next_validation(self, steps_per_epoch: int) -> int:
+        """The step after which the arm is validated next; also the present one, if its validation is missing."""
+        return self.recipe.validation_step(len(self.losses) + 1, steps_per_epoch)
+
+    def validations_left(self, steps_per_epoch: int) -> set[int]:
+        """The steps of all validations that may come."""
+        numbers = range(len(self.losses) + 1, self.recipe.most_validations(steps_per_epoch) + 1)
+        return {self.recipe.validation_step(number, steps_per_epoch) for number in numbers}
+
+    @property
+    def converged(self) -> bool | None:
+        """Whether it ended by converging; None where its recipe has another end, or nothing was trained."""
+        if self.recipe.until != "converged" or not self.trained:
+            return None
+        return self.recipe.schedule.converged(self.losses)
+
+    def record_validation(self, loss: float, accuracy: float, steps_per_epoch: int, seconds: float = 0.0) -> None:
+        """Record a validation; keep the weights if the loss is the lowest so far (of equals the first), or each time.
+
+        Which of the two, and whether it was the last validation, says the recipe.
+        """
+        self.curve.add_validation(self.steps, loss, accuracy, seconds, steps_per_epoch)
         if not math.isfinite(loss):
             self.fail(f"diverged by step {self.steps}: validation loss {loss}")
             return
         self.losses.append(loss)
-        if loss < self.best_loss:
+        if loss < self.best_loss or self.recipe.weights == "last":
             self.best_loss, self.best_step, self.best = loss, self.steps, copy_to_cpu(self.net.state_dict())
-        waiting = len(self.losses) - 1 - self.losses.index(self.best_loss)
-        patience = self.recipe.patience
-        if not self.trained or len(self.losses) >= self.recipe.epochs or 0 < patience <= waiting:
+        waiting = len(self.losses) - 1 - self.losses.index(min(self.losses))
+        last = len(self.losses) >= self.recipe.most_validations(steps_per_epoch)
+        if not self.trained or last or 0 < self.recipe.patience <= waiting or self.converged:
             self.finish()
 
     # -- checkpoints

@@ -5,7 +5,7 @@ Lightning's own checkpoint is not used. It would hold the frozen towers of every
 position in the data, and generators have no state to save. The state of each arm is separate: an attempt that trains
 some of the arms resumes from the checkpoint of an attempt that trained more.
 
-A checkpoint may be written at the end of an epoch before its validation; the resumed training then validates first.
+A checkpoint may be written at the end of a stretch before its validation; the resumed training then validates first.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Protocol, cast
 
 import pytorch_lightning as pl
@@ -74,7 +75,7 @@ class Cohort(pl.LightningModule):
         self.optimiser_state: dict[str, Any] | None = None  # from a checkpoint, until there is an optimiser
         self._sums: dict[str, list[float]] = {}  # of a validation: arm -> [loss, correct]
         self._count = 0
-        self._started: float | None = None  # of the present epoch
+        self._started: float | None = None  # of the present stretch
         names = {arm.recipe.name for arm in self.arms.values() if arm.trained}
         assert nets and len(names) <= 1, f"a cohort has one optimiser, got {sorted(names)}"
 
@@ -87,13 +88,18 @@ class Cohort(pl.LightningModule):
         return [arm for arm in self.arms.values() if arm.active and not arm.trained]
 
     @property
-    def epochs(self) -> int:
-        return max((arm.recipe.epochs for arm in self.active()), default=0)
-
-    @property
     def steps(self) -> int:
         """The steps of the whole training, at most."""
-        return max(arm.recipe.epochs for arm in self.arms.values()) * self.steps_per_epoch
+        recipes = (arm.recipe for arm in self.arms.values())
+        return max(recipe.epochs * recipe.budgets for recipe in recipes) * self.steps_per_epoch
+
+    def validations_left(self) -> list[int]:
+        """The steps of all validations that may come, in order; also the present one, if its validation is missing."""
+        return sorted(set().union(*(arm.validations_left(self.steps_per_epoch) for arm in self.active())))
+
+    def due(self) -> list[ArmModule]:
+        """The arms that are to be validated at the present step."""
+        return [arm for arm in self.active() if arm.next_validation(self.steps_per_epoch) == arm.steps]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """One parameter group for each arm, also for arms that ended, so that a checkpoint's optimiser always fits."""
@@ -114,7 +120,7 @@ class Cohort(pl.LightningModule):
         for arm in arms:
             versions = write_counts(features)
             with seed_generators(key("dropout", self.seed, self.step), self.device):
-                pair = try_measure(arm, features, batch["label"])
+                pair = try_measure(arm, arm.measure, features, batch["label"])
             if write_counts(features) != versions:  # all other arms read these maps
                 arm.fail(f"error at step {arm.steps + 1}: it changes its input in place")
                 features, pair = self.trunk_features(batch, arms), None
@@ -136,9 +142,9 @@ class Cohort(pl.LightningModule):
             if not arm.gradients():
                 arm.fail(f"error at step {arm.steps + 1}: none of its parameters has a gradient")
         arms = self.active()
-        for arm, norm in to_floats({arm: (arm.gradient_norm(),) for arm in arms}):
-            if math.isfinite(norm):
-                arm.clip(norm)
+        for arm, *norms in to_floats({arm: arm.gradient_norms() for arm in arms}):
+            if math.isfinite(norm := math.hypot(*norms)):
+                arm.clip(*norms)
                 arm.curve.add_step(norm, arm.rate(self.steps_per_epoch))
             else:
                 arm.fail(f"diverged at step {arm.steps + 1}: gradient {norm}")
@@ -166,14 +172,16 @@ class Cohort(pl.LightningModule):
         if self._started is None:  # a validation without training
             self._started = time.monotonic()
         self._count = 0
-        self._sums = {arm.name: [0.0, 0.0] for arm in (*self.active(), *self.untrained())}
+        # a callback of a user that ends the training has Lightning validate at once, to keep what there is
+        arms = self.active() if self.trainer.should_stop else self.due()
+        self._sums = {arm.name: [0.0, 0.0] for arm in (*arms, *self.untrained())}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         arms = [self.arms[name] for name in self._sums]
         if not arms:
             return
         features = self.trunk_features(batch, arms)
-        tried = {arm: try_measure(arm, features, batch["label"]) for arm in arms}
+        tried = {arm: try_measure(arm, arm.validate, features, batch["label"]) for arm in arms}
         for arm, value, correct in to_floats({arm: pair for arm, pair in tried.items() if pair is not None}):
             self._sums[arm.name][0] += value * len(batch["label"])
             self._sums[arm.name][1] += correct
@@ -183,13 +191,13 @@ class Cohort(pl.LightningModule):
         self._count += len(batch["label"])
 
     def on_validation_epoch_end(self) -> None:
-        """Record each arm's validation loss: the mean of its loss over clips, views and time steps."""
+        """Record each arm's validation loss: the mean over clips and views."""
         assert self._count or not self._sums, "the validation loader gave no clips"
         seconds = time.monotonic() - (self._started or 0.0)
         self._started = None
         for name, (loss, correct) in self._sums.items():
             mean, accuracy = loss / self._count, correct / self._count
-            self.arms[name].record_validation(mean, accuracy, round(seconds, 3))
+            self.arms[name].record_validation(mean, accuracy, self.steps_per_epoch, round(seconds, 3))
             # for callbacks of users, in `trainer.callback_metrics`
             self.log_dict({f"{name}/val_loss": mean, f"{name}/val_accuracy": accuracy}, logger=False)
 
@@ -199,13 +207,16 @@ class Cohort(pl.LightningModule):
             return trunk.features(batch, union(arm.needs for arm in arms))
 
 
-def try_measure(arm: ArmModule, features: Features, label: Tensor) -> tuple[Tensor, Tensor] | None:
+Measure = Callable[[Features, Tensor], tuple[Tensor, Tensor]]
+
+
+def try_measure(arm: ArmModule, measure: Measure, features: Features, label: Tensor) -> tuple[Tensor, Tensor] | None:
     """The arm's loss and correct clips; None after an error of its net, which fails this arm alone.
 
     An out-of-memory error is raised, since any arm of the cohort could be the first that has it.
     """
     try:
-        return arm.measure(features, label)
+        return measure(features, label)
     except Exception as error:
         if out_of_memory(error):
             raise
@@ -240,5 +251,5 @@ def to_floats(scalars: Mapping[ArmModule, tuple[Tensor, ...]]) -> list[tuple[Any
     """{arm: scalars} -> [(arm, *floats)], from the device in one transfer."""
     if not scalars:
         return []
-    values = torch.stack([torch.stack([one.detach() for one in row]) for row in scalars.values()]).tolist()
-    return [(arm, *row) for arm, row in zip(scalars, values, strict=True)]
+    values = iter(torch.stack([one.detach() for row in scalars.values() for one in row]).tolist())
+    return [(arm, *islice(values, len(row))) for arm, row in scalars.items()]

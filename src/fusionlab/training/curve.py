@@ -1,14 +1,14 @@
-"""The learning curve of an arm: one row an epoch.
+"""The learning curve of an arm: one row a validation, with the training since the one before (a stretch).
 
-    epoch                      from 1; 0 for an arm that is not trained, which is validated once
-    step                       steps taken at the end of the epoch
-    train_loss, train_accuracy mean over the epoch's clips, in training mode: with dropout, while the weights change
-    val_loss, val_accuracy     mean over the clips and views of the validation set
+    epoch                      passes over the training set so far, 2.5 in the middle of the third; 0 if not trained
+    step                       steps taken so far
+    train_loss, train_accuracy mean over the stretch's clips, in training mode: with dropout, while the weights change
+    val_loss, val_accuracy     mean over the clips and views of the validation set; the loss as the recipe measures it
     rate                       the learning rate of the last step
-    gradient_norm              mean of ‖g‖₂ over the epoch's steps, before clipping
+    gradient_norm              mean of ‖g‖₂ over the stretch's steps, before clipping
 
-The sums of the present epoch are Python floats, added step by step, and lie in the checkpoint. So an interrupted arm
-has the curve of an uninterrupted one bit for bit, and an arm alone has the curve of the arm in company. An epoch that
+The sums of the present stretch are Python floats, added step by step, and lie in the checkpoint. So an interrupted arm
+has the curve of an uninterrupted one bit for bit, and an arm alone has the curve of the arm in company. A stretch that
 was begun by an older version, without sums, has None in the columns of its training.
 """
 
@@ -24,7 +24,7 @@ TRAINING = ("train_loss", "train_accuracy", "rate", "gradient_norm")  # columns 
 
 @dataclass
 class Sums:
-    """Sums over the steps of the present epoch."""
+    """Sums over the steps of the present stretch."""
 
     steps: int = 0
     clips: int = 0
@@ -36,9 +36,9 @@ class Sums:
 
 @dataclass
 class Curve:
-    """The rows so far, and the sums of the present epoch.
+    """The rows so far, and the sums of the present stretch.
 
-    `seconds` of each epoch are the cohort's; of an interrupted epoch, those after the interruption.
+    `seconds` of each stretch are the cohort's; of an interrupted one, those after the interruption.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -55,7 +55,9 @@ class Curve:
         self.sums.norm += norm
         self.sums.rate = rate
 
-    def end_epoch(self, step: int, val_loss: float, val_accuracy: float, seconds: float) -> None:
+    def add_validation(
+        self, step: int, val_loss: float, val_accuracy: float, seconds: float, steps_per_epoch: int
+    ) -> None:
         sums, before = self.sums, self.rows[-1]["step"] if self.rows else 0
         training: Row = dict.fromkeys(TRAINING)
         if sums.steps and sums.steps == step - (before or 0):
@@ -65,7 +67,8 @@ class Curve:
                 "rate": sums.rate,
                 "gradient_norm": sums.norm / sums.steps,
             }
-        epoch = len(self.rows) + 1 if step else 0
+        whole, rest = divmod(step, steps_per_epoch)
+        epoch = step / steps_per_epoch if rest else whole
         self.rows.append({"epoch": epoch, "step": step, "val_loss": val_loss, "val_accuracy": val_accuracy, **training})
         self.seconds.append(seconds)
         self.sums = Sums()

@@ -17,7 +17,7 @@ from fusionlab.errors import out_of_memory
 from fusionlab.records.activity import mark
 from fusionlab.training.arm import ArmModule
 from fusionlab.training.cohort import Batch, Cohort, FeatureSource
-from fusionlab.two_stream.net import union
+from fusionlab.two_stream.net import Net, union
 from fusionlab.two_stream.scores import scores
 
 Counts = dict[str, dict[str, int]]
@@ -93,17 +93,33 @@ def evaluate(
 
 
 def evaluate_cohort(cohort: Cohort, loader: Iterable[Batch], *, device: str = "cpu") -> Scores:
-    """Scores of the arms that are done, with their best weights (as `fit` leaves them).
+    """Scores of the arms that are done, with their best weights (as `fit` leaves them), and of their parts.
 
     An error of one net fails only its arm.
     """
-    done: dict[str, ArmModule] = {name: arm for name, arm in cohort.arms.items() if arm.status == "done"}
+    done: dict[str, ArmModule] = {}
+    nets: dict[str, Net] = {}
+    for name, arm in cohort.arms.items():
+        if arm.status == "done":
+            own = with_parts(name, arm.net)
+            done |= dict.fromkeys(own, arm)
+            nets |= own
 
     def fail(name: str, error: Exception) -> None:
         traceback.print_exception(error)
         done[name].fail(f"error in its evaluation: {type(error).__name__}: {error}")
 
-    return evaluate(cohort.trunk, {name: arm.net for name, arm in done.items()}, loader, device=device, fail=fail)
+    return evaluate(cohort.trunk, nets, loader, device=device, fail=fail)
+
+
+def with_parts(name: str, net: Net) -> dict[str, Net]:
+    """An arm's net by its name, and the parts of it that are tested by themselves."""
+    return {name: net, **{part_name(name, stream): part for stream, part in net.apart.items()}}
+
+
+def part_name(arm: str, stream: str) -> str:
+    """The name of an arm's part among `Scores`; no arm's name has a slash."""
+    return f"{arm}/{stream}"
 
 
 def count_correct(predicted: Sequence[int], label: Sequence[int], groups: Sequence[str] = ()) -> Counts:

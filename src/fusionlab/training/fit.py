@@ -69,8 +69,9 @@ class ResumableData(Protocol):
 class Outcome:
     """The result of training an arm.
 
-    `val_loss`, `best_step`: of its best validation, also if it failed later. `state`, `weights` (the fingerprint): of
-    its best weights, None if it failed. `seconds`: of each epoch of the curve.
+    `state`, `weights` (the fingerprint): of the weights that are kept, the best or the last; None if it failed.
+    `val_loss`, `best_step`: of their validation, also if it failed later. `converged`: None where its recipe has
+    another end. `seconds`: of each row of the curve.
     """
 
     name: str
@@ -83,28 +84,42 @@ class Outcome:
     weights: str | None
     curve: Sequence[Row] = ()
     seconds: Sequence[float] = ()
+    converged: bool | None = None
 
 
-class RestOfEpoch:
-    """The training data for Lightning: each pass goes from the cohort's step to the end of the epoch.
+class Stretches:
+    """The training data for Lightning, to which an epoch is a stretch between two validations.
+
+    Each pass goes from the cohort's step to its next validation. The batches of all passes come from one generator,
+    which goes over the ends of the data's epochs: what loaders have read ahead is not thrown away at a validation.
 
     It has no length on purpose: Lightning would use the length of the first pass, which is short after a resume,
     for all passes.
     """
 
     def __init__(self, data: ResumableData, cohort: Cohort) -> None:
-        self.data, self.cohort = data, cohort
+        self.data, self.cohort, self.step = data, cohort, cohort.step
+        self.batches = self._batches()
 
     def __iter__(self) -> Iterator[Batch]:
         # a generator: Lightning also calls `iter` only to see whether it can
-        self.data.start_step = self.cohort.step
-        yield from self.data.train_dataloader()
+        end = next(iter(self.cohort.validations_left()), self.step)
+        while self.step < end:
+            batch = next(self.batches)
+            self.step += 1
+            yield batch
+
+    def _batches(self) -> Iterator[Batch]:
+        """The rest of the present epoch, then all epochs after it."""
+        while True:
+            self.data.start_step = self.step
+            yield from self.data.train_dataloader()
 
 
 class CohortCallback(pl.Callback):
     """Work between the steps of a cohort.
 
-    It writes checkpoints and a line for each epoch, ends the training when all arms are done, and has crash
+    It writes checkpoints and a line for each validation, ends the training when all arms are done, and has crash
     points for tests. A training that is long enough for a checkpoint by time also has one of its end, since its test
     may be interrupted.
     """
@@ -128,7 +143,7 @@ class CohortCallback(pl.Callback):
         if not cohort.active():
             trainer.should_stop = True
         self.due |= self.every.is_due(cohort.step, time.monotonic() - self.last)
-        if not trainer.is_last_batch:  # after an epoch's last batch its validation comes first
+        if not trainer.is_last_batch:  # after a stretch's last batch its validation comes first
             self.save(trainer, cohort)
 
     def on_validation_batch_end(self, *_: Any) -> None:
@@ -172,13 +187,13 @@ def fit(
     observers: Sequence[pl.Callback] = (),
     job: Literal["stream", "cohort"] = "cohort",
 ) -> dict[str, Outcome]:
-    """Train every arm to its end and keep the best weights in the arms that are done.
+    """Train every arm to its end and load the weights that its recipe keeps into the arms that are done.
 
     `folder`: gets a checkpoint every `checkpoint_every` steps (0: none). `resume_from`: a checkpoint of an earlier
-    attempt (`choose_checkpoints`). `progress`: gets one plain line for each epoch. `callbacks`: the user's; their
-    `state_dict` is in the checkpoint. `observers`: callbacks without state. `job`: names the crash points. The number
-    of epochs is in the recipe of each arm. SIGTERM ends the process after the present step or batch, with a checkpoint
-    and status 143.
+    attempt (`choose_checkpoints`). `progress`: gets one plain line for each validation. `callbacks`: the user's;
+    their `state_dict` is in the checkpoint. `observers`: callbacks without state. `job`: names the crash points. The
+    length of the training is in the recipe of each arm. SIGTERM ends the process after the present step or batch, with
+    a checkpoint and status 143.
     """
     every = checkpoint_every if isinstance(checkpoint_every, Every) else Every(checkpoint_every)
     expect_precision(precision)
@@ -199,13 +214,12 @@ def fit(
             if validates_first(cohort):
                 trainer(device, precision, 1, *observers).validate(cohort, data.val_dataloader(), verbose=False)
         cohort.train()
-        epochs = cohort.epochs - cohort.step // cohort.steps_per_epoch
-        if cohort.active() and epochs > 0:
+        if left := len(cohort.validations_left()):
             saving = CohortCallback(folder, every, job, progress, own, resume_from is not None)
             try:
                 # the user's come first, so that a checkpoint has their state after the same step
-                loop = trainer(device, precision, epochs, *own.values(), saving, *observers)
-                loop.fit(cohort, RestOfEpoch(data, cohort), data.val_dataloader())
+                loop = trainer(device, precision, left, *own.values(), saving, *observers)
+                loop.fit(cohort, Stretches(data, cohort), data.val_dataloader())
             except MisconfigurationException as error:
                 if not own:
                     raise
@@ -230,9 +244,8 @@ def resume(cohort: Cohort, place: Path, callbacks: Mapping[str, pl.Callback]) ->
 
 
 def validates_first(cohort: Cohort) -> bool:
-    """Whether an epoch has ended without its validation."""
-    epochs, more = divmod(cohort.step, cohort.steps_per_epoch)
-    return not more and any(len(arm.losses) < epochs for arm in cohort.active())
+    """Whether a stretch has ended without its validation."""
+    return bool(cohort.due())
 
 
 def trainer(device: str, precision: str, epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
@@ -275,6 +288,7 @@ def outcome(cohort: Cohort, name: str) -> Outcome:
         weights=None if arm.best is None else fingerprint(arm.best),
         curve=arm.curve.rows,
         seconds=arm.curve.seconds,
+        converged=arm.converged,
     )
 
 
@@ -284,8 +298,8 @@ def progress_line(cohort: Cohort) -> str:
     epoch = -(-cohort.step // cohort.steps_per_epoch)
     count = {status: sum(arm.status == status for arm in arms) for status in ("training", "done", "failed")}
     measured = [arm for arm in arms if arm.losses and arm.status != "failed"]
-    best = min(measured, key=lambda arm: arm.best_loss, default=None)
-    lowest = "" if best is None else f", lowest validation loss {best.best_loss:.4f} ({best.name})"
+    best = min(measured, key=lambda arm: min(arm.losses), default=None)
+    lowest = "" if best is None else f", lowest validation loss {min(best.losses):.4f} ({best.name})"
     states = ", ".join(f"{number} {status}" for status, number in count.items() if number)
     return f"epoch {epoch}, step {cohort.step}: arms {states}{lowest}"
 

@@ -4,23 +4,34 @@ A schedule is a factor on the recipe's rate, a pure function of the step and of 
 has no state to save, and an arm in company has the rates that it would have alone.
 
     step    steps taken so far, from 0          steps   steps the recipe will take in all
-    losses  the arm's validation losses so far, one an epoch
+    losses  the arm's validation losses so far
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
 
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError, expect_whole, unknown
 
-SHARED = ("name", "lr", "weight_decay", "batch_size", "epochs", "patience", "clip", "schedule")
+SHARED = (
+    "name", "lr", "weight_decay", "batch_size", "epochs", "budget", "validations", "measure", "until", "weights",
+    "patience", "clip", "schedule",
+)  # fmt: skip
 # optimiser -> its further numbers in conf/optim/<name>.yaml
 OWN_NUMBERS: dict[str, tuple[str, ...]] = {"adam": ("betas",), "sgd": ("momentum",)}
+# Options with a few values; the first is the neutral one.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "weights": ("best", "last"), "measure": ("loss", "nll"), "until": ("budget", "converged"),
+}  # fmt: skip
+# Of `until: converged`.
+GAIN = 0.01  # a new lowest loss is lower by this share
+DROPS = 2  # of the rate; the next wait ends the arm
+CAP = 4  # budgets that an arm may use
 
 # -- schedules
 
@@ -42,6 +53,10 @@ class Schedule:
     def decay(self, step: int, steps: int, losses: Sequence[float]) -> float:
         raise NotImplementedError
 
+    def converged(self, losses: Sequence[float]) -> bool:
+        """Whether an arm with these losses has ended. Only `until: converged` has such an end."""
+        return False
+
     def valid(self) -> bool:
         """Whether the schedule can have these numbers."""
         return self.warmup >= 0
@@ -61,9 +76,22 @@ class Cosine(Schedule):
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
 
 
+def count_waits(losses: Sequence[float], wait: int, gain: float = 0.0) -> int:
+    """How often `wait` losses in a row brought no new lowest one; after each time the count starts again.
+
+    A loss is a new lowest one if it is below (1 − gain) · the last such loss.
+    """
+    lowest, since, waits = math.inf, 0, 0
+    for loss in losses:
+        lowest, since = (loss, 0) if loss < (1 - gain) * lowest else (lowest, since + 1)
+        if since == wait:
+            since, waits = 0, waits + 1
+    return waits
+
+
 @dataclass(frozen=True)
 class Plateau(Schedule):
-    """factor^k, where k counts how often the validation loss had no new lowest value for `wait` epochs.
+    """factor^k, where k counts how often the validation loss had no new lowest value for `wait` validations.
 
     After each drop the count starts again. This is the papers' "drop by ten once the validation saturates".
     """
@@ -72,18 +100,20 @@ class Plateau(Schedule):
     wait: int = 2
 
     def decay(self, step: int, steps: int, losses: Sequence[float]) -> float:
-        return self.factor ** self.drops(losses)
-
-    def drops(self, losses: Sequence[float]) -> int:
-        lowest, since, drops = math.inf, 0, 0
-        for loss in losses:
-            lowest, since = (loss, 0) if loss < lowest else (lowest, since + 1)
-            if since == self.wait:
-                since, drops = 0, drops + 1
-        return drops
+        return self.factor ** count_waits(losses, self.wait)
 
     def valid(self) -> bool:
         return super().valid() and self.wait >= 1
+
+
+class Saturation(Plateau):
+    """The plateau of `until: converged`: a new lowest loss is 1 % lower, the rate drops twice, then the arm ends."""
+
+    def decay(self, step: int, steps: int, losses: Sequence[float]) -> float:
+        return self.factor ** min(count_waits(losses, self.wait, GAIN), DROPS)
+
+    def converged(self, losses: Sequence[float]) -> bool:
+        return count_waits(losses, self.wait, GAIN) > DROPS
 
 
 SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "plateau": Plateau}
@@ -112,8 +142,11 @@ def parse_schedule(block: Mapping[str, Any]) -> Schedule:
 class Recipe:
     """How one arm is trained: its optimiser, schedule and limits.
 
-    `patience`: validations without a new lowest loss before the arm stops, 0 = never. `clip`: the largest norm of the
-    arm's own gradient, 0 = no limit. `own`: the optimiser's further numbers (adam: betas; sgd: momentum).
+    `epochs`: of the budget, which the option `budget` has multiplied. `patience`: validations without a new lowest loss
+    before the arm stops, 0 = never. `clip`: the largest norm of the arm's own gradient, 0 = no limit. `own`: the
+    optimiser's further numbers (adam: betas; sgd: momentum). `validations`: in the budget, 0 = one an epoch. `measure`:
+    what a validation measures, the net's own loss or the NLL of the scored output. `until`: the end of the training.
+    `weights`: those that are kept.
     """
 
     name: str
@@ -124,6 +157,31 @@ class Recipe:
     clip: float = 0.0
     schedule: Schedule = field(default_factory=Constant)
     own: Mapping[str, Any] = field(default_factory=dict)
+    validations: int = 0
+    measure: str = "loss"
+    until: str = "budget"
+    weights: str = "best"
+
+    @property
+    def budgets(self) -> int:
+        """The number of budgets that the training may use."""
+        return CAP if self.until == "converged" else 1
+
+    def validations_of_budget(self, steps_per_epoch: int) -> int:
+        """At most one for each step."""
+        return min(self.validations or self.epochs, self.epochs * steps_per_epoch)
+
+    def most_validations(self, steps_per_epoch: int) -> int:
+        """The number of the last validation, if the arm does not end before."""
+        return self.validations_of_budget(steps_per_epoch) * self.budgets
+
+    def validation_step(self, number: int, steps_per_epoch: int) -> int:
+        """The step after which validation `number`, from 1, comes: round(number · S / N).
+
+        S are the steps of the budget, N its validations. A longer training has them at the same distances.
+        """
+        steps, count = self.epochs * steps_per_epoch, self.validations_of_budget(steps_per_epoch)
+        return (2 * number * steps + count) // (2 * count)
 
 
 def parse_recipe(block: Mapping[str, Any]) -> Recipe:
@@ -139,15 +197,26 @@ def parse_recipe(block: Mapping[str, Any]) -> Recipe:
     for leaf in ("lr", "epochs", *OWN_NUMBERS[name]):
         if leaf not in numbers:
             raise UserError(f"the optimiser {name} lacks {leaf}", got=sorted(numbers), allowed=allowed)
+    words = {option: str(numbers.get(option, choices[0])) for option, choices in CHOICES.items()}
+    for option, word in words.items():
+        if word not in CHOICES[option]:
+            raise unknown(f"choice for {option}", word, CHOICES[option], form=f"optim.….{option}={{}}")
+    budget, validations = numbers.get("budget", 1), numbers.get("validations", 0)
+    expect_whole("optim.….budget", budget)
+    expect_whole("optim.….validations", validations, 0)
     made = Recipe(
         name=name,
         lr=float(numbers["lr"]),
-        epochs=int(numbers["epochs"]),
+        epochs=int(numbers["epochs"]) * budget,
         weight_decay=float(numbers.get("weight_decay", 0.0)),
         patience=int(numbers.get("patience", 0)),
         clip=float(numbers.get("clip", 0.0)),
         schedule=parse_schedule(numbers.get("schedule", {"name": "constant"})),
         own={leaf: numbers[leaf] for leaf in OWN_NUMBERS[name]},
+        validations=validations,
+        measure=words["measure"],
+        until=words["until"],
+        weights=words["weights"],
     )
     if made.lr <= 0 or made.epochs < 1 or min(made.weight_decay, made.patience, made.clip) < 0:
         got = {leaf: getattr(made, leaf) for leaf in ("lr", "epochs", "weight_decay", "patience", "clip")}
@@ -156,7 +225,38 @@ def parse_recipe(block: Mapping[str, Any]) -> Recipe:
         several = value if isinstance(value, list | tuple) else [value]
         if not all(isinstance(one, int | float) and 0 <= one < 1 for one in several):
             raise UserError(f"{leaf} lies between 0 and 1", got=f"{leaf}={value}", hint="0 ≤ … < 1")
-    return made
+    return _ending(made)
+
+
+def _ending(recipe: Recipe) -> Recipe:
+    """The recipe with the schedule that its end needs; a `UserError` for ends that contradict each other."""
+    patient = f"patience={recipe.patience}"
+    if recipe.until == "converged":
+        schedule, usual = recipe.schedule, "until=budget"
+        if not isinstance(schedule, Plateau):
+            name = next(name for name, kind in SCHEDULES.items() if kind is type(schedule))
+            raise UserError(
+                f"an arm converges under the schedule plateau alone; {name} does not react to the validation",
+                got=f"until=converged, schedule.name={name}",
+                hint=f"optim.….schedule.name=plateau with it, or optim.….{usual}",
+            )
+        if recipe.weights == "last":
+            raise UserError(
+                "an arm that has converged keeps its best weights", got="until=converged, weights=last",
+                hint=f"optim.….weights=best with it, or optim.….{usual}",
+            )  # fmt: skip
+        if recipe.patience:
+            raise UserError(
+                "two rules for one end: until=converged, and patience", got=f"until=converged, {patient}",
+                hint=f"optim.….patience=0 with it, or optim.….{usual}",
+            )  # fmt: skip
+        return replace(recipe, schedule=Saturation(**vars(schedule)))
+    if recipe.patience and recipe.weights == "last":
+        raise UserError(
+            "patience ends an arm some validations after its best one, and weights=last keeps those of the end",
+            got=f"{patient}, weights=last", hint="optim.….weights=best with it, or optim.….patience=0",
+        )  # fmt: skip
+    return recipe
 
 
 def make_optimiser(name: str, groups: Sequence[dict[str, Any]]) -> torch.optim.Optimizer:

@@ -178,14 +178,15 @@ class FusedNet(Net):
     def _set_temporal(self, temporal: TemporalFactory, fusion: Fusion, point: FusionPoint) -> None:
         (cut,), (other,) = self._cuts([point])
         try:
-            self.temporal = temporal(fusion.out_channels, cut.tap.channels, _pool(cut) if fusion.spatial else None)
+            pool = pooling_copy(cut) if fusion.spatial else None
+            self.temporal = temporal(fusion.out_channels, cut.tap.channels, pool)
         except NeedsMap as need:
             raise no_map(need, fusion, point, cut) from None
         if fusion.spatial and cut.pooling is not None:
             zeros = max(cut.tap.side, other.tap.side) - cut.tap.side  # a row and a column more arrive there
             self.temporal.fits(cut.pooled + zeros, cut.pooled)
         if self.beside is not None and self.beside.replaced is not None:
-            self.beside_head = self.temporal.beside(other.tap.channels, _pool(other))
+            self.beside_head = self.temporal.beside(other.tap.channels, pooling_copy(other))
             self.beside_head.fits(other.pooled)
 
     def _widen(self, fusion: Fusion, channels: int, point: FusionPoint, above: Above) -> list[tuple[str, nn.Module]]:
@@ -245,8 +246,16 @@ class FusedNet(Net):
     def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """The loss of every net; a descriptor with a support vector machine has that machine's loss."""
         first, *others = heads
-        own = hinge if self.svm is not None and self.fusion.classifier == "svm" else cross_entropy
+        own = hinge if self.has_hinge else cross_entropy
         return sum((cross_entropy(logits, label) for logits in others), start=own(first, label))
+
+    def scored_nll(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
+        """Margins are no probabilities: a support vector machine keeps its own loss."""
+        return self.heads_loss(heads, label) if self.has_hinge else super().scored_nll(heads, label)
+
+    @property
+    def has_hinge(self) -> bool:
+        return self.svm is not None and self.fusion.classifier == "svm"
 
     def _fused(self, k: int, x: Tensor, y: Tensor) -> Tensor:
         """The fusion at point k, of the map from below and the other tower's."""
@@ -283,7 +292,7 @@ class FusedNet(Net):
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         heads = (self.temporal, *([self.beside_head] if self.two_losses else []))
-        seen = (_reach(head, cut, snippets) for head, cut in zip(heads, self.headed_cuts, strict=False))
+        seen = (reach_of(head, cut, snippets) for head, cut in zip(heads, self.headed_cuts, strict=False))
         return self.merge_reach(*seen)
 
     def layers(self, snippets: int) -> Iterator[NetLayer]:
@@ -293,7 +302,7 @@ class FusedNet(Net):
         return fused_storeys(self)
 
 
-def _reach(head: Temporal | None, cut: Cut, frames: int) -> Sequence[range]:
+def reach_of(head: Temporal | None, cut: Cut, frames: int) -> Sequence[range]:
     """The frames that each prediction sees above a head at this cut.
 
     Boxes are widened by what the layers above see. Where these have strides in time, there are fewer predictions.
@@ -325,6 +334,6 @@ def expect_towers(above: str, into: str, tower_weight: float, align: str = "refu
         )  # fmt: skip
 
 
-def _pool(cut: Cut) -> Spatial | None:
+def pooling_copy(cut: Cut) -> Spatial | None:
     """The pooling layer that a temporal head replaces."""
     return None if cut.pooling is None else deepcopy(cut.tower.get_submodule(cut.pooling))

@@ -11,7 +11,7 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.tower import Tower
 from fusionlab.fusion import late
 from fusionlab.two_stream.outline import NetLayer, Storey
-from fusionlab.two_stream.scores import Consensus, Svm, apply_consensus, cross_entropy, mean_of_scores, scores
+from fusionlab.two_stream.scores import Consensus, Svm, apply_consensus, cross_entropy, mean_of_scores, nll, scores
 
 Stream = Literal["appearance", "motion"]
 STREAMS: tuple[Stream, ...] = get_args(Stream)
@@ -29,6 +29,7 @@ class Net(nn.Module):
     needs: Needs
     into: Stream = "appearance"  # the tower that goes on above a fusion
     two_losses = False  # both towers end in logits with a loss
+    keeps_apart = False  # they are not fused, but their layers above a cut are in this net
 
     def __init__(self, consensus: Consensus = "scores") -> None:
         super().__init__()
@@ -62,11 +63,27 @@ class Net(nn.Module):
     def loss_and_correct(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
         """The loss, and the number of clips whose highest score is at their label, from one pass."""
         heads = self.heads(features)
+        return self.heads_loss(heads, label), self._correct(heads, label)
+
+    def nll_and_correct(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The NLL of the scores, and the number of clips whose highest score is at their label, from one pass."""
+        heads = self.heads(features)
+        return self.scored_nll(heads, label), self._correct(heads, label)
+
+    def scored_nll(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
+        """−log of the score at the label: comparable between nets, whatever their own losses are."""
+        return nll(self.combine([one.float() for one in heads]), label)
+
+    def _correct(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         with torch.no_grad():
-            correct = (scores(self.combine([one.detach().float() for one in heads])).argmax(dim=1) == label).sum()
-        return self.heads_loss(heads, label), correct
+            return (scores(self.combine([one.detach().float() for one in heads])).argmax(dim=1) == label).sum()
 
     # -- what it says of itself
+
+    @property
+    def apart(self) -> Mapping[Stream, "Net"]:
+        """Parts that are trained as if each were alone, with its own loss; each is clipped and tested by itself."""
+        return {}
 
     @property
     def own_towers(self) -> Mapping[Stream, Tower]:
@@ -180,14 +197,19 @@ class LateNet(Net):
     def forward(self, features: Features) -> Tensor:
         maps = features["appearance"][self.layer_a], features["motion"][self.layer_b]
         x_a, x_b = (apply_consensus(one.flatten(2), self.consensus) for one in maps)
-        if x_a.shape == x_b.shape:
-            return late.fuse(x_a, x_b, self.weight)
-        return mean_of_scores(x_a, x_b, self.weight)  # different towers on larger frames
+        return mean_of_streams(x_a, x_b, self.weight)
 
     @property
     def scores_text(self) -> str:
         a, b = ("½", "½") if self.weight == 0.5 else (f"{self.weight:g} ·", f"{1 - self.weight:g} ·")
         return f"{a} {self.softmax_text}(appearance) + {b} {self.softmax_text}(motion)"
+
+
+def mean_of_streams(x_a: Tensor, x_b: Tensor, weight: float = 0.5) -> Tensor:
+    """The mean of both towers' scores, prediction by prediction where they have as many."""
+    if x_a.shape == x_b.shape:
+        return late.fuse(x_a, x_b, weight)
+    return mean_of_scores(x_a, x_b, weight)  # different towers on larger frames
 
 
 def union(needs: Iterable[Needs]) -> dict[Stream, tuple[str, ...]]:

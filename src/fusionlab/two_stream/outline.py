@@ -10,6 +10,7 @@ from fusionlab.backbones.layers import class_word
 from fusionlab.temporal.temporal import Temporal
 
 if TYPE_CHECKING:
+    from fusionlab.two_stream.control import ControlNet, Top
     from fusionlab.two_stream.fused import FusedNet
 
 
@@ -35,7 +36,7 @@ class Shown(NamedTuple):
 class Storey:
     """A fusion and the layers above it, up to the next fusion or to the logits."""
 
-    fusion: Shown
+    fusion: Shown | None  # None where the towers stay apart
     title: str
     taps: tuple[str, str]  # where the two maps are taken, appearance's and motion's
     above: Sequence[Shown]  # of the tower that goes on
@@ -52,6 +53,26 @@ def fused_layers(net: FusedNet, snippets: int) -> Iterator[NetLayer]:
         yield from (NetLayer(f"beside.{name}", "beside", name) for name in net.beside)
     if net.svm is not None:
         yield NetLayer("svm", "svm", "svm" if net.fusion.classifier == "svm" else "classifier")
+
+
+def top_layers(top: Top, path: str, head: str, above: str, snippets: int) -> Iterator[NetLayer]:
+    """The layers of one tower that is trained on. `path`: of the top within the net; `head`, `above`: its parts."""
+    yield from _head_layers(f"{path}temporal", head, top.temporal, top.above.replaced, snippets)
+    yield from (NetLayer(f"{path}above.{name}", above, name) for name in top.above)
+
+
+def top_storey(net: ControlNet) -> Storey:
+    """Both towers from the cut on, side by side."""
+    columns = []
+    for top, head, above in ((net.appearance, "temporal", "above"), (net.motion, "beside", "beside")):
+        note = ", relu" if top.has_relu else ""
+        own = [Shown(one.part, one.name, note) for one in _head_layers("", head, top.temporal, top.above.replaced, 1)
+               if one.name != top.above.replaced]  # fmt: skip
+        below, behind = (
+            _shown(names, above, head, top.above.replaced) for names in (top.cut.until(top.headed), top.headed.above)
+        )
+        columns.append([*below, *own, *behind])
+    return Storey(None, "", net.points[0].taps, *columns)
 
 
 def _head_layers(path: str, part: str, head: Temporal, replaced: str | None, snippets: int) -> Iterator[NetLayer]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from torch import nn
+
 from fusionlab import errors
 from fusionlab.backbones.layers import class_word
 from fusionlab.fusion.fusion import Fusion
@@ -137,8 +139,8 @@ def no_map(need: NeedsMap, fusion: Fusion, point: FusionPoint, into: Cut) -> err
     )
 
 
-def no_wider_layer(fusion: Fusion, channels: int, cut: Cut) -> errors.UserError:
-    """A fusion that leaves more channels than the layers above can take."""
+def no_wider_layer(fusion: nn.Module, channels: int, cut: Cut) -> errors.UserError:
+    """A fusion, or a temporal head, that leaves more channels than the layers above can take."""
     return errors.UserError(
         f"{class_word(fusion)} fusion leaves {channels} channels, and no layer above can take them",
         got=f"layer={cut.layer}",

@@ -82,6 +82,18 @@ def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
     return F.cross_entropy(logits.float(), label[:, None].expand(-1, logits.shape[2]))
 
 
+def nll(logits: Tensor, label: Tensor) -> Tensor:
+    """−1/N Σ_n log scores(logits)[n, label_n], logits (N, C, T'): the mean over T' lies inside the logarithm.
+
+    Not the cross-entropy, whose mean over T' lies outside: this one measures the scores that a test sees. Through
+    logarithms, so that a score of 1e-50 is not 0.
+    """
+    assert logits.ndim == 3, f"logits are (N, C, T'), got {tuple(logits.shape)}"
+    logs = (logits.float() if logits.dtype.itemsize < 4 else logits).log_softmax(dim=1)
+    own = logs[torch.arange(len(label), device=logs.device), label]
+    return (log(own.shape[1]) - own.logsumexp(dim=1)).mean()
+
+
 def hinge(margins: Tensor, label: Tensor) -> Tensor:
     """1/(N T') Σ_n Σ_t Σ_c max(0, 1 − s_nc · m_nct)², margins m (N, C, T'), label (N,)
 

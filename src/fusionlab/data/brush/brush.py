@@ -40,6 +40,8 @@ GROUPS = 24  # a third of them is the test list of each split
 CHUNK = 60  # clips of one task
 MADE = "made.json"
 FLOW = ("dis", "farneback", "tvl1")  # with these, the doctor's probes see all that must be seen
+CLIP = "clip"
+GROUNDS = ("group", CLIP)
 STILL_FRAMES = 2  # of a still clip: as many as a store takes
 
 
@@ -64,6 +66,7 @@ class Knobs:
     shake: float = 0.0
     hue_distance: float = 1.0
     decoy_speed: float = 1.0  # times the speed that its motion has in a hand
+    grounds: str = "group"  # the clips of a group share a ground; or clip: each has its own
     exchange: bool = False  # hand and decoy change sides at one moment of the clip, which is drawn
 
     def __post_init__(self) -> None:
@@ -91,6 +94,8 @@ class Knobs:
                     hint=f"data.dataset.{name}={usual}",
                 )
             object.__setattr__(self, name, type(usual)(got))  # 2 is 2.0: one set, one signature
+        if self.grounds not in GROUNDS:
+            raise unknown("choice of grounds", str(self.grounds), GROUNDS, form="data.dataset.grounds={}")
         if not isinstance(self.exchange, bool):
             raise unknown("choice for exchange", str(self.exchange), ["true", "false"], form="data.dataset.exchange={}")
         if not self.kinds:
@@ -110,8 +115,8 @@ class Knobs:
         return Cycle(self.segment, self.pause, self.segments)
 
     def recipe(self) -> dict[str, object]:
-        """All that determines the files, as plain data; the cycle only where there is one."""
-        without = () if self.order else vars(self.cycle)
+        """All that determines the files, as plain data; the cycle, and grounds of clips, only where there are some."""
+        without = {*(() if self.order else vars(self.cycle)), *(("grounds",) if self.grounds == "group" else ())}
         return {"data set": "brush", "groups": GROUPS, **{k: one for k, one in vars(self).items() if k not in without}}
 
 
@@ -196,8 +201,8 @@ class Brush:
         return self.files.path(name)
 
     def group(self, name: str) -> str:
-        """The group, the same for all classes: these share the grounds, and no ground is in both lists."""
-        return group_of(name).rpartition("/")[2]
+        """What shares a ground, so that none is in both lists: the clip, or its group, the same for all classes."""
+        return name if self.knobs.grounds == CLIP else f"g{_number(name):02d}"
 
     @property
     def notes(self) -> Sequence[str]:
@@ -218,7 +223,7 @@ class Brush:
 
     def scene(self, name: str, label: int) -> Scene:
         """The true content of a clip."""
-        return composed(self.knobs, self.labels[label], name, int(self.group(name)[1:]))
+        return composed(self.knobs, self.labels[label], name, _number(name))
 
     def _make(self, final: Path, processes: int, say: Callable[[str], None]) -> None:
         if final.exists():
@@ -280,11 +285,17 @@ def _test_groups(split: int) -> range:
     return range((split - 1) * GROUPS // 3 + 1, split * GROUPS // 3 + 1)
 
 
+def _number(name: str) -> int:
+    """The number of a clip's group."""
+    return int(group_of(name).rpartition("/g")[2])
+
+
 def composed(knobs: Knobs, label: Label, name: str, group: int) -> Scene:
-    frames = clip_frames(knobs, label)
+    frames, ground = clip_frames(knobs, label), name if knobs.grounds == CLIP else group
     return compose(
-        knobs.seed, name, group, label, frames, knobs.shake, knobs.words, knobs.cycle, knobs.decoy_speed, knobs.exchange
-    )
+        knobs.seed, name, ground, label, frames, knobs.shake, knobs.words, knobs.cycle, knobs.decoy_speed,
+        knobs.exchange,
+    )  # fmt: skip
 
 
 def _sizes(folder: Path) -> dict[str, int]:

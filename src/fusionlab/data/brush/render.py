@@ -96,7 +96,7 @@ def _quantiles(deviation: float) -> NDArray[np.int16]:
 
 
 def _still(scene: Scene, clutter: int, centres: NDArray[np.float64]) -> tuple[NDArray[np.int16], NDArray[np.uint8]]:
-    """Luma and hue of the still parts: the ground of the clip's group, and its places."""
+    """Luma and hue of the still parts: its ground and its places."""
     luma, spots = _ground(scene.ground_seed, clutter, len(scene.words.places))
     hue = spots.copy()
     for place, (centre_x, centre_y) in zip(scene.place_hues, centres, strict=True):

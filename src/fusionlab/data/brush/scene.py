@@ -1,8 +1,9 @@
 """The scene of one clip: a pure function of the seed and the clip's name.
 
 Everything is drawn from (seed, name), in the same order for all labels, so that only the label differs between classes:
-the sides of the places, the hand's side, the decoy's place and motion, phases, senses, noise, shake. Clips of one group
-share their ground, as UCF101's share a scene. All classes have the same groups, so the ground does not show the class.
+the sides of the places, the hand's side, the decoy's place and motion, phases, senses, noise, shake. The ground comes
+from (seed, clip), or from (seed, group): then the clips of a group share it, as UCF101's share a scene, and since all
+classes have the same groups, it does not show the class.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ class Scene:
     place_hues: tuple[int, ...]  # the place at the hand, the place at the decoy, if there is one
     centres: NDArray[np.float64]  # (2, 2): hand's place, decoy's place, in the first frame; x, y
     paths: NDArray[np.float64]  # (2, F, 2): hand, decoy; absolute x, y; (1, F, 2) or (0, F, 2) where there are fewer
-    ground_seed: int  # of ground and clutter, which clips of one group share
+    ground_seed: int  # of ground and clutter, which clips may share
     noise_seed: int
     shake: NDArray[np.int64]  # (F, 2): shift of each frame, x, y
     words: Vocabulary = BRUSH
@@ -47,7 +48,7 @@ class Scene:
 def compose(
     seed: int,
     name: str,
-    group: int,
+    ground: str | int,
     label: Label,
     frames: int,
     shake: float,
@@ -56,10 +57,10 @@ def compose(
     decoy_speed: float = 1.0,
     exchange: bool = False,
 ) -> Scene:
-    """The scene of clip `name` in `group`.
+    """The scene of clip `name`.
 
-    `cycle`: for clips that ask for order; it determines their length. `exchange`: at one moment hand and decoy change
-    sides, together with their places.
+    `ground`: the name of its ground; clips with one name share it. `cycle`: for clips that ask for order; it determines
+    their length. `exchange`: at one moment hand and decoy change sides, together with their places.
     """
     draw = np.random.Generator(np.random.Philox(key=key("brush", seed, name)))
     away = None
@@ -105,7 +106,7 @@ def compose(
     shifts = np.zeros((frames, 2), dtype=np.int64)
     if shake:
         shifts[:] = np.clip(np.rint(shake * draw.normal(0, 1, shifts.shape)), -SHAKE_MOST, SHAKE_MOST)
-    return Scene(places, centres, paths, key("brush ground", seed, group), noise_seed, shifts, words, motions, away)
+    return Scene(places, centres, paths, key("brush ground", seed, ground), noise_seed, shifts, words, motions, away)
 
 
 def _faster(motion: Motion, times: float) -> Motion:
