@@ -9,8 +9,10 @@ a column of its own.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from fusionlab.records.environment import arithmetic
@@ -67,18 +69,27 @@ def _flow(entry: Entry) -> str | None:
 
 
 def _weights(entry: Entry) -> Mapping[str, Leaves]:
-    streams = [str(entry.axes["streams"])] if entry.kind == "stream" else ["appearance", "motion"]
-    values = {f"weights.{stream}": entry.value(f"weights.{stream}") or "drawn" for stream in streams}
-    return {name: {name: value} for name, value in values.items()}
+    """What each stream starts from; the recipe of a stream has it under `source`."""
+    tree = entry.record.get("config", {}).get("weights") or {}
+    if entry.kind == "stream":
+        sources = {str(entry.axes.get("streams")): tree.get("source")}
+    else:
+        sources = {stream: tree.get(stream) for stream in ("appearance", "motion")}
+    return {stream: {f"weights.{stream}": source or "drawn"} for stream, source in sources.items()}
 
 
-def _part(entry: Entry, *names: str) -> dict[str, Any]:
+def _part(entry: Entry, *names: str) -> Mapping[str, Any]:
     """The leaves of a part of the config, without those at their neutral value."""
     tree: Any = entry.record.get("config", {})
     for name in names:
         tree = tree.get(name) if isinstance(tree, Mapping) else None
-    if not isinstance(tree, Mapping):
-        return {}
+    return _leaves(canonical(tree), names) if isinstance(tree, Mapping) else {}
+
+
+@lru_cache(maxsize=4096)
+def _leaves(text: str, names: tuple[str, ...]) -> Mapping[str, Any]:
+    """Of a part as JSON: most records share their parts, so each is flattened once."""
+    tree = json.loads(text)
     for name in reversed(names):
         tree = {name: tree}
     return flatten(identity(tree))
