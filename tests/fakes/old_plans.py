@@ -11,6 +11,8 @@ def old_plan(plan):
     """The content of the file."""
     content = {"schema": 1, **json.loads(json.dumps(asdict(plan)))}
     del content["refused"]
+    for arm in content["arms"]:
+        del arm["control"]
     for job in content["jobs"]:
         if job["kind"] == "cohort":
             job["config"] = {"arms": [plan.arm(name).config for name in job["arms"]], **job["config"]}

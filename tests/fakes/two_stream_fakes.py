@@ -16,6 +16,8 @@ from fusionlab.two_stream.trunk import Trunk
 
 CONF = Path(__file__).parents[2] / "conf"
 FUSIONS, HEADS = load_parts(CONF / "fusion"), load_parts(CONF / "temporal")
+for name in ("control", "joint"):  # no fusions: see test_control.py
+    del FUSIONS[name]
 N, T, C = 2, 3, 5
 
 

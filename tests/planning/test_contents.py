@@ -25,28 +25,31 @@ GRIDS = [
 ]
 
 
-COUNTS = [(6, 3, 12), (8, 8, 16), (12, 8, 8), (8, 8, 8), (8, 4, 4), (8, 4, 12)]  # arms: streams, late, fused
+# arms: streams, late, controls, fused
+COUNTS = [(6, 3, 6, 12), (8, 8, 16, 16), (12, 8, 8, 8), (8, 8, 8, 8), (8, 4, 4, 4), (8, 4, 12, 12)]
 
 
 @pytest.mark.parametrize(("typed", "counts"), [*zip(GRIDS, COUNTS, strict=True)], ids=[*map(" ".join, GRIDS)])
 def test_an_arm_of_a_grid_has_the_config_and_the_signature_that_it_has_alone(
-    typed: list[str], counts: tuple[int, int, int]
+    typed: list[str], counts: tuple[int, int, int, int]
 ) -> None:
     """The oracle composes with omegaconf and signs each config anew."""
     words = dict(word.split("=", 1) for word in typed)
     known = {"fusion", "data", "backbone", "experiment"}
     plan = plan_study(typed).plan
-    assert tuple(sum(arm.kind == kind for arm in plan.arms) for kind in ("stream", "late", "fused")) == counts
+    kinds = ("stream", "late", "control", "fused")
+    assert tuple(sum(arm.kind == kind for arm in plan.arms) for kind in kinds) == counts
     for arm in plan.arms:
         own = {**{name: text for name, text in words.items() if "," not in text}, **arm.axes}
-        if arm.kind != "fused":
+        if arm.kind in ("stream", "late"):
             own.pop("layer", None)
         groups = {name: str(one) for name, one in own.items() if name in known | {"temporal"} and one != "late"}
         whole = tree({**groups, **({"fusion": "late", "temporal": "pool2d"} if arm.kind == "late" else {})})
         leaves = {name: _plain(one) for name, one in own.items() if name not in {*known, "temporal", "streams"}}
-        if arm.kind == "late":
+        if arm.kind in ("late", "control"):
             leaves = {leaf: one for leaf, one in leaves.items() if not leaf.startswith("fusion.")}
-            leaves |= {"layer": "softmax", **{leaf: NEUTRAL[leaf] for leaf in ("into", "keep_motion", "align")}}
+            leaves |= {leaf: NEUTRAL[leaf] for leaf in ("into", "keep_motion", "tower_weight", "align")}
+            leaves |= {"layer": "softmax"} if arm.kind == "late" else {"above": "appearance"}
         composed = {**whole._set_in_content(leaves), "streams": "both"}
         composed["tower_weight"] = float(composed["tower_weight"])
         if arm.kind == "stream":

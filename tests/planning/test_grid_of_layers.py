@@ -99,7 +99,10 @@ def test_arms_that_differ_above_the_streams_are_one_cohort_above_the_same_baseli
     plan, plain = planned(*words), planned()
     assert len(fused(plan)) == 8 and len({arm.signature for arm in fused(plan)}) == 8
     assert {arm.job for arm in fused(plan)} == {fused(plain)[0].job}
-    assert [arm for arm in plan.arms if arm.kind != "fused"] == [arm for arm in plain.arms if arm.kind != "fused"]
+    baselines, usual = ([arm for arm in one.arms if arm.kind != "fused"] for one in (plan, plain))
+    lower = [arm for arm in baselines if arm not in usual]
+    assert [arm.axes["layer"] for arm in lower] == ["relu4"], "the control of relu5+relu4"
+    assert [arm for arm in baselines if arm not in lower] == usual
 
 
 @pytest.mark.parametrize(
@@ -113,8 +116,9 @@ def test_the_baselines_are_the_same_whatever_an_experiment_turns(
     own.mkdir(parents=True)
     (own / "mine.yaml").write_text(f"# @package _global_\n{turned}\n", encoding="utf-8")
     mine, plain = planned("experiment=mine"), planned()
-    signatures = [[arm.signature for arm in plan.arms if arm.kind != "fused"] for plan in (mine, plain)]
-    assert signatures[0] == signatures[1]
+    kinds = ("stream", "late", *(["control"] if "layer" not in turned else []))
+    signatures = [[arm.signature for arm in plan.arms if arm.kind in kinds] for plan in (mine, plain)]
+    assert signatures[0] == signatures[1] and len(signatures[0]) == len(kinds) + 1
     assert fused(mine)[0].signature != fused(plain)[0].signature
 
 

@@ -93,6 +93,8 @@ def test_an_axis_of_towers_names_its_arms_and_their_baselines() -> None:
         "streams=appearance,appearance=vgg_m,seed=0", "streams=motion,appearance=vgg_m,seed=0",
         "fusion=late,layer=softmax,appearance=vgg_m,seed=0", "streams=appearance,appearance=vgg16,seed=0",
         "fusion=late,layer=softmax,appearance=vgg16,seed=0",
+        "fusion=control,layer=relu5,temporal=pool2d,appearance=vgg_m,seed=0",
+        "fusion=control,layer=relu5_3,temporal=pool2d,appearance=vgg16,seed=0",
         "fusion=sum,layer=relu5,temporal=pool2d,appearance=vgg_m,seed=0",
         "fusion=sum,layer=relu5_3,temporal=pool2d,appearance=vgg16,seed=0",
     ]  # fmt: skip
@@ -209,6 +211,8 @@ def test_an_axis_of_weights() -> None:
     plan = planned("weights=null,sub/a.mat", "fusion=sum")
     assert [arm.name for arm in plan.arms if "seed" in arm.name and arm.kind != "stream"] == [
         "fusion=late,layer=softmax,weights=null,seed=0", "fusion=late,layer=softmax,weights=sub|a.mat,seed=0",
+        "fusion=control,layer=relu5,temporal=pool2d,weights=null,seed=0",
+        "fusion=control,layer=relu5,temporal=pool2d,weights=sub|a.mat,seed=0",
         "fusion=sum,layer=relu5,temporal=pool2d,weights=null,seed=0",
         "fusion=sum,layer=relu5,temporal=pool2d,weights=sub|a.mat,seed=0",
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from torch import Tensor
 from two_stream_fakes import features, fused
 
 from fusionlab.fusion.bilinear import Bilinear
-from fusionlab.two_stream.scores import Svm, cross_entropy, hinge
+from fusionlab.two_stream.scores import Svm, cross_entropy, hinge, nll
 
 N, C, T = 4, 3, 2
 
@@ -118,3 +118,5 @@ def test_a_descriptor_has_the_loss_of_its_classifier(classifier: str, loss: Any,
     assert len(others) == keep
     torch.testing.assert_close(net.loss(maps, label), expected)
     torch.testing.assert_close(net.loss_and_correct(maps, label)[0], expected)
+    measured = expected if classifier == "svm" else nll(net(maps), label)
+    torch.testing.assert_close(net.nll_and_correct(maps, label)[0], measured)

@@ -15,7 +15,7 @@ from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.net import LateNet, Net, StreamNet
-from fusionlab.two_stream.scores import apply_consensus, cross_entropy, expect_consensus, scores
+from fusionlab.two_stream.scores import apply_consensus, cross_entropy, expect_consensus, nll, scores
 
 LABEL = torch.tensor([3, 1])
 
@@ -121,3 +121,35 @@ def test_late_fusion_weighs_its_streams(weight: float) -> None:
     torch.testing.assert_close(scores(LateNet(weight=weight)(fewer)), weight * own[0] + (1 - weight) * own[1])
     text = LateNet(weight=weight).scores_text
     assert text == f"{weight:g} · softmax(appearance) + {1 - weight:g} · softmax(motion)"
+
+
+# -- the NLL of the scores
+
+
+def test_the_nll_is_that_of_the_scores_by_index_loops() -> None:
+    logits = 3 * torch.randn(N, C, T, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found = 0.0
+    for n in range(N):
+        own = [softmax([logits[n, c, t].item() for c in range(C)])[LABEL[n]] for t in range(T)]
+        found -= log(sum(own) / T) / N
+    assert nll(logits, LABEL).item() == pytest.approx(found, abs=1e-12)
+    assert nll(logits, LABEL) < cross_entropy(logits, LABEL), "the mean over time lies inside the logarithm"
+    assert nll(logits[..., :1], LABEL).item() == pytest.approx(cross_entropy(logits[..., :1], LABEL).item(), abs=1e-6)
+
+
+def test_the_nll_of_an_impossible_class_is_finite() -> None:
+    logits = torch.tensor([[[900.0], [-900.0]]])
+    assert nll(logits, torch.tensor([1])).item() == 1800 and scores(logits)[0, 1] == 0
+
+
+@pytest.mark.parametrize("consensus", ["scores", "logits"])
+@pytest.mark.parametrize("name", nets("scores"))
+def test_the_nll_of_a_net_is_that_of_what_a_test_scores(name: str, consensus: Any) -> None:
+    """Also where it is trained with two losses: what is measured is the average of both towers' scores."""
+    net, given = nets(consensus)[name].eval(), maps(name)
+    with torch.no_grad():
+        seen = scores(net(given).double())
+        value, correct = net.nll_and_correct(given, LABEL)
+        _, also = net.loss_and_correct(given, LABEL)
+    assert value.item() == pytest.approx(-sum(log(seen[n, LABEL[n]]) for n in range(N)) / N, rel=1e-5)
+    assert correct == also == sum(int(seen[n].argmax() == LABEL[n]) for n in range(N))

@@ -86,5 +86,7 @@ def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Pl
         if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
     ]
     readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(options) or "one-arm")[:80]
-    folder, of_old = (Path(run.root) / f"{readable}-{name[:8]}" for name in (plan.signature, plan.signature_of_old))
-    return of_old if not folder.exists() and (of_old / FILE).is_file() else folder
+    names = (plan.signature, *plan.older_signatures)
+    folder, *older = (Path(run.root) / f"{readable}-{name[:8]}" for name in names)
+    of_old = next((one for one in older if (one / FILE).is_file()), folder)
+    return folder if folder.exists() else of_old

@@ -64,7 +64,8 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None) -> Work |
     nets = sum(net_macs(one.trained) for one in trained)
     trunk = sizes.trunk_macs(trained) if trained else 0
     view = sizes.trunk_macs(sized) + sum(net_macs(one.trained) for one in sized)
-    test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) for one in sized)
+    # parts of a net that were trained apart, which make up all of it, are tested by themselves too
+    test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) * (2 if one.net.apart else 1) for one in sized)
     how = config.data.sampling
     return Work(
         arms=len(sized), batch=batch, validations=validations, steps=steps,

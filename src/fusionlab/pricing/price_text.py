@@ -110,7 +110,7 @@ def _sources(price: StudyPrice) -> list[str]:
 def _sizes(price: StudyPrice) -> list[str]:
     """Parameters and multiply-adds of the arms, by kind."""
     rows = []
-    for kind in ("stream", "late", "fused"):
+    for kind in ("stream", "late", "control", "fused"):
         own = [one for one in price.sizes.values() if one.kind == kind]
         if own:
             numbers = (
@@ -239,7 +239,7 @@ def _jobs(price: StudyPrice) -> list[str]:
 def _arms(price: StudyPrice) -> list[str]:
     lines = [f"{len(price.plan.arms)} arms"]
     for arm in price.plan.arms:
-        lines.append(f"  {arm.signature}  {price.states.arms[arm.name]:<7} {arm.kind:<6}  {one_line(arm.name)}")
+        lines.append(f"  {arm.signature}  {price.states.arms[arm.name]:<7} {arm.kind:<7}  {one_line(arm.name)}")
     return lines
 
 

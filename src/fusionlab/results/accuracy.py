@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.results.crossed import CONFIDENCE, Reals, group_variance, t_quantile
+from fusionlab.results.crossed import CONFIDENCE, t_quantile
+from fusionlab.results.squares import Reals, group_variance
 
 Codes = NDArray[np.integer[Any]]
 
@@ -59,7 +60,8 @@ def _parts(right: Reals, groups: Codes, strata: Codes | None) -> tuple[float, fl
     """p(1−p), V, the free groups + 1, N."""
     share = np.atleast_2d(np.asarray(right, dtype=np.float64)).mean(axis=0)
     mean, variance, free = group_variance(share, groups, strata)
-    return mean * (1 - mean), variance, free + 1, len(share)
+    alike = share.min() == share.max() and share[0] in (0, 1)  # p itself may be 1 − 1e-16
+    return 0.0 if alike else mean * (1 - mean), variance, free + 1, len(share)
 
 
 def _narrowing(groups: int) -> float:

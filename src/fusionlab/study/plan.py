@@ -53,17 +53,18 @@ class Plan:
     def of(cls, command: str, jobs: Iterable[Job], arms: Iterable[Arm], refused: Iterable[Refused] = ()) -> Plan:
         """A checked plan. Its signature is of the arms only: names, jobs, folders, refused cells do not matter."""
         jobs, arms = tuple(jobs), tuple(arms)
-        known = sorted([arm.kind, arm.signature] for arm in arms)
-        made = cls(signature({"arms": known}), command, jobs, arms, tuple(refused))
+        made = cls(signature_of(arms), command, jobs, arms, tuple(refused))
         check(made)
         return made
 
     @property
-    def signature_of_old(self) -> str:
-        """The signature in the folder names of older versions, which included the jobs and their order."""
-        order = [[job.id, job.kind, sorted(job.needs), list(job.arms)] for job in self.jobs]
-        arms = [[arm.name, arm.kind, arm.signature, arm.job] for arm in self.arms]
-        return signature({"arms": arms, "jobs": order})
+    def older_signatures(self) -> list[str]:
+        """The signatures in the folder names of older versions: without controls; before that, with jobs in order."""
+        own = [arm for arm in self.arms if arm.kind != "control"]
+        names = {arm.name for arm in own}
+        order = [[job.id, job.kind, sorted(job.needs), [one for one in job.arms if one in names]] for job in self.jobs]
+        arms = [[arm.name, arm.kind, arm.signature, arm.job] for arm in own]
+        return [signature_of(own), signature({"arms": arms, "jobs": order})]
 
     @cached_property
     def _jobs(self) -> dict[str, Job]:
@@ -175,6 +176,10 @@ class Plan:
             config = {**job.config, **({"run": run[job.id]} if run[job.id] is not None else {})}
             made.append(replace(job, config=config, arms=tuple(names.get(job.id, ()))))
         return Plan.of(self.command, made, arms, self.refused)
+
+
+def signature_of(arms: Iterable[Arm]) -> str:
+    return signature({"arms": sorted([arm.kind, arm.signature] for arm in arms)})
 
 
 def common_recipe(config: dict[str, Any]) -> dict[str, Any]:

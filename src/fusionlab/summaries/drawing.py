@@ -32,7 +32,7 @@ def draw(net: Net, costs: Costs, appearance: Tower | None = None, motion: Tower 
     towers = below | dict(net.own_towers)
     streams = [stream for stream in STREAMS if stream in towers]
     storeys = net.storeys()
-    joined = net.two_losses or (len(streams) == 2 and (not storeys or storeys[-1].fusion is None))
+    joined = net.two_losses or (len(streams) == 2 and (not storeys or net.keeps_apart))
     lines = _top(net, costs, towers[streams[0]].classes, joined)
     for storey in reversed(storeys):
         lines += _storey(net, costs, storey)

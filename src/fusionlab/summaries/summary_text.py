@@ -156,7 +156,8 @@ def _seen(one: Sized) -> Iterator[str]:
     step = "L" if seen["span_fields"] is None else "τ"  # from one snippet to the next, in fields
     heads = zip(one.costs.predictions, one.reach, seen["reach_fields"], strict=True)
     for place, (steps, snippets, fields) in enumerate(heads):
-        whose = "" if len(one.reach) == 1 else ("of the fused tower ", f"of the {_other(one)} tower ")[place]
+        first = "appearance" if one.net.keeps_apart else "fused"
+        whose = "" if len(one.reach) == 1 else (f"of the {first} tower ", f"of the {_other(one)} tower ")[place]
         many = (
             f"each of its {steps} predictions {whose}(their scores are averaged)"
             if steps > 1
@@ -166,7 +167,8 @@ def _seen(one: Sized) -> Iterator[str]:
         most = "at most " if steps > 1 and snippets > 1 else ""
         yield f"  {many.rstrip()} sees {most}{far} {_between(fields)} fields"
     if one.unseen:
-        yield f"  no prediction of the fused tower sees snippet {', '.join(map(str, one.unseen))}, counted from 1"
+        first = "appearance" if one.net.keeps_apart else "fused"
+        yield f"  no prediction of the {first} tower sees snippet {', '.join(map(str, one.unseen))}, counted from 1"
 
 
 def _layers(one: Sized) -> Lines:
@@ -191,6 +193,9 @@ def _layers(one: Sized) -> Lines:
 def _title(one: Sized, part: str) -> str:
     if part in STREAMS:
         return f"{part} tower, frozen"
+    if one.net.keeps_apart:
+        apart = {"temporal": "temporal head of appearance"}
+        return apart.get(part, f"{'motion' if part == 'beside' else 'appearance'} tower, trained on")
     if part == "beside":
         return f"{_other(one)} tower, " + ("kept" if one.net.two_losses else "up to the last fusion")
     titles = {

@@ -23,6 +23,6 @@ def load_part(config: dict[str, Any]) -> Callable[..., Any]:
     numbers = {
         key: load_part(value) if isinstance(value, dict) and "_target_" in value else value
         for key, value in config.items()
-        if not key.startswith("_")
+        if not key.startswith("_") and key != "title"
     }
     return partial(getattr(import_module(module), name), **numbers)

@@ -87,6 +87,8 @@ class ControlNet(Net):
     `layer`: where both towers are cut, as `control_layer` gives it. `above="fresh"` draws the layers above.
     """
 
+    keeps_apart = True
+
     def __init__(
         self,
         appearance: Tower,

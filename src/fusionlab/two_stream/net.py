@@ -29,6 +29,7 @@ class Net(nn.Module):
     needs: Needs
     into: Stream = "appearance"  # the tower that goes on above a fusion
     two_losses = False  # both towers end in logits with a loss
+    keeps_apart = False  # they are not fused, but their layers above a cut are in this net
 
     def __init__(self, consensus: Consensus = "scores") -> None:
         super().__init__()
