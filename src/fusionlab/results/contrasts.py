@@ -29,7 +29,7 @@ from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import RECIPE, Row, varies
 
 PAIRS = "data.sampling.pairs"  # own, or class
-MOST = 200  # effects of a grid; of a larger one only the main effects are written
+MOST = 200  # effects of a grid; of a larger one only the main effects are written, of a far larger one none
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ def _effects(rows: Sequence[Row], kind: str) -> list[tuple[str, str, Comparison]
     single: list[dict[str, tuple[Any, Any]]] = [
         {axis: (second, first)} for axis, own in levels.items() for first, second in itertools.combinations(own, 2)
     ]
+    if len(single) > MOST:  # an axis of many values, such as rates, has thousands of pairs
+        return []
     double = [{**one, **other} for one, other in itertools.combinations(single, 2) if one.keys() != other.keys()]
     effects = single + (double if len(single) + len(double) <= MOST else [])
     places = {number: {axis: row.axes[axis] for axis in axes} for number, row in cells.items()}

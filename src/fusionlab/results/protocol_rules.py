@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from fusionlab.records.environment import arithmetic
@@ -254,6 +254,7 @@ _GROUPS = {
 }
 
 
+@cache  # of few axes and leaves; asked for each leaf of each record
 def _explains(axis: str, leaf: str) -> bool:
     """Whether a difference of this leaf is what the axis asks about: the leaf itself, or the part that holds it."""
     groups = _GROUPS.get(leaf, ())

@@ -23,5 +23,5 @@ def tower_entries(entries: Sequence[Entry]) -> Iterable[Entry]:
                 "titles": {},
             }
             axes = {axis: value for axis, value in entry.axes.items() if axis != "fusion"} | {"streams": stream}
-            name = f"{entry.name}, {stream}"
+            name = f"{entry.name}/{stream}"  # its column in answers.csv
             yield replace(entry, name=name, kind="tower", axes=axes, record=record, file=f"{stream}.csv")
