@@ -25,7 +25,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("--cfg", ["--cfg needs a value", "--cfg job"]),
     ("--cfg all", ["--cfg shows one config", "--cfg job"]),
     ("--config-name x", ["unknown flag", "try:      experiment=how"]),
-    ("fusion=sun", ["unknown fusion", "got:      sun", "bilinear, cat, compact, control, conv", "did you mean fusion=sum ?"]),
+    ("fusion=sun", ["unknown fusion", "got:      sun", "cat, compact, control, conv", "did you mean fusion=sum ?"]),
     ("fusion=conv,sun", ["unknown fusion", "did you mean fusion=sum ?"]),
     ("fusion=", ["unknown fusion", "bilinear, cat, compact, control, conv"]),
     ("fusion=[conv,sum]", ["fusion takes a name", "try:      fusion=conv,sum"]),

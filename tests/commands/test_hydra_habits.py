@@ -67,7 +67,7 @@ def lasting(plan: str) -> str:
         ("++fusion=sum", "fusion=sum"),
         ("fusion=glob(*)", "fusion=bilinear,cat,compact,conv,joint,max,product,sum"),
         ("fusion=glob(*,exclude=c*)", "fusion=bilinear,joint,max,product,sum"),
-        ("fusion=glob(*,exclude=[b*,c*])", "fusion=max,product,sum"),
+        ("fusion=glob(*,exclude=[b*,c*])", "fusion=joint,max,product,sum"),
         ("fusion=glob([s*,m*])", "fusion=max,sum"),
         ("seed=range(5)", "seed=0,1,2,3,4"),
         ("seed=range(1,6,2)", "seed=1,3,5"),
