@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from fusionlab.planning.grid import PlannedStudy
+    from fusionlab.results.crossed import Comparison
     from fusionlab.results.load import Entry
-    from fusionlab.results.statistics import Difference
     from fusionlab.results.tables import Table
 
 _PLAIN = re.compile(r"[A-Za-z_][\w./:+@-]*")
@@ -129,19 +129,22 @@ class Study:
 
         return Svg(picture(self.table(name)))
 
-    def compare(self, a: str, b: str) -> dict[str, Difference]:
-        """Points that `a` gains over `b`, paired by seed and video: {kind of question: difference with its interval}.
+    def compare(self, a: str, b: str) -> dict[str, Comparison]:
+        """Points that `a` gains over `b`, paired by seed and video: {kind of question: difference with both intervals}.
 
         Each is a fusion ("conv"), a stream ("motion"), or options with commas ("fusion=conv,layer=relu5").
         """
-        from fusionlab.results.statistics import differences
+        from fusionlab.results.gains import compare_pairs
 
         first, second = self._by_seed(a), self._by_seed(b)
         if first.keys() != second.keys():
             raise UserError(
                 "these arms have other seeds, so they make no pairs", got=f"{a}: {sorted(first)}, {b}: {sorted(second)}"
             )
-        return differences([(first[seed], second[seed]) for seed in sorted(first)])
+        compared, reason = compare_pairs([(first[seed], second[seed]) for seed in sorted(first)])
+        if reason is not None:
+            raise UserError("these arms make no pairs", got=reason)
+        return compared
 
     def _by_seed(self, method: str) -> dict[tuple[Any, ...], Entry]:
         """Seed -> the done arm that is meant."""

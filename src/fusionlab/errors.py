@@ -40,9 +40,15 @@ def one_line(text: object) -> str:
     return visible(re.sub(r"[ \t\r\n]+", " ", str(text)).strip(" "))
 
 
-def show(text: object = "", file: TextIO | None = None) -> None:
-    """Print for a person: all output of commands goes through this function."""
-    print(visible(text), file=file, flush=True)
+BOLD, NOT_BOLD = "\x1b[1m", "\x1b[22m"  # of a terminal
+
+
+def show(text: object = "", file: TextIO | None = None, *, bold: bool = False) -> None:
+    """Print for a person: all output of commands goes through this function. `bold`: ANSI's bold may pass."""
+    shown = visible(text)
+    for sign in (BOLD, NOT_BOLD) if bold else ():
+        shown = shown.replace(visible(sign), sign)
+    print(shown, file=file, flush=True)
 
 
 class UserError(Exception):

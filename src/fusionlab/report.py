@@ -9,15 +9,20 @@ Intervals need the predictions next to the records. --answers writes report/answ
 small file. Next to records without predictions it serves instead of them.
 """
 
+import sys
 from pathlib import Path
 
 from fusionlab.cli import run
 from fusionlab.errors import UserError, show
 
-FLAGS = {"--answers": "write report/answers.csv too: which answers of each arm were right"}
+FLAGS = {
+    "--answers": "write report/answers.csv too: which answers of each arm were right",
+    "--pairs": "print what each row gains over each other one, and write report/pairs.csv",
+    "--notes": "print all notes, not the three most important ones",
+}
 
 
-def main(words: list[str], answers: bool = False) -> int:
+def main(words: list[str], answers: bool = False, pairs: bool = False, notes: bool = False) -> int:
     """Write the report and print its table."""
     from fusionlab.planning.report_study import make_report, price_line
 
@@ -32,7 +37,9 @@ def main(words: list[str], answers: bool = False) -> int:
         )
     if any(name != "table" for name, _, _ in tables):
         raise UserError("report has one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
-    show(make_report(folders[0], tables[-1][2] if tables else None, answers=answers))
+    table = tables[-1][2] if tables else None
+    ansi = sys.stdout.isatty()
+    show(make_report(folders[0], table, answers=answers, pairs=pairs, notes=notes, ansi=ansi), bold=ansi)
     if line := price_line(folders[0]):
         show(f"\n{line}")
     return 0

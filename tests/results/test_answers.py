@@ -50,16 +50,16 @@ def test_equal_lists_are_one_object_and_others_are_not(study: Path) -> None:
     assert len(lists) == 1
     (tests,) = lists.values()
     parts = (tests.videos, tests.labels, tests.groups, tests.kinds)
-    assert module.TestList.of(*map(list, (tests.videos, tests.labels)), None, list(tests.kinds)) is tests
-    grouped = module.TestList.of(tests.videos, tests.labels, ["g"] * len(tests.videos), tests.kinds)
-    assert grouped is not tests and grouped.same_videos(tests) and tests.same_videos(tests)
+    assert module.TestList.of(*map(list, parts)) is tests
+    older = module.TestList.of(tests.videos, tests.labels, None, tests.kinds)
+    assert older is not tests and older.same_videos(tests) and tests.same_videos(tests)
     for place in (0, 1, 3):
         changed = [list(part) if part else part for part in parts]
         changed[place][5] = "other"
         other = module.TestList.of(*changed)
         assert other is not tests and not other.same_videos(tests)
     known = len(module._KNOWN)
-    del entries, lists, tests, grouped, other
+    del entries, lists, tests, older, other
     gc.collect()
     assert len(module._KNOWN) < known, "a list that nobody has is forgotten"
 
@@ -72,8 +72,8 @@ def test_saved_answers_are_those_of_the_predictions(study: Path) -> None:
         assert entry.answers.right.tolist() == answers[entry.name].right.tolist()
         assert entry.answers.of is answers[entry.name].of
     after = make_table(entries, ALL)
-    assert [row.gains for row in after.rows] == [row.gains for row in before.rows]
-    assert any(row.gains for row in after.rows) and after.marked == before.marked
+    assert [row.over_late for row in after.rows] == [row.over_late for row in before.rows]
+    assert any(row.over_late["all"].networks for row in after.rows if row.over_late) and after.marked == before.marked
 
 
 def test_predictions_come_before_saved_answers(study: Path) -> None:
@@ -89,9 +89,8 @@ def test_the_file_has_a_line_for_each_video_and_a_column_for_each_arm(study: Pat
     rows = list(csv.reader((study / module.FILE).read_text().splitlines()))
     tests = next(iter(answers.values())).of
     assert rows[0] == ["video", "group", "label", "kind", *answers]
-    assert [(row[0], row[1], row[2], row[3]) for row in rows[1:]] == [
-        (video, "", label, kind) for video, label, kind in zip(tests.videos, tests.labels, tests.kinds, strict=True)
-    ]
+    columns = (tests.videos, tests.groups, tests.labels, tests.kinds)
+    assert [tuple(row[:4]) for row in rows[1:]] == list(zip(*columns, strict=True))
     assert {cell for row in rows[1:] for cell in row[4:]} == {"0", "1"}
 
 

@@ -53,7 +53,7 @@ def test_a_comparison_is_the_mean_of_paired_differences(study: Path) -> None:
     by_hand = [share("conv", seed) - share("late", seed) for seed in (0, 1)]
     assert found.mean == pytest.approx(sum(by_hand) / 2)
     assert found.per_seed == pytest.approx(by_hand)
-    assert found.low < found.mean < found.high
+    assert found.networks.low < found.mean < found.networks.high and found.method is None
     back = loaded.compare("fusion=late", "fusion=conv,layer=relu5")["binding"]
     assert back.mean == pytest.approx(-found.mean)
 
@@ -67,8 +67,9 @@ def test_a_method_that_is_not_there_is_answered(study: Path) -> None:
         fusionlab.load(study / "nowhere")
     for file in study.rglob(FILE):
         file.unlink()
-    with pytest.raises(UserError, match="no predictions"):
-        fusionlab.load(study).compare("conv", "late")
+    counted = fusionlab.load(study).compare("conv", "late")["binding"]
+    assert counted.networks is None and counted.why.startswith("there are no predictions")
+    assert counted.per_seed == pytest.approx((0.46, 0.46))
 
 
 def test_options_are_written_as_they_are_typed() -> None:
@@ -84,7 +85,7 @@ def test_a_plan_writes_nothing_and_says_what_it_would_run(tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     planned = fusionlab.Study.plan(fusion=["conv", "sum"], layer="relu5", **{"optim.fusion.lr": 1e-3})
     assert list(planned.arms["status"].unique()) == ["planned"]
-    assert set(planned.arms["fusion"].dropna()) == {"late", "conv", "sum"}
+    assert set(planned.arms["fusion"].dropna()) == {"late", "control", "conv", "sum"}
     assert not list(tmp_path.iterdir())
     cell = Refused("x", "fused", {"fusion": "max"}, "no map")
     plan = replace(planned._planned.plan, refused=(cell,))

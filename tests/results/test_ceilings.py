@@ -8,7 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from fusionlab.results.rows import CEILING, SCORES, Row, Share, ceiling_rows
+from fusionlab.results.ceilings import SCORES, ceiling_rows
+from fusionlab.results.rows import CEILING, Row
+from fusionlab.results.shares import Share
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import gain_kind
 
@@ -19,7 +21,7 @@ def row(kind: str, ceilings: dict[str, Fraction], **axes: Any) -> Row:
     shares = {name: Share(0.4, None, 0.3, 0.5, 10, most, (0.4,)) for name, most in ceilings.items()}
     shares["all"] = Share(0.4, None, 0.3, 0.5, 20, sum(ceilings.values(), Fraction(0)) / 2, (0.4,))
     entry = cast(Any, SimpleNamespace(seed=(0,), result={}))
-    return Row(kind, axes, (entry,), (), shares, {}, None, (), None)
+    return Row(kind, axes, (entry,), shares=shares)
 
 
 STREAM = row("stream", {"what": THIRD, "order": HALF}, streams="motion")

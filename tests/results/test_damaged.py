@@ -295,7 +295,7 @@ def test_counts_that_know_other_kinds_than_the_predictions(study, fakes):
             del record["result"]["kinds"]["binding"]
             path.write_text(json.dumps(record), encoding="utf-8")
     text = report(study, {**fakes["table_spec"]("how"), "gain": "binding"}, study / "report")
-    assert "over late fusion on binding: Sum" in text
+    assert "Gains over late fusion on binding: from +24.0 (Max) to +40.0 (Sum) points" in text
     assert [line for line in text.splitlines() if line.startswith("Conv")]
 
 
@@ -315,5 +315,5 @@ def test_a_table_over_two_splits_whose_best_and_worst_cannot_be_paired(tmp_path,
             record["result"]["predictions"] = hashlib.sha256(content.encode()).hexdigest()
             path.write_text(json.dumps(record), encoding="utf-8")
     text = report(tmp_path, {"caption": "?"}, tmp_path / "report")
-    assert "Spread of the 2 fusions" in text
+    assert "from +40.0 (Sum 1) to +40.0 (Conv 2) points" in text
     assert [line.split()[0] for line in text.splitlines() if line.startswith(("Sum", "Conv"))] == ["Sum", "Conv"]

@@ -93,7 +93,7 @@ def test_the_numbers_of_the_others_are_those_without_them(refusing: Path) -> Non
 
 def test_every_format_shows_them(refusing: Path) -> None:
     shown = table(refusing)
-    text = terminal(shown)
+    text = terminal(shown, notes=True)
     assert len(re.findall(r"^(Sum|Conv|Bilinear).* refused$", text, re.M)) == 3
     assert text.count(NO_MAP) == 1
     assert len(re.findall(r"^\| (Sum|Conv|Bilinear).*\| +refused +\|", markdown(shown), re.M)) == 3

@@ -40,17 +40,38 @@ def test_every_cell_is_its_number(study):
         assert accuracy == f"{shares.mean():.1f} ± {shares.std(ddof=1):.1f}"
         for kind, cell in (("what", what), ("binding", binding)):
             right, total = counts[NAMES[method], kind]
-            mean = int(np.mean(right))
-            assert mean == np.mean(right), "a whole number of answers, for scipy"
-            ends = stats.binomtest(mean, total).proportion_ci(0.95, method="wilson")
-            assert cell == f"{100 * mean / total:.1f} ({100 * ends.low:.1f}–{100 * ends.high:.1f})"
+            mean, worth = np.mean(right) / total, line.row.shares[kind].effective
+            ends = [100 * one for one in wilson_by_hand(mean, worth)]
+            assert cell == f"{100 * mean:.1f} ({ends[0]:.1f}–{ends[1]:.1f})"
         if line.row.kind != "fused":
             assert gain == "–"
             continue
         late, total = counts["late", "binding"]
         more = 100 * (np.array(counts[NAMES[method], "binding"][0]) - late) / total
-        low, high = (100 * one for one in (line.row.gains["binding"].low, line.row.gains["binding"].high))
-        assert gain == f"{more.mean():+.1f} ({low:+.1f} … {high:+.1f})" and low < more.mean() < high
+        assert gain == f"{more[0]:+.1f}, {more[1]:+.1f} (2 seeds)"
+
+
+def wilson_by_hand(share, videos):
+    """The roots p of (share − p)² = z² p(1 − p) / n."""
+    z = stats.norm.ppf(0.975)
+    return sorted(np.roots([1 + z**2 / videos, -2 * share - z**2 / videos, share**2]).real)
+
+
+def test_the_interval_of_three_seeds_is_the_methods(tmp_path, fakes):
+    spec = Spec.of({"caption": "c", "columns": ["method", "gain", "networks"]})
+    table = make_table(load(fakes["fill"](tmp_path, seeds=(0, 1, 2), control=True)), spec)
+    assert [column.head for column in table.columns] == [
+        "method", "over control, binding", "over late, binding", "these networks, binding",
+    ]  # fmt: skip
+    for line in table.lines:
+        if line.row.kind == "fused":
+            gain, late = line.row.gains["binding"], line.row.over_late["binding"]
+            for cell, mean, one in (
+                (line.cells[1], gain.mean, gain.method), (line.cells[2], late.mean, late.method),
+                (line.cells[3], gain.mean, gain.networks),
+            ):  # fmt: skip
+                low, high = 100 * one.low, 100 * one.high
+                assert cell.replace("*", "") == f"{100 * mean:+.1f} ({low:+.1f} … {high:+.1f})"
 
 
 def test_a_loss_has_a_minus(tmp_path, fakes):
@@ -60,7 +81,7 @@ def test_a_loss_has_a_minus(tmp_path, fakes):
     line = next(
         line for line in make_table(load(tmp_path), Spec.of({"caption": "all"})).lines if line.row.kind == "fused"
     )
-    assert next(cell for cell in line.cells if "…" in cell).startswith("−30.0 (−")
+    assert next(cell for cell in line.cells if "seed" in cell) == "−30.0 (1 seed)"
 
 
 def test_seconds_are_those_of_all_seeds(study):

@@ -19,11 +19,11 @@ from fusionlab.study import plan as plans
 from fusionlab.study.attempt import Attempt
 
 
-def make_report(folder: str, table: str | None = None, *, answers: bool = False) -> str:
-    """Write `folder`/report and return the table as text. `answers`: with answers.csv."""
+def make_report(folder: str, table: str | None = None, **extra: bool) -> str:
+    """Write `folder`/report and return the table as text. `extra`: the switches of `report`, such as answers."""
     study = Path(folder)
     spec, unfinished = table_spec(study, table), unfinished_arms(study)
-    return report(study, spec, study / "report", unfinished=unfinished, answers=answers)
+    return report(study, spec, study / "report", unfinished=unfinished, **extra)
 
 
 def price_line(folder: str | Path) -> str | None:
@@ -33,11 +33,12 @@ def price_line(folder: str | Path) -> str | None:
 
 
 def table_spec(study: Path, table: str | None = None) -> Mapping[str, Any]:
-    """The chosen table of conf/table; by default the study's own."""
-    if table is None and has_plan(study):
-        return RunConfig.of(plans.read(study).jobs[0].config).table
+    """The chosen table of conf/table, with the study's selection of an axis; by default the study's own."""
+    own = RunConfig.of(plans.read(study).jobs[0].config).table if has_plan(study) else {}
+    if table is None and own:
+        return own
     spec: Mapping[str, Any] = tree({"table": choice("table", table or "all")}).get("run.table")
-    return spec
+    return {**spec, "select": spec.get("select") or own.get("select")}
 
 
 def unfinished_arms(study: Path) -> dict[str, tuple[str, str | None]]:

@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from typing import Any
 
-from fusionlab.errors import visible
+from fusionlab.results import formatting
+from fusionlab.results.cells import kinds_of
+from fusionlab.results.crossed import Comparison
+from fusionlab.results.doubling import moves
 from fusionlab.results.load import REFUSED, TOGETHER, Entry
-from fusionlab.results.protocol_warnings import seed_text
+from fusionlab.results.protocol_warnings import row_title, seed_text
 from fusionlab.results.rows import PAPER, Row
-from fusionlab.results.statistics import sign_flip
-from fusionlab.results.tables import Table, kinds_of
+from fusionlab.results.selection import Trial, chosen_trial
+from fusionlab.results.tables import Table
 
-# A formula begins with one of these. Some spreadsheets skip blanks before it, and accept full-width characters.
-_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+# What is written of a gain over the control (gain) and over late fusion (late), beside its mean.
+_OF_GAIN = (
+    "low", "high", "p", "p_holm", "networks_low", "networks_high", "networks_p", "per_seed", "groups", "why",
+)  # fmt: skip
 
 
 def csv_text(table: Table) -> str:
@@ -39,7 +42,8 @@ def csv_text(table: Table) -> str:
         if row.kind == PAPER:
             lines.append({**name, "status": "not run here", **paper_cells})
         if row.done:
-            lines.append({**name, **_done(row, questions), **paper_cells})
+            lines.append({**name, **_done(row, questions, table), **paper_cells})
+        lines += [{**name, **_trial(trial)} for trial in row.trials if not trial.chosen]
         lines += [{**name, **_undone(entry), **paper_cells} for entry in row.undone]
         for reason in dict.fromkeys(entry.reason for entry in row.refused):  # of all seeds
             lines.append({**name, "status": REFUSED, "reason": reason, **paper_cells})
@@ -47,48 +51,48 @@ def csv_text(table: Table) -> str:
     heads = ["method", "kind", *axes, *titled, "status", "seeds", "reason", "log", "videos"]
     for kind in questions:
         prefix = "accuracy" if kind == TOGETHER else kind
-        heads += [prefix, *(f"{prefix}_{what}" for what in ("sd", "low", "high", "ceiling"))]
-        heads += [f"{prefix}_{what}" for what in ("gain", "gain_low", "gain_high", "gain_p")]
+        heads += [prefix, *(f"{prefix}_{what}" for what in ("sd", "low", "high", "effective_videos", "ceiling"))]
+        heads += [
+            f"{prefix}_{what}" for over in ("gain", "late") for what in (over, *(f"{over}_{one}" for one in _OF_GAIN))
+        ]
+    heads += ["control", "not_comparable", *(["val_loss", "chosen"] if table.spec.select else []), "doubled"]
     heads += ["layers", "parameters", "trained_parameters", *(f"paper_{figure}" for figure in figures)]
     heads += ["paper_certainty"] if paper else []
     heads = list(dict.fromkeys(heads))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([_cell(head) for head in heads])
-    writer.writerows([_cell(line.get(head, "")) for head in heads] for line in lines)
+    writer.writerow([formatting.safe(head) for head in heads])
+    writer.writerows([formatting.safe(line.get(head, "")) for head in heads] for line in lines)
     return text.getvalue()
-
-
-def _cell(value: object) -> str:
-    """The value as text that no spreadsheet takes for a formula.
-
-    >>> [_cell(value) for value in (-0.5, "+1e3", "=1+1", "@a", "-", None)]
-    ['-0.5', '+1e3', "'=1+1", "'@a", "'-", '']
-    """
-    text = "" if value is None else visible(value)
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
 
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{100 * share + 0.0:.4f}"
 
 
-def _done(row: Row, questions: list[str]) -> dict[str, Any]:
+def _done(row: Row, questions: list[str], table: Table) -> dict[str, Any]:
     line: dict[str, Any] = {"status": "done", "seeds": " ".join(seed_text(seed) for seed in row.seeds)}
     for kind in questions:
         prefix = "accuracy" if kind == TOGETHER else kind
-        share, gain = row.shares.get(kind), row.gains.get(kind)
+        share = row.shares.get(kind)
         if share:
             numbers = {"": share.mean, "_sd": share.sd, "_low": share.low, "_high": share.high}
             line |= {prefix + what: _percent(number) for what, number in numbers.items()}
+            line[f"{prefix}_effective_videos"] = "" if share.effective is None else f"{share.effective:.1f}"
             line[f"{prefix}_ceiling"] = "" if share.ceiling is None else str(share.ceiling)
         if share and kind == TOGETHER:
             line["videos"] = share.videos
-        if gain:
-            numbers = {"_gain": gain.mean, "_gain_low": gain.low, "_gain_high": gain.high}
-            line |= {prefix + what: _percent(number) for what, number in numbers.items()}
-            p = sign_flip(gain.per_seed)
-            line[f"{prefix}_gain_p"] = "" if p is None else f"{p:.6g}"
+        for over, gains in (("gain", row.gains), ("late", row.over_late)):
+            if kind in gains:
+                line |= {f"{prefix}_{what}": text for what, text in _gain(over, gains[kind]).items()}
+        if kind == table.kind and id(row) in table.told:
+            line[f"{prefix}_gain_p_holm"] = f"{table.told[id(row)]:.6g}"
+    if row.control is not None:
+        line["control"] = row_title(row.control, [axis for axis in ("layer", "temporal") if axis in row.control.axes])
+    line["not_comparable"] = table.apart.get(id(row), "")
+    line["doubled"] = " ".join(f"{seed_text(entry.seed)}:{100 * move:.4f}" for entry, move in moves(row, table.kind))
+    if chosen := chosen_trial(row.trials):
+        line |= {"val_loss": _loss(chosen), "chosen": "yes"}
     for name in ("layers", "parameters", "trained_parameters"):
         number = row.number(name)
         line[name] = "" if number is None else number
@@ -102,3 +106,30 @@ def _undone(entry: Entry) -> dict[str, Any]:
         "reason": entry.reason,
         "log": entry.log or "",
     }
+
+
+def _gain(over: str, gain: Comparison) -> dict[str, str]:
+    """Both questions, the method's and these networks'; points with four decimals."""
+    cells = {over: _percent(gain.mean), f"{over}_per_seed": " ".join(map(_percent, gain.per_seed))}
+    for name, estimate in (("", gain.method), ("_networks", gain.networks)):
+        if estimate is not None:
+            cells |= {f"{over}{name}_low": _percent(estimate.low), f"{over}{name}_high": _percent(estimate.high)}
+            cells[f"{over}{name}_p"] = f"{estimate.p:.6g}"
+    return cells | {f"{over}_groups": "" if gain.groups is None else str(gain.groups), f"{over}_why": gain.why or ""}
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    """A value of the selected axis that was not chosen."""
+    reasons = dict.fromkeys(entry.reason for entry in trial.entries if entry.reason)
+    return {
+        trial.axis: trial.value,
+        "status": "not chosen",
+        "seeds": " ".join(seed_text(entry.seed) for entry in trial.entries),
+        "reason": "; ".join(reasons),
+        "val_loss": _loss(trial),
+        "chosen": "no",
+    }
+
+
+def _loss(trial: Trial) -> str:
+    return "" if trial.loss is None else f"{trial.loss:.6g}"

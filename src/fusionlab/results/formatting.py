@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from fractions import Fraction
 
-from fusionlab.errors import one_line
+from fusionlab.errors import one_line, visible
 
 NONE = "–"
 WIDEST = 1000
 _MINUS = "\N{MINUS SIGN}"
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+# A formula begins with one of these. Some spreadsheets skip blanks before it, and accept full-width characters.
+_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def percent(share: float, decimals: int = 1) -> str:
@@ -67,3 +72,13 @@ def cell(text: object) -> str:
 def superscript(marks: Iterable[int | str]) -> str:
     """The marks of notes: 1, 12 -> "¹ ¹²"."""
     return " ".join(str(mark).translate(_SUPERSCRIPTS) for mark in marks)
+
+
+def safe(value: object) -> str:
+    """The value as the text of a CSV cell, which no spreadsheet takes for a formula.
+
+    >>> [safe(value) for value in (-0.5, "+1e3", "=1+1", "@a", "-", None)]
+    ['-0.5', '+1e3', "'=1+1", "'@a", "'-", '']
+    """
+    text = "" if value is None else visible(value)
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

@@ -1,9 +1,10 @@
-"""A table as LaTeX with booktabs; the notes stand in a minipage under it."""
+"""A table as LaTeX with booktabs; the most important notes stand in a minipage under it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
+from fusionlab.results.notes import MOST
 from fusionlab.results.rows import CEILING, PAPER
 from fusionlab.results.tables import Line, Table
 
@@ -40,6 +41,7 @@ _TABLE = str.maketrans(_SIGNS)
 def latex(table: Table) -> str:
     """A `table*` with the paper's layout; its first line names the packages that it needs."""
     layout = "".join("r" if column.right else "l" for column in table.columns)
+    shown = {mark for mark, _ in table.numbered()[:MOST]}  # a mark whose note is not there would lead nowhere
     body: list[str] = []
     last = None
     for line in table.lines:
@@ -47,9 +49,10 @@ def latex(table: Table) -> str:
         if last is not None and last != block:
             body.append(r"\midrule")
         last = block
-        body.append(_line(line, len(table.columns)))
-    notes = [rf"\textsuperscript{{{number}}}~{escape_latex(note)}" for number, note in enumerate(table.marked, 1)]
-    notes += [escape_latex(note) for note in table.notes]
+        body.append(_line(line, len(table.columns), shown))
+    notes = [
+        (rf"\textsuperscript{{{mark}}}~" if mark else "") + escape_latex(note) for mark, note in table.numbered()[:MOST]
+    ]
     lines = [
         r"% \usepackage[T1]{fontenc} \usepackage{textcomp} \usepackage{booktabs} \usepackage{graphicx}",
         r"\begin{table*}",
@@ -76,9 +79,10 @@ def escape_latex(text: str) -> str:
     return text.translate(_TABLE)
 
 
-def _line(line: Line, columns: int) -> str:
+def _line(line: Line, columns: int, shown: Container[int | None]) -> str:
     cells: Sequence[str] = [escape_latex(cell) for cell in line.cells]
-    marks = ",".join(str(mark) for mark in line.marks)
+    cells = [rf"\textbf{{{cell}}}" if at in line.bold else cell for at, cell in enumerate(cells)]
+    marks = ",".join(str(mark) for mark in line.marks if mark in shown)
     if marks:
         cells = [rf"{cells[0]}\textsuperscript{{{marks}}}", *cells[1:]]
     if line.span is not None:

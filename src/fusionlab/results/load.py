@@ -173,7 +173,9 @@ def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> l
     for arm in arms:
         records, damaged = published.get(arm.job, ({}, {}))
         if own := arm.find(records):
-            entries.append(replace(_entry(*own), name=arm.name, axes=arm.axes))
+            found = _entry(*own)
+            record = {**found.record, "control": found.record.get("control") or arm.control}  # older records name none
+            entries.append(replace(found, name=arm.name, axes=arm.axes, record=record))
         else:
             reason, log = unfinished.get(arm.name, (arm.damage(damaged, names) or MISSING, None))
             status = "missing" if reason == MISSING else "failed"

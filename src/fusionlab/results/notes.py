@@ -1,111 +1,126 @@
-"""The sentences of a table: the answer above it, and the notes below it that explain its numbers."""
+"""The notes below a table that explain its numbers: the three most important are shown, the others are folded."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.results.formatting import ceiling, percent, points, points_between, short_list
+from fusionlab.results.ceilings import SCORES, lies_above
+from fusionlab.results.crossed import CONFIDENCE, FEWEST_SEEDS, Comparison, not_worse, seeds_needed, smallest_gap
+from fusionlab.results.differences import LEVEL, Matrix
+from fusionlab.results.formatting import ceiling, points, short_list
+from fusionlab.results.headline import gains_of
 from fusionlab.results.load import TOGETHER
-from fusionlab.results.protocol_warnings import quarantined, row_title, title_axes
-from fusionlab.results.rows import Row, answer_counts, constant_axes
+from fusionlab.results.protocol_rules import quarantined
+from fusionlab.results.protocol_warnings import row_title, title_axes
+from fusionlab.results.rows import Row, constant_axes
 from fusionlab.results.spec import Paper, Spec
-from fusionlab.results.statistics import (
-    CONFIDENCE,
-    NO_PREDICTIONS,
-    Difference,
-    differences,
-    partner,
-    sign_flip,
-    smallest_p,
-    unpaired,
-)
 
+MOST = 3  # notes that are not folded
 _PERCENT = f"{100 * CONFIDENCE:.0f} %"
+_BRACKETS, _GAP, _NO_CONTROL, _WARNING = "Brackets", "Smallest gap", "No control", "Protocol warning"
+_PAPER = "The paper's numbers"
+_LEADING = (_BRACKETS, _WARNING, _GAP, _NO_CONTROL, _PAPER)
 
 
-def headline(rows: Sequence[Row], spec: Spec, kind: str) -> str:
-    """The table's answer: the fusion with the largest gain over late fusion, or why there is none."""
-    best = _best(rows, kind)
-    if best is None:
-        wanted = ", ".join(f"{axis}={_either(value)}" for axis, value in spec.where.items())
-        if not any(row.kind == "fused" for row in rows):
-            return "No fusion in this table" + (f" (it is limited to {wanted})" if wanted else "") + ": only baselines."
-        if all(row.refused and not (row.done or row.undone) for row in rows if row.kind == "fused"):
-            return "Every fusion in this table is refused; see the notes."
-        if not any(row.kind == "fused" and row.done for row in rows):
-            return "No fusion is done yet."
-        return "No fusion could be compared with late fusion; see the notes."
-    row, gain = best
-    on = "" if kind == TOGETHER else f" on {kind}"
-    name, share = row_title(row, title_axes(rows)), percent(row.shares[kind].mean, spec.decimals)
-    text = f"Largest gain over late fusion{on}: {name}, {share} %"
-    text = f"{text}, {points(gain.mean, spec.decimals)} points {_interval(gain, spec.decimals)}".rstrip()
-    return text + ("." if kind in row.gains else ", unpaired: there are no predictions next to the records.")
+def leading(notes: Sequence[str], marked: Sequence[str]) -> tuple[str, ...]:
+    """The notes by importance: what brackets mean, a protocol warning, the smallest gap …; then marked ones, others."""
+    first = [next((note for note in notes if note.startswith(lead)), None) for lead in _LEADING]
+    return tuple(dict.fromkeys([*filter(None, first), *marked, *notes]))
 
 
-def _best(rows: Sequence[Row], kind: str) -> tuple[Row, Difference] | None:
-    """The fusion with the largest gain; the gain is paired if there are predictions."""
-    gained = [(row, row.gains[kind]) for row in rows if kind in row.gains] + _unpaired(rows, kind)
-    return max(gained, key=lambda one: one[1].mean, default=None)
+def margin_of(claim: Mapping[str, Any] | None) -> float:
+    """The declared margin as a share; one point without a claim."""
+    points = (claim or {}).get("margin")
+    return float(points) / 100 if points else 0.01
 
 
-def _unpaired(rows: Sequence[Row], kind: str) -> list[tuple[Row, Difference]]:
-    """Gains over late fusion of the same seeds and streams from the records' counts, if predictions are missing."""
-    late = [entry for row in rows if row.kind == "late" for entry in row.done]
-    gains = []
-    for row in rows:
-        if row.no_gain is None or not row.no_gain.startswith(NO_PREDICTIONS):
-            continue
-        pairs = [
-            (answer_counts(entry), answer_counts(other))
-            for entry in row.done
-            if (other := partner(entry, late)) is not None
-        ]
-        counts = [(one[kind], other[kind]) for one, other in pairs if kind in one and kind in other]
-        if counts:
-            shares = [(a / a_total, b / b_total) for (a, a_total), (b, b_total) in counts]
-            videos = min(one for (_, one), _ in counts), min(one for _, (_, one) in counts)
-            gains.append((row, unpaired(shares, videos)))
-    return gains
-
-
-def _either(value: object) -> str:
-    return " or ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-def _interval(gain: Difference, decimals: int) -> str:
-    return "" if gain.low is None or gain.high is None else points_between(gain.low, gain.high, decimals)
-
-
-def general(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
+def general(
+    rows: Sequence[Row],
+    spec: Spec,
+    kind: str,
+    matrix: Matrix,
+    no_bold: str | None,
+    claim: Mapping[str, Any] | None,
+) -> list[str]:
     """The notes about the whole table."""
     done = [row for row in rows if row.done]
+    over, gained = gains_of(done, kind)
+    gains = [gain for _, gain in gained]
     notes = []
+    if done:
+        notes.append(_brackets(done, gains, over, matrix, no_bold))
+    notes += _gap_notes(gains, margin_of(claim))
+    if gained and over != "the control":
+        notes.append(
+            f"{_NO_CONTROL}: no arm of these records has its towers trained on without fusion, so a gain over late "
+            "fusion contains what further training alone gains."
+        )
     if constant := constant_axes(rows, spec):
         notes.append("In all rows: " + ", ".join(f"{axis} {text}" for axis, text in constant.items()) + ".")
     notes += _accuracy_notes(done)
+    notes += _gain_notes(gains, over)
+    if no_bold and done:
+        notes.append(f"No row is bold: {no_bold}.")
+    notes += _margin_notes(gained, margin_of(claim), title_axes(done), spec.decimals, over)
     notes += _question_notes(done)
+    notes += _ceiling_notes(done)
+    notes += _selection_notes(done, spec)
     notes += _quarantine_notes(done)
-    gained = [row for row in done if kind in row.gains]
-    if gained:
-        notes += _gain_notes(gained, spec, kind)
-        notes += _spread_notes(gained, spec, kind)
-    best = _best(rows, kind)
-    if best is not None and kind not in best[0].gains:
-        notes.append(_unpaired_note(len(best[1].per_seed)))
     return notes + (_paper_notes(rows, spec.paper) if spec.paper else [])
 
 
-def _quarantine_notes(rows: Sequence[Row]) -> list[str]:
-    """The quarantine that all rows share; if they differ there is a protocol warning."""
-    done = [entry for row in rows for entry in row.done]
-    quarantines = {tuple(quarantined(entry)) for entry in done}
-    if len(quarantines) != 1 or not (names := quarantines.pop()):
+def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matrix: Matrix, no_bold: str | None) -> str:
+    texts = []
+    if any(kind != TOGETHER for row in rows for kind in row.shares):
+        worth = any(share.effective is not None for row in rows for share in row.shares.values())
+        counted = "which allows for groups of alike videos" if worth else "which takes videos as independent"
+        texts.append(f"of a percentage Wilson's {_PERCENT} interval, {counted}")
+    seeds = sorted({len(gain.per_seed) for gain in gains})
+    if any(gain.method for gain in gains):
+        texts.append(f"of a gain over {over} the {_PERCENT} interval of the method: other seeds and other videos")
+    text = f"{_BRACKETS}: {'; '.join(texts)}." if texts else f"{_BRACKETS}: there are none."
+    if seeds and seeds[0] < FEWEST_SEEDS:
+        text += " One or two seeds make no such interval: their gains themselves are printed."
+    if any(gain.method for gain in gains) and over == "the control":
+        text += f" *: it differs from its control, p ≤ {100 * LEVEL:.0f} % after Holm's correction over these rows."
+    if no_bold is None:
+        tested = sum(pair.p is not None for pair in matrix.pairs)
+        text += f" Bold: the best, and all rows that Holm's test over all {tested} pairs does not tell from it."
+    return text
+
+
+def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
+    """The smallest gap that these seeds and videos can find, and the seeds that a margin needs."""
+    found = [smallest_gap(gain.method) for gain in gains if gain.method]
+    needed = []
+    for gain in gains:
+        try:
+            needed.append(seeds_needed(gain, margin))
+        except UserError:  # one seed, or no groups
+            continue
+    if not found and not needed:
         return []
-    counts = done[0].result.get("quarantined", {})
-    lists = ", ".join(f"{count} of the {which} list" for which, count in counts.items())
-    return [f"Quarantined: {len(names)} videos ({lists}), named in each record's config; no number includes them."]
+    margins = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+    text = f"{_GAP} that these seeds and videos find in 4 of 5 cases: "
+    if found:
+        text += _range([f"{100 * one:.1f}" for one in (min(found), max(found))]) + " points"
+    else:
+        text += f"none, {FEWEST_SEEDS} seeds at least make an interval of the method"
+    counts = sorted(count for count in needed if count is not None)
+    if counts:
+        many = " to ".join(dict.fromkeys(f"{count}" for count in (counts[0], counts[-1])))
+        text += f"; {margins} need {many} seeds" + (
+            ", and more videos on some rows" if len(counts) < len(needed) else ""
+        )
+    elif needed:
+        text += f"; {margins} need more videos, however many seeds there are"
+    return [text + "."]
+
+
+def _range(ends: Sequence[str]) -> str:
+    return " to ".join(dict.fromkeys(ends))
 
 
 def _accuracy_notes(rows: Sequence[Row]) -> list[str]:
@@ -119,15 +134,63 @@ def _accuracy_notes(rows: Sequence[Row]) -> list[str]:
     return [f"Accuracy: mean ± standard deviation (n − 1) over {seeds} seeds{one}."]
 
 
-def _question_notes(rows: Sequence[Row]) -> list[str]:
-    videos = {kind: share.videos for row in rows for kind, share in row.shares.items() if kind != TOGETHER}
-    if not videos:
+def _gain_notes(gains: Sequence[Comparison], over: str) -> list[str]:
+    if not gains:
         return []
-    counts = ", ".join(f"{count} of {kind}" for kind, count in videos.items())
+    notes = []
+    if over == "the control":
+        notes.append(
+            "Over control: points above the same two towers, trained on as long, on the same draws, each with its own "
+            "loss and without fusion, their scores averaged. Over late: above late fusion, whose streams got no "
+            "further training. Both are of the same seed, streams and videos."
+        )
+    else:
+        notes.append("Over late: points above late fusion of the same seed, the same streams and the same videos.")
+    if any(gain.networks for gain in gains):
+        notes.append(
+            "These networks: the same difference with an interval over groups of videos only. It says whether these "
+            "very networks differ on other videos, and nothing of other seeds; the CSV has it, and columns: [networks]."
+        )
+    if whys := list(dict.fromkeys(gain.why for gain in gains if gain.method is None and gain.why)):
+        notes.append(f"No interval of the method: {'; '.join(whys)}.")
+    return notes
+
+
+def _margin_notes(
+    gained: Sequence[tuple[Row, Comparison]], margin: float, axes: Sequence[str], decimals: int, over: str
+) -> list[str]:
+    """Which rows are not worse than their control: the lower end of the interval lies above −margin."""
+    tested = [(row, gain.method) for row, gain in gained if gain.method]
+    if not tested:
+        return []
+    kept = [row_title(row, axes) for row, estimate in tested if not_worse(estimate, margin)]
+    listed = short_list(kept, 12) if kept else "none"
+    return [f"Not worse than {over} by {points(margin, decimals).removeprefix('+')} points or more: {listed}."]
+
+
+def _ceiling_notes(rows: Sequence[Row]) -> list[str]:
+    """Which rows lie above what any function of the two streams' scores can reach."""
+    limits = {kind: most for row in rows if row.kind == "late" for kind, most in row.ceilings.items() if most < 1}
+    notes = []
+    for kind, most in limits.items():
+        above = [row for row in rows if row.kind == "fused" and lies_above(row, kind, most)]
+        axes = title_axes(rows)
+        listed = short_list([row_title(row, axes) for row in above], 12) if above else "no row"
+        notes.append(f"Above {ceiling(most)}, the ceiling of {SCORES} on {kind}, with the whole interval: {listed}.")
+    return notes
+
+
+def _question_notes(rows: Sequence[Row]) -> list[str]:
+    worth = {kind: share for row in rows for kind, share in row.shares.items() if kind != TOGETHER}
+    if not worth:
+        return []
+    counts = ", ".join(
+        f"{share.videos} of {kind}" + (f", worth {share.effective:.0f}" if share.effective is not None else "")
+        for kind, share in worth.items()
+    )
     text = (
-        f"Per kind of question: the mean over seeds and, in brackets, Wilson's {_PERCENT} interval for the number of "
-        f"test videos ({counts}), not videos times seeds, since all seeds see the same videos. All rows see them too: "
-        "to compare two rows, use a paired difference; whether their intervals overlap does not decide it."
+        f"Per kind of question: the mean over seeds ({counts}); all rows see the same videos, so whether the intervals "
+        "of two rows overlap does not decide whether they differ."
     )
     notes = [text]
     known = [f"{row.method}: {ceilings}" for row in rows if row.kind != "fused" and (ceilings := _ceilings(row))]
@@ -141,63 +204,25 @@ def _ceilings(row: Row) -> str:
     return ", ".join(f"{kind} {ceiling(most)}" for kind, most in row.ceilings.items())
 
 
-def _gain_notes(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
-    numbers = sorted({len(row.gains[kind].per_seed) for row in rows})
-    one = numbers == [1]
-    over = "videos (one seed: trainings may differ by more)" if one else "videos and seeds"
-    text = (
-        "Over late: percentage points above late fusion of the same seed, streams and videos, "
-        f"with a {_PERCENT} interval over {over}."
-    )
-    notes = [text]
-    if one:
-        return notes
-    if numbers[-1] < 4:
-        notes[0] += f" If it is wide, {numbers[-1]} seeds are too few to show how much trainings differ: add some."
-    tested = [(row, sign_flip(row.gains[kind].per_seed)) for row in rows]
-    p_values = [f"{row_title(row, title_axes(rows))} {p:.3g}" for row, p in tested if p is not None]
-    if p_values:
-        notes.append(f"Sign-flip test over seeds, two-sided p: {', '.join(p_values)}.")
-    else:
-        seeds = numbers[-1]
-        least = f"2/2^{seeds} = {smallest_p(seeds):.3g}"
-        notes.append(f"No p-value: with {seeds} paired seeds a sign-flip test cannot go below {least}.")
-    return notes
-
-
-def _unpaired_note(seeds: int) -> str:
-    over = "; one seed, so it does not include the spread between trainings"
-    if seeds > 1:
-        over = ", widened by the variance of the seeds"
-    return (
-        f"Unpaired: the difference of the records' shares, with Newcombe's {_PERCENT} interval for two independent "
-        f"samples of videos{over}. Both systems answered the same videos: a paired interval, which needs predictions, "
-        "is narrower if both tend to be right on the same videos."
-    )
-
-
-def _spread_notes(rows: Sequence[Row], spec: Spec, kind: str) -> list[str]:
-    """The difference between the best and the worst fusion, paired like the gains."""
-    if len(rows) < 2:
+def _selection_notes(rows: Sequence[Row], spec: Spec) -> list[str]:
+    if not any(row.trials for row in rows):
         return []
-    ranked = sorted(rows, key=lambda row: row.gains[kind].mean)
-    worst, best = ranked[0], ranked[-1]
-    axes = title_axes(rows)
-    by_seed = {entry.seed: entry for entry in worst.done}
-    pairs = [(entry, by_seed[entry.seed]) for entry in best.done if entry.seed in by_seed]
-    on = "" if kind == TOGETHER else f" on {kind}"
-    span = f"from {points(worst.gains[kind].mean, spec.decimals)} ({row_title(worst, axes)})"
-    span += f" to {points(best.gains[kind].mean, spec.decimals)} ({row_title(best, axes)})"
-    text = f"Spread of the {len(rows)} fusions over late{on}: {span}"
-    try:
-        difference = differences(pairs).get(kind) if pairs else None
-    except UserError:  # other test videos, or predictions with a protocol warning
-        difference = None
-    if difference is None:
-        return [text + "."]
-    interval = f" {_interval(difference, spec.decimals)}".rstrip()
-    chosen = "; these two were chosen after seeing the results, so it is biased upwards" if len(rows) > 2 else ""
-    return [f"{text}; their difference is {points(difference.mean, spec.decimals)} points{interval}{chosen}."]
+    text = (
+        f"Each row, the control too, has the {spec.select} with the lowest validation loss, the mean over seeds; the "
+        "CSV has all trials. The test predictions of the others were not opened."
+    )
+    return [text]
+
+
+def _quarantine_notes(rows: Sequence[Row]) -> list[str]:
+    """The quarantine that all rows share; if they differ there is a protocol warning."""
+    done = [entry for row in rows for entry in row.done]
+    quarantines = {tuple(quarantined(entry)) for entry in done}
+    if len(quarantines) != 1 or not (names := quarantines.pop()):
+        return []
+    counts = done[0].result.get("quarantined", {})
+    lists = ", ".join(f"{count} of the {which} list" for which, count in counts.items())
+    return [f"Quarantined: {len(names)} videos ({lists}), named in each record's config; no number includes them."]
 
 
 def _paper_notes(rows: Sequence[Row], paper: Paper) -> list[str]:
@@ -208,7 +233,7 @@ def _paper_notes(rows: Sequence[Row], paper: Paper) -> list[str]:
     alike = bool(data) and set(data) <= set(paper.data)
     other = "" if alike else " Videos and networks differ: compare the order of rows, not the numbers."
     here = f"Ours are of {ours}" if ours else "Ours are of this study's data"
-    notes = [f"The paper's numbers: {paper.source}. {paper.setting} {here}.{other}".replace("  ", " ")]
+    notes = [f"{_PAPER}: {paper.source}. {paper.setting} {here}.{other}".replace("  ", " ")]
     shown = [row.paper for row in rows if row.paper]
     absent = [printed for printed in paper.rows if printed.figures and printed not in shown]
     in_rows = paper.absent == "rows" and bool(absent)

@@ -11,11 +11,15 @@ from urllib.parse import quote
 
 from fusionlab.records.record import FILE
 from fusionlab.results import formatting
+from fusionlab.results.cells import GAINS, Column, is_name
+from fusionlab.results.differences import pairs_text
 from fusionlab.results.load import REFUSED, Entry
+from fusionlab.results.notes import MOST
 from fusionlab.results.plots import picture
-from fusionlab.results.protocol_warnings import seed_text
-from fusionlab.results.rows import CEILING, PAPER, Share
-from fusionlab.results.tables import REFUSAL, REMARK, WARNING, Column, Line, Table, is_name
+from fusionlab.results.protocol_warnings import row_title, seed_text, title_axes
+from fusionlab.results.rows import CEILING, PAPER
+from fusionlab.results.shares import Share
+from fusionlab.results.tables import Line, Table
 
 STYLE = files("fusionlab.results").joinpath("page.css").read_text(encoding="utf-8")
 FOOTER = """<footer>The same table: <a href="table.md">Markdown</a> · <a href="table.csv">CSV</a> ·
@@ -40,6 +44,7 @@ def page(table: Table, entries: Sequence[Entry], *, name: str, out: Path) -> str
                 _table(table),
                 f'<section class="card scroll">{picture(table)}</section>',
                 _notes(table),
+                _pairs(table),
                 _evidence(entries, out),
                 FOOTER,
                 "</main></body></html>",
@@ -96,25 +101,26 @@ def _table(table: Table) -> str:
 
 
 def _own(column: Column) -> str:
-    return {"kind": " share", "ceiling": " ceiling", "gain": " gain"}.get(
-        column.key, " paper" if "paper:" in column.key else ""
-    )
+    if column.key in GAINS:
+        return " gain"
+    return {"kind": " share", "ceiling": " ceiling"}.get(column.key, " paper" if "paper:" in column.key else "")
 
 
 def _line(line: Line, columns: Sequence[Column]) -> str:
     cells = []
-    for column, text in zip(columns, line.cells, strict=False):
+    for at, (column, text) in enumerate(zip(columns, line.cells, strict=False)):
         inside = _text(text)
         if column.key == "method" and line.marks:
             inside += f"<sup>{','.join(str(mark) for mark in line.marks)}</sup>"
         if column.key == "kind" and line.row.kind != CEILING and (share := line.row.shares.get(column.kind or "")):
             inside = _share(text, share)
-        elif column.key in ("accuracy", "gain") and text != formatting.NONE:
-            number, _, rest = text.partition(" ")
-            inside = f"<b>{_text(number)}</b>" + (f" <small>{_text(rest)}</small>" if rest else "")
+        elif column.key in ("accuracy", "control", *GAINS) and text != formatting.NONE:
+            number, gap, rest = text.partition(" (" if column.key in GAINS else " ")
+            inside = f"<b>{_text(number)}</b>" + (f" <small>{_text(gap + rest).strip()}</small>" if rest else "")
         tag = "th scope=row" if column.key == "method" else "td"
         style = "num" if column.right and not is_name(column) else "name"
-        cells.append(f'<{tag} class="{style}{_own(column)}">{inside}</{tag.split()[0]}>')
+        best = " best" if at in line.bold else ""
+        cells.append(f'<{tag} class="{style}{_own(column)}{best}">{inside}</{tag.split()[0]}>')
     if line.span is not None:
         style = "name" if line.span == REFUSED else "failed"
         cells.append(f'<td class="{style}" colspan="{max(1, len(columns) - len(line.cells))}">{_text(line.span)}</td>')
@@ -131,17 +137,27 @@ def _share(text: str, share: Share) -> str:
 
 
 def _notes(table: Table) -> str:
-    """The warnings in a box; below it the notes that explain the numbers."""
-    marked = [(f"<li><sup>{at}</sup> {_text(note)}</li>", note) for at, note in enumerate(table.marked, 1)]
-    general = [(f"<li>{_text(note)}</li>", note) for note in table.notes]
-    warnings = "".join(item for item, note in [*marked, *general] if _warns(note, table))
-    others = "".join(item for item, note in [*general, *marked] if not _warns(note, table))
-    box = f'<ul class="warn">{warnings}</ul>' if warnings else ""
-    return f'<section class="notes"><h2>How to read the table</h2>{box}<ul>{others}</ul></section>'
+    """The most important notes; the others are folded."""
+    items = [
+        f"<li>{'' if mark is None else f'<sup>{mark}</sup> '}{_text(note)}</li>" for mark, note in table.numbered()
+    ]
+    text = f'<section class="notes"><h2>How to read the table</h2><ul>{"".join(items[:MOST])}</ul>'
+    if folded := items[MOST:]:
+        more = f"{len(folded)} further note{'s' * (len(folded) > 1)}"
+        text += f"<details><summary>{more}</summary><ul>{''.join(folded)}</ul></details>"
+    return text + "</section>"
 
 
-def _warns(note: str, table: Table) -> bool:
-    return note.startswith(WARNING) or (note in table.marked and not note.startswith((REMARK, REFUSAL)))
+def _pairs(table: Table) -> str:
+    """What each row gains over each other one, folded."""
+    if not table.matrix.pairs:
+        return ""
+    axes = title_axes(table.rows)
+    text = pairs_text(table.matrix, lambda row: row_title(row, axes), table.spec.decimals)
+    return (
+        f'<details class="card scroll"><summary>All pairs: {len(table.matrix.pairs)} differences of rows</summary>'
+        f"<pre>{escape(text)}</pre></details>"
+    )
 
 
 def _evidence(entries: Sequence[Entry], out: Path) -> str:

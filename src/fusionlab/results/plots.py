@@ -1,4 +1,4 @@
-"""The table as a picture: shares of right answers against their ceilings, and gains over late.
+"""The table as a picture: shares of right answers against their ceilings, and gains over the control and late.
 
 Plain SVG text: no plotting library, the same bytes everywhere, sharp at any size, and the page's colours.
 """
@@ -6,14 +6,16 @@ Plain SVG text: no plotting library, the same bytes everywhere, sharp at any siz
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from fusionlab.results import formatting
+from fusionlab.results.cells import kinds_of
+from fusionlab.results.crossed import Comparison
 from fusionlab.results.load import REFUSED, TOGETHER
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
-from fusionlab.results.tables import Table, kinds_of
+from fusionlab.results.tables import Table
 
 _LABEL, _PANEL, _GAP, _ROW, _TOP, _BOTTOM = 190, 292, 46, 27, 46, 62
 _STYLE = """
@@ -38,15 +40,18 @@ def picture(table: Table) -> str:
     """A panel per kind of question and one for gains; each row of the table is a row here."""
     rows = table.rows
     questions = kinds_of(rows) or [TOGETHER]
-    gain = next((column.kind for column in table.columns if column.key == "gain"), None)
+    gains = [column for column in table.columns if column.key in ("gain", "late") and column.kind]
     panels: list[tuple[str, Callable[[int, float, Row], list[str]], tuple[float, float]]] = []
     for kind in questions:
         head = "accuracy, %" if kind == TOGETHER else f"{kind}, %"
         panels.append((head, _share_drawer(kind), (0.0, 1.0)))
-    if gain is not None:
-        on = "" if gain == TOGETHER else f" on {gain}"
-        ends = _ends(rows, gain)
-        panels.append((f"points over late{on}", _gain_drawer(gain, ends), ends))
+    for column in gains:
+        over, kind = ("control" if column.key == "gain" else "late"), str(column.kind)
+        on = "" if kind == TOGETHER else f" on {kind}"
+        own = [(row.gains if over == "control" else row.over_late).get(kind) for row in rows]
+        ends = _ends([gain for gain in own if gain is not None])
+        by_row = {id(row): gain for row, gain in zip(rows, own, strict=True)}
+        panels.append((f"points over {over}{on}", _gain_drawer(by_row, ends), ends))
     width = _LABEL + len(panels) * (_PANEL + _GAP)
     height = _TOP + len(rows) * _ROW + _BOTTOM
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
@@ -143,20 +148,22 @@ def _share_drawer(kind: str) -> Callable[[int, float, Row], list[str]]:
     return draw
 
 
-def _ends(rows: Sequence[Row], kind: str) -> tuple[float, float]:
-    """The range of the panel in steps of 25 points; it includes zero and all intervals."""
-    gains = [row.gains[kind] for row in rows if kind in row.gains]
-    low = min([0.0, *(gain.low if gain.low is not None else gain.mean for gain in gains)])
-    high = max([0.25, *(gain.high if gain.high is not None else gain.mean for gain in gains)])
+def _ends(gains: Sequence[Comparison]) -> tuple[float, float]:
+    """The range of the panel in steps of 25 points; it includes zero, all intervals and all seeds."""
+    low = min([0.0, *(min([gain.method.low if gain.method else gain.mean, *gain.per_seed]) for gain in gains)])
+    high = max([0.25, *(max([gain.method.high if gain.method else gain.mean, *gain.per_seed]) for gain in gains)])
     return math.floor(4 * low) / 4, math.ceil(4 * high) / 4
 
 
-def _gain_drawer(kind: str, ends: tuple[float, float]) -> Callable[[int, float, Row], list[str]]:
+def _gain_drawer(
+    gains: Mapping[int, Comparison | None], ends: tuple[float, float]
+) -> Callable[[int, float, Row], list[str]]:
     def draw(left: int, y: float, row: Row) -> list[str]:
-        gain = row.gains.get(kind)
+        gain = gains.get(id(row))
         if gain is None:
             return []
-        whisker = _whisker(left, y, ends, gain.low, gain.high, _style(row))
+        low, high = (gain.method.low, gain.method.high) if gain.method else (None, None)
+        whisker = _whisker(left, y, ends, low, high, _style(row))
         return [whisker, *_dots(left, y, ends, gain.per_seed, gain.mean, _style(row))]
 
     return draw

@@ -1,20 +1,26 @@
-"""Warnings about rows that were made differently and so cannot be compared."""
+"""Warnings about rows that were made differently and so cannot be compared, and remarks about single rows."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.records.environment import arithmetic
-from fusionlab.records.signature import canonical, differing
+from fusionlab.records.signature import canonical, differing, identity
+from fusionlab.results.ceilings import lies_above
 from fusionlab.results.formatting import ceiling, percent, short_list
+from fusionlab.results.gains import NO_PREDICTIONS
 from fusionlab.results.load import TOGETHER, Entry, follows_seed, is_seed
-from fusionlab.results.rows import RECIPE, Row, answer_counts, shown_axes, varies
+from fusionlab.results.protocol_rules import differences
+from fusionlab.results.rows import NO_CONTROL, RECIPE, Row, shown_axes, varies
+from fusionlab.results.selection import edge
 from fusionlab.results.spec import Spec
-from fusionlab.results.statistics import NO_PREDICTIONS
+
+Warned = list[tuple[str, list[Row]]]
+LATE_IS_CONTROL = "its control is late fusion: above such a meeting there is nothing to train on"
+OTHER_CLASSIFIER = "its classifier is a linear SVM, that of its control a softmax"
+NOT_CONVERGED = "not converged: it reached the cap of its budget"
 
 
 def row_title(row: Row, axes: Sequence[str]) -> str:
@@ -22,58 +28,78 @@ def row_title(row: Row, axes: Sequence[str]) -> str:
     words = [row.method]
     for axis in axes:
         if text := row.text(axis):
-            words.append(f"{axis}={text}" if isinstance(row.axes[axis], bool) else text)
+            words.append(f"{axis}={text}" if isinstance(row.axes.get(axis), bool) else text)
     return " ".join(words)
 
 
 def title_axes(rows: Sequence[Row]) -> list[str]:
-    """The axes that titles need: those with a column that vary among the fusions."""
+    """The axes that titles need: those with a column that vary among the fusions, without a selected one."""
     fused = [row for row in rows if row.kind == "fused"]
-    return [axis for axis in shown_axes(rows, Spec("")) if varies(axis, fused)]
+    selected = {row.trials[0].axis for row in fused if row.trials}
+    return [axis for axis in shown_axes(rows, Spec("")) if axis not in selected and varies(axis, fused)]
 
 
 def seed_text(seed: Sequence[Any]) -> str:
     return "/".join(str(value) for value in seed) or "without a seed"
 
 
-def protocol_warnings(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def protocol_warnings(rows: Sequence[Row]) -> Warned:
     """(warning, its rows), the most important first; a warning about the whole table has no rows."""
-    axes = title_axes(rows)
     done = [row for row in rows if row.done]
     return [
         *_above_ceiling(done),
         *_other_split(done),
         *_seeds(done),
-        *_different(done, axes, "prepared data", lambda entry: str(entry.result.get("data") or "")[:12]),
-        *_different(done, axes, "decoder", lambda entry: entry.result.get("decoder")),
-        *_different(done, axes, "optical flow", _flow),
-        *_different(done, axes, "quarantine", _quarantine),
-        *_different(done, axes, "number of test videos", _totals),
-        *_different(done, axes, "code", _commit),
-        *_arithmetic(done, axes),
+        *((text, []) for text in differences(done, partial(row_title, axes=title_axes(done)))),
+        *_each(done, NOT_CONVERGED, _not_converged),
         *_surplus(done),
         *_recipes(done),
         *_predictions(done),
         *_no_gain(done),
+        *_each(done, LATE_IS_CONTROL, lambda row: row.kind == "fused" and row.control and row.control.kind == "late"),
+        *_each(done, OTHER_CLASSIFIER, _other_classifier),
+        *((remark, [row]) for row in rows if (remark := edge(row.trials))),
     ]
 
 
-def _above_ceiling(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _each(rows: Sequence[Row], text: str, holds: Any) -> Warned:
+    found = [row for row in rows if holds(row)]
+    return [(text, found)] if found else []
+
+
+def _not_converged(row: Row) -> bool:
+    return any(entry.result.get("converged") is False for entry in row.done)
+
+
+def _other_classifier(row: Row) -> bool:
+    if row.kind != "fused" or row.control is None:
+        return False
+    part = row.done[0].record.get("config", {}).get("fusion")
+    return isinstance(part, dict) and part.get("classifier") == "svm"
+
+
+def _above_ceiling(rows: Sequence[Row]) -> Warned:
+    """Rows whose interval lies above what such a system can reach: over other videos, and over other seeds."""
     warnings = []
     for row in rows:
         for kind, share in row.shares.items():
-            if kind != TOGETHER and share.ceiling is not None and share.low > share.ceiling:
+            limit = share.ceiling
+            if kind != TOGETHER and limit is not None and limit < 1 and lies_above(row, kind, limit):
                 text = (
                     f"above its ceiling by more than chance: {percent(share.mean)} on {kind}, where at most "
-                    f"{ceiling(share.ceiling)} is possible; the data leak information"
+                    f"{ceiling(limit)} is possible; the data leak information"
                 )
                 warnings.append((text, [row]))
     return warnings
 
 
-def _other_split(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _other_split(rows: Sequence[Row]) -> Warned:
     """Rows whose config allows weights from another split."""
-    allowed = [row for row in rows if any(entry.leaves.get("weights.other_split") == "allow" for entry in row.done)]
+    allowed = [
+        row
+        for row in rows
+        if any((entry.record["config"].get("weights") or {}).get("other_split") == "allow" for entry in row.done)
+    ]
     text = (
         "weights.other_split=allow: initial weights may come from another split, whose training list shares groups "
         "with this test list, so accuracy may be too high"
@@ -81,14 +107,16 @@ def _other_split(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(text, allowed)] if allowed else []
 
 
-def _seeds(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _seeds(rows: Sequence[Row]) -> Warned:
     """Rows with other seeds than most rows."""
-    sets = [row.seeds for row in rows]
-    if len(set(sets)) < 2:
+    counts: dict[tuple[Any, ...], int] = {}
+    for row in rows:
+        counts[row.seeds] = counts.get(row.seeds, 0) + 1
+    if len(counts) < 2:
         return []
-    usual = max(dict.fromkeys(sets), key=lambda one: (sets.count(one), len(one)))
+    usual = max(counts, key=lambda one: (counts[one], len(one)))
     notes = []
-    for seeds in dict.fromkeys(sets):
+    for seeds in counts:
         if seeds != usual:
             ours, theirs = (short_list([seed_text(seed) for seed in one]) for one in (seeds, usual))
             text = f"other seeds ({ours}) than most rows ({theirs})"
@@ -99,72 +127,7 @@ def _seeds(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return notes
 
 
-def _different(
-    rows: Sequence[Row], axes: Sequence[str], what: str, of: Callable[[Entry], Any]
-) -> list[tuple[str, list[Row]]]:
-    """A warning if the arms of the rows differ in something that they should share."""
-    titles: dict[str, list[str]] = {}
-    for row in rows:
-        for entry in row.done:
-            value = of(entry)
-            if value not in (None, "", {}):
-                text = value if isinstance(value, str) else canonical(value)
-                titles.setdefault(text, []).append(row_title(row, axes))
-    if len(titles) < 2:
-        return []
-    usual = max(titles, key=lambda value: len(titles[value]))
-    others = [f"{value}: {short_list(list(dict.fromkeys(names)))}" for value, names in titles.items() if value != usual]
-    return [(f"{what} differs between rows: {usual} for most, but {'; '.join(others)}", [])]
-
-
-def _arithmetic(rows: Sequence[Row], axes: Sequence[str]) -> list[tuple[str, list[Row]]]:
-    """The environment that determines the last bits of float32; older records lack some of it."""
-    kept = dict.fromkeys(name for row in rows for entry in row.done for name in arithmetic(_environment(entry)))
-    notes = [note for name in kept for note in _different(rows, axes, name, partial(_part, name))]
-    advice = "; between these, equal bits are not promised, and equal arms may differ as much as seeds (DETERMINISM.md)"
-    return [(text + advice, about) for text, about in notes]
-
-
-def _part(name: str, entry: Entry) -> str | None:
-    return arithmetic(_environment(entry)).get(name)
-
-
-def _environment(entry: Entry) -> Mapping[str, Any]:
-    environment: Mapping[str, Any] = entry.record.get("circumstances", {})
-    return environment
-
-
-def _commit(entry: Entry) -> str | None:
-    commit = _environment(entry).get("commit")
-    return None if not commit else str(commit)[:10] + (" with changes" if _environment(entry).get("dirty") else "")
-
-
-def _flow(entry: Entry) -> str | None:
-    """Method, rule and bound; the other options of the method are in the config."""
-    flow = entry.result.get("flow")
-    if not isinstance(flow, Mapping):
-        return None
-    return f"{flow.get('method')} by {flow.get('rule', 'bound')}, ±{flow.get('bound')} px"
-
-
-def _quarantine(entry: Entry) -> str:
-    names = quarantined(entry)
-    if not names:
-        return "none"
-    return f"{len(names)} videos ({hashlib.sha256(canonical(names).encode()).hexdigest()[:8]})"
-
-
-def quarantined(entry: Entry) -> list[str]:
-    """The quarantined videos in its record."""
-    names: list[str] = (entry.record.get("config", {}).get("data") or {}).get("quarantine") or []
-    return names
-
-
-def _totals(entry: Entry) -> str:
-    return ", ".join(f"{total} {kind}" for kind, (_, total) in sorted(answer_counts(entry).items()))
-
-
-def _surplus(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _surplus(rows: Sequence[Row]) -> Warned:
     notes = []
     for row in rows:
         for entry in row.surplus:
@@ -175,7 +138,7 @@ def _surplus(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return notes
 
 
-def _recipes(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _recipes(rows: Sequence[Row]) -> Warned:
     """Arms of a row, or rows with equal axes, whose configs differ in more than seeds."""
     notes = []
     for row in rows:
@@ -195,30 +158,42 @@ def _recipes(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _other_leaves(one: Entry, other: Entry) -> list[str]:
+    """Only the parts of the configs that differ are flattened, since most of them do not."""
+    first, second = (entry.record.get("config", {}) for entry in (one, other))
+    parts = [name for name in {**first, **second} if first.get(name) != second.get(name)]
+    own = [identity({name: config[name] for name in parts if name in config}) for config in (first, second)]
     axes = {axis for axis in (*one.axes, *other.axes) if not is_seed(axis)}
-    return [leaf for leaf, *_ in differing(one.identity, other.identity) if not follows_seed(leaf) and leaf not in axes]
+    return [leaf for leaf, *_ in differing(*own) if not follows_seed(leaf) and leaf not in axes]
 
 
-def _predictions(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """Predictions that contradict the record."""
-    notes = []
+def _predictions(rows: Sequence[Row]) -> Warned:
+    """Predictions that contradict the record, or that some rows lack; that all lack them is another note."""
+    notes: Warned = []
+    lacking: Warned = []
     for row in rows:
         for entry in row.done:
             try:
                 right = int(entry.answers.right.sum())
             except UserError as error:
-                notes.append((f"{error.what} (seed {seed_text(entry.seed)})", [row]))
+                kept = lacking if error.what.startswith(NO_PREDICTIONS) else notes
+                kept.append((f"{error.what} (seed {seed_text(entry.seed)})", [row]))
                 continue
             if "correct" in entry.result and right != entry.result["correct"]:
                 text = f"its predictions have {right} right answers, its record has {entry.result['correct']}"
                 notes.append((f"{text} (seed {seed_text(entry.seed)})", [row]))
-    return notes
+    return notes + (lacking if len(lacking) < sum(len(row.done) for row in rows) else [])
 
 
-def _no_gain(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    reasons = dict.fromkeys(row.no_gain for row in rows if row.no_gain)
-    return [
-        (f"no gain over late fusion: {reason}", [row for row in rows if row.no_gain == reason])
-        for reason in reasons
-        if reason and not reason.startswith(NO_PREDICTIONS)
-    ]
+def _no_gain(rows: Sequence[Row]) -> Warned:
+    """The reasons of rows without a gain. Where no row has a control, the table says so once, in another note."""
+    over: dict[str, list[Row]] = {}
+    some = any(row.control is not None for row in rows)
+    for row in rows:
+        if row.no_gain and (some or row.no_gain != NO_CONTROL):
+            over.setdefault(f"no gain over the control: {row.no_gain}", []).append(row)
+        if row.no_late:
+            over.setdefault(f"no gain over late fusion: {row.no_late}", []).append(row)
+        lacking = len(row.done) - len(next(iter(row.gains.values())).per_seed) if row.gains else 0
+        if lacking:
+            over.setdefault("its gain is over fewer seeds: its control lacks some", []).append(row)
+    return list(over.items())

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import write_text
+from fusionlab.results.accuracy import wilson
 from fusionlab.results.answers import FILE as ANSWERS
 from fusionlab.results.answers import Answers, answers_csv
+from fusionlab.results.contrasts import contrasts_csv
 from fusionlab.results.csv_table import csv_text
+from fusionlab.results.differences import pairs_csv, pairs_text
 from fusionlab.results.latex import latex
 from fusionlab.results.load import Entry, load
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
+from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.spec import Spec
-from fusionlab.results.statistics import wilson
 from fusionlab.results.tables import make_table
 from fusionlab.results.text_tables import markdown, terminal
+from fusionlab.results.towers import tower_entries
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,17 +38,21 @@ def report(
     *,
     unfinished: Mapping[str, tuple[str, str | None]] | None = None,
     answers: bool = False,
+    pairs: bool = False,
+    notes: bool = False,
+    ansi: bool = False,
 ) -> str:
     """Write the report and return the table as text for a terminal.
 
     Everything is read and rendered before the first file is written, and each file is written atomically. `unfinished`:
     why an arm of the plan has no record: {arm's name: (reason, log or None)}. `answers`: answers.csv is written too.
+    `pairs`: so is pairs.csv, and the text has the matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold.
     """
     spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
     study, out = Path(study_folder), Path(out_folder)
     entries = load(study, unfinished)
     table = make_table(entries, spec)
-    text = terminal(table)
+    text = terminal(table, ansi=ansi, notes=notes)
     files = {
         "table.md": markdown(table),
         "table.csv": csv_text(table),
@@ -53,7 +61,14 @@ def report(
         "index.html": page(table, entries, name=study.resolve().name, out=out),
     }
     if answers:
-        files[ANSWERS] = answers_csv(read_answers(entries))
+        files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)]))
+    if table.contrasts:
+        files["contrasts.csv"] = contrasts_csv(table.contrasts)
+    if pairs:
+        axes = title_axes(table.rows)
+        matrix = table.matrix
+        files["pairs.csv"] = pairs_csv(matrix, lambda row: row_title(row, axes))
+        text += "\n" + pairs_text(matrix, lambda row: row_title(row, axes), spec.decimals)
     for name, content in files.items():
         write_text(out / name, content)
     return text

@@ -1,45 +1,36 @@
 """Entries -> rows: a row is the mean over the seeds of one place in the grid, and over nothing else.
 
-Ceilings, what each system could reach at best, are rows below the others. Records carry the ceilings of their own
-system, exact fractions by kind of question; a system without an arm in the table has no row.
+A row's gains are those over its control, whose towers were trained on as long, on the same draws, without fusion. Where
+a table selects a value of one axis (a learning rate), a row has the arms of the chosen value and lists all trials.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from fusionlab.records.signature import canonical
+from fusionlab.results.crossed import Comparison
 from fusionlab.results.formatting import as_typed
+from fusionlab.results.gains import Late, compare_pairs
 from fusionlab.results.load import DAMAGED, REFUSED, TOGETHER, Entry, follows_seed
+from fusionlab.results.selection import BUDGET, Trial, chosen_trial, make_trials
+from fusionlab.results.shares import Share, Worth, make_shares
 from fusionlab.results.spec import NAMES, PaperRow, Spec, matches
-from fusionlab.results.statistics import Difference, gains, mean, sd, wilson
+from fusionlab.results.towers import tower_entries
 
 CEILING = "ceiling"  # the kind of a row that shows what could be reached
 PAPER = "paper"  # the kind of a row of the paper's that was not run here
-ORDER = "order"  # the kind of question that asks for the order of frames
-SCORES = "any function of the two streams' scores"
 RECIPE = "recipe"
+NO_CONTROL = "its records name no control"
+KINDS = ("stream", "tower", "late", "control", "fused", DAMAGED)  # in the order of their rows
 _IN_METHOD = ("streams", "fusion")  # axes that the method's name shows
 
 
-@dataclass(frozen=True)
-class Share:
-    """A share of right answers over seeds; `low` and `high` are Wilson's interval at its mean, for `videos`."""
-
-    mean: float
-    sd: float | None
-    low: float
-    high: float
-    videos: int
-    ceiling: Fraction | None
-    per_seed: tuple[float, ...]
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One place in the grid, or a ceiling. `done`: its arms in the order of seeds; `undone`: the others.
 
@@ -48,14 +39,19 @@ class Row:
 
     kind: str
     axes: Mapping[str, Any]
-    done: tuple[Entry, ...]
-    undone: tuple[Entry, ...]
-    shares: Mapping[str, Share]  # kind of question (and `all`) -> share
-    gains: Mapping[str, Difference]  # over late fusion; {} for the baselines
-    no_gain: str | None  # why there is none
-    surplus: tuple[Entry, ...]  # further arms of a seed, with another signature; not shown
-    paper: PaperRow | None
+    done: tuple[Entry, ...] = ()
+    undone: tuple[Entry, ...] = ()
+    shares: Mapping[str, Share] = field(default_factory=dict)  # kind of question (and `all`) -> share
+    surplus: tuple[Entry, ...] = ()  # further arms of a seed, with another signature; not shown
+    paper: PaperRow | None = None
     refused: tuple[Entry, ...] = ()
+    control: Row | None = None
+    gains: Mapping[str, Comparison] = field(default_factory=dict)  # over the control
+    no_gain: str | None = None  # why there is none
+    over_late: Mapping[str, Comparison] = field(default_factory=dict)
+    no_late: str | None = None
+    trials: tuple[Trial, ...] = ()  # of the axis that the table selects
+    doubled: tuple[Entry, ...] = ()  # arms of this place with a multiple of the budget
 
     @property
     def method(self) -> str:
@@ -64,9 +60,9 @@ class Row:
             if self.paper.name:
                 return self.paper.name
             kind = self.paper.key.get("kind", "fused")
-        if kind == "stream":
+        if kind in ("stream", "tower"):
             stream = str(self.axes.get("streams", "stream"))
-            return f"{stream[:1].upper()}{stream[1:]} alone"
+            return f"{stream[:1].upper()}{stream[1:]} {'alone' if kind == 'stream' else 'trained on'}"
         if self.kind == CEILING:
             return f"Ceiling: {self.axes['system']}"
         fusion = str(self.axes.get("fusion"))
@@ -104,25 +100,84 @@ class Row:
 
 
 def make_rows(entries: Sequence[Entry], spec: Spec) -> list[Row]:
-    """The rows of a table in its order: appearance, motion, late, then the fusions."""
-    kept = [entry for entry in entries if entry.kind != "fused" or matches(entry, spec.where)]
-    split = _clashing(kept)
-    places: dict[tuple[str, str], list[Entry]] = {}
-    axes: dict[tuple[str, str], dict[str, Any]] = {}
-    for entry in kept:
-        place = dict(entry.place)
-        if _where(entry) in split:
-            place[RECIPE] = recipe(entry)[:6]
-        key = (entry.kind, canonical(place))
-        places.setdefault(key, []).append(entry)
-        axes[key] = place
-    late = [entry for entry in entries if entry.kind == "late" and entry.status == "done"]
-    rows = [_row(key[0], axes[key], group, late, spec) for key, group in places.items()]
-    return sorted(rows, key=lambda row: _order(row, spec))
+    """The rows of a table in its order: the streams, late fusion, the control, then the fusions."""
+    every = [*entries, *tower_entries(entries)]
+    normal = [entry for entry in every if entry.axes.get(BUDGET, 1) == 1]
+    places = [place for key in _places(normal, spec).items() for place in _split(*key)]
+    doubled: dict[tuple[str, str], list[Entry]] = {}
+    for entry in every:
+        if entry.axes.get(BUDGET, 1) != 1:
+            doubled.setdefault(_key(entry, spec), []).append(entry)
+    late, worth = Late(entries), Worth([place.entries for place in places])
+    rows = [_row(place, late, worth, doubled, spec) for place in places if place.kind not in ("fused", DAMAGED)]
+    home = {
+        str(entry.record["signature"]): row
+        for row in reversed(rows)
+        if row.kind in ("control", "late")
+        for entry in _all_entries(row)
+        if "signature" in entry.record
+    }
+    fused = [_row(place, late, worth, doubled, spec, home) for place in places if place.kind in ("fused", DAMAGED)]
+    controls = {id(row.control) for row in fused}
+    kept = [row for row in rows if row.kind != "control" or id(row) in controls or _wanted(row, spec)]
+    layers = {canonical(row.axes) for row in kept if row.kind == "control"}
+    kept = [row for row in kept if row.kind != "tower" or canonical(_of_control(row)) in layers]
+    return sorted([*kept, *fused], key=lambda row: _order(row, spec))
 
 
-def _where(entry: Entry) -> tuple[str, str]:
-    return entry.kind, canonical(entry.place)
+@dataclass(frozen=True)
+class _Place:
+    """The entries of a row, before any of them are held against others."""
+
+    kind: str
+    axes: dict[str, Any]
+    entries: list[Entry]
+    trials: tuple[Trial, ...]
+    key: tuple[str, str]
+
+
+def _key(entry: Entry, spec: Spec) -> tuple[str, str]:
+    return entry.kind, canonical(_place(entry, spec))
+
+
+def _place(entry: Entry, spec: Spec) -> dict[str, Any]:
+    return {axis: value for axis, value in entry.place.items() if axis not in (spec.select, BUDGET)}
+
+
+def _places(entries: Iterable[Entry], spec: Spec) -> dict[tuple[str, str], _Place]:
+    """The places of a table, with the chosen trials of each."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        if entry.kind != "fused" or matches(entry, spec.where):
+            groups.setdefault(_key(entry, spec), []).append(entry)
+    places = {}
+    for key, group in groups.items():
+        axes = _place(group[0], spec)
+        trials: tuple[Trial, ...] = ()
+        if spec.select and all(spec.select in entry.axes for entry in group):
+            trials = make_trials([entry for entry in group if entry.status != REFUSED], spec.select)
+            if chosen := chosen_trial(trials):
+                group = [*chosen.entries, *(entry for entry in group if entry.status == REFUSED)]
+                axes[spec.select] = chosen.value
+            else:  # no value has all seeds yet
+                group = [entry for entry in group if entry.status != "done"]
+        places[key] = _Place(key[0], axes, group, trials, key)
+    return places
+
+
+def _split(key: tuple[str, str], place: _Place) -> list[_Place]:
+    """One place, or one for each recipe where one seed was trained by several; the recipe's hash separates them."""
+    by_seed: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in place.entries:
+        if entry.status != REFUSED:  # it has no recipe
+            by_seed.setdefault(entry.seed, []).append(entry)
+    twice = [entries for entries in by_seed.values() if len(entries) > 1]
+    if all(len({recipe(entry) for entry in entries}) == 1 for entries in twice):
+        return [place]
+    recipes: dict[str, list[Entry]] = {}
+    for entry in place.entries:
+        recipes.setdefault(recipe(entry)[:6], []).append(entry)
+    return [_Place(place.kind, {**place.axes, RECIPE: one}, own, (), key) for one, own in recipes.items()]
 
 
 def recipe(entry: Entry) -> str:
@@ -131,88 +186,114 @@ def recipe(entry: Entry) -> str:
     return hashlib.sha256(canonical(leaves).encode()).hexdigest()
 
 
-def _clashing(entries: Sequence[Entry]) -> set[tuple[str, str]]:
-    """Places where one seed was trained by several recipes; the recipe's hash then separates the rows."""
-    seen: dict[tuple[Any, ...], set[str]] = {}
-    for entry in entries:
-        if entry.status == REFUSED:  # it has no recipe
-            continue
-        seen.setdefault((*_where(entry), entry.seed), set()).add(recipe(entry))
-    return {(key[0], key[1]) for key, recipes in seen.items() if len(recipes) > 1}
-
-
-def _row(kind: str, axes: Mapping[str, Any], group: Sequence[Entry], late: Sequence[Entry], spec: Spec) -> Row:
+def _row(
+    place: _Place,
+    late: Late,
+    worth: Worth,
+    doubled: Mapping[tuple[str, str], Sequence[Entry]],
+    spec: Spec,
+    home: Mapping[str, Row] | None = None,
+) -> Row:
     done: dict[tuple[Any, ...], Entry] = {}
     surplus: list[Entry] = []
-    for entry in sorted(group, key=lambda one: tuple(str(value).zfill(12) for value in one.seed)):
+    for entry in sorted(place.entries, key=lambda one: tuple(str(value).zfill(12) for value in one.seed)):
         if entry.status == "done":
             first = done.setdefault(entry.seed, entry)
             if first.record["signature"] != entry.record["signature"]:
                 surplus.append(entry)  # with the same signature it is one arm in two studies below one folder
-    refused = tuple(entry for entry in group if entry.status == REFUSED)
-    undone = tuple(entry for entry in group if entry.status not in ("done", REFUSED) and entry.seed not in done)
-    gained, reason = gains(tuple(done.values()), late) if kind == "fused" and done else ({}, None)
-    shares = _shares(tuple(done.values()))
+    refused = tuple(entry for entry in place.entries if entry.status == REFUSED)
+    undone = tuple(entry for entry in place.entries if entry.status not in ("done", REFUSED) and entry.seed not in done)
+    arms = tuple(done.values())
     rows = spec.paper.rows if spec.paper else ()
+    shares = make_shares(arms, worth)
+    control, gains, no_gain = _against_control(arms, home or {}) if place.kind == "fused" else (None, {}, None)
+    over_late, no_late = _against_late(arms, late) if place.kind in ("fused", "control") else ({}, None)
     return Row(
-        kind=kind,
-        axes=axes,
-        done=tuple(done.values()),
+        kind=place.kind,
+        axes=place.axes,
+        done=arms,
         undone=undone,
         shares=shares,
-        gains={kind: gain for kind, gain in gained.items() if kind in shares},  # counts and predictions may disagree
-        no_gain=reason,
         surplus=tuple(surplus),
-        paper=next((row for row in rows if matches(group[0], row.conditions)), None),
+        paper=next((row for row in rows if matches(place.entries[0], row.conditions)), None) if place.entries else None,
         refused=refused,
+        control=control,
+        gains={kind: gain for kind, gain in gains.items() if kind in shares},  # counts and predictions may disagree
+        no_gain=no_gain,
+        over_late={kind: gain for kind, gain in over_late.items() if kind in shares},
+        no_late=no_late,
+        trials=place.trials,
+        doubled=tuple(_own_rate(doubled.get(place.key, ()), place.axes, spec)),
     )
 
 
-def _shares(done: Sequence[Entry]) -> dict[str, Share]:
-    """Per kind of question and together; only kinds that all seeds have."""
-    counts = [answer_counts(entry) for entry in done]
-    shared = [kind for kind in counts[0] if all(kind in one for one in counts)] if counts else []
-    ceilings = done[0].record.get("ceilings", {}) if done else {}
-    shares = {}
-    for kind in shared:
-        per_seed = tuple(right / total for right, total in (one[kind] for one in counts))
-        videos = min(one[kind][1] for one in counts)
-        most = Fraction(ceilings[kind]) if kind in ceilings else None
-        if kind == TOGETHER:
-            most = _ceiling_of_all(counts[0], ceilings)
-        centre = mean(per_seed)
-        shares[kind] = Share(centre, sd(per_seed), *wilson(centre, videos), videos, most, per_seed)
-    return shares
+def _own_rate(entries: Iterable[Entry], axes: Mapping[str, Any], spec: Spec) -> Iterable[Entry]:
+    """Those with the chosen value of the selected axis."""
+    return (entry for entry in entries if not spec.select or entry.axes.get(spec.select) == axes.get(spec.select))
 
 
-def answer_counts(entry: Entry) -> dict[str, tuple[int, int]]:
-    """kind -> (right answers, videos), also for `all`."""
-    by_kind = entry.result.get("kinds", {})
-    counts = {
-        kind: (one["correct"], one["total"]) for kind, one in by_kind.items() if kind != TOGETHER and one["total"]
-    }
-    if entry.result.get("total"):
-        counts[TOGETHER] = (entry.result["correct"], entry.result["total"])
-    return counts
+def _all_entries(row: Row) -> list[Entry]:
+    """Every arm of a row, with those of the trials that were not chosen."""
+    return [*row.done, *row.undone, *row.surplus, *(entry for trial in row.trials for entry in trial.entries)]
 
 
-def _ceiling_of_all(counts: Mapping[str, tuple[int, int]], ceilings: Mapping[str, str]) -> Fraction | None:
-    """The mean of the kinds' ceilings, weighted by their videos."""
-    questions = [kind for kind in counts if kind != TOGETHER]
-    if not questions or any(kind not in ceilings for kind in questions):
-        return None
-    total = sum(counts[kind][1] for kind in questions)
-    return sum((Fraction(ceilings[kind]) * counts[kind][1] / total for kind in questions), Fraction(0))
+def _against_control(
+    done: Sequence[Entry], home: Mapping[str, Row]
+) -> tuple[Row | None, dict[str, Comparison], str | None]:
+    """The control's row, the gains over it, and the reason if there are none. Arms are paired by seed."""
+    if not done:
+        return None, {}, None
+    named = [entry.record.get("control") for entry in done]
+    if not any(named):
+        return None, {}, NO_CONTROL
+    rows = [home.get(str(signature)) for signature in named]
+    first = next((row for row in rows if row is not None), None)
+    if first is None:
+        return None, {}, "its control is not among these records"
+    pairs = [
+        (entry, other)
+        for entry, row in zip(done, rows, strict=True)
+        if row is not None and (other := next((one for one in row.done if one.seed == entry.seed), None))
+    ]
+    if not pairs:
+        reason = next((entry.reason for entry in first.undone), None)
+        return first, {}, "its control has no arm of the same seed" + (f" ({reason})" if reason else "")
+    gains, reason = compare_pairs(pairs)
+    return first, gains, reason
+
+
+def _against_late(done: Sequence[Entry], late: Late) -> tuple[dict[str, Comparison], str | None]:
+    """The gains over late fusion of the same seed, the same frozen streams and the same videos."""
+    if not done:
+        return {}, None
+    pairs = [(entry, other) for entry in done if (other := late.partner(entry)) is not None]
+    if not pairs:
+        return {}, "there is no late fusion of the same seed and the same streams to compare with"
+    return compare_pairs(pairs)
+
+
+def _wanted(row: Row, spec: Spec) -> bool:
+    """Whether a control that no row is held against fits the table: on the axes that it has."""
+    wanted = {axis: value for axis, value in spec.where.items() if axis in row.axes and axis != "fusion"}
+    entries = _all_entries(row)
+    return bool(entries) and matches(entries[0], wanted)
+
+
+def _of_control(row: Row) -> dict[str, Any]:
+    """The axes of a tower's control."""
+    own = {axis: value for axis, value in row.axes.items() if axis not in _IN_METHOD}
+    return {"streams": "both", "fusion": "control", **own}
 
 
 def _order(row: Row, spec: Spec) -> tuple[Any, ...]:
-    system = ("stream", "late", "control", "fused", DAMAGED).index(row.kind)
     axes = [
         *spec.rows,
         *(axis for axis in ("streams", "fusion", "layer", "temporal") if axis not in spec.rows),
     ]
     axes += sorted(axis for axis in row.axes if axis not in axes)
-    return (system, *((axis not in row.axes, spec.place(axis, row.axes.get(axis))) for axis in axes))
+    place = tuple((axis not in row.axes, spec.place(axis, row.axes.get(axis))) for axis in axes)
+    accuracy = row.shares[TOGETHER].mean if spec.rank and row.kind == "fused" and TOGETHER in row.shares else 2.0
+    return (KINDS.index(row.kind), -accuracy, *place)
 
 
 def shown_axes(rows: Sequence[Row], spec: Spec) -> list[str]:
@@ -230,52 +311,3 @@ def constant_axes(rows: Sequence[Row], spec: Spec) -> dict[str, str]:
     """Axes without a column, as text: all rows that have them share the value."""
     shown = {*shown_axes(rows, spec), *_IN_METHOD}
     return {axis: text for row in rows for axis in row.axes if axis not in shown and (text := row.text(axis))}
-
-
-def ceiling_rows(rows: Sequence[Row]) -> list[Row]:
-    """A row per system with known ceilings: each stream, late fusion, and fusions blind to order or aware of it."""
-    systems: list[tuple[str, Row]] = []
-    for row in rows:
-        if row.kind in ("stream", "late") and row.ceilings:
-            systems.append((row.method if row.kind == "stream" else SCORES, row))
-    seen = [row.ceilings for _, row in systems]
-    fused = []
-    for row in rows:
-        if row.kind == "fused" and row.ceilings and row.ceilings not in seen:
-            seen.append(row.ceilings)
-            fused.append(row)
-    fused.sort(key=lambda row: sum(row.ceilings.values()))
-    systems += [(_fused_system(row), row) for row in fused]
-    first: dict[tuple[str, str], tuple[str, Row]] = {}  # of rows with one name and equal ceilings
-    for name, row in systems:
-        first.setdefault((name, str(sorted(row.ceilings.items()))), (name, row))
-    return [
-        replace(row, kind=CEILING, axes={"system": name}, undone=(), gains={}, surplus=(), paper=None)
-        for name, row in first.values()
-    ]
-
-
-def paper_rows(rows: Sequence[Row], spec: Spec) -> list[Row]:
-    """The paper's rows that were not run here, if the table is to have them and has another row of the paper."""
-    shown = [row.paper for row in rows if row.paper]
-    if spec.paper is None or spec.paper.absent != "rows" or not shown:
-        return []
-    return [
-        Row(PAPER, _axes_of(row), (), (), shares={}, gains={}, no_gain=None, surplus=(), paper=row)
-        for row in spec.paper.rows
-        if row.figures and row not in shown
-    ]
-
-
-def _axes_of(row: PaperRow) -> dict[str, Any]:
-    """A key's axes; of a list the first value, which is the usual one."""
-    values = {axis: value[0] if isinstance(value, list) else value for axis, value in row.key.items() if axis != "kind"}
-    return {axis: value for axis, value in values.items() if value is not None}
-
-
-def _fused_system(row: Row) -> str:
-    """If a kind of question asks for order, it matters whether a fusion sees it."""
-    known = row.ceilings
-    if ORDER not in known:
-        return "any fusion"
-    return "any fusion that sees order" if known[ORDER] == 1 else "any fusion that is blind to order"

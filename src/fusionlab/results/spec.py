@@ -6,9 +6,14 @@ rows      axes that always have a column after the method; or `varying`: those t
 where     {axis: value | [values]}: the fused rows of the table (null in a list: the axis may be absent).
           Baselines are always part of it.
 order     {axis: [values]}: the order of values; others follow by name
-columns   some of COLUMNS
+columns   some of COLUMNS; `gain` is two: over the control, and over late fusion; `networks` is the gain of these very
+          networks on other videos
 decimals  of our percentages: 1 or 2
-gain      the kind of question on which fusions are compared with late; default: where late's ceiling is lowest
+gain      the kind of question on which fusions are compared; default: where late's ceiling is lowest
+select    an axis, such as optim.fusion.lr, or null: of its values each row has the one with the lowest validation loss
+control   rows (the default), or column: the controls and the streams trained on have no rows, and a column shows the
+          accuracy of each row's control
+rank      true: the fusions stand by their accuracy, the best first
 paper     the paper's own numbers
     source, setting   the tables they come from, and the data and networks
     data              the data set's name here, e.g. ucf101, or several: a note says if ours is another
@@ -31,17 +36,22 @@ from typing import Any
 from fusionlab.errors import UserError, unknown
 from fusionlab.results.load import Entry
 
-COLUMNS = ("method", "axes", "seeds", "accuracy", "kinds", "gain", "layers", "parameters", "seconds", "paper")
+COLUMNS = (
+    "method", "axes", "seeds", "accuracy", "kinds", "gain", "networks", "layers", "parameters", "seconds", "paper",
+)  # fmt: skip
 DEFAULT = ("method", "axes", "accuracy", "kinds", "gain", "layers", "parameters", "paper")
 VARYING = "varying"
-_KEYS = ("caption", "rows", "where", "order", "columns", "decimals", "gain", "select", "paper")
+CONTROLS = ("rows", "column")
+_KEYS = (
+    "caption", "rows", "where", "order", "columns", "decimals", "gain", "select", "control", "rank", "paper",
+)  # fmt: skip
 _PAPER = ("source", "setting", "data", "figures", "where", "everywhere", "absent", "rows")
 _ABSENT = ("note", "rows")
 
 # The papers' order of methods and of depth, unless a table has its own.
 ORDER: dict[str, Sequence[Any]] = {
     "streams": ("appearance", "motion", "both"),
-    "fusion": ("late", "max", "cat", "bilinear", "product", "sum", "conv"),
+    "fusion": ("late", "control", "joint", "max", "cat", "bilinear", "product", "sum", "conv"),
     "temporal": ("pool2d", "pool3d", "conv3d"),
 }
 # The names in the paper's tables, for records without titles.
@@ -53,6 +63,7 @@ NAMES = {
     "bilinear": "Bilinear",
     "product": "Product",
     "late": "Late fusion",
+    "control": "Trained on, not fused",
 }
 
 
@@ -87,6 +98,9 @@ class Spec:
     columns: Sequence[str] = DEFAULT
     decimals: int = 1
     gain: str | None = None
+    select: str | None = None
+    control: str = "rows"
+    rank: bool = False
     paper: Paper | None = None
 
     @classmethod
@@ -103,6 +117,13 @@ class Spec:
         decimals = content.get("decimals", 1)
         if decimals not in (1, 2):
             raise UserError("a table prints 1 or 2 decimals", got=decimals, allowed=["1", "2"])
+        control, rank, select = content.get("control", "rows"), content.get("rank", False), content.get("select")
+        if control not in CONTROLS:
+            raise unknown("place for a table's controls", str(control), CONTROLS, form="control: {}")
+        if not isinstance(rank, bool):
+            raise UserError("rank says whether rows stand by accuracy", got=rank, allowed=["true", "false"])
+        if not (select is None or isinstance(select, str)):
+            raise UserError("a table selects on one axis", got=select, hint="select: optim.fusion.lr")
         paper = content.get("paper")
         return cls(
             caption=content["caption"],
@@ -112,6 +133,9 @@ class Spec:
             columns=tuple(columns),
             decimals=decimals,
             gain=content.get("gain"),
+            select=select,
+            control=control,
+            rank=rank,
             paper=None if paper is None else _paper(paper),
         )
 

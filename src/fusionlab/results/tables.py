@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fusionlab.results import formatting
+from fusionlab.results.ceilings import ceiling_rows, paper_rows
+from fusionlab.results.cells import Column, ceiling_cell, cell, is_name, make_columns
+from fusionlab.results.contrasts import Contrast, contrast_notes, make_contrasts
+from fusionlab.results.differences import Matrix, adjusted_gains, make_matrix
+from fusionlab.results.doubling import doubling_notes
+from fusionlab.results.headline import claim_of, headline
 from fusionlab.results.load import DAMAGED, REFUSED, TOGETHER, Entry
-from fusionlab.results.notes import general, headline
+from fusionlab.results.notes import MOST, general, leading, margin_of
+from fusionlab.results.protocol_rules import refused_rows
 from fusionlab.results.protocol_warnings import protocol_warnings, seed_text
-from fusionlab.results.rows import Row, Share, ceiling_rows, make_rows, paper_rows, shown_axes
+from fusionlab.results.rows import Row, make_rows
 from fusionlab.results.spec import Spec
 
 WARNING = "Protocol warning"  # begins a note about rows that were made differently
 REMARK = "the paper's row"  # begins a note about a number of the paper
 REFUSAL = "refused: "  # begins a note about rows that cannot be trained
-
-
-@dataclass(frozen=True)
-class Column:
-    """`key`: what its cells show; `kind`: the kind of question, if they depend on it."""
-
-    key: str
-    head: str
-    right: bool = True
-    kind: str | None = None
+APART = "not in these columns: "  # begins the span of a row of another protocol
 
 
 @dataclass(frozen=True)
 class Line:
-    """A cell per column; for unfinished arms the first cells, and a `span` over the others."""
+    """A cell per column; for unfinished arms the first cells, and a `span` over the others. `bold`: places of cells."""
 
     row: Row
     cells: tuple[str, ...]
     marks: tuple[int, ...] = ()
     span: str | None = None
+    bold: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,22 @@ class Table:
     headline: str
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
-    marked: tuple[str, ...]  # note n belongs to the lines that carry the mark n, answer_counts from 1
+    marked: tuple[str, ...]  # note n belongs to the lines that carry the mark n, counted from 1
     notes: tuple[str, ...]  # about the whole table
     rows: tuple[Row, ...]
     spec: Spec
+    matrix: Matrix  # of all pairs of rows
+    kind: str = TOGETHER  # the kind of question of the gains
+    leading: tuple[str, ...] = ()  # the notes, of either sort, that every format shows; the others are folded
+    told: dict[int, float] = field(default_factory=dict)  # the id of a row -> Holm's p of its gain over its control
+    apart: dict[int, str] = field(default_factory=dict)  # the id of a row -> why its figures stand in no column
+    contrasts: tuple[Contrast, ...] = ()
+
+    def numbered(self) -> list[tuple[int | None, str]]:
+        """All notes with their marks, the leading ones first."""
+        every: list[tuple[int | None, str]] = [*enumerate(self.marked, 1), *((None, note) for note in self.notes)]
+        first = [one for text in self.leading for one in every if one[1] == text]
+        return first + [one for one in every if one[1] not in self.leading]
 
     def __str__(self) -> str:
         from fusionlab.results.text_tables import terminal
@@ -63,44 +74,68 @@ class Table:
 def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     """The table of a study's entries."""
     rows = make_rows(entries, spec)
-    absent = paper_rows(rows, spec)
-    every = [*rows, *absent]
+    apart = refused_rows(rows)
+    shown = [row for row in rows if spec.control == "rows" or row.kind not in ("control", "tower")]
+    alike = [row for row in shown if id(row) not in apart]
+    absent = paper_rows(shown, spec)
+    kind = gain_kind(rows, spec)
+    claim, named_twice = claim_of(entries)
+    told, matrix = adjusted_gains(alike, kind), make_matrix(alike, kind)
+    bold, no_bold = matrix.bold()
+    contrasts = make_contrasts([row for row in rows if id(row) not in apart], kind)
+    moved, still = doubling_notes(alike, kind, margin_of(claim), spec.decimals)
     warnings: dict[str, list[Row]] = {}
-    for text, about in protocol_warnings(rows):
+    for text, about in [*protocol_warnings(shown), *moved]:
         warnings.setdefault(text, []).extend(about)
-    for row in every:
+    for row in [*shown, *absent]:
         for reason in dict.fromkeys(entry.reason for entry in row.refused):
             warnings.setdefault(f"{REFUSAL}{reason}", []).append(row)
         if row.paper and row.paper.remark:
             warnings.setdefault(f"{REMARK}: {row.paper.remark}", []).append(row)
-    first = {text: min(every.index(row) for row in about) for text, about in warnings.items() if about}
+    place = {id(row): at for at, row in enumerate([*shown, *absent])}
+    first = {text: min(place[id(row)] for row in about) for text, about in warnings.items() if about}
     marked = {text: warnings[text] for text in sorted(first, key=lambda text: first[text])}
-    everywhere = [f"{WARNING}: {text}." for text, about in warnings.items() if not about]
-    kind = gain_kind(rows, spec)
-    columns = _columns(rows, every, spec, kind)
+    marks: dict[int, list[int]] = {}
+    for number, about in enumerate(marked.values(), 1):
+        for key in dict.fromkeys(map(id, about)):
+            marks.setdefault(key, []).append(number)
+    columns = make_columns(shown, [*shown, *absent], spec, kind)
+    best = frozenset(at for at, column in enumerate(columns) if _is_ranked(column, kind))
     lines: list[Line] = []
-    marks = [tuple(number for number, about in enumerate(marked.values(), 1) if row in about) for row in every]
-    for row, own in zip(rows, marks, strict=False):
-        lines += _lines(row, columns, spec, own)
-    for row in ceiling_rows(rows):
-        lines.append(Line(row, tuple(formatting.cell(_ceiling_cell(row, column, spec)) for column in columns)))
-    for row, own in zip(absent, marks[len(rows) :], strict=True):
-        lines.append(Line(row, tuple(formatting.cell(_cell(row, column, spec)) for column in columns), own))
+    for row in shown:
+        own = best if id(row) in bold else frozenset()
+        lines += _lines(row, columns, spec, tuple(marks.get(id(row), ())), told, apart.get(id(row)), own)
+    for row in ceiling_rows(shown):
+        lines.append(Line(row, tuple(formatting.cell(ceiling_cell(row, column, spec)) for column in columns)))
+    for row in absent:
+        cells = tuple(formatting.cell(cell(row, column, spec, told)) for column in columns)
+        lines.append(Line(row, cells, tuple(marks.get(id(row), ()))))
+    everywhere = [f"{WARNING}: {text}." for text, about in warnings.items() if not about]
+    notes = [
+        *everywhere,
+        *named_twice,
+        *general(alike, spec, kind, matrix, no_bold, claim),
+        *still,
+        *contrast_notes(contrasts, spec.decimals),
+    ]
+    notes = [formatting.plain(text) for text in notes]
+    texts = tuple(formatting.plain(text) for text in marked)
     return Table(
         caption=formatting.plain(spec.caption),
-        headline=formatting.plain(headline(rows, spec, kind)),
+        headline=formatting.plain(headline(alike, spec, kind, claim)),
         columns=columns,
         lines=tuple(lines),
-        marked=tuple(formatting.plain(text) for text in marked),
-        notes=tuple(formatting.plain(text) for text in [*everywhere, *general(rows, spec, kind)]),
-        rows=tuple(rows),
+        marked=texts,
+        notes=tuple(notes),
+        rows=tuple(shown),
         spec=spec,
+        kind=kind,
+        leading=leading(notes, texts)[:MOST],
+        told=told,
+        apart=apart,
+        matrix=matrix,
+        contrasts=contrasts,
     )
-
-
-def kinds_of(rows: Sequence[Row]) -> list[str]:
-    """The kinds of question, in the records' order."""
-    return [kind for kind in dict.fromkeys(kind for row in rows for kind in row.shares) if kind != TOGETHER]
 
 
 def gain_kind(rows: Sequence[Row], spec: Spec) -> str:
@@ -113,39 +148,32 @@ def gain_kind(rows: Sequence[Row], spec: Spec) -> str:
     return min(known, key=lambda kind: known[kind]) if known else TOGETHER
 
 
-def _columns(rows: Sequence[Row], every: Sequence[Row], spec: Spec, kind: str) -> tuple[Column, ...]:
-    columns: list[Column] = []
-    for name in spec.columns:
-        if name == "axes":
-            own = (*spec.rows, *shown_axes(rows, spec))
-            axes = [axis for axis in shown_axes(every, spec) if axis in own]
-            columns += [Column(f"axis:{axis}", formatting.cell(axis), right=False) for axis in axes]
-        elif name == "kinds":
-            for one in kinds_of(rows):
-                columns += [Column("kind", f"{formatting.cell(one)} %", kind=one), Column("ceiling", "of", kind=one)]
-        elif name == "paper":
-            if spec.paper and any(row.paper for row in rows):
-                columns += [Column(f"paper:{key}", head) for key, head in spec.paper.figures.items() if head]
-        elif name == "gain":
-            if any(row.gains for row in rows):
-                on = "" if kind == TOGETHER else f", {kind}"
-                columns.append(Column("gain", f"over late{formatting.cell(on)}", kind=kind))
-        else:
-            heads = {"accuracy": "accuracy %", "layers": "#layers", "parameters": "#params", "seconds": "s"}
-            columns.append(Column(name, heads.get(name, name), right=name != "method"))
-    return tuple(columns)
+def _is_ranked(column: Column, kind: str) -> bool:
+    """Whether the best of this column are bold."""
+    return column.key == "accuracy" if kind == TOGETHER else column.key == "kind" and column.kind == kind
 
 
-def _lines(row: Row, columns: Sequence[Column], spec: Spec, marks: tuple[int, ...]) -> list[Line]:
+def _lines(
+    row: Row,
+    columns: Sequence[Column],
+    spec: Spec,
+    marks: tuple[int, ...],
+    told: dict[int, float],
+    apart: str | None,
+    bold: frozenset[int],
+) -> list[Line]:
     lines = []
-    if row.done:
-        lines.append(Line(row, tuple(formatting.cell(_cell(row, column, spec)) for column in columns), marks))
-    names = tuple(formatting.cell(_cell(row, column, spec)) for column in columns if is_name(column))
+    names = tuple(formatting.cell(cell(row, column, spec, told)) for column in columns if is_name(column))
+    if row.done and apart is not None:
+        lines.append(Line(row, names, marks, formatting.cell(f"{APART}{apart}")))
+    elif row.done:
+        cells = tuple(formatting.cell(cell(row, column, spec, told)) for column in columns)
+        lines.append(Line(row, cells, marks, bold=bold))
     together: dict[tuple[str, str], list[Entry]] = {}
     for entry in row.undone:
         together.setdefault((entry.status, entry.reason or ""), []).append(entry)
     for (status, reason), entries in together.items():
-        seeds = formatting.short_list([seed_text(entry.seed) for entry in entries])
+        seeds = formatting.short_list(list(dict.fromkeys(seed_text(entry.seed) for entry in entries)))
         logs = formatting.short_list(list(dict.fromkeys(entry.log for entry in entries if entry.log)))
         word = "failed" if status == "failed" else "missing"
         which = "" if row.kind == DAMAGED else f", seed{'s' * (len(entries) > 1)} {seeds}"
@@ -154,68 +182,3 @@ def _lines(row: Row, columns: Sequence[Column], spec: Spec, marks: tuple[int, ..
     if row.refused:
         lines.append(Line(row, names, () if lines else marks, REFUSED))
     return lines
-
-
-def _ceiling_cell(row: Row, column: Column, spec: Spec) -> str:
-    """A cell of a ceiling's row: the best possible value."""
-    if column.key == "method":
-        return row.method
-    share = row.shares.get(column.kind or TOGETHER)
-    if column.key not in ("accuracy", "kind", "ceiling") or share is None or share.ceiling is None:
-        return formatting.NONE
-    if column.key == "ceiling":
-        return formatting.ceiling(share.ceiling)
-    return formatting.percent(float(share.ceiling), spec.decimals)
-
-
-def is_name(column: Column) -> bool:
-    """Whether a column identifies the row; these columns stand first."""
-    return column.key == "method" or column.key.startswith("axis:")
-
-
-def _cell(row: Row, column: Column, spec: Spec) -> str:
-    group, _, name = column.key.partition(":")
-    if group == "method":
-        return row.method
-    if group == "axis":
-        return row.text(name) or formatting.NONE
-    if group == "paper":
-        return row.paper.figures.get(name, formatting.NONE) if row.paper else formatting.NONE
-    if group == "seeds":
-        return str(len(row.done)) if row.done else formatting.NONE
-    if group == "seconds":
-        seconds = [entry.record.get("circumstances", {}).get("seconds") for entry in row.done]
-        known = [one for one in seconds if one is not None]
-        return f"{sum(known):.0f}" if known else formatting.NONE
-    if group in ("layers", "parameters"):
-        number = row.number(group)
-        write = formatting.millions if group == "parameters" else str
-        return formatting.NONE if number is None else write(number)
-    if group == "gain":
-        return _gain(row, column.kind or TOGETHER, spec.decimals)
-    share = row.shares.get(column.kind or TOGETHER)
-    if share is None:
-        return formatting.NONE
-    if group == "ceiling":
-        return formatting.ceiling(share.ceiling)
-    return _share(share, spec.decimals) if group == "kind" else _accuracy(share, spec.decimals)
-
-
-def _accuracy(share: Share, decimals: int) -> str:
-    """Mean ± sd over seeds; one seed has no sd."""
-    spread = "" if share.sd is None else f" ± {formatting.percent(share.sd, decimals)}"
-    return formatting.percent(share.mean, decimals) + spread
-
-
-def _share(share: Share, decimals: int) -> str:
-    return f"{formatting.percent(share.mean, decimals)} {formatting.between(share.low, share.high, decimals)}"
-
-
-def _gain(row: Row, kind: str, decimals: int) -> str:
-    gain = row.gains.get(kind)
-    if gain is None:
-        return formatting.NONE
-    text = formatting.points(gain.mean, decimals)
-    if gain.low is None or gain.high is None:
-        return text
-    return f"{text} {formatting.points_between(gain.low, gain.high, decimals)}"

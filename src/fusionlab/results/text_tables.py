@@ -7,19 +7,26 @@ import textwrap
 import unicodedata
 from collections.abc import Sequence
 
+from fusionlab import errors
+from fusionlab.results.cells import Column, is_name
 from fusionlab.results.formatting import superscript
+from fusionlab.results.notes import MOST
 from fusionlab.results.rows import PAPER
-from fusionlab.results.tables import Column, Line, Table, is_name
+from fusionlab.results.tables import Line, Table
 
 _GAP = "  "
+BOLD = "›"  # stands before a bold cell where the terminal has no bold
 # What would begin a tag, a link, emphasis or code. An underscore inside a word, as in run_name, begins nothing.
 _MARKUP = re.compile(r"[\\`*|<>\[\]~&]|(?<!\w)_|_(?!\w)")
 
 
-def terminal(table: Table) -> str:
-    """The caption, the answer, the rows (a rule between baselines and fusions) and the wrapped notes."""
+def terminal(table: Table, *, ansi: bool = False, notes: bool = False) -> str:
+    """The caption, the answer, the rows (a rule between baselines and fusions) and the most important notes, or all.
+
+    `ansi`: whether what shows the text knows ANSI's bold; elsewhere a sign stands before the cell.
+    """
     heads = [column.head for column in table.columns]
-    cells = [_terminal_cells(line) for line in table.lines]
+    cells = [_terminal_cells(line, ansi=ansi) for line in table.lines]
     widths = [max(display_width(row[at]) for row in [heads, *cells] if at < len(row)) for at in range(len(heads))]
     total = sum(widths) + len(_GAP) * (len(widths) - 1)
     rule = "─" * total
@@ -30,18 +37,27 @@ def terminal(table: Table) -> str:
         if last is not None and last != block:
             body.append(rule)
         last = block
-        text = _GAP.join(_pad(cell, widths[at], table.columns[at]) for at, cell in enumerate(row))
+        padded = [_pad(cell, widths[at], table.columns[at]) for at, cell in enumerate(row)]
+        if ansi:
+            padded = [
+                f"{errors.BOLD}{cell}{errors.NOT_BOLD}" if at in line.bold else cell for at, cell in enumerate(padded)
+            ]
+        text = _GAP.join(padded)
         body.append((text if line.span is None else text + _GAP + line.span).rstrip())
     head = _GAP.join(_pad(head, widths[at], table.columns[at]) for at, head in enumerate(heads)).rstrip()
     width = max(72, min(total, 120))
     top = [*_wrap(table.caption, width), *_wrap(table.headline, width), ""]
-    notes = [line for number, note in enumerate(table.marked, 1) for line in _wrap(note, width, superscript([number]))]
-    notes += [line for note in table.notes for line in _wrap(note, width, "·")]
-    return "\n".join([*top, head, rule, *body, rule, *notes]) + "\n"
+    every = table.numbered()
+    kept = every if notes else every[:MOST]
+    below = [line for mark, note in kept for line in _wrap(note, width, "·" if mark is None else superscript([mark]))]
+    if len(kept) < len(every):
+        left = len(every) - len(kept)
+        below.append(f"{left} further note{'s' * (left > 1)}: report/index.html (or --notes)")
+    return "\n".join([*top, head, rule, *body, rule, *below]) + "\n"
 
 
-def _terminal_cells(line: Line) -> list[str]:
-    cells = list(line.cells)
+def _terminal_cells(line: Line, *, ansi: bool) -> list[str]:
+    cells = [f"{BOLD}{cell}" if at in line.bold and not ansi else cell for at, cell in enumerate(line.cells)]
     if line.marks:
         cells[0] = f"{cells[0]} {superscript(line.marks)}"
     return cells
@@ -75,9 +91,15 @@ def markdown(table: Table) -> str:
     lines = [f"**{escape_markdown(table.caption)}**", "", escape_markdown(table.headline), ""]
     lines += [_markdown_line(heads, widths, table.columns), ruler]
     lines += [_markdown_line(row, widths, table.columns) for row in rows]
-    notes = [f"- {superscript([number])} {escape_markdown(note)}" for number, note in enumerate(table.marked, 1)]
-    notes += [f"- {escape_markdown(note)}" for note in table.notes]
-    return "\n".join([*lines, "", *notes]) + "\n"
+    notes = [
+        f"- {'' if mark is None else superscript([mark]) + ' '}{escape_markdown(note)}"
+        for mark, note in table.numbered()
+    ]
+    folded = notes[MOST:]
+    if folded:
+        more = f"{len(folded)} further note{'s' * (len(folded) > 1)}"
+        folded = ["", f"<details><summary>{more}</summary>", "", *folded, "", "</details>"]
+    return "\n".join([*lines, "", *notes[:MOST], *folded]) + "\n"
 
 
 def escape_markdown(text: str) -> str:
@@ -86,6 +108,7 @@ def escape_markdown(text: str) -> str:
 
 def _markdown_cells(line: Line, columns: int) -> list[str]:
     cells = [escape_markdown(cell) for cell in line.cells]
+    cells = [f"**{cell}**" if at in line.bold else cell for at, cell in enumerate(cells)]
     if line.marks:
         cells[0] += f" {superscript(line.marks)}"
     if line.span is not None:

@@ -1,0 +1,117 @@
+"""The sentence above the table and the notes below it: three are shown, the others folded, none contradicts a cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from result_fakes import arm, fill
+
+from fusionlab.results import page as pages
+from fusionlab.results.crossed import seeds_needed, smallest_gap
+from fusionlab.results.latex import latex
+from fusionlab.results.load import load
+from fusionlab.results.spec import Spec
+from fusionlab.results.tables import Table, make_table
+from fusionlab.results.text_tables import markdown, terminal
+
+PLACE = {"layer": "relu5", "temporal": "pool2d"}
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fill(tmp_path_factory.mktemp("noted"), seeds=(0, 1, 2), control=True)
+
+
+def table(folder: Path, **spec: object) -> Table:
+    return make_table(load(folder), Spec.of({"caption": "c", **spec}))
+
+
+def test_without_a_claim_the_headline_is_the_range_of_the_cells(filled: Path) -> None:
+    made = table(filled)
+    cells = [line.cells[[column.key for column in made.columns].index("gain")] for line in made.lines]
+    means = sorted((cell.split()[0].rstrip("*") for cell in cells if cell != "–"), key=float)
+    assert made.headline == f"Gains over the control on binding: from {means[0]} (Max) to {means[-1]} (Conv) points."
+
+
+def test_one_fusion_has_its_own_gain_in_the_headline(tmp_path: Path) -> None:
+    made = table(fill(tmp_path, seeds=(0, 1), fusions=("conv",), control=True))
+    assert made.headline == "Gain over the control on binding: Conv +41.0, +41.0 (2 seeds) points."
+
+
+def test_a_jointly_trained_average_is_no_fusion(filled: Path, tmp_path: Path) -> None:
+    fill(tmp_path, seeds=(0,), fusions=("sum", "conv"), control=True)
+    (control,) = (entry for entry in load(tmp_path) if entry.kind == "control")
+    axes = {"streams": "both", "fusion": "joint", **PLACE, "seed": 0}
+    arm(tmp_path, kind="fused", axes=axes, control=control.record["signature"], shares={"what": 1, "binding": 0.5})
+    made = table(tmp_path)
+    assert made.rows[-3].axes["fusion"] == "joint" and "from +35.0 (Sum) to +41.0 (Conv)" in made.headline
+
+
+def test_two_claims_in_one_folder_are_said(tmp_path: Path) -> None:
+    for number, margin in enumerate((1, 2)):
+        claim = {"row": {"fusion": "sum"}, "against": "control", "kind": "better", "margin": margin, "on": "all"}
+        fill(tmp_path / str(number), seeds=(number,), fusions=("sum",), control=True, claim=claim)
+    made = table(tmp_path)
+    assert "These records name 2 claims, so they are of several plans, and none is judged." in made.notes
+    assert made.headline.startswith("Gain over the control on binding: Sum")
+
+
+def test_three_notes_are_shown_and_the_others_folded_in_every_format(filled: Path) -> None:
+    made = table(filled)
+    every = [note for _, note in made.numbered()]
+    assert sorted(every) == sorted([*made.marked, *made.notes]) and len(every) > 5
+    first = [note.split()[0] for note in every[:2]]
+    assert first == ["Brackets:", "Smallest"]
+    text = terminal(made)
+    assert text.splitlines()[-1] == f"{len(every) - 3} further notes: report/index.html (or --notes)"
+    assert len(terminal(made, notes=True)) > len(text) and "further notes" not in terminal(made, notes=True)
+    shown, _, folded = markdown(made).partition("<details>")
+    assert (
+        shown.count("\n- ") == 3 and folded.count("\n- ") == len(every) - 3 and folded.rstrip().endswith("</details>")
+    )
+    assert latex(made).count(r"\par" + "\n") == 3
+    html = pages.page(made, load(filled), name="x", out=filled)
+    notes = html.partition('<section class="notes">')[2].partition("</section>")[0]
+    assert notes.partition("<details>")[0].count("<li>") == 3 and notes.count("<li>") == len(every)
+
+
+def test_protocol_warnings_come_second(filled: Path, tmp_path: Path) -> None:
+    fill(tmp_path, seeds=(0, 1, 2), control=True)
+    arm(tmp_path, kind="fused", axes={"streams": "both", "fusion": "cat", **PLACE, "seed": 0}, data="e" * 64)
+    first = [note.split()[0] for _, note in table(tmp_path).numbered()[:3]]
+    assert first == ["Brackets:", "Protocol", "Smallest"]
+
+
+def test_the_smallest_gap_and_the_seeds_for_the_margin(filled: Path) -> None:
+    made = table(filled)
+    gains = [row.gains["binding"] for row in made.rows if row.kind == "fused"]
+    found = [smallest_gap(gain.method) for gain in gains]
+    needed = [seeds_needed(gain, 0.01) for gain in gains]
+    (note,) = [note for note in made.notes if note.startswith("Smallest gap")]
+    assert f": {100 * min(found):.1f} to {100 * max(found):.1f} points" in note
+    counts = sorted(count for count in needed if count is not None)
+    words = "1 point need more videos" if not counts else f"1 point need {counts[0]}"
+    assert words in note
+
+
+def test_rows_that_are_not_worse_and_rows_above_the_ceiling_of_scores(filled: Path) -> None:
+    notes = table(filled).notes
+    assert "Not worse than the control by 1.0 points or more: Max, Sum, Conv." in notes
+    (above,) = [note for note in notes if note.startswith("Above 1/2, the ceiling of any function")]
+    assert above.endswith("on binding, with the whole interval: Max, Sum, Conv.")
+
+
+def test_a_fusion_near_the_ceiling_of_scores_does_not_lie_above_it(tmp_path: Path) -> None:
+    fill(tmp_path, seeds=(0, 1, 2), fusions=())
+    for seed in (0, 1, 2):
+        axes = {"streams": "both", "fusion": "sum", **PLACE, "seed": seed}
+        arm(tmp_path, kind="fused", axes=axes, shares={"what": 1.0, "binding": 0.52 + 0.01 * seed})
+    (above,) = [note for note in table(tmp_path).notes if note.startswith("Above 1/2")]
+    assert above.endswith("no row.")
+
+
+def test_both_questions_are_named(filled: Path) -> None:
+    notes = " ".join(table(filled).notes)
+    assert "interval of the method: other seeds and other videos" in notes
+    assert "These networks: the same difference with an interval over groups of videos only" in notes
