@@ -20,7 +20,7 @@ CONV = {"fusion": "conv", "layer": "relu5"}
 
 
 def claim(**other: Any) -> dict[str, Any]:
-    return {"row": CONV, "against": "control", "kind": "better", "margin": 0, "on": "binding", **other}
+    return {"row": CONV, "against": "control", "kind": "better", "margin": 0, "question": "binding", **other}
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_claim_that_cannot_be_decided(rows: list[Row]) -> None:
     assert seeds and text.endswith(f"or more, of {margin:g} {seeds} seeds do.")
     text = claim_sentence(rows, Spec(""), claim(row={"fusion": "max"}, against=CONV, kind="not_worse", margin=margin))
     assert "Max is not worse than Conv" in text and "It cannot be decided: -" in text.replace("−", "-")
-    text = claim_sentence(rows, Spec(""), claim(on="colour"))
+    text = claim_sentence(rows, Spec(""), claim(question="colour"))
     assert "It cannot be decided: there are no questions of kind colour" in text
     text = claim_sentence(rows, Spec(""), claim(row={"fusion": "bilinear"}))
     assert text.endswith("cannot be decided: no rows of this table have fusion=bilinear.")
@@ -106,7 +106,7 @@ def test_the_verdict_is_where_the_interval_lies(kind: str, low: float, high: flo
         (claim(margin="1"), "number of points"),
         (claim(margin=-1), "number of points"),
         (claim(kind="not_worse"), "only by a margin"),
-        (claim(on=None), "no kind of question"),
+        (claim(question=None), "no kind of question"),
     ],
 )
 def test_what_is_no_claim(tree: Any, message: str) -> None:

@@ -50,7 +50,7 @@ def test_a_jointly_trained_average_is_no_fusion(filled: Path, tmp_path: Path) ->
 
 def test_two_claims_in_one_folder_are_said(tmp_path: Path) -> None:
     for number, margin in enumerate((1, 2)):
-        claim = {"row": {"fusion": "sum"}, "against": "control", "kind": "better", "margin": margin, "on": "all"}
+        claim = {"row": {"fusion": "sum"}, "against": "control", "kind": "better", "margin": margin, "question": "all"}
         fill(tmp_path / str(number), seeds=(number,), fusions=("sum",), control=True, claim=claim)
     made = table(tmp_path)
     assert "These records name 2 claims, so they are of several plans, and none is judged." in made.notes

@@ -1,7 +1,7 @@
 """The claim that an experiment names before its run (`run.claim` in its yaml), and the verdict of its records on it.
 
 run:
-  claim: {row: {fusion: conv, layer: relu5}, against: control, kind: not_worse, margin: 1, on: all}
+  claim: {row: {fusion: conv, layer: relu5}, against: control, kind: not_worse, margin: 1, question: all}
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Claim:
     against: str | Mapping[str, Any]
     kind: str
     margin: float
-    on: str = TOGETHER
+    question: str = TOGETHER
 
     @classmethod
     def of(cls, tree: Any) -> Claim:
@@ -71,8 +71,8 @@ class Claim:
                 got="run.claim.margin=0",
                 hint="the largest loss, in points, that would not matter",
             )
-        if not isinstance(self.on, str):
-            raise UserError("no kind of question", got=f"run.claim.on={self.on}", hint="all")
+        if not isinstance(self.question, str):
+            raise UserError("no kind of question", got=f"run.claim.question={self.question}", hint="all")
 
     def expect_rows(self, arms: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Raise a `UserError` if no arm, given as (kind, axes), is one that the claim names."""
@@ -109,9 +109,9 @@ def claim_sentence(rows: Sequence[Row], spec: Spec, tree: Mapping[str, Any]) -> 
     margin = f"{claim.margin:g} point{'s' * (claim.margin != 1)}"
     by = f" by more than {margin}" if claim.margin else ""
     than = "better than" if claim.kind == "better" else "not worse than"
-    on = "" if claim.on == TOGETHER else f" on {claim.on}"
+    on = "" if claim.question == TOGETHER else f" on {claim.question}"
     said = f"Claim, named before the run: {row_title(found, axes)} is {than} {other}{by}{on}."
-    comparison, why = _compared(found, against, claim.on)
+    comparison, why = _compared(found, against, claim.question)
     if comparison is None:
         return f"{said} It cannot be decided: {why}."
     gain = gain_text(comparison, comparison.method, spec.decimals)
