@@ -60,4 +60,4 @@ def test_a_disk_that_fills_up_under_the_study(study: Lab, fresh: Lab, mount: Mou
     (disk.parent / "runs").rename(disk.parent / "the streams that were there")
     (disk.parent / "runs").symlink_to(disk)
     assert found.records() == {name: whole[name] for name in found.records()}
-    assert len(found.records()) == 4
+    assert len(found.records()) == 5

@@ -35,13 +35,13 @@ def test_status(say: Say, study: Lab) -> None:
     assert (done.status, done.err) == (0, "")
     counted, jobs, arms = (part.splitlines() for part in done.out.split("\n\n"))
     assert counted[:4] == [
-        "arms     5: 5 done",
+        "arms     6: 6 done",
         "prepare  1: 1 published",
         "streams  2: 2 published",
         "fusion   1: 1 published",
     ]
     assert counted[4] == "workers  running 0" and counted[5].startswith("best     fusion=")
-    assert (jobs[0], arms[0]) == ("4 jobs", "5 arms")
+    assert (jobs[0], arms[0]) == ("4 jobs", "6 arms")
     assert all(line.split()[0] in ("published", "done") for line in jobs[1:] + arms[1:])
 
 
@@ -55,7 +55,7 @@ def test_status_as_json(say: Say, study: Lab) -> None:
             losses[record["result"]["val_loss"]] = record["name"]
     assert content["best"] == {"arm": losses[min(losses)], "val_loss": min(losses)}
     assert content["stages"] == {"prepare": {"published": 1}, "streams": {"published": 2}, "fusion": {"published": 1}}
-    assert content["states"]["arms"] == {"done": 5}
+    assert content["states"]["arms"] == {"done": 6}
 
 
 def test_status_of_what_has_not_begun(say: Say, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_summary(say: Say, runs: dict[str, Path]) -> None:
 def test_test_evaluates_every_arm_again(say: Say, study: Lab) -> None:
     done = say("test", str(study.study), home=study.home)
     assert (done.status, done.err) == (0, "")
-    assert len(done.out.splitlines()) == 5
+    assert len(done.out.splitlines()) == 6
     assert all(": the same " in line for line in done.out.splitlines())
 
 

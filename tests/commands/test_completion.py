@@ -108,7 +108,7 @@ def test_a_key_is_answered_in_a_fifth_of_a_second_without_hydra() -> None:
     ("line", "replies"),
     [
         ("python -m fusionlab.sweep fusion=conv,su", ["conv,sum"]),  # readline replaces what is behind the `=`
-        ("python -m fusionlab.sweep fusion=co", ["compact", "conv"]),
+        ("python -m fusionlab.sweep fusion=co", ["compact", "control", "conv"]),
         ("python -m fusionlab.sw", ["fusionlab.sweep"]),
         ("python -m fusionlab swee", ["sweep"]),
         ("python -m fusionlab.sweep optim.fusion.ep", ["optim.fusion.epochs="]),

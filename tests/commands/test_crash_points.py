@@ -85,7 +85,7 @@ def test_killed_there_and_continued(
     assert "continuing at step" in logs or not any(".step" in at for at in points)
     assert len(list((lab.data / "stores").glob("[!.]*"))) == 1
     whole, continued = study.records(), lab.records()
-    assert len(continued) == 4 and continued == {name: whole[name] for name in continued}
+    assert len(continued) == 5 and continued == {name: whole[name] for name in continued}
     assert not [line for end in ends_of(lab) for line in end["differences"]]
 
 

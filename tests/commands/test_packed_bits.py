@@ -1,7 +1,7 @@
 """Records bit for bit, however a study's arms are packed into jobs; and no job has more memory than it may use.
 
-23 arms of two seeds, so that each fusion meets each layer, and each head that it can have: in one cohort for each seed,
-in two halves, in pieces that a bound of memory makes, and each arm by itself.
+23 arms of two seeds and their controls, so that each fusion meets each layer, and each head that it can have: in one
+cohort for each seed, in two halves, in pieces that a bound of memory makes, and each arm by itself.
 """
 
 from __future__ import annotations
@@ -95,7 +95,8 @@ def test_two_halves_give_the_records_of_one_cohort(lab: Lab, whole: dict[str, An
     done = lab.run("work", "runs/halves")
     assert done.status == 0, done.out
     assert [name[-5:] for name in cohorts(lab.home / "runs/halves")] == ["-1of2", "-2of2"] * 2
-    assert len(whole) == 23 and results(lab.home / "runs/halves") == whole
+    controls = {(cell["layer"], cell["temporal"], cell["seed"]) for cell in cells()}
+    assert len(whole) == 23 + len(controls) and results(lab.home / "runs/halves") == whole
 
 
 def test_pieces_by_memory_give_the_records_of_one_cohort_and_stay_within_the_bound(

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.slow
 
 CONV = "fusion=conv,layer=relu5,temporal=pool2d,seed=0"
 LATE = "fusion=late,layer=softmax,seed=0"
+CONTROL = "fusion=control,layer=relu5,temporal=pool2d,seed=0"
 STREAMS = ("streams=appearance,seed=0", "streams=motion,seed=0")
 ALONE = ("sweep", "fusion=conv", FAST, "run.checkpoint_every=2")  # steps; an epoch has seven
 
@@ -43,7 +44,7 @@ def test_alone_equals_in_company(study: Lab, fresh: Lab) -> None:
     done = fresh.run(*ALONE)
     assert done.status == 0, done.err
     company, alone = study.records(), fresh.records()
-    assert set(alone) == {CONV, LATE, *STREAMS}
+    assert set(alone) == {CONV, CONTROL, LATE, *STREAMS}
     assert alone == {name: company[name] for name in alone}
 
 
@@ -51,7 +52,7 @@ def test_what_is_read_ahead_by_other_processes_is_the_same(study: Lab, fresh: La
     done = fresh.run(*ALONE, "run.loaders=1")
     assert done.status == 0, done.err
     company, ahead = study.records(), fresh.records()
-    assert set(ahead) == {CONV, LATE, *STREAMS} and ahead == {name: company[name] for name in ahead}
+    assert set(ahead) == {CONV, CONTROL, LATE, *STREAMS} and ahead == {name: company[name] for name in ahead}
 
 
 def test_a_job_that_was_forked_equals_one_that_is_a_program(fresh: Lab) -> None:
@@ -88,7 +89,7 @@ def test_beside_an_arm_that_diverges_which_is_a_user_s_own(study: Lab, fresh: La
     record = read_record(place)
     assert (record["status"], record["result"]) == ("failed", {})
     assert beside["fusion=bilinear,layer=relu5,temporal=pool2d,seed=0"][0]["status"] == "done"
-    shared = {CONV, LATE, *STREAMS}
+    shared = {CONV, CONTROL, LATE, *STREAMS}
     assert {name: beside[name] for name in shared} == {name: company[name] for name in shared}
 
 
@@ -107,7 +108,7 @@ def test_beside_an_arm_that_ends_its_process_and_is_repaired(study: Lab, fresh: 
     assert told.startswith(f"failed: {bad}: ")
     assert ("exit status 3" if "exit" in end else "killed by SIGSEGV") in told
     company, beside = study.records(), fresh.records()
-    assert set(beside) == {CONV, LATE, *STREAMS}
+    assert set(beside) == {CONV, CONTROL, LATE, *STREAMS}
     assert beside == {name: company[name] for name in beside}
 
     before = {place: place.stat().st_mtime_ns for place in fresh.study.rglob("published/*/run.json")}

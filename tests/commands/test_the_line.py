@@ -11,6 +11,7 @@ import pytest
 from terminal import FAST, LINE, Done, Lab
 
 BASELINES = ["streams=appearance,seed=0", "streams=motion,seed=0", "fusion=late,layer=softmax,seed=0"]
+CONTROL = "fusion=control,layer=relu5,temporal=pool2d,seed=0"
 FUSED = [f"fusion={fusion},layer=relu5,temporal=pool2d,seed=0" for fusion in ("conv", "sum")]
 Say = Callable[..., Done]
 
@@ -23,7 +24,7 @@ def arms(done: Done) -> list[str]:
 def test_the_line_is_planned_with_its_baselines(say: Say, flag: list[str]) -> None:
     done = say("plan", *flag, *LINE)
     assert (done.status, done.err) == (0, "")
-    assert arms(done) == [*BASELINES, *FUSED]
+    assert arms(done) == [*BASELINES, CONTROL, *FUSED]
 
 
 @pytest.mark.parametrize(
@@ -92,14 +93,15 @@ def test_a_study_of_seeds_holds_each_seed_s_own_baselines(say: Say) -> None:
     planned = arms(say("plan", "fusion=sum", "seed=0,1"))
     assert [name for name in planned if "seed=1" in name] == [
         "streams=appearance,seed=1", "streams=motion,seed=1", "fusion=late,layer=softmax,seed=1",
+        CONTROL.replace("seed=0", "seed=1"),
         "fusion=sum,layer=relu5,temporal=pool2d,seed=1",
     ]  # fmt: skip
 
 
 def test_an_arm_is_named_by_all_that_varies_and_the_baselines_are_not_multiplied(say: Say) -> None:
     planned = arms(say("plan", "fusion=conv", "above=appearance,motion", "fusion.init=identity,gaussian"))
-    assert planned[:3] == BASELINES
-    assert planned[3:] == [
+    assert planned[:4] == [*BASELINES, CONTROL]
+    assert planned[4:] == [
         f"fusion=conv,layer=relu5,temporal=pool2d,above={above},fusion.init={init},seed=0"
         for above in ("appearance", "motion")
         for init in ("identity", "gaussian")
@@ -145,15 +147,15 @@ def test_the_line_for_real(study: Lab, first_run: Done) -> None:
     assert first_run.status == 0, first_run.err
     assert first_run.out.startswith("new study: runs/fusion=conv+sum,")
     records = study.records()
-    assert sorted(records) == sorted([*BASELINES, *FUSED])
+    assert sorted(records) == sorted([*BASELINES, CONTROL, *FUSED])
     assert all(record["status"] == "done" for record, _ in records.values())
     assert {file.name for file in (study.study / "report").iterdir()} == {
         "index.html", "plot.svg", "table.csv", "table.md", "table.tex",
     }  # fmt: skip
-    for method in ("Appearance alone", "Motion alone", "Late fusion", "Conv", "Sum"):
+    for method in ("Appearance alone", "Motion alone", "Late fusion", "Trained on, not fused", "Conv", "Sum"):
         assert method in first_run.table
     assert "report: " in first_run.out
-    assert "[5/5 arms]" in first_run.err, "plain lines where there is no terminal"
+    assert "[6/6 arms]" in first_run.err, "plain lines where there is no terminal"
     assert "Traceback" not in first_run.err
 
 

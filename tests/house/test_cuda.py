@@ -19,6 +19,7 @@ ASKS_CUDA = {
     "pricing/calibration_child.py": "a process of its own",
     "training/cohort.py": "in the job",
     "training/fit.py": "in the job",
+    "two_stream/control.py": "in the job",
     "video/raft.py": "in a job that packs a store",
 }
 ASKS_BUILD = {

@@ -92,6 +92,12 @@ def test_a_head_above_the_lowest_meeting() -> None:
     assert lower(given).shape == net(given).shape and not torch.allclose(lower(given), net(given))
 
 
+def test_a_relu_stands_behind_a_head_with_weights_at_rectified_taps_only() -> None:
+    places = [(layer, head) for layer in ("relu5", "conv5") for head in (Pool3d, Conv3d)]
+    has = {(layer, head): control(head, layer).motion.has_relu for layer, head in places}
+    assert [place for place, relu in has.items() if relu] == [("relu5", Conv3d)]
+
+
 @pytest.mark.parametrize(
     "layer, head, expected",
     [

@@ -240,8 +240,7 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
     for place, (cell, content) in enumerate(cells):
         control = contents.control(content) if content.fused else None
         if control is not None and control.error is None:
-            kind = "late" if control is contents.late(content) else CONTROL
-            one = signing.arm(kind, control, contents.point(control, cell))
+            one = signing.arm(CONTROL, control, contents.point(control, cell))  # where it is late, it is there already
             controls[place] = arms.setdefault(one.signature, one).signature
     equal = 0
     for place, (cell, content) in enumerate(cells):
