@@ -82,13 +82,21 @@ def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matri
         texts.append(f"of a gain over {over} the {_PERCENT} interval of the method: other seeds and other videos")
     text = f"{_BRACKETS}: {'; '.join(texts)}." if texts else f"{_BRACKETS}: there are none."
     if seeds and seeds[0] < FEWEST_SEEDS:
-        text += " One or two seeds make no such interval: their gains themselves are printed."
+        text += " One or two seeds make no interval of the method: their gains themselves are printed."
+    whys = dict.fromkeys(gain.why for gain in gains if gain.method is None and gain.why and not _few(gain))
+    if whys:
+        text += f" No interval of a gain where {'; '.join(whys)}."
     if any(gain.method for gain in gains) and over == "the control":
         text += f" *: it differs from its control, p ≤ {100 * LEVEL:.0f} % after Holm's correction over these rows."
     if no_bold is None:
         tested = sum(pair.p is not None for pair in matrix.pairs)
         text += f" Bold: the best, and all rows that Holm's test over all {tested} pairs does not tell from it."
     return text
+
+
+def _few(gain: Comparison) -> bool:
+    """Whether nothing but the number of seeds is in the way of an interval."""
+    return len(gain.per_seed) < FEWEST_SEEDS and gain.networks is not None
 
 
 def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
@@ -151,8 +159,6 @@ def _gain_notes(gains: Sequence[Comparison], over: str) -> list[str]:
             "These networks: the same difference with an interval over groups of videos only. It says whether these "
             "very networks differ on other videos, and nothing of other seeds; the CSV has it, and columns: [networks]."
         )
-    if whys := list(dict.fromkeys(gain.why for gain in gains if gain.method is None and gain.why)):
-        notes.append(f"No interval of the method: {'; '.join(whys)}.")
     return notes
 
 

@@ -250,7 +250,8 @@ def _values(
 _GROUPS = {
     "decoder": ("data",),
     "optical flow": ("flow", "data.store"),
-    "prepared data": ("data", "split", "seed", "flow"),
+    "prepared data": ("data", "split", "flow"),
+    "number of test videos": ("data", "split"),
 }
 
 

@@ -122,7 +122,7 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     texts = tuple(formatting.plain(text) for text in marked)
     return Table(
         caption=formatting.plain(spec.caption),
-        headline=formatting.plain(headline(alike, spec, kind, claim)),
+        headline=formatting.plain(headline([row for row in rows if id(row) not in apart], spec, kind, claim)),
         columns=columns,
         lines=tuple(lines),
         marked=texts,
