@@ -231,7 +231,7 @@ def main() -> None:
         grid = [(groups, rho) for groups in GROUPS for rho in RHOS]
         write("coverage", coverage(chosen.draws, [(g, rho, systems) for systems in (True, False) for g, rho in grid]))
         write("tests", tests(chosen.draws, grid))
-        write("families", families(chosen.draws, [*grid[: len(RHOS)], (GROUPS[1], 0.3)]))
+        write("families", families(chosen.draws * 5 // 2, [*grid[: len(RHOS)], (GROUPS[1], 0.3)]))
     (HERE / "table.md").write_text(table(), encoding="utf-8")
     sys.stdout.write(table())
 

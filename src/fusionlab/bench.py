@@ -6,7 +6,7 @@
 
 Takes forty minutes on two cores. Each row has a figure and its limit; a figure beyond the limit is marked. Where
 a figure has an interval, the interval decides. `rows=` chooses parts: start, brush, video, doctor, training, networks,
-clips, checkpoints, sweep, ledger, gpu.
+clips, checkpoints, sweep, ledger, report, gpu.
 Exit code 0: all figures are within their limits; 1: some are beyond.
 """
 

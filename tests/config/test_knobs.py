@@ -140,7 +140,7 @@ TRIED_OF_RUN = {
     "device": "cpu", "workers": 3, "loaders": 2, "checkpoint_every": 7, "retries": 2, "timeout": 60, "memory": 1.5,
     "keep": "none",
     "table.caption": "other", "logger.name": "wandb", "launcher.name": "slurm",
-    "per_device": 2, "group": "lab", "double": True,
+    "per_device": 2, "group": "lab", "double": True, "claim": {"row": {"fusion": "conv"}},
 }  # fmt: skip
 
 

@@ -39,6 +39,7 @@ THIRD = (
     "torchvision",
     "pandas",
     "scipy.stats",
+    "statsmodels.formula.api",
     "cv2",
     "av",
     "safetensors",

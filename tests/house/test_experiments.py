@@ -1,10 +1,11 @@
-"""Each experiment's table is what its records give."""
+"""Each experiment's table is what its records give, or the files that its script wrote."""
 
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from simulations import simulation
 from tree import ROOT
 
 from fusionlab.results.load import load
@@ -26,3 +27,7 @@ def test_the_table_is_what_its_records_give(folder: Path) -> None:
     spec = yaml.safe_load((ROOT / "conf/table" / f"{reported[1]}.yaml").read_text(encoding="utf-8"))
     table = make_table(load(folder / "records"), Spec.of(spec))
     assert markdown(table) == (folder / "table.md").read_text(encoding="utf-8")
+
+
+def test_the_table_of_the_simulation_is_what_its_files_give() -> None:
+    assert simulation().table() == (simulation().HERE / "table.md").read_text(encoding="utf-8")

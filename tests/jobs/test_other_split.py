@@ -255,7 +255,7 @@ def test_what_initial_weights_have_seen_counts_for_the_arms_above(tmp_path: Path
         name=arm.name, kind=arm.kind, axes=arm.axes, signature=arm.signature, config=arm.config,
         result={"initial_weights": {"origin": "mine.pt", "trained_on": said}},
     )  # fmt: skip
-    assert [other_split._trained(plan, study, one) for one in plan.arms] == [{2}] * 4
+    assert [other_split._trained(plan, study, one) for one in plan.arms] == [{2}] * 5
     write_record(motion.published(study) / arm.name, record)
     assert {one.name: other_split._trained(plan, study, one) for one in plan.arms} == {
         one.name: {2} if one.axes["streams"] == "appearance" else {2, 3} for one in plan.arms

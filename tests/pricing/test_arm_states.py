@@ -69,7 +69,7 @@ def of_kind(study: PlannedStudy, kind: str) -> list[Job]:
 def test_nothing_is_there(plan: Plan) -> None:
     study = plan("fusion=sum,conv")
     found = states(study, None)
-    assert found.arm_counts == {"to run": 5} and found.job_counts == {"to run": 4}
+    assert found.arm_counts == {"to run": 6} and found.job_counts == {"to run": 4}
     assert not study.folder.exists(), "nothing is written"
 
 
@@ -77,9 +77,9 @@ def test_a_larger_grid_finds_what_is_done(plan: Plan, tmp_path: Path) -> None:
     place = f"run.folder={tmp_path / 'mine'}"
     first, larger = plan("fusion=sum", place), plan("fusion=sum", "seed=0,1", place)
     done(first)
-    assert states(first).arm_counts == {"done": 4}
+    assert states(first).arm_counts == {"done": 5}
     found = states(larger)
-    assert found.arm_counts == {"done": 4, "to run": 4}
+    assert found.arm_counts == {"done": 5, "to run": 5}
     assert found.job_counts == {"done": 3, "to run": 4}
     (job,) = [one for one in of_kind(larger, "cohort") if "seed=1" in one.arms[0]]
     assert found.left(job) == list(job.arms)
@@ -101,7 +101,7 @@ def test_a_failed_arm_is_told_from_those_of_its_job_that_are_done(plan: Plan) ->
     assert states(study).arms[bad] == "running" and states(study).jobs[job.id] == "running"
     attempt.end("failed", "diverged", {bad: "diverged"})
     found = states(study)
-    assert found.arms[bad] == "failed" and found.arm_counts == {"done": 4, "failed": 1}
+    assert found.arms[bad] == "failed" and found.arm_counts == {"done": 5, "failed": 1}
     assert found.jobs[job.id] == "failed" and found.left(job) == [bad]
 
 
@@ -109,9 +109,9 @@ def test_another_store_makes_all_arms_of_it_stale(plan: Plan) -> None:
     study = plan("fusion=sum")
     done(study, result={"data": "b"})
     found = states(study)
-    assert found.arm_counts == {"stale": 4} and found.job_counts["stale"] == 3
+    assert found.arm_counts == {"stale": 5} and found.job_counts["stale"] == 3
     assert set(found.stale.values()) == {"the packed store holds other videos, or was made in another way"}
-    assert states(study, None).arm_counts == {"done": 4}, "a store that is gone tells nothing"
+    assert states(study, None).arm_counts == {"done": 5}, "a store that is gone tells nothing"
 
 
 def test_arms_above_a_stream_that_was_trained_anew_are_stale(plan: Plan) -> None:
@@ -119,10 +119,10 @@ def test_arms_above_a_stream_that_was_trained_anew_are_stale(plan: Plan) -> None
     done(study, "stream", started=LATE)
     done(study, "cohort", started=EARLY)
     found = states(study)
-    assert found.arm_counts == {"done": 2, "stale": 3}
+    assert found.arm_counts == {"done": 2, "stale": 4}
     assert set(found.stale.values()) == {"its appearance stream was trained after it"}
     done(study, "cohort", started=LATE)
-    assert states(study).arm_counts == {"done": 5}
+    assert states(study).arm_counts == {"done": 6}
 
 
 def test_other_first_weights_make_a_stream_and_what_lies_above_it_stale(plan: Plan, tmp_path: Path) -> None:
@@ -133,13 +133,13 @@ def test_other_first_weights_make_a_stream_and_what_lies_above_it_stale(plan: Pl
     done(study, "cohort")
     for job in of_kind(study, "stream"):
         publish(study, job, 10, {"data": "a", **(began if job.id.startswith("motion") else {})}, started=EARLY)
-    assert states(study).arm_counts == {"done": 4}
+    assert states(study).arm_counts == {"done": 5}
     file.write_bytes(b"two")
     found = states(study)
-    assert found.arm_counts == {"done": 1, "stale": 3}
+    assert found.arm_counts == {"done": 1, "stale": 4}
     assert any(why == f"its motion stream is stale: {file} holds other weights" for why in found.stale.values())
     file.unlink()
-    assert states(study).arm_counts == {"done": 4}
+    assert states(study).arm_counts == {"done": 5}
 
 
 def changed(**values: Any) -> str:
@@ -179,8 +179,8 @@ def test_what_to_remove_trains_stale_and_damaged_arms_again(plan: Plan) -> None:
     price = Pricing(study.plan, study.folder, study.run, workers=1).price()
     text = price_text(price)
     places = re.findall(r"^    (/.*)$", text, re.MULTILINE)
-    assert len(places) == 1 + 3 and "… and the folders of 1 more" in text
+    assert len(places) == 1 + 3 and "… and the folders of 2 more" in text
     assert "1 failed: its record cannot be read: " in text and "stream was trained after it" in text
     for place in places:
         shutil.rmtree(place)
-    assert states(study).arm_counts == {"done": 2, "stale": 1, "to run": 4}
+    assert states(study).arm_counts == {"done": 2, "stale": 2, "to run": 4}

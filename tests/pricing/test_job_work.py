@@ -35,15 +35,16 @@ def alone(arm: Arm, clips: Clips) -> int:
     config = config_of(arm)
     total = 0
     below, net = forward(one)
-    for _ in range(config.stage.recipe.epochs if one.size.trained_parameters else 1):
-        if one.size.trained_parameters:
-            for _ in range(clips.train // config.stage.batch_size):
-                total += config.stage.batch_size * (below + 3 * net)
+    recipe, trained = config.stage.recipe, one.size.trained_parameters
+    steps = recipe.budgets * recipe.epochs * (clips.train // config.stage.batch_size) if trained else 0
+    for _ in range(steps):
+        total += config.stage.batch_size * (below + 3 * net)
+    for _ in range(min(steps, recipe.budgets * recipe.validations) if trained else 1):
         for _ in range(2 * clips.validation):
             total += below + net
     below, net = forward(one, testing=True)
     for _ in range(2 * clips.test):
-        total += below + net
+        total += below + net * (2 if arm.kind == "control" else 1)  # its towers are tested together and one by one
     return total
 
 

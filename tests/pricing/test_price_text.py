@@ -65,7 +65,7 @@ def test_text_and_json_have_the_same_numbers(plan: Plan, known: bool) -> None:
     assert numbers["stages"]["fusion"]["macs"] == sum(job["macs"] for job in of_jobs)
     assert f"arms   {len(numbers['arms'])}: " in text and f"jobs   {len(numbers['jobs'])}: " in text
     for arm in numbers["arms"]:
-        assert f"{arm['signature']}  {arm['state']:<7} {arm['kind']:<6}  {arm['name']}" in text
+        assert f"{arm['signature']}  {arm['state']:<7} {arm['kind']:<7}  {arm['name']}" in text
     sharing = numbers["sharing"]
     for way in ("this_plan", "cell_by_cell"):
         assert f"{sharing[way]['macs']:.1e}" in text

@@ -129,7 +129,7 @@ OTHER_CPU = {**circumstances()["machine"], "cpu": "another"}
         {"machine": OTHER_CPU}, {"machine": {**OTHER_CPU, "cpu": None}}, {"machine": None}, {"machine": "fast"},
         {"packages": {"torch": "1.0.0"}}, {"packages": None}, {"device": "NVIDIA H200"}, {"device": None},
         {"seconds": 0.0}, {"seconds": -1.0}, {"seconds": 1e300},
-        {"job": {**cost(2, 10), "arms": 3}}, {"job": {**cost(2, 10), "test_s": -4.0}},
+        {"job": {**cost(2, 10), "arms": 4}}, {"job": {**cost(2, 10), "test_s": -4.0}},
         {"job": {**cost(2, 10), "train_s": "long"}}, {"job": {**cost(2, 10), "setup_s": True}},
         {"job": {**cost(2, 10), "validate_s": 1e300}}, {"job": {"steps": 3}},
     ],

@@ -73,7 +73,7 @@ def test_where_all_are_right_the_column_says_what_groups_are_worth():
     assert design_effect(rows[1:], codes) is None
     assert design_effect([np.tile([0.0, 1.0], 40)], np.repeat(np.arange(40), 2)) == 1, "never below 1"
     low, high = wilson(1.0, effective_videos(rows[1], codes))
-    assert high == 1 and low == pytest.approx(40 / (40 + stats.norm.ppf(0.975) ** 2))
+    assert high == pytest.approx(1) and low == pytest.approx(40 / (40 + stats.norm.ppf(0.975) ** 2))
 
 
 def test_the_design_effect_of_a_column_is_a_ratio_of_sums():

@@ -220,7 +220,7 @@ def test_a_grid_is_a_table(say: Say) -> None:
     assert done.out.count("appearance: Tiny") == done.out.count("motion: Tiny") == done.out.count("time: ") == 1
     lines = done.out.splitlines()
     first = next(n for n, text in enumerate(lines) if text.split()[:1] == ["layers"])
-    rows = {text.split()[-1]: text.split()[:-1] for text in lines[first + 1 : first + 8]}
+    rows = {text.split()[-1]: text.split()[:-1] for text in lines[first + 1 : first + 10]}
     found = {one["name"]: one for one in numbers(say, "fusion=conv,sum", "layer=relu3,relu5")["arms"]}
     assert list(rows) == list(found)
     for name, one in found.items():
@@ -229,7 +229,7 @@ def test_a_grid_is_a_table(say: Say) -> None:
         ]
     assert "┏" not in done.out, "no drawing"
     told = say("summary", "--layers", "fusion=conv,sum", "layer=relu3,relu5").out
-    assert told.count("memory of a training step") == 6 and told.count("memory of a validation step") == 1
+    assert told.count("memory of a training step") == 8 and told.count("memory of a validation step") == 1
 
 
 @pytest.mark.parametrize(

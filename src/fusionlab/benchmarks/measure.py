@@ -17,7 +17,8 @@ PARTS = {
     "start": ("start_rows", "rows"), "brush": ("brush_rows", "rows"), "video": ("video_rows", "rows"),
     "doctor": ("doctor_rows", "rows"), "training": ("training_rows", "rows"), "networks": ("networks_rows", "rows"),
     "clips": ("clips_rows", "rows"), "checkpoints": ("checkpoints_rows", "rows"),
-    "sweep": ("sweep_rows", "rows"), "ledger": ("ledger_rows", "rows"), "gpu": ("networks_rows", "gpu_rows"),
+    "sweep": ("sweep_rows", "rows"), "ledger": ("ledger_rows", "rows"), "report": ("report_rows", "rows"),
+    "gpu": ("networks_rows", "gpu_rows"),
 }  # fmt: skip
 
 

@@ -29,7 +29,7 @@ OLDER_RUN: dict[str, Any] = {
     "run.timeout": 0, "run.memory": AUTO, "run.grid": {}, "run.exclude": [], "run.zip": [], "run.grids": [],
     "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
     "run.logger.project": "fusionlab", "run.logger.mode": "offline", "run.per_device": 1,
-    "run.group": None, "run.keep": "best", "run.double": False,
+    "run.group": None, "run.keep": "best", "run.double": False, "run.claim": None,
     "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
 }  # fmt: skip
 
@@ -90,6 +90,7 @@ class RunConfig:
     zip: tuple[Any, ...]  # read by config.overrides, as are `exclude` and `grids`
     grids: tuple[Any, ...]
     double: bool
+    claim: Mapping[str, Any] | None  # read by results.claim
     max_arms: int
     group: str | None
     table: Mapping[str, Any]  # of the report: read by results.spec

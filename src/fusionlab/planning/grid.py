@@ -79,6 +79,10 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     expect_installed(run.logger.name)
     command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])
     plan = Plan.of(command, *jobs_of(arms, "../streams"), refused)
+    if run.claim is not None:
+        from fusionlab.results.claim import Claim  # imports numpy, which no other plan needs
+
+        Claim.of(run.claim).expect_rows((arm.kind, arm.axes) for arm in plan.arms)
     points = [contents.point(content, cell) for cell, content in possible]
     folder = study_folder(run, words, points, plan)
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.

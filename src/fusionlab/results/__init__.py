@@ -3,7 +3,7 @@
 load.py               a study's folder -> entries, one per planned arm (done, failed or missing)
 answers.py            which answers were right, without scores
 crossed.py            paired differences over seeds and groups of videos: the method, and these networks
-mean_squares.py       their mean squares
+squares.py            their mean squares, and the variance of a mean
 accuracy.py           Wilson's interval of a single accuracy, whose videos come in groups
 families.py           Holm's correction, effects of a full factorial grid
 statistics.py         mean and sd over seeds

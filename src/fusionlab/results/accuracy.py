@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.results.crossed import CONFIDENCE, Reals, group_variance, t_quantile
+from fusionlab.results.crossed import CONFIDENCE, t_quantile
+from fusionlab.results.squares import Reals, group_variance
 
 Codes = NDArray[np.integer[Any]]
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
-from fusionlab.results.crossed import Comparison, Reals, compare
+from fusionlab.results.crossed import Comparison, compare
+from fusionlab.results.squares import Reals
 
 Cell = TypeVar("Cell", bound=Hashable)
 
