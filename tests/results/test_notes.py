@@ -106,7 +106,7 @@ def test_the_smallest_gap_and_the_seeds_for_the_margin(filled: Path) -> None:
     (note,) = [note for note in made.notes if note.startswith("Smallest gap")]
     assert f": {100 * min(found):.1f} to {100 * max(found):.1f} points" in note
     counts = sorted(count for count in needed if count is not None)
-    words = "1 point need more videos" if not counts else f"1 point need {counts[0]}"
+    words = "a gap of 1 point needs " + (f"{counts[0]}" if counts else "more videos")
     assert words in note
 
 

@@ -110,7 +110,7 @@ def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
             continue
     if not found and not needed:
         return []
-    margins = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+    margins = f"a gap of {100 * margin:g} point{'s' * (margin != 0.01)}"
     text = f"{_GAP} that these seeds and videos find in 4 of 5 cases: "
     if found:
         text += _range([f"{100 * one:.1f}" for one in (min(found), max(found))]) + " points"
@@ -119,11 +119,11 @@ def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
     counts = sorted(count for count in needed if count is not None)
     if counts:
         many = " to ".join(dict.fromkeys(f"{count}" for count in (counts[0], counts[-1])))
-        text += f"; {margins} need {many} seeds" + (
+        text += f"; {margins} needs {many} seeds" + (
             ", and more videos on some rows" if len(counts) < len(needed) else ""
         )
     elif needed:
-        text += f"; {margins} need more videos, however many seeds there are"
+        text += f"; {margins} needs more videos, however many seeds there are"
     return [text + "."]
 
 
@@ -211,7 +211,7 @@ def _ceilings(row: Row) -> str:
 
 
 def _selection_notes(rows: Sequence[Row], spec: Spec) -> list[str]:
-    if not any(row.trials for row in rows):
+    if not any(row.tried for row in rows):
         return []
     text = (
         f"Each row, the control too, has the {spec.select} with the lowest validation loss, the mean over seeds; the "
