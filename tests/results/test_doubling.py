@@ -45,10 +45,7 @@ def test_they_are_no_rows_and_mark_what_moves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("margin", "marked"), [(6.0, []), (2.0, ["with twice the budget +5.0 points on seed 0"])])
 def test_the_margin_is_that_of_the_claim(tmp_path: Path, margin: float, marked: list[str]) -> None:
     claim = {"row": {"fusion": "conv"}, "against": "control", "kind": "better", "margin": margin, "question": "binding"}
-    try:
-        table = doubled(tmp_path, {"max": 0.79}, claim=claim)
-    except ModuleNotFoundError:
-        pytest.skip("claims are not merged yet")
+    table = doubled(tmp_path, {"max": 0.79}, claim=claim)
     assert marks(table)["Max"] == marked
 
 

@@ -48,6 +48,21 @@ def test_a_jointly_trained_average_is_no_fusion(filled: Path, tmp_path: Path) ->
     assert made.rows[-3].axes["fusion"] == "joint" and "from +35.0 (Sum) to +41.0 (Conv)" in made.headline
 
 
+def test_a_claim_that_was_named_before_the_run_is_the_headline(tmp_path: Path) -> None:
+    claim = {"row": {"fusion": "sum"}, "against": "control", "kind": "better", "margin": 1, "on": "binding"}
+    made = table(fill(tmp_path, seeds=(0, 1, 2), control=True, claim=claim))
+    assert made.headline.startswith("Claim, named before the run: Sum is better than its control by more than 1 point")
+    at = [column.key for column in made.columns].index("gain")
+    (gain,) = (line.cells[at] for line in made.lines if line.cells[0] == "Sum")
+    assert gain.replace("*", "") in made.headline, "the sentence has the numbers of the table"
+
+
+def test_a_claim_about_a_row_that_is_not_there_is_said(tmp_path: Path) -> None:
+    claim = {"row": {"fusion": "never"}, "against": "control", "kind": "better", "margin": 1}
+    made = table(fill(tmp_path, seeds=(0,), control=True, claim=claim))
+    assert "cannot be decided: no rows of this table have fusion=never" in made.headline
+
+
 def test_two_claims_in_one_folder_are_said(tmp_path: Path) -> None:
     for number, margin in enumerate((1, 2)):
         claim = {"row": {"fusion": "sum"}, "against": "control", "kind": "better", "margin": margin, "question": "all"}
@@ -91,7 +106,7 @@ def test_the_smallest_gap_and_the_seeds_for_the_margin(filled: Path) -> None:
     (note,) = [note for note in made.notes if note.startswith("Smallest gap")]
     assert f": {100 * min(found):.1f} to {100 * max(found):.1f} points" in note
     counts = sorted(count for count in needed if count is not None)
-    words = "1 point need more videos" if not counts else f"1 point need {counts[0]}"
+    words = "a gap of 1 point needs " + (f"{counts[0]}" if counts else "more videos")
     assert words in note
 
 

@@ -110,3 +110,20 @@ def test_while_no_rate_has_all_seeds_nothing_is_chosen(tmp_path: Path) -> None:
 def test_without_the_option_each_rate_is_a_row(tmp_path: Path) -> None:
     trials(tmp_path, "conv", {0.01: (0.5, 0.7), 0.1: (0.4, 0.4)})
     assert len(make_rows(load(tmp_path), Spec.of({"caption": "c"}))) == 2
+
+
+def test_streams_and_late_fusion_share_the_grid_of_rates_and_have_none(tmp_path: Path) -> None:
+    """No option of the fusions' training has an effect on them: one row, no rate, no mark, no trials."""
+    for rate in (0.01, 0.1):
+        axes = {"streams": "both", "fusion": "late", RATE: rate, "seed": 0}
+        arm(tmp_path, kind="late", axes=axes, shares={"what": 1.0, "binding": 0.5}, val_loss=0.5)
+    late = {entry.axes[RATE]: entry.record["signature"] for entry in load(tmp_path)}
+    deep = {"streams": "both", "fusion": "sum", "layer": "fc8", RATE: 0.1, "seed": 0}
+    config = {"optim": {"fusion": {"lr": 0.1}}}
+    arm(tmp_path, kind="fused", axes=deep, control=late[0.1], config=config, val_loss=0.3)
+    table = make_table(load(tmp_path), SPEC)
+    row, fused = table.rows
+    assert RATE not in row.axes and row.tried == () and len(row.done) == 1
+    assert not [note for note in table.marked if "edge" in note]
+    assert fused.control is row, "whatever the rate of the late fusion that its record names"
+    assert [line["status"] for line in csv.DictReader(io.StringIO(csv_text(table)))] == ["done", "done"]

@@ -66,7 +66,7 @@ def _pairs(rows: Sequence[Row], kind: str) -> list[tuple[str, str, Comparison]]:
 
 
 def _without_pairs(row: Row) -> str:
-    selected = row.trials[0].axis if row.trials else None
+    selected = row.tried[0].axis if row.tried else None
     return canonical({axis: value for axis, value in row.axes.items() if axis not in (PAIRS, selected)})
 
 
@@ -93,7 +93,7 @@ def _effects(rows: Sequence[Row], kind: str) -> list[tuple[str, str, Comparison]
 
 def grid_axes(fused: Sequence[Row]) -> list[str]:
     """The axes of the fusions, two at least, if their values make a full grid; else []."""
-    selected = {row.trials[0].axis for row in fused if row.trials}
+    selected = {row.tried[0].axis for row in fused if row.tried}
     axes = [axis for axis in dict.fromkeys(axis for row in fused for axis in row.axes) if varies(axis, fused)]
     axes = [axis for axis in axes if axis not in selected]
     if len(axes) < 2 or RECIPE in axes or any(axis not in row.axes for row in fused for axis in axes):

@@ -43,7 +43,7 @@ def csv_text(table: Table) -> str:
             lines.append({**name, "status": "not run here", **paper_cells})
         if row.done:
             lines.append({**name, **_done(row, questions, table), **paper_cells})
-        lines += [{**name, **_trial(trial)} for trial in row.trials if not trial.chosen]
+        lines += [{**name, **_trial(trial)} for trial in row.tried if not trial.chosen]
         lines += [{**name, **_undone(entry), **paper_cells} for entry in row.undone]
         for reason in dict.fromkeys(entry.reason for entry in row.refused):  # of all seeds
             lines.append({**name, "status": REFUSED, "reason": reason, **paper_cells})
@@ -91,7 +91,7 @@ def _done(row: Row, questions: list[str], table: Table) -> dict[str, Any]:
         line["control"] = row_title(row.control, [axis for axis in ("layer", "temporal") if axis in row.control.axes])
     line["not_comparable"] = table.apart.get(id(row), "")
     line["doubled"] = " ".join(f"{seed_text(entry.seed)}:{100 * move:.4f}" for entry, move in moves(row, table.kind))
-    if chosen := chosen_trial(row.trials):
+    if chosen := chosen_trial(row.tried):
         line |= {"val_loss": _loss(chosen), "chosen": "yes"}
     for name in ("layers", "parameters", "trained_parameters"):
         number = row.number(name)

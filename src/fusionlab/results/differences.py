@@ -153,6 +153,8 @@ def pairs_text(matrix: Matrix, title: Callable[[Row], str], decimals: int) -> st
     ]
     tested = sum(pair.p is not None for pair in matrix.pairs)
     about = (
-        f"*: p ≤ {100 * LEVEL:.0f} % after Holm's correction over all {tested} pairs." if tested else f"{matrix.why}."
+        f"*: p ≤ {100 * LEVEL:.0f} % after Holm's correction over all {tested} pairs."
+        if tested
+        else f"No pair is tested: {matrix.why}."
     )
     return "\n".join([*text, about]) + "\n"

@@ -7,6 +7,7 @@ from typing import Any
 
 from fusionlab.records.signature import canonical
 from fusionlab.results.cells import gain_text
+from fusionlab.results.claim import claim_sentence
 from fusionlab.results.crossed import Comparison
 from fusionlab.results.formatting import points
 from fusionlab.results.load import TOGETHER, Entry
@@ -32,8 +33,6 @@ def claim_of(entries: Sequence[Entry]) -> tuple[Claim | None, list[str]]:
 def headline(rows: Sequence[Row], spec: Spec, kind: str, claim: Claim | None) -> str:
     """The claim's sentence, or the range of the gains over the control, or why there is none."""
     if claim is not None:
-        from fusionlab.results.claim import claim_sentence
-
         return claim_sentence(rows, spec, claim)
     over, gained = gains_of(rows, kind)
     if not gained:

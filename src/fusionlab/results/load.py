@@ -96,12 +96,24 @@ class Entry:
         tower = f"backbone.{stream}."
         return f"tower.{name.removeprefix(tower)}" if name.startswith(tower) else name
 
-    @cached_property
+    @property
     def answers(self) -> Answers:
         """Whether each answer was right; a `UserError` if predictions are missing or belong to another record.
 
-        Scores are not read, and what is kept has one byte a video.
+        Scores are not read, and what is kept has one byte a video. A file is read once, a damaged one too.
         """
+        if isinstance(read := self._answers, UserError):
+            raise read
+        return read
+
+    @cached_property
+    def _answers(self) -> Answers | UserError:
+        try:
+            return self._read_answers()
+        except UserError as error:
+            return error
+
+    def _read_answers(self) -> Answers:
         if self.folder is None or not (self.folder / self.file).is_file():
             return self._saved_answers()
         content = read_whole(self.folder / self.file, LARGEST)

@@ -82,13 +82,21 @@ def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matri
         texts.append(f"of a gain over {over} the {_PERCENT} interval of the method: other seeds and other videos")
     text = f"{_BRACKETS}: {'; '.join(texts)}." if texts else f"{_BRACKETS}: there are none."
     if seeds and seeds[0] < FEWEST_SEEDS:
-        text += " One or two seeds make no such interval: their gains themselves are printed."
+        text += " One or two seeds make no interval of the method: their gains themselves are printed."
+    whys = dict.fromkeys(gain.why for gain in gains if gain.method is None and gain.why and not _few(gain))
+    if whys:
+        text += f" No interval of a gain where {'; '.join(whys)}."
     if any(gain.method for gain in gains) and over == "the control":
         text += f" *: it differs from its control, p ≤ {100 * LEVEL:.0f} % after Holm's correction over these rows."
     if no_bold is None:
         tested = sum(pair.p is not None for pair in matrix.pairs)
         text += f" Bold: the best, and all rows that Holm's test over all {tested} pairs does not tell from it."
     return text
+
+
+def _few(gain: Comparison) -> bool:
+    """Whether nothing but the number of seeds is in the way of an interval."""
+    return len(gain.per_seed) < FEWEST_SEEDS and gain.networks is not None
 
 
 def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
@@ -102,7 +110,7 @@ def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
             continue
     if not found and not needed:
         return []
-    margins = f"{100 * margin:g} point{'s' * (margin != 0.01)}"
+    margins = f"a gap of {100 * margin:g} point{'s' * (margin != 0.01)}"
     text = f"{_GAP} that these seeds and videos find in 4 of 5 cases: "
     if found:
         text += _range([f"{100 * one:.1f}" for one in (min(found), max(found))]) + " points"
@@ -111,11 +119,11 @@ def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
     counts = sorted(count for count in needed if count is not None)
     if counts:
         many = " to ".join(dict.fromkeys(f"{count}" for count in (counts[0], counts[-1])))
-        text += f"; {margins} need {many} seeds" + (
+        text += f"; {margins} needs {many} seeds" + (
             ", and more videos on some rows" if len(counts) < len(needed) else ""
         )
     elif needed:
-        text += f"; {margins} need more videos, however many seeds there are"
+        text += f"; {margins} needs more videos, however many seeds there are"
     return [text + "."]
 
 
@@ -151,8 +159,6 @@ def _gain_notes(gains: Sequence[Comparison], over: str) -> list[str]:
             "These networks: the same difference with an interval over groups of videos only. It says whether these "
             "very networks differ on other videos, and nothing of other seeds; the CSV has it, and columns: [networks]."
         )
-    if whys := list(dict.fromkeys(gain.why for gain in gains if gain.method is None and gain.why)):
-        notes.append(f"No interval of the method: {'; '.join(whys)}.")
     return notes
 
 
@@ -205,7 +211,7 @@ def _ceilings(row: Row) -> str:
 
 
 def _selection_notes(rows: Sequence[Row], spec: Spec) -> list[str]:
-    if not any(row.trials for row in rows):
+    if not any(row.tried for row in rows):
         return []
     text = (
         f"Each row, the control too, has the {spec.select} with the lowest validation loss, the mean over seeds; the "

@@ -9,10 +9,9 @@ a column of its own.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 
 from fusionlab.records.environment import arithmetic
@@ -83,16 +82,18 @@ def _part(entry: Entry, *names: str) -> Mapping[str, Any]:
     tree: Any = entry.record.get("config", {})
     for name in names:
         tree = tree.get(name) if isinstance(tree, Mapping) else None
-    return _leaves(canonical(tree), names) if isinstance(tree, Mapping) else {}
+    if not isinstance(tree, Mapping):
+        return {}
+    key = (names, canonical(tree))
+    if key not in _FLAT:
+        for name in reversed(names):
+            tree = {name: tree}
+        _FLAT[key] = flatten(identity(tree))
+    return _FLAT[key]
 
 
-@lru_cache(maxsize=4096)
-def _leaves(text: str, names: tuple[str, ...]) -> Mapping[str, Any]:
-    """Of a part as JSON: most records share their parts, so each is flattened once."""
-    tree = json.loads(text)
-    for name in reversed(names):
-        tree = {name: tree}
-    return flatten(identity(tree))
+# A part of a config by its names and its text: most records share their parts, so each is flattened once.
+_FLAT: dict[tuple[tuple[str, ...], str], Mapping[str, Any]] = {}
 
 
 def _training(entry: Entry) -> Mapping[str, Leaves]:
@@ -250,7 +251,8 @@ def _values(
 _GROUPS = {
     "decoder": ("data",),
     "optical flow": ("flow", "data.store"),
-    "prepared data": ("data", "split", "seed", "flow"),
+    "prepared data": ("data", "split", "flow"),
+    "number of test videos": ("data", "split"),
 }
 
 

@@ -35,7 +35,7 @@ def row_title(row: Row, axes: Sequence[str]) -> str:
 def title_axes(rows: Sequence[Row]) -> list[str]:
     """The axes that titles need: those with a column that vary among the fusions, without a selected one."""
     fused = [row for row in rows if row.kind == "fused"]
-    selected = {row.trials[0].axis for row in fused if row.trials}
+    selected = {row.tried[0].axis for row in fused if row.tried}
     return [axis for axis in shown_axes(rows, Spec("")) if axis not in selected and varies(axis, fused)]
 
 
@@ -58,7 +58,7 @@ def protocol_warnings(rows: Sequence[Row]) -> Warned:
         *_no_gain(done),
         *_each(done, LATE_IS_CONTROL, lambda row: row.kind == "fused" and row.control and row.control.kind == "late"),
         *_each(done, OTHER_CLASSIFIER, _other_classifier),
-        *((remark, [row]) for row in rows if (remark := edge(row.trials))),
+        *((remark, [row]) for row in rows if (remark := edge(row.tried))),
     ]
 
 

@@ -27,6 +27,7 @@ PAPER = "paper"  # the kind of a row of the paper's that was not run here
 RECIPE = "recipe"
 NO_CONTROL = "its records name no control"
 KINDS = ("stream", "tower", "late", "control", "fused", DAMAGED)  # in the order of their rows
+_TRAINED = ("tower", "control", "fused")  # kinds on which an option of the fusions' training has an effect
 _IN_METHOD = ("streams", "fusion")  # axes that the method's name shows
 
 
@@ -79,6 +80,11 @@ class Row:
         if axis in ("data", "weights") and axis not in self.axes:  # a study of one data set, or of one start
             value = next((entry.value(axis) for entry in (*self.done, *self.undone)), None)
         return None if value is None else self.titles.get(axis) or as_typed(value)
+
+    @property
+    def tried(self) -> tuple[Trial, ...]:
+        """The trials of an arm that is trained with the selected axis; streams and late fusion only share its grid."""
+        return self.trials if self.kind in ("control", "fused") else ()
 
     @property
     def accuracy(self) -> Share | None:
@@ -158,7 +164,8 @@ def _places(entries: Iterable[Entry], spec: Spec) -> dict[tuple[str, str], _Plac
             trials = make_trials([entry for entry in group if entry.status != REFUSED], spec.select)
             if chosen := chosen_trial(trials):
                 group = [*chosen.entries, *(entry for entry in group if entry.status == REFUSED)]
-                axes[spec.select] = chosen.value
+                if key[0] in _TRAINED:
+                    axes[spec.select] = chosen.value
             else:  # no value has all seeds yet
                 group = [entry for entry in group if entry.status != "done"]
         places[key] = _Place(key[0], axes, group, trials, key)

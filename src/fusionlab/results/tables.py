@@ -11,7 +11,7 @@ from fusionlab.results.cells import Column, ceiling_cell, cell, is_name, make_co
 from fusionlab.results.contrasts import Contrast, contrast_notes, make_contrasts
 from fusionlab.results.differences import Matrix, adjusted_gains, make_matrix
 from fusionlab.results.doubling import doubling_notes
-from fusionlab.results.headline import claim_of, headline
+from fusionlab.results.headline import Claim, claim_of, headline
 from fusionlab.results.load import DAMAGED, REFUSED, TOGETHER, Entry
 from fusionlab.results.notes import MOST, general, leading, margin_of
 from fusionlab.results.protocol_rules import refused_rows
@@ -78,8 +78,8 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     shown = [row for row in rows if spec.control == "rows" or row.kind not in ("control", "tower")]
     alike = [row for row in shown if id(row) not in apart]
     absent = paper_rows(shown, spec)
-    kind = gain_kind(rows, spec)
     claim, named_twice = claim_of(entries)
+    kind = gain_kind(rows, spec, claim)
     told, matrix = adjusted_gains(alike, kind), make_matrix(alike, kind)
     bold, no_bold = matrix.bold()
     contrasts = make_contrasts([row for row in rows if id(row) not in apart], kind)
@@ -122,7 +122,7 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     texts = tuple(formatting.plain(text) for text in marked)
     return Table(
         caption=formatting.plain(spec.caption),
-        headline=formatting.plain(headline(alike, spec, kind, claim)),
+        headline=formatting.plain(headline([row for row in rows if id(row) not in apart], spec, kind, claim)),
         columns=columns,
         lines=tuple(lines),
         marked=texts,
@@ -138,10 +138,10 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
     )
 
 
-def gain_kind(rows: Sequence[Row], spec: Spec) -> str:
-    """The kind of question for the gain: the spec's, else the one on which late fusion has the lowest ceiling."""
-    if spec.gain is not None:
-        return spec.gain
+def gain_kind(rows: Sequence[Row], spec: Spec, claim: Claim | None = None) -> str:
+    """The kind of question for the gain: the table's, the claim's, or where late has the lowest ceiling."""
+    if named := spec.gain or (claim or {}).get("on"):
+        return str(named)
     late = [row for row in rows if row.kind == "late" and row.done]
     most = {kind: share.ceiling for row in late for kind, share in row.shares.items() if kind != TOGETHER}
     known = {kind: ceiling for kind, ceiling in most.items() if ceiling is not None and ceiling < 1}
