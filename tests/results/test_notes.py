@@ -49,7 +49,7 @@ def test_a_jointly_trained_average_is_no_fusion(filled: Path, tmp_path: Path) ->
 
 
 def test_a_claim_that_was_named_before_the_run_is_the_headline(tmp_path: Path) -> None:
-    claim = {"row": {"fusion": "sum"}, "against": "control", "kind": "better", "margin": 1, "on": "binding"}
+    claim = {"row": {"fusion": "sum"}, "against": "control", "kind": "better", "margin": 1, "question": "binding"}
     made = table(fill(tmp_path, seeds=(0, 1, 2), control=True, claim=claim))
     assert made.headline.startswith("Claim, named before the run: Sum is better than its control by more than 1 point")
     at = [column.key for column in made.columns].index("gain")

@@ -140,7 +140,7 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
 
 def gain_kind(rows: Sequence[Row], spec: Spec, claim: Claim | None = None) -> str:
     """The kind of question for the gain: the table's, the claim's, or where late has the lowest ceiling."""
-    if named := spec.gain or (claim or {}).get("on"):
+    if named := spec.gain or (claim or {}).get("question"):
         return str(named)
     late = [row for row in rows if row.kind == "late" and row.done]
     most = {kind: share.ceiling for row in late for kind, share in row.shares.items() if kind != TOGETHER}
