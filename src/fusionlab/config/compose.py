@@ -31,7 +31,6 @@ from fusionlab.config.value_types import check_type
 from fusionlab.errors import UserError, nearest, unknown
 from fusionlab.records.signature import flatten
 
-
 _NAME = re.compile(r"[^.\[\]]+(\.[^.\[\]]+)*")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # an option's whole name, and nothing beside it
 
