@@ -21,7 +21,7 @@ SHARES = {("conv", "own"): 0.9, ("conv", "class"): 0.5, ("control", "own"): 0.6,
 
 
 def with_pairs(folder: Path) -> Path:
-    """A fusion and its control, trained on pairs of one clip and on pairs of one class; and late fusion, which is not."""
+    """A fusion and its control, trained on pairs of one clip and on pairs of one class; and late fusion."""
     for seed in SEEDS:
         axes = {"streams": "both", "fusion": "late", "layer": "softmax", "seed": seed}
         arm(folder, kind="late", axes=axes, shares={"what": 1.0, "binding": 0.4})
