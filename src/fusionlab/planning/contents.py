@@ -232,7 +232,8 @@ class Contents:
 
     def _compose_late(self, content: Content) -> Content:
         of_arm = [name for name in ARM if name != "fusion" or content.choices.get("fusion") != LATE["fusion"]]
-        axes = {axis: one for axis, one in content.axes.items() if not f"{axis}.".startswith((f"{ABOVE}.", f"{PAIRS}."))}
+        unseen = (f"{ABOVE}.", f"{PAIRS}.")
+        axes = {axis: one for axis, one in content.axes.items() if not f"{axis}.".startswith(unseen)}
         late = self._with_choices(replace(content, axes=axes), LATE, of_arm, {"layer": LAYER_OF_LATE})
         return replace(late, tree={**late.tree, "data": without(late.tree["data"], [PAIRS])})
 
