@@ -24,7 +24,7 @@ from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
 from fusionlab.records.signature import NEUTRAL, flatten, identity
 from fusionlab.results.answers import FILE as ANSWERS
-from fusionlab.results.answers import Answers, SavedAnswers, TestList
+from fusionlab.results.answers import Answers, SavedAnswers, TestList, join_answers
 
 TOGETHER = "all"  # all kinds of question taken together
 MISSING = "no record of it (yet)"
@@ -46,10 +46,16 @@ class Entry:
     folder: Path | None = None
     file: str = PREDICTIONS  # its scores, in the folder
     saved: SavedAnswers | None = None  # of all arms, where the folder has no scores
+    parts: tuple[Entry, ...] = ()  # the arms of one place and seed, one for each split, of which it is the mean
 
     @property
     def result(self) -> Mapping[str, Any]:
         return self.record.get("result", {}) if self.status == "done" else {}
+
+    @property
+    def arms(self) -> tuple[Entry, ...]:
+        """Itself, or the arms that it is joined of."""
+        return self.parts or (self,)
 
     @property
     def seed(self) -> tuple[Any, ...]:
@@ -80,6 +86,8 @@ class Entry:
             return self.kind
         if name in self.axes:
             return self.axes[name]
+        if any(name in part.axes for part in self.parts):
+            return None  # each part has its own
         if name == "data":
             return str(self.leaves.get("data.dataset._target_", "")).rpartition(".")[2].casefold() or None
         if name == "weights":
@@ -114,6 +122,8 @@ class Entry:
             return error
 
     def _read_answers(self) -> Answers:
+        if self.parts:
+            return join_answers({str(part.axes["split"]): part.answers for part in self.parts})
         if self.folder is None or not (self.folder / self.file).is_file():
             return self._saved_answers()
         content = read_whole(self.folder / self.file, LARGEST)

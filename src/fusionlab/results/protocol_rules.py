@@ -21,6 +21,7 @@ from fusionlab.results.gains import answer_counts
 from fusionlab.results.load import Entry
 from fusionlab.results.rows import Row, varies
 from fusionlab.results.selection import BUDGET
+from fusionlab.results.splits import SPLIT
 
 Leaves = Mapping[str, Any]  # what is compared: name -> value; what a record lacks is not compared
 _BUDGET = ("epochs", "until", "budget", "patience")  # leaves below optim.fusion that say how long it trains
@@ -226,7 +227,9 @@ def differences(rows: Sequence[Row], title: Callable[[Row], str]) -> list[str]:
 def _asked(rows: Sequence[Row]) -> list[str]:
     """The axes whose values differ between rows, or which only some rows have."""
     every = dict.fromkeys(axis for row in rows for axis in row.axes)
-    return [axis for axis in every if axis == BUDGET or varies(axis, rows)]
+    parts = [part for row in rows for entry in row.done for part in entry.parts]
+    joined = dict.fromkeys(axis for part in parts for axis in part.axes if axis == SPLIT)
+    return [*(axis for axis in every if axis == BUDGET or varies(axis, rows)), *joined]
 
 
 def _values(
@@ -236,7 +239,7 @@ def _values(
     parts: dict[str, list[tuple[Row, list[dict[str, Any]]]]] = {}
     for row in rows:
         own: dict[str, dict[str, dict[str, Any]]] = {}
-        for entry in row.done:
+        for entry in (arm for joined in row.done for arm in joined.arms):
             for part, leaves in rule.read(entry).items():
                 kept = {leaf: one for leaf, one in leaves.items() if not any(_explains(axis, leaf) for axis in asked)}
                 own.setdefault(part, {}).setdefault(canonical(kept), kept)
@@ -252,6 +255,7 @@ _GROUPS = {
     "decoder": ("data",),
     "optical flow": ("flow", "data.store"),
     "prepared data": ("data", "split", "flow"),
+    "quarantine": ("data", "split"),
     "number of test videos": ("data", "split"),
 }
 

@@ -142,7 +142,11 @@ def _recipes(rows: Sequence[Row]) -> Warned:
     """Arms of a row, or rows with equal axes, whose configs differ in more than seeds."""
     notes = []
     for row in rows:
-        leaves = {leaf for entry in row.done[1:] for leaf in _other_leaves(row.done[0], entry)}
+        first = row.done[0].arms
+        pairs = [pair for entry in row.done[1:] for pair in zip(first, entry.arms, strict=True)]
+        leaves = {leaf for one, other in pairs for leaf in _other_leaves(one, other)}
+        between = {leaf for other in first[1:] for leaf in _other_leaves(first[0], other)}
+        leaves |= {leaf for leaf in between if not leaf.startswith("data.quarantine")}  # each split has its own
         if leaves:
             notes.append((f"its arms differ in more than the seed: {short_list(sorted(leaves))}", [row]))
     equal_axes: dict[str, list[Row]] = {}
@@ -171,7 +175,7 @@ def _predictions(rows: Sequence[Row]) -> Warned:
     notes: Warned = []
     lacking: Warned = []
     for row in rows:
-        for entry in row.done:
+        for entry in (arm for joined in row.done for arm in joined.arms):
             try:
                 right = int(entry.answers.right.sum())
             except UserError as error:
