@@ -16,11 +16,10 @@ from typing import Any
 from fusionlab.records.signature import NEUTRAL, signature, value
 
 STREAMS = ("appearance", "motion")
-# Offsets affect only the other stream, and pairs no stream alone: ignored here, so that a stream is trained once. Nor
-# do pairs, and the options of what is trained above the streams, affect late fusion, which is not trained.
-PAIRS = "data.sampling.pairs"
+# Late fusion is not trained: these affect neither it nor a stream alone.
+ABOVE, PAIRS = "optim.fusion", "data.sampling.pairs"
+# Offsets affect only the other stream. What is ignored here is no part of a stream's recipe: it is trained once.
 IGNORED = {"appearance": ("data.sampling.apart", PAIRS), "motion": ("data.sampling.delay", PAIRS)}
-ABOVE = "optim.fusion"
 # The arms of one cohort may differ in these.
 ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align")
 
