@@ -15,10 +15,10 @@ from functools import cache
 from typing import Any
 
 from fusionlab.records.environment import arithmetic
-from fusionlab.records.signature import canonical, flatten, identity
+from fusionlab.records.signature import canonical
 from fusionlab.results.formatting import short_list
 from fusionlab.results.gains import answer_counts
-from fusionlab.results.load import Entry
+from fusionlab.results.load import Entry, part_leaves
 from fusionlab.results.rows import Row, varies
 from fusionlab.results.selection import BUDGET
 from fusionlab.results.splits import SPLIT
@@ -80,21 +80,7 @@ def _weights(entry: Entry) -> Mapping[str, Leaves]:
 
 def _part(entry: Entry, *names: str) -> Mapping[str, Any]:
     """The leaves of a part of the config, without those at their neutral value."""
-    tree: Any = entry.record.get("config", {})
-    for name in names:
-        tree = tree.get(name) if isinstance(tree, Mapping) else None
-    if not isinstance(tree, Mapping):
-        return {}
-    key = (names, canonical(tree))
-    if key not in _FLAT:
-        for name in reversed(names):
-            tree = {name: tree}
-        _FLAT[key] = flatten(identity(tree))
-    return _FLAT[key]
-
-
-# A part of a config by its names and its text: most records share their parts, so each is flattened once.
-_FLAT: dict[tuple[tuple[str, ...], str], Mapping[str, Any]] = {}
+    return part_leaves(entry.record.get("config", {}), *names)
 
 
 def _training(entry: Entry) -> Mapping[str, Leaves]:
