@@ -57,7 +57,7 @@ class Entry:
         """Itself, or the arms that it is joined of."""
         return self.parts or (self,)
 
-    @property
+    @cached_property
     def seed(self) -> tuple[Any, ...]:
         """The values of `seed`, or of `seed.init`, `seed.data` …: in these the arms of one row differ."""
         return tuple(value for axis, value in sorted(self.axes.items()) if is_seed(axis))
