@@ -138,10 +138,10 @@ def _split_notes(rows: Sequence[Row]) -> list[str]:
     if not arms:
         return []
     splits = ", ".join(dict.fromkeys(as_typed(arm.axes[SPLIT]) for arm in arms))
-    return [
-        f"The accuracy of a seed is the mean of its accuracies on the splits {splits}; gains are compared within each "
-        "split. A seed that lacks one of them is in no mean."
-    ]
+    text = (
+        f"The accuracy of a seed is the mean of its accuracies on the splits {splits}; gains are compared within each"
+    )
+    return [f"{text} split. A seed that lacks one of them is in no mean."]
 
 
 def _accuracy_notes(rows: Sequence[Row]) -> list[str]:

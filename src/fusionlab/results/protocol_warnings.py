@@ -18,6 +18,7 @@ from fusionlab.results.selection import edge
 from fusionlab.results.spec import Spec
 
 Warned = list[tuple[str, list[Row]]]
+_OF_SEED = ("seed", "stage_one")  # parts of a config that follow the seed altogether
 LATE_IS_CONTROL = "its control is late fusion: above such a meeting there is nothing to train on"
 OTHER_CLASSIFIER = "its classifier is a linear SVM, that of its control a softmax"
 NOT_CONVERGED = "not converged: it reached the cap of its budget"
@@ -164,7 +165,7 @@ def _recipes(rows: Sequence[Row]) -> Warned:
 def _other_leaves(one: Entry, other: Entry) -> list[str]:
     """Only the parts of the configs that differ are flattened, since most of them do not."""
     first, second = (entry.record.get("config", {}) for entry in (one, other))
-    parts = [name for name in {**first, **second} if first.get(name) != second.get(name)]
+    parts = [name for name in {**first, **second} if first.get(name) != second.get(name) and name not in _OF_SEED]
     own = [identity({name: config[name] for name in parts if name in config}) for config in (first, second)]
     axes = {axis for axis in (*one.axes, *other.axes) if not is_seed(axis)}
     return [leaf for leaf, *_ in differing(*own) if not follows_seed(leaf) and leaf not in axes]
