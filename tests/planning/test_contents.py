@@ -21,7 +21,7 @@ GRIDS = [
     ["data=brush,brush_order", "backbone.appearance.width=16,24", "fusion.init=gaussian", "seed=0,1"],
     ["data.sampling.apart=0,1", "data.sampling.delay=0,1", "seed=0,1"],
     ["streams=appearance,both", "trainer.threads=1,2", "seed=0,1"],
-    ["experiment=order", "seed=0,1", "weights=null,a.pt"],
+    ["experiment=demo_order", "seed=0,1", "weights=null,a.pt"],
 ]
 
 

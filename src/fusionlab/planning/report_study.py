@@ -33,12 +33,12 @@ def price_line(folder: str | Path) -> str | None:
 
 
 def table_spec(study: Path, table: str | None = None) -> Mapping[str, Any]:
-    """The chosen table of conf/table, with the study's selection of an axis; by default the study's own."""
+    """The chosen table of conf/table, with what the study selects and averages; by default the study's own."""
     own = RunConfig.of(plans.read(study).jobs[0].config).table if has_plan(study) else {}
     if table is None and own:
         return own
     spec: Mapping[str, Any] = tree({"table": choice("table", table or "all")}).get("run.table")
-    return {**spec, "select": spec.get("select") or own.get("select")}
+    return {**spec, **{name: spec.get(name) or own.get(name) for name in ("select", "over")}}
 
 
 def unfinished_arms(study: Path) -> dict[str, tuple[str, str | None]]:

@@ -36,13 +36,15 @@ _HEAD = ["video", "group", "label", "kind"]
 class TestList:
     """The videos of a test, and of each its class, its group and its kind of question (None if unknown).
 
-    Two equal lists are one object, so `is` compares them. `groups` is None in records that are older than it.
+    Two equal lists are one object, so `is` compares them. `groups` is None in records that are older than it, and
+    `splits` in a list of one split.
     """
 
     videos: tuple[str, ...]
     labels: tuple[str, ...]
     groups: tuple[str, ...] | None
     kinds: tuple[str | None, ...]
+    splits: tuple[str, ...] | None = None
 
     @classmethod
     def of(
@@ -51,17 +53,22 @@ class TestList:
         labels: Iterable[str],
         groups: Iterable[str] | None,
         kinds: Iterable[str | None],
+        splits: Iterable[str] | None = None,
     ) -> TestList:
         """The one list that has these videos, in this order."""
-        key = (tuple(videos), tuple(labels), None if groups is None else tuple(groups), tuple(kinds))
+        known_groups, own_splits = (None if one is None else tuple(one) for one in (groups, splits))
+        key = (tuple(videos), tuple(labels), known_groups, tuple(kinds), own_splits)
         known = _KNOWN.get(key)
         if known is None:
             known = _KNOWN[key] = cls(*key)
         return known
 
     def same_videos(self, other: TestList) -> bool:
-        """Whether videos, classes and kinds are the same; one list may be older than groups, and lack them."""
-        return self is other or (self.videos, self.labels, self.kinds) == (other.videos, other.labels, other.kinds)
+        """Whether two lists are the same; one may be older than groups, and lack them."""
+        if self is other or (self.groups is not None and other.groups is not None):
+            return self is other
+        first, second = ((one.videos, one.labels, one.kinds, one.splits) for one in (self, other))
+        return first == second
 
 
 _KNOWN: WeakValueDictionary[tuple[Any, ...], TestList] = WeakValueDictionary()
@@ -83,6 +90,20 @@ class Answers:
                 own["correct"] += right
                 own["total"] += 1
         return counts
+
+
+def join_answers(answers: Mapping[str, Answers]) -> Answers:
+    """The answers to the lists of several splits, in order, as those to one list. Groups are known if all are."""
+    lists = {split: own.of for split, own in answers.items()}
+    known = [tests.groups for tests in lists.values() if tests.groups is not None]
+    joined = TestList.of(
+        [video for tests in lists.values() for video in tests.videos],
+        [label for tests in lists.values() for label in tests.labels],
+        [group for groups in known for group in groups] if len(known) == len(lists) else None,
+        [kind for tests in lists.values() for kind in tests.kinds],
+        [split for split, tests in lists.items() for _ in tests.videos],
+    )
+    return Answers(joined, np.concatenate([own.right for own in answers.values()]))
 
 
 class SavedAnswers:

@@ -9,13 +9,14 @@ from fusionlab.errors import UserError
 from fusionlab.results.ceilings import SCORES, lies_above
 from fusionlab.results.crossed import CONFIDENCE, FEWEST_SEEDS, Comparison, not_worse, seeds_needed, smallest_gap
 from fusionlab.results.differences import LEVEL, Matrix
-from fusionlab.results.formatting import ceiling, points, short_list
+from fusionlab.results.formatting import as_typed, ceiling, points, short_list
 from fusionlab.results.headline import gains_of
 from fusionlab.results.load import TOGETHER
 from fusionlab.results.protocol_rules import quarantined
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row, constant_axes
 from fusionlab.results.spec import Paper, Spec
+from fusionlab.results.splits import SPLIT
 
 MOST = 3  # notes that are not folded
 _PERCENT = f"{100 * CONFIDENCE:.0f} %"
@@ -60,6 +61,7 @@ def general(
     if constant := constant_axes(rows, spec):
         notes.append("In all rows: " + ", ".join(f"{axis} {text}" for axis, text in constant.items()) + ".")
     notes += _accuracy_notes(done)
+    notes += _split_notes(done)
     notes += _gain_notes(gains, over)
     if no_bold and done:
         notes.append(f"No row is bold: {no_bold}.")
@@ -129,6 +131,17 @@ def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
 
 def _range(ends: Sequence[str]) -> str:
     return " to ".join(dict.fromkeys(ends))
+
+
+def _split_notes(rows: Sequence[Row]) -> list[str]:
+    arms = [arm for row in rows for entry in row.done for arm in entry.parts]
+    if not arms:
+        return []
+    splits = ", ".join(dict.fromkeys(as_typed(arm.axes[SPLIT]) for arm in arms))
+    text = (
+        f"The accuracy of a seed is the mean of its accuracies on the splits {splits}; gains are compared within each"
+    )
+    return [f"{text} split. A seed that lacks one of them is in no mean."]
 
 
 def _accuracy_notes(rows: Sequence[Row]) -> list[str]:
@@ -222,7 +235,7 @@ def _selection_notes(rows: Sequence[Row], spec: Spec) -> list[str]:
 
 def _quarantine_notes(rows: Sequence[Row]) -> list[str]:
     """The quarantine that all rows share; if they differ there is a protocol warning."""
-    done = [entry for row in rows for entry in row.done]
+    done = [arm for row in rows for entry in row.done for arm in entry.arms]
     quarantines = {tuple(quarantined(entry)) for entry in done}
     if len(quarantines) != 1 or not (names := quarantines.pop()):
         return []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,30 +50,43 @@ def report(
     why an arm of the plan has no record: {arm's name: (reason, log or None)}. `answers`: answers.csv is written too.
     `pairs`: so is pairs.csv, and the text has the matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold.
     """
-    spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
     study, out = Path(study_folder), Path(out_folder)
-    entries = load(study, unfinished)
-    table = make_table(entries, spec)
-    text = terminal(table, ansi=ansi, notes=notes)
-    files = {
-        "table.md": markdown(table),
-        "table.csv": csv_text(table),
-        "table.tex": latex(table),
-        "plot.svg": picture(table),
-        "index.html": page(table, entries, name=study.resolve().name, out=out),
-    }
-    if answers:
-        files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)]))
-    if table.contrasts:
-        files["contrasts.csv"] = contrasts_csv(table.contrasts)
-    if pairs:
-        axes = title_axes(table.rows)
-        matrix = table.matrix
-        files["pairs.csv"] = pairs_csv(matrix, lambda row: row_title(row, axes))
-        text += "\n" + pairs_text(matrix, lambda row: row_title(row, axes), spec.decimals)
+    with _no_collection():
+        spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
+        entries = load(study, unfinished)
+        table = make_table(entries, spec)
+        text, drawing = terminal(table, ansi=ansi, notes=notes), picture(table)
+        files = {
+            "table.md": markdown(table),
+            "table.csv": csv_text(table),
+            "table.tex": latex(table),
+            "plot.svg": drawing,
+            "index.html": page(table, entries, name=study.resolve().name, out=out, drawing=drawing),
+        }
+        if answers:
+            files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)]))
+        if table.contrasts:
+            files["contrasts.csv"] = contrasts_csv(table.contrasts)
+        if pairs:
+            axes = title_axes(table.rows)
+            matrix = table.matrix
+            files["pairs.csv"] = pairs_csv(matrix, lambda row: row_title(row, axes))
+            text += "\n" + pairs_text(matrix, lambda row: row_title(row, axes), spec.decimals)
     for name, content in files.items():
         write_text(out / name, content)
     return text
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the search for cycles among objects: records have none, and 10,000 of them are searched for seconds."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def read_answers(entries: Iterable[Entry]) -> dict[str, Answers]:
