@@ -61,7 +61,7 @@ def test_a_sweep_leaves_its_last_lines_once(fresh: Lab) -> None:
     assert any("time left: " in line for line in seen)
     assert any(line.startswith("  cohort-") and "pid" in line for line in seen)
     text = [line.rstrip() for line in (*screen.scrolled, *screen.lines)]
-    begin = text.index("arms 5 of 5")
+    begin = text.index("arms 6 of 6")
     assert text[0].startswith("new study: ")
     assert text[begin + 1] == "jobs prepare 1 of 1, streams 2 of 2, fusion 1 of 1"
     assert text[begin + 2].startswith("best so far ")

@@ -100,6 +100,7 @@ def test_the_record_has_what_its_job_took(trained: Trained, kind: str) -> None:
     assert 50e6 < job["peak"] < 50e9
 
 
+@pytest.mark.usefixtures("small_is_found")
 def test_the_parts_are_the_whole_time_of_the_job(trained: Trained, tmp_path: Path) -> None:
     other = Trained.planned(tmp_path / "runs" / "study", trained.data)
     begun = time.monotonic()

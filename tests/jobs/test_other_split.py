@@ -285,7 +285,7 @@ def test_a_sweep_that_would_start_from_another_split(study: Lab, tmp_path: Path)
     assert trained_on(made)["split"] == 2 and trained_on(made)["before"] == said
     # Split 1's training list is in the motion stream and in what stands on it, though their own split is 2.
     refused = lab.run("test", str(lab.study), "split=2")
-    assert refused.status == 2 and "3 of 4 arms were trained on another split" in refused.err
+    assert refused.status == 2 and "4 of 5 arms were trained on another split" in refused.err
 
 
 @pytest.mark.slow
@@ -294,11 +294,11 @@ def test_testing_on_another_split(say: Say, study: Lab, monkeypatch: pytest.Monk
     before = {file: file.read_bytes() for file in (study.home / "runs").rglob("published/*/*") if file.is_file()}
     refused = say("test", str(study.study), "split=2", home=study.home)
     assert (refused.status, refused.out) == (2, "")
-    assert "5 of 5 arms were trained on another split" in refused.err and "--other-split" in refused.err
+    assert "6 of 6 arms were trained on another split" in refused.err and "--other-split" in refused.err
     done = say("test", str(study.study), "split=2", "--other-split", home=study.home)
     assert done.status == 0, done.err
     lines = done.out.splitlines()
-    assert len(lines) == 5 and all("test videos of split 2; " in line for line in lines)
+    assert len(lines) == 6 and all("test videos of split 2; " in line for line in lines)
     # Brush's third of the groups that split 2 tests is all in split 1's training list.
     for line in lines:
         count, known = line.partition("on the ")[2].split()[0], line.rpartition("; ")[2].split()[0]

@@ -24,7 +24,7 @@ from fusionlab.study.plan import Plan
 
 CONF = Path(__file__).parents[2] / "conf"
 SLOW = pytest.mark.slow
-# experiment -> its arms: streams alone, late fusion, fused
+# experiment -> its arms: streams alone, late fusion, controls, fused
 ARMS = {
     "i3d": {"stream": 6, "late": 3},
     "i3d_two_stream": {"stream": 6, "late": 3},
@@ -36,7 +36,7 @@ ARMS = {
     "r2plus1d_transfer": {"stream": 12, "late": 6},
     "tsn": {"stream": 12, "late": 6},
     "tsn_resnet": {"stream": 12, "late": 6},
-    "fused3d": {"stream": 6, "late": 3, "fused": 3},
+    "fused3d": {"stream": 6, "late": 3, "control": 3, "fused": 3},
 }
 
 

@@ -39,7 +39,7 @@ def alone(arm: Arm, clips: Clips) -> int:
     steps = recipe.budgets * recipe.epochs * (clips.train // config.stage.batch_size) if trained else 0
     for _ in range(steps):
         total += config.stage.batch_size * (below + 3 * net)
-    for _ in range(min(steps, recipe.budgets * recipe.validations) if trained else 1):
+    for _ in range(min(steps, recipe.budgets * (recipe.validations or recipe.epochs)) if trained else 1):
         for _ in range(2 * clips.validation):
             total += below + net
     below, net = forward(one, testing=True)

@@ -144,6 +144,9 @@ class Two:
     def kinds(self) -> dict[str, str]:
         return {"a": "what", "b": "what"}
 
+    def group(self, name: str) -> str:
+        return f"of {name}"
+
     def ceilings(self, _: str) -> dict[str, Fraction]:
         return {}
 

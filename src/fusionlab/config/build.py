@@ -117,9 +117,10 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
     head = part(config.temporal, "temporal")
     if keeps_apart(config):
         with _explained(config.fusion, config.temporal):
+            mean = part(config.fusion, "fusion")(appearance.classes, motion.classes)
             return ControlNet(
                 appearance, motion, head, config.layer, above=cast(Any, config.above),
-                joint=_declares(config, "joint_loss"), consensus=consensus, seed=config.seed.init,
+                joint=mean.joint_loss, consensus=consensus, seed=config.seed.init,
             )  # fmt: skip
     with _explained(config.fusion, config.temporal):
         made = FusedNet(

@@ -13,6 +13,8 @@ from fusionlab.errors import UserError, show, unknown
 # Words of a command line that shape the grid of the axes; an experiment has them in `run`.
 GRID_WORDS = ("exclude", "zip", "grids")
 
+TITLED = ("fusion", "temporal")  # groups whose yamls may have a `title`: presentation, and no part of the config
+
 # Options that choose from another group's folder, or set another place than their name: option -> hydra's group@place.
 PLACES = {
     "appearance": "backbone@backbone.appearance",

@@ -31,8 +31,6 @@ from fusionlab.config.value_types import check_type
 from fusionlab.errors import UserError, nearest, unknown
 from fusionlab.records.signature import flatten
 
-TITLED = ("fusion", "temporal")  # groups whose yamls may have a `title`: presentation, and no part of the config
-
 _NAME = re.compile(r"[^.\[\]]+(\.[^.\[\]]+)*")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # an option's whole name, and nothing beside it
 
@@ -233,7 +231,7 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     choices = {str(group): name for group, name in content.hydra.runtime.choices.items()}
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
-    for group in TITLED:
+    for group in catalogue.TITLED:
         content[group].pop("title", None)
     content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
     OmegaConf.set_struct(content, True)

@@ -41,6 +41,8 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
         if group not in elsewhere:
             options.update(_options_of_group(catalogue.folder_of(group), name, place_of(group), chosen))
     options.update(_own_options(config, ""))
+    for group in catalogue.TITLED:
+        options.pop(f"{group}.title", None)
     for short, (first, *_) in SHORTHAND.items():
         if first in options:
             options[short] = Option(options[first].default, options.get(short, options[first]).comment)

@@ -10,7 +10,8 @@ from typing import Any
 
 from fusionlab.backbones.pretrained import Loaded
 from fusionlab.config import build
-from fusionlab.config.compose import TITLED, title
+from fusionlab.config.catalogue import TITLED
+from fusionlab.config.compose import title
 from fusionlab.config.mask_secrets import masked
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, config_of
