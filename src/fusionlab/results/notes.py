@@ -167,8 +167,9 @@ def _gain_notes(gains: Sequence[Comparison], over: str) -> list[str]:
         notes.append("Over late: points above late fusion of the same seed, the same streams and the same videos.")
     if any(gain.networks for gain in gains):
         notes.append(
-            "These networks: the same difference with an interval over groups of videos only. It says whether these "
-            "very networks differ on other videos, and nothing of other seeds; the CSV has it, and columns: [networks]."
+            "These networks: the same gain with an interval over groups of videos only. It says whether these very "
+            "networks differ on other videos, and nothing about other seeds. The CSV has it, and so has a table with "
+            "columns: [networks]."
         )
     return notes
 
