@@ -6,8 +6,8 @@ A folder of records without predictions may have their answers in one small file
 
     video,group,label,kind,<arm>,<arm>…
 
-One line per video; 1: the arm's answer was right, 0: it was wrong, nothing: the arm was not asked. An empty group is the
-video itself, and `?` an unknown one; an empty kind of question is unknown.
+One line per video; 1: the arm's answer was right, 0: it was wrong, nothing: the arm was not asked. An empty group is
+the video itself, and `?` an unknown one; an empty kind of question is unknown.
 """
 
 from __future__ import annotations
