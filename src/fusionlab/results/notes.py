@@ -32,10 +32,15 @@ def leading(notes: Sequence[str], marked: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*filter(None, first), *marked, *notes]))
 
 
-def margin_of(claim: Mapping[str, Any] | None) -> float:
-    """The declared margin as a share; one point without a claim."""
+def gap_of(claim: Mapping[str, Any] | None) -> float:
+    """The gap that a claim names, as a share; one point without a claim."""
     points = (claim or {}).get("margin")
     return float(points) / 100 if points else 0.01
+
+
+def margin_of(claim: Mapping[str, Any] | None) -> float:
+    """The loss that would not matter, as a share: that of a claim to be not worse, else one point."""
+    return gap_of(claim if claim and claim.get("kind") == "not_worse" else None)
 
 
 def general(
@@ -53,7 +58,7 @@ def general(
     notes = []
     if done:
         notes.append(_brackets(done, gains, over, matrix, no_bold))
-    notes += _gap_notes(gains, margin_of(claim))
+    notes += _gap_notes(gains, gap_of(claim))
     if gained and over != "the control":
         notes.append(
             f"{_NO_CONTROL}: no arm of these records has its towers trained on without fusion, so a gain over late "
