@@ -41,8 +41,8 @@ def test_cfg_job_of_a_grid_prints_its_first_arm_and_the_axes(say: Say) -> None:
     config, axes = documents(say("sweep", *words))
     assert config["fusion"]["_target_"].endswith(".Conv") and config["seed"] == {"init": 1, "data": 1, "dropout": 1}
     assert axes == {"fusion": ["conv", "sum"], "seed": [0, 1]}
-    _, axes = documents(say("sweep", "--cfg", "job", "+experiment=how", "seed=3,4"))
-    assert axes == {"fusion": ["sum", "max", "cat", "conv", "bilinear", "product"], "seed": [3, 4]}
+    _, axes = documents(say("sweep", "--cfg", "job", "+experiment=dose_hue", "seed=3,4"))
+    assert axes == {"fusion": ["sum", "conv"], "data.dataset.hue_distance": [1.0, 0.5, 0.25, 0.1], "seed": [3, 4]}
 
 
 def test_cfg_job_of_a_wrong_line_is_answered(say: Say) -> None:
