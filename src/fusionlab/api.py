@@ -123,6 +123,23 @@ class Study:
 
         return make_table(self.entries, Spec.of(table_spec(self.folder, name)))
 
+    def rows(self, name: str | None = None) -> pd.DataFrame:
+        """A line for each row of the table, as in table.csv: accuracies, gains over the control, their intervals."""
+        import io
+
+        import pandas as pd
+
+        from fusionlab.results.csv_table import csv_text
+
+        return pd.read_csv(io.StringIO(csv_text(self.table(name))))
+
+    @property
+    def claim(self) -> str | None:
+        """The claim that was named before the run, and whether it holds; None without one."""
+        from fusionlab.results.headline import claim_of
+
+        return None if claim_of(self.entries)[0] is None else self.table().headline
+
     def plot(self, name: str | None = None) -> Svg:
         """The table as a picture."""
         from fusionlab.results.plots import picture

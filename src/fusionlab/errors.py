@@ -32,7 +32,10 @@ def visible(text: object) -> str:
     >>> print(visible("a\x1b[31mb\u202ec"))
     a\x1b[31mb\u202ec
     """
-    return UNSAFE.sub(lambda match: ascii(match[0])[1:-1], str(text))
+    text = str(text)
+    if text.isascii() and text.isprintable():  # most are, and a large report has a million
+        return text
+    return UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
 def one_line(text: object) -> str:

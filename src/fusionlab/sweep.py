@@ -9,9 +9,10 @@
     python -m fusionlab.sweep experiment=how launcher=slurm run.launcher.partition=gpu detach=true
 
 An option with several values is an axis: a,b or range(5), choice(a,b), glob(*) over a group's choices. Every point of
-the grid is an arm, and the baselines (each stream alone, late fusion) are always added. A cell that cannot be trained
-is refused with a reason, and the others run. The same command resumes an interrupted study (Ctrl-C is safe) and retries
-failed arms; it waits for workers that still run or are queued. detach=true starts workers and returns.
+the grid is an arm, and the baselines (each stream alone, late fusion, the control: both towers trained on without a
+fusion) are always added. A cell that cannot be trained is refused with a reason, and the others run. The same command
+resumes an interrupted study (Ctrl-C is safe) and retries failed arms; it waits for workers that still run or are
+queued. detach=true starts workers and returns.
 Exit code 0: all arms are done; 1: some failed, after the others have run.
 """
 

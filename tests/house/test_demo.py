@@ -16,7 +16,7 @@ from fusionlab.results.spec import Spec
 
 # experiment -> the kind of question, the rows of which the best leads, those which it leads, and by how many points
 LEADS: dict[str, tuple[str, Callable[[Row], bool], Callable[[Row], bool], float]] = {
-    "demo": ("binding", lambda row: row.kind == "fused", lambda row: row.kind == "late", 25),
+    "demo": ("binding", lambda row: row.kind == "fused", lambda row: row.kind in ("late", "control"), 25),
     "demo_order": (
         "order",
         lambda row: row.axes.get("temporal") == "conv3d",

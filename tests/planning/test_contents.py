@@ -17,7 +17,7 @@ from fusionlab.study.recipes import arm_recipe, cohort_recipe, stream_recipe
 
 GRIDS = [
     ["fusion=sum,conv,late", "layer=relu4,relu5", "seed=0,1,2"],
-    ["layer=relu4,relu5", "seed.init=0,1", "seed.data=3,4", "optim.fusion.lr=0.001,0.002"],
+    ["layer=relu4,relu5", "seed.init=0,1", "seed.data=3,4", "optim.fusion.lr=0.001,0.002"],  # late has none of these
     ["data=brush,brush_order", "backbone.appearance.width=16,24", "fusion.init=gaussian", "seed=0,1"],
     ["data.sampling.apart=0,1", "data.sampling.delay=0,1", "seed=0,1"],
     ["streams=appearance,both", "trainer.threads=1,2", "seed=0,1"],
@@ -26,7 +26,7 @@ GRIDS = [
 
 
 # arms: streams, late, controls, fused
-COUNTS = [(6, 3, 6, 12), (8, 8, 16, 16), (12, 8, 8, 8), (8, 8, 8, 8), (8, 4, 4, 4), (8, 4, 12, 12)]
+COUNTS = [(6, 3, 6, 12), (8, 4, 16, 16), (12, 8, 8, 8), (8, 8, 8, 8), (8, 4, 4, 4), (8, 4, 24, 24)]
 
 
 @pytest.mark.parametrize(("typed", "counts"), [*zip(GRIDS, COUNTS, strict=True)], ids=[*map(" ".join, GRIDS)])

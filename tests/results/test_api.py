@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from result_fakes import fill
 
 import fusionlab
 from fusionlab.api import option
@@ -56,6 +57,23 @@ def test_a_comparison_is_the_mean_of_paired_differences(study: Path) -> None:
     assert found.networks.low < found.mean < found.networks.high and found.method is None
     back = loaded.compare("fusion=late", "fusion=conv,layer=relu5")["binding"]
     assert back.mean == pytest.approx(-found.mean)
+
+
+def test_rows_are_those_of_the_table_with_their_gains(tmp_path: Path) -> None:
+    named = {"row": {"fusion": "conv"}, "against": "control", "kind": "better", "margin": 1, "question": "binding"}
+    loaded = fusionlab.load(fill(tmp_path, seeds=(0, 1, 2), control=True, claim=named))
+    rows = loaded.rows().set_index("method")
+    assert [*rows.index] == [row.method for row in loaded.table().rows]
+    found = loaded.compare("conv", "control")["binding"]
+    assert rows.loc["Conv", "binding_gain"] == pytest.approx(100 * found.mean, abs=1e-4)
+    assert rows.loc["Conv", "binding_gain_low"] == pytest.approx(100 * found.method.low, abs=1e-4)
+    late = loaded.compare("conv", "late")["binding"]
+    assert rows.loc["Conv", "binding_late"] == pytest.approx(100 * late.mean, abs=1e-4)
+    assert loaded.claim.startswith("Claim, named before the run: Conv is better than its control by more than 1 point")
+
+
+def test_without_a_claim_there_is_none(study: Path) -> None:
+    assert fusionlab.load(study).claim is None
 
 
 def test_a_method_that_is_not_there_is_answered(study: Path) -> None:

@@ -21,7 +21,10 @@ SHARES = {("conv", "own"): 0.9, ("conv", "class"): 0.5, ("control", "own"): 0.6,
 
 
 def with_pairs(folder: Path) -> Path:
-    """A fusion and its control, trained on pairs of one clip and on pairs of one class."""
+    """A fusion and its control, trained on pairs of one clip and on pairs of one class; and late fusion."""
+    for seed in SEEDS:
+        axes = {"streams": "both", "fusion": "late", "layer": "softmax", "seed": seed}
+        arm(folder, kind="late", axes=axes, shares={"what": 1.0, "binding": 0.4})
     for pairs in ("own", "class"):
         for seed in SEEDS:
             axes = {"streams": "both", "layer": "relu5", "temporal": "pool2d", PAIRS: pairs, "seed": seed}
@@ -43,6 +46,12 @@ def test_own_pairs_minus_class_pairs(tmp_path: Path) -> None:
     assert found.gain.per_seed == pytest.approx(by_hand.tolist()) and found.gain.groups == 34
     (note,) = [note for note in contrast_notes([found], 1) if note.startswith("Own pairs of clips")]
     assert "Conv +25.0" in note
+    assert [row.kind for row in rows].count("late") == 1
+    for row in rows:
+        if row.kind in ("fused", "control"):  # one late fusion for the rows of both
+            own = [entry.answers.right.mean() for entry in row.done]
+            late = [entry.answers.right.mean() for entry in load(tmp_path) if entry.kind == "late"]
+            assert row.over_late["all"].per_seed == pytest.approx(np.subtract(own, late).tolist())
 
 
 def test_without_twins_there_is_none(tmp_path: Path) -> None:

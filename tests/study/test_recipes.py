@@ -37,6 +37,27 @@ def test_pairs_of_clips_are_nothing_to_a_stream_alone() -> None:
     assert sum(arm.kind == "fused" for arm in plan.arms) == 2
 
 
+@pytest.mark.parametrize("axis", [f"{PAIRS}=own,class", "optim.fusion.lr=0.001,0.003", "optim.fusion.epochs=2,4"])
+def test_what_late_fusion_cannot_see_makes_no_second_one(axis: str) -> None:
+    """It is not trained, so it is the arm of the study without this axis, and that arm's streams."""
+    (late,) = (arm for arm in plan_study(["fusion=sum"]).plan.arms if arm.kind == "late")
+    plan = plan_study(["fusion=sum", axis]).plan
+    assert [arm for arm in plan.arms if arm.kind == "late"] == [late]
+    assert [arm.axes.keys() for arm in plan.arms if arm.kind == "stream"] == [{"streams", "seed"}] * 2
+    fused = [arm for arm in plan.arms if arm.kind == "fused"]
+    assert len(fused) == 2 and all(arm.config["stage_one"] == late.config["stage_one"] for arm in fused)
+
+
+def test_late_fusion_has_its_own_pairs_and_the_typed_rate() -> None:
+    """A rate that is the same for all arms was always part of its signature, and pairs never are."""
+    (late, paired, rated) = (
+        next(arm for arm in plan_study(["fusion=sum", *word]).plan.arms if arm.kind == "late")
+        for word in ([], [f"{PAIRS}=class"], ["optim.fusion.lr=0.003"])
+    )
+    assert paired == late
+    assert rated.signature != late.signature and rated.config["optim"]["fusion"]["lr"] == 0.003
+
+
 def test_a_dose_s_grid_trains_it_once_and_names_it_without_the_dose() -> None:
     plan = plan_study(["fusion=sum", "data.sampling.apart=0,2,4"]).plan
     streams = [arm.name for arm in plan.arms if arm.kind == "stream"]

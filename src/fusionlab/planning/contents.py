@@ -24,7 +24,7 @@ from fusionlab.errors import UserError
 from fusionlab.planning.axes import Cell, Point
 from fusionlab.records.signature import NEUTRAL, canonical, value
 from fusionlab.results.spec import Spec
-from fusionlab.study.recipes import ARM, STREAMS, data_recipe, stream_recipe
+from fusionlab.study.recipes import ABOVE, ARM, PAIRS, STREAMS, data_recipe, stream_recipe, without
 from fusionlab.two_stream.net import Net
 
 STRIDE = "data.sampling.stride"
@@ -96,7 +96,8 @@ class Contents:
     def late(self, content: Content) -> Content:
         """The late fusion of a content's streams: the same config except for the options of one arm.
 
-        Where the content is a late fusion itself, it keeps the numbers of this fusion.
+        It is not trained, so axes of what is trained above the streams give one late fusion, at the value without the
+        axis. Where the content is a late fusion itself, it keeps the numbers of this fusion.
         """
         if id(content) not in self._late:
             self._late[id(content)] = self._compose_late(content)
@@ -121,10 +122,7 @@ class Contents:
         return self._controls[key]
 
     def doubled(self, content: Content) -> Content:
-        """The same with twice the budget of what is trained above the streams. Its late fusion is that of the content.
-
-        Late fusion is not trained, so a budget does not change it.
-        """
+        """The same with twice the budget of what is trained above the streams."""
         if id(content) not in self._doubled:
             assert content.config is not None
             if content.config.optim.fusion.recipe.until == "converged":
@@ -138,7 +136,6 @@ class Contents:
             own = {**content.tree, "optim": {**optim, "fusion": {**optim["fusion"], "budget": twice}}}
             axes = {**content.axes, BUDGET: twice}
             self._doubled[id(content)] = replace(content, tree=own, config=ArmConfig.of(own), axes=axes)
-            self._late[id(self._doubled[id(content)])] = self.late(content)
         return self._doubled[id(content)]
 
     def point(self, content: Content, cell: Cell) -> Point:
@@ -235,7 +232,10 @@ class Contents:
 
     def _compose_late(self, content: Content) -> Content:
         of_arm = [name for name in ARM if name != "fusion" or content.choices.get("fusion") != LATE["fusion"]]
-        return self._with_choices(content, LATE, of_arm, {"layer": LAYER_OF_LATE})
+        unseen = (f"{ABOVE}.", f"{PAIRS}.")
+        axes = {axis: one for axis, one in content.axes.items() if not f"{axis}.".startswith(unseen)}
+        late = self._with_choices(replace(content, axes=axes), LATE, of_arm, {"layer": LAYER_OF_LATE})
+        return replace(late, tree={**late.tree, "data": without(late.tree["data"], [PAIRS])})
 
     def _compose_control(self, content: Content, own: Mapping[str, Any]) -> Content:
         made = self._with_choices(content, {"fusion": CONTROL}, OF_FUSION, own)

@@ -11,8 +11,8 @@ from fusionlab.config.catalogue import choice
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
 from fusionlab.errors import UserError
+from fusionlab.monitor.planned import FILE as PLANNED
 from fusionlab.monitor.status import Status
-from fusionlab.pricing.planned_times import comparison, has_prices
 from fusionlab.records.plan_file import has_plan
 from fusionlab.results.report import report
 from fusionlab.study import plan as plans
@@ -29,16 +29,20 @@ def make_report(folder: str, table: str | None = None, **extra: bool) -> str:
 def price_line(folder: str | Path) -> str | None:
     """How wrong the times were that a sweep planned with, on one line; None if it had none."""
     study = Path(folder)
-    return comparison(study, plans.read(study).jobs) if has_plan(study) and has_prices(study) else None
+    if not (has_plan(study) and (study / PLANNED).is_file()):
+        return None
+    from fusionlab.pricing.planned_times import comparison  # imported late: it needs torch, and a report does not
+
+    return comparison(study, plans.read(study).jobs)
 
 
 def table_spec(study: Path, table: str | None = None) -> Mapping[str, Any]:
-    """The chosen table of conf/table, with the study's selection of an axis; by default the study's own."""
+    """The chosen table of conf/table, with what the study selects and averages; by default the study's own."""
     own = RunConfig.of(plans.read(study).jobs[0].config).table if has_plan(study) else {}
     if table is None and own:
         return own
     spec: Mapping[str, Any] = tree({"table": choice("table", table or "all")}).get("run.table")
-    return {**spec, "select": spec.get("select") or own.get("select")}
+    return {**spec, **{name: spec.get(name) or own.get(name) for name in ("select", "over")}}
 
 
 def unfinished_arms(study: Path) -> dict[str, tuple[str, str | None]]:

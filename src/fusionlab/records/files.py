@@ -162,12 +162,13 @@ def parse_json(content: bytes, source: object) -> Any:
     try:
         text = content.decode("utf-8-sig")
         value = json.loads(text, parse_int=_integer, parse_float=_finite, parse_constant=_finite)
-        nodes, depth = [value], 0
-        while nodes := [one for one in nodes if isinstance(one, (dict, list))]:
+        nodes, depth = [value] if type(value) in (dict, list) else [], 0
+        while nodes:
             depth += 1
             if depth > DEEPEST:
                 raise RecursionError
-            nodes = [child for one in nodes for child in (one.values() if isinstance(one, dict) else one)]
+            children = [one.values() if type(one) is dict else one for one in nodes]
+            nodes = [child for own in children for child in own if type(child) in (dict, list)]
     except RecursionError:
         raise UserError(f"the JSON file has more than {DEEPEST} levels", got=source) from None
     except ValueError as error:

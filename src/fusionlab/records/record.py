@@ -144,6 +144,15 @@ _RECORD: dict[str, Any] = {
 }
 
 
+def _without_trees(rule: Any) -> Any:
+    if isinstance(rule, dict):
+        return {name: _without_trees(one) for name, one in rule.items()}
+    return [_without_trees(one) for one in rule] if isinstance(rule, list) else ANY if rule is TREE else rule
+
+
+_PARSED = _without_trees(_RECORD)
+
+
 def misfit(value: Any, rule: Any, at: str = "") -> tuple[str, Any] | None:
     """The first place where a value breaks its rule: the rule in words, and the value."""
     if isinstance(rule, Rule):
@@ -155,7 +164,7 @@ def misfit(value: Any, rule: Any, at: str = "") -> tuple[str, Any] | None:
             return None
         inside = (misfit(one, rule[0], f"{at}[{number}]") for number, one in enumerate(value))
         return next(filter(None, inside), None)
-    if not isinstance(value, Mapping):
+    if type(value) is not dict and not isinstance(value, Mapping):  # the first is much faster to ask
         return f"{at or 'it'} is a mapping", value
     known, needed, rest = _keys(rule)
     for name in needed:
@@ -238,9 +247,12 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def check(record: Mapping[str, Any], source: object = None) -> None:
-    """Raise a `UserError` that names the first error in a record of the current schema."""
-    wrong = misfit(record, _RECORD)
+def check(record: Mapping[str, Any], source: object = None, *, parsed: bool = False) -> None:
+    """Raise a `UserError` that names the first error in a record of the current schema.
+
+    `parsed`: it was read from JSON, which has plain values only, so that this is not asked of each value again.
+    """
+    wrong = misfit(record, _PARSED if parsed else _RECORD)
     if wrong is None and (record["status"] == "failed") != bool(record["reason"]):
         wrong = "a failed arm has a reason, a done arm has none", record["reason"]
     if wrong is None and RUN in record["config"]:
@@ -311,13 +323,13 @@ def upgrade(record: dict[str, Any], source: object = None) -> dict[str, Any]:
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The record in a run.json, or in its folder; upgraded and checked."""
     place = Path(path)
-    if place.is_dir():
+    if place.name != FILE and place.is_dir():
         place = place / FILE
     content = read_json(place, LARGEST)
     if not isinstance(content, dict):
         raise UserError("not a record", got=place)
     record = upgrade(content, place)
-    check(record, place)
+    check(record, place, parsed=True)
     return record
 
 

@@ -6,8 +6,8 @@ A folder of records without predictions may have their answers in one small file
 
     video,group,label,kind,<arm>,<arm>…
 
-One line per video; 1: the arm's answer was right, 0: it was wrong, nothing: the arm was not asked. Groups and kinds of
-question are empty where they are unknown.
+One line per video; 1: the arm's answer was right, 0: it was wrong, nothing: the arm was not asked. An empty group is
+the video itself, and `?` an unknown one; an empty kind of question is unknown.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import LARGEST
 
 FILE = "answers.csv"
+UNKNOWN = "?"  # the group of a video in records that are older than groups
 _HEAD = ["video", "group", "label", "kind"]
 
 
@@ -36,13 +37,15 @@ _HEAD = ["video", "group", "label", "kind"]
 class TestList:
     """The videos of a test, and of each its class, its group and its kind of question (None if unknown).
 
-    Two equal lists are one object, so `is` compares them. `groups` is None in records that are older than it.
+    Two equal lists are one object, so `is` compares them. `groups` is None in records that are older than it, and
+    `splits` in a list of one split.
     """
 
     videos: tuple[str, ...]
     labels: tuple[str, ...]
     groups: tuple[str, ...] | None
     kinds: tuple[str | None, ...]
+    splits: tuple[str, ...] | None = None
 
     @classmethod
     def of(
@@ -51,17 +54,22 @@ class TestList:
         labels: Iterable[str],
         groups: Iterable[str] | None,
         kinds: Iterable[str | None],
+        splits: Iterable[str] | None = None,
     ) -> TestList:
         """The one list that has these videos, in this order."""
-        key = (tuple(videos), tuple(labels), None if groups is None else tuple(groups), tuple(kinds))
+        known_groups, own_splits = (None if one is None else tuple(one) for one in (groups, splits))
+        key = (tuple(videos), tuple(labels), known_groups, tuple(kinds), own_splits)
         known = _KNOWN.get(key)
         if known is None:
             known = _KNOWN[key] = cls(*key)
         return known
 
     def same_videos(self, other: TestList) -> bool:
-        """Whether videos, classes and kinds are the same; one list may be older than groups, and lack them."""
-        return self is other or (self.videos, self.labels, self.kinds) == (other.videos, other.labels, other.kinds)
+        """Whether two lists are the same; one may be older than groups, and lack them."""
+        if self is other or (self.groups is not None and other.groups is not None):
+            return self is other
+        first, second = ((one.videos, one.labels, one.kinds, one.splits) for one in (self, other))
+        return first == second
 
 
 _KNOWN: WeakValueDictionary[tuple[Any, ...], TestList] = WeakValueDictionary()
@@ -85,6 +93,20 @@ class Answers:
         return counts
 
 
+def join_answers(answers: Mapping[str, Answers]) -> Answers:
+    """The answers to the lists of several splits, in order, as those to one list. Groups are known if all are."""
+    lists = {split: own.of for split, own in answers.items()}
+    known = [tests.groups for tests in lists.values() if tests.groups is not None]
+    joined = TestList.of(
+        [video for tests in lists.values() for video in tests.videos],
+        [label for tests in lists.values() for label in tests.labels],
+        [group for groups in known for group in groups] if len(known) == len(lists) else None,
+        [kind for tests in lists.values() for kind in tests.kinds],
+        [split for split, tests in lists.items() for _ in tests.videos],
+    )
+    return Answers(joined, np.concatenate([own.right for own in answers.values()]))
+
+
 class SavedAnswers:
     """The answers of a folder's arms in one file, which is read when the first of them is asked for."""
 
@@ -102,7 +124,7 @@ class SavedAnswers:
         videos, groups, labels, kinds = (
             list(cells) if asked.all() else np.array(cells, dtype=object)[asked].tolist() for cells in self._videos
         )
-        known = groups if any(groups) else None
+        known = None if UNKNOWN in groups else [group or video for group, video in zip(groups, videos, strict=True)]
         return Answers(TestList.of(videos, labels, known, [kind or None for kind in kinds]), column[asked] == 1)
 
     @cached_property
@@ -144,7 +166,11 @@ def answers_csv(answers: Mapping[str, Answers]) -> str:
     lines: dict[tuple[str, str, str, str], dict[str, str]] = {}
     for name, own in answers.items():
         tests = own.of
-        groups = tests.groups or ("",) * len(tests.videos)
+        groups = (UNKNOWN,) * len(tests.videos)
+        if tests.groups is not None:
+            groups = tuple(
+                "" if group == video else group for group, video in zip(tests.groups, tests.videos, strict=True)
+            )
         kinds = (kind or "" for kind in tests.kinds)
         for video, right in zip(zip(tests.videos, groups, tests.labels, kinds, strict=True), own.right, strict=True):
             lines.setdefault(video, {})[name] = "1" if right else "0"

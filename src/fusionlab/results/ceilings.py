@@ -71,8 +71,7 @@ def lies_above(row: Row, kind: str, limit: Fraction) -> bool:
     """Whether the whole interval of a row lies above a limit: over seeds and videos, with few seeds over videos."""
     found = stack_answers(row.done, kind)
     if found is not None:
-        _, right, groups = found
-        compared = compare(right.astype(np.float64) - float(limit), groups)
+        compared = compare(found.right.astype(np.float64) - float(limit), found.groups, strata=found.splits)
         estimate = compared.method or compared.networks
         if estimate is not None:
             return estimate.low > 0

@@ -23,7 +23,7 @@ from fusionlab.results.cells import gain_text
 from fusionlab.results.crossed import Comparison
 from fusionlab.results.families import contrast, factorial, holm
 from fusionlab.results.formatting import as_typed, short_list
-from fusionlab.results.gains import stack_answers
+from fusionlab.results.gains import equal_codes, stack_answers
 from fusionlab.results.load import Entry
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import RECIPE, Row, varies
@@ -120,14 +120,16 @@ def _contrast(cells: Mapping[Any, Row], weights: Mapping[Any, float], kind: str)
     found = [stack for stack in stacks if stack is not None]
     if not seeds or len(found) < len(seeds):
         return None
-    answers = {
-        cell: np.array([right[at] for _, right, _ in found], dtype=np.float64) for at, cell in enumerate(by_seed)
-    }
-    own_videos = any(tests is not found[0][0] for tests, _, _ in found)
-    groups = [codes for _, _, codes in found if codes is not None]
+    answers = {cell: np.array([own.right[at] for own in found], dtype=np.float64) for at, cell in enumerate(by_seed)}
+    own_videos = any(own.tests is not found[0].tests for own in found)
+    groups = [own.groups for own in found if own.groups is not None]
+    splits = found[0].splits
+    if own_videos and any(not equal_codes(own.splits, splits) for own in found):
+        return None
     known = groups[0] if groups and not own_videos else np.array(groups) if len(groups) == len(found) else None
     try:
-        return contrast(answers, {cell: weights[cell] for cell in by_seed}, known, own_videos=own_videos)
+        own_weights = {cell: weights[cell] for cell in by_seed}
+        return contrast(answers, own_weights, known, strata=splits, own_videos=own_videos)
     except UserError:
         return None
 

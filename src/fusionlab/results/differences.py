@@ -13,7 +13,7 @@ from fusionlab.errors import UserError
 from fusionlab.results import formatting
 from fusionlab.results.crossed import FEWEST_SEEDS, Comparison
 from fusionlab.results.families import holm
-from fusionlab.results.gains import compare_lists
+from fusionlab.results.gains import compare_lists, with_groups
 from fusionlab.results.rows import Row
 
 LEVEL = 0.05
@@ -92,12 +92,11 @@ def _gain(first: Row, second: Row, kind: str) -> Comparison | None:
     """Over the seeds that both have, on the same videos; None if there is none."""
     others = {entry.seed: entry for entry in second.done}
     pairs = [(entry.answers, others[entry.seed].answers) for entry in first.done if entry.seed in others]
-    pairs = [(one, other) for one, other in pairs if one.of is other.of]
+    pairs = [(one, other) for one, other in pairs if one.of.same_videos(other.of)]
     if not pairs:
         return None
-    return compare_lists(
-        [one.right.astype(np.float64) - other.right for one, other in pairs], [one.of for one, _ in pairs], kind
-    )
+    lists = [with_groups([one.of, other.of])[0] for one, other in pairs]
+    return compare_lists([one.right.astype(np.float64) - other.right for one, other in pairs], lists, kind)
 
 
 def pairs_csv(matrix: Matrix, title: Callable[[Row], str]) -> str:

@@ -22,7 +22,7 @@ def moves(row: Row, kind: str) -> list[tuple[Entry, float]]:
     for entry in row.doubled:
         own, other = answer_counts(entry), usual.get(entry.seed, {})
         if kind in own and kind in other:
-            found.append((entry, own[kind][0] / own[kind][1] - other[kind][0] / other[kind][1]))
+            found.append((entry, float(own[kind][0] / own[kind][1] - other[kind][0] / other[kind][1])))
     return found
 
 

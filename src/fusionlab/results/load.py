@@ -22,9 +22,9 @@ from fusionlab.records.plan_file import has_plan, read_plan_file
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
-from fusionlab.records.signature import NEUTRAL, flatten, identity
+from fusionlab.records.signature import NEUTRAL, canonical, flatten, identity
 from fusionlab.results.answers import FILE as ANSWERS
-from fusionlab.results.answers import Answers, SavedAnswers, TestList
+from fusionlab.results.answers import Answers, SavedAnswers, TestList, join_answers
 
 TOGETHER = "all"  # all kinds of question taken together
 MISSING = "no record of it (yet)"
@@ -46,12 +46,18 @@ class Entry:
     folder: Path | None = None
     file: str = PREDICTIONS  # its scores, in the folder
     saved: SavedAnswers | None = None  # of all arms, where the folder has no scores
+    parts: tuple[Entry, ...] = ()  # the arms of one place and seed, one for each split, of which it is the mean
 
     @property
     def result(self) -> Mapping[str, Any]:
         return self.record.get("result", {}) if self.status == "done" else {}
 
     @property
+    def arms(self) -> tuple[Entry, ...]:
+        """Itself, or the arms that it is joined of."""
+        return self.parts or (self,)
+
+    @cached_property
     def seed(self) -> tuple[Any, ...]:
         """The values of `seed`, or of `seed.init`, `seed.data` …: in these the arms of one row differ."""
         return tuple(value for axis, value in sorted(self.axes.items()) if is_seed(axis))
@@ -80,17 +86,22 @@ class Entry:
             return self.kind
         if name in self.axes:
             return self.axes[name]
+        if any(name in part.axes for part in self.parts):
+            return None  # each part has its own
         if name == "data":
-            return str(self.leaves.get("data.dataset._target_", "")).rpartition(".")[2].casefold() or None
+            return str(self._leaf("data.dataset._target_", "")).rpartition(".")[2].casefold() or None
         if name == "weights":
-            streams = [self.leaves.get("stream", stream) for stream in ("appearance", "motion")]
+            streams = [self._leaf("stream", stream) for stream in ("appearance", "motion")]
             sources = dict.fromkeys(self.value(f"weights.{stream}") for stream in streams)
             return next(iter(sources)) if len(sources) == 1 else " and ".join(map(str, sources))
-        return self.leaves.get(self._own(name), NEUTRAL.get(name))
+        return self._leaf(self._own(name), NEUTRAL.get(name))
+
+    def _leaf(self, name: str, otherwise: Any = None) -> Any:
+        return part_leaves(self.record.get("config", {}), name.partition(".")[0].partition("[")[0]).get(name, otherwise)
 
     def _own(self, name: str) -> str:
         """A leaf's name in a stream's config: tower.depth is backbone.appearance.depth or backbone.motion.depth."""
-        stream = self.leaves.get("stream")
+        stream = self._leaf("stream")
         if name == f"weights.{stream}":
             return "weights.source"
         tower = f"backbone.{stream}."
@@ -103,7 +114,7 @@ class Entry:
         Scores are not read, and what is kept has one byte a video. A file is read once, a damaged one too.
         """
         if isinstance(read := self._answers, UserError):
-            raise read
+            raise read.with_traceback(None)  # else each time that it is raised makes its traceback longer
         return read
 
     @cached_property
@@ -114,6 +125,8 @@ class Entry:
             return error
 
     def _read_answers(self) -> Answers:
+        if self.parts:
+            return join_answers({str(part.axes["split"]): part.answers for part in self.parts})
         if self.folder is None or not (self.folder / self.file).is_file():
             return self._saved_answers()
         content = read_whole(self.folder / self.file, LARGEST)
@@ -134,6 +147,25 @@ class Entry:
         if recorded is not None and counts != {kind: own for kind, own in recorded.items() if own["total"]}:
             raise UserError(f"the answers in {ANSWERS} do not belong to this record", got=self.name)
         return saved
+
+
+def part_leaves(config: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The leaves of a part of a config, by their full names, without those at their neutral value."""
+    tree: Any = config
+    for name in names:
+        if not isinstance(tree, Mapping) or name not in tree:
+            return {}
+        tree = tree[name]
+    key = (names, canonical(tree))
+    if key not in _FLAT:
+        for name in reversed(names):
+            tree = {name: tree}
+        _FLAT[key] = flatten(identity(tree))
+    return _FLAT[key]
+
+
+# A part of a config by its names and its text: most records share their parts, so each is flattened once.
+_FLAT: dict[tuple[tuple[str, ...], str], Mapping[str, Any]] = {}
 
 
 def is_seed(axis: str) -> bool:

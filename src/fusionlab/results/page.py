@@ -26,8 +26,11 @@ FOOTER = """<footer>The same table: <a href="table.md">Markdown</a> · <a href="
 <a href="table.tex">LaTeX</a> · <a href="plot.svg">picture</a></footer>"""
 
 
-def page(table: Table, entries: Sequence[Entry], *, name: str, out: Path) -> str:
-    """`name` is the study's; links to records are relative to `out`, the folder that the page will lie in."""
+def page(table: Table, entries: Sequence[Entry], *, name: str, out: Path, drawing: str | None = None) -> str:
+    """`name` is the study's; links to records are relative to `out`, the folder that the page will lie in.
+
+    `drawing`: the table's picture, if it is drawn already.
+    """
     return (
         "\n".join(
             [
@@ -42,7 +45,7 @@ def page(table: Table, entries: Sequence[Entry], *, name: str, out: Path) -> str
                 _facts(entries),
                 "</header>",
                 _table(table),
-                f'<section class="card scroll">{picture(table)}</section>',
+                f'<section class="card scroll">{drawing or picture(table)}</section>',
                 _notes(table),
                 _pairs(table),
                 _evidence(entries, out),
@@ -164,13 +167,14 @@ def _evidence(entries: Sequence[Entry], out: Path) -> str:
     """One line per arm, with a link to the record behind the cells above."""
     lines = []
     arms = [entry for entry in entries if entry.status != REFUSED]
+    place = os.path.abspath(out)
     for entry in arms:
         seconds = entry.record.get("circumstances", {}).get("seconds")
         best = entry.result.get("best_step")
         steps = formatting.NONE if best is None else f"{best} of {entry.result.get('steps')}"
         right = formatting.percent(entry.result["accuracy"], 2) if "accuracy" in entry.result else formatting.NONE
         cells = [
-            _linked(entry, out),
+            _linked(entry, place),
             f'<td class="{"failed" if entry.status == "failed" else "name"}">{_text(entry.status)}</td>',
             f'<td class="num">{right}</td>',
             f'<td class="num">{steps}</td>',
@@ -188,8 +192,8 @@ def _evidence(entries: Sequence[Entry], out: Path) -> str:
     )
 
 
-def _linked(entry: Entry, out: Path) -> str:
+def _linked(entry: Entry, out: str) -> str:
     if entry.folder is None:
         return f"<td>{_text(entry.name)}</td>"
-    way = os.path.relpath((entry.folder / FILE).absolute(), out.absolute())
+    way = os.path.relpath(os.path.join(entry.folder, FILE), out)
     return f'<td><a href="{escape(quote(os.fsencode(way)))}">{_text(entry.name)}</a></td>'

@@ -15,12 +15,13 @@ from functools import cache
 from typing import Any
 
 from fusionlab.records.environment import arithmetic
-from fusionlab.records.signature import canonical, flatten, identity
+from fusionlab.records.signature import canonical
 from fusionlab.results.formatting import short_list
 from fusionlab.results.gains import answer_counts
-from fusionlab.results.load import Entry
+from fusionlab.results.load import Entry, part_leaves
 from fusionlab.results.rows import Row, varies
 from fusionlab.results.selection import BUDGET
+from fusionlab.results.splits import SPLIT
 
 Leaves = Mapping[str, Any]  # what is compared: name -> value; what a record lacks is not compared
 _BUDGET = ("epochs", "until", "budget", "patience")  # leaves below optim.fusion that say how long it trains
@@ -79,21 +80,19 @@ def _weights(entry: Entry) -> Mapping[str, Leaves]:
 
 def _part(entry: Entry, *names: str) -> Mapping[str, Any]:
     """The leaves of a part of the config, without those at their neutral value."""
-    tree: Any = entry.record.get("config", {})
-    for name in names:
-        tree = tree.get(name) if isinstance(tree, Mapping) else None
-    if not isinstance(tree, Mapping):
-        return {}
-    key = (names, canonical(tree))
-    if key not in _FLAT:
-        for name in reversed(names):
-            tree = {name: tree}
-        _FLAT[key] = flatten(identity(tree))
-    return _FLAT[key]
+    return part_leaves(entry.record.get("config", {}), *names)
 
 
-# A part of a config by its names and its text: most records share their parts, so each is flattened once.
-_FLAT: dict[tuple[tuple[str, ...], str], Mapping[str, Any]] = {}
+def _kept(leaves: Leaves, prefix: str, names: Sequence[str], inside: bool) -> Leaves:
+    """The leaves that are among the names, or those that are not; made once for the leaves that records share."""
+    key = (id(leaves), inside)
+    if key not in _KEPT:
+        own = {leaf: one for leaf, one in leaves.items() if (leaf.removeprefix(prefix) in names) is inside}
+        _KEPT[key] = leaves, own  # the first is kept, so that its id stays its own
+    return _KEPT[key][1]
+
+
+_KEPT: dict[tuple[int, bool], tuple[Leaves, Leaves]] = {}
 
 
 def _training(entry: Entry) -> Mapping[str, Leaves]:
@@ -102,24 +101,20 @@ def _training(entry: Entry) -> Mapping[str, Leaves]:
         return {"optim.streams": own} if own else {}
     parts = {"optim.streams": _part(entry, "optim", "streams")}
     if entry.kind in ("fused", "control"):
-        leaves = _part(entry, "optim", "fusion")
-        parts["optim.fusion"] = {
-            leaf: one for leaf, one in leaves.items() if leaf.removeprefix("optim.fusion.") not in _BUDGET
-        }
+        parts["optim.fusion"] = _kept(_part(entry, "optim", "fusion"), "optim.fusion.", _BUDGET, False)
     return {name: leaves for name, leaves in parts.items() if leaves}
 
 
 def _budget(entry: Entry) -> Mapping[str, Leaves]:
     if entry.kind not in ("fused", "control") or entry.result.get("converged"):
         return {}
-    leaves = _part(entry, "optim", "fusion")
-    own = {leaf: one for leaf, one in leaves.items() if leaf.removeprefix("optim.fusion.") in _BUDGET}
+    own = _kept(_part(entry, "optim", "fusion"), "optim.fusion.", _BUDGET, True)
     return {"optim.fusion": own} if own else {}
 
 
 def _testing(entry: Entry) -> Mapping[str, Leaves]:
     leaves = _part(entry, "data", "sampling")
-    own = {leaf: one for leaf, one in leaves.items() if leaf.removeprefix("data.sampling.") in _TESTING}
+    own = _kept(leaves, "data.sampling.", _TESTING, True)
     return {"data.sampling": own} if leaves else {}
 
 
@@ -226,7 +221,9 @@ def differences(rows: Sequence[Row], title: Callable[[Row], str]) -> list[str]:
 def _asked(rows: Sequence[Row]) -> list[str]:
     """The axes whose values differ between rows, or which only some rows have."""
     every = dict.fromkeys(axis for row in rows for axis in row.axes)
-    return [axis for axis in every if axis == BUDGET or varies(axis, rows)]
+    parts = [part for row in rows for entry in row.done for part in entry.parts]
+    joined = dict.fromkeys(axis for part in parts for axis in part.axes if axis == SPLIT)
+    return [*(axis for axis in every if axis == BUDGET or varies(axis, rows)), *joined]
 
 
 def _values(
@@ -234,12 +231,20 @@ def _values(
 ) -> Iterator[tuple[str, list[tuple[Row, list[dict[str, Any]]]]]]:
     """By part: each row with the distinct values of its arms, if there are several in the table."""
     parts: dict[str, list[tuple[Row, list[dict[str, Any]]]]] = {}
+    seen: dict[int, tuple[Leaves, str, dict[str, Any]]] = {}  # by identity: many records share their leaves
     for row in rows:
         own: dict[str, dict[str, dict[str, Any]]] = {}
-        for entry in row.done:
+        for entry in (arm for joined in row.done for arm in joined.arms):
             for part, leaves in rule.read(entry).items():
-                kept = {leaf: one for leaf, one in leaves.items() if not any(_explains(axis, leaf) for axis in asked)}
-                own.setdefault(part, {}).setdefault(canonical(kept), kept)
+                if id(leaves) not in seen:
+                    kept = {
+                        leaf: value
+                        for leaf, value in leaves.items()
+                        if not any(_explains(axis, leaf) for axis in asked)
+                    }
+                    seen[id(leaves)] = leaves, canonical(kept), kept
+                _, text, kept = seen[id(leaves)]
+                own.setdefault(part, {}).setdefault(text, kept)
         for part, values in own.items():
             parts.setdefault(part, []).append((row, list(values.values())))
     for part, found in parts.items():
@@ -252,6 +257,7 @@ _GROUPS = {
     "decoder": ("data",),
     "optical flow": ("flow", "data.store"),
     "prepared data": ("data", "split", "flow"),
+    "quarantine": ("data", "split"),
     "number of test videos": ("data", "split"),
 }
 

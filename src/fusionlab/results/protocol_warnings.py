@@ -18,6 +18,7 @@ from fusionlab.results.selection import edge
 from fusionlab.results.spec import Spec
 
 Warned = list[tuple[str, list[Row]]]
+_OF_SEED = ("seed", "stage_one")  # parts of a config that follow the seed altogether
 LATE_IS_CONTROL = "its control is late fusion: above such a meeting there is nothing to train on"
 OTHER_CLASSIFIER = "its classifier is a linear SVM, that of its control a softmax"
 NOT_CONVERGED = "not converged: it reached the cap of its budget"
@@ -142,7 +143,11 @@ def _recipes(rows: Sequence[Row]) -> Warned:
     """Arms of a row, or rows with equal axes, whose configs differ in more than seeds."""
     notes = []
     for row in rows:
-        leaves = {leaf for entry in row.done[1:] for leaf in _other_leaves(row.done[0], entry)}
+        first = row.done[0].arms
+        pairs = [pair for entry in row.done[1:] for pair in zip(first, entry.arms, strict=True)]
+        leaves = {leaf for one, other in pairs for leaf in _other_leaves(one, other)}
+        between = {leaf for other in first[1:] for leaf in _other_leaves(first[0], other)}
+        leaves |= {leaf for leaf in between if not leaf.startswith("data.quarantine")}  # each split has its own
         if leaves:
             notes.append((f"its arms differ in more than the seed: {short_list(sorted(leaves))}", [row]))
     equal_axes: dict[str, list[Row]] = {}
@@ -160,7 +165,7 @@ def _recipes(rows: Sequence[Row]) -> Warned:
 def _other_leaves(one: Entry, other: Entry) -> list[str]:
     """Only the parts of the configs that differ are flattened, since most of them do not."""
     first, second = (entry.record.get("config", {}) for entry in (one, other))
-    parts = [name for name in {**first, **second} if first.get(name) != second.get(name)]
+    parts = [name for name in {**first, **second} if first.get(name) != second.get(name) and name not in _OF_SEED]
     own = [identity({name: config[name] for name in parts if name in config}) for config in (first, second)]
     axes = {axis for axis in (*one.axes, *other.axes) if not is_seed(axis)}
     return [leaf for leaf, *_ in differing(*own) if not follows_seed(leaf) and leaf not in axes]
@@ -171,7 +176,7 @@ def _predictions(rows: Sequence[Row]) -> Warned:
     notes: Warned = []
     lacking: Warned = []
     for row in rows:
-        for entry in row.done:
+        for entry in (arm for joined in row.done for arm in joined.arms):
             try:
                 right = int(entry.answers.right.sum())
             except UserError as error:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from fusionlab.results.load import Entry, load
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
 from fusionlab.results.protocol_warnings import row_title, title_axes
+from fusionlab.results.rows import Row
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import make_table
 from fusionlab.results.text_tables import markdown, terminal
@@ -48,37 +51,58 @@ def report(
     why an arm of the plan has no record: {arm's name: (reason, log or None)}. `answers`: answers.csv is written too.
     `pairs`: so is pairs.csv, and the text has the matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold.
     """
-    spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
     study, out = Path(study_folder), Path(out_folder)
-    entries = load(study, unfinished)
-    table = make_table(entries, spec)
-    text = terminal(table, ansi=ansi, notes=notes)
-    files = {
-        "table.md": markdown(table),
-        "table.csv": csv_text(table),
-        "table.tex": latex(table),
-        "plot.svg": picture(table),
-        "index.html": page(table, entries, name=study.resolve().name, out=out),
-    }
-    if answers:
-        files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)]))
-    if table.contrasts:
-        files["contrasts.csv"] = contrasts_csv(table.contrasts)
-    if pairs:
-        axes = title_axes(table.rows)
-        matrix = table.matrix
-        files["pairs.csv"] = pairs_csv(matrix, lambda row: row_title(row, axes))
-        text += "\n" + pairs_text(matrix, lambda row: row_title(row, axes), spec.decimals)
+    with _no_collection():
+        spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
+        entries = load(study, unfinished)
+        table = make_table(entries, spec)
+        text, drawing = terminal(table, ansi=ansi, notes=notes), picture(table)
+        files = {
+            "table.md": markdown(table),
+            "table.csv": csv_text(table),
+            "table.tex": latex(table),
+            "plot.svg": drawing,
+            "index.html": page(table, entries, name=study.resolve().name, out=out, drawing=drawing),
+        }
+        if answers:
+            files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)], unchosen_arms(table.rows)))
+        if table.contrasts:
+            files["contrasts.csv"] = contrasts_csv(table.contrasts)
+        if pairs:
+            axes = title_axes(table.rows)
+            matrix = table.matrix
+            files["pairs.csv"] = pairs_csv(matrix, lambda row: row_title(row, axes))
+            text += "\n" + pairs_text(matrix, lambda row: row_title(row, axes), spec.decimals)
     for name, content in files.items():
         write_text(out / name, content)
     return text
 
 
-def read_answers(entries: Iterable[Entry]) -> dict[str, Answers]:
-    """Arm's name -> its answers, of all done arms whose answers can be read."""
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the search for cycles among objects: records have none, and 10,000 of them are searched for seconds."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def unchosen_arms(rows: Iterable[Row]) -> set[str]:
+    """The names of the arms that a selection did not choose: their test predictions stay closed."""
+    every = [one for row in rows for one in (row, row.control) if one is not None]
+    trials = [trial for row in every for trial in row.tried if not trial.chosen]
+    return {arm.name for trial in trials for entry in trial.entries for arm in entry.arms}
+
+
+def read_answers(entries: Iterable[Entry], without: Collection[str] = ()) -> dict[str, Answers]:
+    """Arm's name -> its answers, of all done arms whose answers can be read; `without` some and their towers."""
     answers: dict[str, Answers] = {}
+    closed = set(without)
     for entry in entries:
-        if entry.status == "done":
+        if entry.status == "done" and entry.name not in closed and entry.name.rpartition("/")[0] not in closed:
             try:
                 own = entry.answers
             except UserError:  # the table has a note about it

@@ -20,6 +20,7 @@ from fusionlab.results.load import DAMAGED, REFUSED, TOGETHER, Entry, follows_se
 from fusionlab.results.selection import BUDGET, Trial, chosen_trial, make_trials
 from fusionlab.results.shares import Share, Worth, make_shares
 from fusionlab.results.spec import NAMES, PaperRow, Spec, matches
+from fusionlab.results.splits import join_splits
 from fusionlab.results.towers import tower_entries
 
 CEILING = "ceiling"  # the kind of a row that shows what could be reached
@@ -107,7 +108,8 @@ class Row:
 
 def make_rows(entries: Sequence[Entry], spec: Spec) -> list[Row]:
     """The rows of a table in its order: the streams, late fusion, the control, then the fusions."""
-    every = [*entries, *tower_entries(entries)]
+    every = join_splits([*entries, *tower_entries(entries)], spec.over)
+    entries = [entry for entry in every if entry.kind != "tower"]
     normal = [entry for entry in every if entry.axes.get(BUDGET, 1) == 1]
     places = [place for key in _places(normal, spec).items() for place in _split(*key)]
     doubled: dict[tuple[str, str], list[Entry]] = {}
@@ -120,7 +122,8 @@ def make_rows(entries: Sequence[Entry], spec: Spec) -> list[Row]:
         str(entry.record["signature"]): row
         for row in reversed(rows)
         if row.kind in ("control", "late")
-        for entry in _all_entries(row)
+        for joined in _all_entries(row)
+        for entry in joined.arms
         if "signature" in entry.record
     }
     fused = [_row(place, late, worth, doubled, spec, home) for place in places if place.kind in ("fused", DAMAGED)]

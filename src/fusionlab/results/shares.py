@@ -10,8 +10,9 @@ import numpy as np
 
 from fusionlab.results.accuracy import design_effect, effective_videos, wilson
 from fusionlab.results.crossed import FEWEST_GROUPS
-from fusionlab.results.gains import Codes, answer_counts, stack_answers
+from fusionlab.results.gains import Stack, answer_counts, stack_answers
 from fusionlab.results.load import TOGETHER, Entry
+from fusionlab.results.squares import group_codes
 from fusionlab.results.statistics import mean, sd
 
 
@@ -39,23 +40,26 @@ class Worth:
     def __call__(self, done: Sequence[Entry], kind: str) -> float | None:
         """None if the groups are not known, or if each seed has its own videos."""
         found = stack_answers(done, kind)
-        tests, right, groups = found or (None, None, None)
-        if right is None or groups is None:
+        if found is None or found.groups is None:
             return None
-        if (count := len(set(groups.tolist()))) < FEWEST_GROUPS:
+        right, groups, splits = found.right, found.groups, found.splits
+        count = len(np.unique(groups if splits is None else group_codes(splits, groups)))
+        if count < FEWEST_GROUPS:
             return float(count)  # as if each group were one video: they are too few to show how much they are worth
         sure = right.all() or not right.any()
-        design = self._design(id(tests), groups, kind) if sure else None
-        return effective_videos(right.astype(np.float64), groups, design=design)
+        design = self._design(found, kind) if sure else None
+        return effective_videos(right.astype(np.float64), groups, strata=splits, design=design)
 
-    def _design(self, tests: int, groups: Codes, kind: str) -> float | None:
+    def _design(self, one: Stack, kind: str) -> float | None:
         """The design effect of the whole column, for rows in which nothing varies."""
+        tests = id(one.tests)
         if (tests, kind) not in self._designs:
             stacks = [
                 stack_answers([entry for entry in entries if entry.status == "done"], kind) for entries in self._column
             ]
-            rows = [stack[1].astype(np.float64) for stack in stacks if stack is not None and id(stack[0]) == tests]
-            self._designs[tests, kind] = design_effect(rows, groups)
+            rows = [own.right.astype(np.float64) for own in stacks if own is not None and own.tests is one.tests]
+            assert one.groups is not None
+            self._designs[tests, kind] = design_effect(rows, one.groups, strata=one.splits)
         return self._designs[tests, kind]
 
 
@@ -66,7 +70,7 @@ def make_shares(done: Sequence[Entry], worth: Worth) -> dict[str, Share]:
     ceilings = done[0].record.get("ceilings", {}) if done else {}
     shares = {}
     for kind in shared:
-        per_seed = tuple(right / total for right, total in (one[kind] for one in counts))
+        per_seed = tuple(float(right / total) for right, total in (one[kind] for one in counts))
         videos = min(one[kind][1] for one in counts)
         most = Fraction(ceilings[kind]) if kind in ceilings else None
         if kind == TOGETHER:
@@ -78,7 +82,7 @@ def make_shares(done: Sequence[Entry], worth: Worth) -> dict[str, Share]:
     return shares
 
 
-def _ceiling_of_all(counts: Mapping[str, tuple[int, int]], ceilings: Mapping[str, str]) -> Fraction | None:
+def _ceiling_of_all(counts: Mapping[str, tuple[int | Fraction, int]], ceilings: Mapping[str, str]) -> Fraction | None:
     """The mean of the kinds' ceilings, weighted by their videos."""
     questions = [kind for kind in counts if kind != TOGETHER]
     if not questions or any(kind not in ceilings for kind in questions):

@@ -13,6 +13,8 @@ gain      the kind of question on which fusions are compared; default: where lat
 select    an axis, such as optim.fusion.lr, or null: of its values each row has the one with the lowest validation loss
 control   rows (the default), or column: the controls and the streams trained on have no rows, and a column shows the
           accuracy of each row's control
+over      [split], or [] (the default): the splits of a data set are no rows; a row is the mean of them, its gains are
+          compared within each split, and an arm that lacks a split is not done
 rank      true: the fusions stand by their accuracy, the best first
 paper     the paper's own numbers
     source, setting   the tables they come from, and the data and networks
@@ -43,7 +45,7 @@ DEFAULT = ("method", "axes", "accuracy", "kinds", "gain", "layers", "parameters"
 VARYING = "varying"
 CONTROLS = ("rows", "column")
 _KEYS = (
-    "caption", "rows", "where", "order", "columns", "decimals", "gain", "select", "control", "rank", "paper",
+    "caption", "rows", "where", "order", "columns", "decimals", "gain", "select", "over", "control", "rank", "paper",
 )  # fmt: skip
 _PAPER = ("source", "setting", "data", "figures", "where", "everywhere", "absent", "rows")
 _ABSENT = ("note", "rows")
@@ -99,6 +101,7 @@ class Spec:
     decimals: int = 1
     gain: str | None = None
     select: str | None = None
+    over: Sequence[str] = ()
     control: str = "rows"
     rank: bool = False
     paper: Paper | None = None
@@ -124,16 +127,25 @@ class Spec:
             raise UserError("rank says whether rows stand by accuracy", got=rank, allowed=["true", "false"])
         if not (select is None or isinstance(select, str)):
             raise UserError("a table selects on one axis", got=select, hint="select: optim.fusion.lr")
+        over = content.get("over") or []
+        if over not in ([], ["split"]):
+            allowed = ["[]", "[split]"]
+            raise UserError("a row is a mean over seeds, and over splits", got=f"over: {over}", allowed=allowed)
+        where = dict(content.get("where") or {})
+        if both := [axis for axis in over if axis in where]:
+            hint = f"where: without {both[0]}, or over: []"
+            raise UserError("a mean over an axis has all its values", got=f"where: {where}", hint=hint)
         paper = content.get("paper")
         return cls(
             caption=content["caption"],
             rows=() if rows == VARYING else tuple(rows),
-            where=dict(content.get("where") or {}),
+            where=where,
             order={**ORDER, **(content.get("order") or {})},
             columns=tuple(columns),
             decimals=decimals,
             gain=content.get("gain"),
             select=select,
+            over=tuple(over),
             control=control,
             rank=rank,
             paper=None if paper is None else _paper(paper),

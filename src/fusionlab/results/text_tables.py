@@ -70,6 +70,8 @@ def _pad(text: str, width: int, column: Column) -> str:
 
 def display_width(text: str) -> int:
     """The width of a text on a terminal: a wide character takes two columns, a combining one none."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text
     )

@@ -10,14 +10,15 @@ fusion, so that all studies share one training; stage two names its streams by t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fusionlab.records.signature import NEUTRAL, signature, value
 
 STREAMS = ("appearance", "motion")
-# Offsets affect only the other stream, and pairs no stream alone: ignored here, so that a stream is trained once.
-PAIRS = "data.sampling.pairs"
+# Late fusion is not trained: these affect neither it nor a stream alone.
+ABOVE, PAIRS = "optim.fusion", "data.sampling.pairs"
+# Offsets affect only the other stream. What is ignored here is no part of a stream's recipe: it is trained once.
 IGNORED = {"appearance": ("data.sampling.apart", PAIRS), "motion": ("data.sampling.delay", PAIRS)}
 # The arms of one cohort may differ in these.
 ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align")
@@ -30,10 +31,8 @@ def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
     """The recipe of one trained stream."""
-    shared = {part: config[part] for part in ("data", "split", "trainer", "seed")}
-    for leaf in IGNORED[stream]:
-        _, group, name = leaf.split(".")
-        shared["data"] = {**shared["data"], group: {**shared["data"][group], name: NEUTRAL[leaf]}}
+    shared = {part: config[part] for part in ("split", "trainer", "seed")}
+    shared["data"] = without(config["data"], IGNORED[stream])
     source = value(config, f"weights.{stream}")
     # Without weights, the options of their classifier have no effect.
     weights = {"source": source}
@@ -44,6 +43,14 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
     shared["consensus"] = value(config, "consensus")
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
     return {**own, "optim": config["optim"]["streams"], **shared}
+
+
+def without(data: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
+    """The options of the data, with these (`data.group.name`) at their neutral values."""
+    for leaf in leaves:
+        _, group, name = leaf.split(".")
+        data = {**data, group: {**data[group], name: NEUTRAL[leaf]}}
+    return dict(data)
 
 
 def cohort_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
