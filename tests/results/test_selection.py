@@ -19,11 +19,11 @@ from fusionlab.results.tables import make_table
 RATE = "optim.fusion.lr"
 SPEC = Spec.of({"caption": "c", "select": RATE})
 PLACE = {"layer": "relu5", "temporal": "pool2d"}
-Losses = dict[float, tuple[float | None, ...]]
+Losses = dict[float, tuple[float | str | None, ...]]
 
 
 def trials(folder: Path, fusion: str, losses: Losses, *, control: dict[int, str] | None = None) -> dict[int, str]:
-    """Arms of a fusion, or a control, with these validation losses by rate and seed; None: it failed. A signature."""
+    """Arms of a fusion, or a control, with these validation losses ; None: it diverged; a text: why it failed."""
     signatures = {}
     kind = "control" if fusion == "control" else "fused"
     for rate, own in losses.items():
@@ -31,7 +31,7 @@ def trials(folder: Path, fusion: str, losses: Losses, *, control: dict[int, str]
             axes = {"streams": "both", "fusion": fusion, **PLACE, RATE: rate, "seed": seed}
             config = {"optim": {"fusion": {"lr": rate}}}
             share = {"what": 1.0, "binding": round(0.5 + rate, 2)}
-            reason = "diverged" if loss is None else None
+            reason = "diverged at step 3: loss nan" if loss is None else loss if isinstance(loss, str) else None
             named = (control or {}).get(seed)
             record = arm(
                 folder, kind=kind, axes=axes, config=config, shares=share, reason=reason, control=named, val_loss=loss
@@ -50,7 +50,9 @@ def chosen(folder: Path, fusion: str = "conv") -> float | None:
     [
         ({0.01: (0.5, 0.6), 0.1: (0.4, 0.5), 0.2: (0.9, 0.3)}, 0.1),  # 0.55, 0.45, 0.60: the mean, not the best seed
         ({0.01: (0.5, 0.5), 0.1: (0.5, 0.5), 0.2: (0.6, 0.5)}, 0.01),  # of equal ones the smaller
-        ({0.01: (0.9, 0.9), 0.1: (0.1, None)}, 0.01),  # a failed one counts as infinite
+        ({0.01: (0.9, 0.9), 0.1: (0.1, None)}, 0.01),  # a diverged one counts as infinite
+        ({0.01: (0.9, 0.9), 0.1: (0.1, "no memory")}, 0.01),  # one that failed otherwise has not ended
+        ({0.01: (None, 0.9), 0.1: ("no memory", None), 0.2: (0.5, 0.5)}, 0.2),
         ({0.01: (None, None), 0.1: (None, 0.3)}, 0.01),
         ({0.01: (0.5, 0.5), 0.1: (0.1,)}, 0.01),  # one without all seeds is no trial
     ],
@@ -97,6 +99,29 @@ def test_the_predictions_of_other_trials_are_not_opened(tmp_path: Path) -> None:
     (entry, *_) = (entry for entry in load(tmp_path) if entry.axes[RATE] == 0.01)
     with pytest.raises(Exception, match="do not belong"):
         _ = entry.answers
+
+
+@pytest.mark.parametrize(("loss", "word"), [("no memory", "failed"), (None, None)])
+def test_a_trial_that_has_not_ended_is_shown_and_the_choice_is_marked(
+    tmp_path: Path, loss: str | None, word: str | None
+) -> None:
+    """A crash says nothing about a rate; to diverge does."""
+    trials(tmp_path, "conv", {0.01: (0.5, 0.7), 0.1: (0.4, loss), 0.2: (0.6, 0.6)})
+    table = make_table(load(tmp_path), SPEC)
+    (row,) = table.rows
+    assert row.axes[RATE] == 0.01
+    spans = [(line.cells, line.span) for line in table.lines if line.span]
+    remarks = [note for note in table.marked if "trials" in note]
+    lines = list(csv.DictReader(io.StringIO(csv_text(table))))
+    if word is None:
+        assert not spans and not remarks and not row.undone
+        return
+    ((cells, span),) = spans
+    assert span.startswith(f"failed, {RATE}=0.1, seed 1: no memory") and cells[0] == "Conv"
+    assert remarks == [f"its {RATE} is chosen among 2 of 3 trials; the others have not ended"]
+    assert [(line["status"], line[RATE], line["seeds"]) for line in lines] == [
+        ("done", "0.01", "0 1"), ("not chosen", "0.1", "0 1"), ("not chosen", "0.2", "0 1"), ("failed", "0.1", "1"),
+    ]  # fmt: skip
 
 
 def test_while_no_rate_has_all_seeds_nothing_is_chosen(tmp_path: Path) -> None:

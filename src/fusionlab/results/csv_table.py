@@ -44,7 +44,11 @@ def csv_text(table: Table) -> str:
         if row.done:
             lines.append({**name, **_done(row, questions, table), **paper_cells})
         lines += [{**name, **_trial(trial)} for trial in row.tried if not trial.chosen]
-        lines += [{**name, **_undone(entry), **paper_cells} for entry in row.undone]
+        rate = {row.tried[0].axis} if row.tried else set()
+        lines += [
+            {**name, **{axis: entry.axes[axis] for axis in rate}, **_undone(entry), **paper_cells}
+            for entry in row.undone
+        ]
         for reason in dict.fromkeys(entry.reason for entry in row.refused):  # of all seeds
             lines.append({**name, "status": REFUSED, "reason": reason, **paper_cells})
     titled = ["temporal_title"] if any("temporal" in row.titles for row in table.rows) else []

@@ -14,7 +14,7 @@ from fusionlab.results.gains import NO_PREDICTIONS
 from fusionlab.results.load import TOGETHER, Entry, follows_seed, is_seed
 from fusionlab.results.protocol_rules import differences
 from fusionlab.results.rows import NO_CONTROL, RECIPE, Row, shown_axes, varies
-from fusionlab.results.selection import edge
+from fusionlab.results.selection import edge, unfinished
 from fusionlab.results.spec import Spec
 
 Warned = list[tuple[str, list[Row]]]
@@ -59,7 +59,7 @@ def protocol_warnings(rows: Sequence[Row]) -> Warned:
         *_no_gain(done),
         *_each(done, LATE_IS_CONTROL, lambda row: row.kind == "fused" and row.control and row.control.kind == "late"),
         *_each(done, OTHER_CLASSIFIER, _other_classifier),
-        *((remark, [row]) for row in rows if (remark := edge(row.tried))),
+        *((remark, [row]) for row in rows for about in (unfinished, edge) if (remark := about(row.tried))),
     ]
 
 

@@ -17,7 +17,7 @@ from fusionlab.results.crossed import Comparison
 from fusionlab.results.formatting import as_typed
 from fusionlab.results.gains import Late, compare_pairs
 from fusionlab.results.load import DAMAGED, REFUSED, TOGETHER, Entry, follows_seed
-from fusionlab.results.selection import BUDGET, Trial, chosen_trial, make_trials
+from fusionlab.results.selection import BUDGET, Trial, chosen_trial, has_ended, make_trials
 from fusionlab.results.shares import Share, Worth, make_shares
 from fusionlab.results.spec import NAMES, PaperRow, Spec, matches
 from fusionlab.results.splits import join_splits
@@ -143,6 +143,7 @@ class _Place:
     entries: list[Entry]
     trials: tuple[Trial, ...]
     key: tuple[str, str]
+    waiting: tuple[Entry, ...] = ()  # arms of the trials that were not chosen, which have not ended
 
 
 def _key(entry: Entry, spec: Spec) -> tuple[str, str]:
@@ -163,15 +164,18 @@ def _places(entries: Iterable[Entry], spec: Spec) -> dict[tuple[str, str], _Plac
     for key, group in groups.items():
         axes = _place(group[0], spec)
         trials: tuple[Trial, ...] = ()
+        waiting: list[Entry] = []
         if spec.select and all(spec.select in entry.axes for entry in group):
             trials = make_trials([entry for entry in group if entry.status != REFUSED], spec.select)
             if chosen := chosen_trial(trials):
                 group = [*chosen.entries, *(entry for entry in group if entry.status == REFUSED)]
                 if key[0] in _TRAINED:
                     axes[spec.select] = chosen.value
+                    others = [entry for trial in trials if trial is not chosen for entry in trial.entries]
+                    waiting = [entry for entry in others if not has_ended(entry)]
             else:  # no value has all seeds yet
                 group = [entry for entry in group if entry.status != "done"]
-        places[key] = _Place(key[0], axes, group, trials, key)
+        places[key] = _Place(key[0], axes, group, trials, key, tuple(waiting))
     return places
 
 
@@ -187,7 +191,9 @@ def _split(key: tuple[str, str], place: _Place) -> list[_Place]:
     recipes: dict[str, list[Entry]] = {}
     for entry in place.entries:
         recipes.setdefault(recipe(entry)[:6], []).append(entry)
-    return [_Place(place.kind, {**place.axes, RECIPE: one}, own, (), key) for one, own in recipes.items()]
+    return [
+        _Place(place.kind, {**place.axes, RECIPE: one}, own, (), key, place.waiting) for one, own in recipes.items()
+    ]
 
 
 def recipe(entry: Entry) -> str:
@@ -222,7 +228,7 @@ def _row(
         kind=place.kind,
         axes=place.axes,
         done=arms,
-        undone=undone,
+        undone=(*undone, *place.waiting),
         shares=shares,
         surplus=tuple(surplus),
         paper=next((row for row in rows if matches(place.entries[0], row.conditions)), None) if place.entries else None,

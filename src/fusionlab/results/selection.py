@@ -21,7 +21,7 @@ BUDGET = "optim.fusion.budget"  # the axis of arms that were trained once more, 
 class Trial:
     """The arms of a row with one value of the axis.
 
-    `loss`: the mean validation loss over seeds; infinite where one failed or diverged, None where one is missing.
+    `loss`: the mean validation loss over seeds; infinite where one diverged, None where one has not ended.
     """
 
     axis: str
@@ -43,8 +43,13 @@ def make_trials(entries: Sequence[Entry], axis: str) -> tuple[Trial, ...]:
     return tuple(replace(one, chosen=one is best) for one in trials)
 
 
+def has_ended(entry: Entry) -> bool:
+    """Whether an arm is done or diverged: started again, one that failed otherwise may still be done."""
+    return entry.status == "done" or any((arm.reason or "").startswith("diverged") for arm in entry.arms)
+
+
 def _loss(entries: Sequence[Entry], seeds: int) -> float | None:
-    ended = {entry.seed: entry for entry in entries if entry.status in ("done", "failed")}
+    ended = {entry.seed: entry for entry in entries if has_ended(entry)}
     if len(ended) < seeds or any(entry.status == REFUSED for entry in entries):
         return None
     losses = [entry.result.get("val_loss") for entry in ended.values()]  # null: it diverged
@@ -53,6 +58,14 @@ def _loss(entries: Sequence[Entry], seeds: int) -> float | None:
 
 def chosen_trial(trials: Sequence[Trial]) -> Trial | None:
     return next((trial for trial in trials if trial.chosen), None)
+
+
+def unfinished(trials: Sequence[Trial]) -> str | None:
+    """A remark about a choice among fewer values than were to be tried."""
+    ended = [trial for trial in trials if trial.loss is not None]
+    if chosen_trial(trials) is None or len(ended) == len(trials):
+        return None
+    return f"its {trials[0].axis} is chosen among {len(ended)} of {len(trials)} trials; the others have not ended"
 
 
 def edge(trials: Sequence[Trial]) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fusionlab.results import formatting
 from fusionlab.results.ceilings import ceiling_rows, paper_rows
@@ -169,15 +169,19 @@ def _lines(
     elif row.done:
         cells = tuple(formatting.cell(cell(row, column, spec, told)) for column in columns)
         lines.append(Line(row, cells, marks, bold=bold))
-    together: dict[tuple[str, str], list[Entry]] = {}
+    together: dict[tuple[str, str, str], list[Entry]] = {}
+    selected = row.tried[0].axis if row.tried else None
     for entry in row.undone:
-        together.setdefault((entry.status, entry.reason or ""), []).append(entry)
-    for (status, reason), entries in together.items():
+        trial = f", {selected}={entry.axes[selected]}" if selected else ""
+        together.setdefault((entry.status, entry.reason or "", trial), []).append(entry)
+    for (status, reason, trial), entries in together.items():
         seeds = formatting.short_list(list(dict.fromkeys(seed_text(entry.seed) for entry in entries)))
         logs = formatting.short_list(list(dict.fromkeys(entry.log for entry in entries if entry.log)))
         word = "failed" if status == "failed" else "missing"
         which = "" if row.kind == DAMAGED else f", seed{'s' * (len(entries) > 1)} {seeds}"
-        text = f"{word}{which}: {reason}" + (f" (log: {logs})" if logs else "")
+        text = f"{word}{trial}{which}: {reason}" + (f" (log: {logs})" if logs else "")
+        own = row if selected is None else replace(row, axes={**row.axes, selected: entries[0].axes[selected]})
+        names = tuple(formatting.cell(cell(own, column, spec, told)) for column in columns if is_name(column))
         lines.append(Line(row, names, () if row.done else marks, formatting.cell(text)))
     if row.refused:
         lines.append(Line(row, names, () if lines else marks, REFUSED))
