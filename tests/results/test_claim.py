@@ -64,7 +64,9 @@ def test_a_claim_that_cannot_be_decided(rows: list[Row]) -> None:
     text = claim_sentence(rows, Spec(""), claim(row={"fusion": "max"}, against=CONV, kind="not_worse", margin=margin))
     assert "Max is not worse than Conv" in text and "It cannot be decided: -" in text.replace("−", "-")
     text = claim_sentence(rows, Spec(""), claim(question="colour"))
-    assert "It cannot be decided: there are no questions of kind colour" in text
+    assert "It cannot be decided: there are no questions of kind colour, only of " in text and "binding" in text
+    text = claim_sentence(rows, Spec(""), claim(row={"kind": "control"}))
+    assert text.endswith("It cannot be decided: Trained on, not fused is not held against its control.")
     text = claim_sentence(rows, Spec(""), claim(row={"fusion": "bilinear"}))
     assert text.endswith("cannot be decided: no rows of this table have fusion=bilinear.")
     text = claim_sentence(rows, Spec(""), claim(row={"layer": "relu5"}))

@@ -29,7 +29,7 @@ from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.loggers import expect_installed
 from fusionlab.planning.axes import Axes, Cell, Grid, Point
-from fusionlab.planning.contents import CONTROL, Content, Contents, is_seed
+from fusionlab.planning.contents import BUDGET, CONTROL, Content, Contents, is_seed
 from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
 from fusionlab.planning.naming import arm_name, axes_of, study_folder
@@ -82,7 +82,11 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     if run.claim is not None:
         from fusionlab.results.claim import Claim  # imports numpy, which no other plan needs
 
-        Claim.of(run.claim).expect_rows((arm.kind, arm.axes) for arm in plan.arms)
+        Claim.of(run.claim).expect_rows(
+            ((arm.kind, arm.axes) for arm in plan.arms),
+            kinds=_kinds(possible, contents),
+            within=[*filter(None, [run.table.get("select")]), BUDGET, *(run.table.get("over") or ())],
+        )
     points = [contents.point(content, cell) for cell, content in possible]
     folder = study_folder(run, words, points, plan)
     # Relative, so that runs/ can be moved as a whole; a plan's signature does not know its folders.
@@ -249,6 +253,15 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
             equal += one.signature in arms
             arms.setdefault(one.signature, one)
     return list(arms.values()), equal
+
+
+def _kinds(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> set[str] | None:
+    """The kinds of question of all data sets; None if only the files of one can tell."""
+    data = [content.config.data for _, content in cells if content.config is not None]
+    try:
+        return {kind for one in data for kind in contents.blueprint.dataset(one).kinds.values()}
+    except UserError:
+        return None
 
 
 def _doubled(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> list[tuple[Cell, Content]]:

@@ -6,22 +6,25 @@ run:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, unknown
+from fusionlab.records.signature import canonical
 from fusionlab.results import formatting
 from fusionlab.results.cells import gain_text
 from fusionlab.results.crossed import Comparison, Estimate, seeds_needed, smallest_gap
 from fusionlab.results.gains import compare_pairs
-from fusionlab.results.load import TOGETHER
+from fusionlab.results.load import TOGETHER, is_seed
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
 from fusionlab.results.spec import Spec
 
 KINDS = ("better", "not_worse")
 AGAINST = ("control", "late")
+OTHERS = {"control": "its control", "late": "late fusion"}
+Planned = tuple[str, Mapping[str, Any]]  # an arm of a plan: its kind and axes
 EXAMPLE = "run.claim='{row:{fusion:conv,layer:relu5},against:control,kind:better,margin:1}'"
 
 
@@ -74,19 +77,35 @@ class Claim:
         if not isinstance(self.question, str):
             raise UserError("no kind of question", got=f"run.claim.question={self.question}", hint="all")
 
-    def expect_rows(self, arms: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-        """Raise a `UserError` if no arm, given as (kind, axes), is one that the claim names."""
-        known = list(arms)
-        for name, wanted in (("row", self.row), ("against", self.against)):
-            if isinstance(wanted, str):
-                wanted = {"kind": wanted} if wanted == "late" else self.row
-            if not any(_is(wanted, kind, axes) for kind, axes in known):
-                rows = [_typed(axes) for kind, axes in known if kind == wanted.get("kind", "fused")]
+    def expect_rows(
+        self,
+        arms: Iterable[Planned],
+        *,
+        kinds: Collection[str] | None = None,
+        within: Collection[str] = (),
+    ) -> None:
+        """Raise a `UserError` if arms, given as (kind, axes), can never decide the claim.
+
+        `kinds`: the kinds of question of the data, if they are known. `within`: axes, beside seeds, whose values are no
+        rows of their own.
+        """
+        known: dict[str, Planned] = {}
+        for kind, axes in arms:
+            own = {axis: one for axis, one in axes.items() if not is_seed(axis) and axis not in within}
+            known.setdefault(canonical([kind, own]), (kind, own))
+        row = _only(self.row, known.values(), "row")
+        kind, _ = row
+        if isinstance(self.against, str):
+            if kind != "fused" and (kind, self.against) != ("control", "late"):
+                allowed = ["a fusion", *(["a control"] if self.against == "late" else [])]
                 raise UserError(
-                    "a claim about a row that is not in this grid",
-                    got=f"run.claim.{name}: {_typed(wanted)}",
-                    allowed=list(dict.fromkeys(rows))[:12],
-                )
+                    f"this row is not held against {OTHERS[self.against]}", got=f"run.claim.row: kind={kind}",
+                    allowed=allowed, hint="run.claim.against={kind:stream,streams:motion}, or another row",
+                )  # fmt: skip
+        elif _only(self.against, known.values(), "against") is row:
+            raise UserError("a row is held against another one", got=f"run.claim.against: {_typed(self.against)}")
+        if kinds is not None and self.question not in (TOGETHER, *kinds):
+            raise unknown("kind of question", self.question, [TOGETHER, *kinds], form="run.claim.question={}")
 
     def verdict(self, estimate: Estimate) -> bool | None:
         """Whether it holds: the interval lies above the line, below it, or on both sides (None)."""
@@ -104,8 +123,7 @@ def claim_sentence(rows: Sequence[Row], spec: Spec, tree: Mapping[str, Any]) -> 
     if isinstance(against, str) and against not in AGAINST:
         return f"The claim that was named before the run cannot be decided: {against}."
     axes = title_axes(rows)
-    other = row_title(against, axes) if isinstance(against, Row) else {"control": "its control"}.get(against, against)
-    other = "late fusion" if other == "late" else other
+    other = row_title(against, axes) if isinstance(against, Row) else OTHERS[against]
     margin = f"{claim.margin:g} point{'s' * (claim.margin != 1)}"
     by = f" by more than {margin}" if claim.margin else ""
     than = "better than" if claim.kind == "better" else "not worse than"
@@ -150,7 +168,27 @@ def _compared(row: Row, against: Row | str, on: str) -> tuple[Comparison | None,
         known, why = compare_pairs(pairs) if pairs else ({}, "the two rows share no seed that is done")
     else:
         known, why = (row.gains, row.no_gain) if against == "control" else (row.over_late, row.no_late)
-    return known.get(on), why or f"there are no questions of kind {on}, or the row is not done"
+    if known:
+        return known.get(on), f"there are no questions of kind {on}, only of {', '.join(known)}"
+    if not row.done:
+        return None, "no arm of the row is done"
+    return None, why or f"{row.method} is not held against {OTHERS.get(str(against), 'it')}"
+
+
+def _only(wanted: Mapping[str, Any], rows: Iterable[Planned], name: str) -> Planned:
+    """The one row of a plan with these axes."""
+    every = list(rows)
+    found = [one for one in every if _is(wanted, one[0], one[1])]
+    if len(found) == 1:
+        return found[0]
+    alike = found or [one for one in every if one[0] == wanted.get("kind", "fused")]
+    listed = [_typed(axes) for _, axes in alike] or [f"kind={kind}" for kind in dict.fromkeys(one[0] for one in every)]
+    several = f"a claim names one row, and {len(found)} have these axes"
+    raise UserError(
+        several if found else "a claim about a row that is not in this grid",
+        got=f"run.claim.{name}: {_typed(wanted)}",
+        allowed=listed[:12],
+    )
 
 
 def _is(wanted: Mapping[str, Any], kind: str, axes: Mapping[str, Any]) -> bool:

@@ -15,7 +15,8 @@ _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # A formula begins with one of these. Some spreadsheets skip blanks before it, and accept full-width characters.
 _FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
+_NUMBERS = re.compile(rf"{_NUMBER}(;{_NUMBER})*")  # a list of them is no formula: none has a semicolon outside brackets
 
 
 def percent(share: float, decimals: int = 1) -> str:
@@ -28,6 +29,16 @@ def points(difference: float, decimals: int = 1) -> str:
     """A difference of shares in percentage points, always with its sign: 0.25 -> "+25.0"."""
     text = percent(difference, decimals)
     return text if text.startswith(_MINUS) or float(text) == 0 else "+" + text
+
+
+def exact(difference: float | None) -> str:
+    """For programs, a share in percent with four decimals: -0.125 -> "-12.5000"; never "-0.0000"; None -> ""."""
+    return "" if difference is None else f"{round(100 * difference, 4) + 0.0:.4f}"
+
+
+def exact_list(differences: Iterable[float]) -> str:
+    """Several of them in one cell: "-12.5000;3.1250"."""
+    return ";".join(map(exact, differences))
 
 
 def between(low: float, high: float, decimals: int = 1) -> str:
@@ -82,8 +93,8 @@ def superscript(marks: Iterable[int | str]) -> str:
 def safe(value: object) -> str:
     """The value as the text of a CSV cell, which no spreadsheet takes for a formula.
 
-    >>> [safe(value) for value in (-0.5, "+1e3", "=1+1", "@a", "-", None)]
-    ['-0.5', '+1e3', "'=1+1", "'@a", "'-", '']
+    >>> [safe(value) for value in (-0.5, "+1e3", "-1;2", "=1+1", "@a", "-", None)]
+    ['-0.5', '+1e3', '-1;2', "'=1+1", "'@a", "'-", '']
     """
     text = "" if value is None else visible(value)
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBERS.fullmatch(text) else text
