@@ -73,11 +73,11 @@ def test_main_effects_and_interactions_of_a_full_grid(tmp_path: Path) -> None:
     assert grid_axes(rows) == ["fusion", "temporal"]
     found = {one.name: one for one in make_contrasts(rows, "binding")}
     assert {name: one.sort for name, one in found.items()} == {
-        "Sum − Max": "main", "conv3d − pool2d": "main", "Sum − Max × conv3d − pool2d": "interaction",
+        "Sum − Max": "main", "conv3d − pool2d": "main", "(Sum − Max) × (conv3d − pool2d)": "interaction",
     }  # fmt: skip
     assert found["Sum − Max"].gain.mean == pytest.approx((0.5 + 0.6) / 2 - (0.5 + 0.9) / 2)
     assert found["conv3d − pool2d"].gain.mean == pytest.approx((0.6 + 0.9) / 2 - 0.5)
-    assert found["Sum − Max × conv3d − pool2d"].gain.mean == pytest.approx((0.6 - 0.9) - (0.5 - 0.5))
+    assert found["(Sum − Max) × (conv3d − pool2d)"].gain.mean == pytest.approx((0.6 - 0.9) - (0.5 - 0.5))
     lines = list(csv.DictReader(io.StringIO(contrasts_csv(list(found.values())))))
     assert [float(line["points"]) for line in lines] == pytest.approx([-15.0, 25.0, -30.0])
     assert all(float(line["p"]) <= float(line["p_holm"]) for line in lines)

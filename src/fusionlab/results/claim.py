@@ -124,8 +124,7 @@ def claim_sentence(rows: Sequence[Row], spec: Spec, tree: Mapping[str, Any]) -> 
         return f"The claim that was named before the run cannot be decided: {against}."
     axes = title_axes(rows)
     other = row_title(against, axes) if isinstance(against, Row) else OTHERS[against]
-    margin = f"{claim.margin:g} point{'s' * (claim.margin != 1)}"
-    by = f" by more than {margin}" if claim.margin else ""
+    by = f" by more than {formatting.distance(claim.margin / 100)}" if claim.margin else ""
     than = "better than" if claim.kind == "better" else "not worse than"
     on = "" if claim.question == TOGETHER else f" on {claim.question}"
     said = f"Claim, named before the run: {row_title(found, axes)} is {than} {other}{by}{on}."
@@ -142,13 +141,15 @@ def claim_sentence(rows: Sequence[Row], spec: Spec, tree: Mapping[str, Any]) -> 
 
 
 def _power(comparison: Comparison, method: Estimate, claim: Claim, spec: Spec) -> str:
-    gap = formatting.points(smallest_gap(method), spec.decimals).lstrip("+")
+    gap = formatting.percent(smallest_gap(method), spec.decimals)
     text = f"these seeds and videos find a gap of {gap} points or more"
     if claim.verdict(method) is not None or not claim.margin:
         return text
     seeds = seeds_needed(comparison, claim.margin / 100)
-    needed = "no number of seeds on these videos does" if seeds is None else f"{seeds} seeds do"
-    return f"{text}, of {claim.margin:g} {needed}"
+    wanted = f"a gap of {formatting.distance(claim.margin / 100)}"
+    return f"{text}; " + (
+        f"{wanted} needs {seeds} seeds" if seeds else f"no number of seeds on these videos finds {wanted}"
+    )
 
 
 def _find(rows: Sequence[Row], wanted: Mapping[str, Any]) -> Row | str:

@@ -21,7 +21,7 @@ from fusionlab.records.signature import canonical
 from fusionlab.results import formatting
 from fusionlab.results.cells import gain_text
 from fusionlab.results.crossed import Comparison
-from fusionlab.results.families import contrast, factorial, holm
+from fusionlab.results.families import contrast, factorial
 from fusionlab.results.formatting import as_typed, short_list
 from fusionlab.results.gains import equal_codes, stack_answers
 from fusionlab.results.load import Entry
@@ -34,19 +34,16 @@ MOST = 200  # effects of a grid; of a larger one only the main effects are writt
 
 @dataclass(frozen=True)
 class Contrast:
-    """`sort`: pairs, main or interaction; `p`: Holm's over all contrasts of the table."""
+    """`sort`: pairs, main or interaction."""
 
     sort: str
     name: str
     gain: Comparison
-    p: float | None
 
 
 def make_contrasts(rows: Sequence[Row], kind: str) -> tuple[Contrast, ...]:
     """Those of the pairs of clips, then the main effects and interactions of the grid."""
-    found = [*_pairs(rows, kind), *_effects(rows, kind)]
-    ps = iter(holm([gain.method.p for *_, gain in found if gain.method]))
-    return tuple(Contrast(sort, name, gain, next(ps) if gain.method else None) for sort, name, gain in found)
+    return tuple(itertools.starmap(Contrast, [*_pairs(rows, kind), *_effects(rows, kind)]))
 
 
 def _pairs(rows: Sequence[Row], kind: str) -> list[tuple[str, str, Comparison]]:
@@ -87,7 +84,8 @@ def _effects(rows: Sequence[Row], kind: str) -> list[tuple[str, str, Comparison]
     for effect in effects:
         if gain := _contrast(cells, factorial(places, effect), kind):
             sort = "main" if len(effect) == 1 else "interaction"
-            found.append((sort, " × ".join(_level_text(axis, pair, fused) for axis, pair in effect.items()), gain))
+            texts = [_level_text(axis, pair, fused) for axis, pair in effect.items()]
+            found.append((sort, " × ".join(f"({text})" for text in texts) if len(texts) > 1 else texts[0], gain))
     return found
 
 
@@ -138,14 +136,13 @@ def contrasts_csv(contrasts: Sequence[Contrast]) -> str:
     """A line for each contrast, in points."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["sort", "contrast", "points", "low", "high", "p", "p_holm", "per_seed", "why"])
+    writer.writerow(["sort", "contrast", "points", "low", "high", "p", "per_seed", "why"])
     for one in contrasts:
         gain, method = one.gain, one.gain.method
-        limits = [f"{100 * limit:.4f}" for limit in (method.low, method.high)] if method else ["", ""]
+        limits = [formatting.exact(limit) for limit in (method.low, method.high)] if method else ["", ""]
         writer.writerow([
-            one.sort, formatting.safe(one.name), f"{100 * gain.mean:.4f}", *limits,
-            f"{method.p:.6g}" if method else "", "" if one.p is None else f"{one.p:.6g}",
-            " ".join(f"{100 * value:.4f}" for value in gain.per_seed), gain.why or "",
+            one.sort, formatting.safe(one.name), formatting.exact(gain.mean), *limits,
+            f"{method.p:.6g}" if method else "", formatting.exact_list(gain.per_seed), gain.why or "",
         ])  # fmt: skip
     return text.getvalue()
 

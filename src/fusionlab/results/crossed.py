@@ -96,9 +96,8 @@ def compare(
         few = "one seed says" if k == 1 else "two seeds say"
         why = why or f"{few} too little about how seeds vary"
     elif own_videos:
-        squares = Squares(2 * float(per_seed.var(ddof=1)), 0.0, 0.0, k, 2, 1)
-        method = _method(squares, centre, bound)
-    elif squares is not None:
+        squares = Squares(float(per_seed.var(ddof=1)), 0.0, 0.0, k, 1, 1)  # each seed's mean is one group of its own
+    if squares is not None and k >= FEWEST_SEEDS:
         method = _method(squares, centre, bound)
     if method is None and k >= FEWEST_SEEDS:
         why = why or "all seeds have the same difference, so nothing shows how they vary"

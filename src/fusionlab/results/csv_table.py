@@ -1,8 +1,8 @@
 """A table as CSV for programs: plain numbers, percentages with four decimals, full counts.
 
-One line per row, one per unfinished arm with its reason and log, and one per refused row with its reason. A cell that a
-spreadsheet would take for a formula begins with a quote. Axes are written as they are typed; the titles of parts are
-`method` and `temporal_title`.
+One line per row, one per unfinished arm with its reason and log, and one per refused row with its reason. The gains of
+seeds are a list of JSON. A cell that a spreadsheet would take for a formula begins with a quote. Axes are written as
+they are typed; the titles of parts are `method` and `temporal_title`.
 """
 
 from __future__ import annotations
@@ -70,10 +70,6 @@ def csv_text(table: Table) -> str:
     return text.getvalue()
 
 
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share + 0.0:.4f}"
-
-
 def _done(row: Row, questions: list[str], table: Table) -> dict[str, Any]:
     line: dict[str, Any] = {"status": "done", "seeds": " ".join(seed_text(seed) for seed in row.seeds)}
     for kind in questions:
@@ -81,7 +77,7 @@ def _done(row: Row, questions: list[str], table: Table) -> dict[str, Any]:
         share = row.shares.get(kind)
         if share:
             numbers = {"": share.mean, "_sd": share.sd, "_low": share.low, "_high": share.high}
-            line |= {prefix + what: _percent(number) for what, number in numbers.items()}
+            line |= {prefix + what: formatting.exact(number) for what, number in numbers.items()}
             line[f"{prefix}_effective_videos"] = "" if share.effective is None else f"{share.effective:.1f}"
             line[f"{prefix}_ceiling"] = "" if share.ceiling is None else str(share.ceiling)
         if share and kind == TOGETHER:
@@ -94,7 +90,9 @@ def _done(row: Row, questions: list[str], table: Table) -> dict[str, Any]:
     if row.control is not None:
         line["control"] = row_title(row.control, [axis for axis in ("layer", "temporal") if axis in row.control.axes])
     line["not_comparable"] = table.apart.get(id(row), "")
-    line["doubled"] = " ".join(f"{seed_text(entry.seed)}:{100 * move:.4f}" for entry, move in moves(row, table.kind))
+    line["doubled"] = " ".join(
+        f"{seed_text(entry.seed)}:{formatting.exact(move)}" for entry, move, _ in moves(row, table.kind)
+    )
     if chosen := chosen_trial(row.tried):
         line |= {"val_loss": _loss(chosen), "chosen": "yes"}
     for name in ("layers", "parameters", "trained_parameters"):
@@ -114,10 +112,13 @@ def _undone(entry: Entry) -> dict[str, Any]:
 
 def _gain(over: str, gain: Comparison) -> dict[str, str]:
     """Both questions, the method's and these networks'; points with four decimals."""
-    cells = {over: _percent(gain.mean), f"{over}_per_seed": " ".join(map(_percent, gain.per_seed))}
+    cells = {over: formatting.exact(gain.mean), f"{over}_per_seed": formatting.exact_list(gain.per_seed)}
     for name, estimate in (("", gain.method), ("_networks", gain.networks)):
         if estimate is not None:
-            cells |= {f"{over}{name}_low": _percent(estimate.low), f"{over}{name}_high": _percent(estimate.high)}
+            cells |= {
+                f"{over}{name}_low": formatting.exact(estimate.low),
+                f"{over}{name}_high": formatting.exact(estimate.high),
+            }
             cells[f"{over}{name}_p"] = f"{estimate.p:.6g}"
     return cells | {f"{over}_groups": "" if gain.groups is None else str(gain.groups), f"{over}_why": gain.why or ""}
 

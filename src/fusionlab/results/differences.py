@@ -17,6 +17,7 @@ from fusionlab.results.gains import compare_lists, with_groups
 from fusionlab.results.rows import Row
 
 LEVEL = 0.05
+BOTH = ("late", "control", "fused")  # kinds of rows that make pairs; no question is about single streams
 MOST_ROWS = 50  # of a matrix: 1,225 pairs
 
 
@@ -36,10 +37,21 @@ class Pair:
     gain: Comparison
     p: float | None
 
+    @property
+    def differ(self) -> bool | None:
+        """Whether the two rows are told apart; None where seeds or groups are too few to tell.
+
+        Where all differences are equal nothing varies, and there is no p: any difference but 0 tells the rows apart.
+        """
+        if self.p is not None:
+            return self.p <= LEVEL
+        few = self.gain.squares is None or len(self.gain.per_seed) < FEWEST_SEEDS
+        return None if few else abs(self.gain.mean) > 1e-12
+
 
 @dataclass(frozen=True)
 class Matrix:
-    """All pairs of rows that answered the same videos, on one kind of question. `why`: why there are none."""
+    """All pairs of rows of both streams that answered the same videos, on one kind; or `why` there are none."""
 
     kind: str
     rows: tuple[Row, ...]
@@ -50,20 +62,35 @@ class Matrix:
         """The ids of the best row and of all that are not told from it; or none, and the reason."""
         if self.why is not None:
             return set(), self.why
-        best = max(self.rows, key=lambda row: row.shares[self.kind].mean)
+        own = self._of_best()
+        if all(pair.differ is None for pair in own.values()):
+            return set(), next((pair.gain.why for pair in own.values() if pair.gain.why), "the best row makes no pairs")
+        return {id(self._best), *(id(row) for row, pair in own.items() if pair.differ is False)}, None
+
+    @property
+    def unjudged(self) -> tuple[Row, ...]:
+        """The rows that cannot be held against the best one: too few seeds or groups are shared, or other videos."""
+        own = self._of_best()
+        others = (row for row in self.rows if row is not self._best)
+        return tuple(row for row in others if row not in own or own[row].differ is None)
+
+    @property
+    def _best(self) -> Row:
+        return max(self.rows, key=lambda row: row.shares[self.kind].mean)
+
+    def _of_best(self) -> dict[Row, Pair]:
+        """The other rows -> their pairs with the best one."""
+        best = self._best
         own = [pair for pair in self.pairs if best in (pair.first, pair.second)]
-        if not any(pair.p is not None for pair in own):
-            return set(), next((pair.gain.why for pair in own if pair.gain.why), "the best row makes no pairs")
-        others = {id(pair.first if pair.second is best else pair.second) for pair in own if (pair.p or 1.0) > LEVEL}
-        return {id(best), *others}, None
+        return {pair.first if pair.second is best else pair.second: pair for pair in own}
 
 
 def make_matrix(rows: Sequence[Row], kind: str) -> Matrix:
-    """All pairs of the rows that have answers."""
-    rows = [row for row in rows if row.done and kind in row.shares and _has_answers(row)]
+    """All pairs of the rows with both streams that have answers."""
+    rows = [row for row in rows if row.kind in BOTH and row.done and kind in row.shares and _has_answers(row)]
     why = None
     if len(rows) < 2:
-        why = "there are no two rows with predictions"
+        why = "there are no two rows of both streams with predictions"
     elif len(rows) > MOST_ROWS:
         why = f"{len(rows)} rows make too many pairs, at most {MOST_ROWS} are compared"
     elif max(len(row.done) for row in rows) < FEWEST_SEEDS:
@@ -110,15 +137,15 @@ def pairs_csv(matrix: Matrix, title: Callable[[Row], str]) -> str:
     for pair in matrix.pairs:
         gain = pair.gain
         estimates = [
-            f"{100 * limit:.4f}" if estimate else ""
+            formatting.exact(limit) if estimate else ""
             for estimate in (gain.method, gain.networks)
             for limit in ((estimate.low, estimate.high) if estimate else (0, 0))
         ]
         writer.writerow([
             formatting.safe(title(pair.first)), formatting.safe(title(pair.second)), matrix.kind,
-            f"{100 * gain.mean:.4f}", *estimates[:2],
+            formatting.exact(gain.mean), *estimates[:2],
             f"{gain.method.p:.6g}" if gain.method else "", "" if pair.p is None else f"{pair.p:.6g}", *estimates[2:],
-            f"{gain.networks.p:.6g}" if gain.networks else "", " ".join(f"{100 * one:.4f}" for one in gain.per_seed),
+            f"{gain.networks.p:.6g}" if gain.networks else "", formatting.exact_list(gain.per_seed),
             gain.videos, "" if gain.groups is None else gain.groups, gain.why or "",
         ])  # fmt: skip
     return text.getvalue()
@@ -140,7 +167,7 @@ def pairs_text(matrix: Matrix, title: Callable[[Row], str], decimals: int) -> st
                 line.append(formatting.NONE)
                 continue
             gain = formatting.points(found.gain.mean if pair else -found.gain.mean, decimals)
-            line.append(gain + ("*" if found.p is not None and found.p <= LEVEL else ""))
+            line.append(gain + ("*" if found.differ else ""))
         lines.append(line)
     heads = [f"points gained, {matrix.kind}", *(str(number) for number in range(1, len(lines) + 1))]
     widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]

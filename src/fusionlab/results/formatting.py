@@ -15,8 +15,7 @@ _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 # A formula begins with one of these. Some spreadsheets skip blanks before it, and accept full-width characters.
 _FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@＝＋－＠]")
-_NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
-_NUMBERS = re.compile(rf"{_NUMBER}(;{_NUMBER})*")  # a list of them is no formula: none has a semicolon outside brackets
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 def percent(share: float, decimals: int = 1) -> str:
@@ -37,8 +36,13 @@ def exact(difference: float | None) -> str:
 
 
 def exact_list(differences: Iterable[float]) -> str:
-    """Several of them in one cell: "-12.5000;3.1250"."""
-    return ";".join(map(exact, differences))
+    """Several of them in one cell, as a list of JSON, which no spreadsheet takes for a formula."""
+    return f"[{', '.join(map(exact, differences))}]"
+
+
+def distance(share: float) -> str:
+    """A margin or a gap in words: 0.01 -> "1 point", 0.125 -> "12.5 points"."""
+    return f"{100 * share:g} point{'s' * (f'{100 * share:g}' != '1')}"
 
 
 def between(low: float, high: float, decimals: int = 1) -> str:
@@ -93,8 +97,8 @@ def superscript(marks: Iterable[int | str]) -> str:
 def safe(value: object) -> str:
     """The value as the text of a CSV cell, which no spreadsheet takes for a formula.
 
-    >>> [safe(value) for value in (-0.5, "+1e3", "-1;2", "=1+1", "@a", "-", None)]
-    ['-0.5', '+1e3', '-1;2', "'=1+1", "'@a", "'-", '']
+    >>> [safe(value) for value in (-0.5, "+1e3", "=1+1", "@a", "-", None)]
+    ['-0.5', '+1e3', "'=1+1", "'@a", "'-", '']
     """
     text = "" if value is None else visible(value)
-    return f"'{text}" if _FORMULA.match(text) and not _NUMBERS.fullmatch(text) else text
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

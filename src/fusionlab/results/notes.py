@@ -9,7 +9,7 @@ from fusionlab.errors import UserError
 from fusionlab.results.ceilings import SCORES, lies_above
 from fusionlab.results.crossed import CONFIDENCE, FEWEST_SEEDS, Comparison, not_worse, seeds_needed, smallest_gap
 from fusionlab.results.differences import LEVEL, Matrix
-from fusionlab.results.formatting import as_typed, ceiling, points, short_list
+from fusionlab.results.formatting import as_typed, ceiling, distance, short_list
 from fusionlab.results.headline import gains_of
 from fusionlab.results.load import TOGETHER
 from fusionlab.results.protocol_rules import quarantined
@@ -71,7 +71,7 @@ def general(
     notes += _gain_notes(gains, over)
     if no_bold and done:
         notes.append(f"No row is bold: {no_bold}.")
-    notes += _margin_notes(gained, margin_of(claim), title_axes(done), spec.decimals, over)
+    notes += _margin_notes(gained, margin_of(claim), title_axes(done), over)
     notes += _question_notes(done)
     notes += _ceiling_notes(done)
     notes += _selection_notes(done, spec)
@@ -99,7 +99,15 @@ def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matri
         text += f" *: the row differs from its control, p ≤ {100 * LEVEL:.0f} %{over_all}."
     if no_bold is None:
         tested = sum(pair.p is not None for pair in matrix.pairs)
-        text += f" Bold: the best row, and all rows that Holm's test over all {tested} pairs does not tell from it."
+        text += (
+            f" Bold: of the rows with both streams the best, and all that Holm's test over all {tested} pairs does not"
+        )
+        text += " tell from it."
+        if left := matrix.unjudged:
+            listed = short_list([row_title(row, title_axes(rows)) for row in left])
+            text += (
+                f" Not judged, so not bold: {listed}; with the best row they share too few seeds or groups of videos."
+            )
     return text
 
 
@@ -122,7 +130,7 @@ def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
             continue
     text = f"{_GAP} that these seeds and videos find in 4 of 5 cases: "
     text += _range([f"{100 * one:.1f}" for one in (min(found), max(found))]) + " points."
-    wanted = f"a gap of {100 * margin:g} point{'s' * (margin != 0.01)}"
+    wanted = f"a gap of {distance(margin)}"
     counts = sorted(count for count in needed if count is not None)
     if counts:
         text += f" For {wanted} these videos need {_range([f'{count}' for count in (counts[0], counts[-1])])} seeds"
@@ -179,16 +187,14 @@ def _gain_notes(gains: Sequence[Comparison], over: str) -> list[str]:
     return notes
 
 
-def _margin_notes(
-    gained: Sequence[tuple[Row, Comparison]], margin: float, axes: Sequence[str], decimals: int, over: str
-) -> list[str]:
+def _margin_notes(gained: Sequence[tuple[Row, Comparison]], margin: float, axes: Sequence[str], over: str) -> list[str]:
     """Which rows are not worse than their control: the lower end of the interval lies above −margin."""
     tested = [(row, gain.method) for row, gain in gained if gain.method]
     if not tested:
         return []
     kept = [row_title(row, axes) for row, estimate in tested if not_worse(estimate, margin)]
     listed = short_list(kept, 12) if kept else "none"
-    return [f"Not worse than {over} by {points(margin, decimals).removeprefix('+')} points or more: {listed}."]
+    return [f"Not worse than {over} by more than {distance(margin)}: {listed}."]
 
 
 def _ceiling_notes(rows: Sequence[Row]) -> list[str]:
@@ -198,8 +204,11 @@ def _ceiling_notes(rows: Sequence[Row]) -> list[str]:
     for kind, most in limits.items():
         above = [row for row in rows if row.kind == "fused" and lies_above(row, kind, most)]
         axes = title_axes(rows)
-        listed = short_list([row_title(row, axes) for row in above], 12) if above else "no row"
-        notes.append(f"Above {ceiling(most)}, the ceiling of {SCORES} on {kind}, with their whole interval: {listed}.")
+        listed = f": {short_list([row_title(row, axes) for row in above], 12)}" if above else ""
+        who = f"{len(above) or 'No'} row{'s lie' if len(above) > 1 else ' lies'}"
+        notes.append(
+            f"{who} above {ceiling(most)}, the ceiling of {SCORES} on {kind}, with the whole interval{listed}."
+        )
     return notes
 
 
@@ -219,7 +228,9 @@ def _question_notes(rows: Sequence[Row]) -> list[str]:
     known = [f"{row.method}: {ceilings}" for row in rows if row.kind != "fused" and (ceilings := _ceilings(row))]
     if known:
         systems = "; ".join(dict.fromkeys(known))  # the baselines of all doses have the same
-        notes.append(f"of: the exact ceiling, the best share that such a system can reach ({systems}).")
+        notes.append(
+            f"The columns “of” show the exact ceiling, the best share that such a system can reach ({systems})."
+        )
     return notes
 
 

@@ -27,9 +27,11 @@ NOT_CONVERGED = "not converged: it reached the cap of its budget"
 def row_title(row: Row, axes: Sequence[str]) -> str:
     """A row's name in a sentence, with the axes that distinguish it: Conv relu5 pool2d."""
     words = [row.method]
-    for axis in axes:
-        if text := row.text(axis):
-            words.append(f"{axis}={text}" if isinstance(row.axes.get(axis), bool) else text)
+    last = [axis.rpartition(".")[2] for axis in axes]
+    for axis, word in zip(axes, last, strict=True):
+        if text := row.text(axis):  # a bare number or true says nothing
+            name = word if last.count(word) == 1 else axis
+            words.append(f"{name}={text}" if isinstance(row.axes.get(axis), bool | int | float) else text)
     return " ".join(words)
 
 
@@ -56,6 +58,7 @@ def protocol_warnings(rows: Sequence[Row]) -> Warned:
         *_surplus(done),
         *_recipes(done),
         *_predictions(done),
+        *_no_groups(done),
         *_no_gain(done),
         *_each(done, LATE_IS_CONTROL, lambda row: row.kind == "fused" and row.control and row.control.kind == "late"),
         *_each(done, OTHER_CLASSIFIER, _other_classifier),
@@ -187,6 +190,20 @@ def _predictions(rows: Sequence[Row]) -> Warned:
                 text = f"its predictions have {right} right answers, its record has {entry.result['correct']}"
                 notes.append((f"{text} (seed {seed_text(entry.seed)})", [row]))
     return notes + (lacking if len(lacking) < sum(len(row.done) for row in rows) else [])
+
+
+def _no_groups(rows: Sequence[Row]) -> Warned:
+    """Rows whose intervals take videos as independent, where those of other rows allow for groups."""
+    warnings: Warned = []
+    lacking = [row for row in rows if row.shares and all(share.effective is None for share in row.shares.values())]
+    for row in lacking if len(lacking) < len(rows) else ():
+        try:
+            named = all(arm.answers.of.groups is not None for entry in row.done for arm in entry.arms)
+        except UserError:  # another warning says so
+            continue
+        why = "its seeds have test videos of their own" if named else "its predictions do not name groups"
+        warnings.append((f"{why}: its videos are taken as independent", [row]))
+    return warnings
 
 
 def _no_gain(rows: Sequence[Row]) -> Warned:
