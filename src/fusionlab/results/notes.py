@@ -173,8 +173,8 @@ def _gain_notes(gains: Sequence[Comparison], over: str) -> list[str]:
     if any(gain.networks for gain in gains):
         notes.append(
             "These networks: the same gain with an interval over groups of videos only. It says whether these very "
-            "networks differ on other videos, and nothing about other seeds. The CSV has it, and so has a table with "
-            "columns: [networks]."
+            "networks differ on other videos, and nothing about other seeds. The CSV has it, with an exact p of "
+            "sign-flips of groups; so has a table with columns: [networks]."
         )
     return notes
 
