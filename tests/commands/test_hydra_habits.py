@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from terminal import Done
+from terminal import Done, lasting
 
 from fusionlab.config.catalogue import groups
 from fusionlab.config.compose import tree
@@ -41,8 +40,8 @@ def test_cfg_job_of_a_grid_prints_its_first_arm_and_the_axes(say: Say) -> None:
     config, axes = documents(say("sweep", *words))
     assert config["fusion"]["_target_"].endswith(".Conv") and config["seed"] == {"init": 1, "data": 1, "dropout": 1}
     assert axes == {"fusion": ["conv", "sum"], "seed": [0, 1]}
-    _, axes = documents(say("sweep", "--cfg", "job", "+experiment=how", "seed=3,4"))
-    assert axes == {"fusion": ["sum", "max", "cat", "conv", "bilinear", "product"], "seed": [3, 4]}
+    _, axes = documents(say("sweep", "--cfg", "job", "+experiment=dose_hue", "seed=3,4"))
+    assert axes == {"fusion": ["sum", "conv"], "data.dataset.hue_distance": [1.0, 0.5, 0.25, 0.1], "seed": [3, 4]}
 
 
 def test_cfg_job_of_a_wrong_line_is_answered(say: Say) -> None:
@@ -50,18 +49,13 @@ def test_cfg_job_of_a_wrong_line_is_answered(say: Say) -> None:
     assert (done.status, done.out) == (2, "") and "did you mean fusion=sum ?" in done.err
 
 
-def lasting(plan: str) -> str:
-    """Without the memory and the disk space that are free just now."""
-    return re.sub(r"[\d.]+ [KMGT]iB (free|for each|too little)", "", plan)
-
-
 @pytest.mark.parametrize(
     ("habit", "here"),
     [
         ("-m fusion=sum,max", "fusion=sum,max"),
         ("fusion=sum,max --multirun", "fusion=sum,max"),
-        ("+experiment=how", "experiment=how"),
-        ("++experiment=how", "experiment=how"),
+        ("+experiment=demo", "experiment=demo"),
+        ("++experiment=demo", "experiment=demo"),
         ("+debug=fast", "debug=fast"),
         ("++layer=relu4", "layer=relu4"),
         ("++fusion=sum", "fusion=sum"),
@@ -76,7 +70,7 @@ def lasting(plan: str) -> str:
         ("fusion@fusion=sum", "fusion=sum"),
         ("fusion@fusion=sum,max", "fusion=sum,max"),
         ("backbone@backbone.motion=tiny", "motion=tiny"),
-        ("+experiment@_global_=how", "experiment=how"),
+        ("+experiment@_global_=demo", "experiment=demo"),
         ("flow@data.store.flow=farneback", "flow=farneback"),
         ("table@run.table=how", "table=how"),
     ],

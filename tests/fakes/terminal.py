@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,6 +34,11 @@ class Done:
     def table(self) -> str:
         """What is printed between the lines that name the study and the time."""
         return self.out.partition("\n")[2].partition("\ntime:")[0].strip()
+
+
+def lasting(plan: str) -> str:
+    """Without the memory and the disk space that are free just now."""
+    return re.sub(r"[\d.]+ [KMGT]iB (free|for each|too little)", "", plan)
 
 
 def typed(verb: str, words: Sequence[str]) -> int:

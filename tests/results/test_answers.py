@@ -111,6 +111,19 @@ def test_each_arm_keeps_the_videos_that_it_was_asked_about(tmp_path: Path) -> No
     assert saved.of("two") is None
 
 
+def test_a_group_of_one_video_is_an_empty_cell(tmp_path: Path) -> None:
+    """1,200 videos, each its own group, and 90 arms are at most 300 kB."""
+    videos = [f"v_Class{number % 15:02}_g{number // 15:02}_c01" for number in range(1200)]
+    tests = module.TestList.of(videos, [video[2:9] for video in videos], videos, ["binding"] * len(videos))
+    right = np.random.default_rng(0).random((90, len(videos))) < 0.7
+    answers = {f"fused,fusion=conv,layer=relu5,seed={at}": Answers(tests, own) for at, own in enumerate(right)}
+    text = answers_csv(answers)
+    assert f"{videos[0]},,{videos[0][2:9]},binding," in text and len(text) < 300_000
+    (tmp_path / module.FILE).write_text(text)
+    read = SavedAnswers(tmp_path / module.FILE).of("fused,fusion=conv,layer=relu5,seed=7")
+    assert read is not None and read.of is tests and (read.right == right[7]).all()
+
+
 def test_an_arm_without_a_column_has_no_predictions(study: Path) -> None:
     answers = saved_study(study)
     (study / module.FILE).write_text(answers_csv(dict(list(answers.items())[1:])))

@@ -144,7 +144,7 @@ def all_damages(record: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{at} {raw[:10]}", json.dumps(changed(record, at, MARK)).replace(f'"{MARK}"', raw)
 
 
-@pytest.mark.parametrize("step", [30, pytest.param(3, marks=pytest.mark.slow)])  # the slow test tries each damage
+@pytest.mark.parametrize("step", [60, pytest.param(3, marks=pytest.mark.slow)])  # the slow test tries each damage
 @pytest.mark.parametrize(("first", "which"), list(enumerate(["fusion=conv", "fusion=late", "streams=motion"])))
 def test_any_damage_in_any_place_of_a_record(small, first, which, step, capsys):
     (place,) = [path for path in find_records(small) if which in path.parent.name]

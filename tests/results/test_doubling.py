@@ -44,9 +44,15 @@ def test_they_are_no_rows_and_mark_what_moves(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("margin", "marked"), [(6.0, []), (2.0, ["with twice the budget +5.0 points on seed 0"])])
 def test_the_margin_is_that_of_the_claim(tmp_path: Path, margin: float, marked: list[str]) -> None:
-    claim = {"row": {"fusion": "conv"}, "against": "control", "kind": "better", "margin": margin, "question": "binding"}
+    claim = {"row": {"fusion": "conv"}, "against": "control", "kind": "not_worse", "margin": margin}
     table = doubled(tmp_path, {"max": 0.79}, claim=claim)
     assert marks(table)["Max"] == marked
+
+
+def test_the_margin_of_a_claim_to_be_better_is_no_tolerance(tmp_path: Path) -> None:
+    claim = {"row": {"fusion": "conv"}, "against": "control", "kind": "better", "margin": 25, "question": "binding"}
+    table = doubled(tmp_path, {"max": 0.79}, claim=claim)
+    assert marks(table)["Max"] == ["with twice the budget +5.0 points on seed 0"]
 
 
 def test_a_failed_one_is_said(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.formula.api import ols
 from statsmodels.stats.multitest import multipletests
@@ -28,6 +28,7 @@ def drawn(key: int = 0) -> tuple[dict[tuple[str, str, str], np.ndarray], np.ndar
     return {cell: (draw.random((3, len(codes))) < 0.5 + 0.03 * at) * 1.0 for at, cell in enumerate(CELLS)}, codes
 
 
+@settings(max_examples=20)  # statsmodels collects garbage in each call
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_statsmodels_s(ps):
     assert holm(ps) == pytest.approx(multipletests(ps, method="holm")[1].tolist())

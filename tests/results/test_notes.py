@@ -77,7 +77,7 @@ def test_three_notes_are_shown_and_the_others_folded_in_every_format(filled: Pat
     every = [note for _, note in made.numbered()]
     assert sorted(every) == sorted([*made.marked, *made.notes]) and len(every) > 5
     first = [note.split()[0] for note in every[:2]]
-    assert first == ["Brackets:", "Smallest"]
+    assert first == ["Brackets:", "Over"]
     text = terminal(made)
     assert text.splitlines()[-1] == f"{len(every) - 3} further notes: report/index.html (or --notes)"
     assert len(terminal(made, notes=True)) > len(text) and "further notes" not in terminal(made, notes=True)
@@ -95,7 +95,7 @@ def test_protocol_warnings_come_second(filled: Path, tmp_path: Path) -> None:
     fill(tmp_path, seeds=(0, 1, 2), control=True)
     arm(tmp_path, kind="fused", axes={"streams": "both", "fusion": "cat", **PLACE, "seed": 0}, data="e" * 64)
     first = [note.split()[0] for _, note in table(tmp_path).numbered()[:3]]
-    assert first == ["Brackets:", "Protocol", "Smallest"]
+    assert first == ["Brackets:", "Protocol", "Over"]
 
 
 def test_the_smallest_gap_and_the_seeds_for_the_margin(filled: Path) -> None:
@@ -104,9 +104,9 @@ def test_the_smallest_gap_and_the_seeds_for_the_margin(filled: Path) -> None:
     found = [smallest_gap(gain.method) for gain in gains]
     needed = [seeds_needed(gain, 0.01) for gain in gains]
     (note,) = [note for note in made.notes if note.startswith("Smallest gap")]
-    assert f": {100 * min(found):.1f} to {100 * max(found):.1f} points" in note
+    assert f": {100 * min(found):.1f} to {100 * max(found):.1f} points." in note
     counts = sorted(count for count in needed if count is not None)
-    words = "a gap of 1 point needs " + (f"{counts[0]}" if counts else "more videos")
+    words = f"For a gap of 1 point these videos need {counts[0]}" if counts else "that needs more videos"
     assert words in note
 
 
@@ -114,7 +114,7 @@ def test_rows_that_are_not_worse_and_rows_above_the_ceiling_of_scores(filled: Pa
     notes = table(filled).notes
     assert "Not worse than the control by 1.0 points or more: Max, Sum, Conv." in notes
     (above,) = [note for note in notes if note.startswith("Above 1/2, the ceiling of any function")]
-    assert above.endswith("on binding, with the whole interval: Max, Sum, Conv.")
+    assert above.endswith("on binding, with their whole interval: Max, Sum, Conv.")
 
 
 def test_a_fusion_near_the_ceiling_of_scores_does_not_lie_above_it(tmp_path: Path) -> None:
@@ -129,4 +129,16 @@ def test_a_fusion_near_the_ceiling_of_scores_does_not_lie_above_it(tmp_path: Pat
 def test_both_questions_are_named(filled: Path) -> None:
     notes = " ".join(table(filled).notes)
     assert "interval of the method: other seeds and other videos" in notes
-    assert "These networks: the same difference with an interval over groups of videos only" in notes
+    assert "These networks: the same gain with an interval over groups of videos only" in notes
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_with_fewer_than_three_seeds_no_smallest_gap_is_named(tmp_path: Path, seeds: tuple[int, ...]) -> None:
+    notes = table(fill(tmp_path, seeds=seeds, fusions=("sum", "conv"), control=True)).notes
+    assert not [note for note in notes if note.startswith("Smallest gap")]
+    assert notes[0].endswith("With fewer than 3 seeds a gain has no interval; the gain of each seed is printed.")
+
+
+def test_the_sign_says_how_many_rows_were_tested(filled: Path) -> None:
+    (note,) = [note for note in table(filled).notes if note.startswith("Brackets")]
+    assert "p ≤ 5 % after Holm's correction over all 3 rows with such an interval. Bold: the best row" in note

@@ -220,7 +220,7 @@ def test_no_predictions_at_all_is_one_note(study, made):
     table = made(study)
     assert table.marked == ()
     assert line_of(table, "Conv").cells[-3] == "+46.0, +46.0 (2 seeds)", "the counts give each seed's gain"
-    assert "No interval of a gain where there are no predictions next to the records" in table.notes[0]
+    assert "Gains have no interval: there are no predictions next to the records." in table.notes[0]
     assert table.headline.startswith("Gains over late fusion on binding: from +24.0 (Max) to +46.0 (Conv) points")
 
 

@@ -24,8 +24,8 @@ def test_it_writes_all_and_returns_the_text(study, spec, tmp_path):
     assert text.startswith(spec["caption"])
     assert "Conv" in text
     assert "85.96" in text
-    assert "Ours are of brush" not in text and "further notes: report/index.html (or --notes)" in text
-    assert "Ours are of brush" in report(study, spec, tmp_path / "out", notes=True)
+    assert "In all rows: temporal" not in text and "further notes: report/index.html (or --notes)" in text
+    assert "In all rows: temporal" in report(study, spec, tmp_path / "out", notes=True)
 
 
 def test_the_same_records_give_the_same_bytes(study, spec, tmp_path):

@@ -11,6 +11,7 @@ from result_fakes import arm, fill
 
 from fusionlab.results.csv_table import csv_text
 from fusionlab.results.load import load
+from fusionlab.results.report import report
 from fusionlab.results.rows import make_rows
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import make_table
@@ -127,3 +128,22 @@ def test_streams_and_late_fusion_share_the_grid_of_rates_and_have_none(tmp_path:
     assert not [note for note in table.marked if "edge" in note]
     assert fused.control is row, "whatever the rate of the late fusion that its record names"
     assert [line["status"] for line in csv.DictReader(io.StringIO(csv_text(table)))] == ["done", "done"]
+
+
+def test_the_predictions_of_unchosen_trials_stay_closed(tmp_path: Path) -> None:
+    """They are damaged, which nobody sees, and they have no column in answers.csv; nor have their towers."""
+    study = tmp_path / "study"
+    fill(study, seeds=(0, 1), fusions=())
+    losses = {0.01: (0.5, 0.6), 0.1: (0.4, 0.5)}
+    trials(study, "conv", losses, control=trials(study, "control", losses))
+    open_names = set()
+    for entry in load(study):
+        if entry.axes.get(RATE) == 0.01:
+            assert entry.folder is not None
+            (entry.folder / "predictions.csv").write_text("damaged")
+        else:
+            open_names.add(entry.name)
+    for spec in (SPEC, Spec.of({"caption": "c", "select": RATE, "control": "column"})):
+        report(study, spec, tmp_path / "report", answers=True)
+        text = (tmp_path / "report" / "answers.csv").read_text()
+        assert set(next(csv.reader(io.StringIO(text)))[4:]) == open_names and len(open_names) == 2 * 5

@@ -11,8 +11,8 @@ from fusionlab.config.catalogue import choice
 from fusionlab.config.compose import tree
 from fusionlab.config.run_config import RunConfig
 from fusionlab.errors import UserError
+from fusionlab.monitor.planned import FILE as PLANNED
 from fusionlab.monitor.status import Status
-from fusionlab.pricing.planned_times import comparison, has_prices
 from fusionlab.records.plan_file import has_plan
 from fusionlab.results.report import report
 from fusionlab.study import plan as plans
@@ -29,7 +29,11 @@ def make_report(folder: str, table: str | None = None, **extra: bool) -> str:
 def price_line(folder: str | Path) -> str | None:
     """How wrong the times were that a sweep planned with, on one line; None if it had none."""
     study = Path(folder)
-    return comparison(study, plans.read(study).jobs) if has_plan(study) and has_prices(study) else None
+    if not (has_plan(study) and (study / PLANNED).is_file()):
+        return None
+    from fusionlab.pricing.planned_times import comparison  # imported late: it needs torch, and a report does not
+
+    return comparison(study, plans.read(study).jobs)
 
 
 def table_spec(study: Path, table: str | None = None) -> Mapping[str, Any]:

@@ -48,10 +48,6 @@ def write_planned(price: StudyPrice) -> None:
             write_json(price.folder / FILE, {"schema": 1, "jobs": {**planned, **known}})
 
 
-def has_prices(study: Path) -> bool:
-    return (study / FILE).is_file()
-
-
 def comparison(study: Path, jobs: Sequence[Job]) -> str | None:
     """`planned 22 s of streams, took 25 s (× 1.14); planned 0.4 h of fusion, …`; None if nothing can be compared."""
     planned = planned_seconds(study)

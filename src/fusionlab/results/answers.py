@@ -6,8 +6,8 @@ A folder of records without predictions may have their answers in one small file
 
     video,group,label,kind,<arm>,<arm>…
 
-One line per video; 1: the arm's answer was right, 0: it was wrong, nothing: the arm was not asked. Groups and kinds of
-question are empty where they are unknown.
+One line per video; 1: the arm's answer was right, 0: it was wrong, nothing: the arm was not asked. An empty group is
+the video itself, and `?` an unknown one; an empty kind of question is unknown.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import LARGEST
 
 FILE = "answers.csv"
+UNKNOWN = "?"  # the group of a video in records that are older than groups
 _HEAD = ["video", "group", "label", "kind"]
 
 
@@ -123,7 +124,7 @@ class SavedAnswers:
         videos, groups, labels, kinds = (
             list(cells) if asked.all() else np.array(cells, dtype=object)[asked].tolist() for cells in self._videos
         )
-        known = groups if any(groups) else None
+        known = None if UNKNOWN in groups else [group or video for group, video in zip(groups, videos, strict=True)]
         return Answers(TestList.of(videos, labels, known, [kind or None for kind in kinds]), column[asked] == 1)
 
     @cached_property
@@ -165,7 +166,11 @@ def answers_csv(answers: Mapping[str, Answers]) -> str:
     lines: dict[tuple[str, str, str, str], dict[str, str]] = {}
     for name, own in answers.items():
         tests = own.of
-        groups = tests.groups or ("",) * len(tests.videos)
+        groups = (UNKNOWN,) * len(tests.videos)
+        if tests.groups is not None:
+            groups = tuple(
+                "" if group == video else group for group, video in zip(tests.groups, tests.videos, strict=True)
+            )
         kinds = (kind or "" for kind in tests.kinds)
         for video, right in zip(zip(tests.videos, groups, tests.labels, kinds, strict=True), own.right, strict=True):
             lines.setdefault(video, {})[name] = "1" if right else "0"

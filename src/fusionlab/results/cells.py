@@ -126,7 +126,10 @@ def _gain_cell(row: Row, group: str, kind: str, spec: Spec, told: Mapping[int, f
     if gain is None:
         return formatting.NONE
     sign = SIGN if group == "gain" and told.get(id(row), 1.0) <= 0.05 else ""
-    return gain_text(gain, gain.networks if group == "networks" else gain.method, spec.decimals, sign)
+    if group != "networks":
+        return gain_text(gain, gain.method, spec.decimals, sign)
+    p = f", {formatting.probability(gain.networks.p)}" if gain.networks else ""
+    return gain_text(gain, gain.networks, spec.decimals) + p
 
 
 def gain_text(gain: Comparison, estimate: Estimate | None, decimals: int, sign: str = "") -> str:

@@ -38,6 +38,11 @@ def points_between(low: float, high: float, decimals: int = 1) -> str:
     return f"({points(low, decimals)} … {points(high, decimals)})"
 
 
+def probability(p: float) -> str:
+    """0.0312 -> "p = 0.031"; never "p = 0.000"."""
+    return "p < 0.001" if p < 0.0005 else f"p = {p:.3f}"
+
+
 def millions(count: int) -> str:
     """97578533 -> "97.58M", as the paper prints parameters; a small number stays an integer."""
     return str(count) if abs(count) < 10_000 else f"{count / 1e6:.2f}M"

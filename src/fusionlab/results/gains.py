@@ -19,7 +19,7 @@ from fusionlab.results.squares import mean_weights
 from fusionlab.results.statistics import mean
 
 NO_PREDICTIONS = "no predictions"  # how an error begins that only a missing file gives
-FROM_COUNTS = "there are no predictions next to the records, so no interval is known"
+FROM_COUNTS = "there are no predictions next to the records"
 _OWN_AXES = ("fusion", "layer", "temporal", "streams")  # in these a fused arm and its late fusion may differ
 
 Pair = tuple[Entry, Entry]

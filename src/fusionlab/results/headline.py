@@ -48,7 +48,7 @@ def headline(rows: Sequence[Row], spec: Spec, kind: str, claim: Claim | None) ->
             f"{points(gain.mean, spec.decimals)} ({row_title(row, axes)})" for row, gain in ranked[:: len(ranked) - 1]
         ]
         text = f"Gains over {over}{on}: from {ends[0]} to {ends[1]} points"
-    return text + ("." if over == "the control" else ", with what further training alone gains.")
+    return text + ("." if over == "the control" else ", which contain what further training alone gains.")
 
 
 def gains_of(rows: Sequence[Row], kind: str) -> tuple[str, list[tuple[Row, Comparison]]]:

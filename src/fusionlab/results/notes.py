@@ -21,20 +21,26 @@ from fusionlab.results.splits import SPLIT
 MOST = 3  # notes that are not folded
 _PERCENT = f"{100 * CONFIDENCE:.0f} %"
 _BRACKETS, _GAP, _NO_CONTROL, _WARNING = "Brackets", "Smallest gap", "No control", "Protocol warning"
+_OVER = "Over control"
 _PAPER = "The paper's numbers"
-_LEADING = (_BRACKETS, _WARNING, _GAP, _NO_CONTROL, _PAPER)
+_LEADING = (_BRACKETS, _WARNING, _NO_CONTROL, _OVER, _GAP, _PAPER)
 
 
 def leading(notes: Sequence[str], marked: Sequence[str]) -> tuple[str, ...]:
-    """The notes by importance: what brackets mean, a protocol warning, the smallest gap …; then marked ones, others."""
+    """The notes by importance: what brackets mean, a protocol warning, what gains are over …; then marked ones."""
     first = [next((note for note in notes if note.startswith(lead)), None) for lead in _LEADING]
     return tuple(dict.fromkeys([*filter(None, first), *marked, *notes]))
 
 
-def margin_of(claim: Mapping[str, Any] | None) -> float:
-    """The declared margin as a share; one point without a claim."""
+def gap_of(claim: Mapping[str, Any] | None) -> float:
+    """The gap that a claim names, as a share; one point without a claim."""
     points = (claim or {}).get("margin")
     return float(points) / 100 if points else 0.01
+
+
+def margin_of(claim: Mapping[str, Any] | None) -> float:
+    """The loss that would not matter, as a share: that of a claim to be not worse, else one point."""
+    return gap_of(claim if claim and claim.get("kind") == "not_worse" else None)
 
 
 def general(
@@ -52,7 +58,7 @@ def general(
     notes = []
     if done:
         notes.append(_brackets(done, gains, over, matrix, no_bold))
-    notes += _gap_notes(gains, margin_of(claim))
+    notes += _gap_notes(gains, gap_of(claim))
     if gained and over != "the control":
         notes.append(
             f"{_NO_CONTROL}: no arm of these records has its towers trained on without fusion, so a gain over late "
@@ -78,21 +84,22 @@ def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matri
     if any(kind != TOGETHER for row in rows for kind in row.shares):
         worth = any(share.effective is not None for row in rows for share in row.shares.values())
         counted = "which allows for groups of alike videos" if worth else "which takes videos as independent"
-        texts.append(f"of a percentage Wilson's {_PERCENT} interval, {counted}")
-    seeds = sorted({len(gain.per_seed) for gain in gains})
-    if any(gain.method for gain in gains):
-        texts.append(f"of a gain over {over} the {_PERCENT} interval of the method: other seeds and other videos")
+        texts.append(f"after a percentage, Wilson's {_PERCENT} interval, {counted}")
+    found = sum(gain.method is not None for gain in gains)
+    if found:
+        texts.append(f"after a gain, the {_PERCENT} interval of the method: other seeds and other videos")
     text = f"{_BRACKETS}: {'; '.join(texts)}." if texts else f"{_BRACKETS}: there are none."
-    if seeds and seeds[0] < FEWEST_SEEDS:
-        text += " One or two seeds make no interval of the method: their gains themselves are printed."
+    if min((len(gain.per_seed) for gain in gains), default=FEWEST_SEEDS) < FEWEST_SEEDS:
+        text += f" With fewer than {FEWEST_SEEDS} seeds a gain has no interval; the gain of each seed is printed."
     whys = dict.fromkeys(gain.why for gain in gains if gain.method is None and gain.why and not _few(gain))
     if whys:
-        text += f" No interval of a gain where {'; '.join(whys)}."
-    if any(gain.method for gain in gains) and over == "the control":
-        text += f" *: it differs from its control, p ≤ {100 * LEVEL:.0f} % after Holm's correction over these rows."
+        text += f" {'Some gains' if found else 'Gains'} have no interval: {'; '.join(whys)}."
+    if found and over == "the control":
+        over_all = f" after Holm's correction over all {found} rows with such an interval" if found > 1 else ""
+        text += f" *: the row differs from its control, p ≤ {100 * LEVEL:.0f} %{over_all}."
     if no_bold is None:
         tested = sum(pair.p is not None for pair in matrix.pairs)
-        text += f" Bold: the best, and all rows that Holm's test over all {tested} pairs does not tell from it."
+        text += f" Bold: the best row, and all rows that Holm's test over all {tested} pairs does not tell from it."
     return text
 
 
@@ -103,30 +110,26 @@ def _few(gain: Comparison) -> bool:
 
 def _gap_notes(gains: Sequence[Comparison], margin: float) -> list[str]:
     """The smallest gap that these seeds and videos can find, and the seeds that a margin needs."""
-    found = [smallest_gap(gain.method) for gain in gains if gain.method]
+    tested = [gain for gain in gains if gain.method]
+    found = [smallest_gap(gain.method) for gain in tested if gain.method]
+    if not found:
+        return []
     needed = []
-    for gain in gains:
+    for gain in tested:
         try:
             needed.append(seeds_needed(gain, margin))
-        except UserError:  # one seed, or no groups
+        except UserError:  # without groups
             continue
-    if not found and not needed:
-        return []
-    margins = f"a gap of {100 * margin:g} point{'s' * (margin != 0.01)}"
     text = f"{_GAP} that these seeds and videos find in 4 of 5 cases: "
-    if found:
-        text += _range([f"{100 * one:.1f}" for one in (min(found), max(found))]) + " points"
-    else:
-        text += f"none, {FEWEST_SEEDS} seeds at least make an interval of the method"
+    text += _range([f"{100 * one:.1f}" for one in (min(found), max(found))]) + " points."
+    wanted = f"a gap of {100 * margin:g} point{'s' * (margin != 0.01)}"
     counts = sorted(count for count in needed if count is not None)
     if counts:
-        many = " to ".join(dict.fromkeys(f"{count}" for count in (counts[0], counts[-1])))
-        text += f"; {margins} needs {many} seeds" + (
-            ", and more videos on some rows" if len(counts) < len(needed) else ""
-        )
+        text += f" For {wanted} these videos need {_range([f'{count}' for count in (counts[0], counts[-1])])} seeds"
+        text += "; on some rows only more videos would do." if len(counts) < len(needed) else "."
     elif needed:
-        text += f"; {margins} needs more videos, however many seeds there are"
-    return [text + "."]
+        text += f" No number of seeds finds {wanted} on these videos: that needs more videos."
+    return [text]
 
 
 def _range(ends: Sequence[str]) -> str:
@@ -161,7 +164,7 @@ def _gain_notes(gains: Sequence[Comparison], over: str) -> list[str]:
     notes = []
     if over == "the control":
         notes.append(
-            "Over control: points above the same two towers, trained on as long, on the same draws, each with its own "
+            f"{_OVER}: points above the same two towers, trained on as long, on the same draws, each with its own "
             "loss and without fusion, their scores averaged. Over late: above late fusion, whose streams got no "
             "further training. Both are of the same seed, streams and videos."
         )
@@ -169,8 +172,9 @@ def _gain_notes(gains: Sequence[Comparison], over: str) -> list[str]:
         notes.append("Over late: points above late fusion of the same seed, the same streams and the same videos.")
     if any(gain.networks for gain in gains):
         notes.append(
-            "These networks: the same difference with an interval over groups of videos only. It says whether these "
-            "very networks differ on other videos, and nothing of other seeds; the CSV has it, and columns: [networks]."
+            "These networks: the same gain with an interval over groups of videos only. It says whether these very "
+            "networks differ on other videos, and nothing about other seeds. The CSV has it, with an exact p of "
+            "sign-flips of groups; so has a table with columns: [networks]."
         )
     return notes
 
@@ -195,7 +199,7 @@ def _ceiling_notes(rows: Sequence[Row]) -> list[str]:
         above = [row for row in rows if row.kind == "fused" and lies_above(row, kind, most)]
         axes = title_axes(rows)
         listed = short_list([row_title(row, axes) for row in above], 12) if above else "no row"
-        notes.append(f"Above {ceiling(most)}, the ceiling of {SCORES} on {kind}, with the whole interval: {listed}.")
+        notes.append(f"Above {ceiling(most)}, the ceiling of {SCORES} on {kind}, with their whole interval: {listed}.")
     return notes
 
 

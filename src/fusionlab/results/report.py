@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from fusionlab.results.load import Entry, load
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
 from fusionlab.results.protocol_warnings import row_title, title_axes
+from fusionlab.results.rows import Row
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import make_table
 from fusionlab.results.text_tables import markdown, terminal
@@ -64,7 +65,7 @@ def report(
             "index.html": page(table, entries, name=study.resolve().name, out=out, drawing=drawing),
         }
         if answers:
-            files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)]))
+            files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)], unchosen_arms(table.rows)))
         if table.contrasts:
             files["contrasts.csv"] = contrasts_csv(table.contrasts)
         if pairs:
@@ -89,11 +90,19 @@ def _no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def read_answers(entries: Iterable[Entry]) -> dict[str, Answers]:
-    """Arm's name -> its answers, of all done arms whose answers can be read."""
+def unchosen_arms(rows: Iterable[Row]) -> set[str]:
+    """The names of the arms that a selection did not choose: their test predictions stay closed."""
+    every = [one for row in rows for one in (row, row.control) if one is not None]
+    trials = [trial for row in every for trial in row.tried if not trial.chosen]
+    return {arm.name for trial in trials for entry in trial.entries for arm in entry.arms}
+
+
+def read_answers(entries: Iterable[Entry], without: Collection[str] = ()) -> dict[str, Answers]:
+    """Arm's name -> its answers, of all done arms whose answers can be read; `without` some and their towers."""
     answers: dict[str, Answers] = {}
+    closed = set(without)
     for entry in entries:
-        if entry.status == "done":
+        if entry.status == "done" and entry.name not in closed and entry.name.rpartition("/")[0] not in closed:
             try:
                 own = entry.answers
             except UserError:  # the table has a note about it

@@ -63,7 +63,7 @@ def _join(group: Sequence[Entry], splits: Sequence[Any]) -> Entry:
 
 def _joined(parts: Sequence[Entry]) -> Entry:
     first, results = parts[0], [part.result for part in parts]
-    losses = [result.get("val_loss") for result in results]
+    losses: list[Any] = [result.get("val_loss") for result in results]
     ends = [result.get("converged") for result in results]
     seconds = [part.record.get("circumstances", {}).get("seconds") for part in parts]
     controls = [part.record.get("control") for part in parts]
