@@ -123,7 +123,7 @@ def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
     [
         (
             ["rows=network"],
-            ["unknown part of the bench", "doctor, training, networks, clips, checkpoints, sweep, ledger, gpu"],
+            ["unknown part of the bench", "doctor, training, networks, clips, checkpoints, sweep, ledger, report, gpu"],
         ),
         (["rows=,"], ["rows= names no part", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),
