@@ -27,6 +27,7 @@ ROWS = {
     "checkpoints": [BenchRow("streamed", 1.1, "×", 1.2, (1.0, 1.15))],
     "sweep": [BenchRow("a loop", 5.6, "×", None, (5.4, 5.7), least=5.5)],
     "ledger": [BenchRow("lost", 0.0, "", 0.0)],
+    "report": [BenchRow("a table", 9.0, "s", 10)],
     "gpu": [BenchRow("on a GPU", None, "×", missing="there is none here")],
 }
 
@@ -56,7 +57,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
     done = say("bench")
     assert (done.status, done.err, quick) == (1, "", list(measure.PARTS)), "one figure is beyond"
     assert done.out.startswith("`python -m fusionlab.bench`, 20")
-    assert done.out.split("\n")[2:17] == [
+    assert done.out.split("\n")[2:18] == [
         "| what | figure | 95 % | limit | |",
         "|---|---:|---:|---:|---|",
         "| quick | 0.12 s |  | ≤ 0.2 s |  |",
@@ -70,6 +71,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
         "| streamed | 1.10 × | 1.000 … 1.150 | ≤ 1.2 × |  |",
         "| a loop | 5.60 × | 5.400 … 5.700 | ≥ 5.5 × | undecided |",
         "| lost | 0.00  |  | ≤ 0 |  |",
+        "| a table | 9.00 s |  | ≤ 10 s |  |",
         "| on a GPU |  |  |  | not measured: there is none here |",
         "",
     ]
@@ -121,7 +123,7 @@ def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
     [
         (
             ["rows=network"],
-            ["unknown part of the bench", "doctor, training, networks, clips, checkpoints, sweep, ledger, gpu"],
+            ["unknown part of the bench", "doctor, training, networks, clips, checkpoints, sweep, ledger, report, gpu"],
         ),
         (["rows=,"], ["rows= names no part", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),

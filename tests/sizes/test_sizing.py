@@ -45,7 +45,7 @@ def test_arms_that_differ_in_numbers_of_their_optimisers_are_measured_once(monke
     own = Sizes._measure
     monkeypatch.setattr(Sizes, "_measure", lambda self, arm: measured.append(arm) or own(self, arm))
     found = [(sizes.of(arm).memory, sizes.cohort_memory([arm]), sizes.of(arm).batch) for arm in (*one, *other, *batch)]
-    assert len(one) > 30 and len(measured) == 12, "two streams, late and fused; of each optimiser and batch"
+    assert len(one) > 30 and len(measured) == 15, "two streams, late, control and fused; of each optimiser and batch"
     for arm, numbers_of_arm in list(zip((*one, *other, *batch), found, strict=True))[::5]:
         alone = Sizes()
         assert numbers_of_arm == (alone.of(arm).memory, alone.cohort_memory([arm]), alone.of(arm).batch)
