@@ -60,7 +60,7 @@ def test_a_claim_that_cannot_be_decided(rows: list[Row]) -> None:
     text = claim_sentence(rows, Spec(""), claim(against={"fusion": "max"}, margin=margin))
     assert f"Conv is better than Max by more than {margin:g} points on binding. It cannot be decided: " in text
     seeds = seeds_needed(compared, margin / 100)
-    assert seeds and text.endswith(f"or more, of {margin:g} {seeds} seeds do.")
+    assert seeds and text.endswith(f"or more; a gap of {margin:g} points needs {seeds} seeds.")
     text = claim_sentence(rows, Spec(""), claim(row={"fusion": "max"}, against=CONV, kind="not_worse", margin=margin))
     assert "Max is not worse than Conv" in text and "It cannot be decided: -" in text.replace("−", "-")
     text = claim_sentence(rows, Spec(""), claim(question="colour"))

@@ -315,5 +315,5 @@ def test_a_table_over_two_splits_whose_best_and_worst_cannot_be_paired(tmp_path,
             record["result"]["predictions"] = hashlib.sha256(content.encode()).hexdigest()
             path.write_text(json.dumps(record), encoding="utf-8")
     text = report(tmp_path, {"caption": "?"}, tmp_path / "report")
-    assert "from +40.0 (Sum 1) to +40.0 (Conv 2) points" in text
+    assert "from +40.0 (Sum split=1) to +40.0 (Conv split=2) points" in text
     assert [line.split()[0] for line in text.splitlines() if line.startswith(("Sum", "Conv"))] == ["Sum", "Conv"]

@@ -35,14 +35,16 @@ def test_they_are_no_rows_and_mark_what_moves(tmp_path: Path) -> None:
     table = doubled(tmp_path, {"control": 0.55, "max": 0.79, "sum": 0.905, "conv": 0.95})
     assert len(table.rows) == 9 and all(BUDGET not in row.axes and len(row.done) == 2 for row in table.rows)
     found = {method: notes for method, notes in marks(table).items() if notes}
-    assert found == {"Max": ["with twice the budget +5.0 points on seed 0"]}
+    assert found == {"Max": ["with twice the budget +5.0 points on seed 0 (5 of 100 videos)"]}
     (note,) = [
         note for note in table.notes if note.startswith("With twice the budget no other row moved by more than 1")
     ]
     assert "from −1.0 to 0.0, 3 arms, seed 0)" in note and note not in table.leading
 
 
-@pytest.mark.parametrize(("margin", "marked"), [(6.0, []), (2.0, ["with twice the budget +5.0 points on seed 0"])])
+@pytest.mark.parametrize(
+    ("margin", "marked"), [(6.0, []), (2.0, ["with twice the budget +5.0 points on seed 0 (5 of 100 videos)"])]
+)
 def test_the_margin_is_that_of_the_claim(tmp_path: Path, margin: float, marked: list[str]) -> None:
     claim = {"row": {"fusion": "conv"}, "against": "control", "kind": "not_worse", "margin": margin}
     table = doubled(tmp_path, {"max": 0.79}, claim=claim)
@@ -52,7 +54,7 @@ def test_the_margin_is_that_of_the_claim(tmp_path: Path, margin: float, marked: 
 def test_the_margin_of_a_claim_to_be_better_is_no_tolerance(tmp_path: Path) -> None:
     claim = {"row": {"fusion": "conv"}, "against": "control", "kind": "better", "margin": 25, "question": "binding"}
     table = doubled(tmp_path, {"max": 0.79}, claim=claim)
-    assert marks(table)["Max"] == ["with twice the budget +5.0 points on seed 0"]
+    assert marks(table)["Max"] == ["with twice the budget +5.0 points on seed 0 (5 of 100 videos)"]
 
 
 def test_a_failed_one_is_said(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import xml.etree.ElementTree as ElementTree
 from html.parser import HTMLParser
@@ -143,7 +144,7 @@ def test_csv_has_every_number_of_a_row(tmp_path, fakes):
                         continue
                     numbers |= {f"_late{question}_low": estimate.low, f"_late{question}_high": estimate.high}
                     assert float(line[f"{name}_late{question}_p"]) == pytest.approx(estimate.p, rel=1e-5)
-                assert [float(one) / 100 for one in line[f"{name}_late_per_seed"].split()] == pytest.approx(
+                assert [one / 100 for one in json.loads(line[f"{name}_late_per_seed"])] == pytest.approx(
                     gain.per_seed, abs=1e-6
                 )
             for what, number in numbers.items():

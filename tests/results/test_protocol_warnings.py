@@ -58,6 +58,18 @@ def test_other_quarantine(study, made):
     assert any("quarantine differs" in note and "2 videos" in note and "Conv" in note for note in notes)
 
 
+def test_a_row_whose_predictions_name_no_groups_is_marked_among_rows_that_do(study, made, fakes):
+    for seed in (0, 1):
+        fakes["arm"](study, kind="fused", axes={**AXES, "seed": seed}, grouped=False)
+    table = made(study)
+    assert notes_of(table, "gated") == ["its predictions do not name groups: its videos are taken as independent"]
+    assert notes_of(table, "Conv") == []
+
+
+def test_where_no_row_names_groups_there_is_no_mark(tmp_path, made, fakes):
+    assert not [note for note in made(fakes["fill"](tmp_path, grouped=False)).marked if "groups" in note]
+
+
 def test_a_quarantine_of_all_rows_is_a_note(study, made):
     edit(study, "", leave_out)
     table = made(study)

@@ -31,12 +31,20 @@ def points(difference: float, decimals: int = 1) -> str:
 
 
 def exact(difference: float | None) -> str:
-    """For programs, a share in percent with four decimals: -0.125 -> "-12.5000"; never "-0.0000"; None -> ""."""
+    """A share in percent with four decimals, for programs.
+
+    >>> [exact(share) for share in (-0.125, -1e-9, None)]
+    ['-12.5000', '0.0000', '']
+    """
     return "" if difference is None else f"{round(100 * difference, 4) + 0.0:.4f}"
 
 
 def exact_list(differences: Iterable[float]) -> str:
-    """Several of them in one cell, as a list of JSON, which no spreadsheet takes for a formula."""
+    """Several of them in one cell, as a list of JSON, which no spreadsheet takes for a formula.
+
+    >>> safe(exact_list([-0.0208, 0.0729]))
+    '[-2.0800, 7.2900]'
+    """
     return f"[{', '.join(map(exact, differences))}]"
 
 
