@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from fusionlab.errors import UserError
@@ -37,6 +38,7 @@ def test_a_row_is_its_seeds_mean(study):
     row = by_method(make_rows(load(study), ALL))["Conv"]
     assert row.shares["binding"].per_seed == (0.96, 0.94)
     assert row.shares["binding"].mean == pytest.approx(0.95)
+    assert row.shares["binding"].sd == pytest.approx(np.std([0.96, 0.94], ddof=1))
     assert row.shares["binding"].videos == 100  # not 200: the seeds see the same videos
     assert row.accuracy.mean == pytest.approx((60 + 95) / 160)
 

@@ -6,7 +6,6 @@ crossed.py            paired differences over seeds and groups of videos: the me
 squares.py            their mean squares, and the variance of a mean
 accuracy.py           Wilson's interval of a single accuracy, whose videos come in groups
 families.py           Holm's correction, effects of a full factorial grid
-statistics.py         mean and sd over seeds
 spec.py               the content of a table's yaml
 towers.py             the streams trained on, from the records of the control
 gains.py              which answers are held against which, in pairs of one seed

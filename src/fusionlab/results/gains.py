@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
+from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,6 @@ from fusionlab.results.answers import TestList
 from fusionlab.results.crossed import Comparison, compare
 from fusionlab.results.load import TOGETHER, Entry
 from fusionlab.results.squares import mean_weights
-from fusionlab.results.statistics import mean
 
 NO_PREDICTIONS = "no predictions"  # how an error begins that only a missing file gives
 FROM_COUNTS = "there are no predictions next to the records"
@@ -107,7 +107,7 @@ def with_groups(lists: Sequence[TestList]) -> list[TestList]:
 
 
 def _codes(tests: TestList, name: str, kind: str) -> Codes:
-    return group_codes(tests, name)[_places(tests)[kind]]
+    return list_codes(tests, name)[_places(tests)[kind]]
 
 
 @lru_cache(maxsize=256)
@@ -122,7 +122,7 @@ def _places(tests: TestList) -> dict[str, Codes]:
 
 
 @lru_cache(maxsize=256)
-def group_codes(tests: TestList, name: str = "groups") -> Codes:
+def list_codes(tests: TestList, name: str = "groups") -> Codes:
     """A number for each video, equal within a group, or a split."""
     return np.asarray(np.unique(np.array(getattr(tests, name)), return_inverse=True)[1], dtype=np.intp)
 
@@ -164,7 +164,7 @@ def _compare_counts(pairs: Sequence[Pair]) -> dict[str, Comparison]:
             continue
         per_seed = tuple(float((one[kind][0] - other[kind][0]) / one[kind][1]) for one, other in counts)
         videos = min(one[kind][1] for one, _ in counts)
-        compared[kind] = Comparison(mean(per_seed), per_seed, videos, None, None, None, FROM_COUNTS)
+        compared[kind] = Comparison(fmean(per_seed), per_seed, videos, None, None, None, FROM_COUNTS)
     return compared
 
 

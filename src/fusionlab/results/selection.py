@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 from fusionlab.results.load import REFUSED, Entry
 from fusionlab.results.spec import natural
-from fusionlab.results.statistics import mean
 
 BUDGET = "optim.fusion.budget"  # the axis of arms that were trained once more, with a multiple of the budget
 
@@ -53,7 +53,7 @@ def _loss(entries: Sequence[Entry], seeds: int) -> float | None:
     if len(ended) < seeds or any(entry.status == REFUSED for entry in entries):
         return None
     losses = [entry.result.get("val_loss") for entry in ended.values()]  # null: it diverged
-    return mean([math.inf if loss is None else loss for loss in losses])
+    return fmean([math.inf if loss is None else loss for loss in losses])
 
 
 def chosen_trial(trials: Sequence[Trial]) -> Trial | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from statistics import fmean, stdev
 
 import numpy as np
 
@@ -13,7 +14,6 @@ from fusionlab.results.crossed import FEWEST_GROUPS
 from fusionlab.results.gains import Stack, answer_counts, stack_answers
 from fusionlab.results.load import TOGETHER, Entry
 from fusionlab.results.squares import group_codes
-from fusionlab.results.statistics import mean, sd
 
 
 @dataclass(frozen=True)
@@ -75,10 +75,11 @@ def make_shares(done: Sequence[Entry], worth: Worth) -> dict[str, Share]:
         most = Fraction(ceilings[kind]) if kind in ceilings else None
         if kind == TOGETHER:
             most = _ceiling_of_all(counts[0], ceilings)
-        centre = mean(per_seed)
+        centre = fmean(per_seed)
+        spread = stdev(per_seed) if len(per_seed) > 1 else None  # with n − 1
         effective = worth(done, kind)
         low, high = wilson(centre, videos if effective is None else effective)
-        shares[kind] = Share(centre, sd(per_seed), low, high, videos, most, per_seed, effective)
+        shares[kind] = Share(centre, spread, low, high, videos, most, per_seed, effective)
     return shares
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from statistics import fmean
 from typing import Any
 
 from fusionlab.records.signature import canonical
 from fusionlab.results.formatting import as_typed
 from fusionlab.results.load import REFUSED, Entry
 from fusionlab.results.spec import natural
-from fusionlab.results.statistics import mean
 
 SPLIT = "split"
 
@@ -73,7 +73,7 @@ def _joined(parts: Sequence[Entry]) -> Entry:
         **first.result,
         **_mean_counts(results),
         "kinds": {kind: _mean_counts([own[kind] for own in kinds]) for kind in shared},
-        "val_loss": None if None in losses else mean(losses),
+        "val_loss": None if None in losses else fmean(losses),
         "converged": False if False in ends else None if None in ends else True,
     }
     record = {
