@@ -139,6 +139,9 @@ def test_rows_whose_differences_are_all_equal_are_told_apart(tmp_path: Path) -> 
         ("Max", "Sum"): (None, True), ("Max", "Conv"): (None, False), ("Sum", "Conv"): (None, True),
     }  # fmt: skip
     assert bold(table) == {"Max", "Conv"}
+    why = "all groups of videos have the same difference, so nothing shows how they vary"
+    assert pairs_text(table.matrix, lambda row: row.method, 1).endswith(f"No pair is tested: {why}.\n")
+    assert "all that have no difference to it." in next(note for note in table.notes if note.startswith("Brackets"))
 
 
 def test_p_of_0_tells_rows_apart(tmp_path: Path) -> None:

@@ -181,6 +181,6 @@ def pairs_text(matrix: Matrix, title: Callable[[Row], str], decimals: int) -> st
     about = (
         f"*: p ≤ {100 * LEVEL:.0f} % after Holm's correction over all {tested} pairs."
         if tested
-        else f"No pair is tested: {matrix.why}."
+        else f"No pair is tested: {matrix.why or next((pair.gain.why for pair in matrix.pairs), None)}."
     )
     return "\n".join([*text, about]) + "\n"
