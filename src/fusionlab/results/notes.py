@@ -99,10 +99,8 @@ def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matri
         text += f" *: the row differs from its control, p ≤ {100 * LEVEL:.0f} %{over_all}."
     if no_bold is None:
         tested = sum(pair.p is not None for pair in matrix.pairs)
-        text += (
-            f" Bold: of the rows with both streams the best, and all that Holm's test over all {tested} pairs does not"
-        )
-        text += " tell from it."
+        text += " Bold: of the rows with both streams the best, and all that "
+        text += f"Holm's test over all {tested} pairs does not tell from it." if tested else "have no difference to it."
         if left := matrix.unjudged:
             listed = short_list([row_title(row, title_axes(rows)) for row in left])
             text += (
