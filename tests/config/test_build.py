@@ -16,6 +16,7 @@ from fusionlab.config.compose import tree
 from fusionlab.config.schema import ArmConfig, StreamConfig, build_dataset
 from fusionlab.errors import UserError
 from fusionlab.fusion.sum import Sum
+from fusionlab.planning.grid import plan_study
 from fusionlab.study.recipes import stream_recipe
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.two_stream.fused import FusedNet
@@ -177,3 +178,18 @@ def test_a_mean_over_time_shows_no_order(name: str, system: str) -> None:
     clips = {SNIPPETS: 8, "data.sampling.stream_snippets": 8, "backbone.appearance.width": 0.125}
     made = tree({"fusion": "sum", "appearance": name}).with_leaves(clips)
     assert build.Blueprint().system(StreamConfig.of(stream_recipe(made, "appearance"))) == system
+
+
+@pytest.mark.parametrize(
+    ("temporal", "together", "appearance", "motion"),
+    [
+        ("pool2d", "late", "appearance", "motion"),
+        ("pool3d", "fused", "fused", "motion"),  # frames as a set show motion, and not their order
+        ("conv3d", "ordered", "appearance_clips", "motion_clips"),
+    ],
+)
+def test_the_ceilings_of_towers_that_stay_apart(temporal: str, together: str, appearance: str, motion: str) -> None:
+    (control,) = (arm for arm in plan_study(["fusion=sum", f"temporal={temporal}"]).plan.arms if arm.kind == "control")
+    config, blueprint = ArmConfig.of(control.config), build.Blueprint()
+    assert blueprint.system(config) == together
+    assert [blueprint.system_of_tower(config, one) for one in ("appearance", "motion")] == [appearance, motion]

@@ -183,8 +183,10 @@ class Blueprint:
         appearance_in_time, motion_in_time = (one.in_time for one in pair)
         if appearance_in_time:
             return "ordered"  # frames show place and motion together
+        if keeps_apart(config) and not self._head_sees_order(config):
+            return "fused" if self._joins_frames(config) else "late" + "_clips" * motion_in_time
         if keeps_apart(config):
-            return "ordered" if self._head_sees_order(config) else "late" + "_clips" * motion_in_time
+            return "ordered"
         if fuses_scores(config) or all(point.prediction for point in read(config.layer, *pair)):
             return "late" + "_clips" * motion_in_time
         if motion_in_time:
@@ -192,9 +194,19 @@ class Blueprint:
         return "ordered" if self._head_sees_order(config) else "fused"
 
     def system_of_tower(self, config: ArmConfig, stream: str) -> str:
-        """The system of one tower that was trained on by itself, with the arm's temporal head."""
+        """The system of one tower that was trained on by itself, with the arm's temporal head.
+
+        Frames that a head joins as a set show appearance their motion, as they do to a fusion that is blind to order.
+        """
         alone = dict(zip(STREAMS, self.towers(config.backbone, config.data), strict=True))[cast(Stream, stream)]
-        return stream + "_clips" * (alone.in_time or self._head_sees_order(config))
+        if alone.in_time or self._head_sees_order(config):
+            return f"{stream}_clips"
+        return "fused" if stream == "appearance" and self._joins_frames(config) else stream
+
+    def _joins_frames(self, config: ArmConfig) -> bool:
+        """Whether a prediction sees more than one snippet."""
+        seen = self.net(config).reach(config.data.sampling.snippets)
+        return any(len(frames) > 1 for head in seen for frames in head)
 
     def _head_sees_order(self, config: ArmConfig) -> bool:
         head = part(config.temporal, "temporal")
