@@ -19,7 +19,7 @@ LEADS: dict[str, tuple[str, Callable[[Row], bool], Callable[[Row], bool], float]
     "demo": ("binding", lambda row: row.kind == "fused", lambda row: row.kind in ("late", "control"), 25),
     "demo_order": (
         "order",
-        lambda row: row.axes.get("temporal") == "conv3d",
+        lambda row: row.kind in ("fused", "control") and row.axes["temporal"] == "conv3d",
         lambda row: row.axes.get("temporal") == "pool2d",
         20,
     ),
@@ -34,6 +34,8 @@ def errors(experiment: str, entries: Sequence[Entry]) -> list[str]:
         for kind, share in row.shares.items():
             if share.ceiling is not None and share.low > share.ceiling:
                 found.append(f"{row.method} {dict(row.axes)}: {share.mean:.1%} of {kind} is above {share.ceiling}")
+    missing = {"stream", "late", "control", "fused"} - {row.kind for row in rows if row.done}
+    found += [f"no {kind} is there" for kind in sorted(missing)]
     kind, better, worse, points = LEADS[experiment]
     high, low = ([row.shares[kind].mean for row in rows if of(row) and kind in row.shares] for of in (better, worse))
     if not high or not low:
