@@ -26,7 +26,7 @@ GRIDS = [
 
 
 # arms: streams, late, controls, fused
-COUNTS = [(6, 3, 6, 12), (8, 4, 16, 16), (12, 8, 8, 8), (8, 8, 8, 8), (8, 4, 4, 4), (8, 4, 24, 24)]
+COUNTS = [(6, 3, 6, 12), (8, 4, 16, 16), (12, 8, 8, 8), (8, 8, 8, 8), (8, 4, 4, 4), (8, 4, 12, 12)]
 
 
 @pytest.mark.parametrize(("typed", "counts"), [*zip(GRIDS, COUNTS, strict=True)], ids=[*map(" ".join, GRIDS)])

@@ -28,7 +28,7 @@ def drawn(key: int = 0) -> tuple[dict[tuple[str, str, str], np.ndarray], np.ndar
     return {cell: (draw.random((3, len(codes))) < 0.5 + 0.03 * at) * 1.0 for at, cell in enumerate(CELLS)}, codes
 
 
-@settings(max_examples=20)  # statsmodels collects garbage in each call
+@settings(max_examples=8)  # statsmodels collects garbage in each call
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_is_statsmodels_s(ps):
     assert holm(ps) == pytest.approx(multipletests(ps, method="holm")[1].tolist())
