@@ -71,7 +71,7 @@ def test_plan_of_what_is_done(say: Say, study: Lab) -> None:
     done = say("plan", *LINE, FAST, home=study.home)
     assert done.status == 0
     assert done.out.splitlines()[0] == f"study  runs/{study.study.name}"
-    assert "arms   5: 5 done\njobs   4: 4 done\n" in done.out and "  to run  " not in done.out.partition("jobs\n")[2]
+    assert "arms   6: 6 done\njobs   4: 4 done\n" in done.out and "  to run  " not in done.out.partition("jobs\n")[2]
 
 
 def test_diff(say: Say, runs: dict[str, Path]) -> None:
