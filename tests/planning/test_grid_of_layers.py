@@ -150,7 +150,9 @@ def test_two_towers_several_layers_and_a_pair_for_real(fresh: Lab, say: Say) -> 
     assert "relu3+relu5+fc6" in done.table and "relu5:relu4" in done.table and "86.04" in done.table
     again = fresh.run("test", str(fresh.study))
     assert again.status == 0, again.out
-    assert again.out.count(": the same 120 predictions") == 3 + len(layered)
+    assert again.out.count(": the same 120 predictions") == len(records) == 3 + 3 + len(layered), (
+        "a control for each lowest meeting"
+    )
 
 
 @pytest.mark.slow
@@ -167,4 +169,4 @@ def test_a_tower_that_is_kept_for_real(fresh: Lab, say: Say) -> None:
     assert all(record["result"]["layers"] == 17 for record, _ in of.values())
     assert len({predictions for _, predictions in of.values()}) == 3, "the weight is used"
     again = fresh.run("test", str(fresh.study))
-    assert (again.status, again.out.count("the same")) == (0, 6), again.out
+    assert (again.status, again.out.count("the same")) == (0, 3 + 1 + 3), again.out
