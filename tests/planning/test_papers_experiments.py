@@ -287,7 +287,7 @@ def lab(together: Path, tmp_path: Path) -> Iterator[Lab]:
         ("tsn", ("split=1", "weights=null", "weights.head=keep", "backbone.appearance.partial_bn=false",
                  "backbone.motion.partial_bn=false", *NARROW), "i3d_table5", 3),
         ("fused3d", ("weights=null", "weights.head=keep", "temporal.channels=24", "temporal.side=2",
-                     "data.sampling.stride=2", *NARROW), "i3d_table2", 4),
+                     "data.sampling.stride=2", *NARROW), "i3d_table2", 5),
     ],
 )  # fmt: skip
 def test_one_of_each_family_runs_on_brush(
@@ -296,7 +296,7 @@ def test_one_of_each_family_runs_on_brush(
     done = lab.run("sweep", f"experiment={experiment}", *BRUSH, *words)
     assert done.status == 0, done.err
     entries = load(lab.study)
-    assert [entry.status for entry in entries] == ["done"] * arms
+    assert [entry.status for entry in entries if entry.kind != "tower"] == ["done"] * arms
     made = make_table(entries, spec(table))
-    assert len(made.rows) == arms
+    assert len([row for row in made.rows if row.kind != "tower"]) == arms
     assert any("no comparable row" in note for note in made.notes), "brush is not Kinetics"
