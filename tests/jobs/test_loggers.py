@@ -140,10 +140,10 @@ def test_wandb_writes_one_run_an_arm(fresh: Lab) -> None:
     done = fresh.run("sweep", "fusion=sum,conv", FAST, "logger=wandb", WANDB_API_KEY="")
     assert done.status == 0, done.err
     records = [json.loads(file.read_bytes()) for file in fresh.study.rglob("published/*/run.json")]
-    assert len(records) == 3
+    assert len(records) == 4
     assert not [one for one in records if "logger_failed" in one["circumstances"]]
     runs = list(fresh.study.glob("jobs/cohort-*/attempts/001/wandb/offline-run-*"))
-    assert len(runs) == 3
+    assert len(runs) == 4
     logged = {run.name: _history(next(run.glob("*.wandb"))) for run in runs}
     for record in records:
         rows = [known(row) for row in record["result"]["curves"]]
