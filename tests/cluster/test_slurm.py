@@ -73,6 +73,7 @@ def test_arms_that_raise_exit_or_are_killed_are_recorded_with_logs(lab: Lab, stu
         assert Path(told[name].partition("(log: ")[2].rstrip(")")).is_file()
     whole, beside = study.records(), lab.records()
     assert {one.split(",")[0] for one in beside} == {
+        "fusion=control",
         "fusion=conv",
         "fusion=late",
         "streams=appearance",

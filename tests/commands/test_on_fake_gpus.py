@@ -43,7 +43,7 @@ def test_a_sweep_has_a_worker_for_each_gpu_and_only_its_jobs_ask_cuda(lab: Lab, 
     line = "run.device=auto is the CPU: there is a GPU, but torch"
     assert len(trained) >= 3 and {log.count(line) for log in trained} == {1}
     around = [read_record(file.parent)["circumstances"] for file in lab.found("published/*/run.json")]
-    assert len(around) == 5
+    assert len(around) == 6
     assert {(one["device"], one["job"]["workers"]) for one in around} == {("cpu", 2)}
     progress = [read_progress(file) for file in lab.found("attempts/001/progress")]
     assert {one.get("device") for one in progress if one.get("part") != "prepare"} == {"cpu"}

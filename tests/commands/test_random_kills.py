@@ -100,5 +100,5 @@ def test_a_sweep_with_its_workers_jobs_and_loaders(study: Lab, fresh: Lab) -> No
             break
     assert done.status == 0, done.err
     whole, continued = study.records(), fresh.records()
-    assert len(continued) == 4 and continued == {name: whole[name] for name in continued}
+    assert len(continued) == 5 and continued == {name: whole[name] for name in continued}
     assert_published_once(fresh.home)
