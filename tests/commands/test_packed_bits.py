@@ -127,21 +127,22 @@ def cohort_arms(plan: Plan) -> list[list[Arm]]:
 
 
 def test_each_arm_by_itself_gives_the_record_of_one_cohort(lab: Lab, whole: dict[str, Any], plan_here: Any) -> None:
-    """As `train` plans it: a study of one cell, above the streams that are there; without late fusion beside it."""
+    """As `train` plans it: a study of one cell, above the streams that are there; each arm in a job of its own."""
     alone: dict[str, Any] = {}
     for number, cell in enumerate(cells()):
         words = [f"{axis}={one}" for axis, one in cell.items()]
         planned: PlannedStudy = plan_here(*words, f"run.folder=runs/alone-{number}")
         plan, study = planned.plan, planned.folder
         plan.write(study)
-        for arm in (one for one in plan.arms if one.kind == "fused" or (one.kind == "late" and number < 2)):
+        attempts = {"fused": 1, "control": 2, **({"late": 3} if number < 2 else {})}
+        for arm in (one for one in plan.arms if one.kind in attempts):
             job = plan.job(arm.job)
-            attempt = Attempt(job.path(study), 1 if arm.kind == "fused" else 2)
+            attempt = Attempt(job.path(study), attempts[arm.kind])
             attempt.claim_file.parent.mkdir(parents=True, exist_ok=True)
             attempt.claim_file.write_text(json.dumps({"arms": [arm.name]}))
             attempt.open()
             stages.train(plan, study, job, attempt)
         found = results(study)
-        assert len(found) == 1 + (number < 2)
+        assert len(found) == len(attempts)
         alone |= found
     assert alone == whole
