@@ -158,7 +158,7 @@ def test_training_and_testing_do_without_them_and_the_record_says_so(study: Lab,
         assert record["result"]["quarantined"] == {"train": 3, "test": 2}
         assert record["result"]["total"] == len(test) - 2
         assert not [name for name in left_out if name in predictions]
-    report = lab.run("report", str(lab.study))
+    report = lab.run("report", str(lab.study), "--notes")
     assert "Quarantined: 5 videos (3 of the train list, 2 of the test list)" in report.out
     page = (lab.study / "report" / "index.html").read_text(encoding="utf-8")
     assert "Quarantined: 5 videos" in page
