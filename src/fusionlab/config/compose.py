@@ -232,6 +232,9 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
     for group in catalogue.TITLED:
+        if not OmegaConf.is_dict(content[group]):
+            hint = f"in a yaml: defaults: [override /{group}: {content[group]}], or run.grid: {{{group}: [...]}}"
+            raise UserError(f"{group} is a group, which one value cannot replace", got=content[group], hint=hint)
         content[group].pop("title", None)
     content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
     OmegaConf.set_struct(content, True)

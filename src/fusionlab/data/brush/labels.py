@@ -30,7 +30,7 @@ average of the scores reaches this ceiling.
 
 `fused` is the ceiling of a system that joins hand and motion by anything that both streams see of them. One pixel is
 enough, and so is one bit of position (top or bottom): conv at fc6, where no pixels are left, reaches 74 % on binding,
-and late fusion 41 % (experiments/where).
+and late fusion 41 % (experiments/pixel).
 
 Appearance has 1/M for a single frame. From three frames around a hand, a probe reads its motion in 100 % of 1,152
 binding clips, from one frame in 21 %. A temporal head that joins the frames of a clip could solve binding by appearance
