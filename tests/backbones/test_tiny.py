@@ -33,6 +33,18 @@ def test_geometry() -> None:
     assert taps["fc6"].after == "relu6"
 
 
+@pytest.mark.parametrize("convolutions", [2, 3, 4])
+def test_fewer_convolutions(convolutions: int) -> None:
+    contract.check(partial(Tiny, convolutions=convolutions))
+    with torch.device("meta"):
+        less, full = Tiny(3, classes=24, convolutions=convolutions), Tiny(3, classes=24)
+    last = f"relu{convolutions}"
+    assert [name for name in less.taps if name.startswith("relu")][-1] == last
+    assert less.taps[last] == full.taps[last]
+    assert less.taps["fc6"].channels == full.taps["fc6"].channels
+    assert f"pool{convolutions}" in less.names and f"conv{convolutions + 1}" not in less.names
+
+
 @torch.no_grad()
 def test_receptive_field_is_what_one_place_sees() -> None:
     tower = Tiny(1, classes=2, size=96)
@@ -99,6 +111,9 @@ def test_wrong_input_is_refused() -> None:
     for width in (0, 1, -2):
         with pytest.raises(UserError, match="width must be 2"):
             Tiny(3, classes=2, width=width)
+    for convolutions in (1, 6):
+        with pytest.raises(UserError, match="2 to 5 convolutions"):
+            Tiny(3, classes=2, convolutions=convolutions)
 
 
 def test_bytes_are_centred() -> None:

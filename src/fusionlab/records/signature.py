@@ -30,6 +30,7 @@ NEUTRAL: dict[str, Leaf] = {
     "consensus": "scores",
     "fusion.weight": 0.5,
     "align": "refuse",
+    **{f"{tower}.convolutions": 5 for tower in ("backbone.appearance", "backbone.motion", "tower")},
     "weights.appearance": None,
     "weights.motion": None,
     "weights.source": None,  # in the recipe of one stream
