@@ -375,3 +375,13 @@ def test_help_lists_a_conf_and_runs_nothing_of_it(
 
 def test_without_a_conf_nothing_is_said(say: Say) -> None:
     assert say("plan", "fusion=conv").err == ""
+
+
+@pytest.mark.parametrize("line", ["fusion: conv", "data: brush", "backbone: {motion: tiny}", "trainer: float32"])
+def test_a_choice_is_no_value_of_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    file = tmp_path / "conf" / "experiment" / "mine.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"# @package _global_\n{line}\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"a choice of a group is no value of it(.|\n)*defaults: \[override /"):
+        tree({"experiment": "mine"})

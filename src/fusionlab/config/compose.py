@@ -231,10 +231,12 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     choices = {str(group): name for group, name in content.hydra.runtime.choices.items()}
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
+    for group in choices:
+        place = group.rpartition("@")[2]
+        if isinstance(value := OmegaConf.select(content, place), str):  # a yaml has a name where the part belongs
+            hint = f"defaults: [override /{group}: {value}]; or for a grid, run.grid: {{{place}: [{value}]}}"
+            raise UserError("a choice of a group is no value of it", got=f"{place}: {value}, in a yaml", hint=hint)
     for group in catalogue.TITLED:
-        if not OmegaConf.is_dict(content[group]):
-            hint = f"in a yaml: defaults: [override /{group}: {content[group]}], or run.grid: {{{group}: [...]}}"
-            raise UserError(f"{group} is a group, which one value cannot replace", got=content[group], hint=hint)
         content[group].pop("title", None)
     content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
     OmegaConf.set_struct(content, True)
