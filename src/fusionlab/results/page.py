@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from fusionlab.records.record import FILE
@@ -15,7 +16,6 @@ from fusionlab.results.cells import GAINS, Column, is_name
 from fusionlab.results.differences import pairs_text
 from fusionlab.results.load import REFUSED, Entry
 from fusionlab.results.notes import MOST
-from fusionlab.results.plots import picture
 from fusionlab.results.protocol_warnings import row_title, seed_text, title_axes
 from fusionlab.results.rows import CEILING, PAPER
 from fusionlab.results.shares import Share
@@ -26,10 +26,27 @@ FOOTER = """<footer>The same table: <a href="table.md">Markdown</a> · <a href="
 <a href="table.tex">LaTeX</a> · <a href="plot.svg">picture</a></footer>"""
 
 
-def page(table: Table, entries: Sequence[Entry], *, name: str, out: Path, drawing: str | None = None) -> str:
+class Figure(Protocol):
+    """What the page needs of a figure."""
+
+    @property
+    def title(self) -> str: ...
+
+    def svg(self) -> str: ...
+
+
+def page(
+    table: Table,
+    entries: Sequence[Entry],
+    *,
+    name: str,
+    out: Path,
+    figures: Sequence[Figure] = (),
+    mistakes: Mapping[int, Sequence[Any]] | None = None,
+) -> str:
     """`name` is the study's; links to records are relative to `out`, the folder that the page will lie in.
 
-    `drawing`: the table's picture, if it is drawn already.
+    `mistakes`: the id of a row -> its typical mistakes.
     """
     return (
         "\n".join(
@@ -45,7 +62,7 @@ def page(table: Table, entries: Sequence[Entry], *, name: str, out: Path, drawin
                 _facts(entries),
                 "</header>",
                 _table(table),
-                f'<section class="card scroll">{drawing or picture(table)}</section>',
+                *(f'<section class="card scroll"><h2>{_text(one.title)}</h2>{one.svg()}</section>' for one in figures),
                 _notes(table),
                 _pairs(table),
                 _evidence(entries, out),
