@@ -139,5 +139,5 @@ class Chromium:
             self.problems.append(f"log: {values['entry']['text']}")
         elif method == "Network.requestWillBeSent":
             address = values["request"]["url"]
-            if not address.startswith("data:") and not address.partition("#")[0] == self._page:
+            if not address.startswith("data:") and address.partition("#")[0] != self._page:
                 self.problems.append(f"request: {address[:200]}")
