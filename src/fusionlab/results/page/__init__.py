@@ -67,7 +67,6 @@ def page(
         table=table,
         name=name,
         cross=getattr(table, "cross", None),
-        numbers={id(row): one.number for row, one in evidence.made.items()},
         facts=make_facts(entries),
         heads=heads,
         blocks=[[line for line in lines if line.block == block] for block in (MEASURED, CEILINGS, PRINTED)],
