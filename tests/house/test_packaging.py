@@ -41,6 +41,7 @@ def test_the_wheel_holds_every_module_its_types_and_its_license(wheel: zipfile.Z
     names = set(wheel.namelist())
     assert {f"fusionlab/{file.relative_to(PACKAGE)}" for file in PACKAGE.rglob("*.py")} <= names
     assert "fusionlab/py.typed" in names
+    assert {f"fusionlab/results/page/{file}" for file in ("page.html", "parts.html", "page.css", "page.js")} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert not [name for name in names if not name.startswith(("fusionlab/", "fusionlab-"))]
 
