@@ -3,7 +3,8 @@
 Only a report imports this package, since matplotlib is slow to import.
 
 style.py      colours, sizes, fonts; SVG and PDF
-accuracy.py   seeds, means, intervals, ceilings, gains
+predicted.py  what rows answered, by class and by video
+accuracy.py, heat_maps.py, cost.py, curves.py, classes.py, knowledge.py, pairs.py: the figures
 """
 
 from __future__ import annotations
@@ -11,20 +12,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fusionlab.results.figures.accuracy import accuracy
+from fusionlab.results.figures.classes import confusion, per_class
+from fusionlab.results.figures.cost import cost
+from fusionlab.results.figures.curves import curves, row_curves
+from fusionlab.results.figures.heat_maps import heat_maps
+from fusionlab.results.figures.knowledge import knowledge
+from fusionlab.results.figures.pairs import pairs
 from fusionlab.results.figures.style import Figure
 from fusionlab.results.load import Entry
-from fusionlab.results.rows import Row
 from fusionlab.results.tables import Table
 
 __all__ = ["Figure", "make_figures", "row_curves"]
 
 
 def make_figures(table: Table, entries: Sequence[Entry]) -> list[Figure]:
-    """All figures that the records have data for, the most important first."""
-    found = [accuracy(table)]
+    """All figures that the table's rows have data for, the most important first."""
+    found = [
+        accuracy(table), *heat_maps(table), cost(table), curves(table), per_class(table), confusion(table),
+        knowledge(table), pairs(table),
+    ]  # fmt: skip
     return [figure for figure in found if figure is not None]
-
-
-def row_curves(row: Row) -> Figure | None:
-    """The curves of one row's seeds; None without curves."""
-    return None

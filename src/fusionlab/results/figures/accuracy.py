@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
 
@@ -19,7 +19,7 @@ from fusionlab.results.tables import Table
 
 MOST = 60  # rows
 _QUESTIONS = 4
-_LABEL, _GAP, _ROW, _TOP, _BOTTOM = 1.62, 0.16, 0.2, 0.34, 0.52
+_LABEL, _GAP, _ROW, _TOP, _BOTTOM = 1.5, 0.24, 0.2, 0.46, 0.52
 _MARKS = {True: ("o", style.ACCENT), False: ("s", style.BASE)}  # fused or not: shape and colour
 
 
@@ -51,25 +51,27 @@ def _draw(table: Table, rows: Sequence[Row], questions: Sequence[str]) -> Sheet:
         name = style.cut(row_title(row, axes_of_titles), 30)
         style.write(sheet, _LABEL - 0.1, _TOP + (at + 0.65) * _ROW, name, anchor="right")
 
-    def panel(number: int, head: str) -> Axes:
-        axes = style.panel(sheet, _LABEL + number * (wide + _GAP), _TOP, wide, height, style.cut(head, int(wide * 17)))
+    def panel(number: int, head: str, under: str) -> Axes:
+        most = int(wide * 15)
+        place = (_LABEL + number * (wide + _GAP), _TOP, wide, height)
+        axes = style.panel(sheet, *place, style.cut(head, most), style.cut(under, most))
         axes.set_ylim(len(rows), 0)
         axes.set_yticks([])
         return axes
 
     for number, kind in enumerate(questions):
-        _shares(panel(number, "accuracy, %" if kind == TOGETHER else f"{kind}, %"), rows, kind)
+        _shares(panel(number, "all videos" if kind == TOGETHER else kind, "accuracy, %"), rows, kind)
     for number, (over_control, kind) in enumerate(gains, len(questions)):
         own = [(row.gains if over_control else row.over_late).get(kind) for row in rows]
-        on = "" if kind == TOGETHER else f", {kind}"
-        _gains(panel(number, f"points over {'control' if over_control else 'late'}{on}"), rows, own)
+        over = "gain over control" if over_control else "gain over late"
+        _gains(panel(number, over, "points" if kind == TOGETHER else f"{kind}, points"), rows, own)
     _legend(sheet, _TOP + height + 0.42)
     return sheet
 
 
 def _shares(axes: Axes, rows: Sequence[Row], kind: str) -> None:
     axes.set_xlim(0, 1)
-    _scale(axes, [0, 0.25, 0.5, 0.75, 1], 0, lambda value: formatting.percent(value, 0))
+    _scale(axes, [0, 0.25, 0.5, 0.75, 1], lambda value: formatting.percent(value, 0))
     shares = [(at + 0.5, row, row.shares[kind]) for at, row in enumerate(rows) if kind in row.shares]
     known = [(y, float(share.ceiling)) for y, _, share in shares if share.ceiling is not None]
     if known:
@@ -101,13 +103,13 @@ def _gains(axes: Axes, rows: Sequence[Row], gains: Sequence[Comparison | None]) 
     low, high = math.floor(4 * min([0.0, *every])) / 4, math.ceil(4 * max([0.25, *every])) / 4
     axes.set_xlim(low, high)
     ticks = [step / 4 for step in range(round(4 * low), round(4 * high) + 1)]
-    _scale(axes, ticks[:: 1 + len(ticks) // 6], 0, lambda value: formatting.points(value, 0))
+    _scale(axes, ticks[:: 1 + len(ticks) // 6], lambda value: formatting.points(value, 0))
     axes.axvline(0, color=style.SOFT, lw=0.8)
     _points(axes, found)
 
 
-def _scale(axes: Axes, ticks: Sequence[float], lowest: float, text: object) -> None:
-    axes.set_xticks(ticks, [text(tick) for tick in ticks])  # type: ignore[operator]
+def _scale(axes: Axes, ticks: Sequence[float], text: Callable[[float], str]) -> None:
+    axes.set_xticks(ticks, [text(tick) for tick in ticks])
     axes.grid(axis="x", color=style.LINE, lw=0.6)
     axes.set_axisbelow(True)
 

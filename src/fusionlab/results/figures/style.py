@@ -158,6 +158,7 @@ def _inline(text: str, figure: Figure, width: float, height: float) -> str:
 def _tag(tag: str, prefix: str) -> str:
     tag = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{prefix}", tag)
     tag = re.sub(r"font: ([^;\"]*?px) [^;\"]*", rf"font: \1 {_SCREEN}", tag)
+    tag = re.sub(r' (fill|stroke)="(#[0-9a-f]{6})"', r' style="\1: \2"', tag)  # of a hatch
     return re.sub(
         r": (#[0-9a-f]{6})", lambda hit: f": var(--{_VARIABLES[hit[1]]},{hit[1]})" if hit[1] in _VARIABLES else hit[0], tag
     )
@@ -168,15 +169,17 @@ def sheet(height: float, width: float = WIDTH) -> Sheet:
     return Sheet(figsize=(width, height))
 
 
-def panel(on: Sheet, left: float, top: float, width: float, height: float, head: str = "") -> Axes:
-    """Axes at a place in inches from the upper left corner, without a frame, with a head above them."""
+def panel(on: Sheet, left: float, top: float, width: float, height: float, head: str = "", under: str = "") -> Axes:
+    """Axes at a place in inches from the upper left corner, without a frame, with one or two lines of text above."""
     whole_width, whole_height = on.get_size_inches()
     place = (left / whole_width, 1 - (top + height) / whole_height, width / whole_width, height / whole_height)
     axes: Axes = on.add_axes(place)
     axes.set_frame_on(False)
     axes.tick_params(length=0, labelsize=SMALL, pad=2)
     if head:
-        write(on, left, top - 0.1, head, weight="bold")
+        write(on, left, top - (0.24 if under else 0.1), head, weight="bold")
+    if under:
+        write(on, left, top - 0.1, under, size=SMALL, colour=SOFT)
     return axes
 
 
