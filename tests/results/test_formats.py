@@ -81,7 +81,9 @@ def read_latex(text):
                 lambda match: f" {superscript(match[1].split(','))}",
                 cell.strip(),
             )
-            inside = re.sub(r"^\\multicolumn\{\d+\}\{l\}\{\\emph\{(.*)\}\}$", r"\1", inside)
+            inside = inside.removeprefix("{}").replace(r"\allowbreak{}", "")
+            inside = re.sub(r"\\raggedright|(?<=[-,])\{\}(?=[-,])", "", inside)
+            inside = re.sub(r"^\\multicolumn\{\d+\}\{p\{[\d.]+in\}@\{\}\}\{\\emph\{(.*)\}\}$", r"\1", inside)
             cells.append(re.sub(ways, lambda match: plain[match[0]], inside))
         yield cells
 
@@ -90,9 +92,16 @@ def read_latex(text):
 def test_latex_reads_back(which, request):
     table = request.getfixturevalue(which)
     head, *rows = read_latex(latex(table))
-    assert head == [column.head for column in table.columns]
+    heads = [column.head for column in table.columns]
+    left = [at for at, one in enumerate(heads) if one not in head]
+    assert head == [one for one in heads if one in head] and len(head) >= 4
+    assert not left or "Too wide for this page, in table.csv: " in latex(table)
     shown = {mark for mark, _ in table.numbered()[:3]}
-    assert rows == list(cells_of(table, shown))
+    expected = [
+        [cell for at, cell in enumerate(cells) if at not in left or len(cells) < len(heads)]
+        for cells in cells_of(table, shown)
+    ]
+    assert rows == expected
 
 
 # Written out: `read_latex` reads back by the table that is tested.

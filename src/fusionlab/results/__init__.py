@@ -22,5 +22,6 @@ claim.py              the claim that was named before the run, and its verdict
 headline.py, notes.py the sentence above the table, and how to read its numbers
 cells.py              the columns, and the text of each cell
 tables.py             rows -> a table of texts; text_tables, latex, csv_table, page and plots write it
+cross.py              a table of one's own: two sets of axes, a number in each cell
 report.py             all of it: report(study, spec, folder)
 """

@@ -17,7 +17,7 @@ from fusionlab.results.answers import Answers, answers_csv
 from fusionlab.results.contrasts import contrasts_csv
 from fusionlab.results.csv_table import csv_text
 from fusionlab.results.differences import pairs_csv, pairs_text
-from fusionlab.results.latex import latex
+from fusionlab.results.latex import latex, short_latex
 from fusionlab.results.load import Entry, load
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
@@ -61,6 +61,7 @@ def report(
             "table.md": markdown(table),
             "table.csv": csv_text(table),
             "table.tex": latex(table),
+            "table-short.tex": short_latex(table),
             "plot.svg": drawing,
             "index.html": page(table, entries, name=study.resolve().name, out=out),
         }
