@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fusionlab.results.figures import style  # first: it imports matplotlib whatever MPLBACKEND says
 from fusionlab.results.figures.accuracy import accuracy
 from fusionlab.results.figures.classes import confusion, per_class
 from fusionlab.results.figures.cost import cost
@@ -18,11 +19,12 @@ from fusionlab.results.figures.curves import curves, row_curves
 from fusionlab.results.figures.heat_maps import heat_maps
 from fusionlab.results.figures.knowledge import knowledge
 from fusionlab.results.figures.pairs import pairs
-from fusionlab.results.figures.style import Figure
 from fusionlab.results.load import Entry
 from fusionlab.results.tables import Table
 
-__all__ = ["Figure", "make_figures", "row_curves"]
+Figure = style.Figure
+
+__all__ = ["Figure", "figure_files", "make_figures", "row_curves"]
 
 
 def make_figures(table: Table, entries: Sequence[Entry]) -> list[Figure]:
@@ -32,3 +34,11 @@ def make_figures(table: Table, entries: Sequence[Entry]) -> list[Figure]:
         knowledge(table), pairs(table),
     ]  # fmt: skip
     return [figure for figure in found if figure is not None]
+
+
+def figure_files(figures: Sequence[Figure]) -> dict[str, str | bytes]:
+    """The files of a report's figures: name -> content."""
+    files: dict[str, str | bytes] = {}
+    for figure in figures:
+        files |= {f"figures/{figure.name}.svg": figure.svg() + "\n", f"figures/{figure.name}.pdf": figure.pdf()}
+    return files

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Sequence
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Sheet
 
 from fusionlab.results import formatting
 from fusionlab.results.cells import kinds_of
 from fusionlab.results.crossed import Comparison
 from fusionlab.results.figures import style
-from fusionlab.results.figures.style import Figure, Sheet
+from fusionlab.results.figures.style import Figure
 from fusionlab.results.load import REFUSED, TOGETHER
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
@@ -99,7 +100,9 @@ def _gains(axes: Axes, rows: Sequence[Row], gains: Sequence[Comparison | None]) 
         (at + 0.5, row, gain.mean, *((gain.method.low, gain.method.high) if gain.method else (None, None)),
          gain.per_seed) for at, (row, gain) in enumerate(zip(rows, gains, strict=True)) if gain
     ]  # fmt: skip
-    every = [value for _, _, mean, low, high, seeds in found for value in (mean, low, high, *seeds) if value is not None]
+    every = [
+        value for _, _, mean, low, high, seeds in found for value in (mean, low, high, *seeds) if value is not None
+    ]
     low, high = math.floor(4 * min([0.0, *every])) / 4, math.ceil(4 * max([0.25, *every])) / 4
     axes.set_xlim(low, high)
     ticks = [step / 4 for step in range(round(4 * low), round(4 * high) + 1)]
@@ -117,7 +120,7 @@ def _scale(axes: Axes, ticks: Sequence[float], text: Callable[[float], str]) -> 
 def _points(
     axes: Axes, points: Sequence[tuple[float, Row, float, float | None, float | None, Sequence[float]]]
 ) -> None:
-    """Means (gid mean), seeds (gid seed) and intervals, of fused rows and of the others."""
+    """Means (label mean), seeds (label seed) and intervals, of fused rows and of the others."""
     for fused, (marker, colour) in _MARKS.items():
         own = [one for one in points if (one[1].kind == "fused") == fused]
         bars = [(y, low, high) for y, _, _, low, high, _ in own if low is not None and high is not None]
@@ -125,14 +128,15 @@ def _points(
             axes.hlines(*zip(*bars, strict=True), color=colour, lw=1.4)
         seeds = [(value, y + 0.3) for y, *_, per_seed in own if len(per_seed) > 1 for value in per_seed]
         if seeds:
+            values, places = zip(*seeds, strict=True)
             axes.scatter(
-                *zip(*seeds, strict=True), s=5, marker=marker, facecolor=style.CARD, edgecolor=colour, lw=0.7,
-                clip_on=False, zorder=3, gid="seed",
+                values, places, s=5, marker=marker, facecolor=style.CARD, edgecolor=colour, lw=0.7,
+                clip_on=False, zorder=3, label="seed",
             )  # fmt: skip
         if own:
             axes.scatter(
                 [one[2] for one in own], [one[0] for one in own], s=20, marker=marker, color=colour, lw=0,
-                clip_on=False, zorder=4, gid="mean",
+                clip_on=False, zorder=4, label="mean",
             )  # fmt: skip
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from matplotlib.figure import Figure as Sheet
+from numpy.typing import NDArray
 
 from fusionlab.results import formatting
 from fusionlab.results.figures import style
 from fusionlab.results.figures.predicted import answers, best_fused, by_class, confusions, together
-from fusionlab.results.figures.style import Figure, Sheet
+from fusionlab.results.figures.style import Figure
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
 from fusionlab.results.tables import Table
@@ -35,8 +39,11 @@ def confusion(table: Table, row: Row | None = None) -> Figure | None:
 
     def draw() -> Sheet:
         size = min(0.32, 5.0 / len(names))
-        sheet = style.sheet(0.4 + size * len(names) + 1.35)
-        style.write(sheet, 1.8, 0.2, style.cut(f"{name}: % of a true class (line) by predicted class", 80), weight="bold")
+        longest = max(len(style.cut(one, 30)) for one in names)
+        sheet = style.sheet(0.5 + size * len(names) + 0.04 * longest + 0.2)
+        style.write(
+            sheet, 1.8, 0.2, style.cut(f"{name}: % of a true class (line) by predicted class", 80), weight="bold"
+        )
         cells = [[(share, formatting.percent(share, 0) if share >= 0.005 else "") for share in line] for line in shares]
         style.grid(sheet, (1.8, 0.34), size, cells, names, names)
         return sheet
@@ -44,7 +51,7 @@ def confusion(table: Table, row: Row | None = None) -> Figure | None:
     return Figure("confusion", f"Confusion matrix of {name}", alt, draw)
 
 
-def most_confused(names: list[str], matrix: np.ndarray) -> tuple[list[str], np.ndarray]:  # type: ignore[type-arg]
+def most_confused(names: list[str], matrix: NDArray[Any]) -> tuple[list[str], NDArray[Any]]:
     """The classes with the most wrong answers, of or as them, in their order; all others are one class."""
     wrong = matrix.sum(axis=0) + matrix.sum(axis=1) - 2 * np.diag(matrix)
     chosen = sorted(np.argsort(-wrong, kind="stable")[: MOST - 1].tolist())
@@ -92,13 +99,15 @@ def per_class(table: Table, row: Row | None = None, over: Row | None = None) -> 
         for up, colour, hatch in ((True, style.ACCENT, None), (False, style.BAD, "////")):
             own = [(at + 0.5, mean) for at, mean in enumerate(means) if (mean >= 0) == up]
             if own:
-                axes.barh(*zip(*own, strict=True), height=0.55, facecolor=colour if up else style.CARD, edgecolor=colour,
-                          hatch=hatch, lw=0.6, gid="mean")  # fmt: skip
-        dots = [(value, at + 0.5) for at, name in enumerate(order) for value in gains[name]]
-        axes.scatter(*zip(*dots, strict=True), s=6, facecolor=style.CARD, edgecolor=style.INK, lw=0.6, zorder=3,
-                     clip_on=False, gid="seed")  # fmt: skip
+                y, lengths = zip(*own, strict=True)
+                fill = colour if up else style.CARD
+                axes.barh(y, lengths, 0.55, facecolor=fill, edgecolor=colour, hatch=hatch, lw=0.6, label="mean")
+        places = [at + 0.5 for at, name in enumerate(order) for _ in gains[name]]
+        axes.scatter(every, places, s=6, facecolor=style.CARD, edgecolor=style.INK, lw=0.6, zorder=3, label="seed")
         axes.axvline(0, color=style.SOFT, lw=0.8)
-        axes.set_yticks([at + 0.5 for at in range(len(order))], [style.cut(name, 30) for name in order], color=style.INK)
+        axes.set_yticks(
+            [at + 0.5 for at in range(len(order))], [style.cut(name, 30) for name in order], color=style.INK
+        )
         low, top = axes.get_xlim()
         ticks = [step / 4 for step in range(-4, 5) if low <= step / 4 <= top]
         axes.set_xticks(ticks, [formatting.points(tick, 0) for tick in ticks])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matplotlib.figure import Figure as Sheet
+
 from fusionlab.results import formatting
 from fusionlab.results.figures import style
-from fusionlab.results.figures.style import Figure, Sheet
+from fusionlab.results.figures.style import Figure
 from fusionlab.results.load import TOGETHER
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
@@ -61,11 +63,12 @@ def _draw(
     axes.grid(color=style.LINE, lw=0.6)
     axes.set_axisbelow(True)
     axes.step([count for count, _, _ in best] + [high * 1.15], [mean for _, mean, _ in best] + [best[-1][1]],
-              where="post", color=style.SOFT, lw=0.9, ls="--", gid="front")  # fmt: skip
+              where="post", color=style.SOFT, lw=0.9, ls="--", label="front")  # fmt: skip
     for fused, marker, colour in ((True, "o", style.ACCENT), (False, "s", style.BASE)):
         own = [(count, mean) for count, mean, row in points if (row.kind == "fused") == fused]
         if own:
-            axes.scatter(*zip(*own, strict=True), s=22, marker=marker, color=colour, lw=0, zorder=3, gid="mean")
+            counts, means = zip(*own, strict=True)
+            axes.scatter(counts, means, s=22, marker=marker, color=colour, lw=0, zorder=3, label="mean")
     style.write(sheet, 5.1, 0.46, "not beaten by a smaller row", size=style.SMALL, colour=style.SOFT)
     for number, ((count, mean, _), name) in enumerate(list(zip(best, names, strict=True))[:_NAMED], 1):
         axes.annotate(str(number), (count, mean), (4, 4), textcoords="offset points", size=style.SMALL, weight="bold")

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Sheet
 
 from fusionlab.results.figures import style
-from fusionlab.results.figures.style import Figure, Sheet
+from fusionlab.results.figures.style import Figure
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
 from fusionlab.results.tables import Table
@@ -21,7 +22,7 @@ _PARTS = (("train", "--", style.BASE), ("val", "-", style.ACCENT))
 
 def curves(table: Table) -> Figure | None:
     """A panel per row that has curves: accuracy, or the loss in records without it."""
-    rows = [row for row in table.rows if _of(row)]
+    rows = [row for row in table.rows if _drawn(row)]
     if not rows:
         return None
     what = _what(rows)
@@ -36,7 +37,7 @@ def curves(table: Table) -> Figure | None:
 
 def row_curves(row: Row) -> Figure | None:
     """Accuracy and loss of one row; None without curves."""
-    if not _of(row):
+    if not _drawn(row):
         return None
     alt = "Validation solid, training dashed, over epochs; thin lines are seeds."
     # The page has many of these; its signature keeps their ids apart.
@@ -48,8 +49,15 @@ def _of(row: Row) -> list[Sequence[dict[str, Any]]]:
     return [found for entry in row.done if (found := entry.result.get("curves"))]
 
 
+def _drawn(row: Row) -> bool:
+    """Late fusion has a loss at one place, and no curve."""
+    return any(len(one) > 1 for one in _of(row))
+
+
 def _what(rows: Sequence[Row]) -> str:
-    known = any("val_accuracy" in point or "train_accuracy" in point for row in rows for one in _of(row) for point in one)
+    known = any(
+        "val_accuracy" in point or "train_accuracy" in point for row in rows for one in _of(row) for point in one
+    )
     return "accuracy" if known else "loss"
 
 
@@ -73,7 +81,8 @@ def _draw_row(row: Row) -> Sheet:
 
 
 def _legend(what: str) -> str:
-    return f"{'accuracy, %' if what == 'accuracy' else 'loss'}, over epochs; solid: validation, dashed: training; thin: one seed"
+    value = "accuracy, %" if what == "accuracy" else "loss"
+    return f"{value}, over epochs; solid: validation, dashed: training; thin: one seed"
 
 
 def _lines(axes: Axes, row: Row, what: str) -> None:
@@ -81,13 +90,13 @@ def _lines(axes: Axes, row: Row, what: str) -> None:
     for part, dashes, colour in _PARTS:
         seeds = [found for one in _of(row) if (found := _points(one, f"{part}_{what}"))]
         for one in seeds:
-            axes.plot(*zip(*one, strict=True), color=colour, lw=0.5, alpha=0.55, ls=dashes, gid="seed")
+            axes.plot(*zip(*one, strict=True), color=colour, lw=0.5, alpha=0.55, ls=dashes, label="seed")
             last = max(last, one[-1][0])
             top = max(top, *sorted(value for _, value in one)[-max(1, len(one) * 9 // 10) :])
         places = [tuple(x for x, _ in one) for one in seeds]
         if len(seeds) > 1 and len(set(places)) == 1:
             mean = [sum(values) / len(seeds) for values in zip(*([y for _, y in one] for one in seeds), strict=True)]
-            axes.plot(places[0], mean, color=colour, lw=1.4, ls=dashes, gid="mean")
+            axes.plot(places[0], mean, color=colour, lw=1.4, ls=dashes, label="mean")
     axes.set_xlim(0, last or 1)
     axes.set_xticks([0, last or 1], ["0", f"{last:g}"])
     axes.set_ylim(0, 1 if what == "accuracy" else (top or 1) * 1.05)

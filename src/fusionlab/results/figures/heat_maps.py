@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from matplotlib.figure import Figure as Sheet
+
 from fusionlab.results import formatting
 from fusionlab.results.figures import style
-from fusionlab.results.figures.style import Figure, Sheet
+from fusionlab.results.figures.style import Figure
 from fusionlab.results.load import TOGETHER
 from fusionlab.results.rows import Row, varies
 from fusionlab.results.tables import Table
@@ -40,7 +42,9 @@ def heat_maps(table: Table) -> list[Figure]:
         name = "heat-map" if len(groups) == 1 else f"heat-map-{number}" + (f"-{slug}" if slug else "")
         question = "" if table.kind == TOGETHER else f" on {table.kind}"
         title = f"Accuracy{question}, {down} by {across}" + (f", {where}" if where else "")
-        alt = f"Cells have the mean over seeds in %, from {formatting.percent(ends[0])} to {formatting.percent(ends[1])}."
+        alt = (
+            f"Cells have the mean over seeds in %, from {formatting.percent(ends[0])} to {formatting.percent(ends[1])}."
+        )
         if left and number == len(shown):
             alt += f" Left out: {left} further maps."
         lines, heads = ({row.text(axis) or "": None for row in own} for axis in (down, across))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from matplotlib.figure import Figure as Sheet
+from numpy.typing import NDArray
 
 from fusionlab.results import formatting
 from fusionlab.results.figures import style
 from fusionlab.results.figures.predicted import best_fused, together
-from fusionlab.results.figures.style import Figure, Sheet
+from fusionlab.results.figures.style import Figure
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
 from fusionlab.results.tables import Table
@@ -29,27 +33,35 @@ def knowledge(table: Table, row: Row | None = None) -> Figure | None:
         return None
     parts = np.mean([_count(*(own.right for own in one)) for one in seeds], axis=0)
     name = row_title(row, title_axes(table.rows))
-    texts = [f"{formatting.NONE}" if not size else f"{right:.0f} of {size:.0f} ({formatting.percent(right / size, 0)} %)"
-             for size, right in parts]  # fmt: skip
+    texts = [
+        f"{right:.0f} of {size:.0f} ({formatting.percent(right / size, 0)} %)" if size else formatting.NONE
+        for size, right in parts
+    ]
     listed = "; ".join(f"{part}: {text}" for part, text in zip(PARTS, texts, strict=True))
-    alt = f"Videos that streams alone answer right, and how many of them {name} has right; mean over {len(seeds)} seeds. "
-    return Figure("knowledge", f"What either stream knows, and {name}", f"{alt}{listed}.", lambda: _draw(name, parts, texts))
+    alt = (
+        f"Videos that streams alone answer right, and how many of them {name} has right; mean over {len(seeds)} seeds. "
+    )
+    return Figure(
+        "knowledge", f"What either stream knows, and {name}", f"{alt}{listed}.", lambda: _draw(name, parts, texts)
+    )
 
 
-def _count(appearance: np.ndarray, motion: np.ndarray, fused: np.ndarray) -> list[tuple[int, int]]:  # type: ignore[type-arg]
+def _count(appearance: NDArray[Any], motion: NDArray[Any], fused: NDArray[Any]) -> list[tuple[int, int]]:
     parts = (appearance & motion, appearance & ~motion, ~appearance & motion, ~appearance & ~motion)
     return [(int(part.sum()), int((part & fused).sum())) for part in parts]
 
 
-def _draw(name: str, parts: np.ndarray, texts: list[str]) -> Sheet:  # type: ignore[type-arg]
+def _draw(name: str, parts: NDArray[Any], texts: list[str]) -> Sheet:
     sheet = style.sheet(1.75)
-    style.write(sheet, 1.3, 0.2, style.cut(f"videos that a stream alone has right, and of these {name}", 80), weight="bold")
+    style.write(
+        sheet, 1.3, 0.2, style.cut(f"videos that a stream alone has right, and of these {name}", 80), weight="bold"
+    )
     axes = style.panel(sheet, 1.3, 0.34, 4.2, 1.1)
     axes.set_ylim(4, 0)
     axes.set_xlim(0, float(parts[:, 0].max()) or 1)
     y = [at + 0.5 for at in range(4)]
-    axes.barh(y, parts[:, 0], height=0.62, facecolor=style.OUT, edgecolor=style.BASE, lw=0.6, hatch="////", gid="all")
-    axes.barh(y, parts[:, 1], height=0.62, facecolor=style.ACCENT, lw=0, gid="right")
+    axes.barh(y, parts[:, 0], height=0.62, facecolor=style.OUT, edgecolor=style.BASE, lw=0.6, hatch="////", label="all")
+    axes.barh(y, parts[:, 1], height=0.62, facecolor=style.ACCENT, lw=0, label="right")
     axes.set_yticks(y, PARTS, color=style.INK)
     for at, text in enumerate(texts):
         style.write(sheet, 5.6, 0.34 + (at + 0.6) * 1.1 / 4, text)

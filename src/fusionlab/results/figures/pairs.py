@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from matplotlib.figure import Figure as Sheet
+
 from fusionlab.results import formatting
 from fusionlab.results.figures import style
-from fusionlab.results.figures.style import Figure, Sheet
+from fusionlab.results.figures.style import Figure
 from fusionlab.results.load import TOGETHER
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.tables import Table

@@ -14,8 +14,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from html import escape
+from pathlib import Path
+from typing import Any
 
+from fusionlab.errors import UserError
+from fusionlab.records.files import write_bytes
 from fusionlab.results import formatting
 
 try:
@@ -32,6 +37,7 @@ from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Sheet
 from matplotlib.font_manager import fontManager
+from matplotlib.patches import Rectangle
 
 INK, SOFT, LINE, CARD, OUT = "#1d2430", "#667085", "#e4e7ec", "#ffffff", "#f1f2f5"
 ACCENT, BASE, CEILING, BAD = "#0f766e", "#64748b", "#c77700", "#b42318"
@@ -47,9 +53,11 @@ WIDTH = 6.9  # inches: both columns of a paper
 TEXT = 7.5  # points
 SMALL = 7.0
 _PIXELS = 150  # of the page for an inch: the text has 15 px and 1,035 px are the width
-_CJK = ("Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans SC",
-        "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "Malgun Gothic", "Apple SD Gothic Neo", "NanumGothic")  # fmt: skip
-_SCREEN = 'system-ui,-apple-system,&quot;Segoe UI&quot;,&quot;DejaVu Sans&quot;,sans-serif'
+_CJK = (
+    "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans SC",
+    "WenQuanYi Micro Hei", "Microsoft YaHei", "PingFang SC", "Malgun Gothic", "Apple SD Gothic Neo", "NanumGothic",
+)  # fmt: skip
+_SCREEN = "system-ui,-apple-system,&quot;Segoe UI&quot;,&quot;DejaVu Sans&quot;,sans-serif"
 _NO_DATE = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _MISSING = re.compile(r"Glyph (\d+) ")
 
@@ -65,62 +73,56 @@ class Figure:
 
     def sheet(self) -> Sheet:
         """The drawing, as matplotlib has it."""
-        with _style(self.name, ["DejaVu Sans"])[0]:
+        with _style(self.name, ["DejaVu Sans"]):
             return self.draw()
 
     def svg(self) -> str:
         """An <svg> element without a prolog. The reader's own fonts show it."""
-        context, _ = _style(self.name, ["DejaVu Sans"])
-        text = io.StringIO()
-        with context:
-            sheet = self.draw()
-            FigureCanvasSVG(sheet).print_svg(text, metadata=_NO_DATE)
-            width, height = sheet.get_size_inches()
-        return _inline(text.getvalue(), self, width, height)
+        return self._svg
 
     def pdf(self) -> bytes:
-        return self._printed()[0]
-
-    def _printed(self) -> tuple[bytes, str]:
-        known = {font.name for font in fontManager.ttflist}
-        context, absent = _style(self.name, ["DejaVu Sans", *(name for name in _CJK if name in known)])
-        content = io.BytesIO()
-        with context:
-            FigureCanvasPdf(self.draw()).print_pdf(
-                content, metadata={"CreationDate": None, "Producer": None, "Creator": None, "Title": self.title}
-            )
-        return content.getvalue(), "".join(sorted(absent))
+        return self._pdf[0]
 
     def unprintable(self) -> str:
         """The characters that no font of this machine has, so that the PDF shows boxes for them."""
-        return self._printed()[1]
+        return self._pdf[1]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file, as its ending says: .svg or .pdf."""
+        content = {".svg": lambda: self.svg().encode() + b"\n", ".pdf": self.pdf}.get(Path(path).suffix.lower())
+        if content is None:
+            raise UserError("a figure is saved as SVG or PDF", got=path, allowed=["name.svg", "name.pdf"])
+        write_bytes(path, content())
+
+    @cached_property
+    def _svg(self) -> str:
+        text = io.StringIO()
+        with _style(self.name, ["DejaVu Sans"]):
+            sheet = self.draw()
+            FigureCanvasSVG(sheet).print_svg(text, metadata=_NO_DATE)  # type: ignore[no-untyped-call]
+            width, height = sheet.get_size_inches()
+        return _inline(text.getvalue(), self, width, height)
+
+    @cached_property
+    def _pdf(self) -> tuple[bytes, str]:
+        known = {font.name for font in fontManager.ttflist}
+        content = io.BytesIO()
+        with _style(self.name, ["DejaVu Sans", *(name for name in _CJK if name in known)]) as absent:
+            FigureCanvasPdf(self.draw()).print_pdf(  # type: ignore[no-untyped-call]
+                content, metadata={"CreationDate": None, "Producer": None, "Creator": None, "Title": self.title}
+            )
+        return content.getvalue(), "".join(sorted(absent))
 
     def _repr_svg_(self) -> str:
         """The picture that a notebook shows."""
         return self.svg()
 
 
-def _style(name: str, families: Sequence[str]) -> tuple[_Context, set[str]]:
-    absent: set[str] = set()
-    return _Context(name, families, absent), absent
-
-
-class _Context:
-    """While it is open, figures have our fonts and no mathematics in names; glyphs without a font are collected."""
-
-    def __init__(self, name: str, families: Sequence[str], absent: set[str]) -> None:
-        self._open = _opened(name, families, absent)
-
-    def __enter__(self) -> None:
-        self._open.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self._open.__exit__(*error)  # type: ignore[arg-type]
-
-
 @contextmanager
-def _opened(name: str, families: Sequence[str], absent: set[str]) -> Iterator[None]:
-    own = {
+def _style(name: str, families: Sequence[str]) -> Iterator[set[str]]:
+    """Our fonts, and no mathematics in names. It gives the glyphs that no font has, which are complete at its end."""
+    absent: set[str] = set()
+    own: dict[str, Any] = {
         "font.family": list(families), "font.size": TEXT, "text.parse_math": False, "text.usetex": False,
         "svg.fonttype": "none", "svg.hashsalt": name, "pdf.fonttype": 42, "text.color": INK,
         "axes.edgecolor": LINE, "axes.labelcolor": SOFT, "axes.facecolor": "none", "figure.facecolor": "none",
@@ -130,8 +132,8 @@ def _opened(name: str, families: Sequence[str], absent: set[str]) -> Iterator[No
     with warnings.catch_warnings(record=True) as seen, matplotlib.rc_context():
         warnings.simplefilter("always")
         matplotlib.rcdefaults()  # the user's matplotlibrc changes no figure
-        matplotlib.rcParams.update(own)
-        yield
+        matplotlib.rcParams.update(own)  # type: ignore[arg-type]
+        yield absent
     for warning in seen:
         if found := _MISSING.match(str(warning.message)):
             absent.add(chr(int(found[1])))
@@ -160,7 +162,9 @@ def _tag(tag: str, prefix: str) -> str:
     tag = re.sub(r"font: ([^;\"]*?px) [^;\"]*", rf"font: \1 {_SCREEN}", tag)
     tag = re.sub(r' (fill|stroke)="(#[0-9a-f]{6})"', r' style="\1: \2"', tag)  # of a hatch
     return re.sub(
-        r": (#[0-9a-f]{6})", lambda hit: f": var(--{_VARIABLES[hit[1]]},{hit[1]})" if hit[1] in _VARIABLES else hit[0], tag
+        r": (#[0-9a-f]{6})",
+        lambda hit: f": var(--{_VARIABLES[hit[1]]},{hit[1]})" if hit[1] in _VARIABLES else hit[0],
+        tag,
     )
 
 
@@ -202,8 +206,14 @@ def shade(share: float) -> tuple[str, str]:
     return SHADES[at], LIGHT if at >= 5 else DARK
 
 
-def grid(on: Sheet, place: tuple[float, float], size: float | tuple[float, float],
-         cells: Sequence[Sequence[tuple[float | None, str]]], lines: Sequence[str], heads: Sequence[str]) -> Axes:  # fmt: skip
+def grid(
+    on: Sheet,
+    place: tuple[float, float],
+    size: float | tuple[float, float],
+    cells: Sequence[Sequence[tuple[float | None, str]]],
+    lines: Sequence[str],
+    heads: Sequence[str],
+) -> Axes:
     """Cells with numbers: (shade from 0 to 1, text); without a shade a cell is hatched. Names stand left and below."""
     wide, high = size if isinstance(size, tuple) else (size, size)
     axes = panel(on, *place, wide * len(heads), high * len(lines))
@@ -213,8 +223,8 @@ def grid(on: Sheet, place: tuple[float, float], size: float | tuple[float, float
         for x, (share, text) in enumerate(line):
             fill, ink = (OUT, SOFT) if share is None else shade(share)
             hatch = "////" if share is None and text else None
-            axes.add_patch(matplotlib.patches.Rectangle(
-                (x, y), 1, 1, facecolor=fill, edgecolor=LINE if share is None else fill, linewidth=0.3, hatch=hatch))  # fmt: skip
+            edge = LINE if share is None else fill
+            axes.add_patch(Rectangle((x, y), 1, 1, facecolor=fill, edgecolor=edge, linewidth=0.3, hatch=hatch))
             if text:
                 axes.text(x + 0.5, y + 0.5, text, size=SMALL, color=ink, ha="center", va="center")
     axes.set_yticks([y + 0.5 for y in range(len(lines))], [cut(name, 30) for name in lines], color=INK)
