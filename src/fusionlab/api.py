@@ -10,7 +10,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     from fusionlab.planning.grid import PlannedStudy
     from fusionlab.results.crossed import Comparison
+    from fusionlab.results.figures import Figure
     from fusionlab.results.load import Entry
     from fusionlab.results.tables import Table
 
@@ -140,11 +140,18 @@ class Study:
 
         return None if claim_of(self.entries)[0] is None else self.table().headline
 
-    def plot(self, name: str | None = None) -> Svg:
-        """The table as a picture."""
-        from fusionlab.results.plots import picture
+    def figures(self, table: str | None = None) -> dict[str, Figure]:
+        """The figures of the report by name, as far as there is data for them; `table`: another one of conf/table."""
+        from fusionlab.results.figures import make_figures
 
-        return Svg(picture(self.table(name)))
+        return {figure.name: figure for figure in make_figures(self.table(table), self.entries)}
+
+    def plot(self, name: str = "accuracy", table: str | None = None) -> Figure:
+        """One of `figures`. A notebook shows it; `.save("x.pdf")` writes it."""
+        figures = self.figures(table)
+        if name not in figures:
+            raise unknown("figure", name, list(figures))
+        return figures[name]
 
     def compare(self, a: str, b: str) -> dict[str, Comparison]:
         """Points that `a` gains over `b`, paired by seed and video: {kind of question: difference with both intervals}.
@@ -191,22 +198,6 @@ def _names(entry: Entry) -> set[str]:
     """The name of an arm without its study: its fusion, or its stream."""
     own = entry.axes.get("fusion") if entry.kind != "stream" else entry.axes.get("streams")
     return {str(own), entry.name}
-
-
-@dataclass(frozen=True)
-class Svg:
-    """A picture that a notebook shows; `text` is its SVG."""
-
-    text: str
-
-    def _repr_svg_(self) -> str:
-        return self.text
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the file."""
-        from fusionlab.records.files import write_text
-
-        write_text(path, self.text)
 
 
 def option(name: str, value: Any) -> str:

@@ -3,7 +3,8 @@
     python -m fusionlab.report runs/my-study
     python -m fusionlab.report experiments/how table=how
 
-It writes report/table.md, table.csv, table.tex, plot.svg and index.html into the folder, and prints the table.
+It writes report/table.md, table.csv, table.tex, index.html and figures/*.svg and *.pdf into the folder, and prints the
+table.
 
 Intervals need the predictions next to the records. --answers writes report/answers.csv: which answers were right, in a
 small file. Next to records without predictions it serves instead of them.

@@ -20,8 +20,8 @@ import pytest
 import yaml
 from tree import ROOT
 
+from fusionlab.results.figures.accuracy import accuracy
 from fusionlab.results.load import load
-from fusionlab.results.plots import picture
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import make_table
 from fusionlab.results.text_tables import markdown
@@ -113,7 +113,9 @@ def between(name: str, new: str) -> None:
 def demo_table() -> str:
     spec = yaml.safe_load((ROOT / "conf" / "table" / "short.yaml").read_text("utf-8"))
     table = make_table(load(ROOT / "experiments" / "demo" / "records"), Spec.of(spec))
-    figure, place = picture(table), ROOT / "docs" / "demo.svg"
+    drawn, place = accuracy(table), ROOT / "docs" / "demo.svg"
+    assert drawn is not None
+    figure = drawn.svg() + "\n"
     if not place.is_file() or place.read_text("utf-8") != figure:
         place.write_text(figure, encoding="utf-8")
         pytest.fail("docs/demo.svg was out of date and was drawn again: look at it and commit")

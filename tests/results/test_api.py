@@ -39,6 +39,9 @@ def test_a_loaded_study_is_a_table_and_a_picture(study: Path) -> None:
     table = loaded.table("how")
     assert "Conv" in str(table) and table._repr_markdown_().count("\n|") > 6
     assert loaded.plot()._repr_svg_().startswith("<svg")
+    assert loaded.plot("confusion").alt.startswith("Conv") or loaded.plot("confusion").alt
+    with pytest.raises(UserError, match="unknown figure"):
+        loaded.plot("how")
 
 
 def test_a_comparison_is_the_mean_of_paired_differences(study: Path) -> None:

@@ -105,9 +105,9 @@ def look(study: Path, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     assert "Sum" in text and "Appearance alone" in text
     status.main([str(study)])
     shown_status = capsys.readouterr().out
-    for shown in (text, shown_status, *(file.read_text(encoding="utf-8") for file in out.iterdir())):
+    for shown in (text, shown_status, *(file.read_text(encoding="utf-8") for file in out.iterdir() if file.is_file())):
         assert not UNSAFE.search(shown)
-    ElementTree.fromstring((out / "plot.svg").read_text(encoding="utf-8"))
+    ElementTree.fromstring((out / "figures/accuracy.svg").read_text(encoding="utf-8"))
     reader = Reader()
     reader.feed((out / "index.html").read_text(encoding="utf-8"))
     assert reader.open == []

@@ -11,10 +11,10 @@ import pytest
 
 from fusionlab import status
 from fusionlab.results.csv_table import csv_text
+from fusionlab.results.figures import make_figures
 from fusionlab.results.latex import latex
 from fusionlab.results.load import REFUSED, Entry, load
 from fusionlab.results.page import page
-from fusionlab.results.plots import picture
 from fusionlab.results.report import frame
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import Table, make_table
@@ -99,7 +99,7 @@ def test_every_format_shows_them(refusing: Path) -> None:
     assert len(re.findall(r"^\| (Sum|Conv|Bilinear).*\| +refused +\|", markdown(shown), re.M)) == 3
     assert markdown(shown).count(NO_MAP) == 1
     assert latex(shown).count(r"\emph{refused}") == 3
-    assert picture(shown).count(">refused</text>") == 3 * 2  # a panel for each kind of question
+    assert make_figures(shown, [])[0].svg().count(">refused</text>") == 3 * 2  # a panel for each kind of question
     lines = list(csv.DictReader(io.StringIO(csv_text(shown))))
     refused = [(line["method"], line["reason"], line["seeds"]) for line in lines if line["status"] == "refused"]
     assert sorted(refused) == [("Bilinear", TOO_LARGE, ""), ("Conv", NO_MAP, ""), ("Sum", NO_MAP, "")]

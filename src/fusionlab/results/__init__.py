@@ -1,4 +1,4 @@
-"""From records to statistics, tables, plots and a page. Nothing is trained or decoded here.
+"""From records to statistics, tables, figures and a page. Nothing is trained or decoded here.
 
 load.py               a study's folder -> entries, one per planned arm (done, failed or missing)
 answers.py            which answers were right, without scores
@@ -21,6 +21,7 @@ doubling.py           what twice the budget changes
 claim.py              the claim that was named before the run, and its verdict
 headline.py, notes.py the sentence above the table, and how to read its numbers
 cells.py              the columns, and the text of each cell
-tables.py             rows -> a table of texts; text_tables, latex, csv_table, page and plots write it
+tables.py             rows -> a table of texts; text_tables, latex, csv_table, page and figures write it
+cross.py              a table of one's own: two sets of axes, a number in each cell
 report.py             all of it: report(study, spec, folder)
 """

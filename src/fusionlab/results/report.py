@@ -1,4 +1,4 @@
-"""From a study's folder to its report: the table in three formats, a picture and a page; or a pandas table."""
+"""From a study's folder to its report: the table in three formats, figures and a page; or a pandas table."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import write_text
+from fusionlab.records.files import write_bytes
 from fusionlab.results.accuracy import wilson
 from fusionlab.results.answers import FILE as ANSWERS
 from fusionlab.results.answers import Answers, answers_csv
 from fusionlab.results.contrasts import contrasts_csv
 from fusionlab.results.csv_table import csv_text
 from fusionlab.results.differences import pairs_csv, pairs_text
-from fusionlab.results.latex import latex
+from fusionlab.results.latex import latex, short_latex
 from fusionlab.results.load import Entry, load
 from fusionlab.results.page import page
-from fusionlab.results.plots import picture
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
 from fusionlab.results.spec import Spec
@@ -51,19 +50,25 @@ def report(
     why an arm of the plan has no record: {arm's name: (reason, log or None)}. `answers`: answers.csv is written too.
     `pairs`: so is pairs.csv, and the text has the matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold.
     """
+    from fusionlab.results.figures import figure_files, make_figures, row_curves  # imported late: matplotlib is slow
+
     study, out = Path(study_folder), Path(out_folder)
     with _no_collection():
         spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
         entries = load(study, unfinished)
         table = make_table(entries, spec)
-        text, drawing = terminal(table, ansi=ansi, notes=notes), picture(table)
-        files = {
+        text = terminal(table, ansi=ansi, notes=notes)
+        figures = make_figures(table, entries)
+        files: dict[str, str | bytes] = {
             "table.md": markdown(table),
             "table.csv": csv_text(table),
             "table.tex": latex(table),
-            "plot.svg": drawing,
-            "index.html": page(table, entries, name=study.resolve().name, out=out),
+            "table-short.tex": short_latex(table),
+            "index.html": page(table, entries, name=study.resolve().name, out=out, figures=figures, curves=row_curves),
+            **figure_files(figures),
         }
+        if absent := "".join(sorted({one for figure in figures for one in figure.unprintable()})):
+            text += f"\nNo font of this machine has these characters, so PDF figures show boxes for them: {absent}\n"
         if answers:
             files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)], unchosen_arms(table.rows)))
         if table.contrasts:
@@ -74,7 +79,7 @@ def report(
             files["pairs.csv"] = pairs_csv(matrix, lambda row: row_title(row, axes))
             text += "\n" + pairs_text(matrix, lambda row: row_title(row, axes), spec.decimals)
     for name, content in files.items():
-        write_text(out / name, content)
+        write_bytes(out / name, content.encode() if isinstance(content, str) else content)
     return text
 
 

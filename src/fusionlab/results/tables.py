@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from fusionlab.results import formatting
 from fusionlab.results.ceilings import ceiling_rows, paper_rows
@@ -18,6 +19,9 @@ from fusionlab.results.protocol_rules import refused_rows
 from fusionlab.results.protocol_warnings import protocol_warnings, seed_text
 from fusionlab.results.rows import Row, make_rows
 from fusionlab.results.spec import Spec
+
+if TYPE_CHECKING:
+    from fusionlab.results.cross import Cross
 
 WARNING = "Protocol warning"  # begins a note about rows that were made differently
 REMARK = "the paper's row"  # begins a note about a number of the paper
@@ -52,6 +56,7 @@ class Table:
     told: dict[int, float] = field(default_factory=dict)  # the id of a row -> Holm's p of its gain over its control
     apart: dict[int, str] = field(default_factory=dict)  # the id of a row -> why its figures stand in no column
     contrasts: tuple[Contrast, ...] = ()
+    cross: Cross | None = None  # the table of one's own, where one was asked for
 
     def numbered(self) -> list[tuple[int | None, str]]:
         """All notes with their marks, the leading ones first."""
