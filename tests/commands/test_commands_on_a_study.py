@@ -206,7 +206,7 @@ def test_report(say: Say, study: Lab, tmp_path: Path, table: str) -> None:
     done = say("report", str(folder), f"table={table}")
     assert (done.status, done.err) == (0, "")
     assert "Late fusion" in done.out and "Conv" in done.out
-    names = {"index.html", "plot.svg", "table.csv", "table.md", "table.tex"}
+    names = {"index.html", "plot.svg", "table.csv", "table.md", "table.tex", "table-short.tex"}
     assert {file.name for file in (folder / "report").iterdir()} == names
     assert ("paper" in done.out) == (table != "all")
     assert "\\toprule" in (folder / "report" / "table.tex").read_text(encoding="utf-8")

@@ -150,7 +150,7 @@ def test_the_line_for_real(study: Lab, first_run: Done) -> None:
     assert sorted(records) == sorted([*BASELINES, CONTROL, *FUSED])
     assert all(record["status"] == "done" for record, _ in records.values())
     assert {file.name for file in (study.study / "report").iterdir()} == {
-        "index.html", "plot.svg", "table.csv", "table.md", "table.tex",
+        "index.html", "plot.svg", "table.csv", "table.md", "table.tex", "table-short.tex",
     }  # fmt: skip
     for method in ("Appearance alone", "Motion alone", "Late fusion", "Trained on, not fused", "Conv", "Sum"):
         assert method in first_run.table

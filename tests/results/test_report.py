@@ -15,7 +15,7 @@ from fusionlab.errors import UserError
 from fusionlab.results.load import load
 from fusionlab.results.report import frame, report
 
-FILES = {"table.md", "table.csv", "table.tex", "plot.svg", "index.html"}
+FILES = {"table.md", "table.csv", "table.tex", "table-short.tex", "plot.svg", "index.html"}
 
 
 def test_it_writes_all_and_returns_the_text(study, spec, tmp_path):

@@ -11,6 +11,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from fusionlab.errors import UserError, unknown
 from fusionlab.results import formatting
@@ -40,27 +41,34 @@ class Cross:
 
 
 def make_cross(
-    table: Table, down: Sequence[str], across: Sequence[str], value: str = "accuracy", where: Mapping[str, str] = {}
+    table: Table,
+    down: Sequence[str],
+    across: Sequence[str],
+    value: str = "accuracy",
+    where: Mapping[str, Any] | None = None,
 ) -> Cross:
     """`where`: {axis: value as typed}: only rows with it."""
+    wanted = {axis: formatting.as_typed(one) for axis, one in (where or {}).items()}
     axes = list(dict.fromkeys(axis for row in table.rows for axis in row.axes))
-    for axis in (*down, *across, *where):
+    for axis in (*down, *across, *wanted):
         if axis not in axes:
             raise unknown("axis of this study", axis, axes)
     if not down or not across:
         hint = "rows=fusion cols=layer value=accuracy"
-        raise UserError("a table of one's own needs rows and cols", got=f"rows={','.join(down)}", hint=hint)
+        raise UserError(
+            "a table of one's own needs rows and cols", got=f"rows={','.join(down)} cols={','.join(across)}", hint=hint
+        )
     if twice := [axis for axis in across if axis in down]:
         raise UserError("an axis stands in rows or in cols", got=", ".join(twice), allowed=axes)
     kinds = kinds_of(table.rows)
     if value not in (*VALUES, *kinds):
         raise unknown("value of a cell", value, (*VALUES, *kinds), form="value={}")
     needed = (*down, *across)
-    chosen = [row for row in table.rows if all(_typed(row, axis) in (one, None) for axis, one in where.items())]
+    chosen = [row for row in table.rows if all(_typed(row, axis) in (one, None) for axis, one in wanted.items())]
     fitting = [row for row in chosen if all(axis in row.axes for axis in needed)]
     if not fitting:
         hint = f"rows=fusion cols=layer, of {', '.join(axes)}"
-        raise UserError("no row has these axes and values", got=", ".join([*needed, *where.values()]), hint=hint)
+        raise UserError("no row has these axes and values", got=", ".join([*needed, *wanted.values()]), hint=hint)
     places: dict[tuple[tuple[str, ...], tuple[str, ...]], Row] = {}
     for row in fitting:
         at = (_names(row, down), _names(row, across))
