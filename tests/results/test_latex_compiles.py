@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -55,8 +56,9 @@ def test_it_compiles_and_fits(study, spec, fakes, tmp_path, names, engine):
         fakes["arm"](study, kind="fused", axes={**axes, "seed": 0}, shares={"what": 0.5, "binding": 0.5})
         fakes["arm"](study, kind="fused", axes={**axes, "seed": 1}, reason=f"line one\nline two {name}")
     table = make_table(load(study), Spec.of({"caption": names[0]} if names else spec))
-    cross = [] if names == LATIN else [cross_latex(make_cross(table, ["fusion"], ["layer"]))]
-    for text in (latex(table), short_latex(table), *cross):
+    cross = make_cross(table, ["fusion"], ["layer"])
+    many = replace(cross, heads=cross.heads * 20, lines=tuple((name, cells * 20) for name, cells in cross.lines))
+    for text in (latex(table), short_latex(table), cross_latex(cross), cross_latex(many)):
         used, log = compile_latex(text, tmp_path)
         assert used == engine
         wide = [float(one) for one in re.findall(r"Overfull \\hbox \(([0-9.]+)pt", log)]

@@ -16,7 +16,7 @@ from typing import Any
 from fusionlab.errors import UserError, unknown
 from fusionlab.results import formatting
 from fusionlab.results.cells import Column, cell, kinds_of
-from fusionlab.results.latex import escape_latex, packages
+from fusionlab.results.latex import GAP, SIGN, WIDTH, breakable, escape_latex, packages
 from fusionlab.results.load import REFUSED, TOGETHER
 from fusionlab.results.protocol_warnings import row_title
 from fusionlab.results.rows import Row
@@ -181,21 +181,39 @@ def cross_csv(cross: Cross) -> str:
 
 
 def cross_latex(cross: Cross) -> str:
-    grid = [(cross.corner, *cross.heads), *((name, *cells) for name, cells in cross.lines)]
-    head, *rows = [" & ".join(map(escape_latex, line)) + r" \\" for line in grid]
-    notes = [escape_latex(note) + r"\par" for note in cross.notes]
+    """A `table*`; columns that do not fit beside the others follow in a panel below them."""
+    names = min(max(map(display_width, (cross.corner, *(name for name, _ in cross.lines)))) * SIGN * 1.1 + 0.05, 2.0)
+    panels: list[list[int]] = [[]]
+    room = WIDTH - names
+    for at, head in enumerate(cross.heads):
+        needed = max(map(display_width, (head, *(cells[at] for _, cells in cross.lines)))) * SIGN + GAP
+        if needed > room and panels[-1]:
+            panels.append([])
+            room = WIDTH - names
+        panels[-1].append(at)
+        room -= needed
+    notes = [breakable(note) + r"\par" for note in cross.notes]
     body = [
         r"\begin{table*}",
-        r"\centering\footnotesize",
-        rf"\caption{{{escape_latex(cross.caption)}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(cross.heads)}}}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{breakable(cross.caption)}}}",
+        *(line for panel in panels for line in _panel(cross, panel, names)),
+        *([r"\par\smallskip", r"\begin{minipage}{\linewidth}", *notes, r"\end{minipage}"] if notes else []),
+        r"\end{table*}",
+    ]
+    return "\n".join([*packages("\n".join(body)), *body]) + "\n"
+
+
+def _panel(cross: Cross, columns: Sequence[int], names: float) -> list[str]:
+    grid = [(cross.corner, *(cross.heads[at] for at in columns))]
+    grid += [(name, *(cells[at] for at in columns)) for name, cells in cross.lines]
+    head, *rows = ["{}" + " & ".join([breakable(name), *map(escape_latex, cells)]) + r" \\" for name, *cells in grid]
+    return [
+        rf"\begin{{tabular}}{{@{{}}p{{{names:.2f}in}}{'r' * len(columns)}@{{}}}}",
         r"\toprule",
         head,
         r"\midrule",
         *rows,
         r"\bottomrule",
-        r"\end{tabular}",
-        *([r"\par\smallskip", r"\begin{minipage}{\linewidth}", *notes, r"\end{minipage}"] if notes else []),
-        r"\end{table*}",
+        r"\end{tabular}\par",
     ]
-    return "\n".join([*packages("\n".join(body)), *body]) + "\n"
