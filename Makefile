@@ -26,7 +26,7 @@ ifneq ($(SYSTEM),)
 $(shell grep -qs '^include-system-site-packages = true' .venv/pyvenv.cfg || rm -f $(READY))
 endif
 
-.PHONY: help setup demo test test-slow test-cluster test-lowest mutants lint types notebooks bench lock lock-check wheel-test clean
+.PHONY: help setup demo test test-slow test-cluster test-lowest latex mutants lint types notebooks bench lock lock-check wheel-test clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,9 @@ test-cluster: $(READY) ## a real SLURM in a network of its own; skipped without 
 
 test-lowest: $(READY) ## the fast tests with the lowest versions that pyproject.toml allows (downloads them)
 	@WORKERS=$(WORKERS) .ci/lowest
+
+latex: $(READY) ## the tables compile with texlive; skipped without pdflatex, in CI it fails then
+	@FUSIONLAB_LATEX=$(if $(CI),1) $(PYTEST) tests/results/test_latex_compiles.py
 
 mutants: $(READY) ## the mutation check: changes of the source that some fast test must notice (half an hour)
 	@$(PY) tests/house/mutate.py

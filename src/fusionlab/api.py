@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,8 +30,8 @@ _PLAIN = re.compile(r"[A-Za-z_][\w./:+@-]*")
 _WORDS = {"true", "false", "null", "inf", "nan"}  # which hydra reads as something other than text
 
 
-def load(folder: str | os.PathLike[str]) -> Study:
-    """A study that was run, or any folder of records.
+def load(*folders: str | os.PathLike[str]) -> Study:
+    """A study that was run, or any folder of records; several folders are one study.
 
     >>> load("runs/x")
     Traceback (most recent call last):
@@ -39,17 +40,18 @@ def load(folder: str | os.PathLike[str]) -> Study:
       got:      runs/x
       try:      fusionlab.load('runs/x'), a folder below runs/
     """
-    place = Path(folder)
-    if not place.is_dir():
-        raise UserError("no such study folder", got=place, hint="fusionlab.load('runs/x'), a folder below runs/")
-    return Study(place)
+    places = [Path(folder) for folder in folders]
+    if not places or not all(place.is_dir() for place in places):
+        got = next((place for place in places if not place.is_dir()), "nothing")
+        raise UserError("no such study folder", got=got, hint="fusionlab.load('runs/x'), a folder below runs/")
+    return Study(places[0], others=places[1:])
 
 
 class Study:
     """A study's folder, and what can be read from it. Made by `Study.plan`, `Study.sweep` or `fusionlab.load`."""
 
-    def __init__(self, folder: Path, planned: PlannedStudy | None = None) -> None:
-        self.folder, self._planned = folder, planned
+    def __init__(self, folder: Path, planned: PlannedStudy | None = None, others: Sequence[Path] = ()) -> None:
+        self.folder, self._planned, self._others = folder, planned, others
 
     @classmethod
     def plan(cls, **options: Any) -> Study:
@@ -91,9 +93,9 @@ class Study:
     def entries(self) -> list[Entry]:
         """One entry for each arm and each refused cell: name, axes, status, record."""
         from fusionlab.planning.report_study import unfinished_arms
-        from fusionlab.results.load import load as load_entries
+        from fusionlab.results.load import load_all
 
-        return load_entries(self.folder, unfinished_arms(self.folder))
+        return load_all({folder: unfinished_arms(folder) for folder in (self.folder, *self._others)})
 
     @property
     def arms(self) -> pd.DataFrame:
@@ -115,13 +117,31 @@ class Study:
             )
         return frame(self.entries)
 
-    def table(self, name: str | None = None) -> Table:
-        """The table of the study; `name`: another one of conf/table. A notebook shows it; `str` is for a terminal."""
-        from fusionlab.planning.report_study import table_spec
+    def table(
+        self,
+        name: str | None = None,
+        *,
+        rows: str | Sequence[str] = (),
+        cols: str | Sequence[str] = (),
+        value: str = "accuracy",
+        over: str | Sequence[str] | None = None,
+        where: Mapping[str, Any] | None = None,
+    ) -> Table:
+        """The table of the study; `name`: another one of conf/table. A notebook shows it; `str` is for a terminal.
+
+        `rows` and `cols`: a table of one's own, such as rows="fusion", cols="layer", of the rows with the values of
+        `where`. `over`: ["seed", "split"]: a row is a mean over splits too.
+        """
+        from fusionlab.planning.report_study import table_spec, with_means_over
+        from fusionlab.results.cross import make_cross
         from fusionlab.results.spec import Spec
         from fusionlab.results.tables import make_table
 
-        return make_table(self.entries, Spec.of(table_spec(self.folder, name)))
+        down, across, means = (one.split(",") if isinstance(one, str) else one for one in (rows, cols, over))
+        table = make_table(self.entries, Spec.of(with_means_over(table_spec(self.folder, name), means)))
+        if not (down or across):
+            return table
+        return replace(table, cross=make_cross(table, down or (), across or (), value, where))
 
     def rows(self, name: str | None = None) -> pd.DataFrame:
         """A line for each row of the table, as in table.csv: accuracies, gains over the control, their intervals."""

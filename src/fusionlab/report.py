@@ -1,10 +1,14 @@
-"""make the table, the plot and the page of a study from its records
+"""make the tables, figures and the page of a study from its records
 
     python -m fusionlab.report runs/my-study
     python -m fusionlab.report experiments/how table=how
+    python -m fusionlab.report runs/my-study rows=fusion cols=layer value=accuracy
+    python -m fusionlab.report runs/here runs/there out=runs/both
 
-It writes report/table.md, table.csv, table.tex, index.html and figures/*.svg and *.pdf into the folder, and prints the
-table.
+It writes report/table.md, table.csv, table.tex, table-short.tex, index.html and figures/*.svg and *.pdf, and prints
+the table. With rows= and cols= it prints a table of your own, and writes it as cross.md, cross.csv and cross.tex;
+axis=value chooses rows for it. Several folders are one report: an arm that lies in several is there once.
+over=seed,split: rows are means over the splits of a data set too.
 
 Intervals need the predictions next to the records. --answers writes report/answers.csv: which answers were right, in a
 small file. Next to records without predictions it serves instead of them.
@@ -23,27 +27,47 @@ FLAGS = {
 }
 
 
+OPTIONS = ("table", "rows", "cols", "value", "over", "out")
+
+
 def main(words: list[str], answers: bool = False, pairs: bool = False, notes: bool = False) -> int:
     """Write the report and print its table."""
-    from fusionlab.planning.report_study import make_report, price_line
+    from fusionlab.planning.report_study import make_report, price_line, report_folder
 
-    # The name of a study may have a = too: runs/fusion=conv+sum-….
-    folders = [word for word in words if "=" not in word or "/" in word or Path(word).is_dir()]
-    tables = [word.partition("=") for word in words if word not in folders]
-    if len(folders) != 1:
-        raise UserError(
-            "report needs one folder",
-            got=" ".join(folders) or "nothing",
-            hint="python -m fusionlab.report runs/my-study",
-        )
-    if any(name != "table" for name, _, _ in tables):
-        raise UserError("report has one option", got=" ".join(f"{n}={v}" for n, _, v in tables), hint="table=how")
-    table = tables[-1][2] if tables else None
+    folders = [word for word in words if _is_folder(word)]
+    options = dict(word.partition("=")[::2] for word in words if not _is_folder(word))
+    where = {name: value for name, value in options.items() if name not in OPTIONS}
+    if not folders:
+        hint = "python -m fusionlab.report runs/my-study"
+        raise UserError("report needs a folder", got=" ".join(words) or "nothing", hint=hint)
+    own = any(name in options for name in ("rows", "cols"))
+    if not own and (where or "value" in options):
+        got = " ".join(f"{name}={value}" for name, value in options.items())
+        hint = "table=how, or rows=fusion cols=layer value=accuracy"
+        raise UserError("report does not know this option", got=got, allowed=OPTIONS, hint=hint)
+    rows, cols, over = (
+        [axis for axis in options[name].split(",") if axis] if name in options else None
+        for name in ("rows", "cols", "over")
+    )
+    cross = (rows or [], cols or [], options.get("value", "accuracy"), where) if own else None
     ansi = sys.stdout.isatty()
-    show(make_report(folders[0], table, answers=answers, pairs=pairs, notes=notes, ansi=ansi), bold=ansi)
-    if line := price_line(folders[0]):
-        show(f"\n{line}")
+    text = make_report(
+        folders, options.get("table"), out=options.get("out"), over=over, cross=cross,
+        answers=answers, pairs=pairs, notes=notes, ansi=ansi,
+    )  # fmt: skip
+    show(text, bold=ansi)
+    if len(folders) > 1:
+        show(f"\nreport: {options.get('out') or report_folder([Path(folder) for folder in folders])}")
+    for folder in folders:
+        if line := price_line(folder):
+            show(f"\n{line}")
     return 0
+
+
+def _is_folder(word: str) -> bool:
+    """The name of a study may have a = too: runs/fusion=conv+sum-….."""
+    name, equals, _ = word.partition("=")
+    return name not in OPTIONS and (not equals or "/" in name or Path(word).is_dir())
 
 
 if __name__ == "__main__":

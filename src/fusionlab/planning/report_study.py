@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,16 +14,62 @@ from fusionlab.errors import UserError
 from fusionlab.monitor.planned import FILE as PLANNED
 from fusionlab.monitor.status import Status
 from fusionlab.records.plan_file import has_plan
+from fusionlab.results.cross import make_cross
 from fusionlab.results.report import report
 from fusionlab.study import plan as plans
 from fusionlab.study.attempt import Attempt
 
+LONGEST = 200  # bytes of a folder's name that is made of several
+CrossOptions = tuple[Sequence[str], Sequence[str], str, Mapping[str, Any]]  # what `make_cross` takes behind its table
 
-def make_report(folder: str, table: str | None = None, **extra: bool) -> str:
-    """Write `folder`/report and return the table as text. `extra`: the switches of `report`, such as answers."""
-    study = Path(folder)
-    spec, unfinished = table_spec(study, table), unfinished_arms(study)
-    return report(study, spec, study / "report", unfinished=unfinished, **extra)
+
+def make_report(
+    folders: str | Sequence[str],
+    table: str | None = None,
+    *,
+    out: str | None = None,
+    over: Sequence[str] | None = None,
+    cross: CrossOptions | None = None,
+    **extra: bool,
+) -> str:
+    """Write the report of a study, or of several, and return the table as text.
+
+    `out`: its folder; by default `report` in the study's. `over`: what rows are means over, instead of the table's own.
+    `cross`: a table of one's own. `extra`: the switches of `report`, such as answers.
+    """
+    studies = [Path(folder) for folder in ([folders] if isinstance(folders, str) else folders)]
+    first, *others = dict.fromkeys(studies)
+    spec = with_means_over(table_spec(first, table), over)
+    made = None if cross is None else lambda table: make_cross(table, *cross)
+    return report(
+        first,
+        spec,
+        out or report_folder(studies),
+        unfinished=unfinished_arms(first),
+        others={other: unfinished_arms(other) for other in others},
+        cross=made,
+        **extra,
+    )
+
+
+def report_folder(studies: Sequence[Path]) -> Path:
+    """The folder of a report: in the study; of several studies, in a folder of their names beside the first."""
+    if len(studies) == 1:
+        return studies[0] / "report"
+    name = "+".join(study.resolve().name for study in studies)
+    if len(name.encode()) > LONGEST:
+        raise UserError("so many studies need a folder for their report", got=name, hint="out=runs/all")
+    return studies[0].resolve().parent / name / "report"
+
+
+def with_means_over(spec: Mapping[str, Any], over: Sequence[str] | None) -> Mapping[str, Any]:
+    """The spec of a table with `over=seed,split`: a row is always a mean over seeds, and it may be one over splits."""
+    if over is None:
+        return spec
+    if list(over) not in (["seed"], ["seed", "split"], ["split", "seed"]):
+        allowed = ["over=seed", "over=seed,split"]
+        raise UserError("a row is a mean over seeds, and over splits", got=f"over={','.join(over)}", allowed=allowed)
+    return {**spec, "over": [axis for axis in over if axis != "seed"]}
 
 
 def price_line(folder: str | Path) -> str | None:

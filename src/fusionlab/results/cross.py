@@ -11,11 +11,12 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from fusionlab.errors import UserError, unknown
 from fusionlab.results import formatting
 from fusionlab.results.cells import Column, cell, kinds_of
-from fusionlab.results.latex import escape_latex, packages
+from fusionlab.results.latex import GAP, SIGN, WIDTH, breakable, escape_latex, packages
 from fusionlab.results.load import REFUSED, TOGETHER
 from fusionlab.results.protocol_warnings import row_title
 from fusionlab.results.rows import Row
@@ -40,27 +41,34 @@ class Cross:
 
 
 def make_cross(
-    table: Table, down: Sequence[str], across: Sequence[str], value: str = "accuracy", where: Mapping[str, str] = {}
+    table: Table,
+    down: Sequence[str],
+    across: Sequence[str],
+    value: str = "accuracy",
+    where: Mapping[str, Any] | None = None,
 ) -> Cross:
     """`where`: {axis: value as typed}: only rows with it."""
+    wanted = {axis: formatting.as_typed(one) for axis, one in (where or {}).items()}
     axes = list(dict.fromkeys(axis for row in table.rows for axis in row.axes))
-    for axis in (*down, *across, *where):
+    for axis in (*down, *across, *wanted):
         if axis not in axes:
             raise unknown("axis of this study", axis, axes)
     if not down or not across:
         hint = "rows=fusion cols=layer value=accuracy"
-        raise UserError("a table of one's own needs rows and cols", got=f"rows={','.join(down)}", hint=hint)
+        raise UserError(
+            "a table of one's own needs rows and cols", got=f"rows={','.join(down)} cols={','.join(across)}", hint=hint
+        )
     if twice := [axis for axis in across if axis in down]:
         raise UserError("an axis stands in rows or in cols", got=", ".join(twice), allowed=axes)
     kinds = kinds_of(table.rows)
     if value not in (*VALUES, *kinds):
         raise unknown("value of a cell", value, (*VALUES, *kinds), form="value={}")
     needed = (*down, *across)
-    chosen = [row for row in table.rows if all(_typed(row, axis) in (one, None) for axis, one in where.items())]
+    chosen = [row for row in table.rows if all(_typed(row, axis) in (one, None) for axis, one in wanted.items())]
     fitting = [row for row in chosen if all(axis in row.axes for axis in needed)]
     if not fitting:
         hint = f"rows=fusion cols=layer, of {', '.join(axes)}"
-        raise UserError("no row has these axes and values", got=", ".join([*needed, *where.values()]), hint=hint)
+        raise UserError("no row has these axes and values", got=", ".join([*needed, *wanted.values()]), hint=hint)
     places: dict[tuple[tuple[str, ...], tuple[str, ...]], Row] = {}
     for row in fitting:
         at = (_names(row, down), _names(row, across))
@@ -173,21 +181,39 @@ def cross_csv(cross: Cross) -> str:
 
 
 def cross_latex(cross: Cross) -> str:
-    grid = [(cross.corner, *cross.heads), *((name, *cells) for name, cells in cross.lines)]
-    head, *rows = [" & ".join(map(escape_latex, line)) + r" \\" for line in grid]
-    notes = [escape_latex(note) + r"\par" for note in cross.notes]
+    """A `table*`; columns that do not fit beside the others follow in a panel below them."""
+    names = min(max(map(display_width, (cross.corner, *(name for name, _ in cross.lines)))) * SIGN * 1.1 + 0.05, 2.0)
+    panels: list[list[int]] = [[]]
+    room = WIDTH - names
+    for at, head in enumerate(cross.heads):
+        needed = max(map(display_width, (head, *(cells[at] for _, cells in cross.lines)))) * SIGN + GAP
+        if needed > room and panels[-1]:
+            panels.append([])
+            room = WIDTH - names
+        panels[-1].append(at)
+        room -= needed
+    notes = [breakable(note) + r"\par" for note in cross.notes]
     body = [
         r"\begin{table*}",
-        r"\centering\footnotesize",
-        rf"\caption{{{escape_latex(cross.caption)}}}",
-        rf"\begin{{tabular}}{{l{'r' * len(cross.heads)}}}",
+        r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+        rf"\caption{{{breakable(cross.caption)}}}",
+        *(line for panel in panels for line in _panel(cross, panel, names)),
+        *([r"\par\smallskip", r"\begin{minipage}{\linewidth}", *notes, r"\end{minipage}"] if notes else []),
+        r"\end{table*}",
+    ]
+    return "\n".join([*packages("\n".join(body)), *body]) + "\n"
+
+
+def _panel(cross: Cross, columns: Sequence[int], names: float) -> list[str]:
+    grid = [(cross.corner, *(cross.heads[at] for at in columns))]
+    grid += [(name, *(cells[at] for at in columns)) for name, cells in cross.lines]
+    head, *rows = ["{}" + " & ".join([breakable(name), *map(escape_latex, cells)]) + r" \\" for name, *cells in grid]
+    return [
+        rf"\begin{{tabular}}{{@{{}}p{{{names:.2f}in}}{'r' * len(columns)}@{{}}}}",
         r"\toprule",
         head,
         r"\midrule",
         *rows,
         r"\bottomrule",
-        r"\end{tabular}",
-        *([r"\par\smallskip", r"\begin{minipage}{\linewidth}", *notes, r"\end{minipage}"] if notes else []),
-        r"\end{table*}",
+        r"\end{tabular}\par",
     ]
-    return "\n".join([*packages("\n".join(body)), *body]) + "\n"

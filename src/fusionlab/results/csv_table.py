@@ -55,12 +55,24 @@ def csv_text(table: Table) -> str:
     heads = ["method", "kind", *axes, *titled, "status", "seeds", "reason", "log", "videos"]
     for kind in questions:
         prefix = "accuracy" if kind == TOGETHER else kind
-        heads += [prefix, *(f"{prefix}_{what}" for what in ("sd", "low", "high", "effective_videos", "ceiling"))]
+        heads += [
+            prefix,
+            *(f"{prefix}_{what}" for what in ("sd", "per_seed", "low", "high", "effective_videos", "ceiling")),
+        ]
         heads += [
             f"{prefix}_{what}" for over in ("gain", "late") for what in (over, *(f"{over}_{one}" for one in _OF_GAIN))
         ]
     heads += ["control", "not_comparable", *(["val_loss", "chosen"] if table.spec.select else []), "doubled"]
-    heads += ["layers", "parameters", "trained_parameters", *(f"paper_{figure}" for figure in figures)]
+    heads += [
+        "trials",
+        "layers",
+        "parameters",
+        "trained_parameters",
+        "multiply_adds",
+        "hours",
+        "device",
+        *(f"paper_{figure}" for figure in figures),
+    ]
     heads += ["paper_certainty"] if paper else []
     heads = list(dict.fromkeys(heads))
     text = io.StringIO()
@@ -72,12 +84,14 @@ def csv_text(table: Table) -> str:
 
 def _done(row: Row, questions: list[str], table: Table) -> dict[str, Any]:
     line: dict[str, Any] = {"status": "done", "seeds": " ".join(seed_text(seed) for seed in row.seeds)}
+    line |= _cost(row)
     for kind in questions:
         prefix = "accuracy" if kind == TOGETHER else kind
         share = row.shares.get(kind)
         if share:
             numbers = {"": share.mean, "_sd": share.sd, "_low": share.low, "_high": share.high}
             line |= {prefix + what: formatting.exact(number) for what, number in numbers.items()}
+            line[f"{prefix}_per_seed"] = formatting.exact_list(share.per_seed)
             line[f"{prefix}_effective_videos"] = "" if share.effective is None else f"{share.effective:.1f}"
             line[f"{prefix}_ceiling"] = "" if share.ceiling is None else str(share.ceiling)
         if share and kind == TOGETHER:
@@ -99,6 +113,17 @@ def _done(row: Row, questions: list[str], table: Table) -> dict[str, Any]:
         number = row.number(name)
         line[name] = "" if number is None else number
     return line
+
+
+def _cost(row: Row) -> dict[str, Any]:
+    """What a row's arms cost: the values tried for it, the hours of its seeds together, and where they were spent."""
+    around = [arm.record.get("circumstances", {}) for entry in row.done for arm in entry.arms]
+    seconds = [one["seconds"] for one in around if one.get("seconds") is not None]
+    return {
+        "trials": len(row.tried) or 1,
+        "hours": f"{sum(seconds) / 3600:.6g}" if len(seconds) == len(around) else "",
+        "device": " ".join(dict.fromkeys(str(one["device"]) for one in around if one.get("device"))),
+    }
 
 
 def _undone(entry: Entry) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from fusionlab.results.tables import Line, Table
 from fusionlab.results.text_tables import display_width
 
 WIDTH, COLUMN = 7.0, 3.3  # inches: a page and a column of a two-column paper
-_SIGN, _GAP = 0.058, 0.11  # inches of a letter at \footnotesize and between columns, on the safe side
+SIGN, GAP = 0.058, 0.11  # inches of a letter at \footnotesize and between columns, on the safe side
 _NAME = 1.9  # inches at the most of a name's column; longer names are broken
 # The columns of the short table, and their heads.
 _SHORT = {"method": "method", "axis:layer": "layer", "accuracy": "acc. %", "gain": "gain", "parameters": "#params"}
@@ -121,7 +121,7 @@ def escape_latex(text: str) -> str:
     return "".join(("{}" if sign == last and sign in "-," else "") + _SIGNS.get(sign, sign) for sign, last in pairs)
 
 
-def _breakable(text: str) -> str:
+def breakable(text: str) -> str:
     """Escaped, with a place to break after every few signs of a long word."""
     words, last = [], 0
     for word in _LONG.finditer(text):
@@ -139,7 +139,7 @@ def _widths(table: Table, heads: Sequence[str]) -> list[float]:
     widths = []
     for at, column in enumerate(table.columns):
         texts = [heads[at], *(line.cells[at] for line in table.lines if at < len(line.cells))]
-        width = max(map(display_width, texts)) * _SIGN
+        width = max(map(display_width, texts)) * SIGN
         widths.append(min(width * 1.1 + 0.05, _NAME) if is_name(column) else width)
     return widths
 
@@ -150,7 +150,7 @@ def _fitting(table: Table) -> tuple[list[int], list[str]]:
     kept = list(range(len(table.columns)))
     for group in _DROPPED:
         for at in reversed(range(len(table.columns))):
-            if sum(widths[one] + _GAP for one in kept) <= WIDTH:
+            if sum(widths[one] + GAP for one in kept) <= WIDTH:
                 break
             if at in kept and _group(table.columns[at], table) == group:
                 kept.remove(at)
@@ -173,7 +173,7 @@ def _written(
     widths = _widths(table, heads)
     names = [at for at in kept if is_name(table.columns[at])]
     room = (COLUMN if place == "table" else WIDTH) - sum(widths[at] for at in kept if at not in names)
-    room -= _GAP * (len(kept) - 1)
+    room -= GAP * (len(kept) - 1)
     if (needed := sum(widths[at] for at in names)) > room:  # what is narrow stays, the widest names are broken
         widest = max(names, key=lambda at: widths[at])
         widths[widest] = max(room - (needed - widths[widest]), 0.6)
@@ -193,7 +193,7 @@ def _written(
     lines = [
         rf"\begin{{{place}}}",
         r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-        rf"\caption{{{_breakable(caption)}}}",
+        rf"\caption{{{breakable(caption)}}}",
         rf"\begin{{tabular}}{{@{{}}{''.join(layout)}@{{}}}}",
         r"\toprule",
         " & ".join(escape_latex(heads[at]) for at in kept) + r" \\",
@@ -211,17 +211,17 @@ def _line(
     line: Line, columns: Sequence[Column], kept: Sequence[int], shown: Container[int | None], widths: Sequence[float]
 ) -> str:
     there = [at for at in kept if at < len(line.cells)]
-    cells = [(_breakable if is_name(columns[at]) else escape_latex)(line.cells[at]) for at in there]
+    cells = [(breakable if is_name(columns[at]) else escape_latex)(line.cells[at]) for at in there]
     cells = [rf"\textbf{{{cell}}}" if at in line.bold else cell for at, cell in zip(there, cells, strict=True)]
     if cells[0].startswith(_STARTS):
         cells[0] = "{}" + cells[0]
     marks = ",".join(str(mark) for mark in line.marks if mark in shown)
     if marks:
         cells = [rf"{cells[0]}\textsuperscript{{{marks}}}", *cells[1:]]
-    rest = [widths[at] + _GAP for at in kept if at >= len(line.cells)]
+    rest = [widths[at] + GAP for at in kept if at >= len(line.cells)]
     if line.span is not None and rest:
-        width = max(sum(rest) - _GAP, 0.8)
+        width = max(sum(rest) - GAP, 0.8)
         cells.append(
-            rf"\multicolumn{{{len(rest)}}}{{p{{{width:.2f}in}}@{{}}}}{{\raggedright\emph{{{_breakable(line.span)}}}}}"
+            rf"\multicolumn{{{len(rest)}}}{{p{{{width:.2f}in}}@{{}}}}{{\raggedright\emph{{{breakable(line.span)}}}}}"
         )
     return " & ".join(cells) + r" \\"

@@ -198,6 +198,33 @@ def load(study: str | os.PathLike[str], unfinished: Mapping[str, tuple[str, str 
     return [replace(entry, log=_inside(entry.log, folder), saved=saved) for entry in entries]
 
 
+def load_all(studies: Mapping[Path, Mapping[str, tuple[str, str | None]]]) -> list[Entry]:
+    """The entries of several studies, or of one study's folders on several machines: folder -> unfinished arms.
+
+    An arm of several folders is there once: where it is done, else where it failed. Logs begin with their folder.
+    """
+    if len(studies) == 1:
+        return load(*next(iter(studies.items())))
+    kept: dict[object, Entry] = {}
+    for folder, unfinished in studies.items():
+        for entry in load(folder, unfinished):
+            own = replace(entry, log=entry.log and str(folder / entry.log))
+            key = _arm(own)
+            if key not in kept or _STATUSES.index(own.status) < _STATUSES.index(kept[key].status):
+                kept[key] = own
+    return list(kept.values())
+
+
+_STATUSES = ("done", "failed", "missing", REFUSED)  # what is kept of an arm of several folders: the first
+
+
+def _arm(entry: Entry) -> object:
+    """What is the same of one arm in several folders; a damaged record is like no other."""
+    if entry.kind == DAMAGED:
+        return id(entry.record)
+    return entry.kind, entry.record.get("signature"), canonical(dict(entry.place)), canonical(list(entry.seed))
+
+
 def _entry(path: Path, record: Mapping[str, Any]) -> Entry:
     own = {key: record[key] for key in ("name", "kind", "status", "reason", "log", "axes")}
     return Entry(**own, record=record, folder=path.parent)

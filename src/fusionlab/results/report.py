@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,16 @@ from fusionlab.results.accuracy import wilson
 from fusionlab.results.answers import FILE as ANSWERS
 from fusionlab.results.answers import Answers, answers_csv
 from fusionlab.results.contrasts import contrasts_csv
+from fusionlab.results.cross import Cross, cross_csv, cross_latex, cross_markdown, cross_text
 from fusionlab.results.csv_table import csv_text
 from fusionlab.results.differences import pairs_csv, pairs_text
 from fusionlab.results.latex import latex, short_latex
-from fusionlab.results.load import Entry, load
+from fusionlab.results.load import Entry, load_all
 from fusionlab.results.page import page
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
 from fusionlab.results.spec import Spec
-from fusionlab.results.tables import make_table
+from fusionlab.results.tables import Table, make_table
 from fusionlab.results.text_tables import markdown, terminal
 from fusionlab.results.towers import tower_entries
 
@@ -39,6 +41,8 @@ def report(
     out_folder: str | os.PathLike[str],
     *,
     unfinished: Mapping[str, tuple[str, str | None]] | None = None,
+    others: Mapping[Path, Mapping[str, tuple[str, str | None]]] | None = None,
+    cross: Callable[[Table], Cross] | None = None,
     answers: bool = False,
     pairs: bool = False,
     notes: bool = False,
@@ -47,7 +51,8 @@ def report(
     """Write the report and return the table as text for a terminal.
 
     Everything is read and rendered before the first file is written, and each file is written atomically. `unfinished`:
-    why an arm of the plan has no record: {arm's name: (reason, log or None)}. `answers`: answers.csv is written too.
+    why an arm of the plan has no record: {arm's name: (reason, log or None)}. `others`: further studies, each with its
+    unfinished arms. `cross`: makes a table of one's own, which is returned instead. `answers`: answers.csv too.
     `pairs`: so is pairs.csv, and the text has the matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold.
     """
     from fusionlab.results.figures import figure_files, make_figures, row_curves  # imported late: matplotlib is slow
@@ -55,18 +60,22 @@ def report(
     study, out = Path(study_folder), Path(out_folder)
     with _no_collection():
         spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
-        entries = load(study, unfinished)
+        entries = load_all({study: unfinished or {}, **(others or {})})
         table = make_table(entries, spec)
-        text = terminal(table, ansi=ansi, notes=notes)
-        figures = make_figures(table, entries)
+        table = replace(table, cross=cross(table)) if cross else table
+        text = cross_text(table.cross) if table.cross else terminal(table, ansi=ansi, notes=notes)
+        name, figures = " + ".join(one.resolve().name for one in (study, *(others or ()))), make_figures(table, entries)
         files: dict[str, str | bytes] = {
             "table.md": markdown(table),
             "table.csv": csv_text(table),
             "table.tex": latex(table),
             "table-short.tex": short_latex(table),
-            "index.html": page(table, entries, name=study.resolve().name, out=out, figures=figures, curves=row_curves),
+            "index.html": page(table, entries, name=name, out=out, figures=figures, curves=row_curves),
             **figure_files(figures),
         }
+        if table.cross:
+            for ending, write in (("md", cross_markdown), ("csv", cross_csv), ("tex", cross_latex)):
+                files[f"cross.{ending}"] = write(table.cross)
         if absent := "".join(sorted({one for figure in figures for one in figure.unprintable()})):
             text += f"\nNo font of this machine has these characters, so PDF figures show boxes for them: {absent}\n"
         if answers:

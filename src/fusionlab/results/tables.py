@@ -65,12 +65,21 @@ class Table:
         return first + [one for one in every if one[1] not in self.leading]
 
     def __str__(self) -> str:
+        """The table of one's own, if there is one, else the table."""
+        if self.cross:
+            from fusionlab.results.cross import cross_text
+
+            return cross_text(self.cross)
         from fusionlab.results.text_tables import terminal
 
         return terminal(self)
 
     def _repr_markdown_(self) -> str:
         """The Markdown that a notebook shows."""
+        if self.cross:
+            from fusionlab.results.cross import cross_markdown
+
+            return cross_markdown(self.cross)
         from fusionlab.results.text_tables import markdown
 
         return markdown(self)
