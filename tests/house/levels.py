@@ -58,7 +58,7 @@ PACKAGES = (
     Package(2, "data", "data sets, lists, sampling, crops, loaders; brush", (*TORCH, "pytorch_lightning", "tqdm")),
     Package(2, "monitor", "what is seen of a study: states, running jobs, workers, the time left"),
     Package(2, "testing", "the contract of a part: fusion, temporal head, tower", (*TORCH, "pytest", "yaml")),
-    Package(1, "results", "records → statistics, tables, plots, page", ("numpy", "pandas", "scipy")),
+    Package(1, "results", "records → statistics, tables, plots, page", ("jinja2", "numpy", "pandas", "scipy")),
     Package(1, "study", "plan, ledger, attempts, workers, launchers"),
     Package(1, "temporal", "temporal heads", TORCH, beside=("backbones", "fusion")),
     Package(1, "fusion", "fusions", TORCH, beside=("backbones",)),

@@ -62,7 +62,7 @@ def report(
             "table.csv": csv_text(table),
             "table.tex": latex(table),
             "plot.svg": drawing,
-            "index.html": page(table, entries, name=study.resolve().name, out=out, drawing=drawing),
+            "index.html": page(table, entries, name=study.resolve().name, out=out),
         }
         if answers:
             files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)], unchosen_arms(table.rows)))
