@@ -32,7 +32,7 @@ SIDE = 96  # pixels of a frame's shorter side in a strip
 MOST_FRAMES = 5
 GAP = 2  # pixels between two frames
 LEAST_SPEED = 1.0  # a slower strip has pale colours: noise is not shown as motion
-LARGEST = 12 << 10  # bytes of a picture
+LARGEST = 24 << 10  # bytes of a picture; 60 of them are 2 MB of a page
 QUALITIES = (80, 60, 40, 20, 5)  # of JPEG; the first that is small enough
 
 
@@ -102,7 +102,7 @@ def scaled(picture: Bytes) -> Bytes:
 
 
 def encode(picture: Bytes) -> bytes:
-    """PNG, or JPEG where that is larger than `LARGEST`."""
+    """PNG, or JPEG where that would be larger than `LARGEST`."""
     pixels = np.ascontiguousarray(picture[..., ::-1])
     content = _written(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 9])
     for quality in QUALITIES:

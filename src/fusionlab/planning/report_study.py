@@ -13,6 +13,7 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.errors import UserError
 from fusionlab.monitor.planned import FILE as PLANNED
 from fusionlab.monitor.status import Status
+from fusionlab.planning.mistake_strips import Strips
 from fusionlab.records.plan_file import has_plan
 from fusionlab.results.report import report
 from fusionlab.study import plan as plans
@@ -23,7 +24,7 @@ def make_report(folder: str, table: str | None = None, **extra: bool) -> str:
     """Write `folder`/report and return the table as text. `extra`: the switches of `report`, such as answers."""
     study = Path(folder)
     spec, unfinished = table_spec(study, table), unfinished_arms(study)
-    return report(study, spec, study / "report", unfinished=unfinished, **extra)
+    return report(study, spec, study / "report", unfinished=unfinished, draw=Strips().draw, **extra)
 
 
 def price_line(folder: str | Path) -> str | None:

@@ -23,13 +23,14 @@ from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import LARGEST, WrongAnswer, parse_wrong_answers
 from fusionlab.results.load import Entry
 from fusionlab.results.rows import Row
+from fusionlab.results.tables import Table
 
 MOST = 3  # mistakes of a row
 MOST_ROWS = 20  # of a table; more pictures would make a page that loads slowly
 RULE = (
     f"Chosen by a rule, not by hand: the {MOST} most frequent confusions of two classes over all seeds of a row, and of "
     "each the video that most seeds confuse so, with the highest mean score of the wrong class. "
-    f"Shown for the first {MOST_ROWS} rows of the table that have predictions."
+    f"At most {MOST_ROWS} rows have them: the baselines, then the fusions with the highest accuracy."
 )
 NO_DATA = "no picture: the packed videos were not looked for"
 
@@ -58,10 +59,18 @@ class Mistake:
 Draw = Callable[[Mistake], bytes]  # raises a `UserError` where there is no picture
 
 
-def typical_mistakes(rows: Iterable[Row], draw: Draw | None = None) -> dict[int, list[Mistake]]:
-    """The id of a row -> its mistakes, for the first `MOST_ROWS` rows with predictions; empty if all is right."""
+def typical_mistakes(table: Table, draw: Draw | None = None) -> dict[int, list[Mistake]]:
+    """The id of a row -> its mistakes, for at most `MOST_ROWS` rows with predictions; empty if all is right.
+
+    Baselines come first, then fusions, the best first. Trials that were not chosen are no part of their rows.
+    """
+
+    def order(row: Row) -> tuple[bool, float]:
+        share = row.shares.get(table.kind)
+        return row.kind == "fused", 0.0 if share is None else -share.mean
+
     chosen: dict[int, list[Mistake]] = {}
-    for row in rows:
+    for row in sorted(table.rows, key=order):
         if len(chosen) == MOST_ROWS:
             break
         mistakes = choose_mistakes(row)

@@ -19,6 +19,7 @@ from fusionlab.results.csv_table import csv_text
 from fusionlab.results.differences import pairs_csv, pairs_text
 from fusionlab.results.latex import latex
 from fusionlab.results.load import Entry, load
+from fusionlab.results.mistakes import Draw, typical_mistakes
 from fusionlab.results.page import page
 from fusionlab.results.plots import picture
 from fusionlab.results.protocol_warnings import row_title, title_axes
@@ -44,12 +45,14 @@ def report(
     pairs: bool = False,
     notes: bool = False,
     ansi: bool = False,
+    draw: Draw | None = None,
 ) -> str:
     """Write the report and return the table as text for a terminal.
 
     Everything is read and rendered before the first file is written, and each file is written atomically. `unfinished`:
     why an arm of the plan has no record: {arm's name: (reason, log or None)}. `answers`: answers.csv is written too.
     `pairs`: so is pairs.csv, and the text has the matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold.
+    `draw`: draws a mistake; by default mistakes are listed without pictures.
     """
     study, out = Path(study_folder), Path(out_folder)
     with _no_collection():
@@ -62,7 +65,7 @@ def report(
             "table.csv": csv_text(table),
             "table.tex": latex(table),
             "plot.svg": drawing,
-            "index.html": page(table, entries, name=study.resolve().name, out=out),
+            "index.html": page(table, entries, name=study.resolve().name, out=out, mistakes=typical_mistakes(table, draw)),
         }
         if answers:
             files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)], unchosen_arms(table.rows)))
