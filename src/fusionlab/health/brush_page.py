@@ -66,7 +66,9 @@ def _sheet(brush: Brush, store: Store, kind: str) -> Bytes:
         video = store.video(name)
         times = np.unique(np.linspace(0, video.frames - 2, min(SHOWN, video.frames - 1)).round().astype(int))
         rows.append(_row([_enlarged(frame) for frame in store.frames(name, times)]))
-        rows.append(_row([_enlarged(colours(store.flow(name, int(time), 1)[0], store.bound, FASTEST)) for time in times]))
+        rows.append(
+            _row([_enlarged(colours(store.flow(name, int(time), 1)[0], store.bound, FASTEST)) for time in times])
+        )
     width = max(row.shape[1] for row in rows)
     space = np.full((GAP, width, 3), PAPER, np.uint8)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=PAPER) for row in rows]

@@ -65,7 +65,9 @@ def report(
             "table.csv": csv_text(table),
             "table.tex": latex(table),
             "plot.svg": drawing,
-            "index.html": page(table, entries, name=study.resolve().name, out=out, mistakes=typical_mistakes(table, draw)),
+            "index.html": page(
+                table, entries, name=study.resolve().name, out=out, mistakes=typical_mistakes(table, draw)
+            ),
         }
         if answers:
             files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)], unchosen_arms(table.rows)))
