@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from wandb_files import leveldb_log
 
 from fusionlab.config.run_config import LoggerConfig
 from fusionlab.jobs import wandb_table
@@ -64,5 +65,16 @@ def test_the_offline_run_has_the_group_and_the_table(study: Path, monkeypatch: p
     back = [["" if cell is None else f"{cell:g}" if isinstance(cell, float) else str(cell) for cell in line]
             for line in kept["data"]]  # fmt: skip
     assert back == list(csv.reader(io.StringIO(TEXT)))[1:]
-    content = next(run.glob("*.wandb")).read_bytes()
-    assert b"my study" in content
+    assert _run(next(run.glob("*.wandb"))) == ("my study", "table", "table")
+
+
+def _run(file: Path) -> tuple[str, str, str]:
+    """Group, type and name of a run."""
+    from wandb.proto import wandb_internal_pb2
+
+    for data in leveldb_log(file.read_bytes()):
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        if record.WhichOneof("record_type") == "run":
+            return record.run.run_group, record.run.job_type, record.run.display_name
+    raise AssertionError("no run in this file")
