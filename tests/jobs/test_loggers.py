@@ -6,7 +6,7 @@ import csv
 import importlib.machinery
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +14,7 @@ import pytest
 import yaml
 from terminal import FAST, Lab
 from training_fakes import Data, Fused, Late, cohort
+from wandb_files import leveldb_log
 
 from fusionlab.config.run_config import LOGGERS, LoggerConfig
 from fusionlab.errors import UserError
@@ -155,24 +156,10 @@ def _history(file: Path) -> list[dict[str, float]]:
     from wandb.proto import wandb_internal_pb2
 
     rows: list[dict[str, float]] = []
-    for data in _leveldb_log(file.read_bytes()):
+    for data in leveldb_log(file.read_bytes()):
         record = wandb_internal_pb2.Record()
         record.ParseFromString(data)
         if record.WhichOneof("record_type") == "history":
             row = {(one.key or "/".join(one.nested_key)): json.loads(one.value_json) for one in record.history.item}
             rows.append({name: one for name, one in row.items() if name[0] != "_" and name != "trainer/global_step"})
     return rows
-
-
-def _leveldb_log(content: bytes) -> Iterator[bytes]:
-    """The entries of a file in LevelDB's log format, behind a header of 7 bytes: (crc 4, length 2, type 1), data."""
-    at, whole = 7, b""
-    while at + 7 <= len(content):
-        length, part = int.from_bytes(content[at + 4 : at + 6], "little"), content[at + 6]
-        whole += content[at + 7 : at + 7 + length]
-        at += 7 + length
-        if part in (1, 4):  # a whole entry, or the last part of one
-            yield whole
-            whole = b""
-        if 32768 - at % 32768 < 7:  # the rest of a block that is too short for a header
-            at += 32768 - at % 32768

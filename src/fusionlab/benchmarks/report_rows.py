@@ -47,6 +47,7 @@ def rows() -> Iterator[BenchRow]:
     with tempfile.TemporaryDirectory() as folder:
         yield from _records(Path(folder), 10_000)
         yield _growth(Path(folder))
+        yield _page(Path(folder))
         yield from _predictions(Path(folder), 45)  # of more than 50 rows there is no matrix
 
 
@@ -56,6 +57,13 @@ def _records(folder: Path, count: int) -> Iterator[BenchRow]:
     what = f"report of {made} records without predictions"
     yield BenchRow(f"{what}: CPU time of its process", figures["seconds"], "s", 10.0)
     yield BenchRow(f"{what}: peak memory", figures["peak"] / 2**30, "GiB", 1.0)
+
+
+def _page(folder: Path) -> BenchRow:
+    """A whole page: table, figures, curves and mistakes."""
+    made = write_study(folder / "page", 200, SEEDS, predicted=True)
+    what = f"report of {made} records, from predictions of {VIDEOS} videos of {CLASSES} classes, with page and figures"
+    return BenchRow(f"{what}: CPU time of its process", report(folder / "page")["seconds"], "s", 10.0)
 
 
 def _growth(folder: Path) -> BenchRow:

@@ -20,6 +20,7 @@ from fusionlab.errors import UserError
 from fusionlab.records.files import disk_errors, write_bytes, write_text
 from fusionlab.results.formatting import plain
 from fusionlab.results.text_tables import escape_markdown
+from fusionlab.video.flow_colours import colours
 from fusionlab.video.opencv import cv2
 from fusionlab.video.store import Store
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Bytes = NDArray[np.uint8]
 SHOWN, LARGER, GAP = 9, 3, 6  # frames of a clip in a row, times its size, pixels between two
 PAPER = 255
+FASTEST = 3.0  # pixels a frame that have the full colour
 SYSTEM = {
     "appearance": "appearance alone, of one frame at a time", "motion": "motion alone, of one window at a time",
     "late": "any function of the two streams' scores", "fused": "a fusion that is blind to order",
@@ -64,7 +66,9 @@ def _sheet(brush: Brush, store: Store, kind: str) -> Bytes:
         video = store.video(name)
         times = np.unique(np.linspace(0, video.frames - 2, min(SHOWN, video.frames - 1)).round().astype(int))
         rows.append(_row([_enlarged(frame) for frame in store.frames(name, times)]))
-        rows.append(_row([_enlarged(_coloured(store.flow(name, int(time), 1)[0], store.bound)) for time in times]))
+        rows.append(
+            _row([_enlarged(colours(store.flow(name, int(time), 1)[0], store.bound, FASTEST)) for time in times])
+        )
     width = max(row.shape[1] for row in rows)
     space = np.full((GAP, width, 3), PAPER, np.uint8)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=PAPER) for row in rows]
@@ -78,14 +82,6 @@ def _row(pictures: Sequence[Bytes]) -> Bytes:
 
 def _enlarged(picture: Bytes) -> Bytes:
     return picture.repeat(LARGER, axis=0).repeat(LARGER, axis=1)
-
-
-def _coloured(field: Bytes, bound: float) -> Bytes:
-    """Flow as colours: direction as hue, speed as saturation; white is no motion."""
-    u, v = (plane.astype(np.float32) * (2 * bound / 255) - bound for plane in field)
-    angle = (np.arctan2(v, u) + np.pi) / (2 * np.pi)
-    hsv = np.stack([angle * 179, np.clip(np.hypot(u, v) / 3, 0, 1) * 255, np.full_like(u, 245)], axis=-1)
-    return np.asarray(cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB), dtype=np.uint8)
 
 
 def _lines(brush: Brush, store: Store, results: Sequence[ProbeResult], chosen: str) -> Iterator[str]:

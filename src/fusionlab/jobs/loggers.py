@@ -2,7 +2,8 @@
 
 csv           metrics.csv and hparams.yaml beside the arm's run.json
 tensorboard   <attempt>/tensorboard/<arm>
-wandb         one run for each arm, below <attempt>/wandb; it is sent only with mode=online
+wandb         one run for each arm, below <attempt>/wandb; it is sent only with mode=online. The group is the study, or
+              the folder of the streams, which studies share; `wandb_table` adds the final table
 """
 
 from __future__ import annotations
@@ -39,4 +40,11 @@ def make_logger(how: LoggerConfig, attempt: Attempt, arm: str) -> Logger:
     os.environ.setdefault("WANDB_SILENT", "true")
     # without create_new, all loggers of a process would write into one run
     create = {"mode": how.mode, "reinit": "create_new"}
-    return WandbLogger(name=arm, project=how.project, save_dir=attempt.folder, **cast(Any, create))
+    belongs = {"group": group(attempt), "job_type": "arm"}
+    return WandbLogger(name=arm, project=how.project, save_dir=attempt.folder, **cast(Any, create | belongs))
+
+
+def group(attempt: Attempt) -> str:
+    """The folder's name of the study of an attempt, or of the streams."""
+    folder = attempt.job.parent
+    return (folder.parent if folder.name == "jobs" else folder).resolve().name

@@ -13,6 +13,7 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.errors import UserError
 from fusionlab.monitor.planned import FILE as PLANNED
 from fusionlab.monitor.status import Status
+from fusionlab.planning.mistake_strips import Strips
 from fusionlab.records.plan_file import has_plan
 from fusionlab.results.cross import make_cross
 from fusionlab.results.report import report
@@ -48,6 +49,7 @@ def make_report(
         unfinished=unfinished_arms(first),
         others={other: unfinished_arms(other) for other in others},
         cross=made,
+        draw=Strips().draw,
         **extra,
     )
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError, one_line, show
+from fusionlab.jobs.wandb_table import log_table
 from fusionlab.monitor.live import Live
 from fusionlab.monitor.status import Status, Summary
 from fusionlab.monitor.sweep_progress import SweepProgress
@@ -215,6 +216,8 @@ def _close(study: PlannedStudy, summary: Summary, launcher: Launcher, seconds: f
     bad = [row for row in summary.arms if row.state != "done"]
     if len(bad) < len(summary.arms):
         show("\n" + make_report(str(study.folder)))
+        if study.run.logger.name == "wandb":
+            log_table(study.folder, study.run.logger)
         show(f"\ntime: {stages(study.folder)}; this command {seconds:.0f} s")
         if line := price_line(study.folder):
             show(line)

@@ -155,6 +155,32 @@ def parse_answers(content: bytes, source: object) -> Answered:
     return Answered(tuple(videos), tuple(labels), tuple(predicted), known)
 
 
+@dataclass(frozen=True)
+class WrongAnswer:
+    """A video that was taken for another class, and the score of that class."""
+
+    video: str
+    label: str
+    predicted: str
+    score: float
+
+
+def parse_wrong_answers(content: bytes, source: object) -> list[WrongAnswer]:
+    """The wrong answers in a file's content, in its order. Of other videos no score is read, which saves the time."""
+    table = _Table(content, source)
+    place = {name: at for at, name in enumerate(table.classes)}
+    wrong = []
+    for line, cells in table.rows(scores=False):
+        video, label, predicted = cells[:3]
+        if label != predicted:
+            scores = ",".join(cells[table.own :]).split(",")  # one cell where they were not split
+            try:
+                wrong.append(WrongAnswer(video, label, predicted, _score(scores[place[predicted]])))
+            except ValueError as error:
+                raise table.damaged(str(error)[:80], line) from None
+    return wrong
+
+
 class _Table:
     """A file of predictions as a table: its head is read, its rows come one by one, with the right number of cells."""
 

@@ -20,6 +20,7 @@ contrasts.py          what true pairs of clips add; effects over a grid of fusio
 doubling.py           what twice the budget changes
 claim.py              the claim that was named before the run, and its verdict
 headline.py, notes.py the sentence above the table, and how to read its numbers
+mistakes.py           three typical mistakes of a row, chosen by a rule
 cells.py              the columns, and the text of each cell
 tables.py             rows -> a table of texts; text_tables, latex, csv_table, page and figures write it
 cross.py              a table of one's own: two sets of axes, a number in each cell

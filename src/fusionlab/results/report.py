@@ -21,6 +21,7 @@ from fusionlab.results.csv_table import csv_text
 from fusionlab.results.differences import pairs_csv, pairs_text
 from fusionlab.results.latex import latex, short_latex
 from fusionlab.results.load import Entry, load_all
+from fusionlab.results.mistakes import Draw, typical_mistakes
 from fusionlab.results.page import page
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
@@ -47,6 +48,7 @@ def report(
     pairs: bool = False,
     notes: bool = False,
     ansi: bool = False,
+    draw: Draw | None = None,
 ) -> str:
     """Write the report and return the table as text for a terminal.
 
@@ -54,6 +56,7 @@ def report(
     why an arm of the plan has no record: {arm's name: (reason, log or None)}. `others`: further studies, each with its
     unfinished arms. `cross`: makes a table of one's own, which is returned instead. `answers`: answers.csv too.
     `pairs`: so is pairs.csv, and the text has the matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold.
+    `draw`: draws a mistake; by default mistakes are listed without pictures.
     """
     from fusionlab.results.figures import figure_files, make_figures, row_curves  # imported late: matplotlib is slow
 
@@ -65,12 +68,14 @@ def report(
         table = replace(table, cross=cross(table)) if cross else table
         text = cross_text(table.cross) if table.cross else terminal(table, ansi=ansi, notes=notes)
         name, figures = " + ".join(one.resolve().name for one in (study, *(others or ()))), make_figures(table, entries)
+        mistakes = typical_mistakes(table, draw)
+        shown = page(table, entries, name=name, out=out, figures=figures, mistakes=mistakes, curves=row_curves)
         files: dict[str, str | bytes] = {
             "table.md": markdown(table),
             "table.csv": csv_text(table),
             "table.tex": latex(table),
             "table-short.tex": short_latex(table),
-            "index.html": page(table, entries, name=name, out=out, figures=figures, curves=row_curves),
+            "index.html": shown,
             **figure_files(figures),
         }
         if table.cross:
