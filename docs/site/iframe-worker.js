@@ -13,7 +13,7 @@ if (location.protocol === "file:")
       const script = inside.createElement("script");
       script.src = url;
       this.ready = new Promise((loaded) => (script.onload = loaded));
-      inside.body.append(script);
+      inside.head.append(script);
       inside.close();
       addEventListener("message", (event) => {
         if (event.source !== this.inner) return;
