@@ -26,7 +26,7 @@ ifneq ($(SYSTEM),)
 $(shell grep -qs '^include-system-site-packages = true' .venv/pyvenv.cfg || rm -f $(READY))
 endif
 
-.PHONY: help setup demo test test-slow test-cluster test-lowest latex mutants lint types notebooks bench lock lock-check wheel-test clean
+.PHONY: help setup demo test test-slow test-cluster test-browser test-lowest latex mutants lint types notebooks docs bench lock lock-check wheel-test clean
 
 help: ## list the targets (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,9 @@ types: $(READY) ## mypy --strict
 
 notebooks: demo ## check the numbers of the demo (which is only made once), and execute every notebook on its records
 	@$(PYTEST) -p no:xdist tests/house -m notebook
+
+docs: $(READY) ## the pages as a site in build/site, to open from disk
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 
 bench: $(READY) ## measure what the project promises to reach
 	@$(PY) -m fusionlab.bench
