@@ -9,8 +9,8 @@ import yaml
 from simulations import simulation
 from tree import ROOT
 
+from fusionlab.results.figures import make_figures
 from fusionlab.results.load import Entry, load
-from fusionlab.results.plots import picture
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import Table, make_table
 from fusionlab.results.text_tables import markdown
@@ -43,7 +43,7 @@ def texts(svg: str) -> list[str]:
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_the_figure_is_what_its_records_give(folder: Path) -> None:
-    place, new = folder / "figure.svg", picture(reported(folder)[0])
+    place, new = folder / "figure.svg", make_figures(*reported(folder))[0].svg()
     assert len(texts(new)) > 10
     if not place.is_file() or texts(place.read_text(encoding="utf-8")) != texts(new):
         place.write_text(new, encoding="utf-8")

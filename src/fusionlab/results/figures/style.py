@@ -153,6 +153,7 @@ def _inline(text: str, figure: Figure, width: float, height: float) -> str:
         f'height="{_PIXELS * height:.0f}">\n'
         f'<title id="{prefix}title">{escape(formatting.plain(figure.title))}</title>\n'
         f'<desc id="{prefix}alt">{escape(formatting.plain(figure.alt))}</desc>'
+        f'<rect width="100%" height="100%" style="fill: var(--card,{CARD})"/>'
     )
     return head + text[text.index(">") + 1 :]
 
