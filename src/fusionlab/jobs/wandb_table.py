@@ -54,12 +54,12 @@ def _kind(cells: list[str]) -> type[int] | type[float] | type[str]:
     return str
 
 
-def _log(study: Path, how: LoggerConfig, columns: list[str], lines: list[list[Any]]) -> None:
+def _log(study: Path, how: LoggerConfig, columns: list[str], lines: list[Any]) -> None:
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb  # an extra, and slow to import
 
     run = wandb.init(
         project=how.project, group=study.name, name=NAME, job_type=NAME, dir=study, mode=how.mode, reinit="create_new"
     )
-    run.log({NAME: wandb.Table(columns=columns, data=lines)})
+    run.log({NAME: wandb.Table(columns=list(columns), data=list(lines))})
     run.finish()
