@@ -10,7 +10,7 @@ import csv
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fusionlab.config.mask_secrets import hide_variables
 from fusionlab.config.run_config import LoggerConfig
@@ -59,7 +59,13 @@ def _log(study: Path, how: LoggerConfig, columns: list[str], lines: list[Any]) -
     import wandb  # an extra, and slow to import
 
     run = wandb.init(
-        project=how.project, group=study.name, name=NAME, job_type=NAME, dir=study, mode=how.mode, reinit="create_new"
+        project=how.project,
+        group=study.name,
+        name=NAME,
+        job_type=NAME,
+        dir=study,
+        mode=cast(Any, how.mode),
+        reinit="create_new",
     )
     run.log({NAME: wandb.Table(columns=list(columns), data=list(lines))})
     run.finish()
