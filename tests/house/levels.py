@@ -40,12 +40,12 @@ PACKAGES = (
         ("av", "decord", "lz4", *TORCH),
     ),
     Package(6, "health", "the doctor: files, lists, copies, flow, brush's probes and page", TORCH),
-    Package(
-        6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", ("torch",), beside=("pricing",)
-    ),
+    Package(6, "planning", "options → grid → arms → plan; checks; the loop of a sweep", TORCH, beside=("pricing",)),
     Package(6, "pricing", "prices of a plan: hours, memory, disk; from records, or calibrated", TORCH),
     Package(5, "sizes", "sizes of an arm: parameters, multiply-adds, memory; on the meta device", TORCH),
-    Package(5, "jobs", "the work inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch")),
+    Package(
+        5, "jobs", "the work inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch", "wandb")
+    ),
     Package(
         4,
         "config",

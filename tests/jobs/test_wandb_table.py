@@ -56,8 +56,11 @@ def test_a_failure_is_shown_without_secrets_and_raises_nothing(
 @pytest.mark.slow
 def test_the_offline_run_has_the_group_and_the_table(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
+    import wandb
+
     monkeypatch.setenv("WANDB_API_KEY", "")
     log_table(study, HOW)
+    wandb.teardown()  # the service of wandb ends, so the file is whole
     (run,) = (study / "wandb").glob("offline-run-*")
     (file,) = run.rglob("*.table.json")
     kept = json.loads(file.read_text(encoding="utf-8"))

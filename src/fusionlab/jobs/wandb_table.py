@@ -10,7 +10,7 @@ import csv
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fusionlab.config.mask_secrets import hide_variables
 from fusionlab.config.run_config import LoggerConfig
@@ -54,12 +54,18 @@ def _kind(cells: list[str]) -> type[int] | type[float] | type[str]:
     return str
 
 
-def _log(study: Path, how: LoggerConfig, columns: list[str], lines: list[list[Any]]) -> None:
+def _log(study: Path, how: LoggerConfig, columns: list[str], lines: list[Any]) -> None:
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb  # an extra, and slow to import
 
     run = wandb.init(
-        project=how.project, group=study.name, name=NAME, job_type=NAME, dir=study, mode=how.mode, reinit="create_new"
+        project=how.project,
+        group=study.name,
+        name=NAME,
+        job_type=NAME,
+        dir=study,
+        mode=cast(Any, how.mode),
+        reinit="create_new",
     )
-    run.log({NAME: wandb.Table(columns=columns, data=lines)})
+    run.log({NAME: wandb.Table(columns=list(columns), data=list(lines))})
     run.finish()

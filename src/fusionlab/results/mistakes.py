@@ -28,8 +28,8 @@ from fusionlab.results.tables import Table
 MOST = 3  # mistakes of a row
 MOST_ROWS = 20  # of a table; more pictures would make a page that loads slowly
 RULE = (
-    f"Chosen by a rule, not by hand: the {MOST} most frequent confusions of two classes over all seeds of a row, and of "
-    "each the video that most seeds confuse so, then with the highest mean score of the wrong class. "
+    f"Chosen by a rule, not by hand: the {MOST} most frequent confusions of two classes over all seeds of a row, and "
+    "of each the video that most seeds confuse so, then with the highest mean score of the wrong class. "
     f"At most {MOST_ROWS} rows have them: the baselines, then the fusions with the highest accuracy."
 )
 NO_DATA = "no picture: the packed videos were not looked for"
