@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,19 @@ def test_a_claim_about_a_row_that_is_not_there_is_said(tmp_path: Path) -> None:
     claim = {"row": {"fusion": "never"}, "against": "control", "kind": "better", "margin": 1}
     made = table(fill(tmp_path, seeds=(0,), control=True, claim=claim))
     assert "cannot be decided: no rows of this table have fusion=never" in made.headline
+
+
+def test_the_claim_of_the_study_that_trained_a_shared_stream_does_not_count(tmp_path: Path) -> None:
+    claim = {"row": {"fusion": "sum"}, "against": "control", "kind": "better", "margin": 1, "question": "binding"}
+    fill(tmp_path, seeds=(0, 1, 2), control=True, claim=claim)
+    for place in tmp_path.rglob("run.json"):
+        record = json.loads(place.read_text(encoding="utf-8"))
+        if record["kind"] == "stream":
+            record["circumstances"]["run"]["claim"] = {**claim, "margin": 2}
+            place.write_text(json.dumps(record), encoding="utf-8")
+    assert table(tmp_path).headline.startswith(
+        "Claim, named before the run: Sum is better than its control by more than 1"
+    )
 
 
 def test_two_claims_in_one_folder_are_said(tmp_path: Path) -> None:

@@ -20,9 +20,12 @@ Claim = Mapping[str, Any]
 
 
 def claim_of(entries: Sequence[Entry]) -> tuple[Claim | None, list[str]]:
-    """The claim that the records name; and a note if they name several, of which none then counts."""
+    """The claim that the records name; and a note if they name several, of which none then counts.
+
+    A stream is shared: the study that trained it may have had another claim.
+    """
     claims: dict[str, Claim] = {}
-    for entry in entries:
+    for entry in (one for one in entries if one.kind != "stream"):
         if claim := (entry.record.get("circumstances", {}).get("run") or {}).get("claim"):
             claims.setdefault(canonical(claim), claim)
     if len(claims) > 1:
