@@ -99,7 +99,7 @@ def test_three_notes_are_shown_and_the_others_folded_in_every_format(filled: Pat
     assert (
         shown.count("\n- ") == 3 and folded.count("\n- ") == len(every) - 3 and folded.rstrip().endswith("</details>")
     )
-    assert latex(made).count(r"\par" + "\n") == 3
+    assert latex(made).count(r"\par" + "\n") == 3 + ("Too wide for this page" in latex(made))
     html = pages.page(made, load(filled), name="x", out=filled)
     notes = html.partition('<section class="notes">')[2].partition("</section>")[0]
     assert notes.partition("<details>")[0].count("<li>") == 3 and notes.count("<li>") == len(every)

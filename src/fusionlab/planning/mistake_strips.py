@@ -52,7 +52,10 @@ class Strips:
         return encode(strip(store, mistake.video, how))
 
     def _store(self, entry: Entry) -> Store:
-        data, expected = _data(entry), str(entry.result.get("data"))
+        try:
+            data, expected = _data(entry), str(entry.result.get("data"))
+        except KeyError as missing:  # a record that is older, or not ours
+            raise UserError("its record does not say where the videos are", got=f"no {missing.args[0]}") from None
         quarantine = frozenset(data.quarantine)
         places = [place(folder / STORES, data.recipe) for folder in folders(entry.record.get("circumstances", {}))]
         found = next((one for one in places if one.is_dir()), None)

@@ -19,7 +19,7 @@ from fusionlab.results.text_tables import display_width
 
 WIDTH, COLUMN = 7.0, 3.3  # inches: a page and a column of a two-column paper
 SIGN, GAP = 0.058, 0.11  # inches of a letter at \footnotesize and between columns, on the safe side
-_NAME = 1.9  # inches at the most of a name's column; longer names are broken
+_NAME = 1.5  # inches
 # The columns of the short table, and their heads.
 _SHORT = {"method": "method", "axis:layer": "layer", "accuracy": "acc. %", "gain": "gain", "parameters": "#params"}
 _INTERVAL = re.compile(r"(?<=[0-9*]) \([^()]* (?:…|seeds?)[^()]*\)$|(?<=[0-9]) \([0-9]+ seeds?\)$")
@@ -57,7 +57,7 @@ _LONG = re.compile(r"[^\s-]{13,}")  # a word that may be broken anywhere
 _STARTS = ("[", "*", "(")  # what a row may not begin with: the command before it would take it for an option
 # The columns that a page lacks first.
 _DROPPED = (
-    "seconds", "seeds", "ceiling", "layers", "kind", "control", "late", "own", "networks", "paper", "axis",
+    "seconds", "seeds", "ceiling", "layers", "kind", "control", "late", "networks", "paper", "own", "axis",
     "parameters",
 )  # fmt: skip
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusionlab.results import formatting
 from fusionlab.results.load import Entry
+from fusionlab.results.mistakes import RULE, Mistake
 from fusionlab.results.notes import MOST
 from fusionlab.results.page.columns import make_heads
 from fusionlab.results.page.evidence import Witness, others
@@ -43,7 +44,7 @@ def page(
     name: str,
     out: Path,
     figures: Sequence[Any] = (),
-    mistakes: Mapping[int, Sequence[Any]] | None = None,
+    mistakes: Mapping[int, Sequence[Mistake]] | None = None,
     curves: Callable[[Row], Any] = lambda row: None,
 ) -> str:
     """`name` is the study's; links to records are relative to `out`, the folder that the page will lie in.
@@ -51,7 +52,7 @@ def page(
     `mistakes`: the id of a row -> its typical mistakes. `curves`: the figure of a row's curves, or None.
     """
     environment = _environment()
-    parts: Any = environment.get_template("parts.html").module
+    parts: Any = environment.get_template("parts.html").make_module({"rule": RULE})
     heads = make_heads(table)
     sheet = Sheet(table, heads)
     room = Room(table)
@@ -66,7 +67,7 @@ def page(
     return environment.get_template("page.html").render(
         table=table,
         name=name,
-        cross=getattr(table, "cross", None),
+        cross=table.cross,
         facts=make_facts(entries),
         heads=heads,
         blocks=[[line for line in lines if line.block == block] for block in (MEASURED, CEILINGS, PRINTED)],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fusionlab.results import formatting
+from fusionlab.results.mistakes import Mistake
 from fusionlab.results.page.evidence import Evidence, Witness
 from fusionlab.results.page.sheet import by_importance, rows_of
 from fusionlab.results.rows import Row
@@ -38,7 +38,7 @@ class Curves:
 class Strip:
     """A mistake; `source`: its picture as an address that holds it."""
 
-    mistake: Any
+    mistake: Mistake
     source: str | None
 
 
@@ -98,7 +98,7 @@ class Room:
         chosen: Sequence[int],
         witness: Witness,
         render: Callable[..., str],
-        mistakes: Mapping[int, Sequence[Any]],
+        mistakes: Mapping[int, Sequence[Mistake]],
         foreign: Collection[int],
         draw: Callable[[Row], Any],
     ) -> Found:
@@ -112,7 +112,7 @@ class Room:
         room, found = _EVIDENCE, Found()
         for row in ranked:
             one = witness.evidence(row, place[row])
-            room -= size(render(one, None, (), foreign))
+            room -= size(render(one, None, None, foreign))
             if room < 0:
                 break
             found.made[row] = one
@@ -125,7 +125,7 @@ class Room:
         curves = self._curves(list(found.made), draw)
         strips = self._strips(list(found.made), mistakes)
         for row in sorted(found.made, key=lambda row: place[row]):
-            found.texts.append(render(found.made[row], curves.get(row), strips.get(row, ()), foreign))
+            found.texts.append(render(found.made[row], curves.get(row), strips.get(row), foreign))
         return found
 
     def _curves(self, rows: Sequence[Row], draw: Callable[[Row], Any]) -> dict[Row, Curves]:
@@ -145,10 +145,11 @@ class Room:
         strips: dict[Row, list[Strip]] = {}
         without = 0
         for row in rows:
+            if id(row) in mistakes:
+                strips[row] = []  # all is right
             for mistake in mistakes.get(id(row), ()):
-                source = None
-                if mistake.picture is not None:
-                    source = "data:image/png;base64," + base64.b64encode(mistake.picture).decode()
+                source = mistake.source
+                if source is not None:
                     if self._used + len(source) > LARGEST:
                         source, without = None, without + 1
                     else:
