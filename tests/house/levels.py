@@ -44,7 +44,11 @@ PACKAGES = (
     Package(6, "pricing", "prices of a plan: hours, memory, disk; from records, or calibrated", TORCH),
     Package(5, "sizes", "sizes of an arm: parameters, multiply-adds, memory; on the meta device", TORCH),
     Package(
-        5, "jobs", "the work inside a job: data, stages, records, loggers", ("pytorch_lightning", "torch", "wandb")
+        5,
+        "jobs",
+        "the work inside a job: data, stages, records, loggers",
+        ("pytorch_lightning", "torch", "wandb"),
+        beside=("sizes",),
     ),
     Package(
         4,

@@ -16,7 +16,7 @@ from fusionlab.config.mask_secrets import masked
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, config_of
 from fusionlab.data.dataset import Dataset
-from fusionlab.errors import one_line, show
+from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.curve_loggers import CurveLoggers
 from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import Data
@@ -26,6 +26,7 @@ from fusionlab.records.environment import describe_environment
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import WEIGHTS as WEIGHTS
 from fusionlab.records.record import new_record, write_record
+from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
@@ -48,6 +49,7 @@ class Recorder:
     not_promised: list[str] = field(default_factory=list)  # notes on what an interruption may change
     environment: Mapping[str, Any] = field(default_factory=describe_environment)  # once: it asks git, among others
     _prepared: dict[str, dict[str, Any]] = field(default_factory=dict)  # by arm
+    _sizes: Sizes = field(default_factory=Sizes)
 
     def __post_init__(self) -> None:
         self.loggers = CurveLoggers(self.run.logger, self.attempt)
@@ -90,6 +92,8 @@ class Recorder:
         }
         if config.data.quarantine:
             result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
+        if (macs := self._multiply_adds(arm)) is not None:
+            result["multiply_adds"] = macs
         if initial is not None:
             result["initial_weights"] = {"origin": initial.origin, "sha256": initial.sha256, "notes": initial.notes}
             if initial.trained_on:
@@ -100,6 +104,13 @@ class Recorder:
         crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
         for line in self.attempt.publish(arm.name).differences:
             show(one_line(f"{arm.name}: differs from what is published: {line}"))
+
+    def _multiply_adds(self, arm: Arm) -> int | None:
+        """Of a clip in testing; None for a part that cannot be measured on shapes alone."""
+        try:
+            return self._sizes.of(arm).costs.macs
+        except UserError:
+            return None
 
     def _counts(self, predictions: Predictions) -> dict[str, Any]:
         counts = count_correct(list(predictions.predicted), list(predictions.labels), self.data.kinds)

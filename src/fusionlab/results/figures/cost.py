@@ -1,4 +1,4 @@
-"""Cost: accuracy against parameters, with the rows that no smaller row beats (the Pareto front)."""
+"""Cost: accuracy against parameters or multiply-adds, with the rows that no cheaper row beats (the Pareto front)."""
 
 from __future__ import annotations
 
@@ -17,23 +17,27 @@ from fusionlab.results.tables import Table
 _NAMED = 12  # rows of the front with a name
 
 
-def cost(table: Table) -> Figure | None:
-    """None where fewer than two rows have parameters and accuracy."""
+PRICES = {"parameters": "parameters", "multiply_adds": "multiply-adds a clip"}  # of the records: its words
+
+
+def cost(table: Table, price: str = "parameters") -> Figure | None:
+    """None where fewer than two rows have the price and an accuracy."""
     rows = [row for row in table.rows if id(row) not in table.apart and row.kind != "tower"]
     points = [(count, row.shares[table.kind].mean, row) for row in rows
-              if (count := row.number("parameters")) and table.kind in row.shares]  # fmt: skip
+              if (count := row.number(price)) and table.kind in row.shares]  # fmt: skip
     if len(points) < 2:
         return None
     best, axes = front(points), title_axes(table.rows)
     names = [style.cut(row_title(row, axes), 26) for _, _, row in best]
     question = "" if table.kind == TOGETHER else f" on {table.kind}"
-    alt = f"{len(points)} rows. No smaller row is better than: {formatting.short_list(names)}."
-    title = f"Accuracy{question} against parameters"
-    return Figure("cost", title, alt, lambda: _draw(title, points, best, names))
+    alt = f"{len(points)} rows. No row with fewer {PRICES[price]} is better than: {formatting.short_list(names)}."
+    title = f"Accuracy{question} against {PRICES[price]}"
+    name = "cost" if price == "parameters" else "cost-macs"
+    return Figure(name, title, alt, lambda: _draw(title, PRICES[price], points, best, names))
 
 
 def front(points: Sequence[tuple[int, float, Row]]) -> list[tuple[int, float, Row]]:
-    """The Pareto front: each of these is better than all that have no more parameters."""
+    """The Pareto front: each of these is better than all that cost no more."""
     best: list[tuple[int, float, Row]] = []
     for point in sorted(points, key=lambda one: (one[0], -one[1])):
         if not best or point[1] > best[-1][1]:
@@ -42,7 +46,11 @@ def front(points: Sequence[tuple[int, float, Row]]) -> list[tuple[int, float, Ro
 
 
 def _draw(
-    title: str, points: Sequence[tuple[int, float, Row]], best: Sequence[tuple[int, float, Row]], names: Sequence[str]
+    title: str,
+    price: str,
+    points: Sequence[tuple[int, float, Row]],
+    best: Sequence[tuple[int, float, Row]],
+    names: Sequence[str],
 ) -> Sheet:
     sheet = style.sheet(3.3)
     axes = style.panel(sheet, 0.5, 0.4, 4.4, 2.4)
@@ -55,7 +63,7 @@ def _draw(
     ticks = sorted({*ends, *middle})
     axes.set_xticks(ticks, [formatting.millions(tick) if tick >= 1e6 else f"{tick:,}" for tick in ticks])
     axes.set_xticks([], minor=True)
-    axes.set_xlabel("parameters", size=style.SMALL)
+    axes.set_xlabel(price, size=style.SMALL)
     bottom = min(mean for _, mean, _ in points)
     axes.set_ylim(max(0, bottom - 0.08), 1.02)
     shown = [tick / 10 for tick in range(11) if tick / 10 >= max(0, bottom - 0.08)]
@@ -69,7 +77,7 @@ def _draw(
         if own:
             counts, means = zip(*own, strict=True)
             axes.scatter(counts, means, s=22, marker=marker, color=colour, lw=0, zorder=3, label="mean")
-    style.write(sheet, 5.1, 0.46, "not beaten by a smaller row", size=style.SMALL, colour=style.SOFT)
+    style.write(sheet, 5.1, 0.46, "not beaten by a cheaper row", size=style.SMALL, colour=style.SOFT)
     for number, ((count, mean, _), name) in enumerate(list(zip(best, names, strict=True))[:_NAMED], 1):
         axes.annotate(str(number), (count, mean), (4, 4), textcoords="offset points", size=style.SMALL, weight="bold")
         style.write(sheet, 5.1, 0.48 + 0.17 * number, f"{number}  {name}")
