@@ -30,8 +30,8 @@ __all__ = ["Figure", "figure_files", "make_figures", "row_curves"]
 def make_figures(table: Table, entries: Sequence[Entry]) -> list[Figure]:
     """All figures that the table's rows have data for, the most important first."""
     found = [
-        accuracy(table), *heat_maps(table), cost(table), cost(table, "multiply_adds"), curves(table), per_class(table), confusion(table),
-        knowledge(table), pairs(table),
+        accuracy(table), *heat_maps(table), cost(table), cost(table, "multiply_adds"), curves(table), per_class(table),
+        confusion(table), knowledge(table), pairs(table),
     ]  # fmt: skip
     return [figure for figure in found if figure is not None]
 
