@@ -5,8 +5,8 @@
     python -m fusionlab.report runs/my-study rows=fusion cols=layer value=accuracy
     python -m fusionlab.report runs/here runs/there out=runs/both
 
-It writes report/table.md, table.csv, table.tex, table-short.tex, index.html and figures/*.svg and *.pdf, and prints
-the table. With rows= and cols= it prints a table of your own, and writes it as cross.md, cross.csv and cross.tex;
+It writes report/table.md, table.csv, table.tex, table-short.tex, index.html and figures/*.svg, and prints the
+table. With rows= and cols= it prints a table of your own, and writes it as cross.md, cross.csv and cross.tex;
 axis=value chooses rows for it. Several folders are one report: an arm that lies in several is there once.
 over=seed,split: rows are means over the splits of a data set too.
 
@@ -23,6 +23,7 @@ from fusionlab.errors import UserError, show
 FLAGS = {
     "--answers": "write report/answers.csv too: which answers of each arm were right",
     "--pairs": "print what each row gains over each other one, and write report/pairs.csv",
+    "--pdf": "write the figures as PDF too, for LaTeX",
     "--notes": "print all notes, not the three most important ones",
 }
 
@@ -30,7 +31,7 @@ FLAGS = {
 OPTIONS = ("table", "rows", "cols", "value", "over", "out")
 
 
-def main(words: list[str], answers: bool = False, pairs: bool = False, notes: bool = False) -> int:
+def main(words: list[str], answers: bool = False, pairs: bool = False, pdf: bool = False, notes: bool = False) -> int:
     """Write the report and print its table."""
     from fusionlab.planning.report_study import make_report, price_line, report_folder
 
@@ -53,7 +54,7 @@ def main(words: list[str], answers: bool = False, pairs: bool = False, notes: bo
     ansi = sys.stdout.isatty()
     text = make_report(
         folders, options.get("table"), out=options.get("out"), over=over, cross=cross,
-        answers=answers, pairs=pairs, notes=notes, ansi=ansi,
+        answers=answers, pairs=pairs, pdf=pdf, notes=notes, ansi=ansi,
     )  # fmt: skip
     show(text, bold=ansi)
     if len(folders) > 1:

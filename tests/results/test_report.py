@@ -33,7 +33,7 @@ def test_the_same_records_give_the_same_bytes(study, spec, tmp_path):
     moved = tmp_path / "moved" / study.name
     shutil.copytree(study, moved)
     report(moved, spec, tmp_path / "moved" / "one")
-    for name in [*FILES - {"index.html", "figures"}, "figures/accuracy.svg", "figures/accuracy.pdf"]:
+    for name in [*FILES - {"index.html", "figures"}, "figures/accuracy.svg"]:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "moved" / "one" / name).read_bytes()
 
 
@@ -133,3 +133,16 @@ def test_no_torch_no_hydra_and_no_pandas_for_a_report():
     assert "'fusionlab.results.report'" in out
     for heavy in ("torch", "hydra", "omegaconf", "pandas", "scipy", "matplotlib"):
         assert f"'{heavy}'" not in out
+
+
+def test_figures_of_an_older_report_do_not_stay(study, spec, tmp_path):
+    out = tmp_path / "out"
+    report(study, spec, out, pdf=True)
+    made = {file.stem for file in (out / "figures").glob("*.svg")}
+    assert made == {file.stem for file in (out / "figures").glob("*.pdf")}
+    assert "figures/accuracy.pdf" in (out / "index.html").read_text("utf-8")
+    for name in ("figures/gone.svg", "figures/gone.pdf", "plot.svg", "figures/mine.png"):
+        (out / name).write_text("x")
+    report(study, spec, out)
+    assert {file.name for file in (out / "figures").iterdir()} == {"mine.png", *(f"{name}.svg" for name in made)}
+    assert not (out / "plot.svg").exists() and ".pdf" not in (out / "index.html").read_text("utf-8")

@@ -44,6 +44,7 @@ def report(
     unfinished: Mapping[str, tuple[str, str | None]] | None = None,
     others: Mapping[Path, Mapping[str, tuple[str, str | None]]] | None = None,
     cross: Callable[[Table], Cross] | None = None,
+    pdf: bool = False,
     answers: bool = False,
     pairs: bool = False,
     notes: bool = False,
@@ -56,7 +57,7 @@ def report(
     why an arm of the plan has no record: {arm's name: (reason, log or None)}. `others`: further studies, each with its
     unfinished arms. `cross`: makes a table of one's own, which is returned instead. `answers`: answers.csv too.
     `pairs`: so is pairs.csv, and the text has the matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold.
-    `draw`: draws a mistake; by default mistakes are listed without pictures.
+    `pdf`: the figures are written as PDF too. `draw`: draws a mistake; by default mistakes are listed without pictures.
     """
     from fusionlab.results.figures import figure_files, make_figures, row_curves  # imported late: matplotlib is slow
 
@@ -69,19 +70,19 @@ def report(
         text = cross_text(table.cross) if table.cross else terminal(table, ansi=ansi, notes=notes)
         name, figures = " + ".join(one.resolve().name for one in (study, *(others or ()))), make_figures(table, entries)
         mistakes = typical_mistakes(table, draw)
-        shown = page(table, entries, name=name, out=out, figures=figures, mistakes=mistakes, curves=row_curves)
+        shown = page(table, entries, name=name, out=out, figures=figures, mistakes=mistakes, curves=row_curves, pdf=pdf)
         files: dict[str, str | bytes] = {
             "table.md": markdown(table),
             "table.csv": csv_text(table),
             "table.tex": latex(table),
             "table-short.tex": short_latex(table),
             "index.html": shown,
-            **figure_files(figures),
+            **figure_files(figures, pdf=pdf),
         }
         if table.cross:
             for ending, write in (("md", cross_markdown), ("csv", cross_csv), ("tex", cross_latex)):
                 files[f"cross.{ending}"] = write(table.cross)
-        if absent := "".join(sorted({one for figure in figures for one in figure.unprintable()})):
+        if pdf and (absent := "".join(sorted({one for figure in figures for one in figure.unprintable()}))):
             text += f"\nNo font of this machine has these characters, so PDF figures show boxes for them: {absent}\n"
         if answers:
             files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)], unchosen_arms(table.rows)))
@@ -94,6 +95,9 @@ def report(
             text += "\n" + pairs_text(matrix, lambda row: row_title(row, axes), spec.decimals)
     for name, content in files.items():
         write_bytes(out / name, content.encode() if isinstance(content, str) else content)
+    for file in [out / "plot.svg", *(out / "figures").glob("*.svg"), *(out / "figures").glob("*.pdf")]:
+        if str(file.relative_to(out)) not in files:  # of an older report: it would be of other records
+            file.unlink(missing_ok=True)
     return text
 
 

@@ -36,9 +36,7 @@ def make_figures(table: Table, entries: Sequence[Entry]) -> list[Figure]:
     return [figure for figure in found if figure is not None]
 
 
-def figure_files(figures: Sequence[Figure]) -> dict[str, str | bytes]:
-    """The files of a report's figures: name -> content."""
-    files: dict[str, str | bytes] = {}
-    for figure in figures:
-        files |= {f"figures/{figure.name}.svg": figure.svg() + "\n", f"figures/{figure.name}.pdf": figure.pdf()}
-    return files
+def figure_files(figures: Sequence[Figure], *, pdf: bool) -> dict[str, str | bytes]:
+    """The files of a report's figures: name -> content. PDF takes most of a report's time: its fonts are cut out."""
+    files: dict[str, str | bytes] = {f"figures/{figure.name}.svg": figure.svg() + "\n" for figure in figures}
+    return files | ({f"figures/{figure.name}.pdf": figure.pdf() for figure in figures} if pdf else {})

@@ -46,10 +46,12 @@ def page(
     figures: Sequence[Any] = (),
     mistakes: Mapping[int, Sequence[Mistake]] | None = None,
     curves: Callable[[Row], Any] = lambda row: None,
+    pdf: bool = False,
 ) -> str:
     """`name` is the study's; links to records are relative to `out`, the folder that the page will lie in.
 
-    `mistakes`: the id of a row -> its typical mistakes. `curves`: the figure of a row's curves, or None.
+    `mistakes`: the id of a row -> its typical mistakes. `curves`: the figure of a row's curves, or None. `pdf`:
+    figures are files of PDF too.
     """
     environment = _environment()
     parts: Any = environment.get_template("parts.html").make_module({"rule": RULE})
@@ -73,6 +75,7 @@ def page(
         blocks=[[line for line in lines if line.block == block] for block in (MEASURED, CEILINGS, PRINTED)],
         foreign=foreign_paper(table),
         figures=drawn,
+        pdf=pdf,
         notes=notes[:MOST],
         folded=notes[MOST:],
         pairs=pair_lines(table),
