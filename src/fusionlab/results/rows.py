@@ -320,7 +320,9 @@ def shown_axes(rows: Sequence[Row], spec: Spec) -> list[str]:
 
 
 def varies(axis: str, rows: Sequence[Row]) -> bool:
-    return len({canonical(row.axes[axis]) for row in rows if axis in row.axes}) > 1
+    """Whether rows differ in an axis. Some fusions may lack it, those of another study for example."""
+    values = {canonical(row.axes[axis]) for row in rows if axis in row.axes}
+    return len(values) > 1 or len({axis in row.axes for row in rows if row.kind == "fused"}) > 1
 
 
 def constant_axes(rows: Sequence[Row], spec: Spec) -> dict[str, str]:
