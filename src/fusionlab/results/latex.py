@@ -53,7 +53,7 @@ _SIGNS = {
 }
 # Sets of signs that pdflatex's encoding T1 has.
 _LATIN = ("latin-1", "iso8859-2")
-_LONG = re.compile(r"[^\s-]{13,}")  # a word that may be broken anywhere
+_LONG = re.compile(r"[^\s-]{14,}")  # a word that may be broken anywhere
 _STARTS = ("[", "*", "(")  # what a row may not begin with: the command before it would take it for an option
 # The columns that a page lacks first.
 _DROPPED = (
@@ -176,7 +176,7 @@ def _written(
     room -= GAP * (len(kept) - 1)
     if (needed := sum(widths[at] for at in names)) > room:  # what is narrow stays, the widest names are broken
         widest = max(names, key=lambda at: widths[at])
-        widths[widest] = max(room - (needed - widths[widest]), 0.6)
+        widths[widest] = max(room - (needed - widths[widest]), 0.76)
     layout = [
         rf"p{{{widths[at]:.2f}in}}" if is_name(table.columns[at]) else "r" if table.columns[at].right else "l"
         for at in kept
