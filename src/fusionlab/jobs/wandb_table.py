@@ -1,4 +1,4 @@
-"""The final table of a study as a wandb.Table, in a run of its own of the study's group.
+"""Log the final table of a study as a wandb.Table: a run named `table`, in the study's group.
 
 It has the lines and columns of report/table.csv. A column of whole numbers, or of numbers, has this type; an empty cell
 is None. If wandb raises an error, it is shown, and the sweep is done all the same.
