@@ -65,6 +65,7 @@ class Data:
             batch_size=config.stage.batch_size,
             seed=config.seed.data,
             validation=sampling.validation,
+            held_out=config.val.held_out,
             quarantine=config.data.quarantine,
             workers=loaders(self.run, config.data.store.codec),
         )
