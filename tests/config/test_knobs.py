@@ -55,6 +55,7 @@ OTHER: dict[str, Any] = {
     "data.sampling.test": "frame", "data.sampling.times": "segments", "consensus": "logits",
     "temporal.channels": 7, "temporal.init": "gaussian", "data.dataset.vocabulary": "brush2",
     "data.dataset.exchange": True, "data.dataset.grounds": "group", "data.sampling.pairs": "class",
+    "val.list": "none", "val.then": "retrain",
 }  # fmt: skip
 # What turns something only beside another option: in both of the configs that are compared.
 BESIDE: dict[str, dict[str, Any]] = {
@@ -79,7 +80,7 @@ def test_a_leaf_outside_run_changes_the_arm_and_what_stands_on_it(leaf: str) -> 
     plain, turned = (COMPOSED.with_leaves(leaves) for leaves in (beside, {**beside, leaf: other(leaf)}))
     assert signature(arm_recipe(turned)) != signature(arm_recipe(plain))
     place, _, rest = leaf.partition(".")
-    below = place in ("data", "split", "trainer", "seed", "backbone", "weights", "consensus") or leaf.startswith(
+    below = place in ("data", "split", "trainer", "seed", "backbone", "weights", "consensus", "val") or leaf.startswith(
         "optim.streams."
     )
     below &= leaf != PAIRS  # which are of both streams

@@ -14,6 +14,7 @@ from fusionlab.config import catalogue
 from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import build
 from fusionlab.config.stage import OptimConfig, StageConfig
+from fusionlab.config.val import ValConfig
 from fusionlab.data.dataset import Dataset, expect_sampling, refuse_flow
 from fusionlab.data.pairs import OWN
 from fusionlab.data.validation import expect_fraction
@@ -226,6 +227,8 @@ class StreamConfig:
     seed: SeedConfig
     callbacks: Tree  # one part, or parts by name
     consensus: str
+    val: ValConfig
+    chosen_by: Tree  # of chain B: rate -> signature of the arm of chain A that has it
 
     @classmethod
     def of(cls, tree: Tree) -> StreamConfig:
@@ -234,8 +237,11 @@ class StreamConfig:
             cls, {name: one for name, one in tree.items() if name != "run"}, "",
             weights=build(FirstWeights, tree.get("weights", {}), "weights."), trainer=TrainerConfig.of(tree),
             optim=StageConfig.of(tree["optim"], "optim.streams"), data=DataConfig.of(tree["data"]),
-            seed=build(SeedConfig, tree["seed"], "seed."),
+            seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),
         )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        self.val.expect_recipes({"streams": self.optim.recipe})
 
     @property
     def streams(self) -> str:
@@ -269,6 +275,8 @@ class ArmConfig:
     seed: SeedConfig
     callbacks: Tree
     consensus: str
+    val: ValConfig
+    chosen_by: Tree
 
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:
@@ -278,7 +286,7 @@ class ArmConfig:
             backbone=build(BackboneConfig, tree["backbone"], "backbone."), data=DataConfig.of(tree["data"]),
             optim=OptimConfig.of(tree["optim"]), trainer=TrainerConfig.of(tree),
             weights=build(WeightsConfig, tree.get("weights", {}), "weights."),
-            seed=build(SeedConfig, tree["seed"], "seed."),
+            seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),
         )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -294,6 +302,8 @@ class ArmConfig:
                 hint=f"streams=both with it, or data.sampling.pairs={OWN}",
             )
         expect_whole("split", self.split)
+        stages = ("streams", "fusion") if self.streams == "both" else ("streams",)
+        self.val.expect_recipes({stage: getattr(self.optim, stage).recipe for stage in stages})
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
         for stream in STREAMS:

@@ -41,6 +41,9 @@ NEUTRAL: dict[str, Leaf] = {
     "temporal.init": "identity",
     "fusion.classifier": "softmax",
     "callbacks": {},
+    "val.list": "cut",
+    "val.then": "keep",
+    "chosen_by": {},  # in the recipes of chain B
     "data.sampling.crops": "square",
     "data.sampling.stacking": "plain",
     "data.sampling.subtract_mean": False,

@@ -45,6 +45,7 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
     if callbacks := value(config, "callbacks"):
         shared["callbacks"] = callbacks
     shared["consensus"] = value(config, "consensus")
+    shared["val"] = {leaf: value(config, f"val.{leaf}") for leaf in ("list", "then")}
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
     return {**own, "optim": stream_optim(config["optim"]["streams"], stream), **shared}
 
