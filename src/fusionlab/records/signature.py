@@ -30,6 +30,7 @@ NEUTRAL: dict[str, Leaf] = {
     "consensus": "scores",
     "fusion.weight": 0.5,
     "align": "refuse",
+    "backprop": "above",
     **{f"{tower}.convolutions": 5 for tower in ("backbone.appearance", "backbone.motion", "tower")},
     "weights.appearance": None,
     "weights.motion": None,
@@ -74,6 +75,7 @@ NEUTRAL: dict[str, Leaf] = {
             ("measure", "loss"),
             ("until", "budget"),
             ("budget", 1),
+            ("class_weights", "none"),
         )
     },
     "data.quarantine": [],
