@@ -270,6 +270,7 @@ class ArmConfig:
     keep_motion: bool
     tower_weight: float
     align: str
+    backprop: str
     split: int
     weights: WeightsConfig
     seed: SeedConfig
@@ -292,6 +293,7 @@ class ArmConfig:
     def __post_init__(self) -> None:
         from fusionlab.two_stream.fused import expect_towers
         from fusionlab.two_stream.scores import expect_consensus
+        from fusionlab.two_stream.whole import expect_backprop
 
         if self.streams not in ("both", *STREAMS):
             raise UserError("no such streams", got=f"streams={self.streams}", allowed=["both", *STREAMS])
@@ -306,6 +308,7 @@ class ArmConfig:
         self.val.expect_recipes({stage: getattr(self.optim, stage).recipe for stage in stages})
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
+        expect_backprop(self.backprop)
         for stream in STREAMS:
             part = self.backbone.of_stream(stream)
             partial = part.get("partial_bn") or (part.get("tower") or {}).get("partial_bn")  # of an inflated tower

@@ -30,6 +30,7 @@ NEUTRAL: dict[str, Leaf] = {
     "consensus": "scores",
     "fusion.weight": 0.5,
     "align": "refuse",
+    "backprop": "above",
     **{f"{tower}.convolutions": 5 for tower in ("backbone.appearance", "backbone.motion", "tower")},
     "weights.appearance": None,
     "weights.motion": None,
@@ -87,6 +88,7 @@ NEUTRAL: dict[str, Leaf] = {
             ("from_layer", None),
             ("first.from_layer", None),
             ("first.epochs", 0),
+            ("class_weights", "none"),
         )
     },
     **{f"optim.streams.{stream}": {} for stream in ("appearance", "motion")},

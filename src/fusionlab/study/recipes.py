@@ -25,7 +25,7 @@ IGNORED = {
     "motion": ("data.sampling.delay", "data.sampling.colour", PAIRS),
 }
 # The arms of one cohort may differ in these.
-ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align")
+ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align", "backprop")
 
 
 def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,9 +64,15 @@ def without(data: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
     return dict(data)
 
 
+def trains_towers(config: Mapping[str, Any]) -> bool:
+    """Whether an arm trains both towers below the meeting too, its own copies of them."""
+    return bool(value(config, "backprop") == "all")
+
+
 def cohort_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that arms trained together have in common."""
-    shared = {part: one for part, one in config.items() if part not in ("run", *ARM)}
+    """The config that arms trained together have in common; an arm that trains its towers too is trained alone."""
+    own = () if trains_towers(config) else ARM
+    shared = {part: one for part, one in config.items() if part not in ("run", *own)}
     return {**shared, "stage_one": stage_one(config)}
 
 
