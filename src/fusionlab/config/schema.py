@@ -198,7 +198,10 @@ class SeedConfig:
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """The initial weights of one tower. `source`: None (drawn), imagenet, or a file, which the job opens."""
+    """The initial weights of one tower.
+
+    `source`: None (drawn), imagenet, a file, which the job opens, or `from:` and a stream's signature.
+    """
 
     source: str | None
     head: str
@@ -244,6 +247,19 @@ class WeightsConfig:
 
 
 @dataclass(frozen=True)
+class MultitaskConfig:
+    """The second data set of each stream: None, a choice of data=, or what that choice stands for."""
+
+    appearance: Tree | str | None
+    motion: Tree | str | None
+
+
+def second_data(recipe: Tree | None, main: Tree) -> DataConfig | None:
+    """The second data set of a stream, whose clips are cut as those of the main one are."""
+    return None if recipe is None else DataConfig.of({**recipe, "sampling": main["sampling"], "quarantine": []})
+
+
+@dataclass(frozen=True)
 class StreamConfig:
     """All that determines one trained stream."""
 
@@ -257,6 +273,7 @@ class StreamConfig:
     seed: SeedConfig
     callbacks: Tree  # one part, or parts by name
     consensus: str
+    multitask: DataConfig | None  # its second data set, sampled as the first one is
 
     @classmethod
     def of(cls, tree: Tree) -> StreamConfig:
@@ -265,7 +282,7 @@ class StreamConfig:
             cls, {name: one for name, one in tree.items() if name != "run"}, "",
             weights=build(FirstWeights, tree.get("weights", {}), "weights."), trainer=TrainerConfig.of(tree),
             optim=StageConfig.of(tree["optim"], "optim.streams"), data=DataConfig.of(tree["data"]),
-            seed=build(SeedConfig, tree["seed"], "seed."),
+            seed=build(SeedConfig, tree["seed"], "seed."), multitask=second_data(tree.get("multitask"), tree["data"]),
         )  # fmt: skip
 
     @property
@@ -300,6 +317,7 @@ class ArmConfig:
     seed: SeedConfig
     callbacks: Tree
     consensus: str
+    multitask: MultitaskConfig
 
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:
@@ -310,6 +328,7 @@ class ArmConfig:
             backbone=build(BackboneConfig, tree["backbone"], "backbone."), data=DataConfig.of(tree["data"]),
             optim=build(OptimConfig, tree["optim"], "optim.", **optim), trainer=TrainerConfig.of(tree),
             weights=build(WeightsConfig, tree.get("weights", {}), "weights."),
+            multitask=build(MultitaskConfig, tree.get("multitask", {}), "multitask."),
             seed=build(SeedConfig, tree["seed"], "seed."),
         )  # fmt: skip
 
