@@ -168,7 +168,10 @@ class SeedConfig:
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """The initial weights of one tower. `source`: None (drawn), imagenet, or a file, which the job opens."""
+    """The initial weights of one tower.
+
+    `source`: None (drawn), imagenet, a file, which the job opens, or `from:` and a stream's signature.
+    """
 
     source: str | None
     head: str
@@ -214,6 +217,19 @@ class WeightsConfig:
 
 
 @dataclass(frozen=True)
+class MultitaskConfig:
+    """The second data set of each stream: None, a choice of data=, or what that choice stands for."""
+
+    appearance: Tree | str | None
+    motion: Tree | str | None
+
+
+def second_data(recipe: Tree | None, main: Tree) -> DataConfig | None:
+    """The second data set of a stream, whose clips are cut as those of the main one are."""
+    return None if recipe is None else DataConfig.of({**recipe, "sampling": main["sampling"], "quarantine": []})
+
+
+@dataclass(frozen=True)
 class StreamConfig:
     """All that determines one trained stream."""
 
@@ -229,6 +245,7 @@ class StreamConfig:
     consensus: str
     val: ValConfig
     chosen_by: Tree  # of chain B: rate -> signature of the arm of chain A that has it
+    multitask: DataConfig | None  # its second data set, sampled as the first one is
 
     @classmethod
     def of(cls, tree: Tree) -> StreamConfig:
@@ -238,6 +255,7 @@ class StreamConfig:
             weights=build(FirstWeights, tree.get("weights", {}), "weights."), trainer=TrainerConfig.of(tree),
             optim=StageConfig.of(tree["optim"], "optim.streams"), data=DataConfig.of(tree["data"]),
             seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),
+            multitask=second_data(tree.get("multitask"), tree["data"]),
         )  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -278,6 +296,7 @@ class ArmConfig:
     consensus: str
     val: ValConfig
     chosen_by: Tree
+    multitask: MultitaskConfig
 
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:
@@ -287,6 +306,7 @@ class ArmConfig:
             backbone=build(BackboneConfig, tree["backbone"], "backbone."), data=DataConfig.of(tree["data"]),
             optim=OptimConfig.of(tree["optim"]), trainer=TrainerConfig.of(tree),
             weights=build(WeightsConfig, tree.get("weights", {}), "weights."),
+            multitask=build(MultitaskConfig, tree.get("multitask", {}), "multitask."),
             seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),
         )  # fmt: skip
 

@@ -28,6 +28,17 @@ IGNORED = {
 ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align", "backprop")
 
 
+FROM = (
+    "from:"  # before what a stream starts from: as typed, a choice of data=; in its recipe, the signature of a stream
+)
+
+
+def source_of(recipe: Mapping[str, Any]) -> str | None:
+    """The signature of the stream from which a stream with this recipe starts, if any."""
+    source = value(recipe, "weights.source") if recipe.get("weights") else None
+    return source.removeprefix(FROM) if isinstance(source, str) and source.startswith(FROM) else None
+
+
 def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe of the packed store."""
     return {part: config["data"][part] for part in ("dataset", "store")}
@@ -46,6 +57,8 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
         shared["callbacks"] = callbacks
     shared["consensus"] = value(config, "consensus")
     shared["val"] = {leaf: value(config, f"val.{leaf}") for leaf in ("list", "then")}
+    if (second := value(config, f"multitask.{stream}")) is not None:
+        shared["multitask"] = second
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
     return {**own, "optim": stream_optim(config["optim"]["streams"], stream), **shared}
 
