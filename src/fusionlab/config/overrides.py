@@ -19,7 +19,6 @@ from fusionlab.config.mask_secrets import masked, masked_word
 from fusionlab.config.shorthand import LISTS, reject_useless_shorthand
 from fusionlab.errors import UserError, unknown
 
-
 OWN_TEST = "data.sampling.test"
 
 

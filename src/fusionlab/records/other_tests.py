@@ -1,7 +1,7 @@
 """Other tests of a trained net: by further protocols, with a stream taken away, with other ways to combine heads.
 
-How a net is tested is no part of its identity. Its own test, `data.sampling.test`, lies in its record; what `run.tests`,
-`run.combine` and `run.ablate` ask for lies in folders `tests/<name>/` beside that record, and is made without training.
+How a net is tested is no part of its identity. Its own test, `data.sampling.test`, is in its record; those that
+`run.tests`, `run.combine` and `run.ablate` ask for lie in folders `tests/<name>/` beside it, made without training.
 
     tests=[simonyan,frame] combine=[scores,svm]   four tests of each arm: simonyan · simonyan,combine=svm · frame · …
     ablate=[motion:mean]                          for each protocol, one with the mean input for motion
@@ -104,7 +104,7 @@ class Asked:
         return [test for test in tests if stream in (None, test.stream)]
 
     def measured(self, own: str, stream: str | None = None, heads: bool = True) -> list[OtherTest]:
-        """Those that the network computes, without its own test. `heads`: whether scores of other lists are asked of it.
+        """Those that the network computes, without its own test. `heads`: whether its scores of other lists are asked.
 
         A combination of the scores of other tests needs no network.
         """
