@@ -142,6 +142,7 @@ TRIED_OF_RUN = {
     "keep": "none",
     "table.caption": "other", "logger.name": "wandb", "launcher.name": "slurm",
     "per_device": 2, "group": "lab", "double": True, "claim": {"row": {"fusion": "conv"}},
+    "tests": ["frame"], "combine": ["logits"], "ablate": ["motion:mean"],
 }  # fmt: skip
 
 
