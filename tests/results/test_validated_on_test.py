@@ -17,6 +17,7 @@ from fusionlab.results.formatting import NONE
 from fusionlab.results.latex import latex, short_latex
 from fusionlab.results.load import load
 from fusionlab.results.page import page
+from fusionlab.results.rows import CEILING
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import Table, make_table
 from fusionlab.results.text_tables import markdown, terminal
@@ -32,7 +33,7 @@ def table(folder: Path, config: dict[str, Any] | None = None, **spec: Any) -> Ta
 def figures(made: Table) -> list[str]:
     """The cells with an accuracy or a gain."""
     places = [at for at, column in enumerate(made.columns) if column.key in ("accuracy", "kind", "gain", "late")]
-    lines = [line for line in made.lines if line.row.done and line.span is None]
+    lines = [line for line in made.lines if line.row.done and line.row.kind != CEILING and line.span is None]
     return [cell for line in lines for at in places if (cell := line.cells[at]) != NONE]
 
 
