@@ -63,10 +63,12 @@ class Recorder:
         size: Description,
         state: State,
         initial: Loaded | None = None,
+        chosen: Mapping[str, Any] | None = None,
     ) -> None:
         """Write and publish the record of an arm whose training ended, with its predictions and weights.
 
-        `initial`: the file that it started from, if any. Files are not synced one by one: `publish` syncs them all.
+        `initial`: the file that it started from, if any. `chosen`: what it repeats of another training. Files are not
+        synced one by one: `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
         predictions = predictions_of(self.data.dataset, videos, scores, arm.name)
@@ -90,6 +92,8 @@ class Recorder:
             "flow": store.made["flow"],
             "curves": list(outcome.curve),
         }
+        if chosen is not None:  # it ended where the other training did
+            result |= {"chosen": dict(chosen), "converged": chosen["converged"]}
         if config.data.quarantine:
             result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
         if (macs := self._multiply_adds(arm)) is not None:

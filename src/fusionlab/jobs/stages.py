@@ -18,6 +18,7 @@ from fusionlab.data.processes import keep_memory
 from fusionlab.data.validation import NONE
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.callbacks import UserCallbacks
+from fusionlab.jobs.chosen import Chosen
 from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import open_data
 from fusionlab.jobs.provenance import refuse_other_split
@@ -30,7 +31,7 @@ from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import Scores, evaluate_cohort
 from fusionlab.training.fit import Outcome, fit
-from fusionlab.training.recipe import Recipe, configure_torch
+from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
 from fusionlab.two_stream.net import Net, StreamNet
@@ -41,7 +42,8 @@ def train(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     """Train the arms of a job; each is published as soon as it is recorded."""
     run = RunConfig.of(job.config)
     if job.kind == "stream":
-        _train_stream(plan.arm(job.arms[0]), StreamConfig.of(job.config), run, job.id, attempt)
+        config = StreamConfig.of(job.config)
+        _train_stream(plan.arm(job.arms[0]), config, Chosen.of(plan, study, config), run, job.id, attempt)
     else:
         _train_cohort(plan, study, job, run, attempt)
     if run.keep != "last" and all((attempt.published / name).is_dir() for name in job.arms):
@@ -63,7 +65,7 @@ def _job_cost(config: ArmConfig | StreamConfig, job: str) -> JobCost:
     return JobCost(job, batch=config.stage.batch_size, threads=config.trainer.threads)
 
 
-def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, attempt: Attempt) -> None:
+def _train_stream(arm: Arm, config: StreamConfig, chosen: Chosen, run: RunConfig, job: str, attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     stream: Any = config.stream
     consensus: Any = config.consensus
@@ -76,7 +78,7 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, atte
     tower = build.tower(config.tower, stream, config.data, len(data.dataset.classes))
     net = StreamNet(tower, stream, seed=config.seed.init, consensus=consensus)
     initial = first_weights(tower, config, run, data.dataset)
-    cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
+    cohort = Cohort(Trunk(), {arm.name: net}, chosen.recipe, seed=config.seed.dropout)
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
     training, test = data.module(config, config.data.sampling.stream_snippets), data.module(config)
     recorder.blueprint.expect_views(config, test.test_shapes())
@@ -89,7 +91,7 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, atte
         raise UserError(f"the {stream} stream has failed", got=reason, hint="a lower optim.streams.lr")
     assert outcome.state is not None
     videos = [name for name, _ in test.entries["test"]]
-    recorder.done(arm, outcome, scores, videos, describe(net), outcome.state, initial)
+    recorder.done(arm, outcome, scores, videos, describe(net), outcome.state, initial, chosen.told)
 
 
 def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: Dataset | None = None) -> Loaded | None:
@@ -122,23 +124,26 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     for names, checkpoint in choose_checkpoints({name: attempt.checkpoints(name) for name in arms}):
         appearance, motion = trained_streams(plan, study, job, config, classes, content)
         nets: dict[str, Net] = {}
-        recipes: dict[str, Recipe] = {}
+        chosen: dict[str, Chosen] = {}
         for name in names:
             try:
                 own = ArmConfig.of(arms[name].config)
                 recorder.blueprint.expect_views(own, loaders.test_shapes())
-                nets[name], recipes[name] = build.net(own, appearance, motion), own.stage.recipe
+                chosen[name] = Chosen.of(plan, study, own)
+                nets[name] = build.net(own, appearance, motion)
                 recorder.prepare(arms[name])
             except UserError as error:  # known parts were checked by the plan; a user's own may still fail
                 recorder.failed(arms[name], str(error))
         if not nets:
             continue
         below = build.trunk(next(iter(nets.values())), appearance, motion)
+        recipes = {name: chosen[name].recipe for name in nets}
         cohort = Cohort(below, nets, recipes, seed=config.seed.dropout)
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]
-        record_cohort(recorder, cohort, arms, outcomes, scores, videos)
+        told = {name: chosen[name].told for name in nets}
+        record_cohort(recorder, cohort, arms, outcomes, scores, videos, told)
 
 
 def record_cohort(
@@ -148,8 +153,9 @@ def record_cohort(
     outcomes: Mapping[str, Outcome],
     scores: Scores,
     videos: list[str],
+    chosen: Mapping[str, dict[str, Any] | None] | None = None,
 ) -> None:
-    """Record each arm of a cohort that was tested, and publish those that are done."""
+    """Record each arm of a cohort that was tested, and publish those that are done. `chosen`: what it repeats."""
     trunk = cast(Trunk, cohort.trunk)
     for name, outcome in outcomes.items():
         member = cohort.arms[name]
@@ -157,7 +163,7 @@ def record_cohort(
             recorder.failed(arms[name], member.reason, outcome)
         else:
             size = describe(member.net, trunk.appearance, trunk.motion)
-            recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {})
+            recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {}, None, (chosen or {}).get(name))
 
 
 def _fit(
@@ -199,7 +205,8 @@ def trained_streams(
 ) -> tuple[Tower, Tower]:
     """Both towers with the weights of stage one. These must be those of its record, trained on the same data."""
     towers = build.towers(config.backbone, config.data, classes)
-    places = {StreamConfig.of(need.config).stream: need.path(study) for need in map(plan.job, job.needs)}
+    below = [need for need in map(plan.job, job.needs) if need.kind == "stream"]
+    places = {StreamConfig.of(need.config).stream: need.path(study) for need in below}
     for stream, tower in zip(STREAMS, towers, strict=True):
         place = places[stream]
         (record,) = read_records(place / "published")
