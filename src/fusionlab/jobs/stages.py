@@ -15,6 +15,7 @@ from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.processes import keep_memory
+from fusionlab.data.validation import NONE
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.callbacks import UserCallbacks
 from fusionlab.jobs.job_cost import JobCost
@@ -175,6 +176,7 @@ def _fit(
         progress=_say,
         callbacks=callbacks.made,
         observers=[recorder.cost, recorder.loggers],
+        validate=config.val.held_out != NONE,
         job=job,
     )
     for name in callbacks.not_restored():

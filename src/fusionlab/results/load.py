@@ -62,6 +62,11 @@ class Entry:
         """The values of `seed`, or of `seed.init`, `seed.data` …: in these the arms of one row differ."""
         return tuple(value for axis, value in sorted(self.axes.items()) if is_seed(axis))
 
+    @cached_property
+    def saw_test(self) -> bool:
+        """Whether the test list was its validation list, so that test labels chose its weights or its rate."""
+        return any(arm.value("val.list") == "test" for arm in self.arms)
+
     @property
     def place(self) -> dict[str, Any]:
         """The axes without the seeds: they define a row."""
@@ -173,8 +178,8 @@ def is_seed(axis: str) -> bool:
 
 
 def follows_seed(leaf: str) -> bool:
-    """Whether a leaf of a config changes with the seed: the seeds, and the streams trained with them."""
-    return is_seed(leaf) or leaf.startswith("stage_one.")
+    """Whether a leaf of a config changes with the seed: the seeds, and the arms trained with them."""
+    return is_seed(leaf) or leaf.startswith(("stage_one.", "chosen_by."))
 
 
 def load(study: str | os.PathLike[str], unfinished: Mapping[str, tuple[str, str | None]] | None = None) -> list[Entry]:
