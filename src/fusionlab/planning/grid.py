@@ -316,7 +316,9 @@ class Signing:
         recipe = {**{part: one for part, one in point.tree.items() if part != RUN}, "stage_one": streams}
         alone = trains_towers(recipe)
         shared = {part: one for part, one in recipe.items() if alone or part not in ARM}
-        if point.tree[RUN]["table"].get("select") == RATE and not alone:  # each arm has its own, in one pass over the data
+        if (
+            point.tree[RUN]["table"].get("select") == RATE and not alone
+        ):  # each arm has its own, in one pass over the data
             rest = {leaf: one for leaf, one in recipe["optim"]["fusion"].items() if leaf != "lr"}
             shared["optim"] = {**recipe["optim"], "fusion": rest}
         cohort = self._sign(content, "cohort", shared)

@@ -20,13 +20,14 @@ from fusionlab.errors import UserError, expect_whole, unknown
 
 SHARED = (
     "name", "lr", "weight_decay", "batch_size", "epochs", "budget", "validations", "measure", "until", "weights",
-    "patience", "clip", "schedule",
+    "patience", "clip", "schedule", "class_weights",
 )  # fmt: skip
 # optimiser -> its further numbers in conf/optim/<name>.yaml
 OWN_NUMBERS: dict[str, tuple[str, ...]] = {"adam": ("betas",), "sgd": ("momentum",)}
 # Options with a few values; the first is the neutral one.
 CHOICES: dict[str, tuple[str, ...]] = {
     "weights": ("best", "last"), "measure": ("loss", "nll"), "until": ("budget", "converged"),
+    "class_weights": ("none", "balanced"),
 }  # fmt: skip
 # Of `until: converged`.
 GAIN = 0.01  # a new lowest loss is lower by this share
@@ -146,7 +147,7 @@ class Recipe:
     before the arm stops, 0 = never. `clip`: the largest norm of the arm's own gradient, 0 = no limit. `own`: the
     optimiser's further numbers (adam: betas; sgd: momentum). `validations`: in the budget, 0 = one an epoch. `measure`:
     what a validation measures, the net's own loss or the NLL of the scored output. `until`: the end of the training.
-    `weights`: those that are kept.
+    `weights`: those that are kept. `class_weights`: of the training loss, see `balanced_weights`.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Recipe:
     measure: str = "loss"
     until: str = "budget"
     weights: str = "best"
+    class_weights: str = "none"
 
     @property
     def budgets(self) -> int:
@@ -217,6 +219,7 @@ def parse_recipe(block: Mapping[str, Any]) -> Recipe:
         measure=words["measure"],
         until=words["until"],
         weights=words["weights"],
+        class_weights=words["class_weights"],
     )
     if made.lr <= 0 or made.epochs < 1 or min(made.weight_decay, made.patience, made.clip) < 0:
         got = {leaf: getattr(made, leaf) for leaf in ("lr", "epochs", "weight_decay", "patience", "clip")}

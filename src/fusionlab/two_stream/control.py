@@ -134,8 +134,10 @@ class ControlNet(Net):
         x_a, x_b = heads
         return mean_of_streams(x_a, x_b)
 
-    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
-        return cross_entropy(self.combine(heads), label) if self.joint else super().heads_loss(heads, label)
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
+        if self.joint:
+            return cross_entropy(self.combine(heads), label, weights)
+        return super().heads_loss(heads, label, weights)
 
     def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         apart = ("the towers stay apart, and the scores of both count alike", None)
