@@ -23,6 +23,7 @@ from fusionlab.errors import UserError, one_line, show
 from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.devices import VARIABLE, visible_devices
 from fusionlab.temporal.temporal import Temporal
+from fusionlab.training.phases import expect_layers
 from fusionlab.two_stream.control import ControlNet, control_layer
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
@@ -165,6 +166,14 @@ class Blueprint:
                 self._towers[label] = towers(backbone, data, self.dataset(data).class_count)
         return self._towers[label]
 
+    def expect_layers(self, config: ArmConfig) -> None:
+        """Raise a `UserError` for a recipe that trains a stream from a layer upwards which its tower does not have."""
+        recipes = {stream: config.optim.streams[stream].recipe for stream in STREAMS}
+        if any(one.from_layer is not None or one.first.epochs for one in recipes.values()):
+            for stream, tower in zip(STREAMS, self.towers(config.backbone, config.data), strict=True):
+                if config.streams in ("both", stream):
+                    expect_layers(recipes[stream], tower)
+
     def layer(self, layer: object, backbone: BackboneConfig, data: DataConfig) -> str:
         """The taps of a typed layer, as these towers spell them."""
         return spell(str(layer), *self.towers(backbone, data))
@@ -172,7 +181,7 @@ class Blueprint:
     def control_layer(self, config: ArmConfig) -> str | None:
         """Where the towers of the arm's control are cut; None where late fusion is the control."""
         pair = self.towers(config.backbone, config.data)
-        return control_layer(config.layer, *pair, part(config.temporal, "temporal"))
+        return control_layer(config.layer, *pair, part(config.temporal, "temporal"), config.backprop == "all")
 
     def net(self, config: ArmConfig) -> Net:
         with torch.device("meta"):

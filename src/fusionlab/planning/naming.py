@@ -9,6 +9,7 @@ from typing import Any
 from fusionlab.config.build import LAYER_OF_LATE
 from fusionlab.config.overrides import Words
 from fusionlab.config.run_config import RunConfig
+from fusionlab.config.shorthand import LISTS
 from fusionlab.config.value_types import as_typed
 from fusionlab.planning.axes import Point
 from fusionlab.records.signature import NEUTRAL, value
@@ -85,7 +86,7 @@ def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Pl
     options += [
         f"{name}={as_typed(one)}"
         for name, one in fixed.items()
-        if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
+        if name not in ("experiment", *UNNAMED, *LISTS) and not name.startswith("run.")
     ]
     readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(options) or "one-arm")[:80]
     names = (plan.signature, *plan.older_signatures)
