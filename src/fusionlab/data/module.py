@@ -10,6 +10,7 @@ they are the videos' own, and where it looks at whole videos, T is; one shape a 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
@@ -122,6 +123,12 @@ class TwoStreamData(pl.LightningDataModule):
         seed = self.seed if which == "train" else None
         how = self.sampling if which == "test" else replace(self.sampling, test="middle")
         return Clips(self.store, self.entries[which], how, self.streams, seed, self._partners(which))
+
+    def class_counts(self) -> list[int]:
+        """The number of training clips of each class."""
+        self.setup()
+        counts = Counter(label for _, label in self.entries["train"])
+        return [counts[label] for label in range(len(self.dataset.classes))]
 
     def _partners(self, which: Which) -> Partners | None:
         """Whose flow the clips of a list are shown with; None: their own."""

@@ -165,6 +165,8 @@ def _fit(
 ) -> dict[str, Outcome]:
     run, callbacks = recorder.run, UserCallbacks(config.callbacks)
     recorder.cost.arms = len(cohort.arms)
+    for arm in cohort.arms.values():
+        arm.weigh_classes(data.class_counts())
     outcomes = fit(
         cohort,
         data,
