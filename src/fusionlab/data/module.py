@@ -26,7 +26,7 @@ from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.list_files import some
 from fusionlab.data.pairs import OWN, Partners, expect_partners
 from fusionlab.data.processes import keep_memory_in_loader
-from fusionlab.data.sampler import Shape, StepSampler, ViewSampler
+from fusionlab.data.sampler import CLASSES, LIST, Shape, StepSampler, ViewSampler
 from fusionlab.data.split_checks import refuse_lost, refuse_unknown, without_quarantined
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
@@ -43,7 +43,8 @@ class TwoStreamData(pl.LightningDataModule):
 
     `start_step` is the first step of the training loader; it is read when the loader is created. With `workers` there
     is one training loader, whose processes wait for the next epoch, as validation's do: starting them can take longer
-    than an epoch. They end when a test begins.
+    than an epoch. They end when a test begins. `micro_batch`: views that are looked at together, with no more than a
+    batch of training. `passes`, `draws`: see `sampler`.
     """
 
     def __init__(
@@ -55,21 +56,28 @@ class TwoStreamData(pl.LightningDataModule):
         streams: str = "both",
         sampling: Sampling = SAMPLING,
         batch_size: int = 64,
+        micro_batch: int | None = None,
+        passes: int = 1,
+        draws: str = LIST,
         seed: int = 0,
         validation: float = validation_list.FRACTION,
+        held_out: str = validation_list.CUT,
         quarantine: Sequence[str] = (),
         workers: int = 0,
     ) -> None:
         super().__init__()
         if streams not in STREAMS:
             raise unknown("streams", streams, STREAMS, form="streams={}")
+        assert held_out in validation_list.LISTS, held_out
         if batch_size < 1:
             raise UserError("a batch holds at least one clip", got=batch_size, hint="optim.….batch_size=64")
         self.dataset, self.folder, self.split = dataset, Path(store), split
         self.streams = STREAMS[streams]
         self.sampling = sampling
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
-        self.quarantine = frozenset(quarantine)
+        self.passes, self.draws = passes, draws
+        self.views_at_once = min(batch_size, micro_batch or batch_size)
+        self.quarantine, self.held_out = frozenset(quarantine), held_out
         self.start_step = 0
         self._train: DataLoader[Batch] | None = None
         self.entries: Mapping[Which, list[Entry]] = {}
@@ -91,8 +99,10 @@ class TwoStreamData(pl.LightningDataModule):
             hint = "python -m fusionlab.prepare with the same options; data.quarantine=FILE leaves videos out by name"
             raise UserError("videos of the lists are not in the store", got=got, hint=hint)
         self._expect_views(test)
-        train, held_out = validation_list.cut(train, self.dataset.group, self.seed, self.validation)
-        self.entries = {"train": train, "validation": held_out, "test": test}
+        train, validation = validation_list.divide(
+            self.held_out, train, test, self.dataset.group, self.seed, self.validation
+        )
+        self.entries = {"train": train, "validation": validation, "test": test}
 
     def _expect_views(self, test: Sequence[Entry]) -> None:
         """Raise a `UserError` for test views that the store cannot give, before training."""
@@ -130,7 +140,10 @@ class TwoStreamData(pl.LightningDataModule):
         """The rest of the epoch from `start_step` on; at 0 a whole epoch."""
         if self._train is None or not self.workers:
             clips = self.clips("train")
-            self._batches = StepSampler(len(clips), self.batch_size, self.seed, self.start_step)
+            labels = [label for _, label in clips.entries] if self.draws == CLASSES else None
+            self._batches = StepSampler(
+                len(clips), self.batch_size, self.seed, self.start_step, passes=self.passes, labels=labels
+            )
             self._train = self._loader(clips, self._batches, again=True)
         self._batches.start_step = self.start_step
         return self._train
@@ -144,7 +157,7 @@ class TwoStreamData(pl.LightningDataModule):
 
     def _views(self, which: Which, again: bool) -> DataLoader[Batch]:
         clips = self.clips(which)
-        views = ViewSampler(len(clips), clips.how.views, self.batch_size, clips.shapes(), self.sampling.snippets)
+        views = ViewSampler(len(clips), clips.how.views, self.views_at_once, clips.shapes(), self.sampling.snippets)
         return self._loader(clips, views, again)
 
     def _loader(self, clips: Clips, batches: StepSampler | ViewSampler, again: bool) -> DataLoader[Batch]:

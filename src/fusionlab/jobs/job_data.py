@@ -63,8 +63,12 @@ class Data:
             streams=config.streams,
             sampling=sampling if snippets is None else replace(sampling, snippets=snippets),
             batch_size=config.stage.batch_size,
+            micro_batch=config.stage.recipe.micro_batch,
+            passes=config.stage.passes,
+            draws=config.stage.draws,
             seed=config.seed.data,
             validation=sampling.validation,
+            held_out=config.val.held_out,
             quarantine=config.data.quarantine,
             workers=loaders(self.run, config.data.store.codec),
         )

@@ -36,6 +36,7 @@ NEUTRAL: dict[str, Leaf] = {
     "consensus": "scores",
     "fusion.weight": 0.5,
     "align": "refuse",
+    "backprop": "above",
     **{f"{tower}.convolutions": 5 for tower in ("backbone.appearance", "backbone.motion", "tower")},
     "weights.appearance": None,
     "weights.motion": None,
@@ -50,6 +51,9 @@ NEUTRAL: dict[str, Leaf] = {
     "temporal.init": "identity",
     "fusion.classifier": "softmax",
     "callbacks": {},
+    "val.list": "cut",
+    "val.then": "keep",
+    "chosen_by": {},  # in the recipes of chain B
     "data.sampling.crops": "square",
     "data.sampling.stacking": "plain",
     "data.sampling.subtract_mean": False,
@@ -58,6 +62,7 @@ NEUTRAL: dict[str, Leaf] = {
     "data.sampling.delay": 0,
     "data.sampling.times": "clip",
     "data.sampling.pairs": "own",
+    "data.sampling.colour": "plain",
     **{
         f"{above}dataset.{leaf}": neutral
         for above in ("data.", "", *_SECOND)
@@ -83,8 +88,19 @@ NEUTRAL: dict[str, Leaf] = {
             ("measure", "loss"),
             ("until", "budget"),
             ("budget", 1),
+            ("steps", None),
+            ("passes", 1),
+            ("draws", "list"),
+            ("micro_batch", None),
+            ("bias_rate", 1.0),
+            ("bias_decay", 1.0),
+            ("from_layer", None),
+            ("first.from_layer", None),
+            ("first.epochs", 0),
+            ("class_weights", "none"),
         )
     },
+    **{f"optim.streams.{stream}": {} for stream in ("appearance", "motion")},
     "data.quarantine": [],
     **{f"{above}dataset.counts": True for above in ("data.", "", *_SECOND)},
     **{
