@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -32,6 +33,7 @@ from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import Recipe, configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
+from fusionlab.two_stream.multitask import of_main_task
 from fusionlab.two_stream.net import Net, StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
@@ -66,22 +68,23 @@ def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     arm, config = plan.arm(job.arms[0]), StreamConfig.of(job.config)
     stream: Any = config.stream
-    consensus: Any = config.consensus
     cost = _job_cost(config, job.id)
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data = open_data(config.data, run, _say)
     cost.report_device(build.device(run))  # after packing, whose processes are forked and may use the GPU
     recorder = Recorder(attempt, data, run, cost)
-    tower = build.tower(config.tower, stream, config.data, len(data.dataset.classes))
-    net = StreamNet(tower, stream, seed=config.seed.init, consensus=consensus)
+    second = None if config.multitask is None else open_data(config.multitask, run, _say)
+    net = build.stream_net(config, len(data.dataset.classes))
+    tower = net.tower
     if (source := source_of(arm.config)) is None:
         initial = first_weights(tower, config, run, data.dataset)
     else:
         initial = source_weights(tower, config, plan.job(f"{stream}-{source}").path(study), data.dataset)
     cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
-    training, test = data.module(config, config.data.sampling.stream_snippets), data.module(config)
+    training = data.module(config, config.data.sampling.stream_snippets, second=second)
+    test = data.module(config)
     recorder.blueprint.expect_views(config, test.test_shapes())
     recorder.prepare(arm)
     outcome = _fit(cohort, training, config, recorder, "stream", checkpoint)[arm.name]
@@ -91,8 +94,11 @@ def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
         recorder.failed(arm, reason, outcome)
         raise UserError(f"the {stream} stream has failed", got=reason, hint="a lower optim.streams.lr")
     assert outcome.state is not None
-    videos = [name for name, _ in test.entries["test"]]
-    recorder.done(arm, outcome, scores, videos, describe(net), outcome.state, initial)
+    videos, state = [name for name, _ in test.entries["test"]], of_main_task(outcome.state)
+    if second is not None:
+        outcome = replace(outcome, weights=fingerprint(state))
+    size = describe(StreamNet(tower, stream))
+    recorder.done(arm, outcome, scores, videos, size, state, initial, second)
 
 
 def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: Dataset | None = None) -> Loaded | None:
