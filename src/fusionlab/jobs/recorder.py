@@ -63,10 +63,12 @@ class Recorder:
         size: Description,
         state: State,
         initial: Loaded | None = None,
+        second: Data | None = None,
     ) -> None:
         """Write and publish the record of an arm whose training ended, with its predictions and weights.
 
-        `initial`: the file that it started from, if any. Files are not synced one by one: `publish` syncs them all.
+        `initial`: the file that it started from, if any; `second`: the data of its second task. Files are
+        not synced one by one: `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
         predictions = predictions_of(self.data.dataset, videos, scores, arm.name)
@@ -90,6 +92,8 @@ class Recorder:
             "flow": store.made["flow"],
             "curves": list(outcome.curve),
         }
+        if second is not None:
+            result["second_data"] = second.store.hash
         if config.data.quarantine:
             result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
         if (macs := self._multiply_adds(arm)) is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from fusionlab.training.curve import Curve
 from fusionlab.training.phases import freeze, layers_below
 from fusionlab.training.recipe import Recipe
 from fusionlab.training.weights import State, copy_to_cpu
+from fusionlab.two_stream.multitask import MultitaskNet
 from fusionlab.two_stream.net import Features, Needs, Net
 from fusionlab.two_stream.scores import balanced_weights
 
@@ -60,6 +61,11 @@ class ArmModule(nn.Module):
         assert (self.class_weights is None) == (self.recipe.class_weights == "none"), "weigh_classes was not called"
         weights = None if self.class_weights is None else self.class_weights[label]
         loss, correct = self.net.loss_and_correct(features, label, weights)
+        return loss, correct.to(loss.dtype)
+
+    def measure_second(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of the net's second task, and the number of correct clips."""
+        loss, correct = cast(MultitaskNet, self.net).second.loss_and_correct(features, label)
         return loss, correct.to(loss.dtype)
 
     def validate(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
