@@ -32,7 +32,7 @@ from fusionlab.records.record import readable_records
 from fusionlab.study import plan as plans
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Plan
-from fusionlab.training.evaluate import evaluate, with_parts
+from fusionlab.training.evaluate import evaluate
 from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.net import StreamNet
@@ -108,7 +108,7 @@ def _all_predictions(of: TrainedArm, split: int) -> dict[str, Predictions]:
     """By their files: the arm's predictions, and those of its towers that are tested by themselves."""
     test = of.data.module(replace(of.config, split=split))
     name = of.arm.name
-    scores = evaluate(of.trunk, with_parts(name, of.net), test.test_dataloader(), device=build.device(of.run))
+    scores = evaluate(of.trunk, {name: of.net}, test.test_dataloader(), device=build.device(of.run))
     videos = [video for video, _ in test.entries["test"]]
     towers = {tower_file(tower): own for tower, own in towers_of(of.data.dataset, videos, scores, name).items()}
     return {PREDICTIONS: predictions_of(of.data.dataset, videos, scores, name), **towers}
