@@ -10,6 +10,7 @@ Row r belongs to line r of the predictions.csv beside it. From these numbers str
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
@@ -57,9 +58,16 @@ def to_bytes(heads: Mapping[str, Heads]) -> bytes:
     return buffer.getvalue()
 
 
-def write_heads(path: str | os.PathLike[str], heads: Mapping[str, Heads], *, sync: bool = True) -> None:
-    """Write the file atomically. `sync`: see `write_bytes`."""
-    write_bytes(path, to_bytes(heads), sync=sync)
+def write_heads(path: str | os.PathLike[str], heads: Mapping[str, Heads], *, sync: bool = True) -> str:
+    """Write the file atomically, and return its digest. `sync`: see `write_bytes`."""
+    content = to_bytes(heads)
+    write_bytes(path, content, sync=sync)
+    return digest(content)
+
+
+def digest(content: bytes) -> str:
+    """The sha256 of a file's content, as records have it."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_heads(path: str | os.PathLike[str], *, videos: int, classes: int) -> dict[str, Heads]:
@@ -82,6 +90,22 @@ def parse_heads(content: bytes, source: object, *, videos: int, classes: int) ->
         hint = "restore the file, or test the arm again"
         raise UserError(f"damaged scores of heads ({str(error)[:100]})", got=source, hint=hint) from None
     return heads
+
+
+def largest_difference(heads: Mapping[str, Heads], others: Mapping[str, Heads]) -> float:
+    """The largest difference of two numbers, of logits as a share of the largest; infinite if the heads are others."""
+    if list(heads) != list(others):
+        return math.inf
+    most = 0.0
+    for head, other in zip(heads.values(), others.values(), strict=True):
+        for one, two in zip(head, other, strict=True):
+            if one is None or two is None or one.shape != two.shape:
+                if one is not two:
+                    return math.inf
+                continue
+            scale = max(1.0, float(np.abs(two).max(initial=0.0)))
+            most = max(most, float(np.abs(one.astype(np.float64) - two).max(initial=0.0)) / scale)
+    return most
 
 
 def _entries(content: bytes, shape: tuple[int, int]) -> dict[str, dict[str, Array]]:
