@@ -324,8 +324,7 @@ class ArmConfig:
                 hint=f"streams=both with it, or data.sampling.pairs={OWN}",
             )
         expect_whole("split", self.split)
-        stages = ("streams", "fusion") if self.streams == "both" else ("streams",)
-        self.val.expect_recipes({stage: getattr(self.optim, stage).recipe for stage in stages})
+        self.val.expect_recipes(self._recipes())
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
         expect_backprop(self.backprop)
@@ -338,6 +337,13 @@ class ArmConfig:
                     got=f"backbone.{stream}.partial_bn=true",
                     hint=f"weights.{stream}=imagenet with it, or backbone.{stream}.partial_bn=false",
                 )  # fmt: skip
+
+    def _recipes(self) -> dict[str, Recipe]:
+        """The recipes of all that is trained, by their block of optim."""
+        own = {stream: self.optim.streams[stream].recipe for stream in STREAMS if self.streams in ("both", stream)}
+        alike = all(one == own[stream] for stream in own for one in own.values())
+        streams = {"streams" if alike else f"streams.{stream}": one for stream, one in own.items()}
+        return {**streams, "fusion": self.optim.fusion.recipe} if self.streams == "both" else streams
 
     @property
     def stage(self) -> StageConfig:

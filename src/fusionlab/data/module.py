@@ -92,11 +92,8 @@ class TwoStreamData(pl.LightningDataModule):
             return
         expect_sampling(self.dataset, self.sampling)
         if self.ablate is not None and (why := self.ablate.no_effect(self.sampling)):
-            raise UserError(
-                f"this ablation has no effect: {why}",
-                got=f"ablate={self.ablate}",
-                hint=f"ablate={self.ablate.stream}:mean",
-            )
+            hint = f"ablate={self.ablate.stream}:mean"
+            raise UserError(f"this ablation has no effect: {why}", got=f"ablate={self.ablate}", hint=hint)
         self.store = Store.open(self.folder)
         whole = self.dataset.lists(self.split)
         refuse_unknown(self.quarantine, {name for name, _ in self.dataset.videos()})
