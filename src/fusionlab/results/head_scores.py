@@ -31,6 +31,8 @@ Array = NDArray[np.float32]
 LARGEST = 1 << 30  # bytes; two heads of 40,000 videos of 700 classes have 448 MB
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _FLOAT32 = np.dtype("<f4")
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(rb"\{'descr': '?([^']{1,9})[^(]*'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), *\} *\n")
 
 
 class Heads(NamedTuple):
@@ -86,7 +88,7 @@ def parse_heads(content: bytes, source: object, *, videos: int, classes: int) ->
             heads[name] = Heads(parts["softmax"], parts.get("logits"))
         if not heads:
             raise ValueError("it has no head")
-    except (ValueError, SyntaxError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (ValueError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         hint = "restore the file, or test the arm again"
         raise UserError(f"damaged scores of heads ({str(error)[:100]})", got=source, hint=hint) from None
     return heads
@@ -112,6 +114,8 @@ def _entries(content: bytes, shape: tuple[int, int]) -> dict[str, dict[str, Arra
     """Head -> part -> its array. Nothing is unpacked or allocated that the file does not have."""
     found: dict[str, dict[str, Array]] = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > len(content):
+            raise ValueError("its entries overlap or are compressed")
         for entry in archive.infolist():
             name, _, part = entry.filename.removesuffix(".npy").partition(".")
             if not entry.filename.endswith(".npy") or not _NAME.fullmatch(name) or part not in Heads._fields:
@@ -125,18 +129,19 @@ def _entries(content: bytes, shape: tuple[int, int]) -> dict[str, dict[str, Arra
 
 
 def _array(content: bytes, shape: tuple[int, int]) -> Array:
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):
-        raise ValueError(f"version {version} of numpy's format")
-    own, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype != _FLOAT32 or fortran:
-        raise ValueError(f"numbers of type {dtype}, not float32")
-    if own != shape:
-        raise ValueError(f"{' × '.join(map(str, own))} scores, not {' × '.join(map(str, shape))}")
-    if len(content) - file.tell() != math.prod(shape) * _FLOAT32.itemsize:
+    """numpy's own reader would evaluate the header as Python, and allocate what it claims."""
+    start = len(_MAGIC) + 2 + int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + 2], "little")
+    header = _HEADER.fullmatch(content[len(_MAGIC) + 2 : start])
+    if not content.startswith(_MAGIC) or header is None:
+        raise ValueError("no array as this file has them")
+    dtype, fortran, own = (group.decode("latin-1") for group in header.groups())
+    if dtype != _FLOAT32.str or fortran != "False":
+        raise ValueError(f"numbers of type {dtype}, not float32" if dtype != _FLOAT32.str else "columns, not rows")
+    if own != f"{shape[0]}, {shape[1]}":
+        raise ValueError(f"({own}) scores, not ({shape[0]}, {shape[1]})")
+    if len(content) - start != math.prod(shape) * _FLOAT32.itemsize:
         raise ValueError("too few or too many bytes")
-    values = np.frombuffer(content, _FLOAT32, offset=file.tell()).reshape(shape)
+    values = np.frombuffer(content, _FLOAT32, offset=start).reshape(shape)
     if not np.isfinite(values).all():
         raise ValueError("a score is not finite")
     return values
