@@ -26,6 +26,7 @@ from fusionlab.records.environment import describe_environment
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import WEIGHTS as WEIGHTS
 from fusionlab.records.record import new_record, write_record
+from fusionlab.results import head_scores
 from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
@@ -65,7 +66,7 @@ class Recorder:
         initial: Loaded | None = None,
         second: Data | None = None,
     ) -> None:
-        """Write and publish the record of an arm whose training ended, with its predictions and weights.
+        """Write and publish the record of an arm whose training ended, with its predictions, heads and weights.
 
         `initial`: the file that it started from, if any; `second`: the data of its second task. Files are
         not synced one by one: `publish` syncs them all.
@@ -96,6 +97,8 @@ class Recorder:
             result["second_data"] = second.store.hash
         if config.data.quarantine:
             result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
+        if heads := scores.heads.get(arm.name):
+            result["heads"] = head_scores.write_heads(folder / head_scores.FILE, heads, sync=False)
         if (macs := self._multiply_adds(arm)) is not None:
             result["multiply_adds"] = macs
         if initial is not None:
