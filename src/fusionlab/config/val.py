@@ -54,7 +54,7 @@ class ValConfig:
 
         `chosen_by`: of an arm of chain B, whose rate may be open.
         """
-        from fusionlab.training.recipe import Constant, Plateau
+        from fusionlab.training.schedules import Constant, Plateau
 
         for stage, recipe in recipes.items():
             if math.isnan(recipe.lr) and not chosen_by:
@@ -101,6 +101,6 @@ class ValConfig:
 
 def chooses(recipe: Recipe) -> bool:
     """Whether the training of an arm by this recipe chooses anything by its validation."""
-    from fusionlab.training.recipe import Plateau
+    from fusionlab.training.schedules import Plateau
 
     return recipe.weights == "best" or recipe.patience > 0 or isinstance(recipe.schedule, Plateau)

@@ -26,6 +26,7 @@ from fusionlab.records.environment import describe_environment
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import WEIGHTS as WEIGHTS
 from fusionlab.records.record import new_record, write_record
+from fusionlab.results import head_scores
 from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
@@ -63,12 +64,13 @@ class Recorder:
         size: Description,
         state: State,
         initial: Loaded | None = None,
+        second: Data | None = None,
         chosen: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write and publish the record of an arm whose training ended, with its predictions and weights.
+        """Write and publish the record of an arm whose training ended, with its predictions, heads and weights.
 
-        `initial`: the file that it started from, if any. `chosen`: what it repeats of another training. Files are not
-        synced one by one: `publish` syncs them all.
+        `initial`: the file that it started from, if any; `second`: the data of its second task; `chosen`: what it
+        repeats of another training. Files are not synced one by one: `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
         predictions = predictions_of(self.data.dataset, videos, scores, arm.name)
@@ -94,8 +96,12 @@ class Recorder:
         }
         if chosen is not None:  # it ended where the other training did
             result |= {"chosen": dict(chosen), "converged": chosen["converged"]}
+        if second is not None:
+            result["second_data"] = second.store.hash
         if config.data.quarantine:
             result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
+        if heads := scores.heads.get(arm.name):
+            result["heads"] = head_scores.write_heads(folder / head_scores.FILE, heads, sync=False)
         if (macs := self._multiply_adds(arm)) is not None:
             result["multiply_adds"] = macs
         if initial is not None:

@@ -16,7 +16,7 @@ from fusionlab.config.val import KEEP, RETRAIN
 from fusionlab.config.value_types import as_typed
 from fusionlab.planning.divide_jobs import PlannedArm
 from fusionlab.records.signature import Signer, value
-from fusionlab.study.recipes import ARM, FROM, STREAMS, source_of, trains_towers
+from fusionlab.study.recipes import ARM, STREAMS, trains_towers
 
 THEN = "val.then"  # an axis of the arms of a study with two chains
 RATE = "optim.fusion.lr"  # over which a table may select
@@ -80,10 +80,12 @@ class _Chains:
             axes.pop(RATE, None)
         point = replace(one.point, tree={**one.point.tree, "val": self._vals[then]}, axes=axes)
         if one.kind in STREAMS:
-            if (source := source_of(recipe)) in now:
-                recipe["weights"] = {**recipe["weights"], "source": f"{FROM}{now[source].signature}"}
+            source = one.source and now[one.source].signature
+            if source:
+                recipe["stage_one"] = {one.kind: source}
             signature = self._signer.signature(recipe)
-            return replace(one, point=point, recipe=recipe, signature=signature, streams={one.kind: signature})
+            below = {one.kind: signature}
+            return replace(one, point=point, recipe=recipe, signature=signature, streams=below, source=source)
         streams = {stream: now[below].signature for stream, below in one.streams.items()}
         recipe["stage_one"] = streams
         control = one.control and now[one.control].signature

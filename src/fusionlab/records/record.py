@@ -17,7 +17,7 @@ nothing is instantiated from them. A record has a schema version, and old record
     stage_one      {stream: signature of the frozen stream below the arm}; {} for a stream
     result         accuracy, correct, total, kinds {kind: {correct, total}}, parameters, hashes …; {} if it failed
                    `towers` of a control: {stream: the same of this tower by itself}, whose predictions lie in
-                   appearance.csv and motion.csv
+                   appearance.csv and motion.csv; `heads`: the digest of heads.npz, if it is there
     ceilings       {kind of question: the best share that this system can reach, as text ("1/4")}; {} if unknown
     circumstances  machine, versions, commit, seconds, the `run` subtree: all that does not determine the result
 """
@@ -121,7 +121,7 @@ _RECORD: dict[str, Any] = {
         **dict.fromkeys(("correct?", "total?"), COUNT),
         **dict.fromkeys(("steps?", "best_step?", "layers?"), _COUNT),
         **dict.fromkeys(("parameters?", "trained_parameters?", "svm_parameters?"), _COUNT),
-        **dict.fromkeys(("weights?", "data?", "predictions?"), _WORD),
+        **dict.fromkeys(("weights?", "data?", "predictions?", "heads?"), _WORD),
         "accuracy?": _SHARE,
         "val_loss?": _NUMBER,
         "converged?": _FLAG,
@@ -334,9 +334,9 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def without_curves(*results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Results for a comparison, without curves if one of them is older than curves in records."""
-    younger = all("curves" in result for result in results)
-    return [{name: one for name, one in result.items() if younger or name != "curves"} for result in results]
+    """Results for a comparison, without curves and heads if one of them is older than these in records."""
+    older = {name for name in ("curves", "heads") if not all(name in result for result in results)}
+    return [{name: one for name, one in result.items() if name not in older} for result in results]
 
 
 def find_records(folder: str | os.PathLike[str]) -> list[Path]:

@@ -8,8 +8,8 @@ no gradient and no step.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,9 @@ from fusionlab.training.curve import Curve
 from fusionlab.training.phases import freeze, layers_below
 from fusionlab.training.recipe import Recipe
 from fusionlab.training.weights import State, copy_to_cpu
+from fusionlab.two_stream.multitask import MultitaskNet
 from fusionlab.two_stream.net import Features, Needs, Net
+from fusionlab.two_stream.scores import balanced_weights
 
 Status = Literal["training", "done", "failed"]
 
@@ -31,6 +33,8 @@ class ArmModule(nn.Module):
         self.name = name
         self.net = net
         self.recipe = recipe
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", None, persistent=False)  # moves with the arm
         self._frozen = self._layers_below(recipe.from_layer)  # in all phases
         freeze(self._frozen)
         self.trained = tuple(p for p in net.parameters() if p.requires_grad)
@@ -53,16 +57,29 @@ class ArmModule(nn.Module):
         return self.status == "training"
 
     def measure(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The net's loss, and the number of correct clips."""
-        loss, correct = self.net.loss_and_correct(features, label)
+        """The net's loss in training, and the number of correct clips."""
+        assert (self.class_weights is None) == (self.recipe.class_weights == "none"), "weigh_classes was not called"
+        weights = None if self.class_weights is None else self.class_weights[label]
+        loss, correct = self.net.loss_and_correct(features, label, weights)
+        return loss, correct.to(loss.dtype)
+
+    def measure_second(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of the net's second task, and the number of correct clips."""
+        loss, correct = cast(MultitaskNet, self.net).second.loss_and_correct(features, label)
         return loss, correct.to(loss.dtype)
 
     def validate(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
-        """What the recipe's validation measures, and the number of correct clips."""
+        """What the recipe's validation measures, without weights of classes, and the number of correct clips."""
         if self.recipe.measure == "loss":
-            return self.measure(features, label)
-        value, correct = self.net.nll_and_correct(features, label)
+            value, correct = self.net.loss_and_correct(features, label)
+        else:
+            value, correct = self.net.nll_and_correct(features, label)
         return value, correct.to(value.dtype)
+
+    def weigh_classes(self, counts: Sequence[int]) -> None:
+        """Give each class its weight in the training loss, where the recipe asks for it. `counts`: its clips."""
+        if self.recipe.class_weights == "balanced":
+            self.class_weights = balanced_weights(counts)
 
     # -- one step
 
