@@ -22,8 +22,9 @@ from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs.job_data import Data, open_data
-from fusionlab.jobs.recorder import WEIGHTS, predictions_of, towers_of
+from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.jobs.stages import trained_streams
+from fusionlab.jobs.test_results import OneTest
 from fusionlab.records.environment import changed_arithmetic, describe_environment
 from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
@@ -32,7 +33,7 @@ from fusionlab.records.record import readable_records
 from fusionlab.study import plan as plans
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Plan
-from fusionlab.training.evaluate import evaluate, with_parts
+from fusionlab.training.evaluate import evaluate
 from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.net import StreamNet
@@ -108,10 +109,9 @@ def _all_predictions(of: TrainedArm, split: int) -> dict[str, Predictions]:
     """By their files: the arm's predictions, and those of its towers that are tested by themselves."""
     test = of.data.module(replace(of.config, split=split))
     name = of.arm.name
-    scores = evaluate(of.trunk, with_parts(name, of.net), test.test_dataloader(), device=build.device(of.run))
-    videos = [video for video, _ in test.entries["test"]]
-    towers = {tower_file(tower): own for tower, own in towers_of(of.data.dataset, videos, scores, name).items()}
-    return {PREDICTIONS: predictions_of(of.data.dataset, videos, scores, name), **towers}
+    scores = evaluate(of.trunk, {name: of.net}, test.test_dataloader(), device=build.device(of.run))
+    tested = OneTest.of(of.data.dataset, [video for video, _ in test.entries["test"]], scores, name)
+    return {PREDICTIONS: tested.predictions, **{tower_file(tower): own for tower, own in tested.towers.items()}}
 
 
 def _one(plan: Plan, study: Path, arm: Arm) -> str:

@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import read_json, write_json, write_text
+from fusionlab.records.files import read_json, write_bytes, write_json, write_text
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import TOWERS, Predictions, tower_file
 from fusionlab.records.signature import RUN
@@ -42,6 +42,7 @@ from fusionlab.records.signature import RUN
 SCHEMA = 1
 FILE = "run.json"
 WEIGHTS = "weights.pt"  # beside it
+HEADS = "heads.npz"  # the scores of each head, for combinations without a network
 CHECKPOINT = "checkpoint.pt"  # in the folder of an attempt
 KINDS = ("fused", "stream", "late", "control")
 STATUSES = ("done", "failed")
@@ -98,7 +99,7 @@ _FLAG = Rule("true, false or null", lambda value: value is None or isinstance(va
 _KINDS = {"*": {"correct": COUNT, "total": COUNT}}
 _CHANCE = Rule("a fraction from 0 to 1 as text, such as 1/4", _ceiling)
 
-_TOWER = {
+TESTED: dict[str, Any] = {  # what a test counts, of an arm or of one tower
     "accuracy": _SHARE, "correct": COUNT, "total": COUNT, "kinds": _KINDS,
     "predictions?": TEXT, "ceilings?": {"*": _CHANCE},
 }  # fmt: skip
@@ -121,12 +122,12 @@ _RECORD: dict[str, Any] = {
         **dict.fromkeys(("correct?", "total?"), COUNT),
         **dict.fromkeys(("steps?", "best_step?", "layers?"), _COUNT),
         **dict.fromkeys(("parameters?", "trained_parameters?", "svm_parameters?"), _COUNT),
-        **dict.fromkeys(("weights?", "data?", "predictions?"), _WORD),
+        **dict.fromkeys(("weights?", "data?", "predictions?", "heads?"), _WORD),
         "accuracy?": _SHARE,
         "val_loss?": _NUMBER,
         "converged?": _FLAG,
         "kinds?": _KINDS,
-        "towers?": dict.fromkeys((f"{tower}?" for tower in TOWERS), _TOWER),
+        "towers?": dict.fromkeys((f"{tower}?" for tower in TOWERS), TESTED),
         "classes?": {"*": _WORD},
         "quarantined?": {"*": COUNT},
         "curves?": [{"epoch": _PASSES, "step": COUNT, "*": _NUMBER}],
@@ -280,11 +281,13 @@ def write_record(
     predictions: Predictions | None = None,
     *,
     towers: Mapping[str, Predictions] | None = None,
+    heads: bytes | None = None,
     sync: bool = True,
 ) -> dict[str, Any]:
     """Write predictions.csv, then run.json with its hash; returns the record as written.
 
-    `towers`: the predictions of each tower by itself, as `tower_file` names their files. `sync`: see `write_bytes`.
+    `towers`: the predictions of each tower by itself, as `tower_file` names their files. `heads`: the content of
+    heads.npz. `sync`: see `write_bytes`.
     """
     written = dict(record)
 
@@ -299,6 +302,9 @@ def write_record(
         known = written["result"]["towers"]
         hashed = {**known[tower], "predictions": write(tower_file(tower), own)}
         written["result"] = {**written["result"], "towers": {**known, tower: hashed}}
+    if heads is not None:
+        write_bytes(Path(folder) / HEADS, heads, sync=sync)
+        written["result"] = {**written["result"], "heads": hashlib.sha256(heads).hexdigest()}
     check(written)
     write_json(Path(folder) / FILE, written, sync=sync)
     return written
@@ -334,9 +340,9 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def without_curves(*results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Results for a comparison, without curves if one of them is older than curves in records."""
-    younger = all("curves" in result for result in results)
-    return [{name: one for name, one in result.items() if younger or name != "curves"} for result in results]
+    """Results for a comparison, without curves and hashes of heads if one of them is older than these in records."""
+    older = {name for name in ("curves", "heads") if any(name not in result for result in results)}
+    return [{name: one for name, one in result.items() if name not in older} for result in results]
 
 
 def find_records(folder: str | os.PathLike[str]) -> list[Path]:
