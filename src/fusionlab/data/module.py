@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from fusionlab.data import crops as rectangles
 from fusionlab.data import validation as validation_list
+from fusionlab.data.ablation import Ablation
 from fusionlab.data.batches import Batch, Clips, keep_batch
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.list_files import some
@@ -59,7 +60,9 @@ class TwoStreamData(pl.LightningDataModule):
         validation: float = validation_list.FRACTION,
         quarantine: Sequence[str] = (),
         workers: int = 0,
+        ablate: Ablation | None = None,
     ) -> None:
+        """`ablate`: the stream that the clips of the test list lack."""
         super().__init__()
         if streams not in STREAMS:
             raise unknown("streams", streams, STREAMS, form="streams={}")
@@ -69,7 +72,7 @@ class TwoStreamData(pl.LightningDataModule):
         self.streams = STREAMS[streams]
         self.sampling = sampling
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
-        self.quarantine = frozenset(quarantine)
+        self.quarantine, self.ablate = frozenset(quarantine), ablate
         self.start_step = 0
         self._train: DataLoader[Batch] | None = None
         self.entries: Mapping[Which, list[Entry]] = {}
@@ -136,14 +139,20 @@ class TwoStreamData(pl.LightningDataModule):
         return self._train
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self._views("validation", again=True)
+        return self._views(self.clips("validation"), again=True)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         self._train = None
-        return self._views("test", again=False)
+        return self._views(self.clips("test"), again=False)
 
-    def _views(self, which: Which, again: bool) -> DataLoader[Batch]:
-        clips = self.clips(which)
+    def views(self, which: Which) -> DataLoader[Batch]:
+        """Each video of a list in the views of the test (`sampling.test`), with its own flow."""
+        if which == "test":
+            return self.test_dataloader()
+        self.setup()
+        return self._views(Clips(self.store, self.entries[which], self.sampling, self.streams, None), again=False)
+
+    def _views(self, clips: Clips, again: bool) -> DataLoader[Batch]:
         views = ViewSampler(len(clips), clips.how.views, self.batch_size, clips.shapes(), self.sampling.snippets)
         return self._loader(clips, views, again)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, SourceConfig, StreamConfig, build_dataset, build_flow
+from fusionlab.data.ablation import Ablation
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.split_checks import refuse_unknown
 from fusionlab.errors import one_line, show
@@ -51,7 +52,9 @@ class Data:
         """The hash of all that an arm or a stream may read: the store without quarantined videos, packed or not."""
         return _content(self.store, frozenset(source.quarantine)) if source.quarantine else self.store.hash
 
-    def module(self, config: ArmConfig | StreamConfig, snippets: int | None = None) -> TwoStreamData:
+    def module(
+        self, config: ArmConfig | StreamConfig, snippets: int | None = None, ablate: Ablation | None = None
+    ) -> TwoStreamData:
         """Loaders for one stage. `snippets`: number per clip; default: as in the test."""
         from fusionlab.data.module import TwoStreamData  # imports torch and Lightning, which preparing does not need
 
@@ -67,6 +70,7 @@ class Data:
             validation=sampling.validation,
             quarantine=config.data.quarantine,
             workers=loaders(self.run, config.data.store.codec),
+            ablate=ablate,
         )
 
     @property
