@@ -90,10 +90,10 @@ class Bench:
         return self.data.module(config, ablate=Ablation.parse(test.ablate) if test.ablate else None)
 
 
-def wanted(asked: Asked, config: Config, net: Net) -> list[OtherTest]:
-    """The tests of an arm that its network computes, beside its own."""
+def wanted(asked: Asked, config: Config, heads: Sequence[str]) -> list[OtherTest]:
+    """The tests of an arm that its network computes, beside its own. `heads`: those whose scores a test keeps."""
     stream = config.stream if isinstance(config, StreamConfig) else None
-    combined = stream is not None or len(net.head_names) > 1  # a stream's head, with the other's in late fusion
+    combined = stream is not None or len(heads) > 1  # a stream's head, with the other's in late fusion
     return asked.measured(config.data.sampling.test, stream, heads=combined)
 
 

@@ -45,16 +45,9 @@ TOLERANCE = 1e-4
 def retest(folder: str, names: Sequence[str]) -> int:
     """One line for each arm. Returns 0 if all predictions are those of the records, else 1."""
     study = Path(folder)
-    plan = plans.read(study)
-    refuse_foreign_plan(plan)
-    plans.expect_own_folders(plan, study)
-    for name in names:
-        if name not in [arm.name for arm in plan.arms]:
-            raise unknown("arm", name, [arm.name for arm in plan.arms])
+    plan, arms = read_study(study, names)
     status = 0
-    for arm in plan.arms:
-        if names and arm.name not in names:
-            continue
+    for arm in arms:
         try:
             message = _one(plan, study, arm)
         except UserError as error:  # of this arm: the others are tested all the same
@@ -62,6 +55,17 @@ def retest(folder: str, names: Sequence[str]) -> int:
         status |= not message.startswith("the same")
         show(one_line(f"{arm.name}: {message}"))
     return status
+
+
+def read_study(study: Path, names: Sequence[str]) -> tuple[Plan, list[Arm]]:
+    """The plan of a study that is one's own, and its arms of these names; all without names."""
+    plan = plans.read(study)
+    refuse_foreign_plan(plan)
+    plans.expect_own_folders(plan, study)
+    for name in names:
+        if name not in [arm.name for arm in plan.arms]:
+            raise unknown("arm", name, [arm.name for arm in plan.arms])
+    return plan, [arm for arm in plan.arms if not names or arm.name in names]
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,9 @@ class TrainedArm:
     place: Path
 
 
-def open_arm(plan: Plan, study: Path, arm: Arm) -> TrainedArm | str:
-    """An arm with its weights, or the reason why they are missing."""
-    job = plan.job(arm.job)
-    published = job.path(study) / "published"
+def record_of(plan: Plan, study: Path, arm: Arm) -> tuple[Path, dict[str, Any]] | str:
+    """The folder and the record of an arm that is done, or the reason why there is none."""
+    published = plan.job(arm.job).published(study)
     records, damaged = readable_records(published) if published.is_dir() else ({}, {})
     own = arm.find(records)
     if own is None:
@@ -89,15 +92,23 @@ def open_arm(plan: Plan, study: Path, arm: Arm) -> TrainedArm | str:
             return f"failed: {failed.reason}"
         return arm.damage(damaged, {one.name for one in plan.arms}) or "no record of it (yet)"
     path, record = own
-    if record["status"] != "done":
-        return f"{record['status']}: {record['reason']}"
-    run, config = RunConfig.of(job.config), config_of(arm)
-    if not (path.parent / WEIGHTS).is_file():
-        return f"its weights were not kept; to test it, remove {path.parent} and train it again with run.keep=best"
+    return (path.parent, record) if record["status"] == "done" else f"{record['status']}: {record['reason']}"
+
+
+def open_arm(plan: Plan, study: Path, arm: Arm, beside: TrainedArm | None = None) -> TrainedArm | str:
+    """An arm with its weights, or the reason why they are missing. `beside`: another arm of its job, opened before."""
+    found = record_of(plan, study, arm)
+    if isinstance(found, str):
+        return found
+    place, record = found
+    run, config = RunConfig.of(plan.job(arm.job).config), config_of(arm)
+    if not (place / WEIGHTS).is_file():
+        return f"its weights were not kept; to test it, remove {place} and train it again with run.keep=best"
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
-    data, place = open_data(config.data, run), path.parent
-    return TrainedArm(arm, config, record, data, *_built(plan, study, arm, config, data, place), run, place)
+    data = beside.data if beside else open_data(config.data, run)
+    built = _built(plan, study, arm, config, data, place, beside.trunk if beside else None)
+    return TrainedArm(arm, config, record, data, *built, run, place)
 
 
 def look_again(of: TrainedArm, split: int) -> Predictions:
@@ -156,8 +167,15 @@ def _digest(content: bytes) -> str:
 
 
 def _built(
-    plan: Plan, study: Path, arm: Arm, config: ArmConfig | StreamConfig, data: Data, place: Path
+    plan: Plan,
+    study: Path,
+    arm: Arm,
+    config: ArmConfig | StreamConfig,
+    data: Data,
+    place: Path,
+    trunk: Trunk | None,
 ) -> tuple[Trunk, Any]:
+    """The frozen towers and the net above them. `trunk`: the towers, if they are there."""
     classes = len(data.dataset.classes)
     weights = read_weights(place / WEIGHTS)
     if isinstance(config, StreamConfig):
@@ -166,8 +184,10 @@ def _built(
         stream = StreamNet(build.tower(config.tower, name, config.data, classes), name, consensus=consensus)
         stream.load_state_dict(weights)
         return Trunk(), stream
-    content = data.content(config.data)
-    appearance, motion = trained_streams(plan, study, plan.job(arm.job), config, classes, content)
-    net = build.net(config, appearance, motion)
+    if trunk is None:
+        content = data.content(config.data)
+        trunk = Trunk(*trained_streams(plan, study, plan.job(arm.job), config, classes, content))
+    assert trunk.appearance is not None and trunk.motion is not None
+    net = build.net(config, trunk.appearance, trunk.motion)
     net.load_state_dict(weights)
-    return Trunk(appearance, motion), net
+    return trunk, net

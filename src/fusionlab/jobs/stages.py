@@ -204,7 +204,7 @@ def _other_tests(
     """By arm: the tests that its network computes beside its own. One that fails leaves the arm as it is."""
     done = {name: arm.net for name, arm in cohort.arms.items() if arm.status == "done"}
     nets = {name: (configs[name], net) for name, net in done.items()}
-    tests = {name: wanted(recorder.run.asked, *one) for name, one in nets.items()}
+    tests = {name: wanted(recorder.run.asked, config, net.head_names) for name, (config, net) in nets.items()}
     results: dict[str, dict[OtherTest, OneTest]] = {name: {} for name in configs}
     if not any(tests.values()):
         return results
