@@ -55,8 +55,9 @@ class Place:
         else:
             result = read_other_test(folder, test, tested_arm(self.record))["result"]
         contents = {name: read_whole(folder / name, LARGEST) for name in (PREDICTIONS, HEADS)}
-        for name, key in ((PREDICTIONS, "predictions"), (HEADS, "heads")):
-            if hashlib.sha256(contents[name]).hexdigest() != result.get(key):
+        digests = {PREDICTIONS: result.get("predictions"), HEADS: result.get("heads", {}).get("sha256")}
+        for name, digest in digests.items():
+            if hashlib.sha256(contents[name]).hexdigest() != digest:
                 raise UserError("a file is not that of its test", got=folder / name, hint=f"rm -r '{folder}'")
         predictions = parse_predictions(contents[PREDICTIONS], folder / PREDICTIONS)
         shape = {"videos": len(predictions.videos), "classes": len(predictions.classes)}

@@ -14,6 +14,7 @@ from fusionlab.jobs.job_data import Data
 from fusionlab.records.other_test_file import write_other_test
 from fusionlab.records.other_tests import OtherTest
 from fusionlab.records.predictions import Predictions
+from fusionlab.records.record import HeadsFile
 from fusionlab.results.head_scores import to_bytes
 from fusionlab.study.recipes import STREAMS
 from fusionlab.training.evaluate import Scores, count_correct, part_name
@@ -21,11 +22,11 @@ from fusionlab.training.evaluate import Scores, count_correct, part_name
 
 @dataclass(frozen=True)
 class OneTest:
-    """Of one net. `towers`: those that are tested by themselves. `heads`: the content of heads.npz, if it has any."""
+    """Of one net. `towers`: those that are tested by themselves. `heads`: the scores of its heads, if it has any."""
 
     predictions: Predictions
     towers: Mapping[str, Predictions]
-    heads: bytes | None
+    heads: HeadsFile | None
 
     @classmethod
     def of(cls, dataset: Dataset, videos: Sequence[str], scores: Scores, name: str) -> OneTest:
@@ -35,7 +36,8 @@ class OneTest:
             one: predictions_of(dataset, videos, scores, part) for one, part in names.items() if part in scores.of
         }
         heads = scores.heads.get(name)
-        return cls(predictions_of(dataset, videos, scores, name), towers, to_bytes(heads) if heads else None)
+        file = HeadsFile(tuple(heads), to_bytes(heads)) if heads else None
+        return cls(predictions_of(dataset, videos, scores, name), towers, file)
 
     def counts(self, data: Data, blueprint: Blueprint, config: ArmConfig | StreamConfig) -> dict[str, Any]:
         """What a record says of them; of each tower by itself with the ceilings of one stream."""

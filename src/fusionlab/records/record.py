@@ -16,6 +16,7 @@ nothing is instantiated from them. A record has a schema version, and old record
     config         the resolved config without `run`
     stage_one      {stream: signature of the frozen stream below the arm}; {} for a stream
     result         accuracy, correct, total, kinds {kind: {correct, total}}, parameters, hashes …; {} if it failed
+                   `heads`: the names of the net's heads, whose scores lie in heads.npz, and its sha256
                    `towers` of a control: {stream: the same of this tower by itself}, whose predictions lie in
                    appearance.csv and motion.csv
     ceilings       {kind of question: the best share that this system can reach, as text ("1/4")}; {} if unknown
@@ -77,6 +78,17 @@ def _tree(value: object) -> bool:
     )
 
 
+class HeadsFile(NamedTuple):
+    """heads.npz: its content, and the names of the heads in it."""
+
+    names: tuple[str, ...]
+    content: bytes
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a result has it."""
+        return {"names": list(self.names), "sha256": hashlib.sha256(self.content).hexdigest()}
+
+
 class Rule(NamedTuple):
     """A condition on a value, in words and as a predicate."""
 
@@ -104,6 +116,8 @@ TESTED: dict[str, Any] = {  # what a test counts, of an arm or of one tower
     "predictions?": TEXT, "ceilings?": {"*": _CHANCE},
 }  # fmt: skip
 
+HEADS_RULE: dict[str, Any] = {"names": [TEXT], "sha256": TEXT}
+
 # A key's rule; with "?" the key may be absent; "*" is any other key. A dict is the rule of a mapping, [rule] of a list.
 _RECORD: dict[str, Any] = {
     "schema": Rule(f"schema {SCHEMA}", lambda value: type(value) is int and value == SCHEMA),
@@ -122,7 +136,8 @@ _RECORD: dict[str, Any] = {
         **dict.fromkeys(("correct?", "total?"), COUNT),
         **dict.fromkeys(("steps?", "best_step?", "layers?"), _COUNT),
         **dict.fromkeys(("parameters?", "trained_parameters?", "svm_parameters?"), _COUNT),
-        **dict.fromkeys(("weights?", "data?", "predictions?", "heads?"), _WORD),
+        **dict.fromkeys(("weights?", "data?", "predictions?"), _WORD),
+        "heads?": HEADS_RULE,
         "accuracy?": _SHARE,
         "val_loss?": _NUMBER,
         "converged?": _FLAG,
@@ -281,13 +296,13 @@ def write_record(
     predictions: Predictions | None = None,
     *,
     towers: Mapping[str, Predictions] | None = None,
-    heads: bytes | None = None,
+    heads: HeadsFile | None = None,
     sync: bool = True,
 ) -> dict[str, Any]:
     """Write predictions.csv, then run.json with its hash; returns the record as written.
 
-    `towers`: the predictions of each tower by itself, as `tower_file` names their files. `heads`: the content of
-    heads.npz. `sync`: see `write_bytes`.
+    `towers`: the predictions of each tower by itself, as `tower_file` names their files. `heads`: the scores of
+    each head. `sync`: see `write_bytes`.
     """
     written = dict(record)
 
@@ -303,8 +318,8 @@ def write_record(
         hashed = {**known[tower], "predictions": write(tower_file(tower), own)}
         written["result"] = {**written["result"], "towers": {**known, tower: hashed}}
     if heads is not None:
-        write_bytes(Path(folder) / HEADS, heads, sync=sync)
-        written["result"] = {**written["result"], "heads": hashlib.sha256(heads).hexdigest()}
+        write_bytes(Path(folder) / HEADS, heads.content, sync=sync)
+        written["result"] = {**written["result"], "heads": heads.to_dict()}
     check(written)
     write_json(Path(folder) / FILE, written, sync=sync)
     return written
