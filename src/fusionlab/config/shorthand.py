@@ -14,6 +14,7 @@ SHORTHAND = {
     "backbone": ("appearance", "motion"),
     "seed": ("seed.init", "seed.data", "seed.dropout"),
     "weights": ("weights.appearance", "weights.motion"),
+    "multitask": ("multitask.appearance", "multitask.motion"),
     "retries": ("run.retries",),
     "select": ("run.table.select",),
     "test": ("run.tests",),

@@ -21,13 +21,13 @@ from torch.utils.data import DataLoader
 
 from fusionlab.data import crops as rectangles
 from fusionlab.data import validation as validation_list
-from fusionlab.data.ablation import Ablation
+from fusionlab.data.ablation import Ablated, Ablation
 from fusionlab.data.batches import Batch, Clips, keep_batch
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.list_files import some
 from fusionlab.data.pairs import OWN, Partners, expect_partners
 from fusionlab.data.processes import keep_memory_in_loader
-from fusionlab.data.sampler import Shape, StepSampler, ViewSampler
+from fusionlab.data.sampler import CLASSES, LIST, Shape, StepSampler, ViewSampler
 from fusionlab.data.split_checks import refuse_lost, refuse_unknown, without_quarantined
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
@@ -44,7 +44,8 @@ class TwoStreamData(pl.LightningDataModule):
 
     `start_step` is the first step of the training loader; it is read when the loader is created. With `workers` there
     is one training loader, whose processes wait for the next epoch, as validation's do: starting them can take longer
-    than an epoch. They end when a test begins.
+    than an epoch. They end when a test begins. `micro_batch`: views that are looked at together, with no more than a
+    batch of training. `passes`, `draws`: see `sampler`.
     """
 
     def __init__(
@@ -56,8 +57,12 @@ class TwoStreamData(pl.LightningDataModule):
         streams: str = "both",
         sampling: Sampling = SAMPLING,
         batch_size: int = 64,
+        micro_batch: int | None = None,
+        passes: int = 1,
+        draws: str = LIST,
         seed: int = 0,
         validation: float = validation_list.FRACTION,
+        held_out: str = validation_list.CUT,
         quarantine: Sequence[str] = (),
         workers: int = 0,
         ablate: Ablation | None = None,
@@ -66,13 +71,17 @@ class TwoStreamData(pl.LightningDataModule):
         super().__init__()
         if streams not in STREAMS:
             raise unknown("streams", streams, STREAMS, form="streams={}")
+        assert held_out in validation_list.LISTS, held_out
         if batch_size < 1:
             raise UserError("a batch holds at least one clip", got=batch_size, hint="optim.….batch_size=64")
         self.dataset, self.folder, self.split = dataset, Path(store), split
         self.streams = STREAMS[streams]
         self.sampling = sampling
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
-        self.quarantine, self.ablate = frozenset(quarantine), ablate
+        self.passes, self.draws = passes, draws
+        self.views_at_once = min(batch_size, micro_batch or batch_size)
+        self.quarantine, self.held_out = frozenset(quarantine), held_out
+        self.ablate = ablate
         self.start_step = 0
         self._train: DataLoader[Batch] | None = None
         self.entries: Mapping[Which, list[Entry]] = {}
@@ -82,6 +91,9 @@ class TwoStreamData(pl.LightningDataModule):
         if self.entries:
             return
         expect_sampling(self.dataset, self.sampling)
+        if self.ablate is not None and (why := self.ablate.no_effect(self.sampling)):
+            hint = f"ablate={self.ablate.stream}:mean"
+            raise UserError(f"this ablation has no effect: {why}", got=f"ablate={self.ablate}", hint=hint)
         self.store = Store.open(self.folder)
         whole = self.dataset.lists(self.split)
         refuse_unknown(self.quarantine, {name for name, _ in self.dataset.videos()})
@@ -94,8 +106,10 @@ class TwoStreamData(pl.LightningDataModule):
             hint = "python -m fusionlab.prepare with the same options; data.quarantine=FILE leaves videos out by name"
             raise UserError("videos of the lists are not in the store", got=got, hint=hint)
         self._expect_views(test)
-        train, held_out = validation_list.cut(train, self.dataset.group, self.seed, self.validation)
-        self.entries = {"train": train, "validation": held_out, "test": test}
+        train, validation = validation_list.divide(
+            self.held_out, train, test, self.dataset.group, self.seed, self.validation
+        )
+        self.entries = {"train": train, "validation": validation, "test": test}
 
     def _expect_views(self, test: Sequence[Entry]) -> None:
         """Raise a `UserError` for test views that the store cannot give, before training."""
@@ -114,7 +128,14 @@ class TwoStreamData(pl.LightningDataModule):
         self.setup()
         seed = self.seed if which == "train" else None
         how = self.sampling if which == "test" else replace(self.sampling, test="middle")
-        return Clips(self.store, self.entries[which], how, self.streams, seed, self._partners(which))
+        return Clips(
+            self.store, self.entries[which], how, self.streams, seed, self._partners(which), self._ablated(which)
+        )
+
+    def _ablated(self, which: Which) -> Ablated | None:
+        if self.ablate is None or which != "test":
+            return None
+        return Ablated(self.ablate, len(self.entries["test"]), self.seed)
 
     def _partners(self, which: Which) -> Partners | None:
         """Whose flow the clips of a list are shown with; None: their own."""
@@ -133,7 +154,10 @@ class TwoStreamData(pl.LightningDataModule):
         """The rest of the epoch from `start_step` on; at 0 a whole epoch."""
         if self._train is None or not self.workers:
             clips = self.clips("train")
-            self._batches = StepSampler(len(clips), self.batch_size, self.seed, self.start_step)
+            labels = [label for _, label in clips.entries] if self.draws == CLASSES else None
+            self._batches = StepSampler(
+                len(clips), self.batch_size, self.seed, self.start_step, passes=self.passes, labels=labels
+            )
             self._train = self._loader(clips, self._batches, again=True)
         self._batches.start_step = self.start_step
         return self._train
@@ -153,7 +177,7 @@ class TwoStreamData(pl.LightningDataModule):
         return self._views(Clips(self.store, self.entries[which], self.sampling, self.streams, None), again=False)
 
     def _views(self, clips: Clips, again: bool) -> DataLoader[Batch]:
-        views = ViewSampler(len(clips), clips.how.views, self.batch_size, clips.shapes(), self.sampling.snippets)
+        views = ViewSampler(len(clips), clips.how.views, self.views_at_once, clips.shapes(), self.sampling.snippets)
         return self._loader(clips, views, again)
 
     def _loader(self, clips: Clips, batches: StepSampler | ViewSampler, again: bool) -> DataLoader[Batch]:

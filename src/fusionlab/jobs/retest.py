@@ -175,7 +175,7 @@ def _built(
     place: Path,
     trunk: Trunk | None,
 ) -> tuple[Trunk, Any]:
-    """The frozen towers and the net above them. `trunk`: the towers, if they are there."""
+    """The frozen towers and the net above them. `trunk`: that of another arm of the job, with the same towers."""
     classes = len(data.dataset.classes)
     weights = read_weights(place / WEIGHTS)
     if isinstance(config, StreamConfig):
@@ -184,10 +184,11 @@ def _built(
         stream = StreamNet(build.tower(config.tower, name, config.data, classes), name, consensus=consensus)
         stream.load_state_dict(weights)
         return Trunk(), stream
-    if trunk is None:
+    if trunk is None or trunk.appearance is None or trunk.motion is None:
         content = data.content(config.data)
-        trunk = Trunk(*trained_streams(plan, study, plan.job(arm.job), config, classes, content))
-    assert trunk.appearance is not None and trunk.motion is not None
-    net = build.net(config, trunk.appearance, trunk.motion)
+        towers = trained_streams(plan, study, plan.job(arm.job), config, classes, content)
+    else:
+        towers = trunk.appearance, trunk.motion
+    net = build.net(config, *towers)
     net.load_state_dict(weights)
-    return trunk, net
+    return build.trunk(net, *towers), net
