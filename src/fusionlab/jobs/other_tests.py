@@ -182,7 +182,7 @@ class Adding:
                         one: {**count(own, kinds), "ceilings": known[one].get("ceilings", {})}
                         for one, own in towers.items()
                     }
-                self._publish(place, test, OneTest(predictions, towers, None), counts, self._around("cpu", begun))
+                self._publish(place, test, OneTest(predictions, towers, {}), counts, self._around("cpu", begun))
             except UserError as error:
                 self._fail(arm.name, test, reason_of(error))
 

@@ -26,6 +26,7 @@ from fusionlab.records.environment import describe_environment
 from fusionlab.records.other_tests import FOLDER, OtherTest
 from fusionlab.records.record import WEIGHTS as WEIGHTS
 from fusionlab.records.record import new_record, write_record
+from fusionlab.results import head_scores
 from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
@@ -64,7 +65,7 @@ class Recorder:
         initial: Loaded | None = None,
         others: Mapping[OtherTest, OneTest] | None = None,
     ) -> None:
-        """Write and publish the record of an arm whose training ended, with its predictions and weights.
+        """Write and publish the record of an arm whose training ended, with its predictions, heads and weights.
 
         `initial`: the file that it started from, if any. `others`: its other tests, published with it. Files are not
         synced one by one: `publish` syncs them all.
@@ -91,6 +92,8 @@ class Recorder:
         }
         if config.data.quarantine:
             result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
+        if tested.heads:
+            result["heads"] = head_scores.write_heads(folder / head_scores.FILE, tested.heads, sync=False)
         if (macs := self._multiply_adds(arm)) is not None:
             result["multiply_adds"] = macs
         if initial is not None:
@@ -173,9 +176,9 @@ class Recorder:
             **content,
         )
         predictions = None if tested is None else tested.predictions
-        towers, heads = (None, None) if tested is None else (tested.towers, tested.heads)
+        towers = None if tested is None else tested.towers
         sync = where != self.attempt.result
-        write_record(where / arm.name, record, predictions, towers=towers, heads=heads, sync=sync)
+        write_record(where / arm.name, record, predictions, towers=towers, sync=sync)
 
 
 def titles_of(arm: Arm) -> dict[str, str]:

@@ -8,7 +8,6 @@ trained again, by 0.08 at least (DETERMINISM.md).
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +29,9 @@ from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, read_predictions, tower_file
 from fusionlab.records.record import readable_records
+from fusionlab.results import head_scores
+from fusionlab.results.head_scores import FILE as HEADS
+from fusionlab.results.head_scores import LARGEST, Heads, digest, largest_difference, read_heads
 from fusionlab.study import plan as plans
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Arm, Plan
@@ -113,57 +115,63 @@ def open_arm(plan: Plan, study: Path, arm: Arm, beside: TrainedArm | None = None
 
 def look_again(of: TrainedArm, split: int) -> Predictions:
     """The arm's predictions on a split's test list."""
-    return _all_predictions(of, split)[PREDICTIONS]
+    return _test_again(of, split)[0][PREDICTIONS]
 
 
-def _all_predictions(of: TrainedArm, split: int) -> dict[str, Predictions]:
-    """By their files: the arm's predictions, and those of its towers that are tested by themselves."""
+def _test_again(of: TrainedArm, split: int) -> tuple[dict[str, Predictions], dict[str, Heads]]:
+    """By their files: the arm's predictions, and those of its towers that are tested by themselves. And its heads."""
     test = of.data.module(replace(of.config, split=split))
     name = of.arm.name
     scores = evaluate(of.trunk, {name: of.net}, test.test_dataloader(), device=build.device(of.run))
     tested = OneTest.of(of.data.dataset, [video for video, _ in test.entries["test"]], scores, name)
-    return {PREDICTIONS: tested.predictions, **{tower_file(tower): own for tower, own in tested.towers.items()}}
+    towers = {tower_file(tower): own for tower, own in tested.towers.items()}
+    return {PREDICTIONS: tested.predictions, **towers}, scores.heads[name]
 
 
 def _one(plan: Plan, study: Path, arm: Arm) -> str:
     of = open_arm(plan, study, arm)
     if isinstance(of, str):
         return of
-    files, result = _all_predictions(of, of.config.split), of.record["result"]
+    (files, heads), result = _test_again(of, of.config.split), of.record["result"]
     recorded = {tower_file(tower): own.get("predictions") for tower, own in result.get("towers", {}).items()}
     recorded[PREDICTIONS] = result.get("predictions")
     predictions = files[PREDICTIONS]
     count = len(predictions.videos)
     same, accuracy = f"the same {count} predictions", f"accuracy {predictions.correct / count:.4f}"
     other = [name for name, now in files.items() if recorded.get(name) not in _digests(now)]
+    recorded[HEADS] = result.get("heads")  # None in older records, which have no heads
+    if recorded[HEADS] is not None and recorded[HEADS] != digest(head_scores.to_bytes(heads)):
+        other.append(HEADS)
     if not other:
         return f"{same}, {accuracy}"
     here = {**describe_environment(), "device": build.device_name(of.run)}
     changed = changed_arithmetic(of.record["circumstances"], here)
-    if changed and (most := max(_apart(of, name, files[name], recorded.get(name)) for name in other)) <= TOLERANCE:
+    now = files | {HEADS: heads}
+    if changed and (most := max(_apart(of, name, now[name], recorded.get(name)) for name in other)) <= TOLERANCE:
         return f"{same} within {TOLERANCE:g} (at most {most:.1e} apart), {accuracy}; no equal bits: {changed}"
+    if other == [HEADS]:
+        return f"other scores of heads: {accuracy}"
     whose = "" if PREDICTIONS in other else " of a tower by itself"
     return f"other predictions{whose}: {accuracy}, recorded {result.get('accuracy', math.nan):.4f}"
 
 
-def _apart(of: TrainedArm, name: str, predictions: Predictions, recorded: str | None) -> float:
+def _apart(of: TrainedArm, name: str, now: Predictions | dict[str, Heads], recorded: str | None) -> float:
     """The largest difference to the scores in a file of the record; infinite if it or the weights are missing."""
     place = of.place / name
-    if not place.is_file() or _digest(read_whole(place)) != recorded:
+    if not place.is_file() or digest(read_whole(place, LARGEST)) != recorded:
         return math.inf
     if fingerprint(read_weights(of.place / WEIGHTS)) != of.record["result"].get("weights"):
         return math.inf
-    return predictions.largest_difference(read_predictions(place))
+    if isinstance(now, Predictions):
+        return now.largest_difference(read_predictions(place))
+    videos, classes = next(iter(now.values())).softmax.shape
+    return largest_difference(now, read_heads(place, videos=videos, classes=classes))
 
 
 def _digests(predictions: Predictions) -> list[str]:
     """Those of the file of today, and of an older one, without groups."""
     forms = (predictions, replace(predictions, groups=None))
-    return [_digest(form.to_csv().encode("utf-8")) for form in forms]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    return [digest(form.to_csv().encode("utf-8")) for form in forms]
 
 
 def _built(

@@ -12,11 +12,10 @@ import numpy as np
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole
-from fusionlab.records.other_test_file import read_other_test, tested_arm
+from fusionlab.records.other_test_file import HEADS, read_other_test, tested_arm
 from fusionlab.records.other_tests import FILE, FOLDER, TEST, TRAIN, VALIDATION, OtherTest
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, parse_predictions
-from fusionlab.records.record import HEADS
 from fusionlab.results.combine import choose_weight, mean_logits, mean_scores
 from fusionlab.results.head_scores import LARGEST, Heads, parse_heads
 from fusionlab.results.svm import fit_svm
@@ -55,7 +54,7 @@ class Place:
         else:
             result = read_other_test(folder, test, tested_arm(self.record))["result"]
         contents = {name: read_whole(folder / name, LARGEST) for name in (PREDICTIONS, HEADS)}
-        digests = {PREDICTIONS: result.get("predictions"), HEADS: result.get("heads", {}).get("sha256")}
+        digests = {PREDICTIONS: result.get("predictions"), HEADS: result.get("heads")}
         for name, digest in digests.items():
             if hashlib.sha256(contents[name]).hexdigest() != digest:
                 raise UserError("a file is not that of its test", got=folder / name, hint=f"rm -r '{folder}'")

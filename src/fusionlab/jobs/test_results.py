@@ -14,19 +14,18 @@ from fusionlab.jobs.job_data import Data
 from fusionlab.records.other_test_file import write_other_test
 from fusionlab.records.other_tests import OtherTest
 from fusionlab.records.predictions import Predictions
-from fusionlab.records.record import HeadsFile
-from fusionlab.results.head_scores import to_bytes
+from fusionlab.results.head_scores import Heads, to_bytes
 from fusionlab.study.recipes import STREAMS
 from fusionlab.training.evaluate import Scores, count_correct, part_name
 
 
 @dataclass(frozen=True)
 class OneTest:
-    """Of one net. `towers`: those that are tested by themselves. `heads`: the scores of its heads, if it has any."""
+    """Of one net. `towers`: those that are tested by themselves. `heads`: the scores of its heads."""
 
     predictions: Predictions
     towers: Mapping[str, Predictions]
-    heads: HeadsFile | None
+    heads: Mapping[str, Heads]
 
     @classmethod
     def of(cls, dataset: Dataset, videos: Sequence[str], scores: Scores, name: str) -> OneTest:
@@ -35,9 +34,7 @@ class OneTest:
         towers = {
             one: predictions_of(dataset, videos, scores, part) for one, part in names.items() if part in scores.of
         }
-        heads = scores.heads.get(name)
-        file = HeadsFile(tuple(heads), to_bytes(heads)) if heads else None
-        return cls(predictions_of(dataset, videos, scores, name), towers, file)
+        return cls(predictions_of(dataset, videos, scores, name), towers, scores.heads.get(name, {}))
 
     def counts(self, data: Data, blueprint: Blueprint, config: ArmConfig | StreamConfig) -> dict[str, Any]:
         """What a record says of them; of each tower by itself with the ceilings of one stream."""
@@ -48,7 +45,8 @@ class OneTest:
             most = data.dataset.ceilings(blueprint.system_of_tower(config, stream))
             ceilings = {kind: str(share) for kind, share in most.items()}
             towers[stream] = {**count(predictions, data.kinds), "ceilings": ceilings}
-        return {**counted, **({"towers": towers} if towers else {})}
+        names = {"head_names": list(self.heads)} if self.heads else {}
+        return {**counted, **names, **({"towers": towers} if towers else {})}
 
     def write(
         self,
@@ -61,7 +59,7 @@ class OneTest:
         """As a test beside a record. `arm`: its signature and weights. `around`: the circumstances."""
         write_other_test(
             folder, test, arm, counts, self.predictions,
-            towers=self.towers, heads=self.heads, circumstances=around,
+            towers=self.towers, heads=to_bytes(self.heads) if self.heads else None, circumstances=around,
         )  # fmt: skip
 
 

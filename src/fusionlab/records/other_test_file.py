@@ -23,16 +23,23 @@ from fusionlab.records.files import read_json, write_bytes, write_json, write_te
 from fusionlab.records.other_tests import FILE, OtherTest
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import TOWERS, Predictions, tower_file
-from fusionlab.records.record import HEADS, HEADS_RULE, LARGEST, TESTED, TEXT, TREE, HeadsFile, Rule, misfit
+from fusionlab.records.record import LARGEST, TESTED, TEXT, TREE, Rule, misfit
 
 SCHEMA = 1
+HEADS = "heads.npz"
 _WORD = Rule("text, or null", lambda value: value is None or isinstance(value, str))
 _TEST: dict[str, Any] = {
     "schema": Rule(f"schema {SCHEMA}", lambda value: type(value) is int and value == SCHEMA),
     "test": {"views": TEXT, "ablate": _WORD, "combine": TEXT, "of": TEXT},
     "signature": TEXT,
     "weights": _WORD,
-    "result": {**TESTED, "heads?": HEADS_RULE, "chosen?": TREE, "towers?": {f"{tower}?": TESTED for tower in TOWERS}},
+    "result": {
+        **TESTED,
+        "heads?": TEXT,
+        "head_names?": [TEXT],
+        "chosen?": TREE,
+        "towers?": {f"{tower}?": TESTED for tower in TOWERS},
+    },
     "circumstances": {"*": TREE},
 }
 
@@ -45,12 +52,12 @@ def write_other_test(
     predictions: Predictions,
     *,
     towers: Mapping[str, Predictions] | None = None,
-    heads: HeadsFile | None = None,
+    heads: bytes | None = None,
     circumstances: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the files of a test into a folder that is published later, so they are not synced one by one.
 
-    `arm`: the signature and the weights of what was tested.
+    `arm`: the signature and the weights of what was tested. `heads`: the content of heads.npz.
     """
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -64,8 +71,8 @@ def write_other_test(
         known = result["towers"]
         written["towers"] = {t: {**known[t], "predictions": write(tower_file(t), own)} for t, own in towers.items()}
     if heads is not None:
-        write_bytes(folder / HEADS, heads.content, sync=False)
-        written["heads"] = heads.to_dict()
+        write_bytes(folder / HEADS, heads, sync=False)
+        written["heads"] = hashlib.sha256(heads).hexdigest()
     content = {
         "schema": SCHEMA,
         "test": test.to_dict(),

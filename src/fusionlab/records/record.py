@@ -16,9 +16,9 @@ nothing is instantiated from them. A record has a schema version, and old record
     config         the resolved config without `run`
     stage_one      {stream: signature of the frozen stream below the arm}; {} for a stream
     result         accuracy, correct, total, kinds {kind: {correct, total}}, parameters, hashes …; {} if it failed
-                   `heads`: the names of the net's heads, whose scores lie in heads.npz, and its sha256
                    `towers` of a control: {stream: the same of this tower by itself}, whose predictions lie in
-                   appearance.csv and motion.csv
+                   appearance.csv and motion.csv; `heads`: the digest of heads.npz, if it is there,
+                   and `head_names`: those of the heads in it
     ceilings       {kind of question: the best share that this system can reach, as text ("1/4")}; {} if unknown
     circumstances  machine, versions, commit, seconds, the `run` subtree: all that does not determine the result
 """
@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import read_json, write_bytes, write_json, write_text
+from fusionlab.records.files import read_json, write_json, write_text
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import TOWERS, Predictions, tower_file
 from fusionlab.records.signature import RUN
@@ -43,7 +43,6 @@ from fusionlab.records.signature import RUN
 SCHEMA = 1
 FILE = "run.json"
 WEIGHTS = "weights.pt"  # beside it
-HEADS = "heads.npz"  # the scores of each head, for combinations without a network
 CHECKPOINT = "checkpoint.pt"  # in the folder of an attempt
 KINDS = ("fused", "stream", "late", "control")
 STATUSES = ("done", "failed")
@@ -78,17 +77,6 @@ def _tree(value: object) -> bool:
     )
 
 
-class HeadsFile(NamedTuple):
-    """heads.npz: its content, and the names of the heads in it."""
-
-    names: tuple[str, ...]
-    content: bytes
-
-    def to_dict(self) -> dict[str, Any]:
-        """As a result has it."""
-        return {"names": list(self.names), "sha256": hashlib.sha256(self.content).hexdigest()}
-
-
 class Rule(NamedTuple):
     """A condition on a value, in words and as a predicate."""
 
@@ -116,8 +104,6 @@ TESTED: dict[str, Any] = {  # what a test counts, of an arm or of one tower
     "predictions?": TEXT, "ceilings?": {"*": _CHANCE},
 }  # fmt: skip
 
-HEADS_RULE: dict[str, Any] = {"names": [TEXT], "sha256": TEXT}
-
 # A key's rule; with "?" the key may be absent; "*" is any other key. A dict is the rule of a mapping, [rule] of a list.
 _RECORD: dict[str, Any] = {
     "schema": Rule(f"schema {SCHEMA}", lambda value: type(value) is int and value == SCHEMA),
@@ -136,8 +122,8 @@ _RECORD: dict[str, Any] = {
         **dict.fromkeys(("correct?", "total?"), COUNT),
         **dict.fromkeys(("steps?", "best_step?", "layers?"), _COUNT),
         **dict.fromkeys(("parameters?", "trained_parameters?", "svm_parameters?"), _COUNT),
-        **dict.fromkeys(("weights?", "data?", "predictions?"), _WORD),
-        "heads?": HEADS_RULE,
+        **dict.fromkeys(("weights?", "data?", "predictions?", "heads?"), _WORD),
+        "head_names?": [TEXT],
         "accuracy?": _SHARE,
         "val_loss?": _NUMBER,
         "converged?": _FLAG,
@@ -296,13 +282,11 @@ def write_record(
     predictions: Predictions | None = None,
     *,
     towers: Mapping[str, Predictions] | None = None,
-    heads: HeadsFile | None = None,
     sync: bool = True,
 ) -> dict[str, Any]:
     """Write predictions.csv, then run.json with its hash; returns the record as written.
 
-    `towers`: the predictions of each tower by itself, as `tower_file` names their files. `heads`: the scores of
-    each head. `sync`: see `write_bytes`.
+    `towers`: the predictions of each tower by itself, as `tower_file` names their files. `sync`: see `write_bytes`.
     """
     written = dict(record)
 
@@ -317,9 +301,6 @@ def write_record(
         known = written["result"]["towers"]
         hashed = {**known[tower], "predictions": write(tower_file(tower), own)}
         written["result"] = {**written["result"], "towers": {**known, tower: hashed}}
-    if heads is not None:
-        write_bytes(Path(folder) / HEADS, heads.content, sync=sync)
-        written["result"] = {**written["result"], "heads": heads.to_dict()}
     check(written)
     write_json(Path(folder) / FILE, written, sync=sync)
     return written
@@ -355,8 +336,8 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def without_curves(*results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Results for a comparison, without curves and hashes of heads if one of them is older than these in records."""
-    older = {name for name in ("curves", "heads") if any(name not in result for result in results)}
+    """Results for a comparison, without curves and heads if one of them is older than these in records."""
+    older = {name for name in ("curves", "heads", "head_names") if not all(name in result for result in results)}
     return [{name: one for name, one in result.items() if name not in older} for result in results]
 
 

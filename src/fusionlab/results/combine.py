@@ -17,11 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.errors import UserError, unknown
+from fusionlab.errors import UserError
 from fusionlab.results.head_scores import Array, Heads
 
 Labels = Sequence[int] | NDArray[np.int64]
-COMBINATIONS = ("scores", "logits", "weighted", "svm")
 WEIGHTS = tuple(step / 20 for step in range(21))
 
 
@@ -31,13 +30,6 @@ class ChosenWeight:
 
     weight: float
     curve: tuple[tuple[float, float], ...]
-
-
-def expect_combination(name: str) -> str:
-    """`name`, if it is a combination."""
-    if name not in COMBINATIONS:
-        raise unknown("combination of stored scores", name, COMBINATIONS, form="combine={}")
-    return name
 
 
 def mean_scores(a: Heads, b: Heads, weight: float = 0.5) -> Array:

@@ -10,6 +10,7 @@ Row r belongs to line r of the predictions.csv beside it. From these numbers str
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
@@ -30,6 +31,8 @@ Array = NDArray[np.float32]
 LARGEST = 1 << 30  # bytes; two heads of 40,000 videos of 700 classes have 448 MB
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _FLOAT32 = np.dtype("<f4")
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(rb"\{'descr': '?([^']{1,9})[^(]*'fortran_order': (True|False), 'shape': \(([0-9, ]*)\), *\} *\n")
 
 
 class Heads(NamedTuple):
@@ -57,9 +60,16 @@ def to_bytes(heads: Mapping[str, Heads]) -> bytes:
     return buffer.getvalue()
 
 
-def write_heads(path: str | os.PathLike[str], heads: Mapping[str, Heads], *, sync: bool = True) -> None:
-    """Write the file atomically. `sync`: see `write_bytes`."""
-    write_bytes(path, to_bytes(heads), sync=sync)
+def write_heads(path: str | os.PathLike[str], heads: Mapping[str, Heads], *, sync: bool = True) -> str:
+    """Write the file atomically, and return its digest. `sync`: see `write_bytes`."""
+    content = to_bytes(heads)
+    write_bytes(path, content, sync=sync)
+    return digest(content)
+
+
+def digest(content: bytes) -> str:
+    """The sha256 of a file's content, as records have it."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def read_heads(path: str | os.PathLike[str], *, videos: int, classes: int) -> dict[str, Heads]:
@@ -78,16 +88,34 @@ def parse_heads(content: bytes, source: object, *, videos: int, classes: int) ->
             heads[name] = Heads(parts["softmax"], parts.get("logits"))
         if not heads:
             raise ValueError("it has no head")
-    except (ValueError, SyntaxError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except (ValueError, zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         hint = "restore the file, or test the arm again"
         raise UserError(f"damaged scores of heads ({str(error)[:100]})", got=source, hint=hint) from None
     return heads
+
+
+def largest_difference(heads: Mapping[str, Heads], others: Mapping[str, Heads]) -> float:
+    """The largest difference of two numbers, of logits as a share of the largest; infinite if the heads are others."""
+    if list(heads) != list(others):
+        return math.inf
+    most = 0.0
+    for head, other in zip(heads.values(), others.values(), strict=True):
+        for one, two in zip(head, other, strict=True):
+            if one is None or two is None or one.shape != two.shape:
+                if one is not two:
+                    return math.inf
+                continue
+            scale = max(1.0, float(np.abs(two).max(initial=0.0)))
+            most = max(most, float(np.abs(one.astype(np.float64) - two).max(initial=0.0)) / scale)
+    return most
 
 
 def _entries(content: bytes, shape: tuple[int, int]) -> dict[str, dict[str, Array]]:
     """Head -> part -> its array. Nothing is unpacked or allocated that the file does not have."""
     found: dict[str, dict[str, Array]] = {}
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > len(content):
+            raise ValueError("its entries overlap or are compressed")
         for entry in archive.infolist():
             name, _, part = entry.filename.removesuffix(".npy").partition(".")
             if not entry.filename.endswith(".npy") or not _NAME.fullmatch(name) or part not in Heads._fields:
@@ -101,18 +129,19 @@ def _entries(content: bytes, shape: tuple[int, int]) -> dict[str, dict[str, Arra
 
 
 def _array(content: bytes, shape: tuple[int, int]) -> Array:
-    file = io.BytesIO(content)
-    version = np.lib.format.read_magic(file)
-    if version != (1, 0):
-        raise ValueError(f"version {version} of numpy's format")
-    own, fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    if dtype != _FLOAT32 or fortran:
-        raise ValueError(f"numbers of type {dtype}, not float32")
-    if own != shape:
-        raise ValueError(f"{' × '.join(map(str, own))} scores, not {' × '.join(map(str, shape))}")
-    if len(content) - file.tell() != math.prod(shape) * _FLOAT32.itemsize:
+    """numpy's own reader would evaluate the header as Python, and allocate what it claims."""
+    start = len(_MAGIC) + 2 + int.from_bytes(content[len(_MAGIC) : len(_MAGIC) + 2], "little")
+    header = _HEADER.fullmatch(content[len(_MAGIC) + 2 : start])
+    if not content.startswith(_MAGIC) or header is None:
+        raise ValueError("no array as this file has them")
+    dtype, fortran, own = (group.decode("latin-1") for group in header.groups())
+    if dtype != _FLOAT32.str or fortran != "False":
+        raise ValueError(f"numbers of type {dtype}, not float32" if dtype != _FLOAT32.str else "columns, not rows")
+    if own != f"{shape[0]}, {shape[1]}":
+        raise ValueError(f"({own}) scores, not ({shape[0]}, {shape[1]})")
+    if len(content) - start != math.prod(shape) * _FLOAT32.itemsize:
         raise ValueError("too few or too many bytes")
-    values = np.frombuffer(content, _FLOAT32, offset=file.tell()).reshape(shape)
+    values = np.frombuffer(content, _FLOAT32, offset=start).reshape(shape)
     if not np.isfinite(values).all():
         raise ValueError("a score is not finite")
     return values

@@ -307,7 +307,7 @@ def _of_test(entry: Entry, test: OtherTest, own: bool, axes: Mapping[str, str]) 
 def _tested(entry: Entry, test: OtherTest) -> tuple[Path | None, Mapping[str, Any]]:
     """The folder and the result of a test. An arm with one head has no combination: its own scores stand for it."""
     assert entry.folder is not None
-    folder, names = entry.folder / FOLDER / test.name, entry.result.get("heads", {}).get("names", ())
+    folder, names = entry.folder / FOLDER / test.name, entry.result.get("head_names", ())
     combined = entry.kind in ("late", "control") or len(names) > 1 or (folder / TEST_FILE).is_file()
     found = test if combined else OtherTest(test.views)
     if found == OtherTest(own_protocol(entry.record["config"])):
