@@ -35,7 +35,7 @@ def train(
 
     for step, batch in enumerate(batches):
         for group in optimiser.param_groups:
-            group["lr"] = recipe.lr * recipe.schedule(step, recipe.epochs * len(batches), ())
+            group["lr"] = recipe.rate(step, len(batches), ())
         optimiser.zero_grad()
         loss_of(batch).backward()  # type: ignore[no-untyped-call]
         optimiser.step()

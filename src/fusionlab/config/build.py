@@ -23,6 +23,7 @@ from fusionlab.errors import UserError, one_line, show
 from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.devices import VARIABLE, visible_devices
 from fusionlab.temporal.temporal import Temporal
+from fusionlab.training.phases import expect_layers
 from fusionlab.two_stream.control import ControlNet, control_layer
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
@@ -151,6 +152,14 @@ class Blueprint:
             with torch.device("meta"):
                 self._towers[label] = towers(backbone, data, self.dataset(data).class_count)
         return self._towers[label]
+
+    def expect_layers(self, config: ArmConfig) -> None:
+        """Raise a `UserError` for a recipe that trains a stream from a layer upwards which its tower does not have."""
+        recipes = {stream: config.optim.streams[stream].recipe for stream in STREAMS}
+        if any(one.from_layer is not None or one.first.epochs for one in recipes.values()):
+            for stream, tower in zip(STREAMS, self.towers(config.backbone, config.data), strict=True):
+                if config.streams in ("both", stream):
+                    expect_layers(recipes[stream], tower)
 
     def layer(self, layer: object, backbone: BackboneConfig, data: DataConfig) -> str:
         """The taps of a typed layer, as these towers spell them."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from fusionlab.config import catalogue
 from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import build
+from fusionlab.config.stage import OptimConfig, StageConfig
 from fusionlab.data.dataset import Dataset, expect_sampling, refuse_flow
 from fusionlab.data.pairs import OWN
 from fusionlab.data.validation import expect_fraction
@@ -25,9 +26,6 @@ from fusionlab.video.codecs import JPEG, QUALITY
 from fusionlab.video.decode import reader
 from fusionlab.video.flow import expect_estimator
 from fusionlab.video.store import Coding
-
-if TYPE_CHECKING:
-    from fusionlab.training.recipe import Recipe  # torch, which preparing does without
 
 Tree = Mapping[str, Any]
 Part = Mapping[str, Any]  # a `_target_` and its numbers
@@ -145,35 +143,6 @@ class TrainerConfig:
 
         expect_precision(self.precision)
         expect_whole("trainer.threads", self.threads)
-
-
-@dataclass(frozen=True)
-class StageConfig:
-    """Options of the training of one stage's arms."""
-
-    recipe: Recipe
-    batch_size: int
-
-    @classmethod
-    def of(cls, block: Tree, at: str) -> StageConfig:
-        from fusionlab.training.recipe import parse_recipe
-
-        try:
-            made = parse_recipe(block)
-        except UserError as error:
-            got, hint = (text and text.replace("optim.…", at) for text in (error.got, error.hint))
-            what = error.what.replace("optim.…", at) if "optim.…" in error.what else f"{at}: {error.what}"
-            raise UserError(what, got=got, allowed=error.allowed, hint=hint) from None
-        expect_whole(f"{at}.batch_size", block.get("batch_size"))
-        return cls(made, block["batch_size"])
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """Stage one and stage two."""
-
-    streams: StageConfig
-    fusion: StageConfig
 
 
 @dataclass(frozen=True)
@@ -304,11 +273,10 @@ class ArmConfig:
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:
         """From a composed config, or the recipe of an arm."""
-        optim = {stage: StageConfig.of(tree["optim"][stage], f"optim.{stage}") for stage in ("streams", "fusion")}
         return build(
             cls, {name: one for name, one in tree.items() if name not in ("run", "stage_one")}, "",
             backbone=build(BackboneConfig, tree["backbone"], "backbone."), data=DataConfig.of(tree["data"]),
-            optim=build(OptimConfig, tree["optim"], "optim.", **optim), trainer=TrainerConfig.of(tree),
+            optim=OptimConfig.of(tree["optim"]), trainer=TrainerConfig.of(tree),
             weights=build(WeightsConfig, tree.get("weights", {}), "weights."),
             seed=build(SeedConfig, tree["seed"], "seed."),
         )  # fmt: skip

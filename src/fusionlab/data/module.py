@@ -26,7 +26,7 @@ from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.list_files import some
 from fusionlab.data.pairs import OWN, Partners, expect_partners
 from fusionlab.data.processes import keep_memory_in_loader
-from fusionlab.data.sampler import Shape, StepSampler, ViewSampler
+from fusionlab.data.sampler import CLASSES, LIST, Shape, StepSampler, ViewSampler
 from fusionlab.data.split_checks import refuse_lost, refuse_unknown, without_quarantined
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
@@ -43,7 +43,8 @@ class TwoStreamData(pl.LightningDataModule):
 
     `start_step` is the first step of the training loader; it is read when the loader is created. With `workers` there
     is one training loader, whose processes wait for the next epoch, as validation's do: starting them can take longer
-    than an epoch. They end when a test begins.
+    than an epoch. They end when a test begins. `micro_batch`: views that are looked at together, with no more than a
+    batch of training. `passes`, `draws`: see `sampler`.
     """
 
     def __init__(
@@ -55,6 +56,9 @@ class TwoStreamData(pl.LightningDataModule):
         streams: str = "both",
         sampling: Sampling = SAMPLING,
         batch_size: int = 64,
+        micro_batch: int | None = None,
+        passes: int = 1,
+        draws: str = LIST,
         seed: int = 0,
         validation: float = validation_list.FRACTION,
         quarantine: Sequence[str] = (),
@@ -69,6 +73,8 @@ class TwoStreamData(pl.LightningDataModule):
         self.streams = STREAMS[streams]
         self.sampling = sampling
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
+        self.passes, self.draws = passes, draws
+        self.views_at_once = min(batch_size, micro_batch or batch_size)
         self.quarantine = frozenset(quarantine)
         self.start_step = 0
         self._train: DataLoader[Batch] | None = None
@@ -130,7 +136,10 @@ class TwoStreamData(pl.LightningDataModule):
         """The rest of the epoch from `start_step` on; at 0 a whole epoch."""
         if self._train is None or not self.workers:
             clips = self.clips("train")
-            self._batches = StepSampler(len(clips), self.batch_size, self.seed, self.start_step)
+            labels = [label for _, label in clips.entries] if self.draws == CLASSES else None
+            self._batches = StepSampler(
+                len(clips), self.batch_size, self.seed, self.start_step, passes=self.passes, labels=labels
+            )
             self._train = self._loader(clips, self._batches, again=True)
         self._batches.start_step = self.start_step
         return self._train
@@ -144,7 +153,7 @@ class TwoStreamData(pl.LightningDataModule):
 
     def _views(self, which: Which, again: bool) -> DataLoader[Batch]:
         clips = self.clips(which)
-        views = ViewSampler(len(clips), clips.how.views, self.batch_size, clips.shapes(), self.sampling.snippets)
+        views = ViewSampler(len(clips), clips.how.views, self.views_at_once, clips.shapes(), self.sampling.snippets)
         return self._loader(clips, views, again)
 
     def _loader(self, clips: Clips, batches: StepSampler | ViewSampler, again: bool) -> DataLoader[Batch]:

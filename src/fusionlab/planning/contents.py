@@ -191,6 +191,7 @@ class Contents:
         config = ArmConfig.of(plain)
         Spec.of(RunConfig.of(plain).table)
         self.blueprint.dataset(config.data)
+        self.blueprint.expect_layers(config)
         if not config.data.sampling.strides_count and STRIDE in typed:
             raise UserError(
                 f"{STRIDE} has no effect: each snippet lies in a segment of the video, not τ from the one before",

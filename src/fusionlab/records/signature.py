@@ -49,6 +49,7 @@ NEUTRAL: dict[str, Leaf] = {
     "data.sampling.delay": 0,
     "data.sampling.times": "clip",
     "data.sampling.pairs": "own",
+    "data.sampling.colour": "plain",
     **{
         f"{above}dataset.{leaf}": neutral
         for above in ("data.", "")
@@ -74,8 +75,18 @@ NEUTRAL: dict[str, Leaf] = {
             ("measure", "loss"),
             ("until", "budget"),
             ("budget", 1),
+            ("steps", None),
+            ("passes", 1),
+            ("draws", "list"),
+            ("micro_batch", None),
+            ("bias_rate", 1.0),
+            ("bias_decay", 1.0),
+            ("from_layer", None),
+            ("first.from_layer", None),
+            ("first.epochs", 0),
         )
     },
+    **{f"optim.streams.{stream}": {} for stream in ("appearance", "motion")},
     "data.quarantine": [],
     "data.dataset.counts": True,
     "dataset.counts": True,

@@ -18,8 +18,12 @@ from fusionlab.records.signature import NEUTRAL, signature, value
 STREAMS = ("appearance", "motion")
 # Late fusion is not trained: these affect neither it nor a stream alone.
 ABOVE, PAIRS = "optim.fusion", "data.sampling.pairs"
-# Offsets affect only the other stream. What is ignored here is no part of a stream's recipe: it is trained once.
-IGNORED = {"appearance": ("data.sampling.apart", PAIRS), "motion": ("data.sampling.delay", PAIRS)}
+# Offsets affect only the other stream, colour only appearance. What is ignored here is no part of a stream's recipe:
+# it is trained once.
+IGNORED = {
+    "appearance": ("data.sampling.apart", PAIRS),
+    "motion": ("data.sampling.delay", "data.sampling.colour", PAIRS),
+}
 # The arms of one cohort may differ in these.
 ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align")
 
@@ -42,7 +46,13 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
         shared["callbacks"] = callbacks
     shared["consensus"] = value(config, "consensus")
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
-    return {**own, "optim": config["optim"]["streams"], **shared}
+    return {**own, "optim": stream_optim(config["optim"]["streams"], stream), **shared}
+
+
+def stream_optim(block: Mapping[str, Any], stream: str) -> dict[str, Any]:
+    """How one stream is trained: what is written for it (`optim.streams.motion`) replaces what is for both."""
+    both = {leaf: one for leaf, one in block.items() if leaf not in STREAMS}
+    return both | block.get(stream, {})
 
 
 def without(data: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.training.curve import Curve
+from fusionlab.training.phases import freeze, layers_below
 from fusionlab.training.recipe import Recipe
 from fusionlab.training.weights import State, copy_to_cpu
 from fusionlab.two_stream.net import Features, Needs, Net
@@ -30,6 +31,8 @@ class ArmModule(nn.Module):
         self.name = name
         self.net = net
         self.recipe = recipe
+        self._frozen = self._layers_below(recipe.from_layer)  # in all phases
+        freeze(self._frozen)
         self.trained = tuple(p for p in net.parameters() if p.requires_grad)
         self.status: Status = "training"
         self.reason: str | None = None
@@ -63,14 +66,37 @@ class ArmModule(nn.Module):
 
     # -- one step
 
-    def parameter_group(self) -> dict[str, Any]:
-        """The arm's group in the cohort's optimiser."""
-        numbers = {"lr": self.recipe.lr, "weight_decay": self.recipe.weight_decay}
-        return {"params": list(self.trained), **numbers, **self.recipe.own}
+    def enter_phase(self, steps_per_epoch: int) -> None:
+        """Before a step: let the layers that it trains have gradients."""
+        recipe = self.recipe
+        if recipe.first.epochs:
+            freeze(self._layers_below(recipe.first.from_layer), self.steps < recipe.first.epochs * steps_per_epoch)
+        freeze(self._frozen)
+
+    def _layers_below(self, layer: str | None) -> list[nn.Module]:
+        """Of a stream's tower; other nets have no such layers."""
+        if layer is None:
+            return []
+        (tower,) = self.net.own_towers.values()
+        return layers_below(tower, layer)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The arm's groups in the cohort's optimiser: one, or two where biases have a rate or a decay of their own."""
+        recipe = self.recipe
+        numbers = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **recipe.own}
+        if recipe.bias_rate == recipe.bias_decay == 1:
+            return [{"params": list(self.trained), **numbers}]
+        of: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+        for name, parameter in self.net.named_parameters():
+            if parameter.requires_grad:
+                of[name.rpartition(".")[2] == "bias"].append(parameter)
+        own = {"lr": recipe.lr * recipe.bias_rate, "weight_decay": recipe.weight_decay * recipe.bias_decay}
+        groups = [{"params": of[False], "factor": 1.0, **numbers},
+                  {"params": of[True], "factor": recipe.bias_rate, **numbers, **own}]  # fmt: skip
+        return [group for group in groups if group["params"]]
 
     def rate(self, steps_per_epoch: int) -> float:
-        steps = self.recipe.epochs * steps_per_epoch
-        return self.recipe.lr * self.recipe.schedule(self.steps, steps, self.losses)
+        return self.recipe.rate(self.steps, steps_per_epoch, self.losses)
 
     def gradients(self) -> list[list[Tensor]]:
         """Those of the whole net, or of each of its parts that are trained apart."""
