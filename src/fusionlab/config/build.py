@@ -30,6 +30,8 @@ from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import read, spell
 from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream, StreamNet
 from fusionlab.two_stream.refuse import refuse_unlike_steps
+from fusionlab.two_stream.trunk import Trunk
+from fusionlab.two_stream.whole import WholeNet
 
 LAYER_OF_LATE = "softmax"
 
@@ -119,10 +121,11 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
     if keeps_apart(config):
         with _explained(config.fusion, config.temporal):
             mean = part(config.fusion, "fusion")(appearance.classes, motion.classes)
-            return ControlNet(
+            apart = ControlNet(
                 appearance, motion, head, config.layer, above=cast(Any, config.above),
                 joint=mean.joint_loss, consensus=consensus, seed=config.seed.init,
             )  # fmt: skip
+        return _down_to(config.backprop, apart, appearance, motion)
     with _explained(config.fusion, config.temporal):
         made = FusedNet(
             appearance, motion, part(config.fusion, "fusion"), head, config.layer,
@@ -130,7 +133,17 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
             tower_weight=config.tower_weight, align=config.align, consensus=consensus, seed=config.seed.init,
         )  # fmt: skip
     refuse_unlike_steps(made.points, config.data.sampling.snippets, config.align)
-    return made
+    return _down_to(config.backprop, made, appearance, motion)
+
+
+def _down_to(backprop: str, net: Net, appearance: Tower, motion: Tower) -> Net:
+    """The net, or with copies of the towers below it, where these are trained too."""
+    return WholeNet.copied(net, {"appearance": appearance, "motion": motion}) if backprop == "all" else net
+
+
+def trunk(net: Net, appearance: Tower, motion: Tower) -> Trunk:
+    """What stands below a net, or the nets of its cohort: nothing if it has towers of its own."""
+    return Trunk() if net.own_towers else Trunk(appearance, motion)
 
 
 class Blueprint:
@@ -237,7 +250,8 @@ class Blueprint:
         unusual = [shape for shape in (*ends, *shapes) if shape != (how.snippets, how.crop, how.crop)]
         if unusual:
             net, towers, where = self._whole(config)
-            points = list(net.points) if isinstance(net, FusedNet) else []
+            inner = net.top if isinstance(net, WholeNet) else net
+            points = list(inner.points) if isinstance(inner, FusedNet) else []
             if isinstance(config, ArmConfig) and config.backbone.appearance == config.backbone.motion:
                 points = [one for one in points if one.a.layer != one.b.layer]  # one kind of tower has the same steps
         for shape in dict.fromkeys(unusual):

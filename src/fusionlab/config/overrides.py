@@ -17,8 +17,10 @@ from hydra.errors import HydraException
 from fusionlab.config import catalogue, hydra_habits
 from fusionlab.config.instead import DEBUG, Instead
 from fusionlab.config.mask_secrets import masked, masked_word
-from fusionlab.config.shorthand import reject_useless_shorthand
+from fusionlab.config.shorthand import LISTS, reject_useless_shorthand
 from fusionlab.errors import UserError, unknown
+
+OWN_TEST = "data.sampling.test"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,14 @@ def parse_overrides(words: Sequence[str]) -> Words:
         names.add(name)
         if name in EXAMPLES:
             shape[name] = masked_word(word) if override.is_sweep_override() else to_plain(override.value())
+        elif name in LISTS:
+            leaves[name] = _list(override, masked_word(word), known)
+        elif name == OWN_TEST and override.is_sweep_override():
+            values = ",".join(map(str, _axis(override, masked_word(word), known)))
+            raise UserError(
+                "a trained net is tested by several protocols without training again, so a protocol is no axis",
+                got=masked_word(word), hint=f"test={values}",
+            )  # fmt: skip
         elif override.is_sweep_override():
             values = _axis(override, masked_word(word), known)
             axes[name] = [masked(check_choice(name, value, known), name) for value in values]
@@ -163,6 +173,14 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(to_plain(key)): to_plain(one) for key, one in value.items()}
     return value
+
+
+def _list(override: Override, word: str, known: Mapping[str, list[str]]) -> list[Any]:
+    """The values of an option that takes several, which make no axis."""
+    if override.is_sweep_override():
+        return _axis(override, word, known)
+    value = to_plain(override.value())
+    return value if isinstance(value, list) else [value]
 
 
 def _axis(override: Override, word: str, known: Mapping[str, list[str]]) -> list[Any]:

@@ -61,12 +61,14 @@ class TwoStreamData(pl.LightningDataModule):
         draws: str = LIST,
         seed: int = 0,
         validation: float = validation_list.FRACTION,
+        held_out: str = validation_list.CUT,
         quarantine: Sequence[str] = (),
         workers: int = 0,
     ) -> None:
         super().__init__()
         if streams not in STREAMS:
             raise unknown("streams", streams, STREAMS, form="streams={}")
+        assert held_out in validation_list.LISTS, held_out
         if batch_size < 1:
             raise UserError("a batch holds at least one clip", got=batch_size, hint="optim.….batch_size=64")
         self.dataset, self.folder, self.split = dataset, Path(store), split
@@ -75,7 +77,7 @@ class TwoStreamData(pl.LightningDataModule):
         self.batch_size, self.seed, self.validation, self.workers = batch_size, seed, validation, workers
         self.passes, self.draws = passes, draws
         self.views_at_once = min(batch_size, micro_batch or batch_size)
-        self.quarantine = frozenset(quarantine)
+        self.quarantine, self.held_out = frozenset(quarantine), held_out
         self.start_step = 0
         self._train: DataLoader[Batch] | None = None
         self.entries: Mapping[Which, list[Entry]] = {}
@@ -97,8 +99,10 @@ class TwoStreamData(pl.LightningDataModule):
             hint = "python -m fusionlab.prepare with the same options; data.quarantine=FILE leaves videos out by name"
             raise UserError("videos of the lists are not in the store", got=got, hint=hint)
         self._expect_views(test)
-        train, held_out = validation_list.cut(train, self.dataset.group, self.seed, self.validation)
-        self.entries = {"train": train, "validation": held_out, "test": test}
+        train, validation = validation_list.divide(
+            self.held_out, train, test, self.dataset.group, self.seed, self.validation
+        )
+        self.entries = {"train": train, "validation": validation, "test": test}
 
     def _expect_views(self, test: Sequence[Entry]) -> None:
         """Raise a `UserError` for test views that the store cannot give, before training."""

@@ -68,6 +68,7 @@ class Data:
             draws=config.stage.draws,
             seed=config.seed.data,
             validation=sampling.validation,
+            held_out=config.val.held_out,
             quarantine=config.data.quarantine,
             workers=loaders(self.run, config.data.store.codec),
         )

@@ -170,4 +170,4 @@ def _built(
     appearance, motion = trained_streams(plan, study, plan.job(arm.job), config, classes, content)
     net = build.net(config, appearance, motion)
     net.load_state_dict(weights)
-    return Trunk(appearance, motion), net
+    return build.trunk(net, appearance, motion), net

@@ -132,7 +132,8 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
                 recorder.failed(arms[name], str(error))
         if not nets:
             continue
-        cohort = Cohort(Trunk(appearance, motion), nets, recipes, seed=config.seed.dropout)
+        below = build.trunk(next(iter(nets.values())), appearance, motion)
+        cohort = Cohort(below, nets, recipes, seed=config.seed.dropout)
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]

@@ -115,10 +115,11 @@ class Contents:
         if layer is None:
             return self.late(content)
         above = "fresh" if content.config.above == "fresh" else NEUTRAL["into"]
+        own = {"layer": layer, "above": above, "backprop": content.config.backprop}
         axes = {axis: one for axis, one in content.axes.items() if axis.split(".")[0] not in OF_FUSION}
-        key = canonical([layer, above, {**content.choices, "fusion": CONTROL}, axes])
+        key = canonical([own, {**content.choices, "fusion": CONTROL}, axes])
         if key not in self._controls:
-            self._controls[key] = self._compose_control(content, {"layer": layer, "above": above})
+            self._controls[key] = self._compose_control(content, own)
         return self._controls[key]
 
     def doubled(self, content: Content) -> Content:

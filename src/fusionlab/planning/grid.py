@@ -35,7 +35,7 @@ from fusionlab.planning.layer_spelling import Spelling
 from fusionlab.planning.naming import arm_name, axes_of, study_folder
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
-from fusionlab.study.recipes import ARM, STREAMS
+from fusionlab.study.recipes import ARM, STREAMS, trains_towers
 
 RATE = "optim.fusion.lr"  # over which a table may select
 
@@ -314,8 +314,11 @@ class Signing:
         signed = tuple(self._sign(content, one, {**content.streams[one], **seed}) for one in STREAMS)
         streams = self._streams.setdefault(signed, dict(zip(STREAMS, signed, strict=True)))
         recipe = {**{part: one for part, one in point.tree.items() if part != RUN}, "stage_one": streams}
-        shared = {part: one for part, one in recipe.items() if part not in ARM}
-        if point.tree[RUN]["table"].get("select") == RATE:  # each arm has its own, in one pass over the data
+        alone = trains_towers(recipe)
+        shared = {part: one for part, one in recipe.items() if alone or part not in ARM}
+        if (
+            point.tree[RUN]["table"].get("select") == RATE and not alone
+        ):  # each arm has its own, in one pass over the data
             rest = {leaf: one for leaf, one in recipe["optim"]["fusion"].items() if leaf != "lr"}
             shared["optim"] = {**recipe["optim"], "fusion": rest}
         cohort = self._sign(content, "cohort", shared)

@@ -64,7 +64,8 @@ def run_study(study: PlannedStudy, *, detach: bool = False) -> int:
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
     try:  # networks are measured for it, so parts of the user run
-        in_fork(lambda: remember_prices(plan, study.folder, study.run, packed.workers))
+        for line in in_fork(lambda: remember_prices(plan, study.folder, study.run, packed.workers)):
+            show(f"{line}: a disk is too small", file=sys.stderr)
     except UserError as error:
         show(one_line(f"the times are not planned: {error.what} ({error.got})"))
     for line in plan.refusals:

@@ -128,7 +128,8 @@ def _cohort(
 ) -> tuple[dict[str, Tower], nn.Module, dict[str, Net]]:
     appearance, motion = build.towers(config.backbone, config.data, classes)
     nets: dict[str, Net] = {str(place): build.net(own, appearance, motion) for place, own in enumerate(arms)}
-    return {"appearance": appearance, "motion": motion}, Trunk(appearance, motion), nets
+    below = build.trunk(next(iter(nets.values())), appearance, motion)
+    return {"appearance": appearance, "motion": motion}, below, nets
 
 
 def _noise(towers: dict[str, Tower], clips: int, snippets: int, classes: int, seed: int) -> dict[str, Tensor]:

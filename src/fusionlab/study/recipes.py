@@ -25,7 +25,18 @@ IGNORED = {
     "motion": ("data.sampling.delay", "data.sampling.colour", PAIRS),
 }
 # The arms of one cohort may differ in these.
-ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align")
+ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align", "backprop")
+
+
+FROM = (
+    "from:"  # before what a stream starts from: as typed, a choice of data=; in its recipe, the signature of a stream
+)
+
+
+def source_of(recipe: Mapping[str, Any]) -> str | None:
+    """The signature of the stream from which a stream with this recipe starts, if any."""
+    source = value(recipe, "weights.source") if recipe.get("weights") else None
+    return source.removeprefix(FROM) if isinstance(source, str) and source.startswith(FROM) else None
 
 
 def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +56,9 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
     if callbacks := value(config, "callbacks"):
         shared["callbacks"] = callbacks
     shared["consensus"] = value(config, "consensus")
+    shared["val"] = {leaf: value(config, f"val.{leaf}") for leaf in ("list", "then")}
+    if (second := value(config, f"multitask.{stream}")) is not None:
+        shared["multitask"] = second
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
     return {**own, "optim": stream_optim(config["optim"]["streams"], stream), **shared}
 
@@ -63,9 +77,15 @@ def without(data: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
     return dict(data)
 
 
+def trains_towers(config: Mapping[str, Any]) -> bool:
+    """Whether an arm trains both towers below the meeting too, its own copies of them."""
+    return bool(value(config, "backprop") == "all")
+
+
 def cohort_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that arms trained together have in common."""
-    shared = {part: one for part, one in config.items() if part not in ("run", *ARM)}
+    """The config that arms trained together have in common; an arm that trains its towers too is trained alone."""
+    own = () if trains_towers(config) else ARM
+    shared = {part: one for part, one in config.items() if part not in ("run", *own)}
     return {**shared, "stage_one": stage_one(config)}
 
 

@@ -184,7 +184,7 @@ class LateNet(Net):
 
     def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         why = "late fusion has both towers whole and nothing above them"
-        return dict.fromkeys(("into", "keep_motion", "tower_weight", "align"), (why, None))
+        return dict.fromkeys(("into", "keep_motion", "tower_weight", "align", "backprop"), (why, None))
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         """What a prediction of both towers sees together; all frames where they have unlike numbers of them."""
