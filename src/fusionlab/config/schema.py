@@ -170,7 +170,7 @@ class SeedConfig:
 class FirstWeights:
     """The initial weights of one tower.
 
-    `source`: None (drawn), imagenet, a file, which the job opens, or `from:` and a stream's signature.
+    `source`: None (drawn), imagenet, a file, which the job opens, or `from:` and a choice of data=.
     """
 
     source: str | None
@@ -251,7 +251,7 @@ class StreamConfig:
     def of(cls, tree: Tree) -> StreamConfig:
         """From a stream's recipe, or the config of its job."""
         return build(
-            cls, {name: one for name, one in tree.items() if name != "run"}, "",
+            cls, {name: one for name, one in tree.items() if name not in ("run", "stage_one")}, "",
             weights=build(FirstWeights, tree.get("weights", {}), "weights."), trainer=TrainerConfig.of(tree),
             optim=StageConfig.of(tree["optim"], "optim.streams"), data=DataConfig.of(tree["data"]),
             seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),

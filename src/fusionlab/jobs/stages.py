@@ -24,7 +24,7 @@ from fusionlab.jobs.recorder import Recorder, published_weights
 from fusionlab.records.record import CHECKPOINT, read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
-from fusionlab.study.recipes import STREAMS
+from fusionlab.study.recipes import STREAMS, source_of
 from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import Scores, evaluate_cohort
@@ -40,7 +40,7 @@ def train(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     """Train the arms of a job; each is published as soon as it is recorded."""
     run = RunConfig.of(job.config)
     if job.kind == "stream":
-        _train_stream(plan.arm(job.arms[0]), StreamConfig.of(job.config), run, job.id, attempt)
+        _train_stream(plan, study, job, run, attempt)
     else:
         _train_cohort(plan, study, job, run, attempt)
     if run.keep != "last" and all((attempt.published / name).is_dir() for name in job.arms):
@@ -62,11 +62,12 @@ def _job_cost(config: ArmConfig | StreamConfig, job: str) -> JobCost:
     return JobCost(job, batch=config.stage.batch_size, threads=config.trainer.threads)
 
 
-def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, attempt: Attempt) -> None:
+def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
+    arm, config = plan.arm(job.arms[0]), StreamConfig.of(job.config)
     stream: Any = config.stream
     consensus: Any = config.consensus
-    cost = _job_cost(config, job)
+    cost = _job_cost(config, job.id)
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data = open_data(config.data, run, _say)
@@ -74,7 +75,10 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, atte
     recorder = Recorder(attempt, data, run, cost)
     tower = build.tower(config.tower, stream, config.data, len(data.dataset.classes))
     net = StreamNet(tower, stream, seed=config.seed.init, consensus=consensus)
-    initial = first_weights(tower, config, run, data.dataset)
+    if (source := source_of(arm.config)) is None:
+        initial = first_weights(tower, config, run, data.dataset)
+    else:
+        initial = source_weights(tower, config, plan.job(f"{stream}-{source}").path(study), data.dataset)
     cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
     training, test = data.module(config, config.data.sampling.stream_snippets), data.module(config)
@@ -95,7 +99,25 @@ def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: D
     """Load the weights that the config names into the tower; None if it names none."""
     if config.weights.source is None:
         return None
-    loaded = load(tower, config.weights.source, head=config.weights.head, folder=run.weights)
+    return _say_loaded(
+        load(tower, config.weights.source, head=config.weights.head, folder=run.weights), config, dataset
+    )
+
+
+def source_weights(tower: Tower, config: StreamConfig, place: Path, dataset: Dataset) -> Loaded:
+    """Load the weights that another stream has published in this folder into the tower.
+
+    They must be those of its record. The classifier is loaded too where both data sets have the same classes.
+    """
+    (record,) = read_records(place / "published")
+    path = published_weights(place)
+    if fingerprint(read_weights(path)) != record["result"].get("weights"):
+        raise UserError("the weights that the stream starts from are not those of their record", got=path)
+    same = list(record["result"]["classes"]) == list(dataset.classes)
+    return _say_loaded(load(tower, str(path), head=config.weights.head if same else "fresh"), config, dataset)
+
+
+def _say_loaded(loaded: Loaded, config: StreamConfig, dataset: Dataset | None) -> Loaded:
     refuse_other_split(loaded, config, dataset)
     _say(f"starts from {loaded.origin} (sha256 {loaded.sha256[:10]}…)")
     for note in loaded.notes:

@@ -18,7 +18,7 @@ import numpy as np
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole
-from fusionlab.records.plan_file import has_plan, read_plan_file
+from fusionlab.records.plan_file import TRAINED_ON, has_plan, read_plan_file
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
@@ -241,7 +241,7 @@ def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> l
     published = {job: readable_records(place) if place.is_dir() else ({}, {}) for job, place in places.items()}
     names = {arm.name for arm in arms}
     entries = []
-    for arm in arms:
+    for arm in (one for one in arms if TRAINED_ON not in one.axes):
         records, damaged = published.get(arm.job, ({}, {}))
         if own := arm.find(records):
             found = _entry(*own)
