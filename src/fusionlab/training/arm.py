@@ -87,7 +87,7 @@ class ArmModule(nn.Module):
         """Before a step: let the layers that it trains have gradients."""
         recipe = self.recipe
         if recipe.first.epochs:
-            freeze(self._layers_below(recipe.first.from_layer), self.steps < recipe.first.epochs * steps_per_epoch)
+            freeze(self._layers_below(recipe.first.from_layer), self.steps < recipe.first_steps(steps_per_epoch))
         freeze(self._frozen)
 
     def _layers_below(self, layer: str | None) -> list[nn.Module]:
