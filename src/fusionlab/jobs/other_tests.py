@@ -31,6 +31,7 @@ from fusionlab.records.group import write_for_group
 from fusionlab.records.other_test_file import tested_arm
 from fusionlab.records.other_tests import COMBINATIONS, FOLDER, OWN, TEST, Asked, OtherTest
 from fusionlab.records.predictions import read_predictions, tower_file
+from fusionlab.records.record import WEIGHTS
 from fusionlab.study.plan import Arm, Plan
 from fusionlab.training.weights import fingerprint, read_weights
 
@@ -158,9 +159,16 @@ class Adding:
 
     def _open(self, arm: Arm, beside: TrainedArm | None) -> TrainedArm | str:
         """The arm with its own weights and data, or the reason why it cannot be tested."""
+        place = self._places[arm.name]
+        assert isinstance(place, Place)
+        weights, result = place.folder / WEIGHTS, place.record["result"]
         try:
+            if weights.is_file() and fingerprint(read_weights(weights)) != result.get("weights"):
+                return f"its weights are not those of its record ({weights})"
             one = open_arm(self.plan, self.study, arm, beside)
-            return one if isinstance(one, str) else _not_its_own(one) or one
+            if isinstance(one, str) or one.data.content(one.config.data) == result.get("data"):
+                return one
+            return "it was trained on other data than what is there now"
         except UserError as error:
             return reason_of(error)
 
@@ -221,13 +229,3 @@ class Adding:
 
     def _fail(self, arm: str, test: OtherTest | None, why: str) -> None:
         self.reasons.setdefault(arm, {})[test.name if test else ""] = why
-
-
-def _not_its_own(one: TrainedArm) -> str | None:
-    """Why the weights or the data there are not those of the arm's record."""
-    result = one.record["result"]
-    if fingerprint(read_weights(one.place / "weights.pt")) != result.get("weights"):
-        return f"its weights are not those of its record ({one.place})"
-    if one.data.content(one.config.data) != result.get("data"):
-        return "it was trained on other data than what is there now"
-    return None
