@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.config import build
+from fusionlab.config.other_tests import Config, wanted
 from fusionlab.config.schema import StreamConfig, config_of
 from fusionlab.errors import UserError, one_line, show
-from fusionlab.jobs.measure import Bench, Config, reason_of, wanted
+from fusionlab.jobs.measure import Bench, reason_of
 from fusionlab.jobs.retest import TrainedArm, open_arm, read_study, record_of
 from fusionlab.jobs.stored_heads import Pair, Place, combine
 from fusionlab.jobs.test_results import OneTest, count
