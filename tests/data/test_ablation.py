@@ -20,8 +20,10 @@ from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError
 from fusionlab.preparation.prepare import prepare
 from fusionlab.records.other_tests import ABLATIONS
+from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.training.evaluate import evaluate
-from fusionlab.two_stream.net import LateNet, StreamNet
+from fusionlab.two_stream.control import ControlNet
+from fusionlab.two_stream.net import StreamNet
 from fusionlab.two_stream.trunk import Trunk
 from fusionlab.video.flow import Dis
 from fusionlab.video.store import Store
@@ -181,11 +183,12 @@ def test_pixels_are_fitted_by_their_last_snippet_and_resized() -> None:
 @pytest.mark.parametrize("how", ["mean", "freeze", "shuffle"])
 def test_a_net_that_ignores_a_stream_does_not_miss_it(drifting: Drifting, store: Store, how: str) -> None:
     towers = Tiny(3, 3, size=16), Tiny(4, 3, size=16)
-    alone, late = StreamNet(towers[0], "appearance", seed=0), LateNet(weight=1.0)
+    alone, control = StreamNet(towers[0], "appearance", seed=0), ControlNet(*towers, Pool2d, "relu5")
     plain, taken = (data(drifting, store, one) for one in (None, f"motion:{how}"))
-    for net, trunk in ((alone, Trunk()), (late, Trunk(*towers))):
+    for net, trunk, name in ((alone, Trunk(), "net"), (control, Trunk(*towers), "net/appearance")):
         seen, missed = (evaluate(trunk, {"net": net}, one.test_dataloader()) for one in (plain, taken))
-        assert torch.equal(seen.of["net"], missed.of["net"]) and len(seen.of["net"].unique()) > 3
+        assert torch.equal(seen.of[name], missed.of[name]) and len(seen.of[name].unique()) > 3
+    assert not torch.equal(seen.of["net"], missed.of["net"])
 
 
 def test_a_net_of_the_stream_misses_it(drifting: Drifting, store: Store) -> None:

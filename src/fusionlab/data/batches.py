@@ -5,7 +5,7 @@ Loader workers import this module and not Lightning, so that they start quickly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from fusionlab.data.views import Sampling, View, read_flow, read_frames, testing
 from fusionlab.video.store import Store
 
 Batch = dict[str, torch.Tensor]
+SECOND = "second."  # before the names of a second data set's tensors, in the batches of two tasks
 
 
 class Clips(TorchDataset[Batch]):
@@ -111,6 +112,11 @@ class Clips(TorchDataset[Batch]):
 
     def __getitem__(self, key: Key) -> Batch:
         return self.__getitems__([key])
+
+
+def second_task(batch: Mapping[str, torch.Tensor]) -> Batch:
+    """The second data set's part of a batch; empty where there is one data set."""
+    return {name.removeprefix(SECOND): one for name, one in batch.items() if name.startswith(SECOND)}
 
 
 def keep_batch(batch: Any) -> Any:

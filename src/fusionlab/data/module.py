@@ -6,11 +6,15 @@ Motion channels alternate u, v. `index` is the place in the list (training, vali
 and test batches carry each video once per view, with the same index. Only the streams asked for are read, and
 are the same alone as together. H and W are those of the square that towers expect; where a test looks at whole frames,
 they are the videos' own, and where it looks at whole videos, T is; one shape a batch.
+
+Where two tasks are trained together, a training batch has as many clips of the second data set, under names with
+`second.` before them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -22,12 +26,12 @@ from torch.utils.data import DataLoader
 from fusionlab.data import crops as rectangles
 from fusionlab.data import validation as validation_list
 from fusionlab.data.ablation import Ablated, Ablation
-from fusionlab.data.batches import Batch, Clips, keep_batch
+from fusionlab.data.batches import SECOND, Batch, Clips, keep_batch
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.list_files import some
 from fusionlab.data.pairs import OWN, Partners, expect_partners
 from fusionlab.data.processes import keep_memory_in_loader
-from fusionlab.data.sampler import CLASSES, LIST, Shape, StepSampler, ViewSampler
+from fusionlab.data.sampler import CLASSES, LIST, Key, RoundSampler, Shape, StepSampler, ViewSampler
 from fusionlab.data.split_checks import refuse_lost, refuse_unknown, without_quarantined
 from fusionlab.data.views import Sampling
 from fusionlab.errors import UserError, unknown
@@ -37,6 +41,21 @@ Which = Literal["train", "validation", "test"]
 STREAMS = {"both": ("appearance", "motion"), "appearance": ("appearance",), "motion": ("motion",)}
 SAMPLING = Sampling()
 CONTEXT = "forkserver"  # how loader workers start: they inherit no open file and no thread
+
+
+class Beside:
+    """The batches of an epoch, each with one of a second data set beside it."""
+
+    def __init__(self, loader: DataLoader[Batch], batches: StepSampler, second: TwoStreamData) -> None:
+        self.loader, self.batches, self.second = loader, batches, second
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Batch]:
+        others = self.second.rounds(self.batches.start_step, self.batches.batch_size)
+        for batch, other in zip(self.loader, others, strict=False):  # the second list has no end
+            yield {**batch, **{f"{SECOND}{name}": one for name, one in other.items()}}
 
 
 class TwoStreamData(pl.LightningDataModule):
@@ -65,6 +84,7 @@ class TwoStreamData(pl.LightningDataModule):
         held_out: str = validation_list.CUT,
         quarantine: Sequence[str] = (),
         workers: int = 0,
+        second: TwoStreamData | None = None,
         ablate: Ablation | None = None,
     ) -> None:
         """`ablate`: the stream that the clips of the test list lack."""
@@ -83,6 +103,8 @@ class TwoStreamData(pl.LightningDataModule):
         self.quarantine, self.held_out = frozenset(quarantine), held_out
         self.ablate = ablate
         self.start_step = 0
+        self.second = second
+        self._round: tuple[int, Iterator[Batch]] | None = None  # of a second data set: its next step, and the rest
         self._train: DataLoader[Batch] | None = None
         self.entries: Mapping[Which, list[Entry]] = {}
 
@@ -90,6 +112,8 @@ class TwoStreamData(pl.LightningDataModule):
         """Open the store and cut the lists; every video of the split must be in the store."""
         if self.entries:
             return
+        if self.second is not None:
+            self.second.setup()
         expect_sampling(self.dataset, self.sampling)
         if self.ablate is not None and (why := self.ablate.no_effect(self.sampling)):
             hint = f"ablate={self.ablate.stream}:mean"
@@ -137,6 +161,12 @@ class TwoStreamData(pl.LightningDataModule):
             return None
         return Ablated(self.ablate, len(self.entries["test"]), self.seed)
 
+    def class_counts(self) -> list[int]:
+        """The number of training clips of each class."""
+        self.setup()
+        counts = Counter(label for _, label in self.entries["train"])
+        return [counts[label] for label in range(len(self.dataset.classes))]
+
     def _partners(self, which: Which) -> Partners | None:
         """Whose flow the clips of a list are shown with; None: their own."""
         if which == "test" or self.sampling.pairs == OWN:
@@ -150,17 +180,30 @@ class TwoStreamData(pl.LightningDataModule):
         how = self.sampling
         return list(dict.fromkeys(self.clips("test").shapes() or [(how.snippets, how.crop, how.crop)]))
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Batch] | Beside:
         """The rest of the epoch from `start_step` on; at 0 a whole epoch."""
         if self._train is None or not self.workers:
             clips = self.clips("train")
-            labels = [label for _, label in clips.entries] if self.draws == CLASSES else None
             self._batches = StepSampler(
-                len(clips), self.batch_size, self.seed, self.start_step, passes=self.passes, labels=labels
+                len(clips), self.batch_size, self.seed, self.start_step, passes=self.passes, labels=self._labels(clips)
             )
             self._train = self._loader(clips, self._batches, again=True)
         self._batches.start_step = self.start_step
-        return self._train
+        return self._train if self.second is None else Beside(self._train, self._batches, self.second)
+
+    def _labels(self, clips: Clips) -> list[int] | None:
+        return [label for _, label in clips.entries] if self.draws == CLASSES else None
+
+    def rounds(self, step: int, rows: int) -> Iterator[Batch]:
+        """The batches beside those of another data set, from a step on; what was read ahead is kept."""
+        if self._round is None or self._round[0] != step:
+            clips = self.clips("train")
+            sampler = RoundSampler(len(clips), rows, self.seed, step, labels=self._labels(clips))
+            self._round = step, iter(self._loader(clips, sampler, again=False))
+        while True:
+            step, batches = self._round
+            self._round = step + 1, batches
+            yield next(batches)
 
     def val_dataloader(self) -> DataLoader[Batch]:
         return self._views(self.clips("validation"), again=True)
@@ -180,7 +223,7 @@ class TwoStreamData(pl.LightningDataModule):
         views = ViewSampler(len(clips), clips.how.views, self.views_at_once, clips.shapes(), self.sampling.snippets)
         return self._loader(clips, views, again)
 
-    def _loader(self, clips: Clips, batches: StepSampler | ViewSampler, again: bool) -> DataLoader[Batch]:
+    def _loader(self, clips: Clips, batches: Iterable[list[Key]], again: bool) -> DataLoader[Batch]:
         """`again`: whether the loader is used for more than one epoch."""
         context = None
         if self.workers:

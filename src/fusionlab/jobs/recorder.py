@@ -64,11 +64,12 @@ class Recorder:
         state: State,
         initial: Loaded | None = None,
         others: Mapping[OtherTest, OneTest] | None = None,
+        second: Data | None = None,
     ) -> None:
         """Write and publish the record of an arm whose training ended, with its predictions, heads and weights.
 
-        `initial`: the file that it started from, if any. `others`: its other tests, published with it. Files are not
-        synced one by one: `publish` syncs them all.
+        `initial`: the file that it started from, if any. `others`: its other tests, published with it. `second`: the
+        data of its second task. Files are not synced one by one: `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
         tested = OneTest.of(self.data.dataset, videos, scores, arm.name)
@@ -90,6 +91,8 @@ class Recorder:
             "flow": store.made["flow"],
             "curves": list(outcome.curve),
         }
+        if second is not None:
+            result["second_data"] = second.store.hash
         if config.data.quarantine:
             result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
         if tested.heads:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.processes import keep_memory
+from fusionlab.data.validation import NONE
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.callbacks import UserCallbacks
 from fusionlab.jobs.job_cost import JobCost
@@ -28,7 +30,7 @@ from fusionlab.records.other_tests import OtherTest
 from fusionlab.records.record import CHECKPOINT, read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
-from fusionlab.study.recipes import STREAMS
+from fusionlab.study.recipes import STREAMS, source_of
 from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import Scores, evaluate_cohort
@@ -36,6 +38,7 @@ from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import Recipe, configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
+from fusionlab.two_stream.multitask import of_main_task
 from fusionlab.two_stream.net import Net, StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
@@ -44,7 +47,7 @@ def train(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     """Train the arms of a job; each is published as soon as it is recorded."""
     run = RunConfig.of(job.config)
     if job.kind == "stream":
-        _train_stream(plan.arm(job.arms[0]), StreamConfig.of(job.config), run, job.id, attempt)
+        _train_stream(plan, study, job, run, attempt)
     else:
         _train_cohort(plan, study, job, run, attempt)
     if run.keep != "last" and all((attempt.published / name).is_dir() for name in job.arms):
@@ -66,22 +69,27 @@ def _job_cost(config: ArmConfig | StreamConfig, job: str) -> JobCost:
     return JobCost(job, batch=config.stage.batch_size, threads=config.trainer.threads)
 
 
-def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, attempt: Attempt) -> None:
+def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
+    arm, config = plan.arm(job.arms[0]), StreamConfig.of(job.config)
     stream: Any = config.stream
-    consensus: Any = config.consensus
-    cost = _job_cost(config, job)
+    cost = _job_cost(config, job.id)
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data = open_data(config.data, run, _say)
     cost.report_device(build.device(run))  # after packing, whose processes are forked and may use the GPU
     recorder = Recorder(attempt, data, run, cost)
-    tower = build.tower(config.tower, stream, config.data, len(data.dataset.classes))
-    net = StreamNet(tower, stream, seed=config.seed.init, consensus=consensus)
-    initial = first_weights(tower, config, run, data.dataset)
+    second = None if config.multitask is None else open_data(config.multitask, run, _say)
+    net = build.stream_net(config, len(data.dataset.classes))
+    tower = net.tower
+    if (source := source_of(arm.config)) is None:
+        initial = first_weights(tower, config, run, data.dataset)
+    else:
+        initial = source_weights(tower, config, plan.job(f"{stream}-{source}").path(study), data.dataset)
     cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
-    training, test = data.module(config, config.data.sampling.stream_snippets), data.module(config)
+    training = data.module(config, config.data.sampling.stream_snippets, second=second)
+    test = data.module(config)
     recorder.blueprint.expect_views(config, test.test_shapes())
     recorder.prepare(arm)
     outcome = _fit(cohort, training, config, recorder, "stream", checkpoint)[arm.name]
@@ -91,16 +99,36 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, atte
         recorder.failed(arm, reason, outcome)
         raise UserError(f"the {stream} stream has failed", got=reason, hint="a lower optim.streams.lr")
     assert outcome.state is not None
-    videos = [name for name, _ in test.entries["test"]]
+    videos, state = [name for name, _ in test.entries["test"]], of_main_task(outcome.state)
+    if second is not None:
+        outcome = replace(outcome, weights=fingerprint(state))
     others = _other_tests(cohort, {arm.name: config}, recorder)[arm.name]
-    recorder.done(arm, outcome, scores, videos, describe(net), outcome.state, initial, others)
+    recorder.done(arm, outcome, scores, videos, describe(StreamNet(tower, stream)), state, initial, others, second)
 
 
 def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: Dataset | None = None) -> Loaded | None:
     """Load the weights that the config names into the tower; None if it names none."""
     if config.weights.source is None:
         return None
-    loaded = load(tower, config.weights.source, head=config.weights.head, folder=run.weights)
+    return _say_loaded(
+        load(tower, config.weights.source, head=config.weights.head, folder=run.weights), config, dataset
+    )
+
+
+def source_weights(tower: Tower, config: StreamConfig, place: Path, dataset: Dataset) -> Loaded:
+    """Load the weights that another stream has published in this folder into the tower.
+
+    They must be those of its record. The classifier is loaded too where both data sets have the same classes.
+    """
+    (record,) = read_records(place / "published")
+    path = published_weights(place)
+    if fingerprint(read_weights(path)) != record["result"].get("weights"):
+        raise UserError("the weights that the stream starts from are not those of their record", got=path)
+    same = list(record["result"]["classes"]) == list(dataset.classes)
+    return _say_loaded(load(tower, str(path), head=config.weights.head if same else "fresh"), config, dataset)
+
+
+def _say_loaded(loaded: Loaded, config: StreamConfig, dataset: Dataset | None) -> Loaded:
     refuse_other_split(loaded, config, dataset)
     _say(f"starts from {loaded.origin} (sha256 {loaded.sha256[:10]}…)")
     for note in loaded.notes:
@@ -172,6 +200,8 @@ def _fit(
 ) -> dict[str, Outcome]:
     run, callbacks = recorder.run, UserCallbacks(config.callbacks)
     recorder.cost.arms = len(cohort.arms)
+    for arm in cohort.arms.values():
+        arm.weigh_classes(data.class_counts())
     outcomes = fit(
         cohort,
         data,
@@ -183,6 +213,7 @@ def _fit(
         progress=_say,
         callbacks=callbacks.made,
         observers=[recorder.cost, recorder.loggers],
+        validate=config.val.held_out != NONE,
         job=job,
     )
     for name in callbacks.not_restored():

@@ -21,7 +21,7 @@ from fusionlab.records.files import read_whole
 from fusionlab.records.other_test_file import read_other_test, tested_arm
 from fusionlab.records.other_tests import FILE as TEST_FILE
 from fusionlab.records.other_tests import FOLDER, Asked, OtherTest
-from fusionlab.records.plan_file import has_plan, read_plan_file
+from fusionlab.records.plan_file import TRAINED_ON, has_plan, read_plan_file
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
@@ -65,6 +65,11 @@ class Entry:
     def seed(self) -> tuple[Any, ...]:
         """The values of `seed`, or of `seed.init`, `seed.data` …: in these the arms of one row differ."""
         return tuple(value for axis, value in sorted(self.axes.items()) if is_seed(axis))
+
+    @cached_property
+    def saw_test(self) -> bool:
+        """Whether the test list was its validation list, so that test labels chose its weights or its rate."""
+        return any(arm.value("val.list") == "test" for arm in self.arms)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -177,8 +182,8 @@ def is_seed(axis: str) -> bool:
 
 
 def follows_seed(leaf: str) -> bool:
-    """Whether a leaf of a config changes with the seed: the seeds, and the streams trained with them."""
-    return is_seed(leaf) or leaf.startswith("stage_one.")
+    """Whether a leaf of a config changes with the seed: the seeds, and the arms trained with them."""
+    return is_seed(leaf) or leaf.startswith(("stage_one.", "chosen_by."))
 
 
 def load(
@@ -250,7 +255,7 @@ def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]], aske
     published = {job: readable_records(place) if place.is_dir() else ({}, {}) for job, place in places.items()}
     names = {arm.name for arm in arms}
     entries = []
-    for arm in arms:
+    for arm in (one for one in arms if TRAINED_ON not in one.axes):
         records, damaged = published.get(arm.job, ({}, {}))
         if own := arm.find(records):
             found = _entry(*own)

@@ -142,8 +142,10 @@ class ControlNet(Net):
         x_a, x_b = heads
         return mean_of_streams(x_a, x_b)
 
-    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
-        return cross_entropy(self.combine(heads), label) if self.joint else super().heads_loss(heads, label)
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
+        if self.joint:
+            return cross_entropy(self.combine(heads), label, weights)
+        return super().heads_loss(heads, label, weights)
 
     def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         apart = ("the towers stay apart, and the scores of both count alike", None)
@@ -169,16 +171,26 @@ class ControlNet(Net):
         return (top_storey(self),)
 
 
-def control_layer(layer: str, appearance: Tower, motion: Tower, temporal: TemporalFactory) -> str | None:
+def control_layer(
+    layer: str, appearance: Tower, motion: Tower, temporal: TemporalFactory, whole: bool = False
+) -> str | None:
     """Where the towers of an arm's control are cut, for an arm that meets at `layer`; None at class scores.
 
     It is the lowest meeting. A temporal head that needs a map stands where it stands in the arm: if that is above the
-    lowest meeting, this layer is named too.
+    lowest meeting, this layer is named too. Where the towers are trained as a `whole`, those of an arm that meets at
+    class scores are trained on too: its control is cut below the classifiers.
     """
     points = [one for one in read(layer, appearance, motion) if not one.prediction]
+    if whole and not points:
+        return FusionPoint(_last_map(appearance), _last_map(motion)).name
     boxed = getattr(getattr(temporal, "func", temporal), "needs_map", True)
     headed = [one for one in points if one.spatial][-1:] if boxed else []
     return "+".join(dict.fromkeys(one.name for one in (*points[:1], *headed))) or None
+
+
+def _last_map(tower: Tower) -> Cut:
+    """The cut at the highest tap below the class scores."""
+    return max((cut for tap in tower.taps if not (cut := Cut(tower, tap)).prediction), key=lambda cut: cut.depth)
 
 
 def _points(layer: str, appearance: Tower, motion: Tower, temporal: TemporalFactory) -> tuple[FusionPoint, ...]:

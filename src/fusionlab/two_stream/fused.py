@@ -244,11 +244,11 @@ class FusedNet(Net):
         mean = mean_of_logits if self.averages_logits else mean_of_scores
         return mean(fused, others[0], self.tower_weight) if others else fused
 
-    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
         """The loss of every net; a descriptor with a support vector machine has that machine's loss."""
         first, *others = heads
         own = hinge if self.has_hinge else cross_entropy
-        return sum((cross_entropy(logits, label) for logits in others), start=own(first, label))
+        return sum((cross_entropy(logits, label, weights) for logits in others), start=own(first, label, weights))
 
     def scored_nll(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """Margins are no probabilities: a support vector machine keeps its own loss."""

@@ -62,18 +62,20 @@ class Net(nn.Module):
         """Options that have no effect -> (why, what to type instead, if anything). `lengths`: the frames of clips."""
         return {}
 
-    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
-        """Σ over the heads of the mean cross-entropy over clips and predictions."""
-        first, *others = (cross_entropy(logits, label) for logits in heads)
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Σ over the heads of the mean cross-entropy over clips and predictions. `weights`: of the clips."""
+        first, *others = (cross_entropy(logits, label, weights) for logits in heads)
         return sum(others, start=first)
 
     def loss(self, features: Features, label: Tensor) -> Tensor:
         return self.heads_loss(self.heads(features), label)
 
-    def loss_and_correct(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_correct(
+        self, features: Features, label: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The loss, and the number of clips whose highest score is at their label, from one pass."""
         heads = self.heads(features)
-        return self.heads_loss(heads, label), self._correct(heads, label)
+        return self.heads_loss(heads, label, weights), self._correct(heads, label)
 
     def nll_and_correct(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
         """The NLL of the scores, and the number of clips whose highest score is at their label, from one pass."""
