@@ -29,7 +29,7 @@ from fusionlab.jobs.test_results import OneTest, count
 from fusionlab.records.environment import describe_environment
 from fusionlab.records.files import publish
 from fusionlab.records.group import write_for_group
-from fusionlab.records.other_test_file import tested_arm
+from fusionlab.records.other_test_file import arm_identity
 from fusionlab.records.other_tests import COMBINATIONS, FOLDER, OWN, TEST, Asked, OtherTest
 from fusionlab.records.predictions import read_predictions, tower_file
 from fusionlab.records.record import WEIGHTS
@@ -219,7 +219,7 @@ class Adding:
         tests = place.folder / FOLDER
         temporary = tests / f".{uuid.uuid4().hex}.tmp"
         try:
-            one.write(temporary, test, tested_arm(place.record), counts, around)
+            one.write(temporary, test, arm_identity(place.record), counts, around)
             publish(temporary, tests / test.name)
         finally:
             with suppress(OSError):
