@@ -11,6 +11,7 @@ from typing import Any, cast
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
+from fusionlab.config.other_tests import wanted
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.data.dataset import Dataset
@@ -22,7 +23,7 @@ from fusionlab.jobs.callbacks import UserCallbacks
 from fusionlab.jobs.chosen import Chosen
 from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import open_data
-from fusionlab.jobs.measure import Bench, wanted
+from fusionlab.jobs.measure import Bench
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.jobs.recorder import Recorder, published_weights
 from fusionlab.jobs.test_results import OneTest

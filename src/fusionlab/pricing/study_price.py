@@ -21,7 +21,7 @@ from fusionlab.pricing.arm_states import TO_RUN, States, states_of
 from fusionlab.pricing.calibrate import Calibration, calibrate, read_calibration
 from fusionlab.pricing.calibrate_store import calibrate_store, read_rates
 from fusionlab.pricing.clip_counts import DataSets
-from fusionlab.pricing.job_work import Work, work_of
+from fusionlab.pricing.job_work import Work, other_tests, videos_of, work_of
 from fusionlab.pricing.machine_class import Machine
 from fusionlab.pricing.past_jobs import PastJob, past_jobs
 from fusionlab.pricing.speeds import Speed, Speeds
@@ -241,8 +241,14 @@ class Pricing:
         rows = disk_sizes.prediction_bytes(*listed)
         heads = sum(disk_sizes.heads_bytes(*listed, len(one.net.head_names)) for one in sized)
         kept = arms[0].kind == "stream" or self.run.keep != "none"
+        if clips is not None:
+            heads += sum(
+                disk_sizes.test_bytes(videos_of(test, clips), listed[1], one.net)
+                for test, own in other_tests(sized, self.run.asked).items()
+                for one in own
+            )
         weights = heads + sum(kept * state_bytes(one.net) + rows * (1 + len(one.net.apart)) for one in sized)
-        work, why = work_of(sized, self.sizes, clips), None if clips is not None else NO_CLIPS
+        work, why = work_of(sized, self.sizes, clips, self.run.asked), None if clips is not None else NO_CLIPS
         return Measured(work, memory, weights, checkpoint_bytes(sized), why)
 
     @cached_property
