@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fusionlab.config import catalogue
 from fusionlab.config.instantiate import part
@@ -27,6 +27,9 @@ from fusionlab.video.codecs import JPEG, QUALITY
 from fusionlab.video.decode import reader
 from fusionlab.video.flow import expect_estimator
 from fusionlab.video.store import Coding
+
+if TYPE_CHECKING:
+    from fusionlab.training.recipe import Recipe  # torch, which preparing does without
 
 Tree = Mapping[str, Any]
 Part = Mapping[str, Any]  # a `_target_` and its numbers
@@ -170,7 +173,7 @@ class SeedConfig:
 class FirstWeights:
     """The initial weights of one tower.
 
-    `source`: None (drawn), imagenet, a file, which the job opens, or `from:` and a stream's signature.
+    `source`: None (drawn), imagenet, a file, which the job opens, or `from:` and a choice of data=.
     """
 
     source: str | None
@@ -251,7 +254,7 @@ class StreamConfig:
     def of(cls, tree: Tree) -> StreamConfig:
         """From a stream's recipe, or the config of its job."""
         return build(
-            cls, {name: one for name, one in tree.items() if name != "run"}, "",
+            cls, {name: one for name, one in tree.items() if name not in ("run", "stage_one")}, "",
             weights=build(FirstWeights, tree.get("weights", {}), "weights."), trainer=TrainerConfig.of(tree),
             optim=StageConfig.of(tree["optim"], "optim.streams"), data=DataConfig.of(tree["data"]),
             seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),

@@ -5,7 +5,8 @@
     cohort   stage two:          all except the arm's own parts
 
 Arms with equal cohort recipes share frozen streams and one pass over the data. A stream's recipe does not include the
-fusion, so that all studies share one training; stage two names its streams by the signatures of their recipes.
+fusion, so that all studies share one training; stage two names its streams by the signatures of their recipes, under
+`stage_one`, and so does a stream that starts from one of another data set.
 """
 
 from __future__ import annotations
@@ -28,15 +29,12 @@ IGNORED = {
 ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align", "backprop")
 
 
-FROM = (
-    "from:"  # before what a stream starts from: as typed, a choice of data=; in its recipe, the signature of a stream
-)
+FROM = "from:"  # before a choice of data=: a stream starts from the one that was trained on it
 
 
 def source_of(recipe: Mapping[str, Any]) -> str | None:
     """The signature of the stream from which a stream with this recipe starts, if any."""
-    source = value(recipe, "weights.source") if recipe.get("weights") else None
-    return source.removeprefix(FROM) if isinstance(source, str) and source.startswith(FROM) else None
+    return recipe.get("stage_one", {}).get(recipe["stream"])
 
 
 def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:

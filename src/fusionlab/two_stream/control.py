@@ -20,7 +20,7 @@ from fusionlab.temporal.temporal import NeedsMap, TemporalFactory
 from fusionlab.two_stream.copied_layers import CopiedLayers
 from fusionlab.two_stream.fused import Above, pooling_copy, reach_of
 from fusionlab.two_stream.fusion_point import Cut, FusionPoint, read
-from fusionlab.two_stream.net import Features, Net, Stream, mean_of_streams
+from fusionlab.two_stream.net import STREAMS, Features, Net, Stream, mean_of_streams
 from fusionlab.two_stream.outline import NetLayer, Storey, top_layers, top_storey
 from fusionlab.two_stream.refuse import no_map, no_wider_layer
 from fusionlab.two_stream.scores import Consensus, apply_consensus, cross_entropy
@@ -74,6 +74,10 @@ class Top(Net):
         x = self.above.run(x.relu() if self.has_relu else x, self.headed.above, self.temporal)
         return apply_consensus(x.flatten(2), self.consensus)
 
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        return (self.stream,)
+
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         return self.merge_reach(reach_of(self.temporal, self.headed, snippets))
 
@@ -126,6 +130,10 @@ class ControlNet(Net):
         x_a = self.appearance(features)
         set_back()  # each top has the draws of dropout that it has alone
         return x_a, self.motion(features)
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        return STREAMS
 
     def forward(self, features: Features) -> Tensor:
         return self.combine(self.heads(features))

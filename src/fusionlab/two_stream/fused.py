@@ -44,6 +44,7 @@ from fusionlab.two_stream.widen import stack, widen
 
 Above = Literal["appearance", "motion", "fresh"]
 ALIGNMENTS = ("refuse", "pool")
+FUSED = "fused"  # the head of the tower that goes on above the fusion
 
 
 class FusedNet(Net):
@@ -256,6 +257,15 @@ class FusedNet(Net):
     @property
     def has_hinge(self) -> bool:
         return self.svm is not None and self.fusion.classifier == "svm"
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        others = tuple(one for one in STREAMS if one != self.into) if self.two_losses else ()
+        return (FUSED, *others)
+
+    @property
+    def margins(self) -> tuple[str, ...]:
+        return (FUSED,) if self.has_hinge else ()
 
     def _fused(self, k: int, x: Tensor, y: Tensor) -> Tensor:
         """The fusion at point k, of the map from below and the other tower's."""

@@ -48,6 +48,16 @@ class Net(nn.Module):
         """The logits of `forward`, from those of the heads."""
         return heads[0]
 
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Names of `heads`, in their order, whose scores a test keeps; none where they are those of other nets."""
+        return ()
+
+    @property
+    def margins(self) -> tuple[str, ...]:
+        """Heads that leave margins of a support vector machine, which are no logits."""
+        return ()
+
     def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         """Options that have no effect -> (why, what to type instead, if anything). `lengths`: the frames of clips."""
         return {}
@@ -153,6 +163,10 @@ class StreamNet(Net):
 
     def forward(self, features: Features) -> Tensor:
         return apply_consensus(self.tower(features[self.stream]["input"]).flatten(2), self.consensus)
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        return (self.stream,)
 
     @property
     def own_towers(self) -> Mapping[Stream, Tower]:

@@ -70,6 +70,14 @@ class WholeNet(Net):
     # -- what it says of itself
 
     @property
+    def head_names(self) -> tuple[str, ...]:
+        return self.top.head_names
+
+    @property
+    def margins(self) -> tuple[str, ...]:
+        return self.top.margins
+
+    @property
     def own_towers(self) -> Mapping[Stream, Tower]:
         return {stream: self.towers[stream] for stream in self.top.needs}  # type: ignore[misc]
 
