@@ -194,7 +194,7 @@ class Blueprint:
     def control_layer(self, config: ArmConfig) -> str | None:
         """Where the towers of the arm's control are cut; None where late fusion is the control."""
         pair = self.towers(config.backbone, config.data)
-        return control_layer(config.layer, *pair, part(config.temporal, "temporal"))
+        return control_layer(config.layer, *pair, part(config.temporal, "temporal"), config.backprop == "all")
 
     def net(self, config: ArmConfig) -> Net:
         with torch.device("meta"):

@@ -13,6 +13,7 @@ Where two tasks are trained together, a training batch has as many clips of the 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import get_context
@@ -24,6 +25,7 @@ from torch.utils.data import DataLoader
 
 from fusionlab.data import crops as rectangles
 from fusionlab.data import validation as validation_list
+from fusionlab.data.ablation import Ablated, Ablation
 from fusionlab.data.batches import SECOND, Batch, Clips, keep_batch
 from fusionlab.data.dataset import Dataset, Entry, expect_sampling
 from fusionlab.data.list_files import some
@@ -83,7 +85,9 @@ class TwoStreamData(pl.LightningDataModule):
         quarantine: Sequence[str] = (),
         workers: int = 0,
         second: TwoStreamData | None = None,
+        ablate: Ablation | None = None,
     ) -> None:
+        """`ablate`: the stream that the clips of the test list lack."""
         super().__init__()
         if streams not in STREAMS:
             raise unknown("streams", streams, STREAMS, form="streams={}")
@@ -97,6 +101,7 @@ class TwoStreamData(pl.LightningDataModule):
         self.passes, self.draws = passes, draws
         self.views_at_once = min(batch_size, micro_batch or batch_size)
         self.quarantine, self.held_out = frozenset(quarantine), held_out
+        self.ablate = ablate
         self.start_step = 0
         self.second = second
         self._round: tuple[int, Iterator[Batch]] | None = None  # of a second data set: its next step, and the rest
@@ -110,6 +115,9 @@ class TwoStreamData(pl.LightningDataModule):
         if self.second is not None:
             self.second.setup()
         expect_sampling(self.dataset, self.sampling)
+        if self.ablate is not None and (why := self.ablate.no_effect(self.sampling)):
+            hint = f"ablate={self.ablate.stream}:mean"
+            raise UserError(f"this ablation has no effect: {why}", got=f"ablate={self.ablate}", hint=hint)
         self.store = Store.open(self.folder)
         whole = self.dataset.lists(self.split)
         refuse_unknown(self.quarantine, {name for name, _ in self.dataset.videos()})
@@ -144,7 +152,20 @@ class TwoStreamData(pl.LightningDataModule):
         self.setup()
         seed = self.seed if which == "train" else None
         how = self.sampling if which == "test" else replace(self.sampling, test="middle")
-        return Clips(self.store, self.entries[which], how, self.streams, seed, self._partners(which))
+        return Clips(
+            self.store, self.entries[which], how, self.streams, seed, self._partners(which), self._ablated(which)
+        )
+
+    def _ablated(self, which: Which) -> Ablated | None:
+        if self.ablate is None or which != "test":
+            return None
+        return Ablated(self.ablate, len(self.entries["test"]), self.seed)
+
+    def class_counts(self) -> list[int]:
+        """The number of training clips of each class."""
+        self.setup()
+        counts = Counter(label for _, label in self.entries["train"])
+        return [counts[label] for label in range(len(self.dataset.classes))]
 
     def _partners(self, which: Which) -> Partners | None:
         """Whose flow the clips of a list are shown with; None: their own."""
@@ -185,14 +206,20 @@ class TwoStreamData(pl.LightningDataModule):
             yield next(batches)
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        return self._views("validation", again=True)
+        return self._views(self.clips("validation"), again=True)
 
     def test_dataloader(self) -> DataLoader[Batch]:
         self._train = None
-        return self._views("test", again=False)
+        return self._views(self.clips("test"), again=False)
 
-    def _views(self, which: Which, again: bool) -> DataLoader[Batch]:
-        clips = self.clips(which)
+    def views(self, which: Which) -> DataLoader[Batch]:
+        """Each video of a list in the views of the test (`sampling.test`), with its own flow."""
+        if which == "test":
+            return self.test_dataloader()
+        self.setup()
+        return self._views(Clips(self.store, self.entries[which], self.sampling, self.streams, None), again=False)
+
+    def _views(self, clips: Clips, again: bool) -> DataLoader[Batch]:
         views = ViewSampler(len(clips), clips.how.views, self.views_at_once, clips.shapes(), self.sampling.snippets)
         return self._loader(clips, views, again)
 

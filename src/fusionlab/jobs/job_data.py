@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, SourceConfig, StreamConfig, build_dataset, build_flow
 from fusionlab.config.val import KEEP, ValConfig
+from fusionlab.data.ablation import Ablation
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.split_checks import refuse_unknown
 from fusionlab.data.validation import NONE
@@ -54,7 +55,12 @@ class Data:
         return _content(self.store, frozenset(source.quarantine)) if source.quarantine else self.store.hash
 
     def module(
-        self, config: ArmConfig | StreamConfig, snippets: int | None = None, *, second: Data | None = None
+        self,
+        config: ArmConfig | StreamConfig,
+        snippets: int | None = None,
+        ablate: Ablation | None = None,
+        *,
+        second: Data | None = None,
     ) -> TwoStreamData:
         """Loaders for one stage. `snippets`: number per clip; default: as in the test. `second`: of a second task."""
         from fusionlab.data.module import TwoStreamData  # imports torch and Lightning, which preparing does not need
@@ -76,6 +82,7 @@ class Data:
             quarantine=config.data.quarantine,
             workers=loaders(self.run, config.data.store.codec),
             second=None if second is None else second.module(as_second(config), snippets),
+            ablate=ablate,
         )
 
     @property

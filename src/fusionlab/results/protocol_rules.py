@@ -112,6 +112,11 @@ def _training(entry: Entry) -> Mapping[str, Leaves]:
     return {name: leaves for name, leaves in parts.items() if leaves}
 
 
+def _validation(entry: Entry) -> Mapping[str, Leaves]:
+    """Of every arm, at the neutral value too."""
+    return {"val": {leaf: entry.value(leaf) for leaf in ("val.list", "val.then")}}
+
+
 def _budget(entry: Entry) -> Mapping[str, Leaves]:
     if entry.kind not in ("fused", "control") or entry.result.get("converged"):
         return {}
@@ -158,6 +163,10 @@ RULES = (
     Rule(
         "training protocol", "config: optim, without the budget",
         "a gain of the optimiser is no gain of the fusion", _training, refused=True,
+    ),
+    Rule(
+        "validation", "config: val", "a net trained on the validation videos too has seen more; one that was chosen by "
+        "test labels has seen the answers", _validation, refused=True,
     ),
     Rule(
         "budget", "config: optim.fusion epochs, patience, until, budget; result.converged",
@@ -266,6 +275,7 @@ _GROUPS = {
     "prepared data": ("data", "split", "flow"),
     "quarantine": ("data", "split"),
     "number of test videos": ("data", "split"),
+    "data.sampling.test": ("test",),
 }
 
 

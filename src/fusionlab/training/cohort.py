@@ -222,13 +222,24 @@ class Cohort(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Record each arm's validation loss: the mean over clips and views."""
         assert self._count or not self._sums, "the validation loader gave no clips"
-        seconds = time.monotonic() - (self._started or 0.0)
-        self._started = None
+        seconds = self._seconds()
         for name, (loss, correct) in self._sums.items():
             mean, accuracy = loss / self._count, correct / self._count
-            self.arms[name].record_validation(mean, accuracy, self.steps_per_epoch, round(seconds, 3))
+            self.arms[name].record_validation(mean, accuracy, self.steps_per_epoch, seconds)
             # for callbacks of users, in `trainer.callback_metrics`
             self.log_dict({f"{name}/val_loss": mean, f"{name}/val_accuracy": accuracy}, logger=False)
+
+    def end_stretch(self, arms: Iterable[ArmModule]) -> None:
+        """Record the end of a stretch of these arms, after which nothing is validated."""
+        seconds = self._seconds()
+        for arm in list(arms):
+            arm.record_validation(None, None, self.steps_per_epoch, seconds)
+
+    def _seconds(self) -> float:
+        """The seconds of the present stretch, which ends."""
+        seconds = 0.0 if self._started is None else time.monotonic() - self._started
+        self._started = None
+        return round(seconds, 3)
 
     def trunk_features(self, batch: Batch, arms: Iterable[ArmModule]) -> Features:
         trunk = cast(FeatureSource, self.trunk)
