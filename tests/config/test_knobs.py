@@ -44,10 +44,13 @@ OTHER: dict[str, Any] = {
     **{
         f"optim.{stage}.{leaf}": word
         for stage in ("streams", "fusion")
-        for leaf, word in (("measure", "loss"), ("until", "converged"), ("weights", "best"))
+        for leaf, word in (
+            ("measure", "loss"), ("until", "converged"), ("weights", "best"), ("class_weights", "balanced"),
+        )
     },
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
-    "align": "pool", "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",
+    "align": "pool", "into": "motion", "keep_motion": True, "backprop": "all",
+    "weights.appearance": "a.pt", "weights.motion": "imagenet",
     "multitask.appearance": "brush2", "multitask.motion": "brush_order",
     "weights.head": "fresh", "weights.other_split": "allow", "temporal.side": 3,
     "data.store.backward": True, "data.store.rule": "field", "data.store.reader": "pyav",

@@ -28,6 +28,7 @@ from fusionlab.two_stream.control import ControlNet, control_layer
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import read, spell
+from fusionlab.two_stream.multitask import MultitaskNet
 from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream, StreamNet
 from fusionlab.two_stream.refuse import refuse_unlike_steps
 from fusionlab.two_stream.trunk import Trunk
@@ -77,6 +78,18 @@ def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower
     except UserError as error:  # the option has another name than the tower's argument
         got, hint = (one and one.replace("size=", "data.sampling.crop=") for one in (error.got, error.hint))
         raise UserError(error.what, got=got, allowed=error.allowed, hint=hint) from None
+
+
+def stream_net(config: StreamConfig, classes: int) -> StreamNet:
+    """The net of a stream, drawn; with a second classifier where it is trained on a second data set."""
+    stream, consensus = cast(Stream, config.stream), cast(Any, config.consensus)
+    own = tower(config.tower, stream, config.data, classes)
+    if config.multitask is None:
+        return StreamNet(own, stream, seed=config.seed.init, consensus=consensus)
+    with torch.device("meta"):  # a whole tower is large, and its classifier is wanted only
+        second = tower(config.tower, stream, config.multitask, build_dataset(config.multitask).class_count)
+    head = second.get_submodule(second.classifier).to_empty(device="cpu")
+    return MultitaskNet(own, stream, head, seed=config.seed.init, consensus=consensus)
 
 
 def _expect_frames(tower: Tower, stream: Stream, frames: int, got: str, hint: str) -> None:
@@ -181,7 +194,7 @@ class Blueprint:
     def control_layer(self, config: ArmConfig) -> str | None:
         """Where the towers of the arm's control are cut; None where late fusion is the control."""
         pair = self.towers(config.backbone, config.data)
-        return control_layer(config.layer, *pair, part(config.temporal, "temporal"))
+        return control_layer(config.layer, *pair, part(config.temporal, "temporal"), config.backprop == "all")
 
     def net(self, config: ArmConfig) -> Net:
         with torch.device("meta"):

@@ -63,10 +63,10 @@ def parse_overrides(words: Sequence[str]) -> Words:
         elif name in LISTS:
             leaves[name] = _list(override, masked_word(word), known)
         elif name == OWN_TEST and override.is_sweep_override():
-            values = ",".join(map(str, _axis(override, masked_word(word), known)))
+            protocols = ",".join(map(str, _axis(override, masked_word(word), known)))
             raise UserError(
                 "a trained net is tested by several protocols without training again, so a protocol is no axis",
-                got=masked_word(word), hint=f"test={values}",
+                got=masked_word(word), hint=f"test={protocols}",
             )  # fmt: skip
         elif override.is_sweep_override():
             values = _axis(override, masked_word(word), known)

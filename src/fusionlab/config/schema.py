@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fusionlab.config import catalogue
 from fusionlab.config.instantiate import part
@@ -27,6 +27,9 @@ from fusionlab.video.codecs import JPEG, QUALITY
 from fusionlab.video.decode import reader
 from fusionlab.video.flow import expect_estimator
 from fusionlab.video.store import Coding
+
+if TYPE_CHECKING:
+    from fusionlab.training.recipe import Recipe  # torch, which preparing does without
 
 Tree = Mapping[str, Any]
 Part = Mapping[str, Any]  # a `_target_` and its numbers

@@ -86,7 +86,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
         from fusionlab.results.claim import Claim  # imports numpy, which no other plan needs
 
         Claim.of(run.claim).expect_rows(
-            ((arm.kind, arm.axes) for arm in plan.arms),
+            ((arm.kind, {**arm.axes, **axes}) for arm in plan.arms for axes in run.asked.shown_axes),
             kinds=_kinds(possible, contents),
             within=[*filter(None, [run.table.get("select")]), BUDGET, *(run.table.get("over") or ())],
         )

@@ -63,7 +63,8 @@ def csv_text(table: Table) -> str:
         heads += [
             f"{prefix}_{what}" for over in ("gain", "late") for what in (over, *(f"{over}_{one}" for one in _OF_GAIN))
         ]
-    heads += ["control", "not_comparable", *(["val_loss", "chosen"] if table.spec.select else []), "doubled"]
+    heads += ["control", "not_comparable", *(["saw_test"] if any(row.saw_test for row in rows) else [])]
+    heads += [*(["val_loss", "chosen"] if table.spec.select else []), "doubled"]
     heads += [
         "trials",
         "layers",
@@ -105,6 +106,7 @@ def _done(row: Row, questions: list[str], table: Table) -> dict[str, Any]:
     if row.control is not None:
         line["control"] = row_title(row.control, [axis for axis in ("layer", "temporal") if axis in row.control.axes])
     line["not_comparable"] = table.apart.get(id(row), "")
+    line["saw_test"] = "yes" if row.saw_test else "no"
     line["doubled"] = " ".join(
         f"{seed_text(entry.seed)}:{formatting.exact(move)}" for entry, move, _ in moves(row, table.kind)
     )

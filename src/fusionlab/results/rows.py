@@ -103,6 +103,11 @@ class Row:
     def seeds(self) -> tuple[tuple[Any, ...], ...]:
         return tuple(entry.seed for entry in self.done)
 
+    @property
+    def saw_test(self) -> bool:
+        """Whether its arms were validated on the test list."""
+        return any(entry.saw_test for entry in self.done)
+
     def number(self, name: str) -> int | None:
         """An integer of the result that all seeds share, such as layers."""
         return max((int(entry.result[name]) for entry in self.done if entry.result.get(name) is not None), default=None)

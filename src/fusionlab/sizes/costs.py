@@ -17,17 +17,8 @@ from fusionlab.sizes.op_meter import Key, Meter
 from fusionlab.two_stream.net import STREAMS, Net, Stream
 
 PARTS = (
-    "appearance",
-    "motion",
-    "own_appearance",
-    "own_motion",
-    "tower",
-    "fusion",
-    "temporal",
-    "above",
-    "beside",
-    "svm",
-)
+    "appearance", "motion", "own_appearance", "own_motion", "tower", "fusion", "temporal", "above", "beside", "svm",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

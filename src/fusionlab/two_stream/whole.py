@@ -36,7 +36,7 @@ class WholeNet(Net):
         super().__init__(top.consensus)
         self.top = top
         self.towers = nn.ModuleDict({stream: towers[stream] for stream in STREAMS if stream in top.needs})
-        self.needs = {stream: ("input",) for stream in top.needs}
+        self.needs = dict.fromkeys(top.needs, ("input",))
         self.into, self.two_losses, self.keeps_apart = top.into, top.two_losses, top.keeps_apart
         vars(self)["svm"] = top.svm  # known here, and not registered a second time
 
@@ -53,7 +53,7 @@ class WholeNet(Net):
         return MapsOnDemand(self.own_towers, self.top, features)
 
     def forward(self, features: Features) -> Tensor:
-        return self.top(self._maps(features))  # type: ignore[no-any-return]
+        return self.top(self._maps(features))
 
     def heads(self, features: Features) -> tuple[Tensor, ...]:
         return self.top.heads(self._maps(features))
@@ -61,13 +61,21 @@ class WholeNet(Net):
     def combine(self, heads: Sequence[Tensor]) -> Tensor:
         return self.top.combine(heads)
 
-    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
-        return self.top.heads_loss(heads, label)
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
+        return self.top.heads_loss(heads, label, weights)
 
     def scored_nll(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         return self.top.scored_nll(heads, label)
 
     # -- what it says of itself
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        return self.top.head_names
+
+    @property
+    def margins(self) -> tuple[str, ...]:
+        return self.top.margins
 
     @property
     def own_towers(self) -> Mapping[Stream, Tower]:
