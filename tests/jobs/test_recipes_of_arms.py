@@ -12,7 +12,7 @@ from stage_fakes import Trained, found
 
 from fusionlab.jobs.job_data import Data
 from fusionlab.records.record import read_record
-from fusionlab.training.recipe import GAIN, count_waits
+from fusionlab.training.schedules import GAIN, count_waits
 from fusionlab.two_stream.net import STREAMS
 
 RATES = ["fusion=sum", "temporal=pool2d", "optim.fusion.lr=0.01,0.3"]

@@ -44,7 +44,7 @@ def test_the_loss_is_the_mean_over_clips_and_time_steps() -> None:
 
 def test_the_optimiser_gets_the_numbers_of_the_recipe() -> None:
     one = arm(name="adam", lr=0.5, weight_decay=0.25, betas=[0.5, 0.75])
-    group = make_optimiser("adam", [one.parameter_group()]).param_groups[0]
+    group = make_optimiser("adam", one.parameter_groups()).param_groups[0]
     assert (group["lr"], group["weight_decay"], group["betas"]) == (0.5, 0.25, (0.5, 0.75))
     assert [id(p) for p in group["params"]] == [id(one.net.bias)]
 
@@ -70,7 +70,7 @@ def test_frozen_parameters_are_not_given_to_the_optimiser() -> None:
     net = Bias()
     net.frozen = nn.Parameter(torch.zeros(3), requires_grad=False)
     one = ArmModule("bias", net, parse_recipe(block()))
-    assert [parameter is net.bias for parameter in one.parameter_group()["params"]] == [True]
+    assert [parameter is net.bias for group in one.parameter_groups() for parameter in group["params"]] == [True]
     net.bias.requires_grad_(False)
     only = ArmModule("bias", net, parse_recipe(block(epochs=5)))
     only.record_validation(1.0, 0.5, 6)

@@ -14,7 +14,8 @@ from training_fakes import block
 
 from fusionlab.errors import UserError
 from fusionlab.records.signature import NEUTRAL
-from fusionlab.training.recipe import CAP, DROPS, GAIN, Plateau, Recipe, count_waits, parse_recipe
+from fusionlab.training.recipe import CAP, Recipe, parse_recipe
+from fusionlab.training.schedules import DROPS, GAIN, Plateau, count_waits
 
 PLATEAU = {"name": "plateau", "factor": 0.1, "wait": 2}
 CONVERGED: dict[str, Any] = {"until": "converged", "weights": "best", "schedule": PLATEAU}
@@ -83,10 +84,12 @@ def test_waits_are_those_between_two_lowest_losses(losses: list[float], wait: in
 def test_the_rate_falls_twice_and_the_third_wait_is_the_end(losses: list[float], wait: int) -> None:
     recipe = parse_recipe(block(**{**CONVERGED, "schedule": {**PLATEAU, "wait": wait}}))
     waits = waits_of(losses, wait, GAIN)
-    assert recipe.schedule(99, 100, losses) == pytest.approx(0.1 ** min(waits, DROPS))
+    assert recipe.schedule(99, 100, losses, 1) == pytest.approx(0.1 ** min(waits, DROPS))
     assert recipe.schedule.converged(losses) is (waits >= 3)
     plain = Plateau(wait=wait)
-    assert plain(99, 100, losses) == pytest.approx(0.1 ** waits_of(losses, wait, 0.0)) and not plain.converged(losses)
+    assert plain(99, 100, losses, 1) == pytest.approx(0.1 ** waits_of(losses, wait, 0.0)) and not plain.converged(
+        losses
+    )
 
 
 def test_a_loss_that_creeps_down_is_measured_from_the_last_new_lowest() -> None:

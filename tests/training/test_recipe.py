@@ -7,42 +7,40 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
 from training_fakes import Data, Fused, block, cohort
 
+from fusionlab.config.compose import tree
 from fusionlab.errors import UserError
+from fusionlab.study.recipes import STREAMS, stream_optim
 from fusionlab.training.fit import fit
 from fusionlab.training.recipe import (
     BF16,
     FLOAT32,
     OWN_NUMBERS,
-    SCHEDULES,
     TF32,
-    Constant,
-    Cosine,
-    Plateau,
     configure_torch,
     make_optimiser,
     parse_recipe,
-    parse_schedule,
 )
+from fusionlab.training.schedules import SCHEDULES, Constant, Cosine, Plateau, parse_schedule
 
 CONF = Path(__file__).parents[2] / "conf" / "optim"
 
 
 @pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=lambda file: file.stem)
-def test_every_yaml_is_two_recipes(file: Path) -> None:
-    blocks = yaml.safe_load(file.read_text())
+def test_every_yaml_is_a_recipe_of_each_stream_and_one_of_fusion(file: Path) -> None:
+    blocks = tree({"optim": file.stem}).with_leaves({})["optim"]
     assert set(blocks) == {"streams", "fusion"}
-    for one in blocks.values():
-        assert one["name"] == file.stem and one["batch_size"] > 0
+    for one in (*(stream_optim(blocks["streams"], stream) for stream in STREAMS), blocks["fusion"]):
         made = parse_recipe(one)
-        assert set(made.own) == set(OWN_NUMBERS[file.stem])
+        assert one["batch_size"] > 0 and set(made.own) == set(OWN_NUMBERS[made.name])
 
 
 def test_every_optimiser_and_schedule_has_its_choice() -> None:
-    assert {file.stem for file in CONF.glob("*.yaml")} == set(OWN_NUMBERS)
-    assert {parse_schedule({"name": name}).__class__.__name__.lower() for name in SCHEDULES} == set(SCHEDULES)
+    assert set(OWN_NUMBERS) < {file.stem for file in CONF.glob("*.yaml")}
+    numbers = {"steps": {"at": [1], "factors": [0.1]}}
+    made = {parse_schedule({"name": name, **numbers.get(name, {})}).__class__.__name__.lower() for name in SCHEDULES}
+    assert made == set(SCHEDULES)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +54,14 @@ def test_every_optimiser_and_schedule_has_its_choice() -> None:
         ({"schedule": {"name": "cosin"}}, "did you mean schedule.name=cosine"),
         ({"schedule": {"name": "cosine", "wait": 2}}, "unknown number of the schedule cosine"),
         ({"schedule": {"name": "plateau", "wait": 0}}, "wait ≥ 1"),
+        ({"steps": 7}, "a number of epochs, or a number of steps"),
+        ({"epochs": None}, "a number of epochs, or a number of steps"),
+        ({"epochs": None, "steps": 0}, "steps is a whole number"),
+        ({"micro_batch": 0}, "micro_batch is a whole number"),
+        ({"bias_rate": -1.0}, "the others ≥ 0"),
+        ({"first": {"from_layer": "fc6"}}, "needs a layer and a number of epochs"),
+        ({"first": {"from_layer": None, "epochs": 2}}, "needs a layer and a number of epochs"),
+        ({"first": {"layer": "fc6"}}, "unknown number of the first phase"),
     ],
 )
 def test_wrong_numbers_are_answered(changes: dict[str, object], message: str) -> None:
@@ -71,14 +77,14 @@ def test_a_missing_number_is_named() -> None:
 
 
 def test_schedules_are_their_equations() -> None:
-    assert [Constant(3)(step, 100, ()) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert [Constant(3)(step, 100, (), 1) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
     for step in (0, 10, 50, 99):
-        assert Cosine()(step, 100, ()) == pytest.approx((1 + math.cos(math.pi * step / 100)) / 2)
+        assert Cosine()(step, 100, (), 1) == pytest.approx((1 + math.cos(math.pi * step / 100)) / 2)
     plateau = Plateau(factor=0.1, wait=2)
-    assert plateau(9, 100, [1.0, 0.9, 0.95]) == 1.0
-    assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9]) == pytest.approx(0.1)
-    assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9, 0.8, 0.85]) == pytest.approx(0.1)
-    assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9, 0.95, 0.95]) == pytest.approx(0.01)
+    assert plateau(9, 100, [1.0, 0.9, 0.95], 1) == 1.0
+    assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9], 1) == pytest.approx(0.1)
+    assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9, 0.8, 0.85], 1) == pytest.approx(0.1)
+    assert plateau(9, 100, [1.0, 0.9, 0.95, 0.9, 0.95, 0.95], 1) == pytest.approx(0.01)
 
 
 def steps_of(name: str, gradients: list[float], **own: Any) -> list[float]:

@@ -16,7 +16,8 @@ from fusionlab.training import checkpoint
 from fusionlab.training import fit as fitting
 from fusionlab.training.cohort import Cohort, seed_generators
 from fusionlab.training.fit import Outcome, fit
-from fusionlab.training.recipe import CAP, DROPS, Recipe, parse_recipe
+from fusionlab.training.recipe import CAP, Recipe, parse_recipe
+from fusionlab.training.schedules import DROPS
 from fusionlab.two_stream.net import Net
 from fusionlab.two_stream.scores import nll
 
@@ -77,7 +78,7 @@ def by_hand(recipe: Recipe, at: list[int]) -> list[tuple[float, str]]:
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
-            optimiser.param_groups[0]["lr"] = recipe.lr * recipe.schedule(step, STEPS, ())
+            optimiser.param_groups[0]["lr"] = recipe.lr * recipe.schedule(step, STEPS, (), 1)
             optimiser.step()
             step += 1
             if step in at:
@@ -241,7 +242,10 @@ def test_an_arm_leaves_when_its_losses_say_so(whole: dict[str, Outcome]) -> None
     assert one.converged is True and ends == [len(losses)] and one.steps == one.curve[-1]["step"] < CAP * 12
     assert one.val_loss == min(losses) and one.best_step == one.curve[losses.index(min(losses))]["step"]
     rates = [row["rate"] for row in one.curve]
-    waits = [0, *(sum(recipe.schedule(99, 100, losses[:n]) <= 0.5**k for k in (1, 2)) for n in range(1, len(losses)))]
+    waits = [
+        0,
+        *(sum(recipe.schedule(99, 100, losses[:n], 1) <= 0.5**k for k in (1, 2)) for n in range(1, len(losses))),
+    ]
     assert rates == [pytest.approx(recipe.lr * 0.5**number) for number in waits] and max(waits) == DROPS
     assert [whole[name].converged for name in ("sum", "epochs", "late")] == [None] * 3
 

@@ -24,7 +24,7 @@ def train(
     tower: Tower, stream: str, recipe: Recipe, batches: Sequence[Batch], validation: Sequence[Batch]
 ) -> tuple[Tower, float]:
     """A copy of the tower after one epoch, all in channels-last memory, and its validation loss."""
-    loop = Loop(tower, stream, recipe, recipe.epochs * len(batches))
+    loop = Loop(tower, stream, recipe, len(batches))
     for batch in batches:
         loop.step(batch)
     loop.net.eval()
@@ -40,10 +40,11 @@ def stepper(tower: Tower, stream: str, recipe: Recipe, batches: Iterator[Batch],
 
 
 class Loop:
-    """`steps`: of the schedule; None: the rate stays."""
+    """`per_epoch`: steps, for the schedule; None: the rate stays."""
 
-    def __init__(self, tower: Tower, stream: str, recipe: Recipe, steps: int | None, layout: str = ALL) -> None:
-        self.net, self.stream, self.recipe, self.steps, self.layout = deepcopy(tower), stream, recipe, steps, layout
+    def __init__(self, tower: Tower, stream: str, recipe: Recipe, per_epoch: int | None, layout: str = ALL) -> None:
+        self.net, self.stream, self.recipe, self.layout = deepcopy(tower), stream, recipe, layout
+        self.per_epoch = per_epoch
         self.net.train()
         self.layers = [self.net.get_submodule(name) for name in self.net.names[:-1]]
         if layout == ALL:
@@ -62,9 +63,9 @@ class Loop:
         return F.cross_entropy(x.flatten(1), batch["label"].repeat_interleave(len(x) // len(batch["label"])))
 
     def step(self, batch: Batch) -> None:
-        if self.steps is not None:
+        if self.per_epoch is not None:
             for group in self.optimiser.param_groups:
-                group["lr"] = self.recipe.lr * self.recipe.schedule(self.done, self.steps, ())
+                group["lr"] = self.recipe.rate(self.done, self.per_epoch, ())
         self.optimiser.zero_grad()
         self.loss(batch).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()

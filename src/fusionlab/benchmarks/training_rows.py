@@ -103,7 +103,7 @@ class StreamEpoch:
         config, self.stream = case.stream(stream), stream
         self.tower = build.tower(config.tower, stream, config.data, len(case.data.dataset.classes))
         initialise(self.tower, 0, prefix=f"{stream}.")
-        self.recipe = replace(config.stage.recipe, epochs=1, validations=0, measure="loss")
+        self.recipe = replace(config.stage.recipe, epochs=1, steps=None, validations=0, measure="loss")
         module = case.data.module(config, config.data.sampling.stream_snippets)
         batches = list(module.train_dataloader())
         whole = [batch for batch in batches if len(batch["label"]) == config.stage.batch_size]
@@ -146,7 +146,7 @@ def publications(case: CohortCase, names: Sequence[str], times: int) -> list[flo
     loaders, cohort = case.module(), case.cohort(names)
     loaders.setup()
     for arm in cohort.arms.values():
-        arm.recipe = replace(arm.recipe, epochs=1, validations=0)
+        arm.recipe = replace(arm.recipe, epochs=1, steps=None, validations=0)
     outcomes = fit(cohort, BatchesInMemory([_batch(case)], list(loaders.val_dataloader())[:1]))
     videos = [video for video, _ in loaders.entries["test"]]
     took = []

@@ -18,18 +18,22 @@ import yaml
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fusionlab.config import catalogue, env_values, quarantine_file
+from fusionlab.config.instead import KEY, Instead
 from fusionlab.config.mask_secrets import masked
 from fusionlab.config.shorthand import SHORTHAND, expand_shorthand
 from fusionlab.config.value_types import check_type
 from fusionlab.errors import UserError, nearest, unknown
 from fusionlab.records.signature import flatten
+from fusionlab.study.recipes import STREAMS
 
 _NAME = re.compile(r"[^.\[\]]+(\.[^.\[\]]+)*")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_]\w*(?:\.\w+)*)\}")  # an option's whole name, and nothing beside it
@@ -214,10 +218,17 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     if OwnConfFirst not in Plugins.instance().discover(SearchPathPlugin):
         Plugins.instance().register(OwnConfFirst)
     overrides = [f"{group}={name}" for group, name in group_choices]
+    instead = Instead.of(dict(group_choices).get("debug"))
     try:
         with initialize_config_dir(str(catalogue.packaged()), version_base="1.3"):
             env_values.watch()
             content = hydra_compose("config", overrides, return_hydra_config=True)
+            if others := instead.chosen(content.hydra.runtime.choices):
+                overrides = [f"{group}={name}" for group, name in {**dict(group_choices), **others}.items()]
+                content = hydra_compose("config", overrides, return_hydra_config=True)
+            recipe = OmegaConf.select(content, "backbone.appearance.recipe")  # of mixed towers appearance's
+            if recipe is not None and not _is_chosen("optim", overrides):
+                content = hydra_compose("config", [*overrides, f"optim={recipe}"], return_hydra_config=True)
             env_values.refuse_chosen()
     except HydraException as error:
         message = str(error).strip().splitlines()[0]
@@ -231,6 +242,8 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     choices = {str(group): name for group, name in content.hydra.runtime.choices.items()}
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
+    content.pop(KEY, None)
+    instead.in_content(content)
     for group in choices:
         place = group.rpartition("@")[2]
         if isinstance(value := OmegaConf.select(content, place), str):  # a yaml has a name where the part belongs
@@ -238,9 +251,27 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
             raise UserError("a choice of a group is no value of it", got=f"{place}: {value}, in a yaml", hint=hint)
     for group in catalogue.TITLED:
         content[group].pop("title", None)
-    content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
+    for stream in STREAMS:
+        content.backbone[stream].pop("recipe", None)
+    _leave_out_repeated(content.optim.streams)
+    run = cast(dict[str, Any], OmegaConf.to_container(content["run"], resolve=False))
+    content["run"] = masked(instead.run(run), "run")
     OmegaConf.set_struct(content, True)
     return Tree(content, catalogue.choices_by_option(choices))
+
+
+def _is_chosen(group: str, overrides: list[str]) -> bool:
+    """Whether a choice of this group was typed, or an experiment made it."""
+    loader = GlobalHydra.instance().config_loader()
+    return group in loader.compute_defaults_list("config", overrides, RunMode.RUN).overrides.override_choices
+
+
+def _leave_out_repeated(streams: DictConfig) -> None:
+    """Leave out what is written for one stream and is the same for both, as after debug=fast."""
+    for stream in STREAMS:
+        for leaf, one in list((streams.get(stream) or {}).items()):
+            if leaf in streams and streams[leaf] == one:
+                streams[stream].pop(leaf)
 
 
 def title(group: str, choice: str) -> str | None:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 from fusionlab.config import catalogue
 from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import build
+from fusionlab.config.stage import OptimConfig, StageConfig
+from fusionlab.config.val import ValConfig
 from fusionlab.data.dataset import Dataset, expect_sampling, refuse_flow
 from fusionlab.data.pairs import OWN
 from fusionlab.data.validation import expect_fraction
@@ -148,35 +150,6 @@ class TrainerConfig:
 
 
 @dataclass(frozen=True)
-class StageConfig:
-    """Options of the training of one stage's arms."""
-
-    recipe: Recipe
-    batch_size: int
-
-    @classmethod
-    def of(cls, block: Tree, at: str) -> StageConfig:
-        from fusionlab.training.recipe import parse_recipe
-
-        try:
-            made = parse_recipe(block)
-        except UserError as error:
-            got, hint = (text and text.replace("optim.…", at) for text in (error.got, error.hint))
-            what = error.what.replace("optim.…", at) if "optim.…" in error.what else f"{at}: {error.what}"
-            raise UserError(what, got=got, allowed=error.allowed, hint=hint) from None
-        expect_whole(f"{at}.batch_size", block.get("batch_size"))
-        return cls(made, block["batch_size"])
-
-
-@dataclass(frozen=True)
-class OptimConfig:
-    """Stage one and stage two."""
-
-    streams: StageConfig
-    fusion: StageConfig
-
-
-@dataclass(frozen=True)
 class BackboneConfig:
     """The towers."""
 
@@ -198,7 +171,10 @@ class SeedConfig:
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """The initial weights of one tower. `source`: None (drawn), imagenet, or a file, which the job opens."""
+    """The initial weights of one tower.
+
+    `source`: None (drawn), imagenet, a file, which the job opens, or `from:` and a choice of data=.
+    """
 
     source: str | None
     head: str
@@ -244,6 +220,19 @@ class WeightsConfig:
 
 
 @dataclass(frozen=True)
+class MultitaskConfig:
+    """The second data set of each stream: None, a choice of data=, or what that choice stands for."""
+
+    appearance: Tree | str | None
+    motion: Tree | str | None
+
+
+def second_data(recipe: Tree | None, main: Tree) -> DataConfig | None:
+    """The second data set of a stream, whose clips are cut as those of the main one are."""
+    return None if recipe is None else DataConfig.of({**recipe, "sampling": main["sampling"], "quarantine": []})
+
+
+@dataclass(frozen=True)
 class StreamConfig:
     """All that determines one trained stream."""
 
@@ -257,16 +246,23 @@ class StreamConfig:
     seed: SeedConfig
     callbacks: Tree  # one part, or parts by name
     consensus: str
+    val: ValConfig
+    chosen_by: Tree  # of chain B: rate -> signature of the arm of chain A that has it
+    multitask: DataConfig | None  # its second data set, sampled as the first one is
 
     @classmethod
     def of(cls, tree: Tree) -> StreamConfig:
         """From a stream's recipe, or the config of its job."""
         return build(
-            cls, {name: one for name, one in tree.items() if name != "run"}, "",
+            cls, {name: one for name, one in tree.items() if name not in ("run", "stage_one")}, "",
             weights=build(FirstWeights, tree.get("weights", {}), "weights."), trainer=TrainerConfig.of(tree),
             optim=StageConfig.of(tree["optim"], "optim.streams"), data=DataConfig.of(tree["data"]),
-            seed=build(SeedConfig, tree["seed"], "seed."),
+            seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),
+            multitask=second_data(tree.get("multitask"), tree["data"]),
         )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        self.val.expect_recipes({"streams": self.optim.recipe})
 
     @property
     def streams(self) -> str:
@@ -295,27 +291,32 @@ class ArmConfig:
     keep_motion: bool
     tower_weight: float
     align: str
+    backprop: str
     split: int
     weights: WeightsConfig
     seed: SeedConfig
     callbacks: Tree
     consensus: str
+    val: ValConfig
+    chosen_by: Tree
+    multitask: MultitaskConfig
 
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:
         """From a composed config, or the recipe of an arm."""
-        optim = {stage: StageConfig.of(tree["optim"][stage], f"optim.{stage}") for stage in ("streams", "fusion")}
         return build(
             cls, {name: one for name, one in tree.items() if name not in ("run", "stage_one")}, "",
             backbone=build(BackboneConfig, tree["backbone"], "backbone."), data=DataConfig.of(tree["data"]),
-            optim=build(OptimConfig, tree["optim"], "optim.", **optim), trainer=TrainerConfig.of(tree),
+            optim=OptimConfig.of(tree["optim"]), trainer=TrainerConfig.of(tree),
             weights=build(WeightsConfig, tree.get("weights", {}), "weights."),
-            seed=build(SeedConfig, tree["seed"], "seed."),
+            multitask=build(MultitaskConfig, tree.get("multitask", {}), "multitask."),
+            seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),
         )  # fmt: skip
 
     def __post_init__(self) -> None:
         from fusionlab.two_stream.fused import expect_towers
         from fusionlab.two_stream.scores import expect_consensus
+        from fusionlab.two_stream.whole import expect_backprop
 
         if self.streams not in ("both", *STREAMS):
             raise UserError("no such streams", got=f"streams={self.streams}", allowed=["both", *STREAMS])
@@ -326,8 +327,10 @@ class ArmConfig:
                 hint=f"streams=both with it, or data.sampling.pairs={OWN}",
             )
         expect_whole("split", self.split)
+        self.val.expect_recipes(self._recipes())
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
+        expect_backprop(self.backprop)
         for stream in STREAMS:
             part = self.backbone.of_stream(stream)
             partial = part.get("partial_bn") or (part.get("tower") or {}).get("partial_bn")  # of an inflated tower
@@ -337,6 +340,13 @@ class ArmConfig:
                     got=f"backbone.{stream}.partial_bn=true",
                     hint=f"weights.{stream}=imagenet with it, or backbone.{stream}.partial_bn=false",
                 )  # fmt: skip
+
+    def _recipes(self) -> dict[str, Recipe]:
+        """The recipes of all that is trained, by their block of optim."""
+        own = {stream: self.optim.streams[stream].recipe for stream in STREAMS if self.streams in ("both", stream)}
+        alike = all(one == own[stream] for stream in own for one in own.values())
+        streams = {"streams" if alike else f"streams.{stream}": one for stream, one in own.items()}
+        return {**streams, "fusion": self.optim.fusion.recipe} if self.streams == "both" else streams
 
     @property
     def stage(self) -> StageConfig:

@@ -1,53 +1,123 @@
 """Samplers: batches as a function of (seed, epoch, step).
 
-    order(epoch) = permutation of 0 … n − 1, drawn from key("order", seed, epoch)
-    batch(step)  = b videos of order(step div S), from place b (step mod S) on;  S = n div b steps an epoch
+    order(pass)  = permutation of 0 … n − 1, drawn from key("order", seed, pass)
+    batch(step)  = b videos from place b (step mod S) on of the P orders of epoch step div S, one after the other;
+                   an epoch has P passes over the list and S = P n div b steps
 
 The position depends on the step alone, so that an interrupted training resumes with the same batches, whatever the
-loaders had prefetched. The n mod b videos that an epoch leaves out can be drawn in the next one.
+loaders had prefetched. The P n mod b videos that an epoch leaves out can be drawn in the next one.
+
+With draws=classes there is no order: row r of a step is draw number q = step · b + r, of a class and then of one of its
+videos, each uniform, from key("draw", seed, q). Its sample has the key (q, index): a video that is drawn twice has two
+views.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import count, islice
 
 import numpy as np
 
 from fusionlab.records.draws import key
 
 Shape = tuple[int, int, int]  # T, height and width of a view
-Key = tuple[int, int]  # (epoch, index) of a training sample; (view, index) of a test sample
+Key = tuple[int, int]  # (pass or draw, index) of a training sample; (view, index) of a test sample
+LIST, CLASSES = "list", "classes"
+DRAWS = (LIST, CLASSES)
 
 
-def order(n: int, seed: int, epoch: int) -> list[int]:
-    """The videos of an epoch, in the order drawn for it."""
-    drawn = np.random.Generator(np.random.Philox(key=key("order", seed, epoch)))
+def order(n: int, seed: int, number: int) -> list[int]:
+    """The videos of a pass, in the order drawn for it."""
+    drawn = np.random.Generator(np.random.Philox(key=key("order", seed, number)))
     return [int(index) for index in drawn.permutation(n)]
 
 
+def steps_of_epoch(n: int, batch_size: int, passes: int = 1) -> int:
+    """P n div b, where a batch holds no more than the list."""
+    return passes * n // min(batch_size, max(n, 1))
+
+
 class StepSampler:
-    """The batches that remain of the epoch in which step `start_step` lies, as lists of (epoch, index)."""
+    """The batches that remain of the epoch in which step `start_step` lies, as lists of keys.
 
-    def __init__(self, n: int, batch_size: int, seed: int, start_step: int = 0) -> None:
-        assert n >= 0 and batch_size > 0 and start_step >= 0
+    `labels`: of the videos, to draw by classes; None: the videos come in the order of the list's permutations.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        batch_size: int,
+        seed: int,
+        start_step: int = 0,
+        *,
+        passes: int = 1,
+        labels: Sequence[int] | None = None,
+    ) -> None:
+        assert n >= 0 and batch_size > 0 and start_step >= 0 and passes > 0
         self.n, self.batch_size, self.seed, self.start_step = n, min(batch_size, max(n, 1)), seed, start_step
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self.n // self.batch_size
+        self.passes, self.steps_per_epoch = passes, steps_of_epoch(n, batch_size, passes)
+        of: dict[int, list[int]] = {}
+        for index, label in enumerate(labels or ()):
+            of.setdefault(label, []).append(index)
+        self.videos = None if labels is None else [of[label] for label in sorted(of)]  # of each class
 
     def __len__(self) -> int:
         steps = self.steps_per_epoch
         return steps - self.start_step % steps if steps else 0
 
     def __iter__(self) -> Iterator[list[Key]]:
-        if not self.n:
-            return
-        epoch, first = divmod(self.start_step, self.steps_per_epoch)
-        indices = order(self.n, self.seed, epoch)
-        for step in range(first, self.steps_per_epoch):
-            batch = indices[step * self.batch_size : (step + 1) * self.batch_size]
-            yield [(epoch, index) for index in batch]
+        start, rows = self.start_step, self.batch_size
+        numbers = range(start * rows, (start + len(self)) * rows)
+        keys = map(self.drawn, numbers) if self.videos is not None else self._listed(start)
+        for _ in range(len(self)):
+            yield list(islice(keys, rows))
+
+    def _listed(self, start: int) -> Iterator[Key]:
+        """The keys from step `start` to the end of its epoch."""
+        epoch, first = divmod(start, self.steps_per_epoch or 1)
+        done, place = divmod(first * self.batch_size, self.n or 1)
+        for number in range(epoch * self.passes + done, (epoch + 1) * self.passes):
+            yield from ((number, index) for index in order(self.n, self.seed, number)[place:])
+            place = 0
+
+    def drawn(self, number: int) -> Key:
+        """The key of draw `number`."""
+        assert self.videos is not None
+        draw = np.random.Generator(np.random.Philox(key=key("draw", self.seed, number)))
+        videos = self.videos[int(draw.integers(len(self.videos)))]
+        return number, videos[int(draw.integers(len(videos)))]
+
+
+class RoundSampler:
+    """The batches of a second list from step `start_step` on, without an end, beside those of the first list.
+
+        row r of step s = place q mod n of order q div n,  q = s b + r
+
+    So the list goes round, whatever its length, and each batch has the `rows` of the first list's.
+    """
+
+    def __init__(
+        self, n: int, rows: int, seed: int, start_step: int = 0, *, labels: Sequence[int] | None = None
+    ) -> None:
+        assert n > 0 and rows > 0 and start_step >= 0
+        self.n, self.rows, self.start_step = n, rows, start_step
+        self._drawn = StepSampler(n, rows, seed, labels=labels)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        first = self.start_step * self.rows
+        if self._drawn.videos is not None:
+            keys: Iterator[Key] = map(self._drawn.drawn, count(first))
+        else:
+            keys = self._round(first)
+        while True:
+            yield list(islice(keys, self.rows))
+
+    def _round(self, first: int) -> Iterator[Key]:
+        done, place = divmod(first, self.n)
+        for number in count(done):
+            yield from ((number, index) for index in order(self.n, self._drawn.seed, number)[place:])
+            place = 0
 
 
 class ViewSampler:

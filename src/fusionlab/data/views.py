@@ -1,7 +1,8 @@
 """Views of a video: times (`clips`) and crops (`crops`), drawn once for both streams.
 
     training   a function of (seed, epoch, index): τ, start, then the draws of the crop, in this order; with
-               times=segments, a place in each of T equal segments of the video instead of τ and start
+               times=segments, a place in each of T equal segments of the video instead of τ and start; last the
+               shift of its colours (`colour`), where there is one
     test       by number, all of them:
       middle     2: snippets evenly spread over the video, the middle square, and its mirror image
       frame      2: the same snippets, the whole frame, and its mirror image; as in the 2016 paper's comparisons
@@ -31,7 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusionlab.data import clips, crops, stacking
+from fusionlab.data import clips, colour, crops, stacking
 from fusionlab.data.pairs import OWN, PAIRS
 from fusionlab.errors import UserError, expect_whole, is_whole, unknown
 from fusionlab.records.draws import key
@@ -69,6 +70,7 @@ class Sampling:
     apart: int = 0  # pixels by which flow is shifted against the frames, up or down
     delay: int = 0  # number of frames by which frames are later than their flow
     pairs: str = OWN  # of frames and flow in training: of one clip, or of two clips of one class
+    colour: str = colour.PLAIN  # of frames in training
     times: str = "clip"  # where the snippets lie: τ apart, or one in each of T segments of the video
 
     def __post_init__(self) -> None:
@@ -90,6 +92,7 @@ class Sampling:
             "stacking": ("way to stack flow", stacking.STACKINGS),
             "test": ("protocol of test views", TESTS),
             "pairs": ("way to pair frames and flow", PAIRS),
+            "colour": ("way to change colours", colour.COLOURS),
             "times": ("way to place snippets in a video", TIMES),
         }
         for leaf, (what, choices) in names.items():
@@ -147,11 +150,15 @@ class Sampling:
 
 @dataclass(frozen=True)
 class View:
-    """The centres of the snippets and the crop. `down`: pixels by which flow is shifted down, negative: up."""
+    """The centres of the snippets and the crop.
+
+    `down`: pixels by which flow is shifted down, negative: up. `shift`: of the frames' colours.
+    """
 
     centres: clips.Times
     crop: crops.Crop
     down: int = 0
+    shift: colour.Shift | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -167,7 +174,8 @@ def training_view(frames: int, height: int, width: int, how: Sampling, seed: int
     else:
         centres = clips.drawn(frames, how.snippets, how.fields, how.strides, draw)
     crop = crops.DRAWN[how.crops](height, width, how.crop, draw)
-    return View(centres, crop, how.apart * (1 - 2 * int(draw.integers(2))) if how.apart else 0)
+    down = how.apart * (1 - 2 * int(draw.integers(2))) if how.apart else 0
+    return View(centres, crop, down, colour.drawn(draw) if how.colour == colour.JITTER else None)
 
 
 def testing_view(
@@ -214,6 +222,8 @@ def read_frames(store: Store, name: str, view: View, out: Bytes, delay: int = 0)
     """The frames at the centres into `out` (3, T, h, w); or `delay` frames later."""
     times = later(view.centres, delay, store.video(name).frames) if delay else view.centres
     view.crop.frames(store.each_frame(name, times), out)
+    if view.shift is not None:
+        colour.shift(out, view.shift)
 
 
 def later(times: clips.Times, delay: int, frames: int) -> clips.Times:
@@ -222,13 +232,19 @@ def later(times: clips.Times, delay: int, frames: int) -> clips.Times:
     return np.where(beyond & (times >= delay), times - delay, np.minimum(times + delay, frames - 1))
 
 
-def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes) -> None:
-    """The fields around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …"""
+def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes, *, frozen: bool = False) -> None:
+    """The fields around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …
+
+    `frozen`: all snippets have the field at the first centre, L times.
+    """
     fields = stacking.Fields(store, name)
-    for snippet, centre in enumerate(view.centres):
+    stacked = fields.frozen if frozen else fields.stacked
+    for snippet, centre in enumerate(view.centres[: 1 if frozen else None]):
         stacking.write(
-            fields.stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],
+            stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],
             stacking=how.stacking, mean=how.subtract_mean, bound=store.bound,
         )  # fmt: skip
+    if frozen:
+        out[:, 1:] = out[:, :1]
     if view.down:
         out[...] = np.roll(out, view.down, axis=-2)

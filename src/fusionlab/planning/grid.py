@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,11 @@ from fusionlab.planning.contents import BUDGET, CONTROL, Content, Contents, is_s
 from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
 from fusionlab.planning.naming import arm_name, axes_of, study_folder
+from fusionlab.planning.other_data import axes_of_source
+from fusionlab.records.plan_file import TRAINED_ON
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
-from fusionlab.study.recipes import ARM, STREAMS
+from fusionlab.study.recipes import ARM, STREAMS, source_of, trains_towers
 
 RATE = "optim.fusion.lr"  # over which a table may select
 
@@ -55,7 +57,8 @@ class PlannedStudy:
 
     def asked(self) -> list[Arm]:
         """The arms that were typed, without baselines: beside a fusion, late fusion and controls are baselines."""
-        typed = [arm for arm in self.plan.arms if arm.axes["streams"] in self.streams]
+        arms = [arm for arm in self.plan.arms if TRAINED_ON not in arm.axes]
+        typed = [arm for arm in arms if arm.axes["streams"] in self.streams]
         kinds = {arm.kind for arm in typed}
         baselines = ("late", CONTROL) if "fused" in kinds else ("late",) if CONTROL in kinds else ()
         return [arm for arm in typed if arm.kind not in baselines]
@@ -83,7 +86,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
         from fusionlab.results.claim import Claim  # imports numpy, which no other plan needs
 
         Claim.of(run.claim).expect_rows(
-            ((arm.kind, arm.axes) for arm in plan.arms),
+            ((arm.kind, {**arm.axes, **axes}) for arm in plan.arms for axes in run.asked.shown_axes),
             kinds=_kinds(possible, contents),
             within=[*filter(None, [run.table.get("select")]), BUDGET, *(run.table.get("over") or ())],
         )
@@ -230,6 +233,7 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
     """
     signing = Signing()
     arms: dict[str, PlannedArm] = {}
+    sources: dict[str, PlannedArm] = {}  # streams of other data sets
     controls: dict[int, str] = {}  # place of a cell -> the signature of its control
     for cell, content in cells:
         late = contents.late(content)
@@ -237,6 +241,7 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
         for stream in STREAMS:
             one = signing.stream(late, point, stream)
             arms.setdefault(one.signature, one)
+        sources |= {one.signature: one for one in signing.sources(late, point)}
         if content.tree["streams"] == "both":
             one = signing.arm("late", late, point)
             arms.setdefault(one.signature, one)
@@ -252,7 +257,7 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
             one = signing.arm(_kind(content), content, contents.point(content, cell), controls.get(place))
             equal += one.signature in arms
             arms.setdefault(one.signature, one)
-    return list(arms.values()), equal
+    return [*(one for signature, one in sources.items() if signature not in arms), *arms.values()], equal
 
 
 def _kinds(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> set[str] | None:
@@ -303,19 +308,40 @@ class Signing:
 
     def stream(self, content: Content, point: Point, stream: str) -> PlannedArm:
         """The arm of one stream."""
-        recipe = {**content.streams[stream], "seed": point.tree["seed"]}
+        recipe = self._recipe(content, point.tree["seed"], stream)
         signature = self._sign(content, stream, recipe)
-        store = self._sign(content, "store", content.store)
-        return PlannedArm(stream, point, recipe, signature, store, {stream: signature})
+        store, second = self._sign(content, "store", content.store), recipe.get("multitask")
+        also = None if second is None else self._sign(content, f"second store of {stream}", second)
+        return PlannedArm(
+            stream, point, recipe, signature, store, {stream: signature}, source=source_of(recipe), also=also
+        )
+
+    def sources(self, content: Content, point: Point) -> Iterator[PlannedArm]:
+        """The streams of other data sets from which those of a content start, each after what it starts from itself."""
+        for stream, source in content.sources.items():
+            tree = {**source.tree, "seed": point.tree["seed"], RUN: point.tree[RUN]}
+            below = Point(tree, source.choices, axes_of_source(point, stream, source))
+            yield from self.sources(source, below)
+            yield self.stream(source, below, stream)
+
+    def _recipe(self, content: Content, seed: Mapping[str, Any], stream: str) -> dict[str, Any]:
+        """The recipe of a stream, with the signature of the one that it starts from."""
+        recipe = {**content.streams[stream], "seed": seed}
+        if (source := content.sources.get(stream)) is not None:
+            recipe["stage_one"] = {stream: self._sign(source, stream, self._recipe(source, seed, stream))}
+        return recipe
 
     def arm(self, kind: str, content: Content, point: Point, control: str | None = None) -> PlannedArm:
         """The arm of two streams. `control`: the signature of its control."""
         seed = {"seed": point.tree["seed"]}
-        signed = tuple(self._sign(content, one, {**content.streams[one], **seed}) for one in STREAMS)
+        signed = tuple(self._sign(content, one, self._recipe(content, seed["seed"], one)) for one in STREAMS)
         streams = self._streams.setdefault(signed, dict(zip(STREAMS, signed, strict=True)))
         recipe = {**{part: one for part, one in point.tree.items() if part != RUN}, "stage_one": streams}
-        shared = {part: one for part, one in recipe.items() if part not in ARM}
-        if point.tree[RUN]["table"].get("select") == RATE:  # each arm has its own, in one pass over the data
+        alone = trains_towers(recipe)
+        shared = {part: one for part, one in recipe.items() if alone or part not in ARM}
+        if (
+            point.tree[RUN]["table"].get("select") == RATE and not alone
+        ):  # each arm has its own, in one pass over the data
             rest = {leaf: one for leaf, one in recipe["optim"]["fusion"].items() if leaf != "lr"}
             shared["optim"] = {**recipe["optim"], "fusion": rest}
         cohort = self._sign(content, "cohort", shared)
@@ -327,7 +353,7 @@ class Signing:
         if (base := self._bases.get((id(content), what))) is None:
             fixed = {part: one for part, one in recipe.items() if part not in ("seed", "stage_one")}
             base = self._bases[id(content), what] = self._signer.signature(fixed)
-        key = what, base, canonical(recipe.get("seed"))
+        key = what, base, canonical([recipe.get("seed"), recipe.get("stage_one")])
         if key not in self._known:
             self._known[key] = self._signer.signature(recipe)
         return self._known[key]

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -30,7 +30,8 @@ from fusionlab.jobs.job_cost import EndAfter, JobCost
 from fusionlab.records.files import parse_json
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.fit import fit
-from fusionlab.training.recipe import Recipe, configure_torch
+from fusionlab.training.recipe import configure_torch
+from fusionlab.training.schedules import Constant
 from fusionlab.two_stream.net import Net, StreamNet, union
 from fusionlab.two_stream.trunk import Trunk
 
@@ -59,6 +60,7 @@ class Noise:
     """Clips of noise in place of a job's data."""
 
     batches: Sequence[Batch]
+    views: int  # that a validation looks at together
     start_step: int = 0
 
     def prepare_data(self) -> None:
@@ -71,7 +73,7 @@ class Noise:
         return Batches(self.batches, STEPS[1])
 
     def val_dataloader(self) -> Batches:
-        return Batches(self.batches, VALIDATED)
+        return Batches([{name: x[: self.views] for name, x in one.items()} for one in self.batches], VALIDATED)
 
 
 def measure(arms: Sequence[tuple[str, dict[str, Any]]], device: str, seconds: float) -> dict[str, Any]:
@@ -90,9 +92,17 @@ def measure(arms: Sequence[tuple[str, dict[str, Any]]], device: str, seconds: fl
     snippets = config.data.sampling.stream_snippets if kind == "stream" else config.data.sampling.snippets
     batches = [_noise(towers, batch_size, snippets, classes, seed) for seed in range(2)]
     own = config.stage.recipe
-    recipe = Recipe(own.name, lr=RATE, epochs=1, clip=own.clip, weight_decay=own.weight_decay, own=own.own)
+    recipe = replace(own, lr=RATE, epochs=1, steps=None, schedule=Constant(), validations=0, until="budget", patience=0)
     cohort, clock = Cohort(trunk, nets, recipe, seed=config.seed.dropout), {"clock": EndAfter(seconds, STEPS[0])}
-    fit(cohort, Noise(batches), device=device, precision=config.trainer.precision, callbacks=clock, observers=[cost])
+    views = config.stage.clips
+    fit(
+        cohort,
+        Noise(batches, views),
+        device=device,
+        precision=config.trainer.precision,
+        callbacks=clock,
+        observers=[cost],
+    )
     for arm in cohort.arms.values():
         if arm.reason is not None:
             raise UserError("an arm cannot be trained", got=arm.reason)
@@ -100,7 +110,7 @@ def measure(arms: Sequence[tuple[str, dict[str, Any]]], device: str, seconds: fl
     return {
         "step_s": took["step_s"] or 0.0,  # late fusion alone has no steps
         "trunk_s": _trunk_seconds(cohort, batches[0], device),
-        "view_s": cost.seconds["validate"] / (VALIDATED * batch_size),
+        "view_s": cost.seconds["validate"] / (VALIDATED * views),
         "setup_s": took["setup_s"],
         "peak": cost.peak(device),
     }
@@ -118,7 +128,8 @@ def _cohort(
 ) -> tuple[dict[str, Tower], nn.Module, dict[str, Net]]:
     appearance, motion = build.towers(config.backbone, config.data, classes)
     nets: dict[str, Net] = {str(place): build.net(own, appearance, motion) for place, own in enumerate(arms)}
-    return {"appearance": appearance, "motion": motion}, Trunk(appearance, motion), nets
+    below = build.trunk(next(iter(nets.values())), appearance, motion)
+    return {"appearance": appearance, "motion": motion}, below, nets
 
 
 def _noise(towers: dict[str, Tower], clips: int, snippets: int, classes: int, seed: int) -> dict[str, Tensor]:

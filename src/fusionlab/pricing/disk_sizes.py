@@ -122,6 +122,11 @@ def prediction_bytes(test: int, classes: int) -> int:
     return test * (100 + 14 * classes)
 
 
+def heads_bytes(test: int, classes: int, heads: int) -> int:
+    """The bytes of an arm's heads.npz: two float32 a class and head, and its lists of entries."""
+    return heads * (2 * 4 * test * classes + 600)
+
+
 def free_bytes(folder: str | Path) -> int | None:
     """Free space on the disk of a folder that may not exist yet."""
     try:

@@ -58,9 +58,9 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None) -> Work |
     config = config_of(sized[0].arm)
     trained = [one for one in sized if one.size.trained_parameters]
     batch = min(config.stage.batch_size, max(clips.train, 1))
-    recipe, steps_per_epoch = config.stage.recipe, clips.train // batch
+    recipe, steps_per_epoch = config.stage.recipe, config.stage.steps_per_epoch(clips.train)
     validations = recipe.most_validations(steps_per_epoch) if trained and steps_per_epoch else 1
-    steps = recipe.epochs * recipe.budgets * steps_per_epoch if trained else 0
+    steps = recipe.most_steps(steps_per_epoch) if trained else 0
     nets = sum(net_macs(one.trained) for one in trained)
     trunk = sizes.trunk_macs(trained) if trained else 0
     view = sizes.trunk_macs(sized) + sum(net_macs(one.trained) for one in sized)

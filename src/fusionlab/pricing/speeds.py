@@ -143,9 +143,9 @@ class Speeds:
 def _clips_of(job: PastJob, config: Any) -> Clips | None:
     """The numbers of clips that the steps of a record tell, if its lists are gone."""
     recipe = config.stage.recipe
-    if recipe.patience or recipe.budgets > 1:  # its steps do not tell how many an epoch has
+    if recipe.patience or recipe.budgets > 1 or not recipe.epochs:  # its steps do not tell how many an epoch has
         return None
-    train = round(job.steps / recipe.epochs) * config.stage.batch_size
+    train = round(job.steps / recipe.epochs) * config.stage.batch_size // config.stage.passes
     fraction = config.data.sampling.validation
     return Clips(train, round(train * fraction / (1 - fraction)), 0, None, (0, 0)) if train else None
 

@@ -237,9 +237,11 @@ class Pricing:
         sized = [self.sizes.of(arm) for arm in arms]
         clips = self.data.clips(config_of(arms[0]))
         memory = self.sizes.cohort_memory(arms, on_gpu=self.on_gpu)
-        rows = disk_sizes.prediction_bytes(0 if clips is None else clips.test, classes_of(sized[0]))
+        listed = 0 if clips is None else clips.test, classes_of(sized[0])
+        rows = disk_sizes.prediction_bytes(*listed)
+        heads = sum(disk_sizes.heads_bytes(*listed, len(one.net.head_names)) for one in sized)
         kept = arms[0].kind == "stream" or self.run.keep != "none"
-        weights = sum(kept * state_bytes(one.net) + rows * (1 + len(one.net.apart)) for one in sized)
+        weights = heads + sum(kept * state_bytes(one.net) + rows * (1 + len(one.net.apart)) for one in sized)
         work, why = work_of(sized, self.sizes, clips), None if clips is not None else NO_CLIPS
         return Measured(work, memory, weights, checkpoint_bytes(sized), why)
 

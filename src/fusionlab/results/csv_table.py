@@ -19,6 +19,7 @@ from fusionlab.results.load import REFUSED, TOGETHER, Entry
 from fusionlab.results.protocol_warnings import row_title, seed_text
 from fusionlab.results.rows import PAPER, Row
 from fusionlab.results.selection import Trial, chosen_trial
+from fusionlab.results.spec import CITED
 from fusionlab.results.tables import Table
 
 # What is written of a gain over the control (gain) and over late fusion (late), beside its mean.
@@ -40,7 +41,7 @@ def csv_text(table: Table) -> str:
         if row.paper and row.paper.figures:
             paper_cells["paper_certainty"] = row.paper.certainty
         if row.kind == PAPER:
-            lines.append({**name, "status": "not run here", **paper_cells})
+            lines.append({**name, "status": CITED if row.paper and row.paper.cited else "not run here", **paper_cells})
         if row.done:
             lines.append({**name, **_done(row, questions, table), **paper_cells})
         lines += [{**name, **_trial(trial)} for trial in row.tried if not trial.chosen]
@@ -62,7 +63,8 @@ def csv_text(table: Table) -> str:
         heads += [
             f"{prefix}_{what}" for over in ("gain", "late") for what in (over, *(f"{over}_{one}" for one in _OF_GAIN))
         ]
-    heads += ["control", "not_comparable", *(["val_loss", "chosen"] if table.spec.select else []), "doubled"]
+    heads += ["control", "not_comparable", *(["saw_test"] if any(row.saw_test for row in rows) else [])]
+    heads += [*(["val_loss", "chosen"] if table.spec.select else []), "doubled"]
     heads += [
         "trials",
         "layers",
@@ -104,6 +106,7 @@ def _done(row: Row, questions: list[str], table: Table) -> dict[str, Any]:
     if row.control is not None:
         line["control"] = row_title(row.control, [axis for axis in ("layer", "temporal") if axis in row.control.axes])
     line["not_comparable"] = table.apart.get(id(row), "")
+    line["saw_test"] = "yes" if row.saw_test else "no"
     line["doubled"] = " ".join(
         f"{seed_text(entry.seed)}:{formatting.exact(move)}" for entry, move, _ in moves(row, table.kind)
     )

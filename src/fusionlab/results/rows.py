@@ -59,6 +59,8 @@ class Row:
     def method(self) -> str:
         kind = self.kind
         if kind == PAPER and self.paper is not None:
+            if self.paper.cited:
+                return f"{self.paper.cited} (cited)"
             if self.paper.name:
                 return self.paper.name
             kind = self.paper.key.get("kind", "fused")
@@ -100,6 +102,11 @@ class Row:
     @property
     def seeds(self) -> tuple[tuple[Any, ...], ...]:
         return tuple(entry.seed for entry in self.done)
+
+    @property
+    def saw_test(self) -> bool:
+        """Whether its arms were validated on the test list."""
+        return any(entry.saw_test for entry in self.done)
 
     def number(self, name: str) -> int | None:
         """An integer of the result that all seeds share, such as layers."""

@@ -29,13 +29,13 @@ FLOAT = 4  # bytes: weights, gradients and the optimiser's numbers are float32 i
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes in the forward pass of a training step."""
+    """Bytes in the forward pass of a training step, or of each micro-batch in it."""
 
     frozen: int  # the weights of the towers below
     weights: int  # the net's own, and their copies in bfloat16
     gradients: int
     states: int  # the optimiser's
-    pixels: int  # of the batch
+    pixels: int  # of the whole batch
     maps: int  # from the frozen towers to the net
     towers: int  # their peak while they run, with the maps
     net: int  # the peak of its forward pass, with the maps and `kept`
@@ -50,7 +50,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Sized:
-    """An arm's sizes. `costs` are of a clip in testing, `trained` of a batch in training."""
+    """An arm's sizes. `costs` are of a clip in testing, `trained` of the `batch` of a forward pass in training."""
 
     arm: Arm
     net: Net
@@ -78,7 +78,7 @@ class Sized:
             weights=FLOAT * own + copies,
             gradients=FLOAT * learnt,
             states=FLOAT * learnt * (states(self.recipe) if learnt else 0),
-            pixels=self.trained.pixels,
+            pixels=self.trained.pixels * config_of(self.arm).stage.batch_size // self.batch,
             maps=self.trained.maps,
             towers=self.trained.towers,
             net=self.trained.maps + self.trained.forward,
@@ -126,7 +126,7 @@ class Sizes:
 
     def _measure(self, arm: Arm) -> Sized:
         config = config_of(arm)
-        sampling, precision, batch = config.data.sampling, config.trainer.precision, config.stage.batch_size
+        sampling, precision, batch = config.data.sampling, config.trainer.precision, config.stage.clips
         if isinstance(config, StreamConfig):
             parts, snippets = {config.stream: config.tower}, sampling.stream_snippets
         else:
@@ -139,7 +139,8 @@ class Sizes:
                 consensus: Any = config.consensus
                 net, below = StreamNet(towers[stream], stream, consensus=consensus), {}
             else:
-                net, below = build.net(config, towers["appearance"], towers["motion"]), towers
+                net = build.net(config, towers["appearance"], towers["motion"])
+                below = {} if net.own_towers else towers
             pair = (below.get("appearance"), below.get("motion"))
             trained = measure(net, *pair, clips=batch, snippets=snippets, dtype=dtype_of(precision), run=self._run)
             costs = trained
@@ -185,7 +186,7 @@ def content_key(arm: Arm) -> str:
 def _shape_key(arm: Arm) -> str:
     """Equal for arms that differ in seeds or in their optimisers' numbers only: their nets and batches are equal."""
     optim = arm.config["optim"] if arm.kind == "stream" else arm.config["optim"]["fusion"]
-    own = {name: optim.get(name) for name in ("name", "batch_size")}
+    own = {name: optim.get(name) for name in ("name", "batch_size", "micro_batch")}
     return content_key(replace(arm, config={**arm.config, "optim": own}))
 
 
@@ -220,7 +221,8 @@ def cohort_memory(
     for one, memory in zip(sized, memories, strict=True):
         nets = max(nets, maps + kept + one.trained.forward)
         kept += memory.kept
-    below = () if first.arm.kind == "stream" else first.towers.values()
+    # those of which an arm trains copies stay in the memory of the host
+    below = () if first.arm.kind == "stream" or (first.net.own_towers and on_gpu) else first.towers.values()
     always = sum(map(state_bytes, below)) + 2 * max(memory.pixels for memory in memories)
     always += sum(memory.weights + memory.gradients + memory.states for memory in memories)
     test = _test_peak(sized, maps, towers) - 2 * max(memory.pixels for memory in memories)
@@ -247,9 +249,9 @@ def pixels_of_test(one: Sized) -> float:
 
 
 def trunk_runs(sized: Sequence[Sized], run: Callable[..., TowerRun] = run_tower) -> list[TowerRun]:
-    """One pass of a batch through the frozen towers, up to all that these arms need; none for a stream alone."""
+    """One pass of a batch through the frozen towers, up to all that these arms need; none where nets have their own."""
     first = sized[0]
-    if first.arm.kind == "stream":
+    if first.net.own_towers:
         return []
     how = {"clips": first.batch, "snippets": first.trained.snippets, "dtype": dtype_of(first.precision)}
     needs = union(one.net.needs for one in sized)

@@ -118,7 +118,6 @@ def restore(cohort: Cohort, content: Mapping[str, Any]) -> None:
 
 def _optimiser_state(state: Mapping[str, Any], arms: Sequence[str]) -> dict[str, Any]:
     """The part of an optimiser's state that belongs to these arms, in their order."""
-    groups = {group["arm"]: group for group in state["param_groups"]}
-    own = [groups[arm] for arm in arms]
+    own = [group for arm in arms for group in state["param_groups"] if group["arm"] == arm]
     kept = {index for group in own for index in group["params"]}
     return {"param_groups": own, "state": {i: one for i, one in state["state"].items() if i in kept}}

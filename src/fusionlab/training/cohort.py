@@ -32,6 +32,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from fusionlab.data.batches import second_task
 from fusionlab.errors import out_of_memory
 from fusionlab.records.draws import key
 from fusionlab.training.arm import ArmModule
@@ -78,6 +79,8 @@ class Cohort(pl.LightningModule):
         self._started: float | None = None  # of the present stretch
         names = {arm.recipe.name for arm in self.arms.values() if arm.trained}
         assert nets and len(names) <= 1, f"a cohort has one optimiser, got {sorted(names)}"
+        (self.micro_batch,) = {arm.recipe.micro_batch for arm in self.arms.values()}  # one pass over the data
+        self._accumulates = False  # in the present step
 
     def active(self) -> list[ArmModule]:
         """The arms that are still being trained."""
@@ -90,8 +93,7 @@ class Cohort(pl.LightningModule):
     @property
     def steps(self) -> int:
         """The steps of the whole training, at most."""
-        recipes = (arm.recipe for arm in self.arms.values())
-        return max(recipe.epochs * recipe.budgets for recipe in recipes) * self.steps_per_epoch
+        return max(arm.recipe.most_steps(self.steps_per_epoch) for arm in self.arms.values())
 
     def validations_left(self) -> list[int]:
         """The steps of all validations that may come, in order; also the present one, if its validation is missing."""
@@ -102,9 +104,9 @@ class Cohort(pl.LightningModule):
         return [arm for arm in self.active() if arm.next_validation(self.steps_per_epoch) == arm.steps]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One parameter group for each arm, also for arms that ended, so that a checkpoint's optimiser always fits."""
+        """The parameter groups of each arm, also of arms that ended, so that a checkpoint's optimiser always fits."""
         arms = [arm for arm in self.arms.values() if arm.trained]
-        groups = [{"arm": arm.name, **arm.parameter_group()} for arm in arms]
+        groups = [{"arm": arm.name, **group} for arm in arms for group in arm.parameter_groups()]
         made = make_optimiser(arms[0].recipe.name, groups)
         if self.optimiser_state is not None:
             made.load_state_dict(self.optimiser_state)
@@ -114,13 +116,40 @@ class Cohort(pl.LightningModule):
     # -- a step
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """The loss of the batch; of several micro-batches that of the last, and the gradients of those before it."""
+        parts = micro_batches(batch, self.micro_batch)
+        for arm in self.active():
+            arm.enter_phase(self.steps_per_epoch)
+            if len(parts) > 1:  # Lightning would clear them between the last loss and its backward pass
+                arm.drop_gradients()
+        self._accumulates = len(parts) > 1
+        for number, part in enumerate(parts):
+            loss = self._loss(part, number)
+            if len(parts) > 1:
+                loss = loss * (len(part["label"]) / len(batch["label"]))
+            if number < len(parts) - 1:
+                with torch.autocast(self.device.type, enabled=False):
+                    loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        if not self._accumulates:
+            optimizer.zero_grad()
+
+    def _loss(self, batch: Batch, number: int) -> Tensor:
+        """The sum of the arms' losses over one micro-batch."""
         arms = self.active()
         features = self.trunk_features(batch, arms)
         measured: dict[ArmModule, tuple[Tensor, Tensor]] = {}
+        second = second_task(batch)
+        other = self.trunk_features(second, arms) if second else {}
+        place = (self.step, number) if number else (self.step,)
         for arm in arms:
             versions = write_counts(features)
-            with seed_generators(key("dropout", self.seed, self.step), self.device):
+            with seed_generators(key("dropout", self.seed, *place), self.device):
                 pair = try_measure(arm, arm.measure, features, batch["label"])
+                if second and pair is not None:
+                    pair = add_loss(pair, try_measure(arm, arm.measure_second, other, second["label"]))
             if write_counts(features) != versions:  # all other arms read these maps
                 arm.fail(f"error at step {arm.steps + 1}: it changes its input in place")
                 features, pair = self.trunk_features(batch, arms), None
@@ -149,7 +178,7 @@ class Cohort(pl.LightningModule):
             else:
                 arm.fail(f"diverged at step {arm.steps + 1}: gradient {norm}")
         for group in optimizer.param_groups:
-            group["lr"] = self.arms[group["arm"]].rate(self.steps_per_epoch)
+            group["lr"] = self.arms[group["arm"]].rate(self.steps_per_epoch) * group.get("factor", 1.0)
 
     def optimizer_step(
         self,
@@ -193,13 +222,24 @@ class Cohort(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Record each arm's validation loss: the mean over clips and views."""
         assert self._count or not self._sums, "the validation loader gave no clips"
-        seconds = time.monotonic() - (self._started or 0.0)
-        self._started = None
+        seconds = self._seconds()
         for name, (loss, correct) in self._sums.items():
             mean, accuracy = loss / self._count, correct / self._count
-            self.arms[name].record_validation(mean, accuracy, self.steps_per_epoch, round(seconds, 3))
+            self.arms[name].record_validation(mean, accuracy, self.steps_per_epoch, seconds)
             # for callbacks of users, in `trainer.callback_metrics`
             self.log_dict({f"{name}/val_loss": mean, f"{name}/val_accuracy": accuracy}, logger=False)
+
+    def end_stretch(self, arms: Iterable[ArmModule]) -> None:
+        """Record the end of a stretch of these arms, after which nothing is validated."""
+        seconds = self._seconds()
+        for arm in list(arms):
+            arm.record_validation(None, None, self.steps_per_epoch, seconds)
+
+    def _seconds(self) -> float:
+        """The seconds of the present stretch, which ends."""
+        seconds = 0.0 if self._started is None else time.monotonic() - self._started
+        self._started = None
+        return round(seconds, 3)
 
     def trunk_features(self, batch: Batch, arms: Iterable[ArmModule]) -> Features:
         trunk = cast(FeatureSource, self.trunk)
@@ -240,6 +280,19 @@ def seed_generators(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def add_loss(pair: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
+    """The losses of two tasks together, and the correct clips of the first."""
+    return None if second is None else (pair[0] + second[0], pair[1])
+
+
+def micro_batches(batch: Batch, size: int | None) -> list[Batch]:
+    """The batch in parts of `size` clips, the last of which may be smaller."""
+    count = len(batch["label"])
+    if size is None or size >= count:
+        return [batch]
+    return [{name: one[k : k + size] for name, one in batch.items()} for k in range(0, count, size)]
 
 
 def write_counts(features: Features) -> list[int]:

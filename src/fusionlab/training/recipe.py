@@ -1,152 +1,51 @@
-"""How one arm is trained: a block of conf/optim/*.yaml, checked once; its schedule, its optimiser, its precision.
-
-A schedule is a factor on the recipe's rate, a pure function of the step and of the arm's own validation losses. It
-has no state to save, and an arm in company has the rates that it would have alone.
-
-    step    steps taken so far, from 0          steps   steps the recipe will take in all
-    losses  the arm's validation losses so far
-"""
+"""How one arm is trained: a block of conf/optim/*.yaml, checked once; its optimiser, its precision."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from fusionlab.errors import UserError, expect_whole, unknown
+from fusionlab.training.schedules import SCHEDULES, Constant, Plateau, Saturation, Schedule, parse_schedule
 
+OF_DATA = ("batch_size", "passes", "draws")  # of the clips of a step; `config/stage.py` reads them
 SHARED = (
-    "name", "lr", "weight_decay", "batch_size", "epochs", "budget", "validations", "measure", "until", "weights",
-    "patience", "clip", "schedule",
+    "name", "lr", "weight_decay", "epochs", "steps", "budget", "validations", "measure", "until", "weights",
+    "patience", "clip", "schedule", "class_weights", "micro_batch", "bias_rate", "bias_decay", "from_layer", "first",
+    *OF_DATA,
 )  # fmt: skip
 # optimiser -> its further numbers in conf/optim/<name>.yaml
 OWN_NUMBERS: dict[str, tuple[str, ...]] = {"adam": ("betas",), "sgd": ("momentum",)}
 # Options with a few values; the first is the neutral one.
 CHOICES: dict[str, tuple[str, ...]] = {
     "weights": ("best", "last"), "measure": ("loss", "nll"), "until": ("budget", "converged"),
+    "class_weights": ("none", "balanced"),
 }  # fmt: skip
-# Of `until: converged`.
-GAIN = 0.01  # a new lowest loss is lower by this share
-DROPS = 2  # of the rate; the next wait ends the arm
-CAP = 4  # budgets that an arm may use
-
-# -- schedules
-
-
-def ramp(step: int, warmup: int) -> float:
-    """(step + 1) / (warmup + 1), at most 1: the rate rises linearly for `warmup` steps and is never 0."""
-    return min(1.0, (step + 1) / (warmup + 1))
+CAP = 4  # budgets that an arm may use with `until: converged`
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """A factor on the rate: a ramp of `warmup` steps, times the schedule's own factor."""
+class FirstPhase:
+    """The epochs in which a stream's tower is trained from `from_layer` upwards alone."""
 
-    warmup: int = 0
-
-    def __call__(self, step: int, steps: int, losses: Sequence[float]) -> float:
-        return ramp(step, self.warmup) * self.decay(step, steps, losses)
-
-    def decay(self, step: int, steps: int, losses: Sequence[float]) -> float:
-        raise NotImplementedError
-
-    def converged(self, losses: Sequence[float]) -> bool:
-        """Whether an arm with these losses has ended. Only `until: converged` has such an end."""
-        return False
-
-    def valid(self) -> bool:
-        """Whether the schedule can have these numbers."""
-        return self.warmup >= 0
-
-
-class Constant(Schedule):
-    """The factor 1."""
-
-    def decay(self, step: int, steps: int, losses: Sequence[float]) -> float:
-        return 1.0
-
-
-class Cosine(Schedule):
-    """½ (1 + cos(π step / steps))."""
-
-    def decay(self, step: int, steps: int, losses: Sequence[float]) -> float:
-        return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
-
-
-def count_waits(losses: Sequence[float], wait: int, gain: float = 0.0) -> int:
-    """How often `wait` losses in a row brought no new lowest one; after each time the count starts again.
-
-    A loss is a new lowest one if it is below (1 − gain) · the last such loss.
-    """
-    lowest, since, waits = math.inf, 0, 0
-    for loss in losses:
-        lowest, since = (loss, 0) if loss < (1 - gain) * lowest else (lowest, since + 1)
-        if since == wait:
-            since, waits = 0, waits + 1
-    return waits
-
-
-@dataclass(frozen=True)
-class Plateau(Schedule):
-    """factor^k, where k counts how often the validation loss had no new lowest value for `wait` validations.
-
-    After each drop the count starts again. This is the papers' "drop by ten once the validation saturates".
-    """
-
-    factor: float = 0.1
-    wait: int = 2
-
-    def decay(self, step: int, steps: int, losses: Sequence[float]) -> float:
-        return self.factor ** count_waits(losses, self.wait)
-
-    def valid(self) -> bool:
-        return super().valid() and self.wait >= 1
-
-
-class Saturation(Plateau):
-    """The plateau of `until: converged`: a new lowest loss is 1 % lower, the rate drops twice, then the arm ends."""
-
-    def decay(self, step: int, steps: int, losses: Sequence[float]) -> float:
-        return self.factor ** min(count_waits(losses, self.wait, GAIN), DROPS)
-
-    def converged(self, losses: Sequence[float]) -> bool:
-        return count_waits(losses, self.wait, GAIN) > DROPS
-
-
-SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "plateau": Plateau}
-
-
-def parse_schedule(block: Mapping[str, Any]) -> Schedule:
-    """{name: cosine, warmup: 20} -> Cosine(warmup=20); a leaf that the schedule lacks is an error."""
-    numbers = dict(block)
-    name = str(numbers.pop("name", "constant"))
-    if name not in SCHEDULES:
-        raise unknown("schedule", name, SCHEDULES, form="schedule.name={}")
-    own = [field.name for field in fields(SCHEDULES[name])]
-    for leaf in numbers:
-        if leaf not in own:
-            raise unknown(f"number of the schedule {name}", leaf, own, form="schedule.{}")
-    made = SCHEDULES[name](**numbers)
-    if not made.valid():
-        raise UserError(f"invalid numbers of the schedule {name}", got=dict(block), hint="warmup ≥ 0, wait ≥ 1")
-    return made
-
-
-# -- recipes
+    from_layer: str | None = None
+    epochs: int = 0
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How one arm is trained: its optimiser, schedule and limits.
 
-    `epochs`: of the budget, which the option `budget` has multiplied. `patience`: validations without a new lowest loss
-    before the arm stops, 0 = never. `clip`: the largest norm of the arm's own gradient, 0 = no limit. `own`: the
-    optimiser's further numbers (adam: betas; sgd: momentum). `validations`: in the budget, 0 = one an epoch. `measure`:
-    what a validation measures, the net's own loss or the NLL of the scored output. `until`: the end of the training.
-    `weights`: those that are kept.
+    `epochs`: of the budget, which the option `budget` has multiplied; or `steps` instead. `patience`: validations
+    without a new lowest loss before the arm stops, 0 = never. `clip`: the largest norm of the arm's own gradient, 0 =
+    no limit. `own`: the optimiser's further numbers (adam: betas; sgd: momentum). `validations`: in the budget, 0 = one
+    an epoch. `measure`: what a validation measures, the net's own loss or the NLL of the scored output. `until`: the
+    end of the training. `weights`: those that are kept. `micro_batch`: clips of a forward pass; None: the batch's.
+    `bias_rate`, `bias_decay`: factors on the rate and the decay of biases. `from_layer`: the lowest layer of a stream's
+    tower that is trained; None: all are. `class_weights`: of the training loss, see `balanced_weights`.
     """
 
     name: str
@@ -161,15 +60,35 @@ class Recipe:
     measure: str = "loss"
     until: str = "budget"
     weights: str = "best"
+    class_weights: str = "none"
+    steps: int | None = None
+    micro_batch: int | None = None
+    bias_rate: float = 1.0
+    bias_decay: float = 1.0
+    from_layer: str | None = None
+    first: FirstPhase = field(default_factory=FirstPhase)
 
     @property
     def budgets(self) -> int:
         """The number of budgets that the training may use."""
         return CAP if self.until == "converged" else 1
 
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """The steps of the budget."""
+        return self.epochs * steps_per_epoch if self.steps is None else self.steps
+
+    def most_steps(self, steps_per_epoch: int) -> int:
+        """The steps of the training, if it does not end before."""
+        return self.total_steps(steps_per_epoch) * self.budgets
+
+    def rate(self, step: int, steps_per_epoch: int, losses: Sequence[float]) -> float:
+        """The rate of the step after `step` steps, where validations had these losses."""
+        return self.lr * self.schedule(step, self.total_steps(steps_per_epoch), losses, steps_per_epoch)
+
     def validations_of_budget(self, steps_per_epoch: int) -> int:
         """At most one for each step."""
-        return min(self.validations or self.epochs, self.epochs * steps_per_epoch)
+        steps = self.total_steps(steps_per_epoch)
+        return min(self.validations or max(1, steps // max(1, steps_per_epoch)), steps)
 
     def most_validations(self, steps_per_epoch: int) -> int:
         """The number of the last validation, if the arm does not end before."""
@@ -180,12 +99,12 @@ class Recipe:
 
         S are the steps of the budget, N its validations. A longer training has them at the same distances.
         """
-        steps, count = self.epochs * steps_per_epoch, self.validations_of_budget(steps_per_epoch)
+        steps, count = self.total_steps(steps_per_epoch), self.validations_of_budget(steps_per_epoch)
         return (2 * number * steps + count) // (2 * count)
 
 
 def parse_recipe(block: Mapping[str, Any]) -> Recipe:
-    """One block (`streams:` or `fusion:`) of an optim yaml. `batch_size` is the data's and is ignored here."""
+    """One block (`streams:` or `fusion:`) of an optim yaml, without what it says of the data."""
     numbers = dict(block)
     name = str(numbers.get("name"))
     if name not in OWN_NUMBERS:
@@ -204,28 +123,67 @@ def parse_recipe(block: Mapping[str, Any]) -> Recipe:
     budget, validations = numbers.get("budget", 1), numbers.get("validations", 0)
     expect_whole("optim.….budget", budget)
     expect_whole("optim.….validations", validations, 0)
+    epochs, steps = _length(numbers)
+    if (micro := numbers.get("micro_batch")) is not None:
+        expect_whole("optim.….micro_batch", micro)
     made = Recipe(
         name=name,
         lr=float(numbers["lr"]),
-        epochs=int(numbers["epochs"]) * budget,
+        epochs=epochs * budget,
         weight_decay=float(numbers.get("weight_decay", 0.0)),
         patience=int(numbers.get("patience", 0)),
         clip=float(numbers.get("clip", 0.0)),
-        schedule=parse_schedule(numbers.get("schedule", {"name": "constant"})),
+        schedule=parse_schedule(numbers.get("schedule", {"name": "constant"})).stretched(budget),
         own={leaf: numbers[leaf] for leaf in OWN_NUMBERS[name]},
         validations=validations,
         measure=words["measure"],
         until=words["until"],
         weights=words["weights"],
+        class_weights=words["class_weights"],
+        steps=steps and steps * budget,
+        micro_batch=micro,
+        bias_rate=float(numbers.get("bias_rate", 1.0)),
+        bias_decay=float(numbers.get("bias_decay", 1.0)),
+        from_layer=numbers.get("from_layer"),
+        first=_first(numbers.get("first", {}), budget),
     )
-    if made.lr <= 0 or made.epochs < 1 or min(made.weight_decay, made.patience, made.clip) < 0:
-        got = {leaf: getattr(made, leaf) for leaf in ("lr", "epochs", "weight_decay", "patience", "clip")}
+    least = {leaf: getattr(made, leaf) for leaf in ("weight_decay", "patience", "clip", "bias_rate", "bias_decay")}
+    if made.lr <= 0 or made.total_steps(1) < 1 or min(least.values()) < 0:
+        got = {"lr": made.lr, "epochs": made.epochs, **least}
         raise UserError(f"invalid numbers of the optimiser {name}", got=got, hint="lr > 0, epochs ≥ 1, the others ≥ 0")
     for leaf, value in made.own.items():  # betas, momentum: how much of the past is kept
         several = value if isinstance(value, list | tuple) else [value]
         if not all(isinstance(one, int | float) and 0 <= one < 1 for one in several):
             raise UserError(f"{leaf} lies between 0 and 1", got=f"{leaf}={value}", hint="0 ≤ … < 1")
     return _ending(made)
+
+
+def _length(numbers: Mapping[str, Any]) -> tuple[int, int | None]:
+    """Epochs and steps of the budget, of which a recipe has one."""
+    epochs, steps = numbers["epochs"], numbers.get("steps")
+    if (epochs is None) == (steps is None):
+        raise UserError(
+            "a recipe has a number of epochs, or a number of steps", got=f"epochs={epochs}, steps={steps}",
+            hint="optim.….steps=null with the epochs, or optim.….epochs=null with the steps",
+        )  # fmt: skip
+    if steps is not None:
+        expect_whole("optim.….steps", steps)
+    return int(epochs or 0), steps
+
+
+def _first(block: Mapping[str, Any], budget: int) -> FirstPhase:
+    """The first phase: both of its numbers, or none."""
+    for leaf in block:
+        if leaf not in ("from_layer", "epochs"):
+            raise unknown("number of the first phase", leaf, ("from_layer", "epochs"), form="optim.….first.{}")
+    layer, epochs = block.get("from_layer"), block.get("epochs", 0)
+    expect_whole("optim.….first.epochs", epochs, 0)
+    if (layer is None) != (epochs == 0):
+        raise UserError(
+            "the first phase needs a layer and a number of epochs", got=f"from_layer={layer}, epochs={epochs}",
+            hint="optim.….first={from_layer: fc6, epochs: 2}, or optim.….first={from_layer: null, epochs: 0}",
+        )  # fmt: skip
+    return FirstPhase(layer, epochs * budget)
 
 
 def _ending(recipe: Recipe) -> Recipe:

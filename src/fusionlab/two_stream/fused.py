@@ -44,6 +44,7 @@ from fusionlab.two_stream.widen import stack, widen
 
 Above = Literal["appearance", "motion", "fresh"]
 ALIGNMENTS = ("refuse", "pool")
+FUSED = "fused"  # the head of the tower that goes on above the fusion
 
 
 class FusedNet(Net):
@@ -243,11 +244,11 @@ class FusedNet(Net):
         mean = mean_of_logits if self.averages_logits else mean_of_scores
         return mean(fused, others[0], self.tower_weight) if others else fused
 
-    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
         """The loss of every net; a descriptor with a support vector machine has that machine's loss."""
         first, *others = heads
         own = hinge if self.has_hinge else cross_entropy
-        return sum((cross_entropy(logits, label) for logits in others), start=own(first, label))
+        return sum((cross_entropy(logits, label, weights) for logits in others), start=own(first, label, weights))
 
     def scored_nll(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """Margins are no probabilities: a support vector machine keeps its own loss."""
@@ -256,6 +257,15 @@ class FusedNet(Net):
     @property
     def has_hinge(self) -> bool:
         return self.svm is not None and self.fusion.classifier == "svm"
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        others = tuple(one for one in STREAMS if one != self.into) if self.two_losses else ()
+        return (FUSED, *others)
+
+    @property
+    def margins(self) -> tuple[str, ...]:
+        return (FUSED,) if self.has_hinge else ()
 
     def _fused(self, k: int, x: Tensor, y: Tensor) -> Tensor:
         """The fusion at point k, of the map from below and the other tower's."""
