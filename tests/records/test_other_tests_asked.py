@@ -10,13 +10,12 @@ from fusionlab.data import ablation
 from fusionlab.data.views import TESTS
 from fusionlab.errors import UserError
 from fusionlab.records.other_tests import COMBINATIONS, OPTIONS, PROTOCOLS, STREAMS, WAYS, Asked, OtherTest
-from fusionlab.results import combine
 from fusionlab.study import recipes
 
 
 def test_the_words_are_those_that_others_know() -> None:
     """They stand here too, since this level imports none of these."""
-    assert tuple(TESTS) == PROTOCOLS and tuple(COMBINATIONS) == combine.COMBINATIONS
+    assert tuple(TESTS) == PROTOCOLS
     assert ablation.OF == STREAMS == recipes.STREAMS and ablation.HOW == WAYS
     assert tuple(word for word, *_ in OPTIONS.values()) == LISTS
 
