@@ -215,7 +215,7 @@ def packed(
     for arm in arms:
         names.setdefault(arm.job, []).append(arm.name)
     made = [replace(job, arms=tuple(names[job.id])) if job.kind == "cohort" else job for job in jobs.values()]
-    return Plan.of(plan.command, made, arms, plan.refused)
+    return Plan.of(plan.command, plans.needing_first(made, arms), arms, plan.refused)
 
 
 def _key(arm: Arm) -> tuple[str, str]:

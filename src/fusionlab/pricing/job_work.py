@@ -73,7 +73,7 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None, asked: As
     recipe, steps_per_epoch = config.stage.recipe, config.stage.steps_per_epoch(clips.train)
     validations = recipe.most_validations(steps_per_epoch) if trained and steps_per_epoch else 1
     steps = recipe.most_steps(steps_per_epoch) if trained else 0
-    nets = sum(net_macs(one.trained) for one in trained)
+    nets = config.tasks * sum(net_macs(one.trained) for one in trained)
     trunk = sizes.trunk_macs(trained) if trained else 0
     view = sizes.trunk_macs(sized) + sum(net_macs(one.trained) for one in sized)
     test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) for one in sized)
