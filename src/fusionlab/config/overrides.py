@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, O
 from hydra.errors import HydraException
 
 from fusionlab.config import catalogue, hydra_habits
+from fusionlab.config.instead import DEBUG, Instead
 from fusionlab.config.mask_secrets import masked, masked_word
 from fusionlab.config.shorthand import LISTS, reject_useless_shorthand
 from fusionlab.errors import UserError, unknown
@@ -62,10 +63,10 @@ def parse_overrides(words: Sequence[str]) -> Words:
         elif name in LISTS:
             leaves[name] = _list(override, masked_word(word), known)
         elif name == OWN_TEST and override.is_sweep_override():
-            values = ",".join(map(str, _axis(override, masked_word(word), known)))
+            protocols = ",".join(map(str, _axis(override, masked_word(word), known)))
             raise UserError(
                 "a trained net is tested by several protocols without training again, so a protocol is no axis",
-                got=masked_word(word), hint=f"test={values}",
+                got=masked_word(word), hint=f"test={protocols}",
             )  # fmt: skip
         elif override.is_sweep_override():
             values = _axis(override, masked_word(word), known)
@@ -76,7 +77,22 @@ def parse_overrides(words: Sequence[str]) -> Words:
             leaves[name] = masked(to_plain(override.value()), name)
     reject_useless_shorthand(names)
     exclude, zipped, grids = (parse(shape[name], known) if name in shape else None for name, parse in PARSERS.items())
-    return Words(groups, leaves, axes, exclude or (), zipped, grids)
+    return _instead(Words(groups, leaves, axes, exclude or (), zipped, grids))
+
+
+def _instead(words: Words) -> Words:
+    """With what a typed debug= puts in the place of others."""
+    if not (debug := words.groups.get(DEBUG)):
+        return words
+    instead, zipped = Instead.of(debug), words.zipped or ()
+    return Words(
+        groups=instead.options(words.groups),
+        leaves=instead.options(words.leaves),
+        axes=instead.axes(words.axes, zipped),
+        exclude=[instead.options(entry) for entry in words.exclude],
+        zipped=None if words.zipped is None else instead.zips(zipped),
+        grids=None if words.grids is None else [instead.axes(part, zipped) for part in words.grids],
+    )
 
 
 def take_switch(words: Sequence[str], name: str) -> tuple[list[str], bool]:

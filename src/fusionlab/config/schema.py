@@ -270,6 +270,11 @@ class StreamConfig:
         return self.stream
 
     @property
+    def tasks(self) -> int:
+        """The data sets of a training step, each with a batch."""
+        return 1 if self.multitask is None else 2
+
+    @property
     def stage(self) -> StageConfig:
         return self.optim
 
@@ -300,6 +305,7 @@ class ArmConfig:
     val: ValConfig
     chosen_by: Tree
     multitask: MultitaskConfig
+    tasks = 1  # of what is trained above the streams
 
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
+from fusionlab.config.other_tests import wanted
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.data.dataset import Dataset
@@ -22,8 +23,11 @@ from fusionlab.jobs.callbacks import UserCallbacks
 from fusionlab.jobs.chosen import Chosen
 from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import open_data
+from fusionlab.jobs.measure import Bench
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.jobs.recorder import Recorder, published_weights
+from fusionlab.jobs.test_results import OneTest
+from fusionlab.records.other_tests import OtherTest
 from fusionlab.records.record import CHECKPOINT, read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
@@ -100,8 +104,9 @@ def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     videos, state = [name for name, _ in test.entries["test"]], of_main_task(outcome.state)
     if second is not None:
         outcome = replace(outcome, weights=fingerprint(state))
+    others = _other_tests(cohort, {arm.name: config}, recorder)[arm.name]
     size = describe(StreamNet(tower, stream))
-    recorder.done(arm, outcome, scores, videos, size, state, initial, second, chosen.told)
+    recorder.done(arm, outcome, scores, videos, size, state, initial, others, second, chosen.told)
 
 
 def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: Dataset | None = None) -> Loaded | None:
@@ -170,8 +175,9 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]
+        others = _other_tests(cohort, {name: ArmConfig.of(arms[name].config) for name in nets}, recorder)
         told = {name: chosen[name].told for name in nets}
-        record_cohort(recorder, cohort, arms, outcomes, scores, videos, told)
+        record_cohort(recorder, cohort, arms, outcomes, scores, videos, others, told)
 
 
 def record_cohort(
@@ -181,6 +187,7 @@ def record_cohort(
     outcomes: Mapping[str, Outcome],
     scores: Scores,
     videos: list[str],
+    others: Mapping[str, Mapping[OtherTest, OneTest]] | None = None,
     chosen: Mapping[str, dict[str, Any] | None] | None = None,
 ) -> None:
     """Record each arm of a cohort that was tested, and publish those that are done. `chosen`: what it repeats."""
@@ -191,8 +198,8 @@ def record_cohort(
             recorder.failed(arms[name], member.reason, outcome)
         else:
             size = describe(member.net, trunk.appearance, trunk.motion)
-            told = (chosen or {}).get(name)
-            recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {}, chosen=told)
+            own, told = (others or {}).get(name), (chosen or {}).get(name)
+            recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {}, others=own, chosen=told)
 
 
 def _fit(
@@ -229,6 +236,25 @@ def _test(cohort: Cohort, data: TwoStreamData, recorder: Recorder) -> Scores:
     recorder.cost.begin("record")
     recorder.cost.test_clips += scores.clips
     return scores
+
+
+def _other_tests(
+    cohort: Cohort, configs: Mapping[str, ArmConfig | StreamConfig], recorder: Recorder
+) -> dict[str, dict[OtherTest, OneTest]]:
+    """By arm: the tests that its network computes beside its own. One that fails leaves the arm as it is."""
+    done = {name: arm.net for name, arm in cohort.arms.items() if arm.status == "done"}
+    nets = {name: (configs[name], net) for name, net in done.items()}
+    tests = {name: wanted(recorder.run.asked, config, net.head_names) for name, (config, net) in nets.items()}
+    results: dict[str, dict[OtherTest, OneTest]] = {name: {} for name in configs}
+    if not any(tests.values()):
+        return results
+    bench = Bench(recorder.data, cast(Trunk, cohort.trunk), build.device(recorder.run), recorder.blueprint, _say)
+    recorder.cost.begin("test")
+    for test, own in bench.measure(nets, tests, lambda name, test, why: _say(f"{name}: no test {test.name}: {why}")):
+        for name, one in own.items():
+            results[name][test] = one
+    recorder.cost.begin("record")
+    return results
 
 
 def trained_streams(

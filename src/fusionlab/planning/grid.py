@@ -97,9 +97,10 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
 
         Claim.of(run.claim).expect_rows(
             (
-                (arm.kind, {axis: one for axis, one in arm.axes.items() if axis != THEN})
+                (arm.kind, {axis: one for axis, one in {**arm.axes, **axes}.items() if axis != THEN})
                 for arm in plan.arms
                 if not _is_first(arm)
+                for axes in run.asked.shown_axes
             ),
             kinds=_kinds(possible, contents),
             within=[*filter(None, [select]), BUDGET, *(run.table.get("over") or ())],

@@ -76,7 +76,7 @@ def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Pl
     typed = {*words.axes, *(axis for part in words.grids or () for axis in part)}
     options = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
     for axis in points[0].axes:
-        values = dict.fromkeys(as_typed(point.axes[axis]) for point in points)  # spelled right, each once
+        values = dict.fromkeys(as_typed(point.axes[axis]) for point in points if axis in point.axes)  # spelled right
         options += [f"{axis}={'+'.join(values)}"] if axis in typed or not options else []
     fixed = {
         **words.groups,

@@ -82,6 +82,19 @@ class Asked:
             lists[option] = tuple(values)
         return cls(**lists)
 
+    @classmethod
+    def typed(cls, words: Sequence[str]) -> tuple[Asked, list[str]]:
+        """From words like test=simonyan,final; and the words that are others."""
+        options = {word: option for option, (word, *_) in OPTIONS.items()}
+        own = [word for word in words if word.partition("=")[0] in options and "=" in word]
+        run: dict[str, list[str]] = {}
+        for word in own:
+            name, _, values = word.partition("=")
+            if options[name] in run:
+                raise UserError("an option is given twice", got=name, hint=f"one list: {name}=a,b")
+            run[options[name]] = values.strip("[]").split(",")
+        return cls.of(run), [word for word in words if word not in own]
+
     def __bool__(self) -> bool:
         return bool(self.tests or self.combine or self.ablate)
 
@@ -97,6 +110,16 @@ class Asked:
     def shown(self, own: str) -> list[OtherTest]:
         """The tests that are rows of tables, among them perhaps its own."""
         return [OtherTest(views, combine=c) for views in self.protocols(own) for c in self.combine or (OWN,)]
+
+    def axes(self, test: OtherTest) -> dict[str, str]:
+        """The axes that tell the rows of `shown` apart."""
+        protocol = {"test": test.views} if len(self.tests) > 1 else {}
+        return {**protocol, **({"combine": test.combine} if len(self.combine) > 1 else {})}
+
+    @property
+    def shown_axes(self) -> list[dict[str, str]]:
+        """These axes of each test."""
+        return [self.axes(test) for test in self.shown("")]
 
     def ablated(self, own: str, stream: str | None = None) -> list[OtherTest]:
         """Those with a stream taken away. `stream`: the only one that the net reads; it does not miss the other."""

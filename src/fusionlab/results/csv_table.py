@@ -20,6 +20,7 @@ from fusionlab.results.load import REFUSED, TOGETHER, Entry, is_seed
 from fusionlab.results.protocol_warnings import row_title, seed_text
 from fusionlab.results.rows import PAPER, Row
 from fusionlab.results.selection import Trial, chosen_trial
+from fusionlab.results.spec import CITED
 from fusionlab.results.tables import Table
 
 # What is written of a gain over the control (gain) and over late fusion (late), beside its mean.
@@ -41,7 +42,7 @@ def csv_text(table: Table) -> str:
         if row.paper and row.paper.figures:
             paper_cells["paper_certainty"] = row.paper.certainty
         if row.kind == PAPER:
-            lines.append({**name, "status": "not run here", **paper_cells})
+            lines.append({**name, "status": CITED if row.paper and row.paper.cited else "not run here", **paper_cells})
         if row.done:
             lines.append({**name, **_done(row, questions, table), **paper_cells})
         lines += [{**name, **_trial(trial)} for trial in row.tried if not trial.chosen]

@@ -308,7 +308,8 @@ def _paper_notes(rows: Sequence[Row], paper: Paper) -> list[str]:
             + "."
         )
     if in_rows:
-        return [*notes, "The last rows are the paper's, and were not run here."]
+        cited = " Cited rows are other systems', as the paper prints them." if any(one.cited for one in absent) else ""
+        return [*notes, f"The last rows are the paper's, and were not run here.{cited}"]
     first = next(iter(paper.figures), None) or ""
     texts = [" ".join([*filter(None, map(_key_text, row.key.values())), row.figures.get(first, "")]) for row in absent]
     return notes + ([f"In the paper, but not run here: {short_list(texts, 12)}."] if texts else [])

@@ -275,6 +275,7 @@ _GROUPS = {
     "prepared data": ("data", "split", "flow"),
     "quarantine": ("data", "split"),
     "number of test videos": ("data", "split"),
+    "data.sampling.test": ("test",),
 }
 
 

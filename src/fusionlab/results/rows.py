@@ -60,6 +60,8 @@ class Row:
     def method(self) -> str:
         kind = self.kind
         if kind == PAPER and self.paper is not None:
+            if self.paper.cited:
+                return f"{self.paper.cited} (cited)"
             if self.paper.name:
                 return self.paper.name
             kind = self.paper.key.get("kind", "fused")
