@@ -235,10 +235,21 @@ def test_towers_that_have_none() -> None:
     assert "get https://www.vlfeat.org/matconvnet/models/imagenet-vgg-m-2048.mat, put it into my weights" in str(
         caught.value
     )
-    assert "weights=imagenet-vgg-m-2048.mat weights.head=fresh" in str(caught.value)
+    assert "weights=imagenet weights.head=fresh" in str(caught.value)
     with pytest.raises(UserError, match=r"no ImageNet weights of Tiny(.|\n)*backbone=vgg16, resnet18, resnet50"):
         locate("imagenet", tiny)
     assert imagenet.which(SmallVggM()) is None
+
+
+def test_those_of_vgg_m_are_a_file_that_a_user_has_put_there(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        vgg_m, tiny = VggM(3, classes=7), Tiny(3, classes=7)
+    (tmp_path / "imagenet-vgg-m-2048.mat").touch()
+    assert locate("imagenet", vgg_m, tmp_path, head="fresh") == tmp_path / "imagenet-vgg-m-2048.mat"
+    with pytest.raises(UserError, match="another number of classes"):
+        locate("imagenet", vgg_m, tmp_path, head="keep")
+    with pytest.raises(UserError, match="no ImageNet weights of Tiny"):
+        locate("imagenet", tiny, tmp_path)
 
 
 def test_another_number_of_classes_is_known_before_anything_is_downloaded() -> None:

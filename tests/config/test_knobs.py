@@ -45,12 +45,15 @@ OTHER: dict[str, Any] = {
         f"optim.{stage}.{leaf}": word
         for stage in ("streams", "fusion")
         for leaf, word in (
+            ("measure", "loss"), ("until", "converged"), ("weights", "best"), ("class_weights", "balanced"),
             ("measure", "loss"), ("until", "converged"), ("weights", "best"), ("steps", 70), ("micro_batch", 4),
             ("draws", "classes"), ("from_layer", "fc7"), ("first.from_layer", "fc8"),
         )
     },
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
-    "align": "pool", "into": "motion", "keep_motion": True, "weights.appearance": "a.pt", "weights.motion": "imagenet",
+    "align": "pool", "into": "motion", "keep_motion": True, "backprop": "all",
+    "weights.appearance": "a.pt", "weights.motion": "imagenet",
+    "multitask.appearance": "brush2", "multitask.motion": "brush_order",
     "weights.head": "fresh", "weights.other_split": "allow", "temporal.side": 3,
     "data.store.backward": True, "data.store.rule": "field", "data.store.reader": "pyav",
     "data.store.codec.frames": "jpeg", "data.store.codec.flow": "lz4", "data.quarantine": ["a.avi"],
@@ -60,6 +63,7 @@ OTHER: dict[str, Any] = {
     "optim.streams.appearance": {"lr": 0.1}, "optim.streams.motion": {"epochs": 3},
     "data.sampling.colour": "jitter",
     "data.dataset.exchange": True, "data.dataset.grounds": "group", "data.sampling.pairs": "class",
+    "val.list": "none", "val.then": "retrain",
 }  # fmt: skip
 # What turns something only beside another option: in both of the configs that are compared.
 BESIDE: dict[str, dict[str, Any]] = {
@@ -84,9 +88,8 @@ def test_a_leaf_outside_run_changes_the_arm_and_what_stands_on_it(leaf: str) -> 
     plain, turned = (COMPOSED.with_leaves(leaves) for leaves in (beside, {**beside, leaf: other(leaf)}))
     assert signature(arm_recipe(turned)) != signature(arm_recipe(plain))
     place, _, rest = leaf.partition(".")
-    below = place in ("data", "split", "trainer", "seed", "backbone", "weights", "consensus") or leaf.startswith(
-        "optim.streams."
-    )
+    own = ("data", "split", "trainer", "seed", "backbone", "weights", "multitask", "consensus", "val")
+    below = place in own or leaf.startswith("optim.streams.")
     below &= leaf != PAIRS  # which are of both streams
     changed = [signature(stream_recipe(plain, one)) != signature(stream_recipe(turned, one)) for one in STREAMS]
     assert any(changed) == below, "a stream is trained again only for its own knobs"
@@ -146,6 +149,7 @@ TRIED_OF_RUN = {
     "keep": "none",
     "table.caption": "other", "logger.name": "wandb", "launcher.name": "slurm",
     "per_device": 2, "group": "lab", "double": True, "claim": {"row": {"fusion": "conv"}},
+    "tests": ["frame"], "combine": ["logits"], "ablate": ["motion:mean"],
 }  # fmt: skip
 
 

@@ -25,9 +25,12 @@ from fusionlab.video.encode import write
 from fusionlab.video.flow import Dis, fields
 from fusionlab.video.quantise import quantise
 
-CONF: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "conf" / "data" / "brush.yaml").read_text(encoding="utf-8")
-)
+_DATA = Path(__file__).parents[2] / "conf" / "data"
+CONF: dict[str, Any] = {
+    name: one
+    for file in ("brush.yaml", "protocol/brush.yaml")
+    for name, one in yaml.safe_load((_DATA / file).read_text(encoding="utf-8")).items()
+}
 FIELDS: int = CONF["sampling"]["fields"]  # L
 KNOBS = Knobs()
 HAND, DECOY = BRUSH.hand, BRUSH.decoy

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from fusionlab.config.compose import tree
 from fusionlab.records.files import write_text
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import new_record, write_record
@@ -175,7 +176,7 @@ def fill(
 
 
 def table_spec(name: str) -> dict[str, Any]:
-    """The content of one of conf/table."""
+    """The content of one of conf/table; one that builds on another is composed."""
     text = (Path(__file__).parents[2] / "conf" / "table" / f"{name}.yaml").read_text(encoding="utf-8")
     content: dict[str, Any] = yaml.safe_load(text)
-    return content
+    return tree({"table": name}).get("run.table") if "defaults" in content else content

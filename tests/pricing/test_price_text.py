@@ -111,8 +111,11 @@ def test_too_little_space_is_said(plan: Plan, one_disk: bool) -> None:
     free = data + 2**20
     text = price_text(replace(price, data_free=free, root_free=free))
     assert (f"of {size(free)} free: " in text) == one_disk and text.count(" too little") == one_disk
+    assert (f"below run.data and run.root, {size(free)} are free" in text) == one_disk
     text = price_text(replace(price, data_free=2**30, root_free=2**40))
     assert (f"of 1.0 GiB free: {size(data - 2**30)} too little" in text) != one_disk
+    assert (f"needs {size(data)} below run.data, 1.0 GiB are free" in text.splitlines()[:6]) != one_disk
+    assert "needs " not in price_text(replace(price, data_free=None, root_free=None))
 
 
 def test_refused_cells_are_grouped_by_reason(plan: Plan) -> None:

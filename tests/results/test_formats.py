@@ -111,7 +111,7 @@ LATEX = {
     "a<b>c|d": r"a\textless{}b\textgreater{}c\textbar{}d",
     "\"`'": r"\textquotedbl{}\textasciigrave{}\textquotesingle{}",
     "1±2×3−4≤√5": r"1$\pm$2$\times$3$-$4$\le$$\surd$5",
-    "a–b—c…·": r"a\textendash{}b\textemdash{}c\ldots{}\textperiodcentered{}",
+    "a–b—c…·†": r"a\textendash{}b\textemdash{}c\ldots{}\textperiodcentered{}\dag{}",
     "fc6, relu5 (2/3): a-b!": "fc6, relu5 (2/3): a-b!",
 }
 

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from training_fakes import Data, Fused, cohort
+from training_fakes import Data, Fused, block, cohort
 
 from fusionlab.errors import UserError
 from fusionlab.training import fit as fitting
 from fusionlab.training.fit import IGNORED, fit
-from fusionlab.training.recipe import PRECISIONS
+from fusionlab.training.recipe import PRECISIONS, parse_recipe
+
+LAST = parse_recipe(block(weights="last"))
 
 
 @contextmanager
@@ -31,12 +33,16 @@ def test_each_ignored_warning_is_still_given(monkeypatch: pytest.MonkeyPatch) ->
     with warnings.catch_warnings(record=True) as given:
         warnings.simplefilter("always")
         fit(cohort({"sum": Fused("sum")}), Data())
+        fit(cohort({"sum": Fused("sum")}, LAST), Data(), validate=False)
     for message, reason in IGNORED:
         assert any(re.search(message, str(one.message)) for one in given), f"never given: {message} ({reason})"
 
 
-def test_a_fit_prints_nothing(recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]) -> None:
-    fit(cohort({"sum": Fused("sum")}), Data())
+@pytest.mark.parametrize("validate", [True, False])
+def test_a_fit_prints_nothing(
+    validate: bool, recwarn: pytest.WarningsRecorder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    fit(cohort({"sum": Fused("sum")}, LAST), Data(), validate=validate)
     assert not [str(one.message) for one in recwarn]
     assert capfd.readouterr() == ("", "")
 

@@ -159,8 +159,13 @@ class Tower(nn.Module):
         ends = [0 if tap == "input" else self.names.index(self.taps[tap].after) + 1 for tap in taps]
         return self.names[: max(ends, default=0)]
 
-    def collect(self, x: Tensor, taps: Iterable[str]) -> dict[str, Tensor]:
-        """The maps at `taps`, in one pass that goes no further than the last of them."""
+    def collect(
+        self, x: Tensor, taps: Iterable[str], instead: Mapping[str, nn.Module] | None = None
+    ) -> dict[str, Tensor]:
+        """The maps at `taps`, in one pass that goes no further than the last of them.
+
+        `instead`: other layers in the place of some of its own.
+        """
         wanted = tuple(taps)
         for tap in wanted:
             if tap != "input" and tap not in self.taps:
@@ -183,8 +188,9 @@ class Tower(nn.Module):
         if not takes_clips(self.get_submodule(self.names[0])):
             moving.fold()  # as bytes: a quarter of the memory to move
         moving.change(self.normalise)
+        others = instead or {}
         for name in self.below(wanted):
-            moving.through(self.get_submodule(name))
+            moving.through(others[name] if name in others else self.get_submodule(name))
             for tap in behind.get(name, ()):
                 maps[tap] = moving.map
         return {tap: maps[tap] for tap in wanted}

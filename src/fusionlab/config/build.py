@@ -28,8 +28,11 @@ from fusionlab.two_stream.control import ControlNet, control_layer
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.fused import FusedNet
 from fusionlab.two_stream.fusion_point import read, spell
+from fusionlab.two_stream.multitask import MultitaskNet
 from fusionlab.two_stream.net import STREAMS, LateNet, Net, Stream, StreamNet
 from fusionlab.two_stream.refuse import refuse_unlike_steps
+from fusionlab.two_stream.trunk import Trunk
+from fusionlab.two_stream.whole import WholeNet
 
 LAYER_OF_LATE = "softmax"
 
@@ -77,6 +80,18 @@ def tower(recipe: Part, stream: Stream, data: DataConfig, classes: int) -> Tower
         raise UserError(error.what, got=got, allowed=error.allowed, hint=hint) from None
 
 
+def stream_net(config: StreamConfig, classes: int) -> StreamNet:
+    """The net of a stream, drawn; with a second classifier where it is trained on a second data set."""
+    stream, consensus = cast(Stream, config.stream), cast(Any, config.consensus)
+    own = tower(config.tower, stream, config.data, classes)
+    if config.multitask is None:
+        return StreamNet(own, stream, seed=config.seed.init, consensus=consensus)
+    with torch.device("meta"):  # a whole tower is large, and its classifier is wanted only
+        second = tower(config.tower, stream, config.multitask, build_dataset(config.multitask).class_count)
+    head = second.get_submodule(second.classifier).to_empty(device="cpu")
+    return MultitaskNet(own, stream, head, seed=config.seed.init, consensus=consensus)
+
+
 def _expect_frames(tower: Tower, stream: Stream, frames: int, got: str, hint: str) -> None:
     """Raise a `UserError` for clips that are shorter than the tower's time stride."""
     if frames < tower.time_stride:
@@ -119,10 +134,11 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
     if keeps_apart(config):
         with _explained(config.fusion, config.temporal):
             mean = part(config.fusion, "fusion")(appearance.classes, motion.classes)
-            return ControlNet(
+            apart = ControlNet(
                 appearance, motion, head, config.layer, above=cast(Any, config.above),
                 joint=mean.joint_loss, consensus=consensus, seed=config.seed.init,
             )  # fmt: skip
+        return _down_to(config.backprop, apart, appearance, motion)
     with _explained(config.fusion, config.temporal):
         made = FusedNet(
             appearance, motion, part(config.fusion, "fusion"), head, config.layer,
@@ -130,7 +146,17 @@ def net(config: ArmConfig, appearance: Tower, motion: Tower) -> Net:
             tower_weight=config.tower_weight, align=config.align, consensus=consensus, seed=config.seed.init,
         )  # fmt: skip
     refuse_unlike_steps(made.points, config.data.sampling.snippets, config.align)
-    return made
+    return _down_to(config.backprop, made, appearance, motion)
+
+
+def _down_to(backprop: str, net: Net, appearance: Tower, motion: Tower) -> Net:
+    """The net, or with copies of the towers below it, where these are trained too."""
+    return WholeNet.copied(net, {"appearance": appearance, "motion": motion}) if backprop == "all" else net
+
+
+def trunk(net: Net, appearance: Tower, motion: Tower) -> Trunk:
+    """What stands below a net, or the nets of its cohort: nothing if it has towers of its own."""
+    return Trunk() if net.own_towers else Trunk(appearance, motion)
 
 
 class Blueprint:
@@ -168,7 +194,7 @@ class Blueprint:
     def control_layer(self, config: ArmConfig) -> str | None:
         """Where the towers of the arm's control are cut; None where late fusion is the control."""
         pair = self.towers(config.backbone, config.data)
-        return control_layer(config.layer, *pair, part(config.temporal, "temporal"))
+        return control_layer(config.layer, *pair, part(config.temporal, "temporal"), config.backprop == "all")
 
     def net(self, config: ArmConfig) -> Net:
         with torch.device("meta"):
@@ -237,7 +263,8 @@ class Blueprint:
         unusual = [shape for shape in (*ends, *shapes) if shape != (how.snippets, how.crop, how.crop)]
         if unusual:
             net, towers, where = self._whole(config)
-            points = list(net.points) if isinstance(net, FusedNet) else []
+            inner = net.top if isinstance(net, WholeNet) else net
+            points = list(inner.points) if isinstance(inner, FusedNet) else []
             if isinstance(config, ArmConfig) and config.backbone.appearance == config.backbone.motion:
                 points = [one for one in points if one.a.layer != one.b.layer]  # one kind of tower has the same steps
         for shape in dict.fromkeys(unusual):

@@ -118,6 +118,8 @@ def choice(group: str, typed: str) -> str:
     for name in (typed, typed.lower(), SPELLINGS.get(folder_of(group), {}).get(flat, ""), by_flat.get(flat, "")):
         if name in choices:
             return name
+    if "/" in typed and any((folder / folder_of(group) / f"{typed}.yaml").is_file() for folder in folders()):
+        return typed  # of a folder below, such as debug/steps, which is not offered
     raise unknown(group, typed, choices, form=f"{group}={{}}")
 
 

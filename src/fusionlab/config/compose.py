@@ -27,6 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fusionlab.config import catalogue, env_values, quarantine_file
+from fusionlab.config.instead import KEY, Instead
 from fusionlab.config.mask_secrets import masked
 from fusionlab.config.shorthand import SHORTHAND, expand_shorthand
 from fusionlab.config.value_types import check_type
@@ -217,10 +218,14 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     if OwnConfFirst not in Plugins.instance().discover(SearchPathPlugin):
         Plugins.instance().register(OwnConfFirst)
     overrides = [f"{group}={name}" for group, name in group_choices]
+    instead = Instead.of(dict(group_choices).get("debug"))
     try:
         with initialize_config_dir(str(catalogue.packaged()), version_base="1.3"):
             env_values.watch()
             content = hydra_compose("config", overrides, return_hydra_config=True)
+            if others := instead.chosen(content.hydra.runtime.choices):
+                overrides = [f"{group}={name}" for group, name in {**dict(group_choices), **others}.items()]
+                content = hydra_compose("config", overrides, return_hydra_config=True)
             recipe = OmegaConf.select(content, "backbone.appearance.recipe")  # of mixed towers appearance's
             if recipe is not None and not _is_chosen("optim", overrides):
                 content = hydra_compose("config", [*overrides, f"optim={recipe}"], return_hydra_config=True)
@@ -237,6 +242,8 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
     choices = {str(group): name for group, name in content.hydra.runtime.choices.items()}
     OmegaConf.set_struct(content, False)
     content.pop("hydra")
+    content.pop(KEY, None)
+    instead.in_content(content)
     for group in choices:
         place = group.rpartition("@")[2]
         if isinstance(value := OmegaConf.select(content, place), str):  # a yaml has a name where the part belongs
@@ -246,8 +253,10 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
         content[group].pop("title", None)
     for stream in STREAMS:
         content.backbone[stream].pop("recipe", None)
+    content.optim.pop("source", None)
     _leave_out_repeated(content.optim.streams)
-    content["run"] = masked(OmegaConf.to_container(content["run"], resolve=False), "run")
+    run = cast(dict[str, Any], OmegaConf.to_container(content["run"], resolve=False))
+    content["run"] = masked(instead.run(run), "run")
     OmegaConf.set_struct(content, True)
     return Tree(content, catalogue.choices_by_option(choices))
 
@@ -268,11 +277,21 @@ def _leave_out_repeated(streams: DictConfig) -> None:
 
 def title(group: str, choice: str) -> str | None:
     """The title for tables in a choice's yaml."""
+    return _note(group, choice, "title")
+
+
+def source_recipe(optim: str) -> str | None:
+    """The recipe in an optim's yaml of a stream that starts from nothing, and from which one of this recipe starts."""
+    return _note("optim", optim, "source")
+
+
+def _note(group: str, choice: str, key: str) -> str | None:
+    """What a choice's yaml says of it under a key that is no option."""
     for folder in catalogue.folders():
         file = folder / group / f"{choice}.yaml"
         if file.is_file():
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
-            return str(content["title"]) if isinstance(content, dict) and content.get("title") else None
+            return str(content[key]) if isinstance(content, dict) and content.get(key) else None
     return None
 
 

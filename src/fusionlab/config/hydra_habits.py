@@ -68,7 +68,7 @@ ANSWERS = [
     ("logger.wandb.* logger.csv.* logger.tensorboard.* logger.*", "the options of the logger lie below run.logger",
      "run.logger.{rest}={value}"),
     ("task_name run_name experiment_name tags", "a study is named by its folder", "run.folder=runs/{value}"),
-    ("train test", "train and test are commands, not options", "python -m fusionlab.test runs/my-study"),
+    ("train", "train and test are commands, not options", "python -m fusionlab.test runs/my-study"),
     ("seed_everything", "the seed is called seed", "seed={value}"),
     ("hparams_search hparams_search.* optimized_metric", "a search over values is a grid", "seed=0,1"),
 ]  # fmt: skip

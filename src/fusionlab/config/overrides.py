@@ -15,9 +15,12 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, O
 from hydra.errors import HydraException
 
 from fusionlab.config import catalogue, hydra_habits
+from fusionlab.config.instead import DEBUG, Instead
 from fusionlab.config.mask_secrets import masked, masked_word
-from fusionlab.config.shorthand import reject_useless_shorthand
+from fusionlab.config.shorthand import LISTS, reject_useless_shorthand
 from fusionlab.errors import UserError, unknown
+
+OWN_TEST = "data.sampling.test"
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,14 @@ def parse_overrides(words: Sequence[str]) -> Words:
         names.add(name)
         if name in EXAMPLES:
             shape[name] = masked_word(word) if override.is_sweep_override() else to_plain(override.value())
+        elif name in LISTS:
+            leaves[name] = _list(override, masked_word(word), known)
+        elif name == OWN_TEST and override.is_sweep_override():
+            protocols = ",".join(map(str, _axis(override, masked_word(word), known)))
+            raise UserError(
+                "a trained net is tested by several protocols without training again, so a protocol is no axis",
+                got=masked_word(word), hint=f"test={protocols}",
+            )  # fmt: skip
         elif override.is_sweep_override():
             values = _axis(override, masked_word(word), known)
             axes[name] = [masked(check_choice(name, value, known), name) for value in values]
@@ -66,7 +77,22 @@ def parse_overrides(words: Sequence[str]) -> Words:
             leaves[name] = masked(to_plain(override.value()), name)
     reject_useless_shorthand(names)
     exclude, zipped, grids = (parse(shape[name], known) if name in shape else None for name, parse in PARSERS.items())
-    return Words(groups, leaves, axes, exclude or (), zipped, grids)
+    return _instead(Words(groups, leaves, axes, exclude or (), zipped, grids))
+
+
+def _instead(words: Words) -> Words:
+    """With what a typed debug= puts in the place of others."""
+    if not (debug := words.groups.get(DEBUG)):
+        return words
+    instead, zipped = Instead.of(debug), words.zipped or ()
+    return Words(
+        groups=instead.options(words.groups),
+        leaves=instead.options(words.leaves),
+        axes=instead.axes(words.axes, zipped),
+        exclude=[instead.options(entry) for entry in words.exclude],
+        zipped=None if words.zipped is None else instead.zips(zipped),
+        grids=None if words.grids is None else [instead.axes(part, zipped) for part in words.grids],
+    )
 
 
 def take_switch(words: Sequence[str], name: str) -> tuple[list[str], bool]:
@@ -147,6 +173,14 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(to_plain(key)): to_plain(one) for key, one in value.items()}
     return value
+
+
+def _list(override: Override, word: str, known: Mapping[str, list[str]]) -> list[Any]:
+    """The values of an option that takes several, which make no axis."""
+    if override.is_sweep_override():
+        return _axis(override, word, known)
+    value = to_plain(override.value())
+    return value if isinstance(value, list) else [value]
 
 
 def _axis(override: Override, word: str, known: Mapping[str, list[str]]) -> list[Any]:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from fusionlab.errors import UserError, expect_whole, unknown
 from fusionlab.records.every import Every
+from fusionlab.records.other_tests import Asked
 from fusionlab.records.signature import NEUTRAL
 from fusionlab.study.devices import VARIABLE, visible_devices
 from fusionlab.study.launchers import LOCAL, LauncherConfig
@@ -30,6 +31,7 @@ OLDER_RUN: dict[str, Any] = {
     "run.max_arms": 100_000, "run.quarantine": [], "run.logger": {"name": "none"},
     "run.logger.project": "fusionlab", "run.logger.mode": "offline", "run.per_device": 1,
     "run.group": None, "run.keep": "best", "run.double": False, "run.claim": None,
+    "run.tests": [], "run.combine": [], "run.ablate": [],
     "run.launcher": LOCAL, **{f"run.launcher.{name}": one for name, one in LOCAL.items()},
 }  # fmt: skip
 
@@ -93,6 +95,9 @@ class RunConfig:
     claim: Mapping[str, Any] | None  # read by results.claim
     max_arms: int
     group: str | None
+    tests: tuple[str, ...]
+    combine: tuple[str, ...]
+    ablate: tuple[str, ...]
     table: Mapping[str, Any]  # of the report: read by results.spec
     logger: LoggerConfig
     launcher: LauncherConfig
@@ -135,6 +140,7 @@ class RunConfig:
         for name in ("retries", "timeout"):
             expect_whole(f"run.{name}", getattr(self, name), 0)
         _ = self.checkpoints
+        _ = self.asked
         if self.keep not in KEPT:
             raise unknown("value of run.keep", str(self.keep), KEPT, form="run.keep={}")
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(self.device)):
@@ -146,6 +152,11 @@ class RunConfig:
     def checkpoints(self) -> Every:
         """When a job writes a checkpoint."""
         return Every.parse("run.checkpoint_every", self.checkpoint_every)
+
+    @property
+    def asked(self) -> Asked:
+        """The tests that are asked of every net."""
+        return Asked.of({"tests": self.tests, "combine": self.combine, "ablate": self.ablate})
 
     @property
     def on_gpu(self) -> bool:

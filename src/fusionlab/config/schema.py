@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fusionlab.config import catalogue
 from fusionlab.config.instantiate import part
 from fusionlab.config.run_config import build
 from fusionlab.config.stage import OptimConfig, StageConfig
+from fusionlab.config.val import ValConfig
 from fusionlab.data.dataset import Dataset, expect_sampling, refuse_flow
 from fusionlab.data.pairs import OWN
 from fusionlab.data.validation import expect_fraction
@@ -26,6 +27,9 @@ from fusionlab.video.codecs import JPEG, QUALITY
 from fusionlab.video.decode import reader
 from fusionlab.video.flow import expect_estimator
 from fusionlab.video.store import Coding
+
+if TYPE_CHECKING:
+    from fusionlab.training.recipe import Recipe  # torch, which preparing does without
 
 Tree = Mapping[str, Any]
 Part = Mapping[str, Any]  # a `_target_` and its numbers
@@ -167,7 +171,10 @@ class SeedConfig:
 
 @dataclass(frozen=True)
 class FirstWeights:
-    """The initial weights of one tower. `source`: None (drawn), imagenet, or a file, which the job opens."""
+    """The initial weights of one tower.
+
+    `source`: None (drawn), imagenet, a file, which the job opens, or `from:` and a choice of data=.
+    """
 
     source: str | None
     head: str
@@ -213,6 +220,19 @@ class WeightsConfig:
 
 
 @dataclass(frozen=True)
+class MultitaskConfig:
+    """The second data set of each stream: None, a choice of data=, or what that choice stands for."""
+
+    appearance: Tree | str | None
+    motion: Tree | str | None
+
+
+def second_data(recipe: Tree | None, main: Tree) -> DataConfig | None:
+    """The second data set of a stream, whose clips are cut as those of the main one are."""
+    return None if recipe is None else DataConfig.of({**recipe, "sampling": main["sampling"], "quarantine": []})
+
+
+@dataclass(frozen=True)
 class StreamConfig:
     """All that determines one trained stream."""
 
@@ -226,21 +246,33 @@ class StreamConfig:
     seed: SeedConfig
     callbacks: Tree  # one part, or parts by name
     consensus: str
+    val: ValConfig
+    chosen_by: Tree  # of chain B: rate -> signature of the arm of chain A that has it
+    multitask: DataConfig | None  # its second data set, sampled as the first one is
 
     @classmethod
     def of(cls, tree: Tree) -> StreamConfig:
         """From a stream's recipe, or the config of its job."""
         return build(
-            cls, {name: one for name, one in tree.items() if name != "run"}, "",
+            cls, {name: one for name, one in tree.items() if name not in ("run", "stage_one")}, "",
             weights=build(FirstWeights, tree.get("weights", {}), "weights."), trainer=TrainerConfig.of(tree),
             optim=StageConfig.of(tree["optim"], "optim.streams"), data=DataConfig.of(tree["data"]),
-            seed=build(SeedConfig, tree["seed"], "seed."),
+            seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),
+            multitask=second_data(tree.get("multitask"), tree["data"]),
         )  # fmt: skip
+
+    def __post_init__(self) -> None:
+        self.val.expect_recipes({"streams": self.optim.recipe})
 
     @property
     def streams(self) -> str:
         """The streams that it reads."""
         return self.stream
+
+    @property
+    def tasks(self) -> int:
+        """The data sets of a training step, each with a batch."""
+        return 1 if self.multitask is None else 2
 
     @property
     def stage(self) -> StageConfig:
@@ -264,11 +296,16 @@ class ArmConfig:
     keep_motion: bool
     tower_weight: float
     align: str
+    backprop: str
     split: int
     weights: WeightsConfig
     seed: SeedConfig
     callbacks: Tree
     consensus: str
+    val: ValConfig
+    chosen_by: Tree
+    multitask: MultitaskConfig
+    tasks = 1  # of what is trained above the streams
 
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:
@@ -278,12 +315,14 @@ class ArmConfig:
             backbone=build(BackboneConfig, tree["backbone"], "backbone."), data=DataConfig.of(tree["data"]),
             optim=OptimConfig.of(tree["optim"]), trainer=TrainerConfig.of(tree),
             weights=build(WeightsConfig, tree.get("weights", {}), "weights."),
-            seed=build(SeedConfig, tree["seed"], "seed."),
+            multitask=build(MultitaskConfig, tree.get("multitask", {}), "multitask."),
+            seed=build(SeedConfig, tree["seed"], "seed."), val=ValConfig.of(tree),
         )  # fmt: skip
 
     def __post_init__(self) -> None:
         from fusionlab.two_stream.fused import expect_towers
         from fusionlab.two_stream.scores import expect_consensus
+        from fusionlab.two_stream.whole import expect_backprop
 
         if self.streams not in ("both", *STREAMS):
             raise UserError("no such streams", got=f"streams={self.streams}", allowed=["both", *STREAMS])
@@ -294,8 +333,10 @@ class ArmConfig:
                 hint=f"streams=both with it, or data.sampling.pairs={OWN}",
             )
         expect_whole("split", self.split)
+        self.val.expect_recipes(self.recipes, self.chosen_by)
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
+        expect_backprop(self.backprop)
         for stream in STREAMS:
             part = self.backbone.of_stream(stream)
             partial = part.get("partial_bn") or (part.get("tower") or {}).get("partial_bn")  # of an inflated tower
@@ -305,6 +346,14 @@ class ArmConfig:
                     got=f"backbone.{stream}.partial_bn=true",
                     hint=f"weights.{stream}=imagenet with it, or backbone.{stream}.partial_bn=false",
                 )  # fmt: skip
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """The recipes of all that is trained, by their block of optim."""
+        own = {stream: self.optim.streams[stream].recipe for stream in STREAMS if self.streams in ("both", stream)}
+        alike = all(one == own[stream] for stream in own for one in own.values())
+        streams = {"streams" if alike else f"streams.{stream}": one for stream, one in own.items()}
+        return {**streams, "fusion": self.optim.fusion.recipe} if self.streams == "both" else streams
 
     @property
     def stage(self) -> StageConfig:

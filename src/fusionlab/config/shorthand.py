@@ -14,10 +14,18 @@ SHORTHAND = {
     "backbone": ("appearance", "motion"),
     "seed": ("seed.init", "seed.data", "seed.dropout"),
     "weights": ("weights.appearance", "weights.motion"),
+    "multitask": ("multitask.appearance", "multitask.motion"),
     "retries": ("run.retries",),
     "select": ("run.table.select",),
+    "test": ("run.tests",),
+    "combine": ("run.combine",),
+    "ablate": ("run.ablate",),
 }
-SET = {"seed": "all three seeds are", "retries": "run.retries is", "select": "run.table.select is"}
+SET = {
+    "seed": "all three seeds are", "retries": "run.retries is", "select": "run.table.select is",
+    "test": "run.tests is", "combine": "run.combine is", "ablate": "run.ablate is",
+}  # fmt: skip
+LISTS = ("test", "combine", "ablate")  # each takes several values, which are no axis: the nets are the same
 Value = TypeVar("Value")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fusionlab.data.sampler import DRAWS, LIST, steps_of_epoch
+from fusionlab.data.sampler import CLASSES, DRAWS, LIST, steps_of_epoch
 from fusionlab.errors import UserError, expect_whole, unknown
 from fusionlab.study.recipes import STREAMS, stream_optim
 
@@ -39,6 +39,12 @@ class StageConfig:
         expect_whole(f"{at}.passes", passes := block.get("passes", 1))
         if (draws := block.get("draws", LIST)) not in DRAWS:
             raise unknown("way to draw the clips of a step", str(draws), DRAWS, form=f"{at}.draws={{}}")
+        if draws == CLASSES and made.class_weights != "none":
+            raise UserError(
+                "classes have one weight where their clips are drawn equally often",
+                got=f"{at}.draws={draws} {at}.class_weights={made.class_weights}",
+                hint=f"{at}.class_weights=none, or {at}.draws={LIST}",
+            )  # fmt: skip
         return cls(made, block["batch_size"], passes, draws)
 
     @property

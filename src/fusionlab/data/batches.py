@@ -5,13 +5,16 @@ Loader workers import this module and not Lightning, so that they start quickly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset as TorchDataset
 
+from fusionlab.data.ablation import Ablated, fit
+from fusionlab.data.crops import Bytes
 from fusionlab.data.dataset import Entry
 from fusionlab.data.pairs import Partners
 from fusionlab.data.sampler import Key, Shape
@@ -19,6 +22,7 @@ from fusionlab.data.views import Sampling, View, read_flow, read_frames, testing
 from fusionlab.video.store import Store
 
 Batch = dict[str, torch.Tensor]
+SECOND = "second."  # before the names of a second data set's tensors, in the batches of two tasks
 
 
 class Clips(TorchDataset[Batch]):
@@ -36,10 +40,12 @@ class Clips(TorchDataset[Batch]):
         streams: Sequence[str],
         seed: int | None,
         partners: Partners | None = None,
+        ablated: Ablated | None = None,
     ) -> None:
         self.store, self.entries, self.how, self.streams = store, list(entries), how, tuple(streams)
         self.seed = seed  # None: test views
         self.partners = partners  # None: each clip has its own flow
+        self.ablated = ablated
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -59,6 +65,13 @@ class Clips(TorchDataset[Batch]):
         name, place = (self.entries[key[1]][0], key[1]) if self.partners is None else self.partners.of(*key)
         return name, self._view(name, (key[0], place))
 
+    def source(self, stream: str, key: Key) -> tuple[str, View]:
+        """The video that a key's frames or flow come from, and its view."""
+        if self.ablated is not None and self.ablated.does(stream, "shuffle"):
+            place = self.ablated.others[key[1]]
+            return self.entries[place][0], self._view(self.entries[place][0], (key[0], place))
+        return self.flow(key) if stream == "motion" else (self.entries[key[1]][0], self.view(key))
+
     def _view(self, name: str, key: Key) -> View:
         first, index = key
         video = self.store.video(name)
@@ -69,24 +82,41 @@ class Clips(TorchDataset[Batch]):
 
     def __getitems__(self, keys: list[Key]) -> Batch:
         """A whole batch: pixels go directly from the store to their place in it."""
-        how, views = self.how, [self.view(key) for key in keys]
-        shown = [(self.entries[index][0], view) for (_, index), view in zip(keys, views, strict=True)]
-        flows = shown if self.partners is None else [self.flow(key) for key in keys]
-        (shape,) = {view.shape for view in views}
-        channels = {"appearance": 3, "motion": 2 * how.fields}
-        pixels = {s: np.empty((len(keys), channels[s], *shape), dtype=np.uint8) for s in self.streams}
-        for row, (frames, flow) in enumerate(zip(shown, flows, strict=True)):
-            if "appearance" in pixels:
-                read_frames(self.store, *frames, pixels["appearance"][row], how.delay)
-            if "motion" in pixels:
-                read_flow(self.store, *flow, how, pixels["motion"][row])
-        batch = {stream: torch.from_numpy(values) for stream, values in pixels.items()}
+        (shape,) = {self.view(key).shape for key in keys}
+        channels = {"appearance": 3, "motion": 2 * self.how.fields}
+        batch = {}
+        for stream in self.streams:
+            size = (len(keys), channels[stream], *shape)
+            if self.ablated is not None and self.ablated.does(stream, "mean"):
+                batch[stream] = torch.zeros(size)  # numbers, and no bytes: a tower does not normalise them
+                continue
+            pixels = np.empty(size, dtype=np.uint8)
+            for key, out in zip(keys, pixels, strict=True):
+                self._read(stream, key, out)
+            batch[stream] = torch.from_numpy(pixels)
         batch["label"] = torch.from_numpy(np.array([self.entries[index][1] for _, index in keys], dtype=np.int64))
         batch["index"] = torch.from_numpy(np.array([index for _, index in keys], dtype=np.int64))
         return batch
 
+    def _read(self, stream: str, key: Key, out: Bytes) -> None:
+        name, view = self.source(stream, key)
+        own = out if view.shape == out.shape[1:] else np.empty((len(out), *view.shape), dtype=np.uint8)
+        frozen = self.ablated is not None and self.ablated.does(stream, "freeze")
+        if stream == "motion":
+            read_flow(self.store, name, view, self.how, own, frozen=frozen)
+        else:
+            still = replace(view, centres=np.full_like(view.centres, view.centres[0])) if frozen else view
+            read_frames(self.store, name, still, own, self.how.delay)
+        if own is not out:
+            fit(own, out)
+
     def __getitem__(self, key: Key) -> Batch:
         return self.__getitems__([key])
+
+
+def second_task(batch: Mapping[str, torch.Tensor]) -> Batch:
+    """The second data set's part of a batch; empty where there is one data set."""
+    return {name.removeprefix(SECOND): one for name, one in batch.items() if name.startswith(SECOND)}
 
 
 def keep_batch(batch: Any) -> Any:

@@ -31,8 +31,13 @@ _VALIDATION = "validation"
 
 def derangement(n: int, seed: int, epoch: int | str, label: int) -> list[int]:
     """A permutation of 0 … n − 1 without a fixed point; n is at least 2."""
+    return without_fixed_point(n, key("pairs", seed, epoch, label))
+
+
+def without_fixed_point(n: int, drawn_from: int) -> list[int]:
+    """The same, drawn from a `key`."""
     assert n > 1, "one clip has no other one"
-    draw = np.random.Generator(np.random.Philox(key=key("pairs", seed, epoch, label)))
+    draw = np.random.Generator(np.random.Philox(key=drawn_from))
     here = np.arange(n)
     while True:
         drawn = draw.permutation(n)

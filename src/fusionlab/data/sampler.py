@@ -15,7 +15,7 @@ views.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class StepSampler:
     def __iter__(self) -> Iterator[list[Key]]:
         start, rows = self.start_step, self.batch_size
         numbers = range(start * rows, (start + len(self)) * rows)
-        keys = map(self._drawn, numbers) if self.videos is not None else self._listed(start)
+        keys = map(self.drawn, numbers) if self.videos is not None else self._listed(start)
         for _ in range(len(self)):
             yield list(islice(keys, rows))
 
@@ -81,12 +81,43 @@ class StepSampler:
             yield from ((number, index) for index in order(self.n, self.seed, number)[place:])
             place = 0
 
-    def _drawn(self, number: int) -> Key:
+    def drawn(self, number: int) -> Key:
         """The key of draw `number`."""
         assert self.videos is not None
         draw = np.random.Generator(np.random.Philox(key=key("draw", self.seed, number)))
         videos = self.videos[int(draw.integers(len(self.videos)))]
         return number, videos[int(draw.integers(len(videos)))]
+
+
+class RoundSampler:
+    """The batches of a second list from step `start_step` on, without an end, beside those of the first list.
+
+        row r of step s = place q mod n of order q div n,  q = s b + r
+
+    So the list goes round, whatever its length, and each batch has the `rows` of the first list's.
+    """
+
+    def __init__(
+        self, n: int, rows: int, seed: int, start_step: int = 0, *, labels: Sequence[int] | None = None
+    ) -> None:
+        assert n > 0 and rows > 0 and start_step >= 0
+        self.n, self.rows, self.start_step = n, rows, start_step
+        self._drawn = StepSampler(n, rows, seed, labels=labels)
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        first = self.start_step * self.rows
+        if self._drawn.videos is not None:
+            keys: Iterator[Key] = map(self._drawn.drawn, count(first))
+        else:
+            keys = self._round(first)
+        while True:
+            yield list(islice(keys, self.rows))
+
+    def _round(self, first: int) -> Iterator[Key]:
+        done, place = divmod(first, self.n)
+        for number in count(done):
+            yield from ((number, index) for index in order(self.n, self._drawn.seed, number)[place:])
+            place = 0
 
 
 class ViewSampler:

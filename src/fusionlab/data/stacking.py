@@ -51,6 +51,14 @@ class Fields:
             yield from self._between(centre, centre + half)
             yield from reversed(list(self._between(centre - half, centre, backward=True)))
 
+    def frozen(self, centre: int, fields: int, stacking: str) -> Iterator[Bytes]:
+        """Instead, the field that leads from a frame to the next, L times; of both directions, each L/2 times."""
+        backward = fields // 2 if stacking == "bidirectional" else 0
+        for _ in range(fields - backward):
+            yield from self._between(centre, centre + 1)
+        for _ in range(backward):
+            yield from self._between(centre - 1, centre, backward=True)
+
     def _between(self, first: int, end: int, *, backward: bool = False) -> Iterator[Bytes]:
         window, decoded = clips.between(first, end, self.frames), self._decoded[backward]
         new = [place for place in range(window.start, window.start + window.count) if place not in decoded]

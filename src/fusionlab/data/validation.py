@@ -1,6 +1,6 @@
-"""The validation list: cut from the training list by whole groups and a seed; the test list is not used.
+"""The validation list: cut from the training list by whole groups and a seed; or none, or the test list.
 
-Groups are taken in an order drawn from (seed, group). A group is taken if that brings the numbers of videos
+Of a cut, groups are taken in an order drawn from (seed, group). A group is taken if that brings the numbers of videos
 per class nearer to `fraction` of each class:
 
     take g  ⇔  Σ_c |taken_c + g_c − f n_c|  <  Σ_c |taken_c − f n_c|
@@ -19,6 +19,7 @@ from fusionlab.errors import UserError
 from fusionlab.records.draws import key
 
 FRACTION = 0.1
+CUT, NONE, TEST = LISTS = ("cut", "none", "test")  # test: as the released code has it
 
 
 def expect_fraction(fraction: float) -> None:
@@ -28,6 +29,15 @@ def expect_fraction(fraction: float) -> None:
             "the validation set is a part below one half", got=f"data.sampling.validation={fraction}",
             hint=f"data.sampling.validation={FRACTION}",
         )  # fmt: skip
+
+
+def divide(
+    which: str, train: Sequence[Entry], test: Sequence[Entry], group: Callable[[str], str], seed: int, fraction: float
+) -> tuple[list[Entry], list[Entry]]:
+    """(training, validation) for one of `LISTS`."""
+    if which == CUT:
+        return cut(train, group, seed, fraction)
+    return list(train), list(test) if which == TEST else []
 
 
 def cut(

@@ -232,13 +232,19 @@ def later(times: clips.Times, delay: int, frames: int) -> clips.Times:
     return np.where(beyond & (times >= delay), times - delay, np.minimum(times + delay, frames - 1))
 
 
-def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes) -> None:
-    """The fields around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …"""
+def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes, *, frozen: bool = False) -> None:
+    """The fields around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …
+
+    `frozen`: all snippets have the field at the first centre, L times.
+    """
     fields = stacking.Fields(store, name)
-    for snippet, centre in enumerate(view.centres):
+    stacked = fields.frozen if frozen else fields.stacked
+    for snippet, centre in enumerate(view.centres[: 1 if frozen else None]):
         stacking.write(
-            fields.stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],
+            stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],
             stacking=how.stacking, mean=how.subtract_mean, bound=store.bound,
         )  # fmt: skip
+    if frozen:
+        out[:, 1:] = out[:, :1]
     if view.down:
         out[...] = np.roll(out, view.down, axis=-2)

@@ -16,6 +16,7 @@ from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig
 from fusionlab.data.dataset import Dataset
 from fusionlab.health.brush_proof import LAYER, Features
+from fusionlab.study.recipes import FROM
 from fusionlab.two_stream.net import STREAMS
 
 BATCH = 100
@@ -26,7 +27,7 @@ def stream_features(config: ArmConfig, run: RunConfig, dataset: Dataset) -> dict
     features: dict[str, Features] = {}
     for stream in STREAMS:
         weights = config.weights.of_stream(stream)
-        if weights.source is None:
+        if weights.source is None or weights.source.startswith(FROM):  # of a study, which has them in no known file
             continue
         tower = build.tower(config.backbone.of_stream(stream), stream, config.data, len(dataset.classes))
         load(tower, weights.source, head=weights.head, folder=run.weights)

@@ -27,7 +27,7 @@ FINAL = ("accuracy", "correct", "total", "kinds", "val_loss", "best_step")
 
 
 class CurveLoggers(pl.Callback):
-    """Sends each arm's curve to the arm's own logger, after each validation."""
+    """Sends each arm's curve to the arm's own logger, after each validation, or the stretch that has none."""
 
     def __init__(self, how: LoggerConfig, attempt: Attempt) -> None:
         self.how, self.attempt = how, attempt
@@ -38,6 +38,9 @@ class CurveLoggers(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         for arm in cast(Cohort, pl_module).arms.values():
             self.log_curve(arm.name, arm.curve.rows)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.on_validation_end(trainer, pl_module)
 
     def log_curve(self, arm: str, rows: Sequence[Row]) -> None:
         def write(logger: Logger) -> None:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, SourceConfig, StreamConfig, build_dataset, build_flow
+from fusionlab.config.val import KEEP, ValConfig
+from fusionlab.data.ablation import Ablation
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.split_checks import refuse_unknown
+from fusionlab.data.validation import NONE
 from fusionlab.errors import one_line, show
 from fusionlab.preparation.prepare import prepare, prepared
 from fusionlab.records.activity import mark
@@ -51,8 +54,15 @@ class Data:
         """The hash of all that an arm or a stream may read: the store without quarantined videos, packed or not."""
         return _content(self.store, frozenset(source.quarantine)) if source.quarantine else self.store.hash
 
-    def module(self, config: ArmConfig | StreamConfig, snippets: int | None = None) -> TwoStreamData:
-        """Loaders for one stage. `snippets`: number per clip; default: as in the test."""
+    def module(
+        self,
+        config: ArmConfig | StreamConfig,
+        snippets: int | None = None,
+        ablate: Ablation | None = None,
+        *,
+        second: Data | None = None,
+    ) -> TwoStreamData:
+        """Loaders for one stage. `snippets`: number per clip; default: as in the test. `second`: of a second task."""
         from fusionlab.data.module import TwoStreamData  # imports torch and Lightning, which preparing does not need
 
         sampling = config.data.sampling
@@ -68,8 +78,11 @@ class Data:
             draws=config.stage.draws,
             seed=config.seed.data,
             validation=sampling.validation,
+            held_out=config.val.held_out,
             quarantine=config.data.quarantine,
             workers=loaders(self.run, config.data.store.codec),
+            second=None if second is None else second.module(as_second(config), snippets),
+            ablate=ablate,
         )
 
     @property
@@ -81,6 +94,12 @@ class Data:
 @lru_cache(maxsize=4)  # all arms of a job ask for the same
 def _content(store: Store, quarantine: frozenset[str]) -> str:
     return content_hash({n: v for n, v in store.videos.items() if n not in quarantine}, store.made, store.coding)
+
+
+def as_second(config: ArmConfig | StreamConfig) -> StreamConfig:
+    """The config of a stream's second task, which is neither validated nor tested: its whole list is trained on."""
+    assert isinstance(config, StreamConfig) and config.multitask is not None
+    return replace(config, data=config.multitask, val=ValConfig(NONE, KEEP), multitask=None)
 
 
 def prepare_store(job: Job, attempt: Attempt) -> None:

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fusionlab.config.instantiate import refuse_foreign_plan
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import config_of
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.split_checks import without_quarantined
-from fusionlab.errors import UserError, one_line, show, unknown
+from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs import provenance
 from fusionlab.jobs.job_data import make_dataset
-from fusionlab.jobs.retest import look_again, open_arm
+from fusionlab.jobs.retest import look_again, open_arm, read_study
 from fusionlab.records.record import read_records
-from fusionlab.study import plan as plans
 from fusionlab.study.plan import Arm, Plan
 
 
@@ -25,13 +23,7 @@ def test_on(folder: str, names: Sequence[str], typed: Sequence[str], *, allowed:
     if len(typed) != 1 or not typed[0].isdecimal():
         raise UserError("one split at a time, by its number", got=" ".join(f"split={s}" for s in typed), hint="split=2")
     study, split = Path(folder), int(typed[0])
-    plan = plans.read(study)
-    refuse_foreign_plan(plan)
-    plans.expect_own_folders(plan, study)
-    for name in names:
-        if name not in [arm.name for arm in plan.arms]:
-            raise unknown("arm", name, [arm.name for arm in plan.arms])
-    arms = [arm for arm in plan.arms if not names or arm.name in names]
+    plan, arms = read_study(study, names)
     seen = _seen(plan, study, arms, split)
     if not allowed:
         _refuse(arms, seen, split)

@@ -21,14 +21,19 @@ COUNTING = "counts"  # whether its videos are counted; the lists are the same
 
 
 def provenance(config: ArmConfig | StreamConfig, signature: str, initial: Loaded | None = None) -> dict[str, Any]:
-    """The training data of an arm's or a stream's weights. `before`: that of its initial weights."""
-    own = {
+    """The training data of an arm's or a stream's weights.
+
+    `second`: that of its second task; `before`: that of its initial weights.
+    """
+    own: dict[str, Any] = {
         "dataset": config.data.dataset,
         "split": config.split,
         "seed": config.seed.data,  # determines the groups of the validation
         "stream": config.streams,
         "signature": signature,
     }
+    if isinstance(config, StreamConfig) and config.multitask is not None:
+        own["second"] = {"dataset": config.multitask.dataset, "split": config.split, "seed": config.seed.data}
     return {**own, **({"before": initial.trained_on} if initial is not None and initial.trained_on else {})}
 
 
@@ -36,6 +41,8 @@ def history(trained_on: Any) -> Iterator[Mapping[str, Any]]:
     """The training data of weights, the latest first. It comes from a file, so its content is not trusted."""
     while isinstance(trained_on, Mapping) and trained_on:
         yield trained_on
+        if isinstance(second := trained_on.get("second"), Mapping):
+            yield second
         trained_on = trained_on.get("before")
 
 

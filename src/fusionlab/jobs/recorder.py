@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,23 +14,23 @@ from fusionlab.config.catalogue import TITLED
 from fusionlab.config.compose import title
 from fusionlab.config.mask_secrets import masked
 from fusionlab.config.run_config import RunConfig
-from fusionlab.config.schema import ArmConfig, config_of
-from fusionlab.data.dataset import Dataset
+from fusionlab.config.schema import config_of
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.curve_loggers import CurveLoggers
 from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.provenance import provenance
+from fusionlab.jobs.test_results import OneTest
 from fusionlab.records.crash import crash_point
 from fusionlab.records.environment import describe_environment
-from fusionlab.records.predictions import Predictions
+from fusionlab.records.other_tests import FOLDER, OtherTest
 from fusionlab.records.record import WEIGHTS as WEIGHTS
 from fusionlab.records.record import new_record, write_record
+from fusionlab.results import head_scores
 from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
-from fusionlab.study.recipes import STREAMS
-from fusionlab.training.evaluate import Scores, count_correct, part_name
+from fusionlab.training.evaluate import Scores
 from fusionlab.training.fit import Outcome
 from fusionlab.training.weights import State, write_weights
 from fusionlab.two_stream.describe import Description
@@ -63,18 +63,21 @@ class Recorder:
         size: Description,
         state: State,
         initial: Loaded | None = None,
+        others: Mapping[OtherTest, OneTest] | None = None,
+        second: Data | None = None,
+        chosen: Mapping[str, Any] | None = None,
     ) -> None:
-        """Write and publish the record of an arm whose training ended, with its predictions and weights.
+        """Write and publish the record of an arm whose training ended, with its predictions, heads and weights.
 
-        `initial`: the file that it started from, if any. Files are not synced one by one: `publish` syncs them all.
+        `initial`: the file that it started from, if any. `others`: its other tests, published with it. `second`: the
+        data of its second task. `chosen`: what it repeats of another training. Files are not synced one by one:
+        `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
-        predictions = predictions_of(self.data.dataset, videos, scores, arm.name)
-        towers = towers_of(self.data.dataset, videos, scores, arm.name)
+        tested = OneTest.of(self.data.dataset, videos, scores, arm.name)
         store = self.data.store
         result = {
-            **self._counts(predictions),
-            **({"towers": self._towers(arm, towers)} if towers else {}),
+            **tested.counts(self.data, self.blueprint, config),
             "classes": dict(zip(self.data.dataset.classes, self.data.kinds, strict=True)),
             "val_loss": outcome.val_loss,
             "best_step": outcome.best_step,
@@ -90,8 +93,14 @@ class Recorder:
             "flow": store.made["flow"],
             "curves": list(outcome.curve),
         }
+        if chosen is not None:  # it ended where the other training did
+            result |= {"chosen": dict(chosen), "converged": chosen["converged"]}
+        if second is not None:
+            result["second_data"] = second.store.hash
         if config.data.quarantine:
             result["quarantined"] = self._quarantined(config.split, frozenset(config.data.quarantine))
+        if tested.heads:
+            result["heads"] = head_scores.write_heads(folder / head_scores.FILE, tested.heads, sync=False)
         if (macs := self._multiply_adds(arm)) is not None:
             result["multiply_adds"] = macs
         if initial is not None:
@@ -100,10 +109,20 @@ class Recorder:
                 result["initial_weights"]["trained_on"] = initial.trained_on
         if arm.kind == "stream" or self.run.keep != "none":  # later studies start from the streams
             write_weights(folder / WEIGHTS, state, provenance(config, arm.signature, initial), sync=False)
-        self._write(self.attempt.result, arm, predictions, outcome, towers=towers, result=result)
+        self._write(self.attempt.result, arm, outcome, tested, result=result)
+        for test, one in (others or {}).items():
+            about = {"signature": arm.signature, "weights": outcome.weights}
+            counts = one.counts(self.data, self.blueprint, config)
+            one.write(folder / FOLDER / test.name, test, about, counts, self.around)
         crash_point(f"{'stream' if arm.kind == 'stream' else 'cohort'}.before_publish")
         for line in self.attempt.publish(arm.name).differences:
             show(one_line(f"{arm.name}: differs from what is published: {line}"))
+
+    @property
+    def around(self) -> dict[str, Any]:
+        """The circumstances of a test."""
+        seconds = round(time.monotonic() - self.started, 1)
+        return {**self.environment, "device": build.device_name(self.run), "seconds": seconds}
 
     def _multiply_adds(self, arm: Arm) -> int | None:
         """Of a clip in testing; None for a part that cannot be measured on shapes alone."""
@@ -111,22 +130,6 @@ class Recorder:
             return self._sizes.of(arm).costs.macs
         except UserError:
             return None
-
-    def _counts(self, predictions: Predictions) -> dict[str, Any]:
-        counts = count_correct(list(predictions.predicted), list(predictions.labels), self.data.kinds)
-        every = counts.pop("all")
-        return {"accuracy": every["correct"] / every["total"], **every, "kinds": counts}
-
-    def _towers(self, arm: Arm, towers: Mapping[str, Predictions]) -> dict[str, Any]:
-        """The results of each tower by itself, with the ceilings of one stream."""
-        config = config_of(arm)
-        assert isinstance(config, ArmConfig)
-        results = {}
-        for stream, predictions in towers.items():
-            most = self.data.dataset.ceilings(self.blueprint.system_of_tower(config, stream))
-            ceilings = {kind: str(share) for kind, share in most.items()}
-            results[stream] = {**self._counts(predictions), "ceilings": ceilings}
-        return results
 
     def _quarantined(self, split: int, quarantine: frozenset[str]) -> dict[str, int]:
         """The number of quarantined videos of each list; the config has their names."""
@@ -144,7 +147,7 @@ class Recorder:
         """The record of an arm that diverged or could not be built; it is kept in the attempt's folder."""
         result = {"curves": list(outcome.curve)} if outcome is not None and outcome.curve else {}
         self._write(
-            self.attempt.failed, arm, None, outcome,
+            self.attempt.failed, arm, outcome,
             status="failed", reason=reason, log=str(self.attempt.log), result=result,
         )  # fmt: skip
 
@@ -152,15 +155,12 @@ class Recorder:
         self,
         where: Path,
         arm: Arm,
-        predictions: Predictions | None,
         outcome: Outcome | None,
-        towers: Mapping[str, Predictions] | None = None,
+        tested: OneTest | None = None,
         **content: Any,
     ) -> None:
         around = {
-            **self.environment,
-            "device": build.device_name(self.run),
-            "seconds": round(time.monotonic() - self.started, 1),
+            **self.around,
             "job": self.cost.to_dict(build.device(self.run)),
             "run": masked(self.run.tree, "run"),  # an older plan may hold a secret
         }
@@ -182,20 +182,10 @@ class Recorder:
             circumstances=around,
             **content,
         )
-        write_record(where / arm.name, record, predictions, towers=towers, sync=where != self.attempt.result)
-
-
-def towers_of(dataset: Dataset, videos: Sequence[str], scores: Scores, arm: str) -> dict[str, Predictions]:
-    """The predictions of an arm's towers, of those that are tested by themselves."""
-    names = {tower: part_name(arm, tower) for tower in STREAMS}
-    return {one: predictions_of(dataset, videos, scores, name) for one, name in names.items() if name in scores.of}
-
-
-def predictions_of(dataset: Dataset, videos: Sequence[str], scores: Scores, name: str) -> Predictions:
-    """The scores of one net as predictions. `videos`: the test list's, in which `scores.index` are places."""
-    tested = [videos[place] for place in scores.index]
-    groups = map(dataset.group, tested)
-    return Predictions.of(dataset.classes, tested, scores.label, scores.of[name].tolist(), groups)
+        predictions = None if tested is None else tested.predictions
+        towers = None if tested is None else tested.towers
+        sync = where != self.attempt.result
+        write_record(where / arm.name, record, predictions, towers=towers, sync=sync)
 
 
 def titles_of(arm: Arm) -> dict[str, str]:

@@ -4,34 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
+from fusionlab.config.other_tests import wanted
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.processes import keep_memory
+from fusionlab.data.validation import NONE
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.callbacks import UserCallbacks
+from fusionlab.jobs.chosen import Chosen
 from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import open_data
+from fusionlab.jobs.measure import Bench
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.jobs.recorder import Recorder, published_weights
+from fusionlab.jobs.test_results import OneTest
+from fusionlab.records.other_tests import OtherTest
 from fusionlab.records.record import CHECKPOINT, read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
-from fusionlab.study.recipes import STREAMS
+from fusionlab.study.recipes import STREAMS, source_of
 from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import Scores, evaluate_cohort
 from fusionlab.training.fit import Outcome, fit
-from fusionlab.training.recipe import Recipe, configure_torch
+from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
+from fusionlab.two_stream.multitask import of_main_task
 from fusionlab.two_stream.net import Net, StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
@@ -40,7 +48,7 @@ def train(plan: Plan, study: Path, job: Job, attempt: Attempt) -> None:
     """Train the arms of a job; each is published as soon as it is recorded."""
     run = RunConfig.of(job.config)
     if job.kind == "stream":
-        _train_stream(plan.arm(job.arms[0]), StreamConfig.of(job.config), run, job.id, attempt)
+        _train_stream(plan, study, job, run, attempt)
     else:
         _train_cohort(plan, study, job, run, attempt)
     if run.keep != "last" and all((attempt.published / name).is_dir() for name in job.arms):
@@ -62,22 +70,28 @@ def _job_cost(config: ArmConfig | StreamConfig, job: str) -> JobCost:
     return JobCost(job, batch=config.stage.batch_size, threads=config.trainer.threads)
 
 
-def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, attempt: Attempt) -> None:
+def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
+    arm, config = plan.arm(job.arms[0]), StreamConfig.of(job.config)
     stream: Any = config.stream
-    consensus: Any = config.consensus
-    cost = _job_cost(config, job)
+    cost = _job_cost(config, job.id)
     configure_torch(config.trainer.precision, config.trainer.threads)
     keep_memory()
     data = open_data(config.data, run, _say)
     cost.report_device(build.device(run))  # after packing, whose processes are forked and may use the GPU
     recorder = Recorder(attempt, data, run, cost)
-    tower = build.tower(config.tower, stream, config.data, len(data.dataset.classes))
-    net = StreamNet(tower, stream, seed=config.seed.init, consensus=consensus)
-    initial = first_weights(tower, config, run, data.dataset)
-    cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
+    second = None if config.multitask is None else open_data(config.multitask, run, _say)
+    net = build.stream_net(config, len(data.dataset.classes))
+    tower = net.tower
+    if (source := source_of(arm.config)) is None:
+        initial = first_weights(tower, config, run, data.dataset)
+    else:
+        initial = source_weights(tower, config, plan.job(f"{stream}-{source}").path(study), data.dataset)
+    chosen = Chosen.of(plan, study, config)
+    cohort = Cohort(Trunk(), {arm.name: net}, chosen.recipe, seed=config.seed.dropout)
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
-    training, test = data.module(config, config.data.sampling.stream_snippets), data.module(config)
+    training = data.module(config, config.data.sampling.stream_snippets, second=second)
+    test = data.module(config)
     recorder.blueprint.expect_views(config, test.test_shapes())
     recorder.prepare(arm)
     outcome = _fit(cohort, training, config, recorder, "stream", checkpoint)[arm.name]
@@ -87,15 +101,37 @@ def _train_stream(arm: Arm, config: StreamConfig, run: RunConfig, job: str, atte
         recorder.failed(arm, reason, outcome)
         raise UserError(f"the {stream} stream has failed", got=reason, hint="a lower optim.streams.lr")
     assert outcome.state is not None
-    videos = [name for name, _ in test.entries["test"]]
-    recorder.done(arm, outcome, scores, videos, describe(net), outcome.state, initial)
+    videos, state = [name for name, _ in test.entries["test"]], of_main_task(outcome.state)
+    if second is not None:
+        outcome = replace(outcome, weights=fingerprint(state))
+    others = _other_tests(cohort, {arm.name: config}, recorder)[arm.name]
+    size = describe(StreamNet(tower, stream))
+    recorder.done(arm, outcome, scores, videos, size, state, initial, others, second, chosen.told)
 
 
 def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: Dataset | None = None) -> Loaded | None:
     """Load the weights that the config names into the tower; None if it names none."""
     if config.weights.source is None:
         return None
-    loaded = load(tower, config.weights.source, head=config.weights.head, folder=run.weights)
+    return _say_loaded(
+        load(tower, config.weights.source, head=config.weights.head, folder=run.weights), config, dataset
+    )
+
+
+def source_weights(tower: Tower, config: StreamConfig, place: Path, dataset: Dataset) -> Loaded:
+    """Load the weights that another stream has published in this folder into the tower.
+
+    They must be those of its record. The classifier is loaded too where both data sets have the same classes.
+    """
+    (record,) = read_records(place / "published")
+    path = published_weights(place)
+    if fingerprint(read_weights(path)) != record["result"].get("weights"):
+        raise UserError("the weights that the stream starts from are not those of their record", got=path)
+    same = list(record["result"]["classes"]) == list(dataset.classes)
+    return _say_loaded(load(tower, str(path), head=config.weights.head if same else "fresh"), config, dataset)
+
+
+def _say_loaded(loaded: Loaded, config: StreamConfig, dataset: Dataset | None) -> Loaded:
     refuse_other_split(loaded, config, dataset)
     _say(f"starts from {loaded.origin} (sha256 {loaded.sha256[:10]}…)")
     for note in loaded.notes:
@@ -121,22 +157,27 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     for names, checkpoint in choose_checkpoints({name: attempt.checkpoints(name) for name in arms}):
         appearance, motion = trained_streams(plan, study, job, config, classes, content)
         nets: dict[str, Net] = {}
-        recipes: dict[str, Recipe] = {}
+        chosen: dict[str, Chosen] = {}
         for name in names:
             try:
                 own = ArmConfig.of(arms[name].config)
                 recorder.blueprint.expect_views(own, loaders.test_shapes())
-                nets[name], recipes[name] = build.net(own, appearance, motion), own.stage.recipe
+                chosen[name] = Chosen.of(plan, study, own)
+                nets[name] = build.net(own, appearance, motion)
                 recorder.prepare(arms[name])
             except UserError as error:  # known parts were checked by the plan; a user's own may still fail
                 recorder.failed(arms[name], str(error))
         if not nets:
             continue
-        cohort = Cohort(Trunk(appearance, motion), nets, recipes, seed=config.seed.dropout)
+        below = build.trunk(next(iter(nets.values())), appearance, motion)
+        recipes = {name: chosen[name].recipe for name in nets}
+        cohort = Cohort(below, nets, recipes, seed=config.seed.dropout)
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]
-        record_cohort(recorder, cohort, arms, outcomes, scores, videos)
+        others = _other_tests(cohort, {name: ArmConfig.of(arms[name].config) for name in nets}, recorder)
+        told = {name: chosen[name].told for name in nets}
+        record_cohort(recorder, cohort, arms, outcomes, scores, videos, others, told)
 
 
 def record_cohort(
@@ -146,8 +187,10 @@ def record_cohort(
     outcomes: Mapping[str, Outcome],
     scores: Scores,
     videos: list[str],
+    others: Mapping[str, Mapping[OtherTest, OneTest]] | None = None,
+    chosen: Mapping[str, dict[str, Any] | None] | None = None,
 ) -> None:
-    """Record each arm of a cohort that was tested, and publish those that are done."""
+    """Record each arm of a cohort that was tested, and publish those that are done. `chosen`: what it repeats."""
     trunk = cast(Trunk, cohort.trunk)
     for name, outcome in outcomes.items():
         member = cohort.arms[name]
@@ -155,7 +198,8 @@ def record_cohort(
             recorder.failed(arms[name], member.reason, outcome)
         else:
             size = describe(member.net, trunk.appearance, trunk.motion)
-            recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {})
+            own, told = (others or {}).get(name), (chosen or {}).get(name)
+            recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {}, others=own, chosen=told)
 
 
 def _fit(
@@ -163,6 +207,8 @@ def _fit(
 ) -> dict[str, Outcome]:
     run, callbacks = recorder.run, UserCallbacks(config.callbacks)
     recorder.cost.arms = len(cohort.arms)
+    for arm in cohort.arms.values():
+        arm.weigh_classes(data.class_counts())
     outcomes = fit(
         cohort,
         data,
@@ -174,6 +220,7 @@ def _fit(
         progress=_say,
         callbacks=callbacks.made,
         observers=[recorder.cost, recorder.loggers],
+        validate=config.val.held_out != NONE,
         job=job,
     )
     for name in callbacks.not_restored():
@@ -191,12 +238,32 @@ def _test(cohort: Cohort, data: TwoStreamData, recorder: Recorder) -> Scores:
     return scores
 
 
+def _other_tests(
+    cohort: Cohort, configs: Mapping[str, ArmConfig | StreamConfig], recorder: Recorder
+) -> dict[str, dict[OtherTest, OneTest]]:
+    """By arm: the tests that its network computes beside its own. One that fails leaves the arm as it is."""
+    done = {name: arm.net for name, arm in cohort.arms.items() if arm.status == "done"}
+    nets = {name: (configs[name], net) for name, net in done.items()}
+    tests = {name: wanted(recorder.run.asked, config, net.head_names) for name, (config, net) in nets.items()}
+    results: dict[str, dict[OtherTest, OneTest]] = {name: {} for name in configs}
+    if not any(tests.values()):
+        return results
+    bench = Bench(recorder.data, cast(Trunk, cohort.trunk), build.device(recorder.run), recorder.blueprint, _say)
+    recorder.cost.begin("test")
+    for test, own in bench.measure(nets, tests, lambda name, test, why: _say(f"{name}: no test {test.name}: {why}")):
+        for name, one in own.items():
+            results[name][test] = one
+    recorder.cost.begin("record")
+    return results
+
+
 def trained_streams(
     plan: Plan, study: Path, job: Job, config: ArmConfig, classes: int, store: str
 ) -> tuple[Tower, Tower]:
     """Both towers with the weights of stage one. These must be those of its record, trained on the same data."""
     towers = build.towers(config.backbone, config.data, classes)
-    places = {StreamConfig.of(need.config).stream: need.path(study) for need in map(plan.job, job.needs)}
+    below = [need for need in map(plan.job, job.needs) if need.kind == "stream"]
+    places = {StreamConfig.of(need.config).stream: need.path(study) for need in below}
     for stream, tower in zip(STREAMS, towers, strict=True):
         place = places[stream]
         (record,) = read_records(place / "published")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +22,7 @@ from fusionlab.config.value_types import as_typed
 from fusionlab.data.views import VIDEO
 from fusionlab.errors import UserError
 from fusionlab.planning.axes import Cell, Point
+from fusionlab.planning.other_data import OtherData, spell_sources
 from fusionlab.records.signature import NEUTRAL, canonical, value
 from fusionlab.results.spec import Spec
 from fusionlab.study.recipes import ABOVE, ARM, PAIRS, STREAMS, data_recipe, stream_recipe, without
@@ -52,6 +53,7 @@ class Content:
     error: UserError | None = None
     fused: bool = False
     has_seeds: bool = False  # of its own: it is one point
+    sources: Mapping[str, Content] = field(default_factory=dict)  # stream -> the content whose stream it starts from
 
     def point(self, seed: Mapping[str, Any], axes: Cell) -> Point:
         """The point with these seeds. `axes`: of the cell, in its order."""
@@ -81,6 +83,7 @@ class Contents:
         self._seeds: dict[tuple[int, str], dict[str, Any]] = {}
         self._late_fusions: dict[str, bool] = {}
         self._errors: dict[str, UserError | None] = {}  # of nets, by what they depend on
+        self._others = OtherData(blueprint, lambda words: Contents(words, [], blueprint).of({}))
 
     def of(self, cell: Cell) -> Content:
         own = {axis: one for axis, one in cell.items() if not is_seed(axis)}
@@ -115,10 +118,11 @@ class Contents:
         if layer is None:
             return self.late(content)
         above = "fresh" if content.config.above == "fresh" else NEUTRAL["into"]
+        own = {"layer": layer, "above": above, "backprop": content.config.backprop}
         axes = {axis: one for axis, one in content.axes.items() if axis.split(".")[0] not in OF_FUSION}
-        key = canonical([layer, above, {**content.choices, "fusion": CONTROL}, axes])
+        key = canonical([own, {**content.choices, "fusion": CONTROL}, axes])
         if key not in self._controls:
-            self._controls[key] = self._compose_control(content, {"layer": layer, "above": above})
+            self._controls[key] = self._compose_control(content, own)
         return self._controls[key]
 
     def doubled(self, content: Content) -> Content:
@@ -156,7 +160,7 @@ class Contents:
         """A cell as a config; one with which no job could work has an error."""
         groups = {**self.words.groups, **{axis: str(one) for axis, one in cell.items() if axis in self._groups}}
         leaves = {**self.words.leaves, **{axis: one for axis, one in cell.items() if axis not in self._groups}}
-        made, plain = tree(groups), None
+        made, plain, words = tree(groups), None, Words(groups, leaves)
         looked_up = any("${" in str(one) for one in leaves.values())
         try:
             plain = made.sharing(leaves)
@@ -164,6 +168,9 @@ class Contents:
             layer = self._layer(config)
             plain = _placed({**plain, "layer": layer, "tower_weight": float(config.tower_weight)})  # 1 is 1.0
             config = replace(config, layer=layer, tower_weight=plain["tower_weight"])
+            sources = self._others.sources(words, made.choices.get("data"), config)
+            plain["weights"] = {**plain["weights"], **spell_sources(sources)}
+            plain["multitask"] = self._others.second(words, made.choices.get("data"), plain)
             if (error := self._net_error(config, plain)) is not None:
                 raise error
         except UserError as error:
@@ -173,8 +180,8 @@ class Contents:
             return Content(made, plain, made.choices, self._filled(cell, plain, made.choices), error=error)
         axes = self._filled(cell, plain, made.choices)
         fused = config.streams == "both" and not self._late_fusion(config)
-        has_seeds = looked_up or made.depends_on("seed")
-        return Content(made, plain, made.choices, axes, config, fused=fused, has_seeds=has_seeds)
+        has_seeds = looked_up or made.depends_on("seed") or any(one.has_seeds for one in sources.values())
+        return Content(made, plain, made.choices, axes, config, fused=fused, has_seeds=has_seeds, sources=sources)
 
     def _filled(self, cell: Cell, plain: dict[str, Any], choices: Mapping[str, str | None]) -> Cell:
         """The cell's axes; those that only other parts of the grid have get the value of the config."""
@@ -259,7 +266,8 @@ class Contents:
             if path.split(".")[0] not in of_arm and path not in self._groups
         }
         neutral = {leaf: NEUTRAL[leaf] for leaf in ARM if leaf in NEUTRAL}  # an experiment may have set them
-        plain = {**made.sharing({**leaves, **neutral, **own}), "streams": "both"}
+        of_streams = {"streams": "both", **{part: content.tree[part] for part in ("weights", "multitask")}}
+        plain = {**made.sharing({**leaves, **neutral, **own}), **of_streams}
         axes = {
             axis: one for axis, one in content.axes.items() if axis != "fusion" and axis.split(".")[0] not in of_arm
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,19 +25,21 @@ from fusionlab.config.overrides import (
 )
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.shorthand import is_determined, reject_useless_shorthand
+from fusionlab.config.val import KEEP, RETRAIN
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.loggers import expect_installed
 from fusionlab.planning.axes import Axes, Cell, Grid, Point
+from fusionlab.planning.chains import RATE, THEN, shared_by_cohort, two_chains
 from fusionlab.planning.contents import BUDGET, CONTROL, Content, Contents, is_seed
 from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
 from fusionlab.planning.naming import arm_name, axes_of, study_folder
+from fusionlab.planning.other_data import axes_of_source
+from fusionlab.records.plan_file import TRAINED_ON
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
-from fusionlab.study.recipes import ARM, STREAMS
-
-RATE = "optim.fusion.lr"  # over which a table may select
+from fusionlab.study.recipes import STREAMS, source_of
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,17 @@ class PlannedStudy:
     equal: int = 0  # cells that are the same arm as another one
 
     def asked(self) -> list[Arm]:
-        """The arms that were typed, without baselines: beside a fusion, late fusion and controls are baselines."""
-        typed = [arm for arm in self.plan.arms if arm.axes["streams"] in self.streams]
+        """The arms that were typed, of the last chain, without baselines: beside a fusion, late fusion and controls."""
+        arms = [arm for arm in self.plan.arms if TRAINED_ON not in arm.axes and not _is_first(arm)]
+        typed = [arm for arm in arms if arm.axes["streams"] in self.streams]
         kinds = {arm.kind for arm in typed}
         baselines = ("late", CONTROL) if "fused" in kinds else ("late",) if CONTROL in kinds else ()
         return [arm for arm in typed if arm.kind not in baselines]
+
+
+def _is_first(arm: Arm) -> bool:
+    """Whether an arm is of chain A, which only chooses."""
+    return arm.axes.get(THEN) == KEEP
 
 
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
@@ -75,7 +83,12 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     cell, content = possible[0]
     first = contents.point(content, cell)
     run = RunConfig.of(first.tree)
-    expect_selection(run.table.get("select"), grid.axes)
+    select = run.table.get("select")
+    expect_selection(select, grid.axes)
+    expect_chains(grid.axes)
+    for config in {id(one.config): one.config for _, one in possible if one.config is not None}.values():
+        config.val.expect_choice(config.recipes, select)
+    arms = two_chains(arms, selects=select == RATE)
     expect_installed(run.logger.name)
     command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])
     plan = Plan.of(command, *jobs_of(arms, "../streams"), refused)
@@ -83,9 +96,14 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
         from fusionlab.results.claim import Claim  # imports numpy, which no other plan needs
 
         Claim.of(run.claim).expect_rows(
-            ((arm.kind, arm.axes) for arm in plan.arms),
+            (
+                (arm.kind, {axis: one for axis, one in {**arm.axes, **axes}.items() if axis != THEN})
+                for arm in plan.arms
+                if not _is_first(arm)
+                for axes in run.asked.shown_axes
+            ),
             kinds=_kinds(possible, contents),
-            within=[*filter(None, [run.table.get("select")]), BUDGET, *(run.table.get("over") or ())],
+            within=[*filter(None, [select]), BUDGET, *(run.table.get("over") or ())],
         )
     points = [contents.point(content, cell) for cell, content in possible]
     folder = study_folder(run, words, points, plan)
@@ -230,6 +248,7 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
     """
     signing = Signing()
     arms: dict[str, PlannedArm] = {}
+    sources: dict[str, PlannedArm] = {}  # streams of other data sets
     controls: dict[int, str] = {}  # place of a cell -> the signature of its control
     for cell, content in cells:
         late = contents.late(content)
@@ -237,6 +256,7 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
         for stream in STREAMS:
             one = signing.stream(late, point, stream)
             arms.setdefault(one.signature, one)
+        sources |= {one.signature: one for one in signing.sources(late, point)}
         if content.tree["streams"] == "both":
             one = signing.arm("late", late, point)
             arms.setdefault(one.signature, one)
@@ -252,7 +272,7 @@ def _arms(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> tuple[li
             one = signing.arm(_kind(content), content, contents.point(content, cell), controls.get(place))
             equal += one.signature in arms
             arms.setdefault(one.signature, one)
-    return list(arms.values()), equal
+    return [*(one for signature, one in sources.items() if signature not in arms), *arms.values()], equal
 
 
 def _kinds(cells: Sequence[tuple[Cell, Content]], contents: Contents) -> set[str] | None:
@@ -292,6 +312,15 @@ def expect_selection(select: Any, axes: Collection[str]) -> None:
         )
 
 
+def expect_chains(axes: Collection[str]) -> None:
+    """Raise a `UserError` for a grid over both chains."""
+    if THEN in axes:
+        raise UserError(
+            f"{THEN} has one value in a study: {RETRAIN} trains both chains, the one that chooses and the one on the "
+            "whole list", got=THEN, hint=f"{THEN}={RETRAIN}",
+        )  # fmt: skip
+
+
 class Signing:
     """Arms with their signatures; what contents or seeds share is signed once."""
 
@@ -303,22 +332,37 @@ class Signing:
 
     def stream(self, content: Content, point: Point, stream: str) -> PlannedArm:
         """The arm of one stream."""
-        recipe = {**content.streams[stream], "seed": point.tree["seed"]}
+        recipe = self._recipe(content, point.tree["seed"], stream)
         signature = self._sign(content, stream, recipe)
-        store = self._sign(content, "store", content.store)
-        return PlannedArm(stream, point, recipe, signature, store, {stream: signature})
+        store, second = self._sign(content, "store", content.store), recipe.get("multitask")
+        also = None if second is None else self._sign(content, f"second store of {stream}", second)
+        return PlannedArm(
+            stream, point, recipe, signature, store, {stream: signature}, source=source_of(recipe), also=also
+        )
+
+    def sources(self, content: Content, point: Point) -> Iterator[PlannedArm]:
+        """The streams of other data sets from which those of a content start, each after what it starts from itself."""
+        for stream, source in content.sources.items():
+            tree = {**source.tree, "seed": point.tree["seed"], RUN: point.tree[RUN]}
+            below = Point(tree, source.choices, axes_of_source(point, stream, source))
+            yield from self.sources(source, below)
+            yield self.stream(source, below, stream)
+
+    def _recipe(self, content: Content, seed: Mapping[str, Any], stream: str) -> dict[str, Any]:
+        """The recipe of a stream, with the signature of the one that it starts from."""
+        recipe = {**content.streams[stream], "seed": seed}
+        if (source := content.sources.get(stream)) is not None:
+            recipe["stage_one"] = {stream: self._sign(source, stream, self._recipe(source, seed, stream))}
+        return recipe
 
     def arm(self, kind: str, content: Content, point: Point, control: str | None = None) -> PlannedArm:
         """The arm of two streams. `control`: the signature of its control."""
         seed = {"seed": point.tree["seed"]}
-        signed = tuple(self._sign(content, one, {**content.streams[one], **seed}) for one in STREAMS)
+        signed = tuple(self._sign(content, one, self._recipe(content, seed["seed"], one)) for one in STREAMS)
         streams = self._streams.setdefault(signed, dict(zip(STREAMS, signed, strict=True)))
         recipe = {**{part: one for part, one in point.tree.items() if part != RUN}, "stage_one": streams}
-        shared = {part: one for part, one in recipe.items() if part not in ARM}
-        if point.tree[RUN]["table"].get("select") == RATE:  # each arm has its own, in one pass over the data
-            rest = {leaf: one for leaf, one in recipe["optim"]["fusion"].items() if leaf != "lr"}
-            shared["optim"] = {**recipe["optim"], "fusion": rest}
-        cohort = self._sign(content, "cohort", shared)
+        selects = point.tree[RUN]["table"].get("select") == RATE
+        cohort = self._sign(content, "cohort", shared_by_cohort(recipe, selects))
         signature, store = self._sign(content, "arm", recipe), self._sign(content, "store", content.store)
         return PlannedArm(kind, point, recipe, signature, store, streams, cohort, control)
 
@@ -327,7 +371,7 @@ class Signing:
         if (base := self._bases.get((id(content), what))) is None:
             fixed = {part: one for part, one in recipe.items() if part not in ("seed", "stage_one")}
             base = self._bases[id(content), what] = self._signer.signature(fixed)
-        key = what, base, canonical(recipe.get("seed"))
+        key = what, base, canonical([recipe.get("seed"), recipe.get("stage_one")])
         if key not in self._known:
             self._known[key] = self._signer.signature(recipe)
         return self._known[key]

@@ -9,15 +9,16 @@ from typing import Any
 from fusionlab.config.build import LAYER_OF_LATE
 from fusionlab.config.overrides import Words
 from fusionlab.config.run_config import RunConfig
+from fusionlab.config.shorthand import LISTS
 from fusionlab.config.value_types import as_typed
 from fusionlab.planning.axes import Point
-from fusionlab.records.signature import NEUTRAL
+from fusionlab.records.signature import NEUTRAL, value
 from fusionlab.study.plan import FILE, Plan
 from fusionlab.study.recipes import ARM, IGNORED
 
 MEETING = ("fused", "control")  # kinds of arms that have a layer and a temporal head
 # Options that are part of an arm's name where they are not at their usual value.
-TURNED = ("into", "keep_motion", "tower_weight", "align")
+TURNED = ("into", "keep_motion", "tower_weight", "align", "backprop")
 NUMBERS = {"late": "fusion", "control": "temporal"}  # kind of a baseline -> the part whose numbers it has
 UNNAMED = ("logger", "launcher", "table")  # groups that change nothing in a study
 
@@ -47,7 +48,9 @@ def axes_of(point: Point, kind: str) -> dict[str, Any]:
         and axis.split(".")[0] != "seed"
         and (kind == "fused" or axis.split(".")[0] not in ARM or axis.split(".")[0] == NUMBERS.get(kind))
     }
-    turned = {leaf: config[leaf] for leaf in TURNED if kind == "fused" and config[leaf] != NEUTRAL[leaf]}
+    turned = {leaf: value(config, leaf) for leaf in TURNED if kind == "fused" and value(config, leaf) != NEUTRAL[leaf]}
+    if kind == "control" and (backprop := value(config, "backprop")) != NEUTRAL["backprop"]:
+        turned["backprop"] = backprop
     if kind in MEETING and config["above"] != config["into"]:
         turned["above"] = config["above"]
     return {**what, **turned, **other, **seed}
@@ -73,7 +76,7 @@ def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Pl
     typed = {*words.axes, *(axis for part in words.grids or () for axis in part)}
     options = [f"experiment={words.groups['experiment']}"] if "experiment" in words.groups else []
     for axis in points[0].axes:
-        values = dict.fromkeys(as_typed(point.axes[axis]) for point in points)  # spelled right, each once
+        values = dict.fromkeys(as_typed(point.axes[axis]) for point in points if axis in point.axes)  # spelled right
         options += [f"{axis}={'+'.join(values)}"] if axis in typed or not options else []
     fixed = {
         **words.groups,
@@ -83,7 +86,7 @@ def study_folder(run: RunConfig, words: Words, points: Sequence[Point], plan: Pl
     options += [
         f"{name}={as_typed(one)}"
         for name, one in fixed.items()
-        if name not in ("experiment", *UNNAMED) and not name.startswith("run.")
+        if name not in ("experiment", *UNNAMED, *LISTS) and not name.startswith("run.")
     ]
     readable = "".join(c if c.isalnum() or c in "=+,.-" else "-" for c in ",".join(options) or "one-arm")[:80]
     names = (plan.signature, *plan.older_signatures)

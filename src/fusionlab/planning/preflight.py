@@ -23,7 +23,7 @@ from fusionlab.planning.grid import PlannedStudy
 from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.records.record import read_records
 from fusionlab.records.signature import NEUTRAL, value
-from fusionlab.study.recipes import PAIRS
+from fusionlab.study.recipes import PAIRS, source_of
 
 
 def check_files(study: PlannedStudy) -> None:
@@ -39,7 +39,9 @@ def check_files(study: PlannedStudy) -> None:
         key = repr((config.data, config.split))
         if key not in datasets:
             datasets[key] = expect_data(config.data, study.run, config.split)
-        if isinstance(config, StreamConfig) and config.weights.source is not None:
+        if isinstance(config, StreamConfig) and config.multitask is not None:
+            expect_data(config.multitask, study.run, config.split)
+        if isinstance(config, StreamConfig) and config.weights.source is not None and source_of(arm.config) is None:
             published = study.plan.job(arm.job).path(study.folder) / "published"
             if published.is_dir():
                 _expect_same(config, config.weights.source, study.run, published)

@@ -26,6 +26,7 @@ from fusionlab.monitor.live import Live
 from fusionlab.monitor.status import Status, Summary
 from fusionlab.monitor.sweep_progress import SweepProgress
 from fusionlab.planning.grid import PlannedStudy
+from fusionlab.planning.other_tests import finish_tests
 from fusionlab.planning.pack_study import PackedStudy, pack_study
 from fusionlab.planning.preflight import check_files
 from fusionlab.planning.report_study import make_report, price_line, stages
@@ -64,7 +65,8 @@ def run_study(study: PlannedStudy, *, detach: bool = False) -> int:
         f"({len(study.plan.arms)} arms, {len(study.plan.jobs)} jobs)"
     )
     try:  # networks are measured for it, so parts of the user run
-        in_fork(lambda: remember_prices(plan, study.folder, study.run, packed.workers))
+        for line in in_fork(lambda: remember_prices(plan, study.folder, study.run, packed.workers)):
+            show(f"{line}: a disk is too small", file=sys.stderr)
     except UserError as error:
         show(one_line(f"the times are not planned: {error.what} ({error.got})"))
     for line in plan.refusals:
@@ -214,6 +216,7 @@ def _hang_up(_number: int, _frame: object) -> None:
 def _close(study: PlannedStudy, summary: Summary, launcher: Launcher, seconds: float) -> int:
     """Show one line for each failure, the table, the time of each stage, and the report's folder."""
     bad = [row for row in summary.arms if row.state != "done"]
+    untested = finish_tests(study) if len(bad) < len(summary.arms) else 0
     if len(bad) < len(summary.arms):
         show("\n" + make_report(str(study.folder)))
         if study.run.logger.name == "wandb":
@@ -225,9 +228,12 @@ def _close(study: PlannedStudy, summary: Summary, launcher: Launcher, seconds: f
     for row in bad:
         log = f" (log: {row.log})" if row.log else ""
         show(one_line(f"{row.state}: {row.name}: {row.reason or 'not begun'}{log}"), file=sys.stderr)
+    diverged = [row.name for row in bad if row.state == "failed" and (row.reason or "").startswith("diverged")]
+    for stage in sorted({"streams" if study.plan.arm(name).kind == "stream" else "fusion" for name in diverged}):
+        show(f"  try: a lower optim.{stage}.lr", file=sys.stderr)
     for worker, why in launcher.strayed().items():
         at = f" on {worker.host}" if worker.host else ""
         show(one_line(f"worker {worker.name}{at}: {why} (log: {worker.log})"), file=sys.stderr)
     if any(row.state in ("waiting", "running") for row in bad):
         show(f"this continues it:\n  {study.plan.command}", file=sys.stderr)
-    return 1 if bad else 0
+    return 1 if bad or untested else 0

@@ -33,6 +33,7 @@ from fusionlab.sizes.sizing import content_key
 from fusionlab.study.job_states import State
 from fusionlab.study.ledger import Ledger
 from fusionlab.study.plan import Plan
+from fusionlab.study.recipes import FROM
 
 ARM_STATES = ("done", "stale", "running", "failed", "to run")
 TO_RUN = ("running", "failed", "to run")  # that still cost time
@@ -116,16 +117,15 @@ class _Stale:
         self._streams: dict[str, tuple[str | None, str]] = {}  # a stream's signature -> why it is stale, and its time
 
     def of(self, arms: list[Arm]) -> dict[str, str]:
-        """Stale arm -> why; streams first, since arms above them follow."""
+        """Stale arm -> why; streams first, since arms above them follow, in the plan's order, as they start."""
         found: dict[str, str] = {}
         for arm in sorted(arms, key=lambda arm: arm.kind != "stream"):
             record = self.records[arm.name]
             why = self._own(arm, record)
             time = str(record["circumstances"].get("started"))
+            why = why or self._below(arm, time)
             if arm.kind == "stream":
                 self._streams[arm.signature] = why, time
-            else:
-                why = why or self._below(arm, time)
             if why is not None:
                 found[arm.name] = why
         return found
@@ -145,11 +145,12 @@ class _Stale:
 
     def _below(self, arm: Arm, time: str) -> str | None:
         for stream, signature in arm.config.get("stage_one", {}).items():
+            name = "the stream that it started from" if arm.kind == "stream" else f"its {stream} stream"
             why, trained = self._streams.get(signature, (None, ""))
             if why is not None:
-                return f"its {stream} stream is stale: {why}"
+                return f"{name} is stale: {why}"
             if trained > time:
-                return f"its {stream} stream was trained after it"
+                return f"{name} was trained after it"
         return None
 
     def _content(self, config: Any) -> str | None:
@@ -164,7 +165,7 @@ class _Stale:
     def _weights(self, config: StreamConfig) -> str | None:
         """sha256 of a file of first weights; None where it is gone, or is a download with its hash in its name."""
         source = config.weights.source
-        if source is None or source == "imagenet":
+        if source is None or source == "imagenet" or source.startswith(FROM):
             return None
         if source not in self._hashes:
             try:

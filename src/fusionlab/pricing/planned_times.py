@@ -16,6 +16,7 @@ from fusionlab.monitor.planned import FILE as FILE
 from fusionlab.monitor.planned import planned_seconds
 from fusionlab.monitor.planned import read_planned as read_planned
 from fusionlab.monitor.time_left import duration
+from fusionlab.pricing.disk_need import too_small
 from fusionlab.pricing.past_jobs import LONGEST, MOST_JOBS, PARTS, number, took
 from fusionlab.pricing.study_price import Pricing, StudyPrice
 from fusionlab.records.files import write_json
@@ -26,11 +27,16 @@ from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.plan import STAGES, Plan
 
 
-def remember_prices(plan: Plan, folder: Path, run: RunConfig, workers: int, sizes: Sizes | None = None) -> None:
-    """Write the times with which a sweep begins, if there are earlier jobs to tell them."""
+def remember_prices(plan: Plan, folder: Path, run: RunConfig, workers: int, sizes: Sizes | None = None) -> list[str]:
+    """Write the times with which a sweep begins, if there are earlier jobs to tell them.
+
+    Returns a line for each disk that is too small.
+    """
     pricing = Pricing(plan, folder, run, workers=workers, sizes=sizes)
+    price = pricing.price()
     if pricing.has_history:
-        write_planned(pricing.price())
+        write_planned(price)
+    return too_small(price)
 
 
 def write_planned(price: StudyPrice) -> None:

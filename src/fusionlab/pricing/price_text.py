@@ -9,6 +9,7 @@ from fusionlab.errors import one_line
 from fusionlab.monitor.time_left import duration as duration
 from fusionlab.preparation.disk_space import size
 from fusionlab.pricing.arm_states import TO_RUN
+from fusionlab.pricing.disk_need import Need, needs, too_small
 from fusionlab.pricing.disk_sizes import StoreSize
 from fusionlab.pricing.store_time import NO_FRAMES
 from fusionlab.pricing.study_price import JobPrice, StudyPrice, left_seconds, running_checkpoints, wall_seconds
@@ -30,7 +31,9 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
             f"here   {price.machine}; {price.workers} job{'s' * (price.workers > 1)} at a time{_bound(price)}",
             f"arms   {len(plan.arms)}: {_counts(price.arm_counts)}",
             f"jobs   {len(plan.jobs)}: {_counts(states.job_counts)}",
+            *([f"tests  {' '.join(price.asked.words)}: of each net, without training again"] if price.asked else []),
             *([price.too_large] if price.too_large else []),
+            *too_small(price),
         ],
         [*_table([HEADS, *_stages(price)]), *_sources(price)],
         _sizes(price),
@@ -126,29 +129,23 @@ def _range(numbers: Iterable[int]) -> str:
 
 
 def _disk(price: StudyPrice) -> list[str]:
-    lines, need = ["disk"], 0
-    for name, files in price.archives.items():
-        lines.append(f"  run.data  video files of {name}: {size(files)}")
-        need += files
-    for job in price.of_kind("prepare"):
-        lines.append(f"  run.data  {_store(job, price.compact.get(job.id))}")
-        need += job.store.bytes if job.store is not None and job.state in TO_RUN else 0
-    if not price.one_disk:
-        lines.append(f"            {_fits(need, price.data_free)}")
+    data = [f"  run.data  video files of {name}: {size(files)}" for name, files in price.archives.items()]
+    data += [f"  run.data  {_store(job, price.compact.get(job.id))}" for job in price.of_kind("prepare")]
     known = [job for job in price.jobs if job.kind != "prepare" and job.disk is not None]
     unknown = sum(job.kind != "prepare" for job in price.jobs) - len(known)
     weights, stay = sum(job.weights or 0 for job in known), sum(job.stays * (job.checkpoint or 0) for job in known)
     running = running_checkpoints(known, price.workers)
     more = f", and those of {unknown} job{'s' * (unknown > 1)} unknown" if unknown else ""
     left = "predictions, and weights of the streams" if price.keep == "none" else "weights and predictions"
-    lines.append(f"  run.root  {left}: {size(weights)}{more} (run.keep={price.keep})")
+    root = [f"  run.root  {left}: {size(weights)}{more} (run.keep={price.keep})"]
     if running:
         end = f"{size(stay)} stay" if stay else "none stay when their jobs are done"
-        lines.append(f"  run.root  checkpoints: {size(running)} while they are written; {end}")
-    data, need = need, sum(job.disk or 0 for job in known if job.state in TO_RUN) + running
+        root.append(f"  run.root  checkpoints: {size(running)} while they are written; {end}")
     if price.one_disk:
-        return [*lines, f"  both are on one disk, and need {size(data + need)} {_fits(data + need, price.root_free)}"]
-    return [*lines, f"            {_fits(need, price.root_free)}"]
+        (both,) = needs(price)
+        return ["disk", *data, *root, f"  both are on one disk, and need {size(both.bytes)} {_fits(both)}"]
+    own, other = (f"            {_fits(need)}" for need in needs(price))
+    return ["disk", *data, own, *root, other]
 
 
 def _store(job: JobPrice, compact: StoreSize | None) -> str:
@@ -162,10 +159,10 @@ def _store(job: JobPrice, compact: StoreSize | None) -> str:
     return text
 
 
-def _fits(need: float, free: int | None) -> str:
-    if free is None:
+def _fits(need: Need) -> str:
+    if need.free is None:
         return "free space unknown"
-    return f"of {size(free)} free" + (f": {size(need - free)} too little" if need > free else "")
+    return f"of {size(need.free)} free" + (f": {size(need.lacking)} too little" if need.lacking else "")
 
 
 def _sharing(price: StudyPrice) -> list[str]:

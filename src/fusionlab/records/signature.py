@@ -22,6 +22,12 @@ Leaf = Any  # str | int | float | bool | None, or an empty list or dict, which i
 RUN = "run"
 ABSENT = "(absent)"
 
+_SECOND = (
+    "multitask.",
+    "multitask.appearance.",
+    "multitask.motion.",
+)  # a stream's second data set, and those of an arm
+
 # leaf -> the value at which the knob has no effect. Each knob that is newer than the first records has a line.
 NEUTRAL: dict[str, Leaf] = {
     "into": "appearance",
@@ -30,17 +36,25 @@ NEUTRAL: dict[str, Leaf] = {
     "consensus": "scores",
     "fusion.weight": 0.5,
     "align": "refuse",
+    "backprop": "above",
     **{f"{tower}.convolutions": 5 for tower in ("backbone.appearance", "backbone.motion", "tower")},
     "weights.appearance": None,
     "weights.motion": None,
     "weights.source": None,  # in the recipe of one stream
     "weights.head": "keep",
     "weights.other_split": "refuse",
+    "multitask": None,  # in the recipe of one stream
+    "multitask.appearance": None,
+    "multitask.motion": None,
     "temporal.side": None,
     "temporal.channels": None,
     "temporal.init": "identity",
     "fusion.classifier": "softmax",
+    "fusion.regulariser": None,
     "callbacks": {},
+    "val.list": "cut",
+    "val.then": "keep",
+    "chosen_by": {},  # in the recipes of chain B
     "data.sampling.crops": "square",
     "data.sampling.stacking": "plain",
     "data.sampling.subtract_mean": False,
@@ -52,7 +66,7 @@ NEUTRAL: dict[str, Leaf] = {
     "data.sampling.colour": "plain",
     **{
         f"{above}dataset.{leaf}": neutral
-        for above in ("data.", "")
+        for above in ("data.", "", *_SECOND)
         for leaf, neutral in (
             ("vocabulary", "brush"),
             ("order", 0),
@@ -84,15 +98,15 @@ NEUTRAL: dict[str, Leaf] = {
             ("from_layer", None),
             ("first.from_layer", None),
             ("first.epochs", 0),
+            ("class_weights", "none"),
         )
     },
     **{f"optim.streams.{stream}": {} for stream in ("appearance", "motion")},
     "data.quarantine": [],
-    "data.dataset.counts": True,
-    "dataset.counts": True,
+    **{f"{above}dataset.counts": True for above in ("data.", "", *_SECOND)},
     **{
         f"{above}store.{leaf}": neutral
-        for above in ("data.", "")  # of an arm, and in the recipe of a store
+        for above in ("data.", "", *_SECOND)  # of an arm, and in the recipe of a store
         for leaf, neutral in (
             ("backward", False),
             ("rule", "bound"),

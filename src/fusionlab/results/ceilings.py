@@ -16,7 +16,7 @@ import numpy as np
 from fusionlab.results.crossed import compare
 from fusionlab.results.gains import stack_answers
 from fusionlab.results.rows import CEILING, PAPER, Row
-from fusionlab.results.spec import PaperRow, Spec
+from fusionlab.results.spec import CITED, PaperRow, Spec
 
 ORDER = "order"  # the kind of question that asks for the order of frames
 SCORES = "any function of the two streams' scores"
@@ -63,7 +63,8 @@ def paper_rows(rows: Sequence[Row], spec: Spec) -> list[Row]:
 
 def _axes_of(row: PaperRow) -> dict[str, Any]:
     """A key's axes; of a list the first value, which is the usual one."""
-    values = {axis: value[0] if isinstance(value, list) else value for axis, value in row.key.items() if axis != "kind"}
+    key = {axis: value for axis, value in row.key.items() if axis not in ("kind", CITED)}
+    values = {axis: value[0] if isinstance(value, list) else value for axis, value in key.items()}
     return {axis: value for axis, value in values.items() if value is not None}
 
 

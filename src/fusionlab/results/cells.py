@@ -13,6 +13,7 @@ from fusionlab.results.shares import Share
 from fusionlab.results.spec import Spec
 
 GAINS = ("gain", "late", "networks")  # the keys of columns that show what a row gains
+SAW_TEST = "†"  # behind each figure that test labels helped to choose
 SIGN = "*"  # behind a gain that Holm's test tells from 0
 _HEADS = {"accuracy": "accuracy %", "layers": "#layers", "parameters": "#params", "seconds": "s"}
 
@@ -99,14 +100,18 @@ def cell(row: Row, column: Column, spec: Spec, told: Mapping[int, float]) -> str
         write = formatting.millions if group == "parameters" else str
         return formatting.NONE if number is None else write(number)
     if group in GAINS:
-        return _gain_cell(row, group, column.kind or TOGETHER, spec, told)
+        return _marked(_gain_cell(row, group, column.kind or TOGETHER, spec, told), row)
     owner = row.control if group == "control" else row
     share = owner.shares.get(column.kind or TOGETHER) if owner else None
     if share is None:
         return formatting.NONE
     if group == "ceiling":
         return formatting.ceiling(share.ceiling)
-    return _share(share, spec.decimals) if group == "kind" else _accuracy(share, spec.decimals)
+    return _marked(_share(share, spec.decimals) if group == "kind" else _accuracy(share, spec.decimals), row)
+
+
+def _marked(text: str, row: Row) -> str:
+    return f"{text}{SAW_TEST}" if row.saw_test and text != formatting.NONE else text
 
 
 def _accuracy(share: Share, decimals: int) -> str:

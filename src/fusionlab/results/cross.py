@@ -18,6 +18,7 @@ from fusionlab.results import formatting
 from fusionlab.results.cells import Column, cell, kinds_of
 from fusionlab.results.latex import GAP, SIGN, WIDTH, breakable, escape_latex, packages
 from fusionlab.results.load import REFUSED, TOGETHER
+from fusionlab.results.notes import saw_test_notes
 from fusionlab.results.protocol_warnings import row_title
 from fusionlab.results.rows import Row
 from fusionlab.results.spec import Spec
@@ -137,7 +138,7 @@ def _cell(row: Row | None, value: str, table: Table) -> str:
 def _notes(
     table: Table, chosen: Sequence[Row], needed: Sequence[str], rows: Sequence[Sequence[Row | None]]
 ) -> tuple[str, ...]:
-    notes = []
+    notes = saw_test_notes([row for line in rows for row in line if row is not None])
     shown = {id(row) for line in rows for row in line}
     outside = [row_title(row, []) for row in chosen if id(row) not in shown]
     if outside:

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Container, Sequence
 from dataclasses import replace
 
-from fusionlab.results.cells import Column, is_name
+from fusionlab.results.cells import SAW_TEST, Column, is_name
 from fusionlab.results.notes import MOST
 from fusionlab.results.rows import CEILING, PAPER
 from fusionlab.results.tables import Line, Table
@@ -50,6 +50,7 @@ _SIGNS = {
     "—": r"\textemdash{}",
     "…": r"\ldots{}",
     "·": r"\textperiodcentered{}",
+    "†": r"\dag{}",
 }
 # Sets of signs that pdflatex's encoding T1 has.
 _LATIN = ("latin-1", "iso8859-2")
@@ -87,11 +88,13 @@ def short_latex(table: Table) -> str:
         if line.row.kind != CEILING
     )
     heads = [_SHORT.get(column.key, column.head) for column in table.columns]
-    return _written(replace(table, lines=lines), kept, (), table.caption, [], "table", heads)
+    notes = [escape_latex(note) for note in table.notes if note.startswith(SAW_TEST)]
+    return _written(replace(table, lines=lines), kept, (), table.caption, notes, "table", heads)
 
 
 def _without_interval(cell: str) -> str:
-    return _INTERVAL.sub("", cell)
+    plain = cell.removesuffix(SAW_TEST)
+    return _INTERVAL.sub("", plain) + cell[len(plain) :]
 
 
 def packages(text: str) -> list[str]:

@@ -18,7 +18,10 @@ import numpy as np
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole
-from fusionlab.records.plan_file import has_plan, read_plan_file
+from fusionlab.records.other_test_file import arm_identity, read_other_test
+from fusionlab.records.other_tests import FILE as TEST_FILE
+from fusionlab.records.other_tests import FOLDER, Asked, OtherTest
+from fusionlab.records.plan_file import TRAINED_ON, has_plan, read_plan_file
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
@@ -28,6 +31,7 @@ from fusionlab.results.answers import Answers, SavedAnswers, TestList, join_answ
 
 TOGETHER = "all"  # all kinds of question taken together
 MISSING = "no record of it (yet)"
+ONE_HEAD = "one_head"  # in the result of a combination: whether there was one head only, whose scores are unchanged
 REFUSED = "refused"  # the status of a cell of the grid that cannot be trained; it has no record
 DAMAGED = "damaged"  # the kind of an entry of which only the folder's name is known
 
@@ -47,6 +51,7 @@ class Entry:
     file: str = PREDICTIONS  # its scores, in the folder
     saved: SavedAnswers | None = None  # of all arms, where the folder has no scores
     parts: tuple[Entry, ...] = ()  # the arms of one place and seed, one for each split, of which it is the mean
+    first: tuple[Entry, ...] = ()  # of an arm of chain B, those of chain A among which its rate and end were chosen
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -61,6 +66,11 @@ class Entry:
     def seed(self) -> tuple[Any, ...]:
         """The values of `seed`, or of `seed.init`, `seed.data` …: in these the arms of one row differ."""
         return tuple(value for axis, value in sorted(self.axes.items()) if is_seed(axis))
+
+    @cached_property
+    def saw_test(self) -> bool:
+        """Whether the test list was its validation list, so that test labels chose its weights or its rate."""
+        return any(arm.value("val.list") == "test" for arm in self.arms)
 
     @property
     def place(self) -> dict[str, Any]:
@@ -173,25 +183,31 @@ def is_seed(axis: str) -> bool:
 
 
 def follows_seed(leaf: str) -> bool:
-    """Whether a leaf of a config changes with the seed: the seeds, and the streams trained with them."""
-    return is_seed(leaf) or leaf.startswith("stage_one.")
+    """Whether a leaf of a config changes with the seed: the seeds, and the arms trained with them."""
+    return is_seed(leaf) or leaf.startswith(("stage_one.", "chosen_by."))
 
 
-def load(study: str | os.PathLike[str], unfinished: Mapping[str, tuple[str, str | None]] | None = None) -> list[Entry]:
+def load(
+    study: str | os.PathLike[str],
+    unfinished: Mapping[str, tuple[str, str | None]] | None = None,
+    asked: Asked | None = None,
+) -> list[Entry]:
     """The entries of a study, in the plan's order, or else by name.
 
-    `unfinished`: {arm's name: (reason, log or None)} for arms without a record, from the caller.
+    `unfinished`: {arm's name: (reason, log or None)} for arms without a record, from the caller. `asked`: the tests of
+    each arm, instead of those that the study's plan asks for.
     """
     folder = Path(study)
     if not folder.is_dir():
         raise UserError("no such study folder", got=folder, hint="python -m fusionlab.report runs/<study>")
     if has_plan(folder):
-        entries = _planned(folder, unfinished or {})
+        entries = _planned(folder, unfinished or {}, asked)
     else:
         records, damaged = readable_records(folder)
         entries = [_entry(path, record) for path, record in records.items()]
         entries += [_damaged(path, why) for path, why in damaged.items()]
         entries.sort(key=lambda entry: entry.name)
+        entries = [one for entry in entries for one in each_test(entry, asked or Asked())]
     if not entries:
         raise UserError("no records in this folder", got=folder, hint="python -m fusionlab.status shows what is done")
     saved = SavedAnswers(folder / ANSWERS) if (folder / ANSWERS).is_file() else None
@@ -235,13 +251,13 @@ def _damaged(path: Path, why: str) -> Entry:
     return Entry(path.parent.name, DAMAGED, "failed", why, None, {"fusion": path.parent.name}, {})
 
 
-def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> list[Entry]:
+def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]], asked: Asked | None = None) -> list[Entry]:
     _, jobs, arms, refused = read_plan_file(study)
     places = {job.id: job.published(study) for job in jobs}
     published = {job: readable_records(place) if place.is_dir() else ({}, {}) for job, place in places.items()}
     names = {arm.name for arm in arms}
     entries = []
-    for arm in arms:
+    for arm in (one for one in arms if TRAINED_ON not in one.axes):
         records, damaged = published.get(arm.job, ({}, {}))
         if own := arm.find(records):
             found = _entry(*own)
@@ -252,7 +268,61 @@ def _planned(study: Path, unfinished: Mapping[str, tuple[str, str | None]]) -> l
             status = "missing" if reason == MISSING else "failed"
             record = {"signature": arm.signature, "config": arm.config}
             entries.append(Entry(arm.name, arm.kind, status, reason, log, arm.axes, record))
+    asked = Asked.of(jobs[0].config.get("run") or {} if jobs else {}) if asked is None else asked
+    entries = [one for entry in entries for one in each_test(entry, asked)]
     return entries + [Entry(one.name, one.kind, REFUSED, one.reason, None, one.axes, {}) for one in refused]
+
+
+def each_test(entry: Entry, asked: Asked) -> list[Entry]:
+    """An entry for each test of an arm that is asked for; without one, that of its own test."""
+    if not asked or "config" not in entry.record:
+        return [entry]
+    own = own_protocol(entry.record["config"])
+    return [_of_test(entry, test, test == OtherTest(own), asked.axes(test)) for test in asked.shown(own)]
+
+
+def own_protocol(config: Mapping[str, Any]) -> str:
+    """The protocol of an arm's own test."""
+    return str(((config.get("data") or {}).get("sampling") or {}).get("test", NEUTRAL["data.sampling.test"]))
+
+
+def _of_test(entry: Entry, test: OtherTest, own: bool, axes: Mapping[str, str]) -> Entry:
+    """The entry of one test: its predictions and counts, and a signature by which it is compared within this test."""
+    axes = {**entry.axes, **axes}
+    if own:
+        return replace(entry, axes=axes)
+    config = dict(entry.record["config"])
+    if isinstance(data := config.get("data"), Mapping):
+        config["data"] = {**data, "sampling": {**data.get("sampling", {}), "test": test.views}}
+    signatures = {
+        key: f"{one}/{test.name}" for key in ("signature", "control") if (one := entry.record.get(key)) is not None
+    }
+    named = replace(entry, name=f"{entry.name}/{test.name}", axes=axes)
+    record = {**entry.record, **signatures, "config": config}
+    if entry.status != "done" or entry.folder is None:
+        return replace(named, record=record)
+    try:
+        folder, result = _tested(entry, test)
+    except UserError as error:
+        return replace(named, status="failed", reason=f"{error.what} ({error.got})", record=record)
+    if folder is None:
+        reason = f"not tested by {test.name} (yet)"
+        return replace(named, status="missing", reason=reason, record=record)
+    return replace(named, record={**record, "result": {**entry.result, **result}}, folder=folder)
+
+
+def _tested(entry: Entry, test: OtherTest) -> tuple[Path | None, Mapping[str, Any]]:
+    """The folder and the result of a test. An arm with one head has no combination: its own scores stand for it."""
+    assert entry.folder is not None
+    folder, names = entry.folder / FOLDER / test.name, entry.result.get("head_names", ())
+    combined = entry.kind in ("late", "control") or len(names) > 1 or (folder / TEST_FILE).is_file()
+    found = test if combined else OtherTest(test.views)
+    if found == OtherTest(own_protocol(entry.record["config"])):
+        return entry.folder, {ONE_HEAD: found != test}
+    folder = entry.folder / FOLDER / found.name
+    if not (folder / TEST_FILE).is_file():
+        return None, {}
+    return folder, {**read_other_test(folder, found, arm_identity(entry.record))["result"], ONE_HEAD: found != test}
 
 
 def _inside(log: str | None, study: Path) -> str | None:

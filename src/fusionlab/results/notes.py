@@ -7,6 +7,8 @@ from typing import Any
 
 from fusionlab.errors import UserError
 from fusionlab.results.ceilings import SCORES, lies_above
+from fusionlab.results.cells import SAW_TEST
+from fusionlab.results.chains import LAST, THEN
 from fusionlab.results.crossed import CONFIDENCE, FEWEST_SEEDS, Comparison, not_worse, seeds_needed, smallest_gap
 from fusionlab.results.differences import LEVEL, Matrix
 from fusionlab.results.formatting import as_typed, ceiling, distance, short_list
@@ -23,7 +25,7 @@ _PERCENT = f"{100 * CONFIDENCE:.0f} %"
 _BRACKETS, _GAP, _NO_CONTROL, _WARNING = "Brackets", "Smallest gap", "No control", "Protocol warning"
 _OVER = "Over control"
 _PAPER = "The paper's numbers"
-_LEADING = (_BRACKETS, _WARNING, _NO_CONTROL, _OVER, _GAP, _PAPER)
+_LEADING = (SAW_TEST, _BRACKETS, _WARNING, _NO_CONTROL, _OVER, _GAP, _PAPER)
 
 
 def leading(notes: Sequence[str], marked: Sequence[str]) -> tuple[str, ...]:
@@ -55,7 +57,7 @@ def general(
     done = [row for row in rows if row.done]
     over, gained = gains_of(done, kind)
     gains = [gain for _, gain in gained]
-    notes = []
+    notes = saw_test_notes(done)
     if done:
         notes.append(_brackets(done, gains, over, matrix, no_bold))
     notes += _gap_notes(gains, gap_of(claim))
@@ -75,8 +77,19 @@ def general(
     notes += _question_notes(done)
     notes += _ceiling_notes(done)
     notes += _selection_notes(done, spec)
+    notes += _chain_notes(done)
     notes += _quarantine_notes(done)
     return notes + (_paper_notes(rows, spec.paper) if spec.paper else [])
+
+
+def saw_test_notes(rows: Sequence[Row]) -> list[str]:
+    """What the sign behind figures means that test labels helped to choose."""
+    if not any(row.saw_test for row in rows):
+        return []
+    text = (
+        f"{SAW_TEST} validated on the test list (val.list=test), as in the released code: test labels helped to choose "
+    )
+    return [f"{text}the weights, the drops of the rate or the end of the training, so the accuracy is too high."]
 
 
 def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matrix: Matrix, no_bold: str | None) -> str:
@@ -239,9 +252,22 @@ def _ceilings(row: Row) -> str:
 def _selection_notes(rows: Sequence[Row], spec: Spec) -> list[str]:
     if not any(row.tried for row in rows):
         return []
+    text = f"Each row, the control too, has the {spec.select} with the lowest "
+    if any(row.saw_test for row in rows if row.tried):
+        return [f"{text}loss on the test list ({SAW_TEST}), the mean over seeds; the CSV has all trials."]
+    text += "validation loss, the mean over seeds; the CSV has all trials. The test predictions of the others were not "
+    return [f"{text}opened."]
+
+
+def _chain_notes(rows: Sequence[Row]) -> list[str]:
+    """What was chosen where, of nets that were trained again on the whole training list."""
+    if not any(arm.result.get("chosen") for row in rows for entry in row.done for arm in entry.arms):
+        return []
     text = (
-        f"Each row, the control too, has the {spec.select} with the lowest validation loss, the mean over seeds; the "
-        "CSV has all trials. The test predictions of the others were not opened."
+        f"Trained again ({THEN}={LAST}): rates, their drops and the end were chosen on the validation part of the "
+        "training list, by each seed for itself. Streams and arms were then trained anew on the whole list, with the "
+        "same seeds, drops at the same steps and the same number of steps. The CSV has the nets that chose; their test "
+        "predictions were not opened."
     )
     return [text]
 
@@ -282,7 +308,8 @@ def _paper_notes(rows: Sequence[Row], paper: Paper) -> list[str]:
             + "."
         )
     if in_rows:
-        return [*notes, "The last rows are the paper's, and were not run here."]
+        cited = " Cited rows are other systems', as the paper prints them." if any(one.cited for one in absent) else ""
+        return [*notes, f"The last rows are the paper's, and were not run here.{cited}"]
     first = next(iter(paper.figures), None) or ""
     texts = [" ".join([*filter(None, map(_key_text, row.key.values())), row.figures.get(first, "")]) for row in absent]
     return notes + ([f"In the paper, but not run here: {short_list(texts, 12)}."] if texts else [])

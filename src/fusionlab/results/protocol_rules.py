@@ -69,13 +69,20 @@ def _flow(entry: Entry) -> str | None:
 
 
 def _weights(entry: Entry) -> Mapping[str, Leaves]:
-    """What each stream starts from; the recipe of a stream has it under `source`."""
-    tree = entry.record.get("config", {}).get("weights") or {}
+    """What each stream starts from, and its second data set, which a stream's recipe has under other names."""
+    config = entry.record.get("config", {})
+    weights, second = config.get("weights") or {}, config.get("multitask") or {}
     if entry.kind == "stream":
-        sources = {str(entry.axes.get("streams")): tree.get("source")}
+        own = {str(entry.axes.get("streams")): (weights.get("source"), second)}
     else:
-        sources = {stream: tree.get(stream) for stream in ("appearance", "motion")}
-    return {stream: {f"weights.{stream}": source or "drawn"} for stream, source in sources.items()}
+        own = {stream: (weights.get(stream), second.get(stream)) for stream in ("appearance", "motion")}
+    return {
+        stream: {
+            f"weights.{stream}": source or "drawn",
+            **({f"multitask.{stream}": hashlib.sha256(canonical(of).encode()).hexdigest()[:8]} if of else {}),
+        }
+        for stream, (source, of) in own.items()
+    }
 
 
 def _part(entry: Entry, *names: str) -> Mapping[str, Any]:
@@ -103,6 +110,11 @@ def _training(entry: Entry) -> Mapping[str, Leaves]:
     if entry.kind in ("fused", "control"):
         parts["optim.fusion"] = _kept(_part(entry, "optim", "fusion"), "optim.fusion.", _BUDGET, False)
     return {name: leaves for name, leaves in parts.items() if leaves}
+
+
+def _validation(entry: Entry) -> Mapping[str, Leaves]:
+    """Of every arm, at the neutral value too."""
+    return {"val": {leaf: entry.value(leaf) for leaf in ("val.list", "val.then")}}
 
 
 def _budget(entry: Entry) -> Mapping[str, Leaves]:
@@ -151,6 +163,10 @@ RULES = (
     Rule(
         "training protocol", "config: optim, without the budget",
         "a gain of the optimiser is no gain of the fusion", _training, refused=True,
+    ),
+    Rule(
+        "validation", "config: val", "a net trained on the validation videos too has seen more; one that was chosen by "
+        "test labels has seen the answers", _validation, refused=True,
     ),
     Rule(
         "budget", "config: optim.fusion epochs, patience, until, budget; result.converged",
@@ -259,6 +275,7 @@ _GROUPS = {
     "prepared data": ("data", "split", "flow"),
     "quarantine": ("data", "split"),
     "number of test videos": ("data", "split"),
+    "data.sampling.test": ("test",),
 }
 
 

@@ -11,7 +11,7 @@ from fusionlab.records.signature import canonical, differing, identity
 from fusionlab.results.ceilings import lies_above
 from fusionlab.results.formatting import ceiling, percent, short_list
 from fusionlab.results.gains import NO_PREDICTIONS
-from fusionlab.results.load import TOGETHER, Entry, follows_seed, is_seed
+from fusionlab.results.load import ONE_HEAD, TOGETHER, Entry, follows_seed, is_seed
 from fusionlab.results.protocol_rules import differences
 from fusionlab.results.rows import NO_CONTROL, RECIPE, Row, shown_axes, varies
 from fusionlab.results.selection import edge, unfinished
@@ -21,6 +21,7 @@ Warned = list[tuple[str, list[Row]]]
 _OF_SEED = ("seed", "stage_one")  # parts of a config that follow the seed altogether
 LATE_IS_CONTROL = "its control is late fusion: above such a meeting there is nothing to train on"
 OTHER_CLASSIFIER = "its classifier is a linear SVM, that of its control a softmax"
+ONE_SCORE = "it has one head, so no combination changes its scores"
 NOT_CONVERGED = "not converged: it reached the cap of its budget"
 
 
@@ -62,6 +63,7 @@ def protocol_warnings(rows: Sequence[Row]) -> Warned:
         *_no_gain(done),
         *_each(done, LATE_IS_CONTROL, lambda row: row.kind == "fused" and row.control and row.control.kind == "late"),
         *_each(done, OTHER_CLASSIFIER, _other_classifier),
+        *_each(done, ONE_SCORE, lambda row: any(entry.result.get(ONE_HEAD) for entry in row.done)),
         *((remark, [row]) for row in rows for about in (unfinished, edge) if (remark := about(row.tried))),
     ]
 

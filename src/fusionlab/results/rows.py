@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from fusionlab.records.signature import canonical
+from fusionlab.results.chains import chosen_rates, last_chain
 from fusionlab.results.crossed import Comparison
 from fusionlab.results.formatting import as_typed
 from fusionlab.results.gains import Late, compare_pairs
@@ -59,6 +60,8 @@ class Row:
     def method(self) -> str:
         kind = self.kind
         if kind == PAPER and self.paper is not None:
+            if self.paper.cited:
+                return f"{self.paper.cited} (cited)"
             if self.paper.name:
                 return self.paper.name
             kind = self.paper.key.get("kind", "fused")
@@ -101,6 +104,11 @@ class Row:
     def seeds(self) -> tuple[tuple[Any, ...], ...]:
         return tuple(entry.seed for entry in self.done)
 
+    @property
+    def saw_test(self) -> bool:
+        """Whether its arms were validated on the test list."""
+        return any(entry.saw_test for entry in self.done)
+
     def number(self, name: str) -> int | None:
         """An integer of the result that all seeds share, such as layers."""
         return max((int(entry.result[name]) for entry in self.done if entry.result.get(name) is not None), default=None)
@@ -108,6 +116,7 @@ class Row:
 
 def make_rows(entries: Sequence[Entry], spec: Spec) -> list[Row]:
     """The rows of a table in its order: the streams, late fusion, the control, then the fusions."""
+    entries = last_chain(entries)
     every = join_splits([*entries, *tower_entries(entries)], spec.over)
     entries = [entry for entry in every if entry.kind != "tower"]
     normal = [entry for entry in every if entry.axes.get(BUDGET, 1) == 1]
@@ -175,6 +184,8 @@ def _places(entries: Iterable[Entry], spec: Spec) -> dict[tuple[str, str], _Plac
                     waiting = [entry for entry in others if not has_ended(entry)]
             else:  # no value has all seeds yet
                 group = [entry for entry in group if entry.status != "done"]
+        elif spec.select and key[0] in _TRAINED and (rates := chosen_rates(group)) is not None:
+            axes[spec.select] = rates
         places[key] = _Place(key[0], axes, group, trials, key, tuple(waiting))
     return places
 

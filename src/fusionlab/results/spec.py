@@ -25,7 +25,8 @@ paper     the paper's own numbers
     absent            note (the default): its rows that were not run here are named below the table; or rows: they are
                       rows of the table, below ours
     rows              [{key: {axis: value | [values]}, certainty: …, <figure>: "printed text", remark: …, name: …}];
-                      the remark of a row without figures gives the reason; its name stands where it was not run here
+                      the remark of a row without figures gives the reason; its name stands where it was not run here.
+                      A key {cited: name, data: …} is a system of others': no arm is ever held against its row
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ _KEYS = (
 )  # fmt: skip
 _PAPER = ("source", "setting", "data", "figures", "where", "everywhere", "absent", "rows")
 _ABSENT = ("note", "rows")
+CITED = "cited"  # in the key of a paper's row: a system of others'
 
 # The papers' order of methods and of depth, unless a table has its own.
 ORDER: dict[str, Sequence[Any]] = {
@@ -79,6 +81,11 @@ class PaperRow:
     remark: str | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
+
+    @property
+    def cited(self) -> str | None:
+        """The name of a system of others'."""
+        return self.key.get(CITED)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fusionlab.results import formatting
 from fusionlab.results.ceilings import ceiling_rows, paper_rows
-from fusionlab.results.cells import Column, ceiling_cell, cell, is_name, make_columns
+from fusionlab.results.cells import SAW_TEST, Column, ceiling_cell, cell, is_name, make_columns
 from fusionlab.results.contrasts import Contrast, contrast_notes, make_contrasts
 from fusionlab.results.differences import Matrix, adjusted_gains, make_matrix
 from fusionlab.results.doubling import doubling_notes
@@ -133,10 +133,11 @@ def make_table(entries: Sequence[Entry], spec: Spec) -> Table:
         *contrast_notes(contrasts, spec.decimals),
     ]
     notes = [formatting.plain(text) for text in notes]
+    sign = f" {SAW_TEST}" if any(row.saw_test for row in rows) else ""
     texts = tuple(formatting.plain(text) for text in marked)
     return Table(
         caption=formatting.plain(spec.caption),
-        headline=formatting.plain(headline([row for row in rows if id(row) not in apart], spec, kind, claim)),
+        headline=formatting.plain(headline([row for row in rows if id(row) not in apart], spec, kind, claim) + sign),
         columns=columns,
         lines=tuple(lines),
         marked=texts,

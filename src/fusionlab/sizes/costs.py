@@ -16,7 +16,9 @@ from fusionlab.sizes.memory_meter import MemoryMeter, SameLayout
 from fusionlab.sizes.op_meter import Key, Meter
 from fusionlab.two_stream.net import STREAMS, Net, Stream
 
-PARTS = ("appearance", "motion", "tower", "fusion", "temporal", "above", "beside", "svm")
+PARTS = (
+    "appearance", "motion", "own_appearance", "own_motion", "tower", "fusion", "temporal", "above", "beside", "svm",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -139,9 +139,11 @@ class Sizes:
                 consensus: Any = config.consensus
                 net, below = StreamNet(towers[stream], stream, consensus=consensus), {}
             else:
-                net, below = build.net(config, towers["appearance"], towers["motion"]), towers
+                net = build.net(config, towers["appearance"], towers["motion"])
+                below = {} if net.own_towers else towers
             pair = (below.get("appearance"), below.get("motion"))
-            trained = measure(net, *pair, clips=batch, snippets=snippets, dtype=dtype_of(precision), run=self._run)
+            rows = batch * config.tasks
+            trained = measure(net, *pair, clips=rows, snippets=snippets, dtype=dtype_of(precision), run=self._run)
             costs = trained
             if snippets != sampling.snippets:
                 costs = measure(net, *pair, snippets=sampling.snippets, dtype=dtype_of(precision), run=self._run)
@@ -220,7 +222,8 @@ def cohort_memory(
     for one, memory in zip(sized, memories, strict=True):
         nets = max(nets, maps + kept + one.trained.forward)
         kept += memory.kept
-    below = () if first.arm.kind == "stream" else first.towers.values()
+    # those of which an arm trains copies stay in the memory of the host
+    below = () if first.arm.kind == "stream" or (first.net.own_towers and on_gpu) else first.towers.values()
     always = sum(map(state_bytes, below)) + 2 * max(memory.pixels for memory in memories)
     always += sum(memory.weights + memory.gradients + memory.states for memory in memories)
     test = _test_peak(sized, maps, towers) - 2 * max(memory.pixels for memory in memories)
@@ -247,9 +250,9 @@ def pixels_of_test(one: Sized) -> float:
 
 
 def trunk_runs(sized: Sequence[Sized], run: Callable[..., TowerRun] = run_tower) -> list[TowerRun]:
-    """One pass of a batch through the frozen towers, up to all that these arms need; none for a stream alone."""
+    """One pass of a batch through the frozen towers, up to all that these arms need; none where nets have their own."""
     first = sized[0]
-    if first.arm.kind == "stream":
+    if first.net.own_towers:
         return []
     how = {"clips": first.batch, "snippets": first.trained.snippets, "dtype": dtype_of(first.precision)}
     needs = union(one.net.needs for one in sized)

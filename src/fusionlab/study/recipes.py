@@ -5,7 +5,8 @@
     cohort   stage two:          all except the arm's own parts
 
 Arms with equal cohort recipes share frozen streams and one pass over the data. A stream's recipe does not include the
-fusion, so that all studies share one training; stage two names its streams by the signatures of their recipes.
+fusion, so that all studies share one training; stage two names its streams by the signatures of their recipes, under
+`stage_one`, and so does a stream that starts from one of another data set.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ IGNORED = {
     "motion": ("data.sampling.delay", "data.sampling.colour", PAIRS),
 }
 # The arms of one cohort may differ in these.
-ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align")
+ARM = ("fusion", "layer", "temporal", "into", "above", "keep_motion", "tower_weight", "align", "backprop")
+
+
+FROM = "from:"  # before a choice of data=: a stream starts from the one that was trained on it
+
+
+def source_of(recipe: Mapping[str, Any]) -> str | None:
+    """The signature of the stream from which a stream with this recipe starts, if any."""
+    return recipe.get("stage_one", {}).get(recipe["stream"])
 
 
 def data_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,6 +54,9 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
     if callbacks := value(config, "callbacks"):
         shared["callbacks"] = callbacks
     shared["consensus"] = value(config, "consensus")
+    shared["val"] = {leaf: value(config, f"val.{leaf}") for leaf in ("list", "then")}
+    if (second := value(config, f"multitask.{stream}")) is not None:
+        shared["multitask"] = second
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
     return {**own, "optim": stream_optim(config["optim"]["streams"], stream), **shared}
 
@@ -63,9 +75,15 @@ def without(data: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:
     return dict(data)
 
 
+def trains_towers(config: Mapping[str, Any]) -> bool:
+    """Whether an arm trains both towers below the meeting too, its own copies of them."""
+    return bool(value(config, "backprop") == "all")
+
+
 def cohort_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that arms trained together have in common."""
-    shared = {part: one for part, one in config.items() if part not in ("run", *ARM)}
+    """The config that arms trained together have in common; an arm that trains its towers too is trained alone."""
+    own = () if trains_towers(config) else ARM
+    shared = {part: one for part, one in config.items() if part not in ("run", *own)}
     return {**shared, "stage_one": stage_one(config)}
 
 

@@ -14,6 +14,7 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.sizes.costs import Costs, LayerCosts, shaped
 from fusionlab.two_stream.net import STREAMS, Net, Stream
 from fusionlab.two_stream.outline import Shown, Storey
+from fusionlab.two_stream.whole import own_part
 
 WIDTH = 43  # of a column
 GAP = 12  # between the two
@@ -38,7 +39,8 @@ def draw(net: Net, costs: Costs, appearance: Tower | None = None, motion: Tower 
         lines += _storey(net, costs, storey)
     boxes, pixels = [], []
     for stream in streams:
-        part, frame = (stream, THIN) if stream in below else ("tower", THICK)
+        own = own_part(stream) if storeys else "tower"
+        part, frame = (stream, THIN) if stream in below else (own, THICK)
         boxes.append(_box(_rows(costs, [Shown(part, layer.name) for layer in costs.of(part)]), frame))
         pixels.append(_pixels(towers[stream], stream, costs))
     lines += _abreast(*boxes, fill=(LINE, LINE if len(boxes) == 2 else NOTHING)) + _abreast(*pixels)

@@ -14,6 +14,7 @@ from fusionlab.summaries.drawing import draw
 from fusionlab.summaries.paper_sizes import paper_sizes
 from fusionlab.summaries.summary_json import distinct, summary_json, time_seen
 from fusionlab.two_stream.describe import norm_scales
+from fusionlab.two_stream.whole import own_part
 
 NOTES = """\
 MACs are the multiply-adds of convolutions, linear layers and matrix products, and of Fourier transforms
@@ -135,7 +136,7 @@ def _overview(arms: Sequence[Sized]) -> Lines:
 
 
 def _arm(one: Sized) -> list[Lines]:
-    towers = one.towers if one.arm.kind != "stream" else {}
+    towers = {} if one.net.own_towers else one.towers
     drawing = draw(one.net, one.costs, **towers).splitlines()
     return [[one.arm.name, *_sizes(one), *_seen(one)], [*drawing, "", LEGEND], _layers(one), _memory(one)]
 
@@ -193,6 +194,8 @@ def _layers(one: Sized) -> Lines:
 def _title(one: Sized, part: str) -> str:
     if part in STREAMS:
         return f"{part} tower, frozen"
+    if part in (own := {own_part(stream): stream for stream in one.net.own_towers}):
+        return f"{own[part]} tower, trained with what stands above it"
     if one.net.keeps_apart:
         apart = {"temporal": "temporal head of appearance"}
         return apart.get(part, f"{'motion' if part == 'beside' else 'appearance'} tower, trained on")

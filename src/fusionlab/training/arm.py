@@ -8,8 +8,8 @@ no gradient and no step.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,9 @@ from fusionlab.training.curve import Curve
 from fusionlab.training.phases import freeze, layers_below
 from fusionlab.training.recipe import Recipe
 from fusionlab.training.weights import State, copy_to_cpu
+from fusionlab.two_stream.multitask import MultitaskNet
 from fusionlab.two_stream.net import Features, Needs, Net
+from fusionlab.two_stream.scores import balanced_weights
 
 Status = Literal["training", "done", "failed"]
 
@@ -31,6 +33,8 @@ class ArmModule(nn.Module):
         self.name = name
         self.net = net
         self.recipe = recipe
+        self.class_weights: Tensor | None
+        self.register_buffer("class_weights", None, persistent=False)  # moves with the arm
         self._frozen = self._layers_below(recipe.from_layer)  # in all phases
         freeze(self._frozen)
         self.trained = tuple(p for p in net.parameters() if p.requires_grad)
@@ -53,16 +57,29 @@ class ArmModule(nn.Module):
         return self.status == "training"
 
     def measure(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The net's loss, and the number of correct clips."""
-        loss, correct = self.net.loss_and_correct(features, label)
+        """The net's loss in training, and the number of correct clips."""
+        assert (self.class_weights is None) == (self.recipe.class_weights == "none"), "weigh_classes was not called"
+        weights = None if self.class_weights is None else self.class_weights[label]
+        loss, correct = self.net.loss_and_correct(features, label, weights)
+        return loss, correct.to(loss.dtype)
+
+    def measure_second(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of the net's second task, and the number of correct clips."""
+        loss, correct = cast(MultitaskNet, self.net).second.loss_and_correct(features, label)
         return loss, correct.to(loss.dtype)
 
     def validate(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
-        """What the recipe's validation measures, and the number of correct clips."""
+        """What the recipe's validation measures, without weights of classes, and the number of correct clips."""
         if self.recipe.measure == "loss":
-            return self.measure(features, label)
-        value, correct = self.net.nll_and_correct(features, label)
+            value, correct = self.net.loss_and_correct(features, label)
+        else:
+            value, correct = self.net.nll_and_correct(features, label)
         return value, correct.to(value.dtype)
+
+    def weigh_classes(self, counts: Sequence[int]) -> None:
+        """Give each class its weight in the training loss, where the recipe asks for it. `counts`: its clips."""
+        if self.recipe.class_weights == "balanced":
+            self.class_weights = balanced_weights(counts)
 
     # -- one step
 
@@ -70,7 +87,7 @@ class ArmModule(nn.Module):
         """Before a step: let the layers that it trains have gradients."""
         recipe = self.recipe
         if recipe.first.epochs:
-            freeze(self._layers_below(recipe.first.from_layer), self.steps < recipe.first.epochs * steps_per_epoch)
+            freeze(self._layers_below(recipe.first.from_layer), self.steps < recipe.first_steps(steps_per_epoch))
         freeze(self._frozen)
 
     def _layers_below(self, layer: str | None) -> list[nn.Module]:
@@ -81,19 +98,24 @@ class ArmModule(nn.Module):
         return layers_below(tower, layer)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The arm's groups in the cohort's optimiser: one, or two where biases have a rate or a decay of their own."""
-        recipe = self.recipe
-        numbers = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **recipe.own}
-        if recipe.bias_rate == recipe.bias_decay == 1:
-            return [{"params": list(self.trained), **numbers}]
-        of: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+        """The arm's groups in the cohort's optimiser: one, or more where biases have a rate or a decay of their own.
+
+        What has its regulariser in the loss has no decay.
+        """
+        recipe, trained, regularised = self.recipe, set(self.trained), set(self.net.regularised)
+        apart = not recipe.bias_rate == recipe.bias_decay == 1
+        of: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.net.named_parameters():
-            if parameter.requires_grad:
-                of[name.rpartition(".")[2] == "bias"].append(parameter)
-        own = {"lr": recipe.lr * recipe.bias_rate, "weight_decay": recipe.weight_decay * recipe.bias_decay}
-        groups = [{"params": of[False], "factor": 1.0, **numbers},
-                  {"params": of[True], "factor": recipe.bias_rate, **numbers, **own}]  # fmt: skip
-        return [group for group in groups if group["params"]]
+            if parameter in trained:
+                kind = apart and name.rpartition(".")[2] == "bias", parameter in regularised
+                of.setdefault(kind, []).append(parameter)
+        groups = []
+        for (bias, no_decay), parameters in sorted(of.items(), key=lambda own: own[0]):
+            rate, decay = (recipe.bias_rate, recipe.bias_decay) if bias else (1.0, 1.0)
+            numbers = {"lr": recipe.lr * rate, "weight_decay": 0.0 if no_decay else recipe.weight_decay * decay}
+            factor = {"factor": rate} if apart else {}
+            groups.append({"params": parameters, **factor, **numbers, **recipe.own})
+        return groups
 
     def rate(self, steps_per_epoch: int) -> float:
         return self.recipe.rate(self.steps, steps_per_epoch, self.losses)
@@ -130,11 +152,11 @@ class ArmModule(nn.Module):
 
     def next_validation(self, steps_per_epoch: int) -> int:
         """The step after which the arm is validated next; also the present one, if its validation is missing."""
-        return self.recipe.validation_step(len(self.losses) + 1, steps_per_epoch)
+        return self.recipe.validation_step(len(self.curve.rows) + 1, steps_per_epoch)
 
     def validations_left(self, steps_per_epoch: int) -> set[int]:
         """The steps of all validations that may come."""
-        numbers = range(len(self.losses) + 1, self.recipe.most_validations(steps_per_epoch) + 1)
+        numbers = range(len(self.curve.rows) + 1, self.recipe.most_validations(steps_per_epoch) + 1)
         return {self.recipe.validation_step(number, steps_per_epoch) for number in numbers}
 
     @property
@@ -144,22 +166,31 @@ class ArmModule(nn.Module):
             return None
         return self.recipe.schedule.converged(self.losses)
 
-    def record_validation(self, loss: float, accuracy: float, steps_per_epoch: int, seconds: float = 0.0) -> None:
+    def record_validation(
+        self, loss: float | None, accuracy: float | None, steps_per_epoch: int, seconds: float = 0.0
+    ) -> None:
         """Record a validation; keep the weights if the loss is the lowest so far (of equals the first), or each time.
 
-        Which of the two, and whether it was the last validation, says the recipe.
+        Which of the two, and whether it was the last validation, says the recipe. A loss of None is the end of a
+        stretch after which nothing is validated.
         """
         self.curve.add_validation(self.steps, loss, accuracy, seconds, steps_per_epoch)
-        if not math.isfinite(loss):
-            self.fail(f"diverged by step {self.steps}: validation loss {loss}")
+        if not (self._finite_weights() if loss is None else math.isfinite(loss)):
+            what = "weights that are not finite" if loss is None else f"validation loss {loss}"
+            self.fail(f"diverged by step {self.steps}: {what}")
             return
-        self.losses.append(loss)
-        if loss < self.best_loss or self.recipe.weights == "last":
-            self.best_loss, self.best_step, self.best = loss, self.steps, copy_to_cpu(self.net.state_dict())
-        waiting = len(self.losses) - 1 - self.losses.index(min(self.losses))
-        last = len(self.losses) >= self.recipe.most_validations(steps_per_epoch)
+        if loss is not None:
+            self.losses.append(loss)
+        if loss is None or loss < self.best_loss or self.recipe.weights == "last":
+            self.best_loss = math.inf if loss is None else loss
+            self.best_step, self.best = self.steps, copy_to_cpu(self.net.state_dict())
+        waiting = len(self.losses) - 1 - self.losses.index(min(self.losses)) if self.losses else 0
+        last = len(self.curve.rows) >= self.recipe.most_validations(steps_per_epoch)
         if not self.trained or last or 0 < self.recipe.patience <= waiting or self.converged:
             self.finish()
+
+    def _finite_weights(self) -> bool:
+        return all(bool(torch.isfinite(one).all()) for one in self.trained)
 
     # -- checkpoints
 

@@ -32,6 +32,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from fusionlab.data.batches import second_task
 from fusionlab.errors import out_of_memory
 from fusionlab.records.draws import key
 from fusionlab.training.arm import ArmModule
@@ -140,11 +141,15 @@ class Cohort(pl.LightningModule):
         arms = self.active()
         features = self.trunk_features(batch, arms)
         measured: dict[ArmModule, tuple[Tensor, Tensor]] = {}
+        second = second_task(batch)
+        other = self.trunk_features(second, arms) if second else {}
         place = (self.step, number) if number else (self.step,)
         for arm in arms:
             versions = write_counts(features)
             with seed_generators(key("dropout", self.seed, *place), self.device):
                 pair = try_measure(arm, arm.measure, features, batch["label"])
+                if second and pair is not None:
+                    pair = add_loss(pair, try_measure(arm, arm.measure_second, other, second["label"]))
             if write_counts(features) != versions:  # all other arms read these maps
                 arm.fail(f"error at step {arm.steps + 1}: it changes its input in place")
                 features, pair = self.trunk_features(batch, arms), None
@@ -217,13 +222,24 @@ class Cohort(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Record each arm's validation loss: the mean over clips and views."""
         assert self._count or not self._sums, "the validation loader gave no clips"
-        seconds = time.monotonic() - (self._started or 0.0)
-        self._started = None
+        seconds = self._seconds()
         for name, (loss, correct) in self._sums.items():
             mean, accuracy = loss / self._count, correct / self._count
-            self.arms[name].record_validation(mean, accuracy, self.steps_per_epoch, round(seconds, 3))
+            self.arms[name].record_validation(mean, accuracy, self.steps_per_epoch, seconds)
             # for callbacks of users, in `trainer.callback_metrics`
             self.log_dict({f"{name}/val_loss": mean, f"{name}/val_accuracy": accuracy}, logger=False)
+
+    def end_stretch(self, arms: Iterable[ArmModule]) -> None:
+        """Record the end of a stretch of these arms, after which nothing is validated."""
+        seconds = self._seconds()
+        for arm in list(arms):
+            arm.record_validation(None, None, self.steps_per_epoch, seconds)
+
+    def _seconds(self) -> float:
+        """The seconds of the present stretch, which ends."""
+        seconds = 0.0 if self._started is None else time.monotonic() - self._started
+        self._started = None
+        return round(seconds, 3)
 
     def trunk_features(self, batch: Batch, arms: Iterable[ArmModule]) -> Features:
         trunk = cast(FeatureSource, self.trunk)
@@ -264,6 +280,11 @@ def seed_generators(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def add_loss(pair: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor] | None:
+    """The losses of two tasks together, and the correct clips of the first."""
+    return None if second is None else (pair[0] + second[0], pair[1])
 
 
 def micro_batches(batch: Batch, size: int | None) -> list[Batch]:

@@ -4,6 +4,7 @@
     step                       steps taken so far
     train_loss, train_accuracy mean over the stretch's clips, in training mode: with dropout, while the weights change
     val_loss, val_accuracy     mean over the clips and views of the validation set; the loss as the recipe measures it
+                               None in a training without a validation, whose stretches end at the same steps
     rate                       the learning rate of the last step
     gradient_norm              mean of ‖g‖₂ over the stretch's steps, before clipping
 
@@ -56,7 +57,7 @@ class Curve:
         self.sums.rate = rate
 
     def add_validation(
-        self, step: int, val_loss: float, val_accuracy: float, seconds: float, steps_per_epoch: int
+        self, step: int, val_loss: float | None, val_accuracy: float | None, seconds: float, steps_per_epoch: int
     ) -> None:
         sums, before = self.sums, self.rows[-1]["step"] if self.rows else 0
         training: Row = dict.fromkeys(TRAINING)

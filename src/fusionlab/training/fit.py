@@ -33,6 +33,7 @@ from fusionlab.records.activity import mark
 from fusionlab.records.crash import crash_point
 from fusionlab.records.every import Every
 from fusionlab.training import checkpoint
+from fusionlab.training.arm import ArmModule
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.curve import Row
 from fusionlab.training.recipe import BF16, FLOAT32, expect_precision
@@ -51,6 +52,7 @@ IGNORED: tuple[tuple[str, str], ...] = (
     ),
     (r"`isinstance\(treespec, LeafSpec\)` is deprecated", "Lightning's own use of torch"),
     (r"GPU available but not used", "the caller chooses the device"),
+    (r"You defined a `validation_step` but have no `val_dataloader`", "a training may have no validation list"),
 )
 
 
@@ -70,7 +72,8 @@ class Outcome:
     """The result of training an arm.
 
     `state`, `weights` (the fingerprint): of the weights that are kept, the best or the last; None if it failed.
-    `val_loss`, `best_step`: of their validation, also if it failed later. `converged`: None where its recipe has
+    `val_loss`, `best_step`: of their validation, also if it failed later; without a validation the loss is None.
+    `converged`: None where its recipe has
     another end. `seconds`: of each row of the curve.
     """
 
@@ -121,11 +124,12 @@ class CohortCallback(pl.Callback):
 
     It writes checkpoints and a line for each validation, ends the training when all arms are done, and has crash
     points for tests. A training that is long enough for a checkpoint by time also has one of its end, since its test
-    may be interrupted.
+    may be interrupted. Without a validation (`validate`) it ends the stretches.
     """
 
     def __init__(
         self,
+        validate: bool,
         folder: Path | None,
         every: Every,
         job: str,
@@ -134,6 +138,7 @@ class CohortCallback(pl.Callback):
         resumed: bool,
     ) -> None:
         self.folder, self.every, self.job, self.progress, self.callbacks = folder, every, job, progress, callbacks
+        self.validate = validate
         self.due, self.some, self.last = False, resumed, time.monotonic()
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
@@ -151,6 +156,8 @@ class CohortCallback(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         cohort = cast(Cohort, module)
+        if not self.validate:
+            cohort.end_stretch(cohort.active() if trainer.should_stop else cohort.due())
         if not cohort.active():
             trainer.should_stop = True
             self.due |= self.some and self.every.seconds < math.inf
@@ -185,21 +192,31 @@ def fit(
     progress: Callable[[str], None] | None = None,
     callbacks: Mapping[str, pl.Callback] | None = None,
     observers: Sequence[pl.Callback] = (),
+    validate: bool = True,
     job: Literal["stream", "cohort"] = "cohort",
 ) -> dict[str, Outcome]:
     """Train every arm to its end and load the weights that its recipe keeps into the arms that are done.
 
     `folder`: gets a checkpoint every `checkpoint_every` steps (0: none). `resume_from`: a checkpoint of an earlier
     attempt (`choose_checkpoints`). `progress`: gets one plain line for each validation. `callbacks`: the user's;
-    their `state_dict` is in the checkpoint. `observers`: callbacks without state. `job`: names the crash points. The
-    length of the training is in the recipe of each arm. SIGTERM ends the process after the present step or batch, with
-    a checkpoint and status 143.
+    their `state_dict` is in the checkpoint. `observers`: callbacks without state. `validate`: whether there is a
+    validation list; without one, stretches still end where the recipe has its validations. `job`: names the crash
+    points. The length of the training is in the recipe of each arm. SIGTERM ends the process after the present step or
+    batch, with a checkpoint and status 143.
     """
     every = checkpoint_every if isinstance(checkpoint_every, Every) else Every(checkpoint_every)
     expect_precision(precision)
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise UserError("torch sees no GPU here", got=device, allowed=["cpu"])
     own = dict(callbacks or {})
+
+    def measure(arms: list[ArmModule]) -> None:
+        """Validate these arms outside a training, or record that they are not validated."""
+        if validate:
+            trainer(device, precision, 1, *observers).validate(cohort, data.val_dataloader(), verbose=False)
+        else:
+            cohort.end_stretch(arms)
+
     with ignore_known_warnings(), without_slurm(), status_of_sigterm():
         data.prepare_data()
         data.setup("fit")
@@ -212,14 +229,14 @@ def fit(
             if progress is not None:
                 progress(f"continuing at step {cohort.step}")
             if validates_first(cohort):
-                trainer(device, precision, 1, *observers).validate(cohort, data.val_dataloader(), verbose=False)
+                measure(cohort.due())
         cohort.train()
         if left := len(cohort.validations_left()):
-            saving = CohortCallback(folder, every, job, progress, own, resume_from is not None)
+            saving = CohortCallback(validate, folder, every, job, progress, own, resume_from is not None)
             try:
                 # the user's come first, so that a checkpoint has their state after the same step
                 loop = trainer(device, precision, left, *own.values(), saving, *observers)
-                loop.fit(cohort, Stretches(data, cohort), data.val_dataloader())
+                loop.fit(cohort, Stretches(data, cohort), data.val_dataloader() if validate else None)
             except MisconfigurationException as error:
                 if not own:
                     raise
@@ -229,8 +246,8 @@ def fit(
                     arm.fail(f"a callback stopped the training at step {arm.steps}, before a validation")
                 else:
                     arm.finish()
-        if cohort.untrained():  # the other arms failed before a validation, or there are none
-            trainer(device, precision, 1, *observers).validate(cohort, data.val_dataloader(), verbose=False)
+        if untrained := cohort.untrained():  # the other arms failed before a validation, or there are none
+            measure(untrained)
     return {name: outcome(cohort, name) for name in cohort.arms}
 
 
@@ -282,7 +299,7 @@ def outcome(cohort: Cohort, name: str) -> Outcome:
         status=arm.status,
         reason=arm.reason,
         best_step=arm.best_step,
-        val_loss=arm.best_loss if arm.best_step is not None else None,
+        val_loss=arm.best_loss if math.isfinite(arm.best_loss) else None,
         steps=arm.steps,
         state=arm.best,
         weights=None if arm.best is None else fingerprint(arm.best),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -14,13 +15,15 @@ from fusionlab.training.schedules import SCHEDULES, Constant, Plateau, Saturatio
 OF_DATA = ("batch_size", "passes", "draws")  # of the clips of a step; `config/stage.py` reads them
 SHARED = (
     "name", "lr", "weight_decay", "epochs", "steps", "budget", "validations", "measure", "until", "weights",
-    "patience", "clip", "schedule", "micro_batch", "bias_rate", "bias_decay", "from_layer", "first", *OF_DATA,
+    "patience", "clip", "schedule", "class_weights", "micro_batch", "bias_rate", "bias_decay", "from_layer", "first",
+    *OF_DATA,
 )  # fmt: skip
 # optimiser -> its further numbers in conf/optim/<name>.yaml
 OWN_NUMBERS: dict[str, tuple[str, ...]] = {"adam": ("betas",), "sgd": ("momentum",)}
 # Options with a few values; the first is the neutral one.
 CHOICES: dict[str, tuple[str, ...]] = {
     "weights": ("best", "last"), "measure": ("loss", "nll"), "until": ("budget", "converged"),
+    "class_weights": ("none", "balanced"),
 }  # fmt: skip
 CAP = 4  # budgets that an arm may use with `until: converged`
 
@@ -43,7 +46,7 @@ class Recipe:
     an epoch. `measure`: what a validation measures, the net's own loss or the NLL of the scored output. `until`: the
     end of the training. `weights`: those that are kept. `micro_batch`: clips of a forward pass; None: the batch's.
     `bias_rate`, `bias_decay`: factors on the rate and the decay of biases. `from_layer`: the lowest layer of a stream's
-    tower that is trained; None: all are.
+    tower that is trained; None: all are. `class_weights`: of the training loss, see `balanced_weights`.
     """
 
     name: str
@@ -58,6 +61,7 @@ class Recipe:
     measure: str = "loss"
     until: str = "budget"
     weights: str = "best"
+    class_weights: str = "none"
     steps: int | None = None
     micro_batch: int | None = None
     bias_rate: float = 1.0
@@ -77,6 +81,10 @@ class Recipe:
     def most_steps(self, steps_per_epoch: int) -> int:
         """The steps of the training, if it does not end before."""
         return self.total_steps(steps_per_epoch) * self.budgets
+
+    def first_steps(self, steps_per_epoch: int) -> int:
+        """The steps of the first phase."""
+        return self.first.epochs * steps_per_epoch
 
     def rate(self, step: int, steps_per_epoch: int, losses: Sequence[float]) -> float:
         """The rate of the step after `step` steps, where validations had these losses."""
@@ -125,7 +133,7 @@ def parse_recipe(block: Mapping[str, Any]) -> Recipe:
         expect_whole("optim.….micro_batch", micro)
     made = Recipe(
         name=name,
-        lr=float(numbers["lr"]),
+        lr=math.nan if numbers["lr"] is None else float(numbers["lr"]),  # null: open, chosen by another training
         epochs=epochs * budget,
         weight_decay=float(numbers.get("weight_decay", 0.0)),
         patience=int(numbers.get("patience", 0)),
@@ -136,6 +144,7 @@ def parse_recipe(block: Mapping[str, Any]) -> Recipe:
         measure=words["measure"],
         until=words["until"],
         weights=words["weights"],
+        class_weights=words["class_weights"],
         steps=steps and steps * budget,
         micro_batch=micro,
         bias_rate=float(numbers.get("bias_rate", 1.0)),

@@ -20,7 +20,7 @@ from fusionlab.temporal.temporal import NeedsMap, TemporalFactory
 from fusionlab.two_stream.copied_layers import CopiedLayers
 from fusionlab.two_stream.fused import Above, pooling_copy, reach_of
 from fusionlab.two_stream.fusion_point import Cut, FusionPoint, read
-from fusionlab.two_stream.net import Features, Net, Stream, mean_of_streams
+from fusionlab.two_stream.net import STREAMS, Features, Net, Stream, mean_of_streams
 from fusionlab.two_stream.outline import NetLayer, Storey, top_layers, top_storey
 from fusionlab.two_stream.refuse import no_map, no_wider_layer
 from fusionlab.two_stream.scores import Consensus, apply_consensus, cross_entropy
@@ -73,6 +73,10 @@ class Top(Net):
         x = self.temporal.at_fusion(x)
         x = self.above.run(x.relu() if self.has_relu else x, self.headed.above, self.temporal)
         return apply_consensus(x.flatten(2), self.consensus)
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        return (self.stream,)
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         return self.merge_reach(reach_of(self.temporal, self.headed, snippets))
@@ -127,6 +131,10 @@ class ControlNet(Net):
         set_back()  # each top has the draws of dropout that it has alone
         return x_a, self.motion(features)
 
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        return STREAMS
+
     def forward(self, features: Features) -> Tensor:
         return self.combine(self.heads(features))
 
@@ -134,8 +142,10 @@ class ControlNet(Net):
         x_a, x_b = heads
         return mean_of_streams(x_a, x_b)
 
-    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
-        return cross_entropy(self.combine(heads), label) if self.joint else super().heads_loss(heads, label)
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
+        if self.joint:
+            return cross_entropy(self.combine(heads), label, weights)
+        return super().heads_loss(heads, label, weights)
 
     def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         apart = ("the towers stay apart, and the scores of both count alike", None)
@@ -161,16 +171,26 @@ class ControlNet(Net):
         return (top_storey(self),)
 
 
-def control_layer(layer: str, appearance: Tower, motion: Tower, temporal: TemporalFactory) -> str | None:
+def control_layer(
+    layer: str, appearance: Tower, motion: Tower, temporal: TemporalFactory, whole: bool = False
+) -> str | None:
     """Where the towers of an arm's control are cut, for an arm that meets at `layer`; None at class scores.
 
     It is the lowest meeting. A temporal head that needs a map stands where it stands in the arm: if that is above the
-    lowest meeting, this layer is named too.
+    lowest meeting, this layer is named too. Where the towers are trained as a `whole`, those of an arm that meets at
+    class scores are trained on too: its control is cut below the classifiers.
     """
     points = [one for one in read(layer, appearance, motion) if not one.prediction]
+    if whole and not points:
+        return FusionPoint(_last_map(appearance), _last_map(motion)).name
     boxed = getattr(getattr(temporal, "func", temporal), "needs_map", True)
     headed = [one for one in points if one.spatial][-1:] if boxed else []
     return "+".join(dict.fromkeys(one.name for one in (*points[:1], *headed))) or None
+
+
+def _last_map(tower: Tower) -> Cut:
+    """The cut at the highest tap below the class scores."""
+    return max((cut for tap in tower.taps if not (cut := Cut(tower, tap)).prediction), key=lambda cut: cut.depth)
 
 
 def _points(layer: str, appearance: Tower, motion: Tower, temporal: TemporalFactory) -> tuple[FusionPoint, ...]:

@@ -39,11 +39,13 @@ from fusionlab.two_stream.scores import (
     logarithm,
     mean_of_logits,
     mean_of_scores,
+    penalty,
 )
 from fusionlab.two_stream.widen import stack, widen
 
 Above = Literal["appearance", "motion", "fresh"]
 ALIGNMENTS = ("refuse", "pool")
+FUSED = "fused"  # the head of the tower that goes on above the fusion
 
 
 class FusedNet(Net):
@@ -243,19 +245,36 @@ class FusedNet(Net):
         mean = mean_of_logits if self.averages_logits else mean_of_scores
         return mean(fused, others[0], self.tower_weight) if others else fused
 
-    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
-        """The loss of every net; a descriptor with a support vector machine has that machine's loss."""
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
+        """The loss of every net; a descriptor's classifier may have a regulariser, and another loss."""
+        loss, factor = self._errors(heads, label, weights), self.fusion.regulariser
+        return loss if self.svm is None or factor is None else loss + penalty(self.svm, factor)
+
+    def _errors(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
         first, *others = heads
         own = hinge if self.has_hinge else cross_entropy
-        return sum((cross_entropy(logits, label) for logits in others), start=own(first, label))
+        return sum((cross_entropy(logits, label, weights) for logits in others), start=own(first, label, weights))
 
     def scored_nll(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """Margins are no probabilities: a support vector machine keeps its own loss."""
-        return self.heads_loss(heads, label) if self.has_hinge else super().scored_nll(heads, label)
+        return self._errors(heads, label) if self.has_hinge else super().scored_nll(heads, label)
+
+    @property
+    def regularised(self) -> tuple[nn.Parameter, ...]:
+        return () if self.svm is None or self.fusion.regulariser is None else tuple(self.svm.parameters())
 
     @property
     def has_hinge(self) -> bool:
         return self.svm is not None and self.fusion.classifier == "svm"
+
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        others = tuple(one for one in STREAMS if one != self.into) if self.two_losses else ()
+        return (FUSED, *others)
+
+    @property
+    def margins(self) -> tuple[str, ...]:
+        return (FUSED,) if self.has_hinge else ()
 
     def _fused(self, k: int, x: Tensor, y: Tensor) -> Tensor:
         """The fusion at point k, of the map from below and the other tower's."""

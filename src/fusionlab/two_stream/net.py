@@ -48,22 +48,39 @@ class Net(nn.Module):
         """The logits of `forward`, from those of the heads."""
         return heads[0]
 
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Names of `heads`, in their order, whose scores a test keeps; none where they are those of other nets."""
+        return ()
+
+    @property
+    def regularised(self) -> tuple[nn.Parameter, ...]:
+        """Parameters with a regulariser in the loss: the recipe's weight decay leaves them out."""
+        return ()
+
+    @property
+    def margins(self) -> tuple[str, ...]:
+        """Heads that leave margins of a support vector machine, which are no logits."""
+        return ()
+
     def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         """Options that have no effect -> (why, what to type instead, if anything). `lengths`: the frames of clips."""
         return {}
 
-    def heads_loss(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
-        """Σ over the heads of the mean cross-entropy over clips and predictions."""
-        first, *others = (cross_entropy(logits, label) for logits in heads)
+    def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Σ over the heads of the mean cross-entropy over clips and predictions. `weights`: of the clips."""
+        first, *others = (cross_entropy(logits, label, weights) for logits in heads)
         return sum(others, start=first)
 
     def loss(self, features: Features, label: Tensor) -> Tensor:
         return self.heads_loss(self.heads(features), label)
 
-    def loss_and_correct(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
+    def loss_and_correct(
+        self, features: Features, label: Tensor, weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The loss, and the number of clips whose highest score is at their label, from one pass."""
         heads = self.heads(features)
-        return self.heads_loss(heads, label), self._correct(heads, label)
+        return self.heads_loss(heads, label, weights), self._correct(heads, label)
 
     def nll_and_correct(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
         """The NLL of the scores, and the number of clips whose highest score is at their label, from one pass."""
@@ -153,6 +170,10 @@ class StreamNet(Net):
         return apply_consensus(self.tower(features[self.stream]["input"]).flatten(2), self.consensus)
 
     @property
+    def head_names(self) -> tuple[str, ...]:
+        return (self.stream,)
+
+    @property
     def own_towers(self) -> Mapping[Stream, Tower]:
         return {self.stream: self.tower}
 
@@ -184,7 +205,7 @@ class LateNet(Net):
 
     def no_effect(self, lengths: Sequence[int]) -> dict[str, tuple[str, str | None]]:
         why = "late fusion has both towers whole and nothing above them"
-        return dict.fromkeys(("into", "keep_motion", "tower_weight", "align"), (why, None))
+        return dict.fromkeys(("into", "keep_motion", "tower_weight", "align", "backprop"), (why, None))
 
     def reach(self, snippets: int) -> tuple[Sequence[range], ...]:
         """What a prediction of both towers sees together; all frames where they have unlike numbers of them."""

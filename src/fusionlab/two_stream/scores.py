@@ -1,5 +1,6 @@
 """From logits to scores and losses, one tower's or two towers' together."""
 
+from collections.abc import Sequence
 from math import log
 from typing import Literal, get_args
 
@@ -76,10 +77,23 @@ def logarithm(x: Tensor, floor: float | None) -> Tensor:
     return torch.where(x > floor, x.clamp_min(floor).log(), log(floor) + (x - floor) / floor)
 
 
-def cross_entropy(logits: Tensor, label: Tensor) -> Tensor:
-    """−1/(N T') Σ_n Σ_t log softmax(logits)[n, label_n, t]"""
+def cross_entropy(logits: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
+    """−1/(N T') Σ_n w_n Σ_t log softmax(logits)[n, label_n, t], with `weights` w (N,) of the clips, or 1"""
     assert logits.ndim == 3, f"logits are (N, C, T'), got {tuple(logits.shape)}"
-    return F.cross_entropy(logits.float(), label[:, None].expand(-1, logits.shape[2]))
+    x = logits.float() if logits.dtype.itemsize < 4 else logits
+    labels = label[:, None].expand(-1, logits.shape[2])
+    if weights is None:
+        return F.cross_entropy(x, labels)
+    return (weights[:, None] * F.cross_entropy(x, labels, reduction="none")).mean()
+
+
+def balanced_weights(counts: Sequence[int]) -> Tensor:
+    """w_c = n / (C n_c), where class c has n_c of n clips, and C classes have any: the mean over the clips is 1.
+
+    The weight of a class without a clip is 0; no clip has it.
+    """
+    present = sum(count > 0 for count in counts)
+    return torch.tensor([sum(counts) / (present * count) if count else 0.0 for count in counts])
 
 
 def nll(logits: Tensor, label: Tensor) -> Tensor:
@@ -94,11 +108,11 @@ def nll(logits: Tensor, label: Tensor) -> Tensor:
     return (log(own.shape[1]) - own.logsumexp(dim=1)).mean()
 
 
-def hinge(margins: Tensor, label: Tensor) -> Tensor:
-    """1/(N T') Σ_n Σ_t Σ_c max(0, 1 − s_nc · m_nct)², margins m (N, C, T'), label (N,)
+def hinge(margins: Tensor, label: Tensor, weights: Tensor | None = None) -> Tensor:
+    """1/(N T') Σ_n w_n Σ_t Σ_c max(0, 1 − s_nc · m_nct)², margins m (N, C, T'), label (N,), weights w (N,) or 1
 
     s_nc is 1 where c is the clip's class, −1 elsewhere. The loss of a linear support vector machine, one class against
-    the rest. With the recipe's weight decay λ as the regulariser, gradient descent minimises λ/2 ‖W, bias‖² + hinge,
+    the rest. With λ as its `regulariser` gradient descent minimises λ/2 ‖W, bias‖² + hinge,
     which for each class is the problem of liblinear's default solver (L2-regularised L2-loss; the bias is regularised
     too, as with its option -B 1) with C = 1/(λ N T'). The square, and not the plain hinge: its slope has no jumps, so a
     descent with finite steps comes to rest.
@@ -106,4 +120,10 @@ def hinge(margins: Tensor, label: Tensor) -> Tensor:
     assert margins.ndim == 3, f"margins are (N, C, T'), got {tuple(margins.shape)}"
     m = margins.float() if margins.dtype.itemsize < 4 else margins
     s = 2 * F.one_hot(label, m.shape[1])[..., None].to(m) - 1
-    return (1 - s * m).relu().square().sum(dim=1).mean()
+    losses = (1 - s * m).relu().square().sum(dim=1)
+    return losses.mean() if weights is None else (weights[:, None] * losses).mean()
+
+
+def penalty(machine: Svm, regulariser: float) -> Tensor:
+    """λ/2 ‖W, bias‖², in the loss itself: then Adam minimises what gradient descent does, and biases count."""
+    return regulariser / 2 * torch.stack([one.square().sum() for one in machine.parameters()]).sum()

@@ -100,9 +100,10 @@ def cache() -> Path:
 
 
 def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None) -> Path:
-    """The file for this tower in torch hub's cache; downloaded if missing."""
+    """The file for this tower in torch hub's cache, downloaded if missing; VGG-M's is in the folder of weights."""
     row = which(tower)
-    if row is None and not isinstance(tower, OfLibrary):
+    mat = Path(folder or "", VGG_M_MAT) if tower.published == VGG_M else None
+    if row is None and not isinstance(tower, OfLibrary) and not (mat and mat.is_file()):
         raise _no_weights(tower, folder)
     if head == "keep" and tower.classes != CLASSES:
         raise UserError(
@@ -110,6 +111,8 @@ def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None
             got=f"{CLASSES} of ImageNet, {tower.classes} here",
             hint=f"weights.head=fresh: {tower.classifier} is drawn, all below it loaded",
         )
+    if mat is not None:
+        return mat
     return fetch(FILES[row]) if row is not None else tower.imagenet_file(folder)  # type: ignore[operator]
 
 
@@ -128,7 +131,7 @@ def _no_weights(tower: Tower, folder: str | os.PathLike[str] | None) -> UserErro
         return UserError(
             f"torchvision has no ImageNet weights of {name}; MatConvNet has",
             got=f"weights={NAME}",
-            hint=f"get {VGG_M_URL}, put it into {folder or 'run.weights'}, then weights={VGG_M_MAT} weights.head=fresh",
+            hint=f"get {VGG_M_URL}, put it into {folder or 'run.weights'}, then weights={NAME} weights.head=fresh",
         )
     if getattr(tower, "padding", None) == "tensorflow":
         return UserError(
