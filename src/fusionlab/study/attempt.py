@@ -175,7 +175,7 @@ class Attempt:
         except Exception as error:
             reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             if out_of_memory(error):
-                reason = f"out of memory: {reason}"
+                reason = f"out of memory (a smaller optim.….micro_batch needs less): {reason}"
             with contextlib.suppress(UserError, OSError):  # a full disk: the error itself is what matters
                 write_text(self.folder / "reason.txt", reason.strip() + "\n")
             raise
