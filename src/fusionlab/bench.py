@@ -5,8 +5,8 @@
     python -m fusionlab.bench out=experiments/bench/2026-11-21.md
 
 Takes forty minutes on two cores. Each row has a figure and its limit; a figure beyond the limit is marked. Where
-a figure has an interval, the interval decides. `rows=` chooses parts: start, brush, video, doctor, training, networks,
-clips, checkpoints, sweep, ledger, report, gpu.
+a figure has an interval, the interval decides. `rows=` chooses parts: start, brush, video, doctor, training, streams,
+networks, clips, checkpoints, sweep, ledger, report, gpu, loading.
 Exit code 0: all figures are within their limits; 1: some are beyond.
 """
 

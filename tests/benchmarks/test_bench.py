@@ -19,6 +19,7 @@ ROWS = {
     "video": [BenchRow("a clip", 0.25, "×", 1 / 3, (0.24, 0.26))],
     "doctor": [BenchRow("sound flow", 0.21, "", 0.225)],
     "training": [BenchRow("shared", 0.5, "×")],
+    "streams": [BenchRow("a step", 0.97, "×", interval=(0.96, 0.98), least=0.95)],
     "networks": [
         BenchRow("fused", 1.04, "×", 1.03, (1.02, 1.06)),
         BenchRow("compiled", None, "×", missing="no C++ compiler"),
@@ -29,6 +30,7 @@ ROWS = {
     "ledger": [BenchRow("lost", 0.0, "", 0.0)],
     "report": [BenchRow("a table", 9.0, "s", 10)],
     "gpu": [BenchRow("on a GPU", None, "×", missing="there is none here")],
+    "loading": [BenchRow("waiting", 0.02, "×", 0.1)],
 }
 
 
@@ -57,7 +59,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
     done = say("bench")
     assert (done.status, done.err, quick) == (1, "", list(measure.PARTS)), "one figure is beyond"
     assert done.out.startswith("`python -m fusionlab.bench`, 20")
-    assert done.out.split("\n")[2:18] == [
+    assert done.out.split("\n")[2:20] == [
         "| what | figure | 95 % | limit | |",
         "|---|---:|---:|---:|---|",
         "| quick | 0.12 s |  | ≤ 0.2 s |  |",
@@ -65,6 +67,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
         "| a clip | 0.25 × | 0.240 … 0.260 | ≤ 0.333333 × |  |",
         "| sound flow | 0.21  |  | ≤ 0.225 |  |",
         "| shared | 0.50 × |  |  |  |",
+        "| a step | 0.97 × | 0.960 … 0.980 | ≥ 0.95 × |  |",
         "| fused | 1.04 × | 1.020 … 1.060 | ≤ 1.03 × | undecided |",
         "| compiled |  |  |  | not measured: no C++ compiler |",
         "| chain | 1.01 × | 1.000 … 1.020 | ≥ 1 ×, ≤ 1.03 × |  |",
@@ -73,6 +76,7 @@ def test_all_parts_and_their_table(say: Say, quick: list[str]) -> None:
         "| lost | 0.00  |  | ≤ 0 |  |",
         "| a table | 9.00 s |  | ≤ 10 s |  |",
         "| on a GPU |  |  |  | not measured: there is none here |",
+        "| waiting | 0.02 × |  | ≤ 0.1 × |  |",
         "",
     ]
     assert "in turns" in done.out
@@ -123,7 +127,7 @@ def test_the_interval_decides(row: BenchRow, verdict: str) -> None:
     [
         (
             ["rows=network"],
-            ["unknown part of the bench", "doctor, training, networks, clips, checkpoints, sweep, ledger, report, gpu"],
+            ["unknown part of the bench", "doctor, training, streams, networks, clips"],
         ),
         (["rows=,"], ["rows= names no part", "rows=networks"]),
         (["row=start"], ["unknown option of bench", "rows, out", "did you mean rows=… ?"]),

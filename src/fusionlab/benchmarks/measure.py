@@ -15,10 +15,11 @@ from fusionlab.records.environment import describe_environment
 # part -> the module and the function of its rows, in the order in which they are measured
 PARTS = {
     "start": ("start_rows", "rows"), "brush": ("brush_rows", "rows"), "video": ("video_rows", "rows"),
-    "doctor": ("doctor_rows", "rows"), "training": ("training_rows", "rows"), "networks": ("networks_rows", "rows"),
-    "clips": ("clips_rows", "rows"), "checkpoints": ("checkpoints_rows", "rows"),
-    "sweep": ("sweep_rows", "rows"), "ledger": ("ledger_rows", "rows"), "report": ("report_rows", "rows"),
-    "gpu": ("networks_rows", "gpu_rows"),
+    "doctor": ("doctor_rows", "rows"), "training": ("training_rows", "rows"), "streams": ("streams_rows", "rows"),
+    "networks": ("networks_rows", "rows"), "clips": ("clips_rows", "rows"),
+    "checkpoints": ("checkpoints_rows", "rows"), "sweep": ("sweep_rows", "rows"), "ledger": ("ledger_rows", "rows"),
+    "report": ("report_rows", "rows"), "gpu": ("networks_rows", "gpu_rows"),
+    "loading": ("loading_rows", "rows"),
 }  # fmt: skip
 
 

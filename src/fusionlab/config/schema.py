@@ -333,7 +333,7 @@ class ArmConfig:
                 hint=f"streams=both with it, or data.sampling.pairs={OWN}",
             )
         expect_whole("split", self.split)
-        self.val.expect_recipes(self._recipes())
+        self.val.expect_recipes(self.recipes, self.chosen_by)
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
         expect_backprop(self.backprop)
@@ -347,7 +347,8 @@ class ArmConfig:
                     hint=f"weights.{stream}=imagenet with it, or backbone.{stream}.partial_bn=false",
                 )  # fmt: skip
 
-    def _recipes(self) -> dict[str, Recipe]:
+    @property
+    def recipes(self) -> dict[str, Recipe]:
         """The recipes of all that is trained, by their block of optim."""
         own = {stream: self.optim.streams[stream].recipe for stream in STREAMS if self.streams in ("both", stream)}
         alike = all(one == own[stream] for stream in own for one in own.values())

@@ -74,6 +74,10 @@ class WholeNet(Net):
         return self.top.head_names
 
     @property
+    def regularised(self) -> tuple[nn.Parameter, ...]:
+        return self.top.regularised
+
+    @property
     def margins(self) -> tuple[str, ...]:
         return self.top.margins
 
