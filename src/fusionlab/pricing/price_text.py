@@ -33,6 +33,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
             f"jobs   {len(plan.jobs)}: {_counts(states.job_counts)}",
             *([price.too_large] if price.too_large else []),
             *too_small(price),
+            *price.missing,
         ],
         [*_table([HEADS, *_stages(price)]), *_sources(price)],
         _sizes(price),

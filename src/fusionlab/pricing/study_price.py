@@ -95,6 +95,7 @@ class StudyPrice:
     equal: int = 0  # cells that are the same arm as another one
     keep: str = "best"  # run.keep
     too_large: str | None = None  # a line about jobs that need more memory than `bound`
+    missing: tuple[str, ...] = ()  # lines about files of weights
 
     @property
     def arm_counts(self) -> dict[str, int]:
