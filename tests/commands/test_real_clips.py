@@ -1,4 +1,4 @@
-"""Real clips through the papers' network at its real size: weights in MatConvNet's layout, streams, fusion, two tests."""
+"""Real clips through VGG-M at its real size: weights in MatConvNet's layout, streams, conv fusion, two tests."""
 
 from __future__ import annotations
 

@@ -81,6 +81,7 @@ def test_beside_an_arm_that_diverges_which_is_a_user_s_own(study: Lab, fresh: La
     line = next(line for line in done.err.splitlines() if line.startswith("failed: "))
     assert line.startswith(f"failed: {bad}: diverged at step ")
     assert Path(line.partition("(log: ")[2].rstrip(")")).is_file()
+    assert "  try: a lower optim.fusion.lr" in done.err.splitlines()
     assert "diverged" in done.table, "a failed arm is shown with its reason, never a hole"
 
     company, beside = study.records(), fresh.records()

@@ -46,6 +46,8 @@ OTHER: dict[str, Any] = {
         for stage in ("streams", "fusion")
         for leaf, word in (
             ("measure", "loss"), ("until", "converged"), ("weights", "best"), ("class_weights", "balanced"),
+            ("measure", "loss"), ("until", "converged"), ("weights", "best"), ("steps", 70), ("micro_batch", 4),
+            ("draws", "classes"), ("from_layer", "fc7"), ("first.from_layer", "fc8"),
         )
     },
     "trainer.precision": "bf16-mixed", "data.dataset.shake": 0.5, "data.sampling.crop": 40,
@@ -58,6 +60,8 @@ OTHER: dict[str, Any] = {
     "data.sampling.crops": "jitter", "data.sampling.stacking": "trajectory", "data.sampling.subtract_mean": True,
     "data.sampling.test": "frame", "data.sampling.times": "segments", "consensus": "logits",
     "temporal.channels": 7, "temporal.init": "gaussian", "data.dataset.vocabulary": "brush2",
+    "optim.streams.appearance": {"lr": 0.1}, "optim.streams.motion": {"epochs": 3},
+    "data.sampling.colour": "jitter",
     "data.dataset.exchange": True, "data.dataset.grounds": "group", "data.sampling.pairs": "class",
     "val.list": "none", "val.then": "retrain",
 }  # fmt: skip

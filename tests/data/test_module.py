@@ -285,3 +285,10 @@ def test_the_test_has_its_own_views_and_validation_the_middle(
     validated = Counter(index for batch in of.val_dataloader() for index in batch["index"].tolist())
     assert validated == dict.fromkeys(range(len(of.entries["validation"])), 2)
     assert {tuple(batch["appearance"].shape[3:]) for batch in of.val_dataloader()} == {(16, 16)}
+
+
+def test_clips_of_each_class_are_counted_on_the_training_list_alone(drifting: Drifting, store: Store) -> None:
+    made = data(drifting, store)
+    labels = [label for _, label in made.entries["train"]]
+    assert made.class_counts() == [labels.count(number) for number in range(len(drifting.classes))]
+    assert sum(made.class_counts()) == len(made.clips("train")) < len(drifting.lists(1)[0])

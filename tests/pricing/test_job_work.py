@@ -12,6 +12,7 @@ from fusionlab.data.brush.brush import Brush
 from fusionlab.pricing.clip_counts import Clips, DataSets
 from fusionlab.pricing.job_work import work_of
 from fusionlab.pricing.study_price import Pricing, StudyPrice
+from fusionlab.records.other_tests import Asked
 from fusionlab.sizes.sizing import Sized, Sizes
 from fusionlab.study.plan import Arm
 
@@ -44,7 +45,7 @@ def alone(arm: Arm, clips: Clips) -> int:
             total += below + net
     below, net = forward(one, testing=True)
     for _ in range(2 * clips.test):
-        total += below + net * (2 if arm.kind == "control" else 1)  # its towers are tested together and one by one
+        total += below + net
     return total
 
 
@@ -117,6 +118,26 @@ def test_whole_frames_cost_what_their_pixels_do(plan: Plan, clips: Clips) -> Non
     work = work_of([sizes.of(arm)], sizes, clips)
     assert work is not None
     assert work.test_macs == round(sum(forward(Sizes().of(arm), testing=True)) * 50**2 / 48**2)
+
+
+def test_other_tests_cost_their_views(plan: Plan, clips: Clips) -> None:
+    """Views of 50×50 or 48×48, once as they are and once without motion; for the svm, also of the training list."""
+    words = ["test=middle,frame,simonyan", "ablate=motion:mean", "combine=svm"]
+    sizes = Sizes()
+    for arm in plan("fusion=sum").plan.arms:
+        one = sizes.of(arm)
+        work = work_of([one], sizes, clips, Asked.typed(words)[0])
+        plain = work_of([one], sizes, clips)
+        assert work is not None and plain is not None
+        macs, larger = sum(forward(one, testing=True)), 50**2 / 48**2
+        views = {"middle": (2, macs), "frame": (2, round(macs * larger)), "simonyan": (250, macs)}
+        total = 0
+        for name, (number, of_view) in views.items():
+            ways = (name != "middle") + (arm.axes["streams"] != "appearance")
+            total += number * of_view * ways * clips.test
+            if arm.kind in ("stream", "control"):  # the heads that are combined
+                total += number * of_view * clips.train
+        assert work.macs - plain.macs == total
 
 
 def test_a_set_of_which_nothing_is_there_has_unknown_work(plan: Plan) -> None:

@@ -46,6 +46,8 @@ def test_an_older_config_has_a_younger_knob_at_its_neutral_value():
 def test_a_knob_at_its_neutral_value_is_nothing_and_turned_it_is_something():
     bare = {**CONFIG, "optim": {leaf: one for leaf, one in CONFIG["optim"].items() if leaf != "steps"}}  # now a knob
     for leaf, neutral in law.NEUTRAL.items():
+        if leaf == "optim.steps":  # the config above has another option of this name
+            continue
 
         def put(value, leaf=leaf):
             config = copy.deepcopy(bare)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy import optimize
+from sklearn.svm import LinearSVC
 
 from fusionlab.errors import UserError
 from fusionlab.results import svm
@@ -92,8 +93,7 @@ def test_another_solver_finds_the_same(c: float) -> None:
 @pytest.mark.parametrize("c", GRID)
 def test_scikit_learn_finds_the_same(c: float) -> None:
     """`LinearSVC` in the primal: its bias is regularised because it is a feature, as here."""
-    linear = pytest.importorskip("sklearn.svm").LinearSVC
-    made = linear(C=c, loss="squared_hinge", dual=False, fit_intercept=False, tol=1e-10, max_iter=100_000)
+    made = LinearSVC(C=c, loss="squared_hinge", dual=False, fit_intercept=False, tol=1e-10, max_iter=100_000)
     made.fit(X, LABELS)
     np.testing.assert_allclose(solve(X, LABELS, C, c), made.coef_, atol=1e-4 * max(1.0, c**0.5))
     assert (made.predict(X) == (X @ solve(X, LABELS, C, c).T).argmax(1)).all()

@@ -19,7 +19,6 @@ from fusionlab.sizes import sizing
 from fusionlab.sizes.sizing import PROCESS, Sizes, checkpoint_bytes, cohort_memory, content_key
 from fusionlab.study.plan import Arm
 from fusionlab.training.cohort import Cohort
-from fusionlab.two_stream.trunk import Trunk
 
 WORDS = (
     "data.sampling.crop=48",
@@ -73,7 +72,8 @@ def real_cohort(chosen: Sequence[Arm]) -> tuple[Cohort, dict[str, torch.Tensor]]
         stream: torch.zeros(clips, tower.in_channels, how.snippets, tower.size, tower.size, dtype=torch.uint8)
         for stream, tower in zip(("appearance", "motion"), towers, strict=True)
     }
-    return Cohort(Trunk(*towers), nets, config.stage.recipe, seed=0), {
+    below = build.trunk(next(iter(nets.values())), *towers)
+    return Cohort(below, nets, config.stage.recipe, seed=0), {
         **batch,
         "label": torch.zeros(clips, dtype=torch.int64),
     }
@@ -81,7 +81,12 @@ def real_cohort(chosen: Sequence[Arm]) -> tuple[Cohort, dict[str, torch.Tensor]]
 
 @pytest.mark.parametrize(
     "words",
-    [("fusion=conv", "layer=relu5"), ("fusion=sum,conv,cat", "layer=relu5"), ("fusion=sum,max", "layer=relu2,relu5")],
+    [
+        ("fusion=conv", "layer=relu5"),
+        ("fusion=sum,conv,cat", "layer=relu5"),
+        ("fusion=sum,max", "layer=relu2,relu5"),
+        ("fusion=conv", "layer=relu5", "backprop=all"),
+    ],
 )
 def test_a_step_of_a_cohort_allocates_what_is_said(words: Sequence[str]) -> None:
     """Forward pass of all arms: beyond weights and pixels, within 3 %."""

@@ -22,7 +22,8 @@ from fusionlab.temporal.conv3d import Conv3d
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.temporal.pool3d import Pool3d
 from fusionlab.two_stream.fused import FusedNet
-from fusionlab.two_stream.net import LateNet, Net, StreamNet
+from fusionlab.two_stream.net import STREAMS, LateNet, Net, StreamNet
+from fusionlab.two_stream.whole import WholeNet
 
 TOWERS: dict[str, Callable[[int], Tower]] = {
     "tiny": lambda channels: Tiny(channels, 24),
@@ -187,3 +188,18 @@ def test_frozen_is_thin_and_the_arm_s_own_thick() -> None:
 def test_nothing_is_rectified_at_class_scores() -> None:
     assert "sum fusion" in drawn("class scores") and "relu" not in drawn("class scores").partition("fusion")[2][:20]
     assert "classifier" in drawn("bilinear") and "fc8" not in drawn("bilinear")
+
+
+@pytest.mark.parametrize("name", ["conv", "lower", "three"])
+def test_towers_that_are_trained_too_are_thick_to_the_pixels(name: str) -> None:
+    a, b, fusion, head, layer, options = NETS[name]
+    towers = (tower(a, 3), tower(b, 20))
+    with torch.device("meta"):
+        net = WholeNet.copied(
+            FusedNet(*towers, fusion, head, layer, **options), dict(zip(STREAMS, towers, strict=True))
+        )
+        whole = draw(net, measure(net, snippets=5))
+    usual = drawn(name).splitlines()
+    boxes = next(n for n, text in enumerate(usual) if text.startswith("┌"))
+    thick = [text.translate(str.maketrans("┌┐└┘─│┴┬", "┏┓┗┛━┃┷┯")) for text in usual[boxes:-3]]
+    assert whole.splitlines() == [*usual[:boxes], *thick, *usual[-3:]]

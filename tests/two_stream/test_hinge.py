@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from training_fakes import block
 from two_stream_fakes import features, fused
 
+from fusionlab.errors import UserError
 from fusionlab.fusion.bilinear import Bilinear
+from fusionlab.training.arm import ArmModule
+from fusionlab.training.recipe import make_optimiser, parse_recipe
 from fusionlab.two_stream.scores import Svm, cross_entropy, hinge, nll
 
 N, C, T = 4, 3, 2
@@ -120,3 +124,83 @@ def test_a_descriptor_has_the_loss_of_its_classifier(classifier: str, loss: Any,
     torch.testing.assert_close(net.loss_and_correct(maps, label)[0], expected)
     measured = expected if classifier == "svm" else nll(net(maps), label)
     torch.testing.assert_close(net.nll_and_correct(maps, label)[0], measured)
+
+
+@pytest.mark.parametrize("classifier", ["svm", "softmax"])
+@pytest.mark.parametrize("keep", [False, True])
+def test_the_regulariser_is_in_the_loss_and_in_no_validation(classifier: str, keep: bool) -> None:
+    """λ/2 ‖W, bias‖² of the classifier of the descriptor, and of nothing else."""
+    plain, net = (
+        fused(partial(Bilinear, classifier=classifier, regulariser=one), keep=keep).eval() for one in (None, 0.3)
+    )
+    maps, label = features("relu5"), torch.tensor([1, 3])
+    squares = sum(float(one) ** 2 for p in net.svm.parameters() for one in p.detach().flatten())  # type: ignore[union-attr]
+    assert squares > 1e-4 and plain.regularised == ()
+    difference = (net.loss(maps, label) - plain.loss(maps, label)).detach()
+    assert difference.item() == pytest.approx(0.15 * squares, rel=1e-3)
+    assert torch.equal(net.nll_and_correct(maps, label)[0], plain.nll_and_correct(maps, label)[0])
+    assert {id(p) for p in net.regularised} == {id(p) for p in net.svm.parameters()}  # type: ignore[union-attr]
+    first = torch.autograd.grad(plain.loss(maps, label), tuple(plain.svm.parameters()))  # type: ignore[union-attr]
+    second = torch.autograd.grad(net.loss(maps, label), net.regularised)
+    for own, bare, p in zip(second, first, net.regularised, strict=True):
+        torch.testing.assert_close(own, bare + 0.3 * p)
+
+
+SGD = {**{name: one for name, one in block().items() if name != "betas"}, "name": "sgd", "momentum": 0.9, "lr": 5e-4}
+RECIPES = {
+    "adam": block(weight_decay=0.0),
+    "adam with decay": block(weight_decay=0.01),
+    "sgd": {**SGD, "weight_decay": 0.01},
+    "as released": {**SGD, "weight_decay": 0.01, "bias_rate": 2.0, "bias_decay": 0.0},
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("keep", [False, True])
+def test_every_optimiser_has_it_once(name: str, keep: bool) -> None:
+    """The machine has no decay beside its regulariser; all other parameters have the recipe's."""
+    recipe = parse_recipe(RECIPES[name])
+    net = fused(partial(Bilinear, classifier="svm", regulariser=0.3), keep=keep)
+    arm = ArmModule("arm", net, recipe)
+    groups = arm.parameter_groups()
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    assert len(decays) == sum(len(group["params"]) for group in groups) == len(arm.trained)
+    for where, parameter in net.named_parameters():
+        bias = where.endswith("bias")
+        expected = 0.0 if where.startswith("svm.") else recipe.weight_decay * (recipe.bias_decay if bias else 1)
+        assert decays[id(parameter)] == expected, where
+    assert keep == any(not where.startswith("svm.") for where, _ in net.named_parameters())
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_optimiser_minimises_the_same_sum(name: str) -> None:
+    """Against torch's own, which is given λ/2 ‖W, bias‖² + hinge by hand; and SGD's also against λ as its decay."""
+    recipe, label, maps = parse_recipe(RECIPES[name]), torch.tensor([1, 3]), features("relu5")
+    seen, by_hand, decayed = (fused(partial(Bilinear, classifier="svm", regulariser=one)) for one in (0.5, None, None))
+    made = make_optimiser(recipe.name, ArmModule("arm", seen, recipe).parameter_groups())
+    of = [{"params": [p], "lr": recipe.lr * (recipe.bias_rate if n.endswith("bias") else 1)}
+          for n, p in by_hand.named_parameters()]  # fmt: skip
+    own = torch.optim.Adam(of) if recipe.name == "adam" else torch.optim.SGD(of, momentum=0.9)
+    old = torch.optim.SGD(decayed.parameters(), lr=recipe.lr, momentum=0.9, weight_decay=0.5)
+    before = [p.detach().clone() for p in seen.parameters()]
+    for _ in range(12):
+        for optimiser in (made, own, old):
+            optimiser.zero_grad()
+        seen.loss(maps, label).backward()
+        squares = sum(p.square().sum() for p in by_hand.svm.parameters())  # type: ignore[union-attr]
+        (hinge(by_hand(maps), label) + 0.25 * squares).backward()
+        decayed.loss(maps, label).backward()
+        for optimiser in (made, own, old):
+            optimiser.step()
+    for p, q, r, start in zip(seen.parameters(), by_hand.parameters(), decayed.parameters(), before, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-3, atol=1e-6)
+        assert not torch.allclose(p, start, atol=1e-4)
+        if name == "sgd":
+            torch.testing.assert_close(p, r, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("wrong", ["1e-3", True, -1.0, float("inf"), float("nan")])
+def test_a_regulariser_is_a_factor_from_0(wrong: Any) -> None:
+    with pytest.raises(UserError, match="a factor from 0"):
+        Bilinear(2, 2, regulariser=wrong)
+    assert Bilinear(2, 2, regulariser=0).regulariser == 0.0

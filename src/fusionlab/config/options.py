@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fusionlab.config import catalogue
 from fusionlab.config.shorthand import SHORTHAND, expand_shorthand
+from fusionlab.study.recipes import STREAMS
 
 PACKAGE = "# @package "
 _KEY = re.compile(r"( *)([\w-]+):(?: +([^#\s].*?))?(?:\s+#\s*(.*))?\s*")
@@ -35,18 +36,27 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
     """Path -> option of the config with these choices of groups; shorthands too: `seed` beside `seed.init`."""
     config = catalogue.packaged() / "config.yaml"
     chosen = {**_chosen(config), **expand_shorthand(choices or {})}
+    if (recipe := _recipe(chosen["appearance"])) and "optim" not in (choices or {}):
+        chosen["optim"] = recipe
     options: dict[str, Option] = {}
     elsewhere = ("flow", *optional_groups())  # flow is read with the data; the others only set options
     for group, name in chosen.items():
         if group not in elsewhere:
             options.update(_options_of_group(catalogue.folder_of(group), name, place_of(group), chosen))
     options.update(_own_options(config, ""))
-    for group in catalogue.TITLED:
-        options.pop(f"{group}.title", None)
+    unseen = [f"{group}.title" for group in catalogue.TITLED] + [f"backbone.{stream}.recipe" for stream in STREAMS]
+    for leaf in [*unseen, "optim.source"]:
+        options.pop(leaf, None)
     for short, (first, *_) in SHORTHAND.items():
         if first in options:
             options[short] = Option(options[first].default, options.get(short, options[first]).comment)
     return options
+
+
+def _recipe(tower: str) -> str | None:
+    """The choice of optim that a tower's yaml names."""
+    found = _options_of_group("backbone", tower, "backbone", {}).get("backbone.recipe")
+    return found and found.default
 
 
 def optional_groups() -> list[str]:

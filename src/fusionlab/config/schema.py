@@ -270,6 +270,11 @@ class StreamConfig:
         return self.stream
 
     @property
+    def tasks(self) -> int:
+        """The data sets of a training step, each with a batch."""
+        return 1 if self.multitask is None else 2
+
+    @property
     def stage(self) -> StageConfig:
         return self.optim
 
@@ -300,6 +305,7 @@ class ArmConfig:
     val: ValConfig
     chosen_by: Tree
     multitask: MultitaskConfig
+    tasks = 1  # of what is trained above the streams
 
     @classmethod
     def of(cls, tree: Tree) -> ArmConfig:
@@ -327,7 +333,7 @@ class ArmConfig:
                 hint=f"streams=both with it, or data.sampling.pairs={OWN}",
             )
         expect_whole("split", self.split)
-        self.val.expect_recipes(self._recipes())
+        self.val.expect_recipes(self.recipes, self.chosen_by)
         expect_towers(self.above, self.into, self.tower_weight, self.align)
         expect_consensus(self.consensus)
         expect_backprop(self.backprop)
@@ -341,7 +347,8 @@ class ArmConfig:
                     hint=f"weights.{stream}=imagenet with it, or backbone.{stream}.partial_bn=false",
                 )  # fmt: skip
 
-    def _recipes(self) -> dict[str, Recipe]:
+    @property
+    def recipes(self) -> dict[str, Recipe]:
         """The recipes of all that is trained, by their block of optim."""
         own = {stream: self.optim.streams[stream].recipe for stream in STREAMS if self.streams in ("both", stream)}
         alike = all(one == own[stream] for stream in own for one in own.values())

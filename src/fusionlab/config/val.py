@@ -7,6 +7,7 @@ streams and arms, with the same seeds; it replays what A chose, at the same step
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,10 +49,16 @@ class ValConfig:
         """The validation list of the training itself: that of chain B is none."""
         return NONE if self.then == RETRAIN else self.list
 
-    def expect_recipes(self, recipes: Mapping[str, Recipe]) -> None:
-        """Raise a `UserError` for recipes that this list has nothing for. `recipes`: by their block of optim."""
-        from fusionlab.training.recipe import Constant, Plateau
+    def expect_recipes(self, recipes: Mapping[str, Recipe], chosen_by: Mapping[str, str] | None = None) -> None:
+        """Raise a `UserError` for recipes that this list has nothing for. `recipes`: by their block of optim.
 
+        `chosen_by`: of an arm of chain B, whose rate may be open.
+        """
+        from fusionlab.training.schedules import Constant, Plateau
+
+        for stage, recipe in recipes.items():
+            if math.isnan(recipe.lr) and not chosen_by:
+                raise UserError("a training needs a learning rate", got=f"optim.{stage}.lr=null", hint="1.0e-3")
         if self.list == NONE:
             wrong = {
                 f"optim.{stage}.{option}": one
@@ -77,9 +84,23 @@ class ValConfig:
                     hint=f"{at}.weights=last; or '{at}.schedule={{name: plateau}}'",
                 )  # fmt: skip
 
+    def expect_choice(self, recipes: Mapping[str, Recipe], select: str | None) -> None:
+        """Raise a `UserError` where nothing can be chosen, or nothing is. `select`: the axis that a table selects."""
+        if self.list == NONE and select is not None:
+            raise UserError(
+                "a selection is by the validation loss, and nothing is validated",
+                got=f"select={select} val.list={NONE}", hint=f"select=null with it, or val={CUT}",
+            )  # fmt: skip
+        if self.then == RETRAIN and select is None and not any(map(chooses, recipes.values())):
+            raise UserError(
+                "nothing is chosen on the validation part, so there is nothing to repeat on the whole list",
+                got=f"val.then={RETRAIN}, weights=last without plateau, patience or select",
+                hint=f"val={NONE}, which trains on the whole list at once",
+            )  # fmt: skip
+
 
 def chooses(recipe: Recipe) -> bool:
     """Whether the training of an arm by this recipe chooses anything by its validation."""
-    from fusionlab.training.recipe import Plateau
+    from fusionlab.training.schedules import Plateau
 
     return recipe.weights == "best" or recipe.patience > 0 or isinstance(recipe.schedule, Plateau)

@@ -11,7 +11,7 @@ from fusionlab.errors import UserError
 # Options that may be null although their default, or an experiment's value, is not.
 OR_NULL = frozenset({
     "data.store.size", "data.dataset.group", "data.dataset.classes", "weights", "weights.appearance", "weights.motion",
-    "temporal.side", "temporal.channels", "optim.streams.epochs", "optim.fusion.epochs",
+    "temporal.side", "temporal.channels", "optim.streams.epochs", "optim.fusion.epochs", "fusion.regulariser",
 })  # fmt: skip
 
 

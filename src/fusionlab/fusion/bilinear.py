@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusionlab.fusion.fusion import Fusion, classifying
+from fusionlab.fusion.fusion import Fusion, classifying, regularising
 
 # Keeps the root's slope finite at zero, which rectified maps often have; changes no value by more than 1e-5.
 SMALL = 1e-10
@@ -43,9 +43,11 @@ class Bilinear(Fusion):
     spatial = False
     equal_channels = False
 
-    def __init__(self, channels_a: int, channels_b: int, *, classifier: str = "softmax") -> None:
+    def __init__(
+        self, channels_a: int, channels_b: int, *, classifier: str = "softmax", regulariser: float | None = None
+    ) -> None:
         super().__init__(channels_a, channels_b)
-        self.classifier = classifying(classifier)
+        self.classifier, self.regulariser = classifying(classifier), regularising(regulariser)
         self.out_channels = channels_a * channels_b
 
     def forward(self, x_a: Tensor, x_b: Tensor) -> Tensor:

@@ -30,7 +30,7 @@ from fusionlab import errors
 from fusionlab.backbones.initialise import GeneratorFor
 from fusionlab.fusion import bilinear
 from fusionlab.fusion.bilinear import full_precision, normalised, rooted
-from fusionlab.fusion.fusion import Fusion, classifying
+from fusionlab.fusion.fusion import Fusion, classifying, regularising
 
 # A multiply-add of a transform takes as long as about eight of a matrix product. Measured forward and backward on a CPU
 # core, K = 8192: 233 ms against 28 with 512 channels, 320 against 127 with 1024, 42 against 277 with 2048 (7×7 places).
@@ -97,9 +97,17 @@ class Compact(Fusion):
     bucket_b: Tensor
     sign_b: Tensor
 
-    def __init__(self, channels_a: int, channels_b: int, *, dimension: int = 8192, classifier: str = "softmax") -> None:
+    def __init__(
+        self,
+        channels_a: int,
+        channels_b: int,
+        *,
+        dimension: int = 8192,
+        classifier: str = "softmax",
+        regulariser: float | None = None,
+    ) -> None:
         super().__init__(channels_a, channels_b)
-        self.classifier = classifying(classifier)
+        self.classifier, self.regulariser = classifying(classifier), regularising(regulariser)
         self.out_channels = _length(dimension)
         for stream, channels in (("a", channels_a), ("b", channels_b)):
             self.register_buffer(f"bucket_{stream}", torch.arange(channels) % dimension)

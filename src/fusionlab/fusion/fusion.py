@@ -1,6 +1,7 @@
 """A fusion: a module built from the two channel counts, called with the two maps."""
 
 from collections.abc import Callable
+from math import inf
 from typing import Literal, get_args
 
 from torch import Tensor, nn
@@ -18,6 +19,17 @@ def classifying(name: str) -> Classifying:
     return "svm" if name == "svm" else "softmax"
 
 
+def regularising(value: object) -> float | None:
+    """`value`, if it is a factor from 0 or None."""
+    if value is None or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < inf):
+        return None if value is None else float(value)
+    raise errors.UserError(
+        "the regulariser of a descriptor's classifier is a factor from 0, or null for the recipe's weight decay",
+        got=f"fusion.regulariser={value}",
+        hint="fusion.regulariser=5e-4",
+    )
+
+
 class Fusion(nn.Module):
     """(x_a, x_b) -> y, all (N, D, T, H, W). To write another: subclass, set what differs, write `forward`.
 
@@ -29,6 +41,7 @@ class Fusion(nn.Module):
     spatial = True  # leaves a map with places; if not, a descriptor of norm 1, which is classified at once
     equal_channels = True  # fuses channel d with channel d, so both maps need as many
     classifier: Classifying = "softmax"  # the loss of what classifies a descriptor
+    regulariser: float | None = None  # λ of λ/2 ‖W, bias‖² in that loss; None: the recipe's weight decay instead
     fuses_scores = False  # fuses the class scores of two whole towers: nothing is built above it
     keeps_apart = False  # both towers' layers above the meeting are trained on, and only their scores are averaged
     joint_loss = False  # then: one loss, that of the average, and not one for each tower

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from fusionlab.config.build import Blueprint
-from fusionlab.config.schema import ArmConfig, StreamConfig
+from fusionlab.config.other_tests import Config, tested_by
 from fusionlab.data.ablation import Ablation
+from fusionlab.data.views import TESTS
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.test_results import OneTest
-from fusionlab.records.other_tests import Asked, OtherTest
+from fusionlab.records.other_tests import OtherTest
 from fusionlab.training.cohort import Batch
 from fusionlab.training.evaluate import evaluate
 from fusionlab.two_stream.net import Net
@@ -21,8 +22,6 @@ from fusionlab.two_stream.trunk import Trunk
 
 if TYPE_CHECKING:
     from fusionlab.data.module import TwoStreamData, Which
-
-Config = ArmConfig | StreamConfig
 Failed = Callable[[str, OtherTest, str], None]  # arm, test, reason
 
 
@@ -57,7 +56,8 @@ class Bench:
             fitting = {name: nets[name][1] for name in named if self._fits(name, nets[name][0], test, failed)}
             if not fitting:
                 continue
-            self.say(f"test {test.name}: {len(fitting)} net{'s' * (len(fitting) > 1)}, {len(videos)} videos")
+            nets_of_it = f"{len(fitting)} net{'s' * (len(fitting) > 1)}"
+            self.say(f"test {test.name}: {nets_of_it}, {len(videos)} videos × {TESTS[test.views]} views")
 
             def fail(name: str, error: Exception, test: OtherTest = test) -> None:
                 traceback.print_exception(error)
@@ -88,19 +88,6 @@ class Bench:
 
     def _module(self, config: Config, test: OtherTest) -> TwoStreamData:
         return self.data.module(config, ablate=Ablation.parse(test.ablate) if test.ablate else None)
-
-
-def wanted(asked: Asked, config: Config, heads: Sequence[str]) -> list[OtherTest]:
-    """The tests of an arm that its network computes, beside its own. `heads`: those whose scores a test keeps."""
-    stream = config.stream if isinstance(config, StreamConfig) else None
-    combined = stream is not None or len(heads) > 1  # a stream's head, with the other's in late fusion
-    return asked.measured(config.data.sampling.test, stream, heads=combined)
-
-
-def tested_by(config: Config, test: OtherTest) -> Config:
-    """The config, with the views of a test."""
-    sampling = replace(config.data.sampling, test=test.views)
-    return replace(config, data=replace(config.data, sampling=sampling))
 
 
 def reason_of(error: UserError) -> str:

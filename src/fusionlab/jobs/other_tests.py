@@ -19,18 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.config import build
+from fusionlab.config.other_tests import Config, wanted
 from fusionlab.config.schema import StreamConfig, config_of
 from fusionlab.errors import UserError, one_line, show
-from fusionlab.jobs.measure import Bench, Config, reason_of, wanted
+from fusionlab.jobs.measure import Bench, reason_of
 from fusionlab.jobs.retest import TrainedArm, open_arm, read_study, record_of
 from fusionlab.jobs.stored_heads import Pair, Place, combine
 from fusionlab.jobs.test_results import OneTest, count
 from fusionlab.records.environment import describe_environment
 from fusionlab.records.files import publish
 from fusionlab.records.group import write_for_group
-from fusionlab.records.other_test_file import tested_arm
+from fusionlab.records.other_test_file import arm_identity
 from fusionlab.records.other_tests import COMBINATIONS, FOLDER, OWN, TEST, Asked, OtherTest
 from fusionlab.records.predictions import read_predictions, tower_file
+from fusionlab.records.record import WEIGHTS
 from fusionlab.study.plan import Arm, Plan
 from fusionlab.training.weights import fingerprint, read_weights
 
@@ -56,13 +58,6 @@ def add_tests(folder: str | Path, names: Sequence[str], asked: Asked, say: Say =
         for test, why in reasons.items():
             adding.say(f"{arm_name}: not tested{test and f' by {test}'}: {why}")
     return int(bool(adding.reasons))
-
-
-def missing_tests(plan: Plan, study: Path, asked: Asked) -> int:
-    """How many tests that are asked for are not there, of the arms that are done."""
-    adding = Adding(plan, study, asked, show)
-    found = [(arm, place) for arm in plan.arms if (place := adding.place(arm)) is not None]
-    return sum(len(adding.missing(arm, place)) + len(adding.uncombined(arm, place)) for arm, place in found)
 
 
 @dataclass
@@ -158,9 +153,16 @@ class Adding:
 
     def _open(self, arm: Arm, beside: TrainedArm | None) -> TrainedArm | str:
         """The arm with its own weights and data, or the reason why it cannot be tested."""
+        place = self._places[arm.name]
+        assert isinstance(place, Place)
+        weights, result = place.folder / WEIGHTS, place.record["result"]
         try:
+            if weights.is_file() and fingerprint(read_weights(weights)) != result.get("weights"):
+                return f"its weights are not those of its record ({weights})"
             one = open_arm(self.plan, self.study, arm, beside)
-            return one if isinstance(one, str) else _not_its_own(one) or one
+            if isinstance(one, str) or one.data.content(one.config.data) == result.get("data"):
+                return one
+            return "it was trained on other data than what is there now"
         except UserError as error:
             return reason_of(error)
 
@@ -210,7 +212,7 @@ class Adding:
         tests = place.folder / FOLDER
         temporary = tests / f".{uuid.uuid4().hex}.tmp"
         try:
-            one.write(temporary, test, tested_arm(place.record), counts, around)
+            one.write(temporary, test, arm_identity(place.record), counts, around)
             publish(temporary, tests / test.name)
         finally:
             with suppress(OSError):
@@ -221,13 +223,3 @@ class Adding:
 
     def _fail(self, arm: str, test: OtherTest | None, why: str) -> None:
         self.reasons.setdefault(arm, {})[test.name if test else ""] = why
-
-
-def _not_its_own(one: TrainedArm) -> str | None:
-    """Why the weights or the data there are not those of the arm's record."""
-    result = one.record["result"]
-    if fingerprint(read_weights(one.place / "weights.pt")) != result.get("weights"):
-        return f"its weights are not those of its record ({one.place})"
-    if one.data.content(one.config.data) != result.get("data"):
-        return "it was trained on other data than what is there now"
-    return None

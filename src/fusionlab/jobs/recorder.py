@@ -65,11 +65,13 @@ class Recorder:
         initial: Loaded | None = None,
         others: Mapping[OtherTest, OneTest] | None = None,
         second: Data | None = None,
+        chosen: Mapping[str, Any] | None = None,
     ) -> None:
         """Write and publish the record of an arm whose training ended, with its predictions, heads and weights.
 
         `initial`: the file that it started from, if any. `others`: its other tests, published with it. `second`: the
-        data of its second task. Files are not synced one by one: `publish` syncs them all.
+        data of its second task. `chosen`: what it repeats of another training. Files are not synced one by one:
+        `publish` syncs them all.
         """
         folder, config = self.attempt.result / arm.name, config_of(arm)
         tested = OneTest.of(self.data.dataset, videos, scores, arm.name)
@@ -91,6 +93,8 @@ class Recorder:
             "flow": store.made["flow"],
             "curves": list(outcome.curve),
         }
+        if chosen is not None:  # it ended where the other training did
+            result |= {"chosen": dict(chosen), "converged": chosen["converged"]}
         if second is not None:
             result["second_data"] = second.store.hash
         if config.data.quarantine:

@@ -11,6 +11,7 @@ from typing import Any, cast
 from fusionlab.backbones.pretrained import Loaded, load
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
+from fusionlab.config.other_tests import wanted
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.data.dataset import Dataset
@@ -19,9 +20,10 @@ from fusionlab.data.processes import keep_memory
 from fusionlab.data.validation import NONE
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.callbacks import UserCallbacks
+from fusionlab.jobs.chosen import Chosen
 from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import open_data
-from fusionlab.jobs.measure import Bench, wanted
+from fusionlab.jobs.measure import Bench
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.jobs.recorder import Recorder, published_weights
 from fusionlab.jobs.test_results import OneTest
@@ -34,7 +36,7 @@ from fusionlab.training.checkpoint import choose_checkpoints
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import Scores, evaluate_cohort
 from fusionlab.training.fit import Outcome, fit
-from fusionlab.training.recipe import Recipe, configure_torch
+from fusionlab.training.recipe import configure_torch
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
 from fusionlab.two_stream.multitask import of_main_task
@@ -85,7 +87,8 @@ def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
         initial = first_weights(tower, config, run, data.dataset)
     else:
         initial = source_weights(tower, config, plan.job(f"{stream}-{source}").path(study), data.dataset)
-    cohort = Cohort(Trunk(), {arm.name: net}, config.optim.recipe, seed=config.seed.dropout)
+    chosen = Chosen.of(plan, study, config)
+    cohort = Cohort(Trunk(), {arm.name: net}, chosen.recipe, seed=config.seed.dropout)
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
     training = data.module(config, config.data.sampling.stream_snippets, second=second)
     test = data.module(config)
@@ -102,7 +105,8 @@ def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     if second is not None:
         outcome = replace(outcome, weights=fingerprint(state))
     others = _other_tests(cohort, {arm.name: config}, recorder)[arm.name]
-    recorder.done(arm, outcome, scores, videos, describe(StreamNet(tower, stream)), state, initial, others, second)
+    size = describe(StreamNet(tower, stream))
+    recorder.done(arm, outcome, scores, videos, size, state, initial, others, second, chosen.told)
 
 
 def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: Dataset | None = None) -> Loaded | None:
@@ -153,24 +157,27 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     for names, checkpoint in choose_checkpoints({name: attempt.checkpoints(name) for name in arms}):
         appearance, motion = trained_streams(plan, study, job, config, classes, content)
         nets: dict[str, Net] = {}
-        recipes: dict[str, Recipe] = {}
+        chosen: dict[str, Chosen] = {}
         for name in names:
             try:
                 own = ArmConfig.of(arms[name].config)
                 recorder.blueprint.expect_views(own, loaders.test_shapes())
-                nets[name], recipes[name] = build.net(own, appearance, motion), own.stage.recipe
+                chosen[name] = Chosen.of(plan, study, own)
+                nets[name] = build.net(own, appearance, motion)
                 recorder.prepare(arms[name])
             except UserError as error:  # known parts were checked by the plan; a user's own may still fail
                 recorder.failed(arms[name], str(error))
         if not nets:
             continue
         below = build.trunk(next(iter(nets.values())), appearance, motion)
+        recipes = {name: chosen[name].recipe for name in nets}
         cohort = Cohort(below, nets, recipes, seed=config.seed.dropout)
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]
         others = _other_tests(cohort, {name: ArmConfig.of(arms[name].config) for name in nets}, recorder)
-        record_cohort(recorder, cohort, arms, outcomes, scores, videos, others)
+        told = {name: chosen[name].told for name in nets}
+        record_cohort(recorder, cohort, arms, outcomes, scores, videos, others, told)
 
 
 def record_cohort(
@@ -181,8 +188,9 @@ def record_cohort(
     scores: Scores,
     videos: list[str],
     others: Mapping[str, Mapping[OtherTest, OneTest]] | None = None,
+    chosen: Mapping[str, dict[str, Any] | None] | None = None,
 ) -> None:
-    """Record each arm of a cohort that was tested, and publish those that are done."""
+    """Record each arm of a cohort that was tested, and publish those that are done. `chosen`: what it repeats."""
     trunk = cast(Trunk, cohort.trunk)
     for name, outcome in outcomes.items():
         member = cohort.arms[name]
@@ -190,8 +198,8 @@ def record_cohort(
             recorder.failed(arms[name], member.reason, outcome)
         else:
             size = describe(member.net, trunk.appearance, trunk.motion)
-            own = (others or {}).get(name)
-            recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {}, others=own)
+            own, told = (others or {}).get(name), (chosen or {}).get(name)
+            recorder.done(arms[name], outcome, scores, videos, size, outcome.state or {}, others=own, chosen=told)
 
 
 def _fit(
@@ -254,7 +262,8 @@ def trained_streams(
 ) -> tuple[Tower, Tower]:
     """Both towers with the weights of stage one. These must be those of its record, trained on the same data."""
     towers = build.towers(config.backbone, config.data, classes)
-    places = {StreamConfig.of(need.config).stream: need.path(study) for need in map(plan.job, job.needs)}
+    below = [need for need in map(plan.job, job.needs) if need.kind == "stream"]
+    places = {StreamConfig.of(need.config).stream: need.path(study) for need in below}
     for stream, tower in zip(STREAMS, towers, strict=True):
         place = places[stream]
         (record,) = read_records(place / "published")

@@ -12,7 +12,7 @@ import numpy as np
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole
-from fusionlab.records.other_test_file import HEADS, read_other_test, tested_arm
+from fusionlab.records.other_test_file import HEADS, arm_identity, read_other_test
 from fusionlab.records.other_tests import FILE, FOLDER, TEST, TRAIN, VALIDATION, OtherTest
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, parse_predictions
@@ -52,7 +52,7 @@ class Place:
         if folder == self.folder:
             result = self.record["result"]
         else:
-            result = read_other_test(folder, test, tested_arm(self.record))["result"]
+            result = read_other_test(folder, test, arm_identity(self.record))["result"]
         contents = {name: read_whole(folder / name, LARGEST) for name in (PREDICTIONS, HEADS)}
         digests = {PREDICTIONS: result.get("predictions"), HEADS: result.get("heads")}
         for name, digest in digests.items():

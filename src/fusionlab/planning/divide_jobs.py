@@ -10,7 +10,7 @@ from typing import Any
 from fusionlab.planning.axes import Point
 from fusionlab.planning.naming import arm_name, axes_of
 from fusionlab.records.signature import value
-from fusionlab.study.plan import Arm, Job
+from fusionlab.study.plan import Arm, Job, chosen_from, needing_first
 from fusionlab.study.recipes import STREAMS, data_recipe
 
 
@@ -60,6 +60,7 @@ def jobs_of(arms: Sequence[PlannedArm], shared: str) -> tuple[list[Job], list[Ar
             job = f"{one.kind}-{one.signature}"
             arm = Arm(name, "stream", {"streams": one.kind, **axes}, one.signature, one.recipe, job)
             config = {**one.recipe, "run": one.point.tree["run"]}
+            needs += [f"{one.kind}-{signature}" for signature in chosen_from(one.recipe)]
             jobs[job] = Job(job, "stream", os.path.join(shared, one.signature), tuple(needs), config, (name,))
         else:
             job = f"cohort-{one.cohort}"
@@ -74,4 +75,4 @@ def jobs_of(arms: Sequence[PlannedArm], shared: str) -> tuple[list[Job], list[Ar
         streams = tuple(f"{stream}-{members[0][1].streams[stream]}" for stream in STREAMS)
         run = {"run": members[0][1].point.tree["run"]}
         jobs[job] = Job(job, "cohort", f"jobs/{job}", streams, run, tuple(arm.name for arm, _ in members))
-    return [job for job in jobs.values() if job is not None], planned
+    return needing_first([job for job in jobs.values() if job is not None], planned), planned

@@ -25,10 +25,12 @@ from fusionlab.config.overrides import (
 )
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.shorthand import is_determined, reject_useless_shorthand
+from fusionlab.config.val import KEEP, RETRAIN
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.loggers import expect_installed
 from fusionlab.planning.axes import Axes, Cell, Grid, Point
+from fusionlab.planning.chains import RATE, THEN, shared_by_cohort, two_chains
 from fusionlab.planning.contents import BUDGET, CONTROL, Content, Contents, is_seed
 from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
@@ -37,9 +39,7 @@ from fusionlab.planning.other_data import axes_of_source
 from fusionlab.records.plan_file import TRAINED_ON
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
-from fusionlab.study.recipes import ARM, STREAMS, source_of, trains_towers
-
-RATE = "optim.fusion.lr"  # over which a table may select
+from fusionlab.study.recipes import STREAMS, source_of
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,17 @@ class PlannedStudy:
     equal: int = 0  # cells that are the same arm as another one
 
     def asked(self) -> list[Arm]:
-        """The arms that were typed, without baselines: beside a fusion, late fusion and controls are baselines."""
-        arms = [arm for arm in self.plan.arms if TRAINED_ON not in arm.axes]
+        """The arms that were typed, of the last chain, without baselines: beside a fusion, late fusion and controls."""
+        arms = [arm for arm in self.plan.arms if TRAINED_ON not in arm.axes and not _is_first(arm)]
         typed = [arm for arm in arms if arm.axes["streams"] in self.streams]
         kinds = {arm.kind for arm in typed}
         baselines = ("late", CONTROL) if "fused" in kinds else ("late",) if CONTROL in kinds else ()
         return [arm for arm in typed if arm.kind not in baselines]
+
+
+def _is_first(arm: Arm) -> bool:
+    """Whether an arm is of chain A, which only chooses."""
+    return arm.axes.get(THEN) == KEEP
 
 
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
@@ -78,7 +83,12 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     cell, content = possible[0]
     first = contents.point(content, cell)
     run = RunConfig.of(first.tree)
-    expect_selection(run.table.get("select"), grid.axes)
+    select = run.table.get("select")
+    expect_selection(select, grid.axes)
+    expect_chains(grid.axes)
+    for config in {id(one.config): one.config for _, one in possible if one.config is not None}.values():
+        config.val.expect_choice(config.recipes, select)
+    arms = two_chains(arms, selects=select == RATE)
     expect_installed(run.logger.name)
     command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])
     plan = Plan.of(command, *jobs_of(arms, "../streams"), refused)
@@ -86,9 +96,14 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
         from fusionlab.results.claim import Claim  # imports numpy, which no other plan needs
 
         Claim.of(run.claim).expect_rows(
-            ((arm.kind, {**arm.axes, **axes}) for arm in plan.arms for axes in run.asked.shown_axes),
+            (
+                (arm.kind, {axis: one for axis, one in {**arm.axes, **axes}.items() if axis != THEN})
+                for arm in plan.arms
+                if not _is_first(arm)
+                for axes in run.asked.shown_axes
+            ),
             kinds=_kinds(possible, contents),
-            within=[*filter(None, [run.table.get("select")]), BUDGET, *(run.table.get("over") or ())],
+            within=[*filter(None, [select]), BUDGET, *(run.table.get("over") or ())],
         )
     points = [contents.point(content, cell) for cell, content in possible]
     folder = study_folder(run, words, points, plan)
@@ -297,6 +312,15 @@ def expect_selection(select: Any, axes: Collection[str]) -> None:
         )
 
 
+def expect_chains(axes: Collection[str]) -> None:
+    """Raise a `UserError` for a grid over both chains."""
+    if THEN in axes:
+        raise UserError(
+            f"{THEN} has one value in a study: {RETRAIN} trains both chains, the one that chooses and the one on the "
+            "whole list", got=THEN, hint=f"{THEN}={RETRAIN}",
+        )  # fmt: skip
+
+
 class Signing:
     """Arms with their signatures; what contents or seeds share is signed once."""
 
@@ -337,14 +361,8 @@ class Signing:
         signed = tuple(self._sign(content, one, self._recipe(content, seed["seed"], one)) for one in STREAMS)
         streams = self._streams.setdefault(signed, dict(zip(STREAMS, signed, strict=True)))
         recipe = {**{part: one for part, one in point.tree.items() if part != RUN}, "stage_one": streams}
-        alone = trains_towers(recipe)
-        shared = {part: one for part, one in recipe.items() if alone or part not in ARM}
-        if (
-            point.tree[RUN]["table"].get("select") == RATE and not alone
-        ):  # each arm has its own, in one pass over the data
-            rest = {leaf: one for leaf, one in recipe["optim"]["fusion"].items() if leaf != "lr"}
-            shared["optim"] = {**recipe["optim"], "fusion": rest}
-        cohort = self._sign(content, "cohort", shared)
+        selects = point.tree[RUN]["table"].get("select") == RATE
+        cohort = self._sign(content, "cohort", shared_by_cohort(recipe, selects))
         signature, store = self._sign(content, "arm", recipe), self._sign(content, "store", content.store)
         return PlannedArm(kind, point, recipe, signature, store, streams, cohort, control)
 

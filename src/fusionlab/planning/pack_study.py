@@ -215,7 +215,7 @@ def packed(
     for arm in arms:
         names.setdefault(arm.job, []).append(arm.name)
     made = [replace(job, arms=tuple(names[job.id])) if job.kind == "cohort" else job for job in jobs.values()]
-    return Plan.of(plan.command, made, arms, plan.refused)
+    return Plan.of(plan.command, plans.needing_first(made, arms), arms, plan.refused)
 
 
 def _key(arm: Arm) -> tuple[str, str]:
@@ -279,7 +279,7 @@ class CohortCosts:
         key = self._key(arms)
         if key not in self._seconds:
             clips = self.data.clips(config_of(arms[0])) or UNKNOWN
-            work = work_of([self.sizes.of(arm) for arm in arms], self.sizes, clips)
+            work = work_of([self.sizes.of(arm) for arm in arms], self.sizes, clips, self.run.asked)
             assert work is not None, "the number of clips is known"
             rate = GPU_RATE if self.run.on_gpu else RATE * self.threads
             self._seconds[key] = START + work.macs / rate

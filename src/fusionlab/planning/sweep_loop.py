@@ -228,6 +228,9 @@ def _close(study: PlannedStudy, summary: Summary, launcher: Launcher, seconds: f
     for row in bad:
         log = f" (log: {row.log})" if row.log else ""
         show(one_line(f"{row.state}: {row.name}: {row.reason or 'not begun'}{log}"), file=sys.stderr)
+    diverged = [row.name for row in bad if row.state == "failed" and (row.reason or "").startswith("diverged")]
+    for stage in sorted({"streams" if study.plan.arm(name).kind == "stream" else "fusion" for name in diverged}):
+        show(f"  try: a lower optim.{stage}.lr", file=sys.stderr)
     for worker, why in launcher.strayed().items():
         at = f" on {worker.host}" if worker.host else ""
         show(one_line(f"worker {worker.name}{at}: {why} (log: {worker.log})"), file=sys.stderr)

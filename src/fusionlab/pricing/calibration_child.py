@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.schema import ArmConfig, StreamConfig, build_dataset
+from fusionlab.data.batches import SECOND
 from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.job_cost import EndAfter, JobCost
@@ -32,7 +33,7 @@ from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.fit import fit
 from fusionlab.training.recipe import configure_torch
 from fusionlab.training.schedules import Constant
-from fusionlab.two_stream.net import Net, StreamNet, union
+from fusionlab.two_stream.net import Net, union
 from fusionlab.two_stream.trunk import Trunk
 
 STEPS = (2, 200)  # at least, whatever they take, so that one is not the first; at most
@@ -91,6 +92,11 @@ def measure(arms: Sequence[tuple[str, dict[str, Any]]], device: str, seconds: fl
         towers, trunk, nets = _cohort(config, [ArmConfig.of(own) for _, own in arms], classes)
     snippets = config.data.sampling.stream_snippets if kind == "stream" else config.data.sampling.snippets
     batches = [_noise(towers, batch_size, snippets, classes, seed) for seed in range(2)]
+    if isinstance(config, StreamConfig) and config.multitask is not None:
+        second = [_noise(towers, batch_size, snippets, 2, seed) for seed in (2, 3)]  # any data set has two classes
+        batches = [
+            {**a, **{f"{SECOND}{name}": one for name, one in b.items()}} for a, b in zip(batches, second, strict=True)
+        ]
     own = config.stage.recipe
     recipe = replace(own, lr=RATE, epochs=1, steps=None, schedule=Constant(), validations=0, until="budget", patience=0)
     cohort, clock = Cohort(trunk, nets, recipe, seed=config.seed.dropout), {"clock": EndAfter(seconds, STEPS[0])}
@@ -117,10 +123,8 @@ def measure(arms: Sequence[tuple[str, dict[str, Any]]], device: str, seconds: fl
 
 
 def _stream(config: StreamConfig, classes: int) -> tuple[dict[str, Tower], nn.Module, dict[str, Net]]:
-    stream: Any = config.stream
-    consensus: Any = config.consensus
-    tower = build.tower(config.tower, stream, config.data, classes)
-    return {stream: tower}, Trunk(), {stream: StreamNet(tower, stream, seed=config.seed.init, consensus=consensus)}
+    net = build.stream_net(config, classes)
+    return {config.stream: net.tower}, Trunk(), {config.stream: net}
 
 
 def _cohort(

@@ -19,6 +19,7 @@ from fusionlab.data.dataset import Extent
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import STORES
 from fusionlab.records.signature import signature
+from fusionlab.two_stream.net import Net
 from fusionlab.video.codecs import JPEG, LZ4, RAW
 from fusionlab.video.resize import fitted
 from fusionlab.video.store import BACKWARD, FLOW, FRAMES, INDEX, OFFSET, RANGE, Coding, Store, Video, files_of
@@ -125,6 +126,12 @@ def prediction_bytes(test: int, classes: int) -> int:
 def heads_bytes(test: int, classes: int, heads: int) -> int:
     """The bytes of an arm's heads.npz: two float32 a class and head, and its lists of entries."""
     return heads * (2 * 4 * test * classes + 600)
+
+
+def test_bytes(videos: int, classes: int, net: Net) -> int:
+    """About the bytes of another test of an arm: its predictions, those of its towers, and its heads."""
+    rows = prediction_bytes(videos, classes) * (1 + len(net.apart))
+    return rows + heads_bytes(videos, classes, len(net.head_names))
 
 
 def free_bytes(folder: str | Path) -> int | None:

@@ -11,13 +11,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fusionlab.config.other_tests import tested_by, wanted
 from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.data.views import TESTS, VIDEO
 from fusionlab.pricing.clip_counts import Clips
+from fusionlab.records.other_tests import Asked, OtherTest
 from fusionlab.sizes.costs import Costs
 from fusionlab.sizes.sizing import Sized, Sizes
 from fusionlab.study.recipes import STREAMS
 
+NOTHING = Asked()
 BACKWARD = 2  # forward passes that a backward pass is worth
 MIDDLE = TESTS["middle"]  # views of a video in a validation
 
@@ -36,6 +39,7 @@ class Work:
     view_macs: int
     test_views: int
     test_macs: int  # of a view
+    other_macs: int = 0  # of all other tests
 
     @property
     def step_macs(self) -> int:
@@ -43,16 +47,24 @@ class Work:
 
     @property
     def evaluated(self) -> int:
-        """Multiply-adds of all validations and the test."""
-        return self.validations * self.validation_views * self.view_macs + self.test_views * self.test_macs
+        """Multiply-adds of all validations and tests."""
+        return self.validations * self.validation_views * self.view_macs + self.tested
+
+    @property
+    def tested(self) -> int:
+        """Multiply-adds of all tests."""
+        return self.test_views * self.test_macs + self.other_macs
 
     @property
     def macs(self) -> int:
         return self.steps * self.step_macs + self.evaluated
 
 
-def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None) -> Work | None:
-    """The work of arms that one job trains together; None where the number of clips is unknown."""
+def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None, asked: Asked = NOTHING) -> Work | None:
+    """The work of arms that one job trains together; None where the number of clips is unknown.
+
+    `asked`: the other tests of every net.
+    """
     if clips is None:
         return None
     config = config_of(sized[0].arm)
@@ -61,18 +73,39 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None) -> Work |
     recipe, steps_per_epoch = config.stage.recipe, config.stage.steps_per_epoch(clips.train)
     validations = recipe.most_validations(steps_per_epoch) if trained and steps_per_epoch else 1
     steps = recipe.most_steps(steps_per_epoch) if trained else 0
-    nets = sum(net_macs(one.trained) for one in trained)
+    nets = config.tasks * sum(net_macs(one.trained) for one in trained)
     trunk = sizes.trunk_macs(trained) if trained else 0
     view = sizes.trunk_macs(sized) + sum(net_macs(one.trained) for one in sized)
-    # parts of a net that were trained apart, which make up all of it, are tested by themselves too
-    test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) * (2 if one.net.apart else 1) for one in sized)
+    test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) for one in sized)
     how = config.data.sampling
     return Work(
         arms=len(sized), batch=batch, validations=validations, steps=steps,
         trunk_macs=batch * trunk, net_macs=batch * (1 + BACKWARD) * nets,
         validation_views=MIDDLE * clips.validation, view_macs=view,
         test_views=how.views * clips.test, test_macs=round(test * test_scale(config, clips)),
+        other_macs=sum(_macs(test, own, sizes, clips) for test, own in other_tests(sized, asked).items()),
     )  # fmt: skip
+
+
+def other_tests(sized: Sequence[Sized], asked: Asked) -> dict[OtherTest, list[Sized]]:
+    """The other tests that a job makes, each with the arms that it is made of."""
+    tests: dict[OtherTest, list[Sized]] = {}
+    for one in sized:
+        for test in wanted(asked, config_of(one.arm), one.net.head_names):
+            tests.setdefault(test, []).append(one)
+    return tests
+
+
+def videos_of(test: OtherTest, clips: Clips) -> int:
+    """The number of videos in the list of a test."""
+    return {"train": clips.train, "validation": clips.validation}.get(test.of, clips.test)
+
+
+def _macs(test: OtherTest, sized: Sequence[Sized], sizes: Sizes, clips: Clips) -> int:
+    """Multiply-adds of one test, of nets that share their frozen towers."""
+    config = tested_by(config_of(sized[0].arm), test)
+    view = sizes.trunk_macs(sized) + sum(net_macs(one.costs) for one in sized)
+    return config.data.sampling.views * videos_of(test, clips) * round(view * test_scale(config, clips))
 
 
 def net_macs(costs: Costs) -> int:

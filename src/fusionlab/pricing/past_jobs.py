@@ -14,7 +14,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from fusionlab.errors import UserError
 from fusionlab.pricing.machine_class import Machine
+from fusionlab.records.other_tests import Asked
 from fusionlab.records.plan_file import PUBLISHED
 from fusionlab.records.record import readable_records
 from fusionlab.records.signature import signature
@@ -27,6 +29,7 @@ PARTS = ("setup", "train", "validate", "test", "record")
 LONGEST = 10 * 365 * 86400.0  # seconds that a job may have taken
 
 Record = Mapping[str, Any]
+NOTHING = Asked()
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class PastJob:
     record_s: float = 0.0
     peak: int | None = None
     epochs: tuple[float, ...] = field(default=())
+    asked: Asked = NOTHING  # the other tests of its arms
 
 
 def content_of(config: Mapping[str, Any]) -> str:
@@ -101,8 +105,17 @@ def _job(records: Sequence[Record], published: Path) -> PastJob | None:
     done, whole, peak = job.get("steps"), sum(part or 0.0 for part in parts), number(job, "peak", 2**50)
     return PastJob(
         arms, contents, took(published, whole), done if type(done) is int and done >= 0 else steps,
-        number(job, "step_s"), validate + test, record, int(peak) if peak else None,
+        number(job, "step_s"), validate + test, record, int(peak) if peak else None, asked=_asked(around),
     )  # fmt: skip
+
+
+def _asked(around: Mapping[str, Any]) -> Asked:
+    """The tests in a record's run; those of other versions may have other names."""
+    run = around.get("run")
+    try:
+        return Asked.of(run) if isinstance(run, Mapping) else NOTHING
+    except (UserError, TypeError):
+        return NOTHING
 
 
 def took(published: Path, known: float, most: float = LONGEST_START) -> float:

@@ -31,6 +31,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
             f"here   {price.machine}; {price.workers} job{'s' * (price.workers > 1)} at a time{_bound(price)}",
             f"arms   {len(plan.arms)}: {_counts(price.arm_counts)}",
             f"jobs   {len(plan.jobs)}: {_counts(states.job_counts)}",
+            *([f"tests  {' '.join(price.asked.words)}: of each net, without training again"] if price.asked else []),
             *([price.too_large] if price.too_large else []),
             *too_small(price),
             *price.missing,

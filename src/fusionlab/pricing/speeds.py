@@ -65,7 +65,7 @@ def _rates(past: PastJob, work: Work) -> tuple[float | None, float | None, float
     """(step rate, view rate, seconds of the start, seconds of recording an arm) of one job."""
     stretch = work.steps / work.validations if work.steps else 0
     validations = past.steps / stretch if stretch else 1
-    evaluated = validations * work.validation_views * work.view_macs + work.test_views * work.test_macs
+    evaluated = validations * work.validation_views * work.view_macs + work.tested
     if past.views_s is not None:
         steps = past.steps * (past.step_s or 0.0)
         start = max(0.0, past.seconds - steps - past.views_s - past.record_s)
@@ -73,7 +73,7 @@ def _rates(past: PastJob, work: Work) -> tuple[float | None, float | None, float
         return step_rate, evaluated / past.views_s if past.views_s else None, start, past.record_s / work.arms
     if past.epochs and stretch:  # one rate for all that an epoch with its validation, and the test do
         rate = (stretch * work.step_macs + work.validation_views * work.view_macs) / (middle(past.epochs) or 1.0)
-        rest = past.seconds - sum(past.epochs) - work.test_views * work.test_macs / rate
+        rest = past.seconds - sum(past.epochs) - work.tested / rate
         return rate, rate, max(0.0, rest), 0.0
     rate = (past.steps * work.step_macs + evaluated) / past.seconds  # the start is in it
     return rate, rate, 0.0, 0.0
@@ -135,7 +135,7 @@ class Speeds:
         try:
             config = config_of(job.arms[0])
             sized = [self.sizes.of(arm) for arm in job.arms]
-            return work_of(sized, self.sizes, self.data.clips(config) or _clips_of(job, config))
+            return work_of(sized, self.sizes, self.data.clips(config) or _clips_of(job, config), job.asked)
         except (UserError, KeyError, TypeError, ValueError, AttributeError):
             return None
 

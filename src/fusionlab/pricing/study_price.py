@@ -7,7 +7,7 @@ a calibration. What is unknown is None, with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from fusionlab.pricing.arm_states import TO_RUN, States, states_of
 from fusionlab.pricing.calibrate import Calibration, calibrate, read_calibration
 from fusionlab.pricing.calibrate_store import calibrate_store, read_rates
 from fusionlab.pricing.clip_counts import DataSets
-from fusionlab.pricing.job_work import Work, work_of
+from fusionlab.pricing.job_work import Work, other_tests, videos_of, work_of
 from fusionlab.pricing.machine_class import Machine
 from fusionlab.pricing.past_jobs import PastJob, past_jobs
 from fusionlab.pricing.speeds import Speed, Speeds
 from fusionlab.pricing.store_time import store_seconds
+from fusionlab.records.other_tests import Asked
 from fusionlab.sizes.memory_bound import memory_bound
 from fusionlab.sizes.sizing import Sized, Sizes, checkpoint_bytes, content_key, state_bytes
 from fusionlab.study.plan import Arm, Job, Plan
@@ -96,6 +97,7 @@ class StudyPrice:
     keep: str = "best"  # run.keep
     too_large: str | None = None  # a line about jobs that need more memory than `bound`
     missing: tuple[str, ...] = ()  # lines about files of weights
+    asked: Asked = field(default_factory=Asked)  # other tests of each net
 
     @property
     def arm_counts(self) -> dict[str, int]:
@@ -186,6 +188,7 @@ class Pricing:
             self._sharing(jobs), self._arm_sizes(), self._compact(), self._archives(),
             disk_sizes.free_bytes(self.run.data), disk_sizes.free_bytes(self.run.root),
             disk_sizes.on_one_disk(self.run.data, self.run.root), keep=self.run.keep,
+            asked=self.run.asked,
         )  # fmt: skip
 
     # -- jobs
@@ -242,8 +245,14 @@ class Pricing:
         rows = disk_sizes.prediction_bytes(*listed)
         heads = sum(disk_sizes.heads_bytes(*listed, len(one.net.head_names)) for one in sized)
         kept = arms[0].kind == "stream" or self.run.keep != "none"
+        if clips is not None:
+            heads += sum(
+                disk_sizes.test_bytes(videos_of(test, clips), listed[1], one.net)
+                for test, own in other_tests(sized, self.run.asked).items()
+                for one in own
+            )
         weights = heads + sum(kept * state_bytes(one.net) + rows * (1 + len(one.net.apart)) for one in sized)
-        work, why = work_of(sized, self.sizes, clips), None if clips is not None else NO_CLIPS
+        work, why = work_of(sized, self.sizes, clips, self.run.asked), None if clips is not None else NO_CLIPS
         return Measured(work, memory, weights, checkpoint_bytes(sized), why)
 
     @cached_property

@@ -105,6 +105,6 @@ def _check(content: Mapping[str, Any], folder: Path) -> None:
         raise UserError(f"not a valid test: {wrong[0]}", got=f"{str(wrong[1])[:100]} in {folder / FILE}")
 
 
-def tested_arm(record: Mapping[str, Any]) -> dict[str, Any]:
+def arm_identity(record: Mapping[str, Any]) -> dict[str, Any]:
     """What a test says of its arm: signature and weights."""
     return {"signature": record["signature"], "weights": record["result"].get("weights")}

@@ -50,6 +50,7 @@ NEUTRAL: dict[str, Leaf] = {
     "temporal.channels": None,
     "temporal.init": "identity",
     "fusion.classifier": "softmax",
+    "fusion.regulariser": None,
     "callbacks": {},
     "val.list": "cut",
     "val.then": "keep",

@@ -18,7 +18,7 @@ import numpy as np
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole
-from fusionlab.records.other_test_file import read_other_test, tested_arm
+from fusionlab.records.other_test_file import arm_identity, read_other_test
 from fusionlab.records.other_tests import FILE as TEST_FILE
 from fusionlab.records.other_tests import FOLDER, Asked, OtherTest
 from fusionlab.records.plan_file import TRAINED_ON, has_plan, read_plan_file
@@ -51,6 +51,7 @@ class Entry:
     file: str = PREDICTIONS  # its scores, in the folder
     saved: SavedAnswers | None = None  # of all arms, where the folder has no scores
     parts: tuple[Entry, ...] = ()  # the arms of one place and seed, one for each split, of which it is the mean
+    first: tuple[Entry, ...] = ()  # of an arm of chain B, those of chain A among which its rate and end were chosen
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -206,6 +207,7 @@ def load(
         entries = [_entry(path, record) for path, record in records.items()]
         entries += [_damaged(path, why) for path, why in damaged.items()]
         entries.sort(key=lambda entry: entry.name)
+        entries = [one for entry in entries for one in each_test(entry, asked or Asked())]
     if not entries:
         raise UserError("no records in this folder", got=folder, hint="python -m fusionlab.status shows what is done")
     saved = SavedAnswers(folder / ANSWERS) if (folder / ANSWERS).is_file() else None
@@ -320,7 +322,7 @@ def _tested(entry: Entry, test: OtherTest) -> tuple[Path | None, Mapping[str, An
     folder = entry.folder / FOLDER / found.name
     if not (folder / TEST_FILE).is_file():
         return None, {}
-    return folder, {**read_other_test(folder, found, tested_arm(entry.record))["result"], ONE_HEAD: found != test}
+    return folder, {**read_other_test(folder, found, arm_identity(entry.record))["result"], ONE_HEAD: found != test}
 
 
 def _inside(log: str | None, study: Path) -> str | None:

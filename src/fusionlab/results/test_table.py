@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.records.other_test_file import read_other_test, tested_arm
+from fusionlab.records.other_test_file import arm_identity, read_other_test
 from fusionlab.records.other_tests import FILE, FOLDER, Asked, OtherTest
 from fusionlab.results.formatting import percent
 from fusionlab.results.load import DAMAGED, REFUSED, Entry, each_test, own_protocol
@@ -75,7 +75,7 @@ def _accuracy(arm: Entry, test: OtherTest) -> float | None:
     if not (folder / FILE).is_file():
         return None
     try:
-        return float(read_other_test(folder, test, tested_arm(arm.record))["result"]["accuracy"])
+        return float(read_other_test(folder, test, arm_identity(arm.record))["result"]["accuracy"])
     except UserError:  # damaged, which the command that makes tests says
         return None
 

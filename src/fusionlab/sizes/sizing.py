@@ -142,7 +142,8 @@ class Sizes:
                 net = build.net(config, towers["appearance"], towers["motion"])
                 below = {} if net.own_towers else towers
             pair = (below.get("appearance"), below.get("motion"))
-            trained = measure(net, *pair, clips=batch, snippets=snippets, dtype=dtype_of(precision), run=self._run)
+            rows = batch * config.tasks
+            trained = measure(net, *pair, clips=rows, snippets=snippets, dtype=dtype_of(precision), run=self._run)
             costs = trained
             if snippets != sampling.snippets:
                 costs = measure(net, *pair, snippets=sampling.snippets, dtype=dtype_of(precision), run=self._run)

@@ -1,6 +1,9 @@
 """The states of a plan's jobs in memory: from each job's own state, and those of the jobs that it needs.
 
 A change costs what it changes: the job, and what waits for it. No files are read here.
+
+A cohort that needs cohorts chooses among their arms (chain B of `val.then=retrain`). It waits until each has ended, and
+needs one published arm: a rate that diverged is no choice, and stops nothing.
 """
 
 from __future__ import annotations
@@ -105,6 +108,8 @@ class JobStates:
         if own.name != "ready":
             return own
         open_needs = tuple(need for need in self._jobs[job_id].needs if self.known[need].name != "published")
+        if self._jobs[job_id].kind == "cohort":
+            open_needs = self._without_ended_choices(self._jobs[job_id].needs, open_needs)
         for need in open_needs:
             state = self.known[need]
             if _effect(state) == "blocks":
@@ -113,6 +118,13 @@ class JobStates:
         if not open_needs:
             return own
         return self._wait(open_needs) if own is READY else replace(own, name="waiting", needs=open_needs)
+
+    def _without_ended_choices(self, needs: Sequence[str], open_needs: tuple[str, ...]) -> tuple[str, ...]:
+        """The open needs without failed cohorts, if another one has a published arm, or may still have."""
+        choices = {need: self.known[need] for need in needs if self._jobs[need].kind == "cohort"}
+        if not any(one.published or one.name in OPEN for one in choices.values()):
+            return open_needs
+        return tuple(need for need in open_needs if need not in choices or choices[need].name != "failed")
 
     def _wait(self, needs: tuple[str, ...]) -> State:
         return self._waiting.setdefault(needs, State("waiting", needs=needs))

@@ -11,7 +11,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -175,7 +175,30 @@ class Plan:
                 continue  # all of its arms belong to other jobs now
             config = {**job.config, **({"run": run[job.id]} if run[job.id] is not None else {})}
             made.append(replace(job, config=config, arms=tuple(names.get(job.id, ()))))
-        return Plan.of(self.command, made, arms, self.refused)
+        return Plan.of(self.command, needing_first(made, arms), arms, self.refused)
+
+
+def chosen_from(recipe: Mapping[str, Any]) -> tuple[str, ...]:
+    """The signatures of the arms of chain A that an arm of chain B repeats, by rate."""
+    return tuple((recipe.get("chosen_by") or {}).values())
+
+
+def needing_first(jobs: Sequence[Job], arms: Sequence[Arm]) -> list[Job]:
+    """The jobs, where each cohort of chain B needs the cohorts that hold the arms from which its own are chosen."""
+    first = {signature for arm in arms for signature in chosen_from(arm.config)}
+    if not first:
+        return list(jobs)
+    cohorts = {job.id for job in jobs if job.kind == "cohort"}
+    holds = {arm.signature: arm.job for arm in arms if arm.signature in first}
+    needed: dict[str, dict[str, None]] = {}
+    for arm in arms:
+        needed.setdefault(arm.job, {}).update(dict.fromkeys(holds[one] for one in chosen_from(arm.config)))
+    return [
+        replace(job, needs=(*(need for need in job.needs if need not in cohorts), *needed.get(job.id, ())))
+        if job.kind == "cohort"
+        else job
+        for job in jobs
+    ]
 
 
 def signature_of(arms: Iterable[Arm]) -> str:

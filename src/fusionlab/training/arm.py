@@ -87,7 +87,7 @@ class ArmModule(nn.Module):
         """Before a step: let the layers that it trains have gradients."""
         recipe = self.recipe
         if recipe.first.epochs:
-            freeze(self._layers_below(recipe.first.from_layer), self.steps < recipe.first.epochs * steps_per_epoch)
+            freeze(self._layers_below(recipe.first.from_layer), self.steps < recipe.first_steps(steps_per_epoch))
         freeze(self._frozen)
 
     def _layers_below(self, layer: str | None) -> list[nn.Module]:
@@ -98,19 +98,24 @@ class ArmModule(nn.Module):
         return layers_below(tower, layer)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """The arm's groups in the cohort's optimiser: one, or two where biases have a rate or a decay of their own."""
-        recipe = self.recipe
-        numbers = {"lr": recipe.lr, "weight_decay": recipe.weight_decay, **recipe.own}
-        if recipe.bias_rate == recipe.bias_decay == 1:
-            return [{"params": list(self.trained), **numbers}]
-        of: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+        """The arm's groups in the cohort's optimiser: one, or more where biases have a rate or a decay of their own.
+
+        What has its regulariser in the loss has no decay.
+        """
+        recipe, trained, regularised = self.recipe, set(self.trained), set(self.net.regularised)
+        apart = not recipe.bias_rate == recipe.bias_decay == 1
+        of: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.net.named_parameters():
-            if parameter.requires_grad:
-                of[name.rpartition(".")[2] == "bias"].append(parameter)
-        own = {"lr": recipe.lr * recipe.bias_rate, "weight_decay": recipe.weight_decay * recipe.bias_decay}
-        groups = [{"params": of[False], "factor": 1.0, **numbers},
-                  {"params": of[True], "factor": recipe.bias_rate, **numbers, **own}]  # fmt: skip
-        return [group for group in groups if group["params"]]
+            if parameter in trained:
+                kind = apart and name.rpartition(".")[2] == "bias", parameter in regularised
+                of.setdefault(kind, []).append(parameter)
+        groups = []
+        for (bias, no_decay), parameters in sorted(of.items(), key=lambda own: own[0]):
+            rate, decay = (recipe.bias_rate, recipe.bias_decay) if bias else (1.0, 1.0)
+            numbers = {"lr": recipe.lr * rate, "weight_decay": 0.0 if no_decay else recipe.weight_decay * decay}
+            factor = {"factor": rate} if apart else {}
+            groups.append({"params": parameters, **factor, **numbers, **recipe.own})
+        return groups
 
     def rate(self, steps_per_epoch: int) -> float:
         return self.recipe.rate(self.steps, steps_per_epoch, self.losses)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -81,6 +82,10 @@ class Recipe:
         """The steps of the training, if it does not end before."""
         return self.total_steps(steps_per_epoch) * self.budgets
 
+    def first_steps(self, steps_per_epoch: int) -> int:
+        """The steps of the first phase."""
+        return self.first.epochs * steps_per_epoch
+
     def rate(self, step: int, steps_per_epoch: int, losses: Sequence[float]) -> float:
         """The rate of the step after `step` steps, where validations had these losses."""
         return self.lr * self.schedule(step, self.total_steps(steps_per_epoch), losses, steps_per_epoch)
@@ -128,7 +133,7 @@ def parse_recipe(block: Mapping[str, Any]) -> Recipe:
         expect_whole("optim.….micro_batch", micro)
     made = Recipe(
         name=name,
-        lr=float(numbers["lr"]),
+        lr=math.nan if numbers["lr"] is None else float(numbers["lr"]),  # null: open, chosen by another training
         epochs=epochs * budget,
         weight_decay=float(numbers.get("weight_decay", 0.0)),
         patience=int(numbers.get("patience", 0)),

@@ -39,6 +39,7 @@ from fusionlab.two_stream.scores import (
     logarithm,
     mean_of_logits,
     mean_of_scores,
+    penalty,
 )
 from fusionlab.two_stream.widen import stack, widen
 
@@ -245,14 +246,22 @@ class FusedNet(Net):
         return mean(fused, others[0], self.tower_weight) if others else fused
 
     def heads_loss(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
-        """The loss of every net; a descriptor with a support vector machine has that machine's loss."""
+        """The loss of every net; a descriptor's classifier may have a regulariser, and another loss."""
+        loss, factor = self._errors(heads, label, weights), self.fusion.regulariser
+        return loss if self.svm is None or factor is None else loss + penalty(self.svm, factor)
+
+    def _errors(self, heads: Sequence[Tensor], label: Tensor, weights: Tensor | None = None) -> Tensor:
         first, *others = heads
         own = hinge if self.has_hinge else cross_entropy
         return sum((cross_entropy(logits, label, weights) for logits in others), start=own(first, label, weights))
 
     def scored_nll(self, heads: Sequence[Tensor], label: Tensor) -> Tensor:
         """Margins are no probabilities: a support vector machine keeps its own loss."""
-        return self.heads_loss(heads, label) if self.has_hinge else super().scored_nll(heads, label)
+        return self._errors(heads, label) if self.has_hinge else super().scored_nll(heads, label)
+
+    @property
+    def regularised(self) -> tuple[nn.Parameter, ...]:
+        return () if self.svm is None or self.fusion.regulariser is None else tuple(self.svm.parameters())
 
     @property
     def has_hinge(self) -> bool:

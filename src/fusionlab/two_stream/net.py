@@ -54,6 +54,11 @@ class Net(nn.Module):
         return ()
 
     @property
+    def regularised(self) -> tuple[nn.Parameter, ...]:
+        """Parameters with a regulariser in the loss: the recipe's weight decay leaves them out."""
+        return ()
+
+    @property
     def margins(self) -> tuple[str, ...]:
         """Heads that leave margins of a support vector machine, which are no logits."""
         return ()

@@ -112,7 +112,7 @@ def hinge(margins: Tensor, label: Tensor, weights: Tensor | None = None) -> Tens
     """1/(N T') Σ_n w_n Σ_t Σ_c max(0, 1 − s_nc · m_nct)², margins m (N, C, T'), label (N,), weights w (N,) or 1
 
     s_nc is 1 where c is the clip's class, −1 elsewhere. The loss of a linear support vector machine, one class against
-    the rest. With the recipe's weight decay λ as the regulariser, gradient descent minimises λ/2 ‖W, bias‖² + hinge,
+    the rest. With λ as its `regulariser` gradient descent minimises λ/2 ‖W, bias‖² + hinge,
     which for each class is the problem of liblinear's default solver (L2-regularised L2-loss; the bias is regularised
     too, as with its option -B 1) with C = 1/(λ N T'). The square, and not the plain hinge: its slope has no jumps, so a
     descent with finite steps comes to rest.
@@ -122,3 +122,8 @@ def hinge(margins: Tensor, label: Tensor, weights: Tensor | None = None) -> Tens
     s = 2 * F.one_hot(label, m.shape[1])[..., None].to(m) - 1
     losses = (1 - s * m).relu().square().sum(dim=1)
     return losses.mean() if weights is None else (weights[:, None] * losses).mean()
+
+
+def penalty(machine: Svm, regulariser: float) -> Tensor:
+    """λ/2 ‖W, bias‖², in the loss itself: then Adam minimises what gradient descent does, and biases count."""
+    return regulariser / 2 * torch.stack([one.square().sum() for one in machine.parameters()]).sum()

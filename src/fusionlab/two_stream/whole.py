@@ -36,7 +36,7 @@ class WholeNet(Net):
         super().__init__(top.consensus)
         self.top = top
         self.towers = nn.ModuleDict({stream: towers[stream] for stream in STREAMS if stream in top.needs})
-        self.needs = dict.fromkeys(top.needs, ("input",))
+        self.needs = {stream: ("input",) for stream in top.needs}
         self.into, self.two_losses, self.keeps_apart = top.into, top.two_losses, top.keeps_apart
         vars(self)["svm"] = top.svm  # known here, and not registered a second time
 
@@ -72,6 +72,10 @@ class WholeNet(Net):
     @property
     def head_names(self) -> tuple[str, ...]:
         return self.top.head_names
+
+    @property
+    def regularised(self) -> tuple[nn.Parameter, ...]:
+        return self.top.regularised
 
     @property
     def margins(self) -> tuple[str, ...]:

@@ -1,0 +1,138 @@
+"""The recipes of the 2014 and 2016 papers: samples seen, rates, and which one a backbone takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fusionlab.config.compose import tree
+from fusionlab.config.schema import ArmConfig
+from fusionlab.config.stage import OptimConfig, StageConfig
+from fusionlab.errors import UserError
+from fusionlab.records.signature import signature
+from fusionlab.study.recipes import STREAMS, arm_recipe, stream_recipe
+
+VIDEOS = 9537  # UCF101, split 1
+
+
+def optim(name: str, **choices: str) -> OptimConfig:
+    return OptimConfig.of(tree({"optim": name, **choices}).with_leaves({})["optim"])
+
+
+def steps(stage: StageConfig, videos: int = VIDEOS) -> int:
+    return stage.recipe.total_steps(stage.steps_per_epoch(videos))
+
+
+def rates(stage: StageConfig, *at: int) -> list[float]:
+    epoch = stage.steps_per_epoch(VIDEOS)
+    return [round(stage.recipe.rate(step, epoch, ()), 12) for step in at]
+
+
+def test_the_2014_paper() -> None:
+    """80,000 and 20,000 steps of 256 videos, whatever the list; drawn over the classes."""
+    pair, scratch, tuned = (optim(f"simonyan2014{end}").streams for end in ("", "_scratch", "_finetune"))
+    assert (pair["appearance"], pair["motion"]) == (tuned["motion"], scratch["appearance"])
+    for stage, samples in ((scratch["motion"], 80_000 * 256), (tuned["motion"], 20_000 * 256)):
+        assert {steps(stage, videos) * stage.batch_size for videos in (VIDEOS, 3570)} == {samples}
+        assert stage.draws == "classes" and stage.recipe.own == {"momentum": 0.9} and stage.recipe.weights == "last"
+    assert rates(scratch["motion"], 0, 49_999, 50_000, 69_999, 70_000, 79_999) == [
+        0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001
+    ]  # fmt: skip
+    assert rates(tuned["motion"], 0, 13_999, 14_000, 19_999) == [0.01, 0.01, 0.001, 0.001]
+
+
+def test_the_2016_paper_as_printed() -> None:
+    made = optim("feichtenhofer2016")
+    assert [made.streams[one].batch_size for one in STREAMS] == [256, 256] and made.fusion.batch_size == 96
+    assert made.streams["motion"].recipe.lr == 0.01 and made.fusion.recipe.lr == 0.001
+    for stage in (*made.streams.values(), made.fusion):
+        assert stage.recipe.until == "converged"
+        falling = stage.recipe.schedule(0, 1, [1.0, 1.0, 1.0], 1)
+        assert falling == pytest.approx(0.1), "after two validations without a gain"
+    assert optim("feichtenhofer2016_vgg16").fusion.recipe.lr == 5e-4
+
+
+def test_the_released_code() -> None:
+    made = optim("feichtenhofer2016_released")
+    fusion, spatial = made.fusion, made.streams["appearance"]
+    assert fusion.steps_per_epoch(VIDEOS) == 993 and steps(fusion) == 5 * 993
+    assert rates(fusion, 0, 1985, 1986, 2979, 3972, 4964) == [1e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-6]
+    assert steps(spatial) == 11 * 372 and spatial.batch_size == 256
+    assert rates(spatial, 0, 5 * 372, 8 * 372, 11 * 372 - 1) == [1e-2, 1e-3, 1e-4, 1e-4]
+    assert (spatial.recipe.first.from_layer, spatial.recipe.first.epochs) == ("fc6", 2)
+    deep = optim("feichtenhofer2016_released_vgg16").streams
+    assert [deep[one].batch_size for one in STREAMS] == [128, 128]
+    epoch = VIDEOS * 10 // 128
+    assert rates(deep["appearance"], 0, 3 * epoch, 8 * epoch, 10 * epoch, 12 * epoch - 1) == [
+        1e-3, 5e-4, 5e-5, 5e-6, 5e-6
+    ]  # fmt: skip
+    assert (deep["appearance"].recipe.first.from_layer, deep["appearance"].recipe.first.epochs) == ("fc8", 3)
+    epoch = VIDEOS * 100 // 128
+    assert steps(deep["motion"]) == 16 * epoch and deep["motion"].recipe.first.epochs == 0
+    assert rates(deep["motion"], 0, 10 * epoch, 15 * epoch) == [5e-4, 5e-5, 5e-6]
+    for stage in (fusion, spatial, *deep.values()):
+        recipe = stage.recipe
+        assert (recipe.bias_rate, recipe.bias_decay, recipe.weight_decay, recipe.own) == (2, 0, 5e-4, {"momentum": 0.9})
+        assert (recipe.until, recipe.weights) == ("budget", "last")
+
+
+@pytest.mark.parametrize(
+    ("choices", "name"),
+    [
+        ({}, "adam"), ({"backbone": "tiny"}, "adam"), ({"backbone": "vgg_m"}, "feichtenhofer2016"),
+        ({"backbone": "vgg16"}, "feichtenhofer2016_vgg16"), ({"backbone": "vgg_m", "optim": "adam"}, "adam"),
+        ({"appearance": "vgg16", "motion": "vgg_m"}, "feichtenhofer2016_vgg16"),
+        ({"appearance": "tiny", "motion": "vgg_m"}, "adam"),
+        ({"backbone": "vgg_m", "experiment": "tsn"}, "sgd"),  # which has a choice of its own
+        ({"backbone": "vgg_m", "debug": "fast"}, "feichtenhofer2016"),
+    ],
+)  # fmt: skip
+def test_a_backbone_names_its_recipe_and_a_choice_wins(choices: dict[str, str], name: str) -> None:
+    made, chosen = tree(choices), tree({**choices, "optim": name})
+    assert made.choices["optim"] == name and made.with_leaves({}) == chosen.with_leaves({})
+    assert all("recipe" not in one for one in made.with_leaves({})["backbone"].values())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["adam", "sgd", "simonyan2014", "simonyan2014_scratch", "feichtenhofer2016", "feichtenhofer2016_released",
+     "feichtenhofer2016_released_vgg16"],
+)  # fmt: skip
+def test_debug_fast_is_two_epochs_of_each_stage(name: str) -> None:
+    made = optim(name, debug="fast")
+    for stage in (*made.streams.values(), made.fusion):
+        assert (stage.recipe.epochs, stage.recipe.steps, stage.passes) == (2, None, 1)
+        assert stage.recipe.first.epochs == 0
+
+
+def test_what_is_written_for_one_stream_trains_that_one_alone_anew() -> None:
+    made = tree({})
+    both, one = made.with_leaves({}), made.with_leaves({"optim.streams.motion": {"lr": 0.5}})
+    again = made.with_leaves({"optim.streams.motion": {}})
+    assert signature(arm_recipe(both)) == signature(arm_recipe(again)) != signature(arm_recipe(one))
+    changed = [signature(stream_recipe(both, s)) != signature(stream_recipe(one, s)) for s in STREAMS]
+    assert changed == [False, True]
+    streams = ArmConfig.of(one).optim.streams
+    assert (streams["appearance"].recipe.lr, streams["motion"].recipe.lr) == (3e-3, 0.5)
+
+
+def test_colour_is_no_part_of_a_motion_stream() -> None:
+    plain, jitter = (tree({}).with_leaves({"data.sampling.colour": one}) for one in ("plain", "jitter"))
+    changed = [signature(stream_recipe(plain, s)) != signature(stream_recipe(jitter, s)) for s in STREAMS]
+    assert changed == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("leaves", "message"),
+    [
+        ({"optim.streams.steps": 70}, "a number of epochs, or a number of steps"),
+        ({"optim.streams.passes": 0}, "optim.streams.passes is a whole number"),
+        ({"optim.fusion.draws": "class"}, "did you mean optim.fusion.draws=classes"),
+        ({"optim.streams.motion": {"rate": 1}}, "unknown number of the optimiser adam"),
+        ({"optim.streams.motion": {"motion": {}}}, "unknown number of the optimiser adam"),
+    ],
+)
+def test_wrong_options_are_answered(leaves: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        ArmConfig.of(tree({}).with_leaves(leaves))
