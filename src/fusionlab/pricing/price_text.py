@@ -36,6 +36,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
             *([f"tests  {' '.join(price.asked.words)}: of each net, without training again"] if price.asked else []),
             *([price.too_large] if price.too_large else []),
             *too_small(price),
+            *price.missing,
         ],
         [*_table([HEADS, *_stages(price)]), *_sources(price)],
         _chains(price),
