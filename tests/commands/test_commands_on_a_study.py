@@ -128,6 +128,23 @@ def test_test_of_one_arm_from_another_folder(say: Say, study: Lab, tmp_path: Pat
     assert wrong.status == 2 and "unknown arm" in wrong.err
 
 
+def test_test_by_other_protocols_prints_a_table(say: Say, fresh: Lab) -> None:
+    """`fresh`: a copy of the study. The records stay as they are."""
+    before = {file: file.read_bytes() for file in fresh.home.rglob("run.json")}
+    words = ["test=middle,frame", "combine=scores,logits", "ablate=motion:mean"]
+    done = say("test", str(fresh.study), *words)
+    assert (done.status, done.err) == (0, "")
+    accuracies, _, sensitivity = done.out.split("\n\n")[1:]
+    heads = [cell.strip() for cell in accuracies.splitlines()[0].split("|")[2:-1]]
+    assert heads == ["middle, scores", "middle, logits", "frame, scores", "frame, logits"]
+    assert len(accuracies.splitlines()) == 2 + 6 and "–" not in accuracies, "each of 6 arms by each test"
+    assert len(sensitivity.splitlines()) == 2 + 2 * 6 and sensitivity.count("(") >= 2 * 6
+    assert {file: file.read_bytes() for file in before} == before
+    again = say("test", str(fresh.study), *words)
+    assert again.status == 0 and "videos ×" not in again.out, "all of it is there"
+    assert again.out.strip() == done.out.partition("\n\n")[2].strip()
+
+
 def test_test_finds_weights_that_are_not_the_record_s(say: Say, study: Lab, fresh: Lab) -> None:
     import shutil
 

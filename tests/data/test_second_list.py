@@ -25,10 +25,6 @@ class Two(Drifting):
     classes = ("Sit", "Stand")
     class_count = 2
 
-    def lists(self, split: int) -> tuple[list[Entry], list[Entry]]:
-        train, test = super().lists(split)
-        return train, test
-
     def videos(self) -> list[Entry]:
         every = Drifting(self.root, self.groups, self.per_group, self.side).videos()
         return [entry for entry in every if entry[1] < 2]

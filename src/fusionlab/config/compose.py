@@ -253,6 +253,7 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
         content[group].pop("title", None)
     for stream in STREAMS:
         content.backbone[stream].pop("recipe", None)
+    content.optim.pop("source", None)
     _leave_out_repeated(content.optim.streams)
     run = cast(dict[str, Any], OmegaConf.to_container(content["run"], resolve=False))
     content["run"] = masked(instead.run(run), "run")
@@ -276,11 +277,21 @@ def _leave_out_repeated(streams: DictConfig) -> None:
 
 def title(group: str, choice: str) -> str | None:
     """The title for tables in a choice's yaml."""
+    return _note(group, choice, "title")
+
+
+def source_recipe(optim: str) -> str | None:
+    """The recipe in an optim's yaml of a stream that starts from nothing, and from which one of this recipe starts."""
+    return _note("optim", optim, "source")
+
+
+def _note(group: str, choice: str, key: str) -> str | None:
+    """What a choice's yaml says of it under a key that is no option."""
     for folder in catalogue.folders():
         file = folder / group / f"{choice}.yaml"
         if file.is_file():
             content = yaml.safe_load(file.read_text(encoding="utf-8"))
-            return str(content["title"]) if isinstance(content, dict) and content.get("title") else None
+            return str(content[key]) if isinstance(content, dict) and content.get(key) else None
     return None
 
 

@@ -45,7 +45,7 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
             options.update(_options_of_group(catalogue.folder_of(group), name, place_of(group), chosen))
     options.update(_own_options(config, ""))
     unseen = [f"{group}.title" for group in catalogue.TITLED] + [f"backbone.{stream}.recipe" for stream in STREAMS]
-    for leaf in unseen:
+    for leaf in [*unseen, "optim.source"]:
         options.pop(leaf, None)
     for short, (first, *_) in SHORTHAND.items():
         if first in options:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from fusionlab.config.build import Blueprint
 from fusionlab.config.other_tests import Config, tested_by
 from fusionlab.data.ablation import Ablation
+from fusionlab.data.views import TESTS
 from fusionlab.errors import UserError
 from fusionlab.jobs.job_data import Data
 from fusionlab.jobs.test_results import OneTest
@@ -55,7 +56,8 @@ class Bench:
             fitting = {name: nets[name][1] for name in named if self._fits(name, nets[name][0], test, failed)}
             if not fitting:
                 continue
-            self.say(f"test {test.name}: {len(fitting)} net{'s' * (len(fitting) > 1)}, {len(videos)} videos")
+            nets_of_it = f"{len(fitting)} net{'s' * (len(fitting) > 1)}"
+            self.say(f"test {test.name}: {nets_of_it}, {len(videos)} videos × {TESTS[test.views]} views")
 
             def fail(name: str, error: Exception, test: OtherTest = test) -> None:
                 traceback.print_exception(error)

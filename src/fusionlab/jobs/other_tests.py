@@ -60,13 +60,6 @@ def add_tests(folder: str | Path, names: Sequence[str], asked: Asked, say: Say =
     return int(bool(adding.reasons))
 
 
-def missing_tests(plan: Plan, study: Path, asked: Asked) -> int:
-    """How many tests that are asked for are not there, of the arms that are done."""
-    adding = Adding(plan, study, asked, show)
-    found = [(arm, place) for arm in plan.arms if (place := adding.place(arm)) is not None]
-    return sum(len(adding.missing(arm, place)) + len(adding.uncombined(arm, place)) for arm, place in found)
-
-
 @dataclass
 class Adding:
     """Adds what is missing to the arms of one study."""

@@ -1,9 +1,10 @@
 """The other data sets of a command: those that its streams start from, and those that they are trained on beside.
 
 `weights.motion=from:ucf101` starts the motion stream from the one that the same command would train with data=ucf101.
-Its own first weights are null, or what stands behind the name: `from:ucf101:imagenet`. `multitask.motion=ucf101` trains
-the stream on UCF101 too. What is typed counts for these data sets as well, except `data.dataset.…` and
-`data.quarantine`, which are about the videos of the main one.
+Its own first weights are null, or what stands behind the name: `from:ucf101:imagenet`. A recipe of fine-tuning names in
+its yaml the recipe of a source that starts from nothing (`source`). `multitask.motion=ucf101` trains the stream on UCF101
+too. What is typed counts for these data sets as well, except `data.dataset.…` and `data.quarantine`, which are about the
+videos of the main one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import catalogue
 from fusionlab.config.build import Blueprint
-from fusionlab.config.compose import tree
+from fusionlab.config.compose import source_recipe, tree
 from fusionlab.config.overrides import Words
 from fusionlab.config.schema import ArmConfig, build_dataset, second_data
 from fusionlab.config.shorthand import SHORTHAND, expand_shorthand
@@ -108,6 +109,8 @@ def words_of_source(words: Words, stream: str, data: str, before: str) -> Words:
     apart: dict[str, Any] = {part: None for short in ("weights", "multitask") for part in SHORTHAND[short]}
     if not before:  # without weights these have no effect
         apart |= {leaf: NEUTRAL[leaf] for leaf in ("weights.head", "weights.other_split")}
+        if own := source_recipe(groups.get("optim", "")):
+            groups["optim"] = own
     apart |= {f"weights.{stream}": before or None, "streams": stream}
     left_out = (*OF_MAIN, *ARM, ABOVE, PAIRS, "run")
     leaves = {leaf: one for leaf, one in expand_shorthand(words.leaves).items() if not _inside(leaf, left_out)}
@@ -125,7 +128,8 @@ def axes_of_source(point: Point, stream: str, source: Content) -> dict[str, Any]
     before = source.tree["weights"][stream]
     own = {TRAINED_ON: source.choices["data"], **({f"weights.{stream}": before} if before else {})}
     left_out = (TRAINED_ON, *OF_MAIN, "multitask", *(SHORTHAND["weights"] if before else ["weights"]))
-    return {**own, **{axis: one for axis, one in point.axes.items() if axis != "data" and not _inside(axis, left_out)}}
+    axes = {axis: one for axis, one in point.axes.items() if axis != "data" and not _inside(axis, left_out)}
+    return {**own, **axes, **({"optim": source.choices["optim"]} if "optim" in axes else {})}
 
 
 def _inside(leaf: str, parts: tuple[str, ...]) -> bool:

@@ -7,7 +7,7 @@ a calibration. What is unknown is None, with the reason.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from fusionlab.pricing.machine_class import Machine
 from fusionlab.pricing.past_jobs import PastJob, past_jobs
 from fusionlab.pricing.speeds import Speed, Speeds
 from fusionlab.pricing.store_time import store_seconds
+from fusionlab.records.other_tests import Asked
 from fusionlab.sizes.memory_bound import memory_bound
 from fusionlab.sizes.sizing import Sized, Sizes, checkpoint_bytes, content_key, state_bytes
 from fusionlab.study.plan import Arm, Job, Plan
@@ -95,6 +96,8 @@ class StudyPrice:
     equal: int = 0  # cells that are the same arm as another one
     keep: str = "best"  # run.keep
     too_large: str | None = None  # a line about jobs that need more memory than `bound`
+    missing: tuple[str, ...] = ()  # lines about files of weights
+    asked: Asked = field(default_factory=Asked)  # other tests of each net
 
     @property
     def arm_counts(self) -> dict[str, int]:
@@ -185,6 +188,7 @@ class Pricing:
             self._sharing(jobs), self._arm_sizes(), self._compact(), self._archives(),
             disk_sizes.free_bytes(self.run.data), disk_sizes.free_bytes(self.run.root),
             disk_sizes.on_one_disk(self.run.data, self.run.root), keep=self.run.keep,
+            asked=self.run.asked,
         )  # fmt: skip
 
     # -- jobs

@@ -13,9 +13,10 @@ from typing import Any
 
 from fusionlab.results import formatting
 from fusionlab.results.cells import kinds_of
+from fusionlab.results.chains import THEN, is_chosen
 from fusionlab.results.crossed import Comparison
 from fusionlab.results.doubling import moves
-from fusionlab.results.load import REFUSED, TOGETHER, Entry
+from fusionlab.results.load import REFUSED, TOGETHER, Entry, is_seed
 from fusionlab.results.protocol_warnings import row_title, seed_text
 from fusionlab.results.rows import PAPER, Row
 from fusionlab.results.selection import Trial, chosen_trial
@@ -45,6 +46,7 @@ def csv_text(table: Table) -> str:
         if row.done:
             lines.append({**name, **_done(row, questions, table), **paper_cells})
         lines += [{**name, **_trial(trial)} for trial in row.tried if not trial.chosen]
+        lines += [{**name, **_first(one, arm)} for entry in row.done for arm in entry.arms for one in arm.first]
         rate = {row.tried[0].axis} if row.tried else set()
         lines += [
             {**name, **{axis: entry.axes[axis] for axis in rate}, **_undone(entry), **paper_cells}
@@ -64,7 +66,8 @@ def csv_text(table: Table) -> str:
             f"{prefix}_{what}" for over in ("gain", "late") for what in (over, *(f"{over}_{one}" for one in _OF_GAIN))
         ]
     heads += ["control", "not_comparable", *(["saw_test"] if any(row.saw_test for row in rows) else [])]
-    heads += [*(["val_loss", "chosen"] if table.spec.select else []), "doubled"]
+    chains = any(arm.first for row in rows for entry in row.done for arm in entry.arms)
+    heads += [*([THEN] if chains else []), *(["val_loss", "chosen"] if chains or table.spec.select else []), "doubled"]
     heads += [
         "trials",
         "layers",
@@ -161,6 +164,19 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "reason": "; ".join(reasons),
         "val_loss": _loss(trial),
         "chosen": "no",
+    }
+
+
+def _first(first: Entry, last: Entry) -> dict[str, Any]:
+    """An arm of the chain that chose; its test is no figure of the row."""
+    loss = first.result.get("val_loss")
+    return {
+        **{axis: one for axis, one in first.axes.items() if not is_seed(axis)},
+        "status": "of the chain that chose",
+        "seeds": seed_text(first.seed),
+        "reason": first.reason or "",
+        "val_loss": "" if loss is None else f"{loss:.6g}",
+        "chosen": "yes" if is_chosen(first, last) else "no",
     }
 
 

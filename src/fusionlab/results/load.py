@@ -51,6 +51,7 @@ class Entry:
     file: str = PREDICTIONS  # its scores, in the folder
     saved: SavedAnswers | None = None  # of all arms, where the folder has no scores
     parts: tuple[Entry, ...] = ()  # the arms of one place and seed, one for each split, of which it is the mean
+    first: tuple[Entry, ...] = ()  # of an arm of chain B, those of chain A among which its rate and end were chosen
 
     @property
     def result(self) -> Mapping[str, Any]:

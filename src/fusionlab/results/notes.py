@@ -8,6 +8,7 @@ from typing import Any
 from fusionlab.errors import UserError
 from fusionlab.results.ceilings import SCORES, lies_above
 from fusionlab.results.cells import SAW_TEST
+from fusionlab.results.chains import LAST, THEN
 from fusionlab.results.crossed import CONFIDENCE, FEWEST_SEEDS, Comparison, not_worse, seeds_needed, smallest_gap
 from fusionlab.results.differences import LEVEL, Matrix
 from fusionlab.results.formatting import as_typed, ceiling, distance, short_list
@@ -76,6 +77,7 @@ def general(
     notes += _question_notes(done)
     notes += _ceiling_notes(done)
     notes += _selection_notes(done, spec)
+    notes += _chain_notes(done)
     notes += _quarantine_notes(done)
     return notes + (_paper_notes(rows, spec.paper) if spec.paper else [])
 
@@ -255,6 +257,19 @@ def _selection_notes(rows: Sequence[Row], spec: Spec) -> list[str]:
         return [f"{text}loss on the test list ({SAW_TEST}), the mean over seeds; the CSV has all trials."]
     text += "validation loss, the mean over seeds; the CSV has all trials. The test predictions of the others were not "
     return [f"{text}opened."]
+
+
+def _chain_notes(rows: Sequence[Row]) -> list[str]:
+    """What was chosen where, of nets that were trained again on the whole training list."""
+    if not any(arm.result.get("chosen") for row in rows for entry in row.done for arm in entry.arms):
+        return []
+    text = (
+        f"Trained again ({THEN}={LAST}): rates, their drops and the end were chosen on the validation part of the "
+        "training list, by each seed for itself. Streams and arms were then trained anew on the whole list, with the "
+        "same seeds, drops at the same steps and the same number of steps. The CSV has the nets that chose; their test "
+        "predictions were not opened."
+    )
+    return [text]
 
 
 def _quarantine_notes(rows: Sequence[Row]) -> list[str]:

@@ -15,6 +15,7 @@ from fusionlab.records.files import write_bytes
 from fusionlab.results.accuracy import wilson
 from fusionlab.results.answers import FILE as ANSWERS
 from fusionlab.results.answers import Answers, answers_csv
+from fusionlab.results.chains import last_chain
 from fusionlab.results.contrasts import contrasts_csv
 from fusionlab.results.cross import Cross, cross_csv, cross_latex, cross_markdown, cross_text
 from fusionlab.results.csv_table import csv_text
@@ -85,7 +86,9 @@ def report(
         if pdf and (absent := "".join(sorted({one for figure in figures for one in figure.unprintable()}))):
             text += f"\nNo font of this machine has these characters, so PDF figures show boxes for them: {absent}\n"
         if answers:
-            files[ANSWERS] = answers_csv(read_answers([*entries, *tower_entries(entries)], unchosen_arms(table.rows)))
+            shown_arms = last_chain(entries)
+            every = [*shown_arms, *tower_entries(shown_arms)]
+            files[ANSWERS] = answers_csv(read_answers(every, unchosen_arms(table.rows)))
         if table.contrasts:
             files["contrasts.csv"] = contrasts_csv(table.contrasts)
         if pairs:

@@ -13,6 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from fusionlab.records.signature import canonical
+from fusionlab.results.chains import chosen_rates, last_chain
 from fusionlab.results.crossed import Comparison
 from fusionlab.results.formatting import as_typed
 from fusionlab.results.gains import Late, compare_pairs
@@ -115,6 +116,7 @@ class Row:
 
 def make_rows(entries: Sequence[Entry], spec: Spec) -> list[Row]:
     """The rows of a table in its order: the streams, late fusion, the control, then the fusions."""
+    entries = last_chain(entries)
     every = join_splits([*entries, *tower_entries(entries)], spec.over)
     entries = [entry for entry in every if entry.kind != "tower"]
     normal = [entry for entry in every if entry.axes.get(BUDGET, 1) == 1]
@@ -182,6 +184,8 @@ def _places(entries: Iterable[Entry], spec: Spec) -> dict[tuple[str, str], _Plac
                     waiting = [entry for entry in others if not has_ended(entry)]
             else:  # no value has all seeds yet
                 group = [entry for entry in group if entry.status != "done"]
+        elif spec.select and key[0] in _TRAINED and (rates := chosen_rates(group)) is not None:
+            axes[spec.select] = rates
         places[key] = _Place(key[0], axes, group, trials, key, tuple(waiting))
     return places
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from fusionlab.results.load import Entry
 
 # What the control's record says of both towers.
-_SHARED = ("classes", "data", "decoder", "flow", "val_loss", "steps", "best_step", "converged", "quarantined")
+_SHARED = ("classes", "data", "decoder", "flow", "val_loss", "steps", "best_step", "converged", "chosen", "quarantined")
 
 
 def tower_entries(entries: Sequence[Entry]) -> Iterable[Entry]:

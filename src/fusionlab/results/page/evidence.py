@@ -104,6 +104,7 @@ def _arms_of(row: Row) -> Iterator[tuple[Entry, str]]:
     """Each arm of a row with a remark on those that are in no mean."""
     yield from ((entry, "") for entry in row.done)
     yield from ((entry, entry.status) for entry in (*row.undone, *row.refused))
+    yield from ((one, "of the chain that chose") for entry in row.done for arm in entry.arms for one in arm.first)
     yield from ((entry, "a second record of this seed, not shown") for entry in row.surplus)
     for trial in row.trials:
         if not trial.chosen:
