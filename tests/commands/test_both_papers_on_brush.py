@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from terminal import Lab
 
+from fusionlab.planning.report_study import table_spec
 from fusionlab.results.load import load
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import make_table
-from fusionlab.planning.report_study import table_spec
 
 pytestmark = pytest.mark.slow
 KEEP = "val.then=keep"
