@@ -188,7 +188,7 @@ def needing_first(jobs: Sequence[Job], arms: Sequence[Arm]) -> list[Job]:
     first = {signature for arm in arms for signature in chosen_from(arm.config)}
     if not first:
         return list(jobs)
-    others = {job.id for job in jobs if job.kind != "cohort"}  # a cohort that was divided is no longer among the jobs
+    others = {job.id for job in jobs if job.kind != "cohort"}
     holds = {arm.signature: arm.job for arm in arms if arm.signature in first}
     needed: dict[str, dict[str, None]] = {}
     for arm in arms:
