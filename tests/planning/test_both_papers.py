@@ -103,4 +103,4 @@ def test_a_net_of_ucf101_is_trained_from_scratch_before_it_is_tuned() -> None:
     (tuned,) = [arm for arm in arms if arm.axes.get("weights.motion") == "from:ucf101"]
     assert (source.config["optim"]["steps"], tuned.config["optim"]["steps"]) == (80_000, 20_000)
     assert source.axes["optim"] == "simonyan2014_scratch" and tuned.axes["optim"] == "simonyan2014_finetune"
-    assert tuned.config["weights"]["source"] == f"from:{source.signature}"
+    assert tuned.config["weights"]["source"] == "from:ucf101" and source.config["weights"]["source"] is None
