@@ -36,6 +36,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
             *too_small(price),
         ],
         [*_table([HEADS, *_stages(price)]), *_sources(price)],
+        _lengths(price),
         _sizes(price),
         _disk(price),
         _sharing(price),
@@ -108,6 +109,16 @@ def _sources(price: StudyPrice) -> list[str]:
             of = f"{title}" if len(groups) == 1 else f"{title}, {count} jobs"
             lines.append(f"  {of}: {source}")
     return lines
+
+
+def _lengths(price: StudyPrice) -> list[str]:
+    """The steps of the trainings, by stage."""
+    rows = dict.fromkeys(
+        (STAGES[job.kind], f"{job.work.batch:,}", f"{job.work.epoch:,}", f"{job.work.steps:,}")
+        for job in price.jobs
+        if job.work is not None and job.work.epoch
+    )
+    return _table([("training", "clips a step", "steps an epoch", "steps, at most"), *rows]) if rows else []
 
 
 def _sizes(price: StudyPrice) -> list[str]:
