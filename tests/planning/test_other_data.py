@@ -107,6 +107,13 @@ def test_a_source_that_is_an_arm_of_the_grid_is_there_once() -> None:
     ]
 
 
+def test_a_study_of_one_stream_has_the_sources_of_both() -> None:
+    plan = plan_study(["data=brush2", "weights=from:brush", "streams=motion"]).plan
+    for stream in ("appearance", "motion"):
+        source, own = streams(plan, stream)
+        assert source_of(own.config) == source.signature
+
+
 def test_a_source_is_not_among_the_arms_that_were_asked_for() -> None:
     study = plan_study(["data=brush2", "weights.motion=from:brush", "streams=motion"])
     assert [arm.name for arm in study.asked()] == ["streams=motion,seed=0"]
