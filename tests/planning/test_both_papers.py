@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import functools
 import re
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
-from fusionlab.config.instead import Instead
 from fusionlab.planning.grid import PlannedStudy, plan_study
-from fusionlab.records.signature import flatten
-from fusionlab.results.load import Entry
-from fusionlab.results.rows import make_rows
-from fusionlab.results.spec import Spec
-from fusionlab.study.plan import Arm
 
 CONF = Path(__file__).parents[2] / "conf"
 ARMS: dict[str, dict[str, int]] = {}

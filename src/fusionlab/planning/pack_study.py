@@ -161,7 +161,7 @@ def _too_large(needs: Sequence[int], bound: int, whole: int, run: RunConfig) -> 
     elif whole >= max(needs):
         hint = f"run.workers={count_memories(run) * (whole // max(needs))}"
     else:
-        hint = "less for optim.streams.batch_size and optim.fusion.batch_size"
+        hint = "optim.streams.micro_batch=16 optim.fusion.micro_batch=16, or less"
     jobs = "1 job needs" if len(needs) == 1 else f"{len(needs)} jobs need"
     need = least if least == most else f"{least} … {most}"
     return f"{jobs} {need} with a margin, and may use {size(bound)} each: type {hint}"

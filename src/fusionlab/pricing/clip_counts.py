@@ -43,7 +43,8 @@ class DataSets:
     def clips(self, config: ArmConfig | StreamConfig) -> Clips | None:
         """None where neither lists nor official numbers are there."""
         sampling = config.data.sampling
-        key = repr((config.data.recipe, config.split, sampling.validation, config.seed.data, config.data.quarantine))
+        key = repr((config.data.recipe, config.split, sampling.validation, config.val.held_out, config.seed.data,
+                    config.data.quarantine))  # fmt: skip
         if key not in self._clips:
             self._clips[key] = self._count(config)
         return self._clips[key]
@@ -72,8 +73,9 @@ class DataSets:
         if self._lists(config.data, config.split) is None:
             if extent is None:
                 return None
-            held_out = round(extent.train * fraction)
-            return Clips(extent.train - held_out, held_out, extent.test, frames, size)
+            cut = round(extent.train * fraction) if config.val.held_out == validation.CUT else 0
+            held_out = extent.test if config.val.held_out == validation.TEST else cut
+            return Clips(extent.train - cut, held_out, extent.test, frames, size)
         if (lists := self._cut(config)) is None:
             return None
         train, held, test = map(len, lists)
@@ -90,7 +92,8 @@ class DataSets:
         if lists is None:
             return None
         try:
-            rest, held = validation.cut(lists[0], self.dataset(config.data).group, config.seed.data, fraction)
+            group = self.dataset(config.data).group
+            rest, held = validation.divide(config.val.held_out, *lists, group, config.seed.data, fraction)
         except UserError:
             return None
         return rest, held, lists[1]
