@@ -85,6 +85,18 @@ def test_each_seed_starts_from_the_source_of_its_seed_and_other_axes_have_their_
         assert below.axes == {**arm.axes, "trained_on": "brush"}
 
 
+def test_a_recipe_of_fine_tuning_names_that_of_its_source() -> None:
+    """As in 2014: UCF101's net from scratch, and HMDB51's from it with fewer steps."""
+    words = ["data=brush2", "optim=simonyan2014_finetune", "val=none"]
+    source, own = streams(planned(*words, "weights.motion=from:brush"), "motion")
+    (there,) = streams(planned("data=brush", "optim=simonyan2014_scratch", "val=none"), "motion")
+    assert source.signature == there.signature and (source.config["optim"]["steps"], own.config["optim"]["steps"]) == (
+        80_000, 20_000,
+    )  # fmt: skip
+    loaded, _ = streams(planned(*words, "weights.motion=from:brush:a.pt"), "motion")
+    assert loaded.config["optim"] == own.config["optim"], "with weights it is fine-tuned itself"
+
+
 def test_options_of_the_main_videos_are_not_the_source_s() -> None:
     words = ["data=brush2", "weights.motion=from:brush"]
     usual, other = (streams(planned(*words, *more), "motion") for more in ([], ["data.dataset.what=20"]))

@@ -2,9 +2,9 @@
 
 `weights.motion=from:ucf101` starts the motion stream from the one that the same command would train with data=ucf101.
 Its own first weights are null, or what stands behind the name: `from:ucf101:imagenet`. A recipe of fine-tuning names in
-its yaml the recipe of a source that starts from nothing (`source`). `multitask.motion=ucf101` trains the stream on UCF101
-too. What is typed counts for these data sets as well, except `data.dataset.…` and `data.quarantine`, which are about the
-videos of the main one.
+its yaml the recipe of a source that starts from nothing (`source`). `multitask.motion=ucf101` trains the stream on
+UCF101 too. What is typed counts for these data sets as well, except `data.dataset.…` and `data.quarantine`, which are
+about the videos of the main one.
 """
 
 from __future__ import annotations
