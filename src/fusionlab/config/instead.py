@@ -1,4 +1,4 @@
-"""What a choice of debug puts in the place of other choices, values and names: `debug=tiny` runs VGG-16 on UCF101 as tiny on brush.
+"""What a choice of debug puts in the place of others: with `debug=tiny`, VGG-16 on UCF101 is tiny on brush.
 
 Its yaml has, beside options as any other one:
 
@@ -7,8 +7,8 @@ Its yaml has, beside options as any other one:
       values: {weights.motion: {imagenet: null}}                      # option -> value -> value
       names: {backbone.motion.dropout.fc6: backbone.motion.dropout}   # option -> option; null: it is left out
 
-It holds for what is typed, for what an experiment chooses and sets, and for axes. Values of an axis that become equal are
-one, but for zipped axes, whose equal cells are one.
+It holds for what is typed, for what an experiment chooses and sets, and for axes. Values of an axis that become equal
+are one; of zipped axes, equal cells are one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Instead:
 
     def value(self, option: str, value: Any) -> Any:
         """Instead of the value of an option, or of the choice of a group."""
-        table = self.choices.get(catalogue.folder_of(option)) or self.values.get(option) or {}
+        table: Mapping[Any, Any] = self.choices.get(catalogue.folder_of(option)) or self.values.get(option) or {}
         return table.get(value, value) if isinstance(value, str | int | float | None) else value
 
     def options(self, options: Mapping[str, Any]) -> dict[str, Any]:

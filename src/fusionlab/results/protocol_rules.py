@@ -25,6 +25,7 @@ from fusionlab.results.splits import SPLIT
 
 Leaves = Mapping[str, Any]  # what is compared: name -> value; what a record lacks is not compared
 _BUDGET = ("epochs", "until", "budget", "patience")  # leaves below optim.fusion that say how long it trains
+_STREAMS = ("appearance", "motion")
 _TESTING = ("test", "crop", "crops", "snippets", "stride", "times")  # leaves below data.sampling that a test hangs on
 
 
@@ -75,7 +76,7 @@ def _weights(entry: Entry) -> Mapping[str, Leaves]:
     if entry.kind == "stream":
         own = {str(entry.axes.get("streams")): (weights.get("source"), second)}
     else:
-        own = {stream: (weights.get(stream), second.get(stream)) for stream in ("appearance", "motion")}
+        own = {stream: (weights.get(stream), second.get(stream)) for stream in _STREAMS}
     return {
         stream: {
             f"weights.{stream}": source or "drawn",
@@ -103,10 +104,17 @@ _KEPT: dict[tuple[int, bool], tuple[Leaves, Leaves]] = {}
 
 
 def _training(entry: Entry) -> Mapping[str, Leaves]:
+    """Stream by stream, since a recipe may train each in its own way; and what is trained above them."""
+    optim = entry.record.get("config", {}).get("optim") or {}
     if entry.kind == "stream":
-        own = {leaf.replace("optim.", "optim.streams.", 1): one for leaf, one in _part(entry, "optim").items()}
-        return {"optim.streams": own} if own else {}
-    parts = {"optim.streams": _part(entry, "optim", "streams")}
+        blocks = {str(entry.axes.get("streams")): optim}
+    else:
+        both = {leaf: one for leaf, one in optim.get("streams", {}).items() if leaf not in _STREAMS}
+        blocks = {stream: both | (optim.get("streams", {}).get(stream) or {}) for stream in _STREAMS}
+    parts = {
+        f"optim.streams of {stream}": part_leaves({"optim": {"streams": block}}, "optim", "streams")
+        for stream, block in blocks.items()
+    }
     if entry.kind in ("fused", "control"):
         parts["optim.fusion"] = _kept(_part(entry, "optim", "fusion"), "optim.fusion.", _BUDGET, False)
     return {name: leaves for name, leaves in parts.items() if leaves}
