@@ -22,6 +22,7 @@ from fusionlab.results.load import Entry, part_leaves
 from fusionlab.results.rows import Row, varies
 from fusionlab.results.selection import BUDGET
 from fusionlab.results.splits import SPLIT
+from fusionlab.study.recipes import STREAMS, stream_optim
 
 Leaves = Mapping[str, Any]  # what is compared: name -> value; what a record lacks is not compared
 _BUDGET = ("epochs", "until", "budget", "patience")  # leaves below optim.fusion that say how long it trains
@@ -75,7 +76,7 @@ def _weights(entry: Entry) -> Mapping[str, Leaves]:
     if entry.kind == "stream":
         own = {str(entry.axes.get("streams")): (weights.get("source"), second)}
     else:
-        own = {stream: (weights.get(stream), second.get(stream)) for stream in ("appearance", "motion")}
+        own = {stream: (weights.get(stream), second.get(stream)) for stream in STREAMS}
     return {
         stream: {
             f"weights.{stream}": source or "drawn",
@@ -103,10 +104,13 @@ _KEPT: dict[tuple[int, bool], tuple[Leaves, Leaves]] = {}
 
 
 def _training(entry: Entry) -> Mapping[str, Leaves]:
+    """By stream, each with what its own block says: `optim.streams.motion`."""
+    optim = entry.record.get("config", {}).get("optim") or {}
     if entry.kind == "stream":
-        own = {leaf.replace("optim.", "optim.streams.", 1): one for leaf, one in _part(entry, "optim").items()}
-        return {"optim.streams": own} if own else {}
-    parts = {"optim.streams": _part(entry, "optim", "streams")}
+        streams = {str(entry.axes.get("streams")): optim}
+    else:
+        streams = {stream: stream_optim(optim.get("streams", {}), stream) for stream in STREAMS}
+    parts = {stream: part_leaves({"optim": {"streams": own}}, "optim", "streams") for stream, own in streams.items()}
     if entry.kind in ("fused", "control"):
         parts["optim.fusion"] = _kept(_part(entry, "optim", "fusion"), "optim.fusion.", _BUDGET, False)
     return {name: leaves for name, leaves in parts.items() if leaves}
