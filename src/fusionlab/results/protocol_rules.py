@@ -15,17 +15,17 @@ from functools import cache
 from typing import Any
 
 from fusionlab.records.environment import arithmetic
-from fusionlab.records.signature import canonical
+from fusionlab.records.signature import STREAMS, canonical, stream_optim
 from fusionlab.results.formatting import short_list
 from fusionlab.results.gains import answer_counts
 from fusionlab.results.load import Entry, part_leaves
 from fusionlab.results.rows import Row, varies
 from fusionlab.results.selection import BUDGET
 from fusionlab.results.splits import SPLIT
-from fusionlab.study.recipes import STREAMS, stream_optim
 
 Leaves = Mapping[str, Any]  # what is compared: name -> value; what a record lacks is not compared
-_BUDGET = ("epochs", "until", "budget", "patience")  # leaves below optim.fusion that say how long it trains
+# Leaves below optim.fusion that say how long it trains.
+_BUDGET = ("epochs", "steps", "passes", "until", "budget", "patience")
 _TESTING = ("test", "crop", "crops", "snippets", "stride", "times")  # leaves below data.sampling that a test hangs on
 
 
@@ -173,7 +173,7 @@ RULES = (
         "test labels has seen the answers", _validation, refused=True,
     ),
     Rule(
-        "budget", "config: optim.fusion epochs, patience, until, budget; result.converged",
+        "budget", "config: optim.fusion epochs, steps, passes, patience, until, budget; result.converged",
         "who trains for longer is better; arms that have converged may differ", _budget, refused=True,
     ),
     Rule(
