@@ -68,7 +68,9 @@ def test_what_is_not_there_is_said_with_its_place(folder: Path) -> None:
 
 @pytest.mark.parametrize("source", ["resnet", "weights", "x.txt", "", "x.mat.gz"])
 def test_other_words_and_forms_are_refused(source: str, folder: Path) -> None:
-    with pytest.raises(UserError, match=r"allowed:  null, imagenet, a file \.mat, a file \.safetensors, a file \.pt"):
+    with pytest.raises(
+        UserError, match=r"allowed:  null, imagenet, from:DATA, a file \.mat, a file \.safetensors, a file \.pt"
+    ):
         locate(source, TOWER, folder)
 
 

@@ -12,6 +12,10 @@ import pytest
 import torch
 from terminal import FAST, Done, Lab
 
+from fusionlab.backbones.pretrained import imagenet
+from fusionlab.pricing import disk_sizes
+from fusionlab.study.launchers.local import Local
+
 Say = Callable[..., Done]
 
 
@@ -28,6 +32,42 @@ def test_a_price_needs_no_data_and_writes_nothing(say: Say, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+PUT = "imagenet-vgg-m-2048.mat, put it into {}/weights, then weights=imagenet weights.head=fresh"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["weights=gone.pt"], "no such weight file (weights=gone.pt); put it at '{}/weights/gone.pt'"),
+        (["weights=imagenet"], "no ImageNet weights of Tiny exist (weights=imagenet)"),
+        (["data=ucf101", "backbone=vgg_m", "weights=imagenet", "weights.head=fresh"], PUT),
+        (["data=ucf101", "backbone=vgg16", "weights=imagenet", "weights.head=fresh"], None),  # a sweep downloads them
+    ],
+)
+def test_weights_that_are_missing_are_said_once(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str | None
+) -> None:
+    monkeypatch.setattr(imagenet, "_download", lambda *_: pytest.fail("a plan downloads nothing"))
+    done = say("plan", "fusion=sum", "layer=relu5_3" if "backbone=vgg16" in words else "layer=relu5", *words)
+    assert (done.status, done.err) == (0, "")
+    lines = [line for line in done.out.splitlines() if "ImageNet" in line or "weight file" in line]
+    assert len(lines) == (told is not None) and (told or "").format(tmp_path) in "".join(lines)
+
+
+def test_a_disk_that_is_too_small_is_said_by_plan_and_sweep(
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exit code of plan stays; a sweep says it before its workers start, and goes on."""
+    monkeypatch.setattr(disk_sizes, "free_bytes", lambda _: 12 << 20)
+    done = say("plan", "fusion=sum", FAST)
+    assert done.status == 0 and " below run.data and run.root, 12.0 MiB are free" in done.out
+    monkeypatch.setattr(Local, "start", lambda *_, **__: None)
+    done = say("sweep", "fusion=sum", FAST)
+    assert " below run.data and run.root, 12.0 MiB are free: a disk is too small" in done.err
+    monkeypatch.setattr(disk_sizes, "free_bytes", lambda _: 12 << 30)
+    assert "12.0 GiB are free" not in say("plan", "fusion=sum", FAST).out
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_a_study_for_a_gpu_is_planned_where_there_is_none(say: Say) -> None:
     found = numbers(say("plan", "fusion=sum", FAST, "run.device=cuda:3", "--json"))
@@ -38,8 +78,8 @@ def test_a_study_for_a_gpu_is_planned_where_there_is_none(say: Say) -> None:
 def test_json_is_one_object(say: Say) -> None:
     found = numbers(say("plan", "fusion=sum,conv", FAST, "--json"))
     assert set(found) == {
-        "study", "signature", "machine", "states", "stages", "disk", "sharing", "sizes", "equal", "refused", "stale",
-        "damaged", "jobs", "arms",
+        "study", "signature", "machine", "states", "stages", "disk", "sharing", "sizes", "equal", "missing", "refused",
+        "stale", "damaged", "jobs", "arms",
     }  # fmt: skip
     assert found["states"] == {"arms": {"to run": 6}, "jobs": {"to run": 4}}
 

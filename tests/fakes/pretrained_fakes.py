@@ -145,10 +145,12 @@ def structs(rows: Sequence[dict[str, Any]]) -> Array:
     return made
 
 
-def write_simple(path: Path, layers: list[dict[str, Any]], mean: Array | None) -> Path:
+def write_simple(
+    path: Path, layers: list[dict[str, Any]], mean: Array | None, *, compress: bool = True, side: float = 96
+) -> Path:
     """As on MatConvNet's page of models since 2015: `layers` and `meta` at the top of the file."""
-    normalization = {"imageSize": row([96, 96, 3])} | ({} if mean is None else {"averageImage": mean})
-    savemat(path, {"layers": cell(layers), "meta": {"normalization": normalization}}, do_compression=True)
+    normalization = {"imageSize": row([side, side, 3])} | ({} if mean is None else {"averageImage": mean})
+    savemat(path, {"layers": cell(layers), "meta": {"normalization": normalization}}, do_compression=compress)
     return path
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_no_choice_reads_a_test_label(small: Data, tmp_path: Path, words: list[s
     for name, one in right.items():
         assert one["weights"] or one["trained_parameters"] == 0
         assert [one.get(leaf) for leaf in CHOSEN] == [wrong[name].get(leaf) for leaf in CHOSEN], name
-    assert any(one["correct"] != wrong[name]["correct"] for name, one in right.items()), "the test reads them"
+    assert all(one["predictions"] != wrong[name]["predictions"] for name, one in right.items()), "the test reads them"
 
 
 def test_validated_on_the_test_list_labels_choose(small: Data, tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_chain_b_repeats_the_rate_the_drops_and_the_end(retrained: Trained) -> N
         kept = [pair for pair in rates(own) if pair[0] <= stop]
         assert rates(result) == kept, "the same rates at the same steps"
         assert {row["val_loss"] for row in result["curves"]} == {None} and result["val_loss"] is None
-        changes = [end for (end, rate), (_, after) in zip(kept, kept[1:], strict=False) if after != rate]
+        changes = [end for (end, rate), (_, after) in pairwise(kept) if after != rate]
         assert [one for one in told["drops"] if one != stop] == changes
         dropped += len(changes)
     assert dropped, "some rate dropped before the end"
@@ -205,5 +206,5 @@ def test_where_each_rate_diverged_the_arm_of_chain_b_fails_alone(small: Data, tm
     (fused,) = (arm for arm in chain(made, "retrain") if arm.kind == "fused")
     (late,) = (arm for arm in chain(made, "retrain") if arm.kind == "late")
     assert made.place(late).is_dir() and not made.place(fused).exists()
-    failed = read_record(made.plan.job(fused.job).path(made.study) / "attempts" / "1" / "failed" / fused.name)
+    failed = read_record(made.plan.job(fused.job).path(made.study) / "attempts" / "001" / "failed" / fused.name)
     assert failed["reason"].startswith("no rate is left to choose: of chain A, each has failed")

@@ -152,3 +152,22 @@ def test_published_numbers_stand_for_lists_that_are_not_there(plan: Plan) -> Non
     study = plan("data=ucf101", "fusion=sum", "split=2")
     found = DataSets(study.run).clips(config_of(study.plan.arms[-1]))
     assert found == Clips(9586 - 959, 959, 3734, 2_483_295 / 13_320, (256, 342))
+
+
+def test_clips_without_a_validation_with_the_test_list_and_of_both_chains(plan: Plan, clips: Clips) -> None:
+    """Of chain B: the whole list, and as many steps as chain A may take."""
+    whole = clips.train + clips.validation
+    for words, expected in (
+        (["val=none"], (whole, 0, clips.test)),
+        (["val=test_as_released"], (whole, clips.test, clips.test)),
+    ):
+        study = plan("fusion=sum", *words)
+        found = DataSets(study.run).clips(config_of(study.plan.arms[0]))
+        assert found is not None and (found.train, found.validation, found.test) == expected
+    study = plan("fusion=sum", "optim=sgd", "val.then=retrain")
+    fused = {arm.axes["val.then"]: arm for arm in study.plan.arms if arm.kind == "fused"}
+    sizes, data = Sizes(), DataSets(study.run)
+    works = {then: work_of([sizes.of(arm)], sizes, data.clips(config_of(arm))) for then, arm in fused.items()}
+    first, last = works["keep"], works["retrain"]
+    assert first is not None and last is not None and last.validation_views == 0
+    assert abs(first.steps - last.steps) <= first.steps * 0.05, "90 % of the list, where the groups give 14 of 16"

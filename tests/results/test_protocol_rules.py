@@ -72,6 +72,10 @@ TEN = {"data": {"sampling": {"crop": 48, "test": "ten"}}}
             {"config": {"weights": {"appearance": "imagenet"}}},
             "weights differs from most rows: weights.appearance=imagenet, not drawn",
         ),
+        (
+            {"config": {"multitask": {"motion": {"dataset": {"_target_": "a.UCF101"}, "store": {}}}}},
+            "weights differs from most rows: multitask.motion=UCF101 (a6357d9b), not as usual",
+        ),
         ({"config": LR}, "training protocol differs from most rows: optim.fusion.lr=0.1, not 0.002"),
         ({"config": EPOCHS}, "budget differs from most rows: optim.fusion.epochs=16, not 8"),
         ({"config": TEN}, "test protocol differs from most rows: data.sampling.test=ten, not as usual"),
@@ -108,6 +112,18 @@ def test_streams_are_compared_by_the_recipe_of_each(tmp_path: Path) -> None:
     assert spans(other(folder, config=apart)) == {}
     (span,) = spans(other(folder, config={"optim": {**OPTIM["optim"], "streams": both}}, axes={"seed": 1})).values()
     assert "optim.streams.lr=0.003, not 0.5" in span
+
+
+def test_streams_that_are_trained_each_in_its_own_way_are_compared_each_with_its_own(tmp_path: Path) -> None:
+    own = {"streams": {"lr": 0.003, "appearance": {"lr": 0.01}, "motion": {}}}
+    for stream, rate in (("appearance", 0.01), ("motion", 0.003)):
+        arm(tmp_path, kind="stream", axes={"streams": stream, "seed": 0}, config={"optim": {"streams": {"lr": rate}}})
+    arm(tmp_path, kind="late", axes={"streams": "both", "fusion": "late", "seed": 0}, config={"optim": own})
+    assert spans(make_table(load(tmp_path), Spec.of({"caption": "c"}))) == {}
+    axes = {"streams": "both", "fusion": "late", "layer": "softmax", "seed": 0}
+    arm(tmp_path, kind="late", axes=axes, config={"optim": {"streams": {"lr": 0.003}}})
+    (span,) = spans(make_table(load(tmp_path), Spec.of({"caption": "c"}))).values()
+    assert "training protocol" in span and "optim.streams.lr" in span
 
 
 def test_arms_that_have_converged_may_differ_in_their_budget(usual: Path) -> None:

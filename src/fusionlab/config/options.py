@@ -58,7 +58,7 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
 def _named(folder: str, choice: str, key: str) -> str | None:
     """The choice of another group that the yaml of a choice names."""
     found = _options_of_group(folder, choice, folder, {}).get(f"{folder}.{key}")
-    return None if found is None else found.default
+    return found.default if found else None
 
 
 def optional_groups() -> list[str]:

@@ -208,8 +208,8 @@ class WeightsConfig:
         for stream, source in sources.items():
             if source == "" or not isinstance(source, str | None):
                 raise UserError(
-                    "weights are a file's name, or imagenet", got=f"weights.{stream}={source}",
-                    allowed=["null", "imagenet", "a file"], hint="weights=imagenet",
+                    "weights are a file's name, imagenet, or from: and a data set", got=f"weights.{stream}={source}",
+                    allowed=["null", "imagenet", "a file", "from:ucf101"], hint="weights=imagenet",
                 )  # fmt: skip
         for leaf, usual, example in (("other_split", "refuse", "FILE"), ("head", "keep", "imagenet")):
             if getattr(self, leaf) != usual and not any(sources.values()):

@@ -16,13 +16,14 @@ from fusionlab.config import build
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.schema import StreamConfig, build_dataset, config_of
 from fusionlab.data.dataset import Dataset
-from fusionlab.errors import UserError
+from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.job_data import expect_data
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.records.record import read_records
 from fusionlab.records.signature import NEUTRAL, value
+from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import PAIRS, source_of
 
 
@@ -42,11 +43,30 @@ def check_files(study: PlannedStudy) -> None:
         if isinstance(config, StreamConfig) and config.multitask is not None:
             expect_data(config.multitask, study.run, config.split)
         if isinstance(config, StreamConfig) and config.weights.source is not None and source_of(arm.config) is None:
-            published = study.plan.job(arm.job).path(study.folder) / "published"
+            published = _published(study, arm)
             if published.is_dir():
                 _expect_same(config, config.weights.source, study.run, published)
             else:
                 _load(config, config.weights.source, study.run, datasets[key])
+
+
+def missing_weights(study: PlannedStudy) -> list[str]:
+    """A line for each file of weights that is not there and that no command gets. Nothing is downloaded."""
+    from fusionlab.backbones.pretrained import imagenet, locate
+
+    lines: dict[str, None] = {}
+    for arm in study.plan.arms:
+        config = config_of(arm)
+        if not isinstance(config, StreamConfig) or config.weights.source is None or source_of(arm.config) is not None:
+            continue
+        source, tower = config.weights.source, _tower(config)
+        if (source == imagenet.NAME and imagenet.downloads(tower)) or _published(study, arm).is_dir():
+            continue
+        try:
+            locate(source, tower, Path(study.run.weights), head=config.weights.head)
+        except UserError as error:
+            lines[one_line(f"{error.what} ({error.got})" + (f"; {error.hint}" if error.hint else ""))] = None
+    return list(lines)
 
 
 def check_pairs(study: PlannedStudy) -> None:
@@ -55,6 +75,11 @@ def check_pairs(study: PlannedStudy) -> None:
     for arm in study.plan.arms:
         if value(arm.config, PAIRS) != NEUTRAL[PAIRS]:
             data.refuse_lone_clips(config_of(arm))
+
+
+def _published(study: PlannedStudy, arm: Arm) -> Path:
+    """The folder of a stream that is trained already."""
+    return study.plan.job(arm.job).path(study.folder) / "published"
 
 
 def _load(config: StreamConfig, source: str, run: RunConfig, dataset: Dataset) -> None:

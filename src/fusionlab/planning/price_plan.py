@@ -11,7 +11,7 @@ from fusionlab.config.overrides import take_switch
 from fusionlab.errors import show
 from fusionlab.planning.grid import PlannedStudy, plan_study
 from fusionlab.planning.pack_study import pack_study
-from fusionlab.planning.preflight import check_pairs
+from fusionlab.planning.preflight import check_pairs, missing_weights
 from fusionlab.pricing.study_price import Pricing, StudyPrice
 from fusionlab.sizes.sizing import Sizes
 
@@ -31,4 +31,5 @@ def price_of(study: PlannedStudy, calibrate: bool = False) -> StudyPrice:
     if calibrate:
         pricing.calibrate(partial(show, file=sys.stderr))  # the price itself may be JSON
     price = pricing.price()
-    return replace(price, equal=packed.equal, bound=packed.bound, too_large=packed.too_large)
+    missing = tuple(missing_weights(study))
+    return replace(price, equal=packed.equal, bound=packed.bound, too_large=packed.too_large, missing=missing)

@@ -13,7 +13,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -23,7 +23,7 @@ from typing import Any
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.wandb_table import log_table
 from fusionlab.monitor.live import Live
-from fusionlab.monitor.status import Status, Summary
+from fusionlab.monitor.status import ArmRow, Status, Summary
 from fusionlab.monitor.sweep_progress import SweepProgress
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.other_tests import finish_tests
@@ -213,6 +213,23 @@ def _hang_up(_number: int, _frame: object) -> None:
     raise _Detached
 
 
+ADVICE = {  # what a reason has -> what to type
+    "diverged": "a lower optim.{}.lr",
+    "out of memory": "optim.{}.micro_batch=…, which computes the same batch in parts of so many clips",
+}
+
+
+def _advice(study: PlannedStudy, bad: Sequence[ArmRow]) -> list[str]:
+    """What to type after these failures, each once."""
+    lines = {
+        advice.format("streams" if study.plan.arm(row.name).kind == "stream" else "fusion")
+        for row in bad
+        for sign, advice in ADVICE.items()
+        if row.state == "failed" and sign in (row.reason or "")
+    }
+    return sorted(lines)
+
+
 def _close(study: PlannedStudy, summary: Summary, launcher: Launcher, seconds: float) -> int:
     """Show one line for each failure, the table, the time of each stage, and the report's folder."""
     bad = [row for row in summary.arms if row.state != "done"]
@@ -228,9 +245,8 @@ def _close(study: PlannedStudy, summary: Summary, launcher: Launcher, seconds: f
     for row in bad:
         log = f" (log: {row.log})" if row.log else ""
         show(one_line(f"{row.state}: {row.name}: {row.reason or 'not begun'}{log}"), file=sys.stderr)
-    diverged = [row.name for row in bad if row.state == "failed" and (row.reason or "").startswith("diverged")]
-    for stage in sorted({"streams" if study.plan.arm(name).kind == "stream" else "fusion" for name in diverged}):
-        show(f"  try: a lower optim.{stage}.lr", file=sys.stderr)
+    for line in _advice(study, bad):
+        show(f"  try: {line}", file=sys.stderr)
     for worker, why in launcher.strayed().items():
         at = f" on {worker.host}" if worker.host else ""
         show(one_line(f"worker {worker.name}{at}: {why} (log: {worker.log})"), file=sys.stderr)

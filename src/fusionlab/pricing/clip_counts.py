@@ -42,8 +42,9 @@ class DataSets:
 
     def clips(self, config: ArmConfig | StreamConfig) -> Clips | None:
         """None where neither lists nor official numbers are there."""
-        held_out = (config.val.held_out, config.data.sampling.validation)
-        key = repr((config.data.recipe, config.split, held_out, config.seed.data, config.data.quarantine))
+        sampling = config.data.sampling
+        key = repr((config.data.recipe, config.split, sampling.validation, config.val.held_out, config.seed.data,
+                    config.data.quarantine))  # fmt: skip
         if key not in self._clips:
             self._clips[key] = self._count(config)
         return self._clips[key]
@@ -73,8 +74,8 @@ class DataSets:
             if extent is None:
                 return None
             cut = round(extent.train * fraction) if config.val.held_out == validation.CUT else 0
-            held = extent.test if config.val.held_out == validation.TEST else cut
-            return Clips(extent.train - cut, held, extent.test, frames, size)
+            held_out = extent.test if config.val.held_out == validation.TEST else cut
+            return Clips(extent.train - cut, held_out, extent.test, frames, size)
         if (lists := self._cut(config)) is None:
             return None
         train, held, test = map(len, lists)
@@ -91,8 +92,8 @@ class DataSets:
         if lists is None:
             return None
         try:
-            group, which = self.dataset(config.data).group, config.val.held_out
-            rest, held = validation.divide(which, *lists, group, config.seed.data, fraction)
+            group = self.dataset(config.data).group
+            rest, held = validation.divide(config.val.held_out, *lists, group, config.seed.data, fraction)
         except UserError:
             return None
         return rest, held, lists[1]

@@ -71,7 +71,9 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None, asked: As
     config = config_of(sized[0].arm)
     trained = [one for one in sized if one.size.trained_parameters]
     batch = min(config.stage.batch_size, max(clips.train, 1))
-    recipe, steps_per_epoch = config.stage.recipe, config.stage.steps_per_epoch(clips.train)
+    # Steps that are repeated are not scaled to the longer list.
+    part = round(clips.train * (1 - config.data.sampling.validation)) if config.chosen_by else clips.train
+    recipe, steps_per_epoch = config.stage.recipe, config.stage.steps_per_epoch(part)
     validations = recipe.most_validations(steps_per_epoch) if trained and steps_per_epoch else 1
     steps = recipe.most_steps(steps_per_epoch) if trained else 0
     nets = config.tasks * sum(net_macs(one.trained) for one in trained)

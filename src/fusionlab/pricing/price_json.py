@@ -41,6 +41,7 @@ def price_json(price: StudyPrice) -> Numbers:
         },
         "sizes": [{"first": name, **asdict(one)} for name, one in price.sizes.items()],
         "equal": price.equal,
+        "missing": list(price.missing),
         "refused": [
             {"reason": reason, "cells": count} for reason, count in Counter(one.reason for one in plan.refused).items()
         ],

@@ -19,6 +19,8 @@ from fusionlab.study.plan import STAGES, Plan
 MOST_ARMS = 40  # that are listed without --arms
 LARGE = 4 << 30  # bytes of a store from which on a smaller one is named
 SHOWN = 3  # names in a group
+THEN = "val.then"  # the axis of a study with two chains
+CHAINS = {"keep": "chooses, on a part of the training list", "retrain": "trained anew on all of it, at most"}
 HEADS = ("stage", "jobs", "to run", "time", "on this machine", "memory a job", "multiply-adds", "disk")
 
 
@@ -34,9 +36,11 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
             *([f"tests  {' '.join(price.asked.words)}: of each net, without training again"] if price.asked else []),
             *([price.too_large] if price.too_large else []),
             *too_small(price),
+            *price.missing,
         ],
         [*_table([HEADS, *_stages(price)]), *_sources(price)],
         _lengths(price),
+        _chains(price),
         _sizes(price),
         _disk(price),
         _sharing(price),
@@ -109,6 +113,22 @@ def _sources(price: StudyPrice) -> list[str]:
             of = f"{title}" if len(groups) == 1 else f"{title}, {count} jobs"
             lines.append(f"  {of}: {source}")
     return lines
+
+
+def _chains(price: StudyPrice) -> list[str]:
+    """What the chain that chooses costs, and the one that is trained anew on the whole list."""
+    rows: list[Sequence[str]] = []
+    for then, text in CHAINS.items():
+        jobs = [job for job in price.jobs if _then(price.plan, job.id) == then]
+        works = [job.work for job in jobs if job.work is not None]
+        macs = f"{sum(work.macs for work in works):.1e}" if works else "–"
+        rows.append((then, text, str(len(jobs)), duration(left_seconds(jobs)), macs))
+    return _table([(THEN, "", "jobs", "time", "multiply-adds"), *rows]) if any(row[2] != "0" for row in rows) else []
+
+
+def _then(plan: Plan, job: str) -> object:
+    arms = plan.job(job).arms
+    return plan.arm(arms[0]).axes.get(THEN) if arms else None
 
 
 def _lengths(price: StudyPrice) -> list[str]:

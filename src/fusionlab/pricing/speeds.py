@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fusionlab.config.schema import config_of
+from fusionlab.data.validation import CUT
 from fusionlab.errors import UserError
 from fusionlab.pricing.calibrate import Calibrated, Calibration
 from fusionlab.pricing.clip_counts import USUAL, Clips, DataSets
@@ -143,10 +144,10 @@ class Speeds:
 def _clips_of(job: PastJob, config: Any) -> Clips | None:
     """The numbers of clips that the steps of a record tell, if its lists are gone."""
     recipe = config.stage.recipe
-    if recipe.patience or recipe.budgets > 1 or not recipe.epochs:  # its steps do not tell how many an epoch has
-        return None
+    if recipe.patience or recipe.budgets > 1 or not recipe.epochs or config.chosen_by:
+        return None  # its steps do not tell how many an epoch has
     train = round(job.steps / recipe.epochs) * config.stage.batch_size // config.stage.passes
-    fraction = config.data.sampling.validation
+    fraction = config.data.sampling.validation if config.val.held_out == CUT else 0
     return Clips(train, round(train * fraction / (1 - fraction)), 0, None, (0, 0)) if train else None
 
 

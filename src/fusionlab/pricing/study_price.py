@@ -96,6 +96,7 @@ class StudyPrice:
     equal: int = 0  # cells that are the same arm as another one
     keep: str = "best"  # run.keep
     too_large: str | None = None  # a line about jobs that need more memory than `bound`
+    missing: tuple[str, ...] = ()  # lines about files of weights
     asked: Asked = field(default_factory=Asked)  # other tests of each net
 
     @property

@@ -15,6 +15,7 @@ from typing import Any
 
 import fusionlab
 
+GIB = 2**30
 PACKAGES = (
     "torch",
     "torchvision",
@@ -92,6 +93,19 @@ def peak_memory() -> int | None:
         return found["VmHWM:"] - found["RssFile:"]
     except (OSError, ValueError, LookupError):
         return None
+
+
+def memory_text() -> str:
+    """The memory of this machine and process, for an error that it was too little; "" if unknown."""
+    whole, peak = _memory(), peak_memory()
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, StopIteration):
+        return ""
+    if whole is None or peak is None:
+        return ""
+    return f"{free / GIB:.1f} of {whole / GIB:.1f} GiB are free, this process had {peak / GIB:.1f} GiB at most"
 
 
 def _capability() -> str | None:

@@ -28,6 +28,7 @@ from typing import Any
 
 from fusionlab.errors import UserError, out_of_memory, show
 from fusionlab.records.crash import crash_point
+from fusionlab.records.environment import memory_text
 from fusionlab.records.files import (
     create_exclusive,
     disk_errors,
@@ -175,7 +176,7 @@ class Attempt:
         except Exception as error:
             reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
             if out_of_memory(error):
-                reason = f"out of memory (a smaller optim.….micro_batch needs less): {reason}"
+                reason = "; ".join(filter(None, (f"out of memory: {reason.strip()}", memory_text())))
             with contextlib.suppress(UserError, OSError):  # a full disk: the error itself is what matters
                 write_text(self.folder / "reason.txt", reason.strip() + "\n")
             raise

@@ -188,13 +188,13 @@ def needing_first(jobs: Sequence[Job], arms: Sequence[Arm]) -> list[Job]:
     first = {signature for arm in arms for signature in chosen_from(arm.config)}
     if not first:
         return list(jobs)
-    cohorts = {job.id for job in jobs if job.kind == "cohort"}
+    others = {job.id for job in jobs if job.kind != "cohort"}
     holds = {arm.signature: arm.job for arm in arms if arm.signature in first}
     needed: dict[str, dict[str, None]] = {}
     for arm in arms:
         needed.setdefault(arm.job, {}).update(dict.fromkeys(holds[one] for one in chosen_from(arm.config)))
     return [
-        replace(job, needs=(*(need for need in job.needs if need not in cohorts), *needed.get(job.id, ())))
+        replace(job, needs=(*(need for need in job.needs if need in others), *needed.get(job.id, ())))
         if job.kind == "cohort"
         else job
         for job in jobs

@@ -31,6 +31,7 @@ class ArmModule(nn.Module):
     def __init__(self, name: str, net: Net, recipe: Recipe) -> None:
         super().__init__()
         self.name = name
+        self.signature = ""  # of the arm in its plan, if it has one: a checkpoint is of this arm alone
         self.net = net
         self.recipe = recipe
         self.class_weights: Tensor | None
@@ -199,6 +200,7 @@ class ArmModule(nn.Module):
     def state(self) -> dict[str, Any]:
         """All that a resumed arm needs, as plain tensors, numbers and strings."""
         return {
+            "signature": self.signature,
             "status": self.status,
             "reason": self.reason,
             "steps": self.steps,

@@ -36,7 +36,7 @@ class WholeNet(Net):
         super().__init__(top.consensus)
         self.top = top
         self.towers = nn.ModuleDict({stream: towers[stream] for stream in STREAMS if stream in top.needs})
-        self.needs = {stream: ("input",) for stream in top.needs}
+        self.needs = dict.fromkeys(top.needs, ("input",))
         self.into, self.two_losses, self.keeps_apart = top.into, top.two_losses, top.keeps_apart
         vars(self)["svm"] = top.svm  # known here, and not registered a second time
 

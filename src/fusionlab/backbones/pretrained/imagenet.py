@@ -116,6 +116,11 @@ def locate(tower: Tower, folder: str | os.PathLike[str] | None, head: str | None
     return fetch(FILES[row]) if row is not None else tower.imagenet_file(folder)  # type: ignore[operator]
 
 
+def downloads(tower: Tower) -> bool:
+    """Whether the file for this tower is downloaded where it is missing."""
+    return which(tower) is not None or isinstance(tower, OfLibrary)
+
+
 def fetch(published: Published) -> Path:
     """A file of torchvision's in torch hub's cache; downloaded if missing."""
     path = cache() / published.file

@@ -68,7 +68,7 @@ def locate(source: str, tower: Tower, folder: str | os.PathLike[str] | None = No
         raise UserError(
             "weights= does not name a weight file",
             got=f"weights={source}",
-            allowed=["null", imagenet.NAME, *(f"a file {form}" for form in FORMS)],
+            allowed=["null", imagenet.NAME, "from:DATA", *(f"a file {form}" for form in FORMS)],
             hint=f"did you mean weights={near} ?" if near else None,
         )
     places = _places(typed, folder)

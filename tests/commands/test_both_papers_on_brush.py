@@ -1,0 +1,53 @@
+"""Each table of 2014 and 2016 with debug=tiny: its experiment runs on brush from its data to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from terminal import Lab
+
+from fusionlab.planning.report_study import table_spec
+from fusionlab.results.load import load
+from fusionlab.results.spec import Spec
+from fusionlab.results.tables import make_table
+
+pytestmark = pytest.mark.slow
+KEEP = "val.then=keep"
+RATES = "optim.fusion.lr=1e-3,3e-4"
+# experiment -> what makes it shorter: one chain, two rates, one split
+EXPERIMENTS: dict[str, tuple[str, ...]] = {
+    "feichtenhofer2016_table1": (RATES, "fusion=conv,bilinear"),  # both chains
+    "feichtenhofer2016_table2": (RATES, KEEP),
+    "feichtenhofer2016_table3": (),  # both chains, and a stream that starts from another data set
+    "feichtenhofer2016_table4": (KEEP,),
+    "feichtenhofer2016_table5": (KEEP, "split=1"),
+    "feichtenhofer2016_table6": (KEEP, "split=1,2", "data=ucf101"),  # a mean over splits
+    "feichtenhofer2016_text": (RATES, KEEP),
+    "simonyan2014_table1a": (),
+    "simonyan2014_table1b": (),
+    "simonyan2014_table2": (),
+    "simonyan2014_table3": (),
+    "simonyan2014_table4": ("split=1",),
+}
+
+
+@pytest.fixture
+def lab(together: Path, tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path, together / "data")  # brush is drawn once for all of them
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_an_experiment_runs_on_brush(experiment: str, lab: Lab) -> None:
+    done = lab.run("sweep", f"experiment={experiment}", "debug=tiny", "run.workers=1", *EXPERIMENTS[experiment])
+    assert done.status == 0, done.err
+    entries = load(lab.study)
+    assert {entry.status for entry in entries} == {"done"}
+    made = make_table(entries, Spec.of(table_spec(lab.study)))
+    assert made.caption in done.table and not any(row.paper for row in made.rows)
+    assert any("no comparable row" in note for note in made.notes), "brush is not UCF101"
+    for form in ("md", "csv", "tex"):
+        assert (lab.study / "report" / f"table.{form}").stat().st_size > 100
