@@ -13,6 +13,7 @@ from fusionlab.config.compose import tree
 from fusionlab.records.files import write_text
 from fusionlab.records.predictions import Predictions
 from fusionlab.records.record import new_record, write_record
+from fusionlab.records.signature import stream_optim
 
 CLASSES = {
     "Hand": "what",
@@ -74,7 +75,7 @@ def arm(
     `control`: the signature of its control. `towers`: the shares of a control's towers, which get files of their own.
     """
     if kind == "stream" and config and "optim" in config:  # its recipe has the block of the streams alone
-        config = {**config, "optim": config["optim"]["streams"]}
+        config = {**config, "optim": stream_optim(config["optim"]["streams"], axes["streams"])}
     name = ",".join(f"{axis}={value}" for axis, value in axes.items())
     system = axes.get("streams") if kind == "stream" else kind
     signature = hashlib.sha256(repr((name, config)).encode()).hexdigest()[:16]

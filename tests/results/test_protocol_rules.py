@@ -103,6 +103,17 @@ def test_what_an_axis_asks_about_is_no_breach(usual: Path, axis: str, config: di
     assert spans(other(usual, config=config, axes={axis: "other"})) == {}
 
 
+def test_streams_are_compared_by_the_recipe_of_each(tmp_path: Path) -> None:
+    """`optim.streams.motion` is what a motion stream's own record has; without it, another protocol."""
+    both = {"lr": 0.003, "schedule": {"name": "constant", "warmup": 0}}
+    motion = {"lr": 0.5, "schedule": {"name": "steps", "at": [5], "factors": [0.1]}}
+    apart = {"optim": {**OPTIM["optim"], "streams": {**both, "motion": motion}}}
+    folder = fill(tmp_path, seeds=(0,), config={**USUAL, **apart})
+    assert spans(other(folder, config=apart)) == {}
+    (span,) = spans(other(folder, config={"optim": {**OPTIM["optim"], "streams": both}}, axes={"seed": 1})).values()
+    assert "optim.streams.lr=0.003, not 0.5" in span
+
+
 def test_streams_that_are_trained_each_in_its_own_way_are_compared_each_with_its_own(tmp_path: Path) -> None:
     own = {"streams": {"lr": 0.003, "appearance": {"lr": 0.01}, "motion": {}}}
     for stream, rate in (("appearance", 0.01), ("motion", 0.003)):

@@ -18,7 +18,7 @@ from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.phases import expect_layers
-from fusionlab.training.recipe import parse_recipe
+from fusionlab.training.recipe import Recipe, parse_recipe
 from fusionlab.two_stream.net import StreamNet
 from fusionlab.two_stream.trunk import Trunk
 
@@ -43,9 +43,17 @@ class States(pl.Callback):
         self.seen.append({name: one.clone() for name, one in arm.net.tower.state_dict().items()})
 
 
+def recipe(name: str = "adam", **changes: Any) -> Recipe:
+    numbers = block(weights="last", name=name, **changes)
+    if name == "sgd":
+        del numbers["betas"]
+        numbers["momentum"] = 0.9
+    return parse_recipe(numbers)
+
+
 def made(**changes: Any) -> Cohort:
     net = StreamNet(tower(), "appearance", seed=0)
-    return Cohort(Trunk(), {"one": net}, parse_recipe(block(weights="last", **changes)), seed=0)
+    return Cohort(Trunk(), {"one": net}, recipe(**changes), seed=0)
 
 
 def trained(**changes: Any) -> list[dict[str, Tensor]]:
@@ -67,9 +75,11 @@ def test_below_the_layer_nothing_moves() -> None:
     assert len(arm.trained) == 6, "and the optimiser does not have it"
 
 
-def test_the_first_phase_trains_the_layers_above_alone_and_then_all() -> None:
+@pytest.mark.parametrize("name", ["adam", "sgd"])
+@pytest.mark.parametrize("bias_rate", [1.0, 2.0])
+def test_the_first_phase_trains_the_layers_above_alone_and_then_all(name: str, bias_rate: float) -> None:
     """An epoch has six steps. Validations come between, and after the phase batch statistics move again."""
-    states = trained(first={"from_layer": "conv2", "epochs": 1})
+    states = trained(first={"from_layer": "conv2", "epochs": 1}, name=name, bias_rate=bias_rate)
     assert moved(states[0], states[6]) == {"conv2", "norm2", "fc8"}
     assert moved(states[6], states[7]) == {"conv1", "norm1", "conv2", "norm2", "fc8"}
 
@@ -89,10 +99,10 @@ def test_both_at_once() -> None:
     assert moved(states[6], states[-1]) == {"conv2", "norm2", "fc8"}
 
 
+@pytest.mark.parametrize("name", ["adam", "sgd"])
 @pytest.mark.parametrize("every", [4, 8])
-def test_interrupted_in_a_phase(every: int, tmp_path: Path) -> None:
-    """The checkpoint that is left is of step 16; an earlier one is kept aside by ending there."""
-    phase: dict[str, Any] = {"first": {"from_layer": "conv2", "epochs": 2}}
+def test_interrupted_in_a_phase_and_after_it(every: int, name: str, tmp_path: Path) -> None:
+    phase: dict[str, Any] = {"first": {"from_layer": "conv2", "epochs": 1}, "name": name}
     whole = fit(made(**phase), Data())["one"]
 
     class Stop(pl.Callback):

@@ -11,7 +11,7 @@ from training_fakes import Data, Fused, block, cohort
 
 from fusionlab.config.compose import tree
 from fusionlab.errors import UserError
-from fusionlab.study.recipes import STREAMS, stream_optim
+from fusionlab.records.signature import STREAMS, stream_optim
 from fusionlab.training.fit import fit
 from fusionlab.training.recipe import (
     BF16,

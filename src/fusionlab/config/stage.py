@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusionlab.data.sampler import CLASSES, DRAWS, LIST, steps_of_epoch
 from fusionlab.errors import UserError, expect_whole, unknown
-from fusionlab.study.recipes import STREAMS, stream_optim
+from fusionlab.records.signature import STREAMS, stream_optim
 
 if TYPE_CHECKING:
     from fusionlab.training.recipe import Recipe  # torch, which preparing does without

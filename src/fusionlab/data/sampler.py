@@ -8,8 +8,8 @@ The position depends on the step alone, so that an interrupted training resumes 
 loaders had prefetched. The P n mod b videos that an epoch leaves out can be drawn in the next one.
 
 With draws=classes there is no order: row r of a step is draw number q = step · b + r, of a class and then of one of its
-videos, each uniform, from key("draw", seed, q). Its sample has the key (q, index): a video that is drawn twice has two
-views.
+videos, each uniform, from key("draw", seed, q). Its sample has the key (q, index), so that a video that is drawn twice
+has two different views.
 """
 
 from __future__ import annotations

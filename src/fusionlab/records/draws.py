@@ -9,7 +9,11 @@ generator is seeded with it just before its draw:
     the dropout of a step           key("dropout", seed.dropout, step)
     the cut of a validation set     key("validation", seed.data, group)
     pairs of clips of one class     key("pairs", seed.data, epoch, class)
+    a clip, drawn by class          key("draw", seed.data, number of the draw)
     a stream of other test clips    key("ablation", seed.data, stream)
+
+With several passes over the list in an epoch, `epoch` is the number of the pass; of a clip drawn by class, that of the
+draw. The dropout of a step's further micro-batches has their number, from 1, behind the step.
 
 So an arm that is trained alone equals the same arm in a cohort, all arms of a seed share their draws (comparisons are
 paired), and resuming has nothing to restore. Every result depends on these values: they never change (golden test).

@@ -20,6 +20,7 @@ from fusionlab.errors import UserError
 Leaf = Any  # str | int | float | bool | None, or an empty list or dict, which is a leaf too
 
 RUN = "run"
+STREAMS = ("appearance", "motion")
 ABSENT = "(absent)"
 
 _SECOND = (
@@ -101,7 +102,7 @@ NEUTRAL: dict[str, Leaf] = {
             ("class_weights", "none"),
         )
     },
-    **{f"optim.streams.{stream}": {} for stream in ("appearance", "motion")},
+    **{f"optim.streams.{stream}": {} for stream in STREAMS},
     "data.quarantine": [],
     **{f"{above}dataset.counts": True for above in ("data.", "", *_SECOND)},
     **{
@@ -217,6 +218,12 @@ def value(config: Mapping[str, Any], leaf: str) -> Any:
             return NEUTRAL[leaf]
         node = node[word]
     return node
+
+
+def stream_optim(block: Mapping[str, Any], stream: str) -> dict[str, Any]:
+    """How one stream is trained: what is written for it (`optim.streams.motion`) replaces what is for both."""
+    both = {leaf: one for leaf, one in block.items() if leaf not in STREAMS}
+    return both | block.get(stream, {})
 
 
 def signature(config: Mapping[str, Any], neutral: Mapping[str, Leaf] | None = None) -> str:

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any
 
 from fusionlab.records.environment import arithmetic
-from fusionlab.records.signature import canonical
+from fusionlab.records.signature import STREAMS, canonical, stream_optim
 from fusionlab.results.formatting import short_list
 from fusionlab.results.gains import answer_counts
 from fusionlab.results.load import Entry, part_leaves
@@ -24,8 +24,8 @@ from fusionlab.results.selection import BUDGET
 from fusionlab.results.splits import SPLIT
 
 Leaves = Mapping[str, Any]  # what is compared: name -> value; what a record lacks is not compared
-_BUDGET = ("epochs", "until", "budget", "patience")  # leaves below optim.fusion that say how long it trains
-_STREAMS = ("appearance", "motion")
+# Leaves below optim.fusion that say how long it trains.
+_BUDGET = ("epochs", "steps", "passes", "until", "budget", "patience")
 _TESTING = ("test", "crop", "crops", "snippets", "stride", "times")  # leaves below data.sampling that a test hangs on
 
 
@@ -76,7 +76,7 @@ def _weights(entry: Entry) -> Mapping[str, Leaves]:
     if entry.kind == "stream":
         own = {str(entry.axes.get("streams")): (weights.get("source"), second)}
     else:
-        own = {stream: (weights.get(stream), second.get(stream)) for stream in _STREAMS}
+        own = {stream: (weights.get(stream), second.get(stream)) for stream in STREAMS}
     return {
         stream: {
             f"weights.{stream}": source or "drawn",
@@ -110,17 +110,13 @@ _KEPT: dict[tuple[int, bool], tuple[Leaves, Leaves]] = {}
 
 
 def _training(entry: Entry) -> Mapping[str, Leaves]:
-    """Stream by stream, since a recipe may train each in its own way; and what is trained above them."""
+    """By stream, each with what its own block says: `optim.streams.motion`."""
     optim = entry.record.get("config", {}).get("optim") or {}
     if entry.kind == "stream":
-        blocks = {str(entry.axes.get("streams")): optim}
+        streams = {str(entry.axes.get("streams")): optim}
     else:
-        both = {leaf: one for leaf, one in optim.get("streams", {}).items() if leaf not in _STREAMS}
-        blocks = {stream: both | (optim.get("streams", {}).get(stream) or {}) for stream in _STREAMS}
-    parts = {
-        f"optim.streams of {stream}": part_leaves({"optim": {"streams": block}}, "optim", "streams")
-        for stream, block in blocks.items()
-    }
+        streams = {stream: stream_optim(optim.get("streams", {}), stream) for stream in STREAMS}
+    parts = {stream: part_leaves({"optim": {"streams": own}}, "optim", "streams") for stream, own in streams.items()}
     if entry.kind in ("fused", "control"):
         parts["optim.fusion"] = _kept(_part(entry, "optim", "fusion"), "optim.fusion.", _BUDGET, False)
     return {name: leaves for name, leaves in parts.items() if leaves}
@@ -186,7 +182,7 @@ RULES = (
         "test labels has seen the answers", _validation, refused=True,
     ),
     Rule(
-        "budget", "config: optim.fusion epochs, patience, until, budget; result.converged",
+        "budget", "config: optim.fusion epochs, steps, passes, patience, until, budget; result.converged",
         "who trains for longer is better; arms that have converged may differ", _budget, refused=True,
     ),
     Rule(

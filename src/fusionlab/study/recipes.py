@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fusionlab.records.signature import NEUTRAL, signature, value
+from fusionlab.records.signature import NEUTRAL, signature, stream_optim, value
+from fusionlab.records.signature import STREAMS as STREAMS
 
-STREAMS = ("appearance", "motion")
 # Late fusion is not trained: these affect neither it nor a stream alone.
 ABOVE, PAIRS = "optim.fusion", "data.sampling.pairs"
 # Offsets affect only the other stream, colour only appearance. What is ignored here is no part of a stream's recipe:
@@ -59,12 +59,6 @@ def stream_recipe(config: Mapping[str, Any], stream: str) -> dict[str, Any]:
         shared["multitask"] = second
     own = {"stream": stream, "tower": config["backbone"][stream], "weights": weights}
     return {**own, "optim": stream_optim(config["optim"]["streams"], stream), **shared}
-
-
-def stream_optim(block: Mapping[str, Any], stream: str) -> dict[str, Any]:
-    """How one stream is trained: what is written for it (`optim.streams.motion`) replaces what is for both."""
-    both = {leaf: one for leaf, one in block.items() if leaf not in STREAMS}
-    return both | block.get(stream, {})
 
 
 def without(data: Mapping[str, Any], leaves: Iterable[str]) -> dict[str, Any]:

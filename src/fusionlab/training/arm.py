@@ -101,17 +101,19 @@ class ArmModule(nn.Module):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The arm's groups in the cohort's optimiser: one, or more where biases have a rate or a decay of their own.
 
-        What has its regulariser in the loss has no decay.
+        What has its regulariser in the loss has no decay. What is not trained in the first phase is apart, since
+        torch's fused kernels need all momenta of a group, or none.
         """
         recipe, trained, regularised = self.recipe, set(self.trained), set(self.net.regularised)
         apart = not recipe.bias_rate == recipe.bias_decay == 1
-        of: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        later = {p for layer in self._layers_below(recipe.first.from_layer) for p in layer.parameters()}
+        of: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
         for name, parameter in self.net.named_parameters():
             if parameter in trained:
-                kind = apart and name.rpartition(".")[2] == "bias", parameter in regularised
+                kind = apart and name.rpartition(".")[2] == "bias", parameter in regularised, parameter in later
                 of.setdefault(kind, []).append(parameter)
         groups = []
-        for (bias, no_decay), parameters in sorted(of.items(), key=lambda own: own[0]):
+        for (bias, no_decay, _), parameters in sorted(of.items(), key=lambda own: own[0]):
             rate, decay = (recipe.bias_rate, recipe.bias_decay) if bias else (1.0, 1.0)
             numbers = {"lr": recipe.lr * rate, "weight_decay": 0.0 if no_decay else recipe.weight_decay * decay}
             factor = {"factor": rate} if apart else {}
