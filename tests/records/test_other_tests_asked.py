@@ -6,17 +6,16 @@ import pytest
 
 from fusionlab.config.overrides import parse_overrides
 from fusionlab.config.shorthand import LISTS
-from fusionlab.data import ablation
 from fusionlab.data.views import TESTS
 from fusionlab.errors import UserError
-from fusionlab.records.other_tests import COMBINATIONS, OPTIONS, PROTOCOLS, STREAMS, WAYS, Asked, OtherTest
+from fusionlab.records.other_tests import COMBINATIONS, OPTIONS, PROTOCOLS, STREAMS, Asked, OtherTest
 from fusionlab.study import recipes
 
 
 def test_the_words_are_those_that_others_know() -> None:
     """They stand here too, since this level imports none of these."""
     assert tuple(TESTS) == PROTOCOLS
-    assert ablation.OF == STREAMS == recipes.STREAMS and ablation.HOW == WAYS
+    assert recipes.STREAMS == STREAMS
     assert tuple(word for word, *_ in OPTIONS.values()) == LISTS
 
 
