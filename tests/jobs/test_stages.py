@@ -25,6 +25,7 @@ from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions, write_predictions
 from fusionlab.records.record import CHECKPOINT, read_record
 from fusionlab.records.record import FILE as RECORD
+from fusionlab.results.head_scores import FILE as HEADS
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
