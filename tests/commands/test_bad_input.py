@@ -59,7 +59,7 @@ WRONG: list[tuple[str, list[str]]] = [
     ("layer=relu5+fc8+softmax", ["fused once", "layer=softmax"]),
     ("fusion=bilinear layer=relu4+relu5", ["nothing can be fused above it", "layer=relu4"]),
     ("temporal=pool4d", ["unknown temporal", "conv3d, conv3d_paper, pool2d, pool3d", "did you mean temporal=pool"]),
-    ("table=hwo", ["unknown table", "how, i3d_table1", "short, when, where", "did you mean table=how ?"]),
+    ("table=hwo", ["unknown table", "how, i3d_table1", "simonyan2014_table4, when, where", "did you mean table=how ?"]),
     ("experiment=demmo", ["unknown experiment", "did you mean experiment=demo ?"]),
     ("expriment=demo", ["unknown option", "did you mean experiment=demo ?"]),
     ("optim=adma", ["unknown optim", "did you mean optim=adam ?"]),
