@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from fusionlab.data.ucf101 import group_of
-from fusionlab.data.validation import cut
+from fusionlab.data.validation import cut, divide
 from fusionlab.errors import UserError
 
 
@@ -66,3 +66,11 @@ def test_neither_side_is_ever_empty() -> None:
 def test_a_fraction_that_cannot_be_is_told(fraction: float) -> None:
     with pytest.raises(UserError, match="below one half"):
         cut(training(), group_of, seed=0, fraction=fraction)
+
+
+def test_all_is_trained_on_where_nothing_or_the_test_list_is_validated() -> None:
+    train, test = [(f"a_g{n}_c1", 0) for n in range(6)], [("b_g9_c1", 0)]
+    group = lambda name: name.split("_")[1]  # noqa: E731
+    assert divide("none", train, test, group, 0, 0.2) == (train, [])
+    assert divide("test", train, test, group, 0, 0.2) == (train, test)
+    assert divide("cut", train, test, group, 0, 0.2) == cut(train, group, 0, 0.2)
