@@ -32,7 +32,7 @@ KEY, DEBUG = "instead", "debug"
 class Instead:
     """Empty, it changes nothing."""
 
-    choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     values: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     names: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -46,7 +46,7 @@ class Instead:
     def chosen(self, choices: Mapping[str, str | None]) -> dict[str, str]:
         """The choices to make instead, by hydra's group@place."""
         tables = {group: self.choices.get(group.partition("@")[0], {}) for group in choices}
-        return {group: tables[group][name] for group, name in choices.items() if name in tables[group]}  # type: ignore[index]
+        return {group: tables[group][name] for group, name in choices.items() if name in tables[group]}
 
     def value(self, option: str, value: Any) -> Any:
         """Instead of the value of an option, or of the choice of a group."""
