@@ -56,7 +56,7 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
 def _recipe(tower: str) -> str | None:
     """The choice of optim that a tower's yaml names."""
     found = _options_of_group("backbone", tower, "backbone", {}).get("backbone.recipe")
-    return found and found.default
+    return found.default if found else None
 
 
 def optional_groups() -> list[str]:
