@@ -1,4 +1,4 @@
-"""Fusions of a user's own whose training a test can slow down, and such that end in three ways."""
+"""Fusions of a user's own whose training a test can slow down, and such that end in four ways."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import os
 import signal
 import time
 from pathlib import Path
+
+import torch
 
 from fusionlab.fusion.conv import Conv
 
@@ -42,6 +44,13 @@ class Exits(Conv):
         return super().forward(x_a, x_b)
 
 
+class Greedy(Conv):
+    def forward(self, x_a, x_b):
+        if self.training and x_a.device.type != "meta":
+            torch.empty(1 << 50, dtype=torch.uint8)
+        return super().forward(x_a, x_b)
+
+
 class Killed(Conv):
     def forward(self, x_a, x_b):
         if self.training and x_a.device.type != "meta":
@@ -51,10 +60,10 @@ class Killed(Conv):
 
 
 def write_parts(home: Path) -> None:
-    """`fusion=paced`, `raises`, `exits`, `killed` for commands in this folder."""
+    """`fusion=paced`, `raises`, `exits`, `greedy`, `killed` for commands in this folder."""
     own = home / "conf" / "fusion"
     own.mkdir(parents=True)
-    for name in ("Paced", "Raises", "Exits", "Killed"):
+    for name in ("Paced", "Raises", "Exits", "Greedy", "Killed"):
         (own / f"{name.lower()}.yaml").write_text(f"_target_: own_fusion.{name}\n_partial_: true\n", encoding="utf-8")
     (home / "own_fusion.py").write_text(CODE, encoding="utf-8")
 

@@ -72,6 +72,10 @@ TEN = {"data": {"sampling": {"crop": 48, "test": "ten"}}}
             {"config": {"weights": {"appearance": "imagenet"}}},
             "weights differs from most rows: weights.appearance=imagenet, not drawn",
         ),
+        (
+            {"config": {"multitask": {"motion": {"dataset": {"_target_": "a.UCF101"}, "store": {}}}}},
+            "weights differs from most rows: multitask.motion=UCF101 (a6357d9b), not as usual",
+        ),
         ({"config": LR}, "training protocol differs from most rows: optim.fusion.lr=0.1, not 0.002"),
         ({"config": EPOCHS}, "budget differs from most rows: optim.fusion.epochs=16, not 8"),
         ({"config": TEN}, "test protocol differs from most rows: data.sampling.test=ten, not as usual"),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
+from training_fakes import Fused, block, cohort
 
 from fusionlab.backbones.pretrained import tensors
 from fusionlab.errors import UserError
 from fusionlab.training import checkpoint
+from fusionlab.training.cohort import Cohort
+from fusionlab.training.recipe import parse_recipe
 from fusionlab.training.weights import read_weights
 from fusionlab.video import raft_weights
 
@@ -67,3 +70,21 @@ def test_the_checkpoint_with_the_most_steps_is_taken_wherever_it_lies(tmp_path: 
         chosen = checkpoint.choose_checkpoints(dict.fromkeys(("a", "b", "new"), folders))
         places = {name: place for names, place in chosen for name in names}
         assert places == {"a": most / checkpoint.FILE, "b": some / checkpoint.FILE, "new": None}
+
+
+def test_a_checkpoint_of_another_arm_of_the_same_name_is_refused() -> None:
+    """Of older checkpoints nobody knows."""
+
+    def signed(signature: str) -> Cohort:
+        made = cohort({"sum": Fused("sum")}, parse_recipe(block(epochs=1)))
+        made.arms["sum"].signature = signature
+        return made
+
+    one = signed("one")
+    content = checkpoint.content_of(one, cast(Any, one.configure_optimizers()))
+    checkpoint.restore(signed("one"), content)
+    with pytest.raises(UserError, match="of another arm named sum") as refused:
+        checkpoint.restore(signed("other"), content)
+    assert all(part in str(refused.value) for part in ("signature one", "allowed:  other", "remove checkpoint"))
+    del content["arms"]["sum"]["signature"]
+    checkpoint.restore(signed("other"), content)

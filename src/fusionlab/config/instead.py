@@ -50,7 +50,7 @@ class Instead:
 
     def value(self, option: str, value: Any) -> Any:
         """Instead of the value of an option, or of the choice of a group."""
-        table = self.choices.get(catalogue.folder_of(option)) or self.values.get(option) or {}
+        table: Mapping[Any, Any] = self.choices.get(catalogue.folder_of(option)) or self.values.get(option) or {}
         return table.get(value, value) if isinstance(value, str | int | float | None) else value
 
     def options(self, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
         initial = source_weights(tower, config, plan.job(f"{stream}-{source}").path(study), data.dataset)
     chosen = Chosen.of(plan, study, config)
     cohort = Cohort(Trunk(), {arm.name: net}, chosen.recipe, seed=config.seed.dropout)
+    cohort.arms[arm.name].signature = arm.signature
     ((_, checkpoint),) = choose_checkpoints({arm.name: attempt.checkpoints(arm.name)})
     training = data.module(config, config.data.sampling.stream_snippets, second=second)
     test = data.module(config)
@@ -172,6 +173,8 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
         below = build.trunk(next(iter(nets.values())), appearance, motion)
         recipes = {name: chosen[name].recipe for name in nets}
         cohort = Cohort(below, nets, recipes, seed=config.seed.dropout)
+        for name, member in cohort.arms.items():
+            member.signature = arms[name].signature
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]
@@ -269,7 +272,8 @@ def trained_streams(
         (record,) = read_records(place / "published")
         weights = read_weights(published_weights(place))
         if fingerprint(weights) != record["result"].get("weights"):
-            raise UserError(f"the weights of the {stream} stream are not those of its record", got=place)
+            hint = f"rm -r '{place}', then the same command"
+            raise UserError(f"the weights of the {stream} stream are not those of its record", got=place, hint=hint)
         trained = record["result"].get("data")
         if trained != store:
             raise UserError(

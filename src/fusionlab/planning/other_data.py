@@ -42,7 +42,7 @@ class OtherData:
     def sources(self, words: Words, main: str | None, config: ArmConfig) -> dict[str, Content]:
         """stream -> the content whose stream it starts from. `words`: of the cell; `main`: its choice of data=."""
         sources = {}
-        for stream in STREAMS if config.streams == "both" else [config.streams]:
+        for stream in STREAMS:  # of both, since a study of one stream has the other beside it
             typed = config.weights.of_stream(stream).source
             if typed is None or not typed.startswith(FROM):
                 continue

@@ -80,10 +80,16 @@ def _weights(entry: Entry) -> Mapping[str, Leaves]:
     return {
         stream: {
             f"weights.{stream}": source or "drawn",
-            **({f"multitask.{stream}": hashlib.sha256(canonical(of).encode()).hexdigest()[:8]} if of else {}),
+            **({f"multitask.{stream}": _short(task)} if task else {}),
         }
-        for stream, (source, of) in own.items()
+        for stream, (source, task) in own.items()
     }
+
+
+def _short(task: Mapping[str, Any]) -> str:
+    """A second data set in a word and a hash."""
+    name = str((task.get("dataset") or {}).get("_target_")).rpartition(".")[2]
+    return f"{name} ({hashlib.sha256(canonical(task).encode()).hexdigest()[:8]})"
 
 
 def _part(entry: Entry, *names: str) -> Mapping[str, Any]:
@@ -167,7 +173,10 @@ RULES = (
         "optical flow", "result.flow", "another method, rule or bound is another input",
         _one("optical flow", _flow), refused=True,
     ),
-    Rule("weights", "config: weights", "more data for a stream is no gain of the fusion", _weights, refused=True),
+    Rule(
+        "weights", "config: weights, multitask", "more data for a stream is no gain of the fusion", _weights,
+        refused=True,
+    ),
     Rule(
         "training protocol", "config: optim, without the budget",
         "a gain of the optimiser is no gain of the fusion", _training, refused=True,

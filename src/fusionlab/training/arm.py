@@ -31,6 +31,7 @@ class ArmModule(nn.Module):
     def __init__(self, name: str, net: Net, recipe: Recipe) -> None:
         super().__init__()
         self.name = name
+        self.signature = ""  # of the arm in its plan, if it has one: a checkpoint is of this arm alone
         self.net = net
         self.recipe = recipe
         self.class_weights: Tensor | None
@@ -85,9 +86,9 @@ class ArmModule(nn.Module):
 
     def enter_phase(self, steps_per_epoch: int) -> None:
         """Before a step: let the layers that it trains have gradients."""
-        recipe = self.recipe
-        if recipe.first.epochs:
-            freeze(self._layers_below(recipe.first.from_layer), self.steps < recipe.first_steps(steps_per_epoch))
+        if self.recipe.first.epochs:
+            early = self.steps < self.recipe.first_steps(steps_per_epoch)
+            freeze(self._layers_below(self.recipe.first.from_layer), early, frozenset(self.trained))
         freeze(self._frozen)
 
     def _layers_below(self, layer: str | None) -> list[nn.Module]:
@@ -197,6 +198,7 @@ class ArmModule(nn.Module):
     def state(self) -> dict[str, Any]:
         """All that a resumed arm needs, as plain tensors, numbers and strings."""
         return {
+            "signature": self.signature,
             "status": self.status,
             "reason": self.reason,
             "steps": self.steps,

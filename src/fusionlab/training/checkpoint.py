@@ -111,6 +111,12 @@ def restore(cohort: Cohort, content: Mapping[str, Any]) -> None:
             hint="the folder of another study",
         )
     for name, arm in cohort.arms.items():
+        written = content["arms"][name].get("signature", arm.signature)  # older checkpoints have none
+        if written != arm.signature:
+            raise UserError(
+                f"the checkpoint is of another arm named {name}", got=f"signature {written}", allowed=[arm.signature],
+                hint=f"remove {FILE} from this job's attempts: the arm then starts from its first step",
+            )  # fmt: skip
         arm.restore(content["arms"][name], content["steps_per_epoch"])
     cohort.step = content["step"]
     cohort.optimiser_state = _optimiser_state(content["optimiser"], [a.name for a in cohort.arms.values() if a.trained])
