@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, SourceConfig, StreamConfig, build_dataset, build_flow
@@ -64,19 +64,13 @@ class Data:
         """Loaders for one stage. `snippets`: number per clip; default: as in the test. `second`: of a second task."""
         from fusionlab.data.module import TwoStreamData  # imports torch and Lightning, which preparing does not need
 
-        sampling = config.data.sampling
         return TwoStreamData(
             self.dataset,
             self.folder,
-            split=config.split,
-            streams=config.streams,
-            sampling=sampling if snippets is None else replace(sampling, snippets=snippets),
-            batch_size=config.stage.batch_size,
+            **_shared(config, snippets),
             micro_batch=config.stage.recipe.micro_batch,
             passes=config.stage.passes,
-            draws=config.stage.draws,
-            seed=config.seed.data,
-            validation=sampling.validation,
+            validation=config.data.sampling.validation,
             held_out=config.val.held_out,
             quarantine=config.data.quarantine,
             workers=loaders(self.run, config.data.store.codec),
@@ -89,24 +83,26 @@ class Data:
         from fusionlab.data.module import TwoStreamData
 
         assert isinstance(config, StreamConfig) and config.multitask is not None
-        sampling = config.data.sampling
-        return TwoStreamData(
-            self.dataset,
-            self.folder,
-            split=config.split,
-            streams=config.streams,
-            sampling=sampling if snippets is None else replace(sampling, snippets=snippets),
-            batch_size=config.stage.batch_size,
-            draws=config.stage.draws,
-            seed=config.seed.data,
-            held_out=NONE,
-            workers=loaders(self.run, config.multitask.store.codec),
-        )
+        workers = loaders(self.run, config.multitask.store.codec)
+        return TwoStreamData(self.dataset, self.folder, **_shared(config, snippets), held_out=NONE, workers=workers)
 
     @property
     def kinds(self) -> list[str]:
         """The kind of each class, in the order of the labels."""
         return [self.dataset.kinds[name] for name in self.dataset.classes]
+
+
+def _shared(config: ArmConfig | StreamConfig, snippets: int | None) -> dict[str, Any]:
+    """What the loaders of both tasks of a stream have in common."""
+    sampling = config.data.sampling
+    return {
+        "split": config.split,
+        "streams": config.streams,
+        "sampling": sampling if snippets is None else replace(sampling, snippets=snippets),
+        "batch_size": config.stage.batch_size,
+        "draws": config.stage.draws,
+        "seed": config.seed.data,
+    }
 
 
 @lru_cache(maxsize=4)  # all arms of a job ask for the same
