@@ -5,14 +5,19 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from result_fakes import table_spec
 
 from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.planning.grid import PlannedStudy, plan_study
 from fusionlab.records.signature import canonical, flatten
+from fusionlab.results.load import Entry
+from fusionlab.results.rows import make_rows
+from fusionlab.results.spec import Spec
 from fusionlab.study.plan import Arm
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -73,6 +78,27 @@ def test_an_experiment_plans_its_cells_without_data(experiment: str) -> None:
     assert kinds["late"] == LATE.get(experiment, 1 if FUSED[experiment] else 0)
     for arm in study.plan.arms:
         assert "brush" not in canonical(arm.config), arm.name
+
+
+@pytest.mark.parametrize("experiment", EACH)
+def test_each_figure_of_the_paper_finds_its_cell(experiment: str) -> None:
+    """Those that are cited find none; a way to combine scores is no arm of a plan, but an axis of its tests."""
+    study = planned(f"experiment={experiment}")
+    entries = [
+        Entry(arm.name, arm.kind, "missing", None, None, {**arm.axes, **way}, {"config": arm.config})
+        for arm in chain(list(study.plan.arms), "retrain")
+        for way in [{"combine": one} for one in study.run.combine] or [{}]
+    ]
+    spec = Spec.of(table_spec(experiment))
+    assert spec.paper is not None
+    found = [row.paper for row in make_rows(entries, replace(spec, select=None)) if row.paper]
+    wanted = [row for row in spec.paper.rows if not row.cited and "accuracy" in row.figures]
+    absent = [dict(row.key) for row in wanted if row not in found]
+    assert absent == ([{"fusion": "conv", "layer": ["relu5", "relu5_3"], "fusion.init": "gaussian"}] * (
+        experiment == "feichtenhofer2016_table1") or [
+        {"fusion": "conv", "layer": "fc8", "fusion.init": ["identity", None]}, {"fusion": "sum", "layer": "fc8"},
+    ] * (experiment == "feichtenhofer2016_table2")), "these are of the text"  # fmt: skip
+    assert not any(row.cited for row in found)
 
 
 @pytest.mark.parametrize("experiment", EACH)
