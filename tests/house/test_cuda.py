@@ -13,6 +13,7 @@ from tree import PACKAGE, modules
 
 # Module -> why it runs in no process that forks jobs.
 ASKS_CUDA = {
+    "benchmarks/loading_rows.py": "bench starts no jobs",
     "benchmarks/networks_rows.py": "bench starts no jobs",
     "config/build.py": "`device` and `device_name`, whose callers are below",
     "jobs/job_cost.py": "in the job",
