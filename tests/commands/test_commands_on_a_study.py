@@ -128,8 +128,10 @@ def test_test_of_one_arm_from_another_folder(say: Say, study: Lab, tmp_path: Pat
     assert wrong.status == 2 and "unknown arm" in wrong.err
 
 
-def test_test_by_other_protocols_prints_a_table(say: Say, fresh: Lab) -> None:
-    """`fresh`: a copy of the study. The records stay as they are."""
+def test_test_by_other_protocols_prints_a_table(say: Say, study: Lab, fresh: Lab) -> None:
+    import shutil
+
+    shutil.copytree(study.study, fresh.home / "runs" / study.study.name)
     before = {file: file.read_bytes() for file in fresh.home.rglob("run.json")}
     words = ["test=middle,frame", "combine=scores,logits", "ablate=motion:mean"]
     done = say("test", str(fresh.study), *words)

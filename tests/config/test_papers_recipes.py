@@ -95,6 +95,20 @@ def test_a_backbone_names_its_recipe_and_a_choice_wins(choices: dict[str, str], 
 
 
 @pytest.mark.parametrize(
+    ("choices", "name"),
+    [
+        ({}, "cut"), ({"backbone": "vgg_m"}, "cut"), ({"optim": "simonyan2014"}, "none"),
+        ({"optim": "simonyan2014_finetune"}, "none"), ({"optim": "feichtenhofer2016_released_vgg16"}, "none"),
+        ({"optim": "feichtenhofer2016_released", "val": "cut"}, "cut"), ({"optim": "sgd", "val": "none"}, "none"),
+    ],
+)  # fmt: skip
+def test_a_recipe_of_fixed_length_trains_on_the_whole_list(choices: dict[str, str], name: str) -> None:
+    made = tree(choices)
+    assert made.choices["val"] == made.with_leaves({})["val"]["list"] == name
+    assert "val" not in made.with_leaves({})["optim"]
+
+
+@pytest.mark.parametrize(
     "name",
     ["adam", "sgd", "simonyan2014", "simonyan2014_scratch", "feichtenhofer2016", "feichtenhofer2016_released",
      "feichtenhofer2016_released_vgg16"],

@@ -73,7 +73,7 @@ def test_training_and_validation_keep_both_streams(drifting: Drifting, store: St
 @pytest.mark.parametrize("stream", ["appearance", "motion"])
 def test_the_mean_input_is_zero_in_every_tower(drifting: Drifting, store: Store, stream: str) -> None:
     channels = 3 if stream == "appearance" else 4
-    batch = every(data(drifting, store, f"{stream}:mean").test_dataloader())
+    batch = every(data(drifting, store, f"{stream}:mean", workers=1).test_dataloader())
     for mean in (127.5, [100.5 + channel / 3 for channel in range(channels)]):  # neither is a byte
         tower = Tiny(channels, 3, size=16)
         tower.set_pixels(mean, 58.0)

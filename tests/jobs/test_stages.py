@@ -21,10 +21,12 @@ from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.errors import UserError
 from fusionlab.jobs import other_split, retest, stages
 from fusionlab.jobs.recorder import WEIGHTS
+from fusionlab.records.other_test_file import HEADS
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions, write_predictions
 from fusionlab.records.record import CHECKPOINT, read_record
 from fusionlab.records.record import FILE as RECORD
+from fusionlab.results.head_scores import FILE as HEADS
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
@@ -369,7 +371,7 @@ def test_without_weights_the_record_is_the_same_and_test_says_what_to_do(
     other = with_streams(trained, tmp_path, "run.keep=none")
     assert other.train("fused")["weights"] == trained.result("fused")["weights"]
     arm = other.arm("fused")
-    assert sorted(place.name for place in other.place(arm).iterdir()) == [PREDICTIONS, RECORD]
+    assert sorted(place.name for place in other.place(arm).iterdir()) == [HEADS, PREDICTIONS, RECORD]
     other.plan.write(other.study)
     monkeypatch.setenv("FUSIONLAB_DATA", str(other.data.run.data))
     capsys.readouterr()

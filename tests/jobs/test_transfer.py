@@ -130,7 +130,7 @@ def test_a_second_task_changes_the_tower_and_not_what_is_published(
     by_name["brush"] = Data(Postures(small.dataset.root), small.folder, small.run)
     results, states = [], []
     for number, more in enumerate([[], ["multitask.motion=brush"]]):
-        of = Trained.planned(tmp_path / f"{number}" / "study", small, *WORDS, *more)
+        of = Trained.planned(tmp_path / f"{number}" / "study", small, *WORDS, "optim.streams.weights=best", *more)
         results += run(of)
         (arm,) = arms(of)
         states.append(read_weights(of.place(arm) / WEIGHTS))

@@ -6,7 +6,7 @@ from fusionlab.errors import UserError
 from fusionlab.planning.grid import plan_study
 from fusionlab.pricing.clip_counts import Clips
 from fusionlab.pricing.job_work import work_of
-from fusionlab.sizes.sizing import Sizes, trunk_runs
+from fusionlab.sizes.sizing import PROCESS, Sizes, state_bytes, trunk_runs
 from fusionlab.study.plan import Arm, Plan
 
 RATES = ("optim.fusion.lr=0.1,0.2", "select=optim.fusion.lr")
@@ -86,4 +86,5 @@ def test_costs_count_the_way_back_through_both_towers() -> None:
     assert memory.gradients == 4 * own.size.parameters and memory.states == 2 * memory.gradients
     assert memory.together > below.memory.together
     on_gpu, on_cpu = (sizes.cohort_memory([whole], on_gpu=gpu) for gpu in (True, False))
-    assert 0 < on_gpu < on_cpu, "there the trained streams stay in memory too"
+    streams = sum(state_bytes(tower) for tower in own.towers.values())
+    assert on_cpu - on_gpu == PROCESS + state_bytes(own.net) + streams, "there the trained streams stay in memory too"

@@ -4,32 +4,103 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.planning.grid import PlannedStudy, plan_study
+from fusionlab.records.signature import canonical, flatten
+from fusionlab.study.plan import Arm
 
 CONF = Path(__file__).parents[2] / "conf"
-ARMS: dict[str, dict[str, int]] = {}
+NOWHERE = "run.data=nowhere"
 HEAD = re.compile(r"# @package _global_\n((?:# .*\n)+)defaults:")
-VGG = re.compile(r"fusionlab\.backbones\.vgg")
+ASKED = ("Paper: ", "Question: ", "Claim: ", "Cost, an estimate: ")
+# experiment -> the paper's cells among its arms: rows of its table that are trained or combined here, on each data set
+FUSED = {
+    "feichtenhofer2016_table1": 5, "feichtenhofer2016_table2": 6, "feichtenhofer2016_table3": 0,
+    "feichtenhofer2016_table4": 6, "feichtenhofer2016_table5": 18, "feichtenhofer2016_table6": 12,
+    "feichtenhofer2016_text": 11, "simonyan2014_table1a": 0, "simonyan2014_table1b": 0, "simonyan2014_table2": 0,
+    "simonyan2014_table3": 0, "simonyan2014_table4": 0,
+}  # fmt: skip
+LATE = {
+    "feichtenhofer2016_table3": 4, "feichtenhofer2016_table4": 2, "feichtenhofer2016_table5": 12,
+    "feichtenhofer2016_table6": 12, "simonyan2014_table3": 3, "simonyan2014_table4": 6,
+}  # fmt: skip
+# Those whose plan of many VGG-16 takes long are planned among the slow tests.
+LONG = ("feichtenhofer2016_table4", "feichtenhofer2016_table5", "feichtenhofer2016_table6", "feichtenhofer2016_text")
+EACH = [pytest.param(one, marks=pytest.mark.slow if one in LONG else ()) for one in FUSED]
 
 
 @functools.cache
 def planned(*words: str) -> PlannedStudy:
-    return plan_study(words)
+    """With a short table in place of the experiment's: composing a long one takes half of the time."""
+    return plan_study([*words, "table=all", NOWHERE])
 
 
-@pytest.mark.parametrize("experiment", ARMS)
+def chain(arms: list[Arm], then: str) -> list[Arm]:
+    return [arm for arm in arms if arm.axes.get("val.then", then) == then]
+
+
+def test_each_table_has_an_experiment_and_a_table() -> None:
+    for group in ("experiment", "table"):
+        there = {file.stem for file in (CONF / group).glob("*.yaml")}
+        assert {one for one in there if one.startswith(("feichtenhofer2016", "simonyan2014"))} == set(FUSED)
+
+
+@pytest.mark.parametrize("experiment", FUSED)
 def test_an_experiment_begins_with_what_a_reader_asks(experiment: str) -> None:
     text = (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
     found = HEAD.match(text)
     assert found
-    lines = found[1]
-    for start in ("Paper: ", "Question: ", "Claim: ", "Cost, an estimate: "):
-        assert lines.count(f"# {start}") == 1, start
-    assert lines.endswith(tuple(f"# python -m fusionlab.sweep experiment={experiment}{end}\n" for end in (
-        "", " data=ucf101", " data=hmdb51",
-    )))  # fmt: skip
-    assert "GPU-hours" in lines and "GiB" in lines
+    assert all(found[1].count(f"# {start}") == 1 for start in ASKED)
+    assert "GPU-hours" in found[1] and "GiB" in found[1]
+    command = found[1].rstrip("\n").rpartition("\n")[2]
+    assert re.fullmatch(rf"# python -m fusionlab\.sweep experiment={experiment}( data=\w+)?", command)
+    assert f"override /table: {experiment}\n" in text
+
+
+@pytest.mark.parametrize("experiment", EACH)
+def test_an_experiment_plans_its_cells_without_data(experiment: str) -> None:
+    study = planned(f"experiment={experiment}")
+    assert not study.plan.refused
+    last = chain(list(study.plan.arms), "retrain")  # of two chains the second, whose rates are chosen; else all
+    kinds = Counter(arm.kind for arm in last)
+    assert kinds["fused"] == FUSED[experiment]
+    assert kinds["late"] == LATE.get(experiment, 1 if FUSED[experiment] else 0)
+    for arm in study.plan.arms:
+        assert "brush" not in canonical(arm.config), arm.name
+
+
+@pytest.mark.parametrize("experiment", EACH)
+def test_with_debug_tiny_all_of_it_is_tiny_and_on_brush(experiment: str) -> None:
+    study = planned(f"experiment={experiment}", "debug=tiny")
+    assert study.plan.arms and not study.plan.refused
+    targets = {one for arm in study.plan.arms for leaf, one in flatten(arm.config).items() if leaf.endswith("_target_")}
+    assert not any("vgg" in one or "ucf101" in one or "hmdb51" in one for one in targets)
+    for arm in study.plan.arms:
+        config: Any = (StreamConfig if arm.kind == "stream" else ArmConfig).of(arm.config)
+        assert config.data.sampling.crop == 48, arm.name
+        stages = [config.optim] if arm.kind == "stream" else [*config.optim.streams.values(), config.optim.fusion]
+        assert all((one.recipe.epochs or 0) <= 4 and (one.recipe.steps or 0) <= 8 for one in stages), arm.name
+
+
+def test_recipes_of_2014_are_of_the_paper_s_length() -> None:
+    steps = {
+        (str(arm.axes["weights.appearance"]), arm.config["optim"]["from_layer"]): arm.config["optim"]["steps"]
+        for arm in planned("experiment=simonyan2014_table1a").plan.arms
+        if arm.axes["streams"] == "appearance"
+    }
+    assert steps == {("None", None): 80_000, ("imagenet", None): 20_000, ("imagenet", "fc8"): 20_000}
+
+
+def test_a_net_of_ucf101_is_trained_from_scratch_before_it_is_tuned() -> None:
+    arms = [arm for arm in planned("experiment=simonyan2014_table2").plan.arms if arm.axes["streams"] == "motion"]
+    (source,) = [arm for arm in arms if "trained_on" in arm.axes]
+    (tuned,) = [arm for arm in arms if arm.axes.get("weights.motion") == "from:ucf101"]
+    assert (source.config["optim"]["steps"], tuned.config["optim"]["steps"]) == (80_000, 20_000)
+    assert source.axes["optim"] == "simonyan2014_scratch" and tuned.axes["optim"] == "simonyan2014_finetune"
+    assert tuned.config["weights"]["source"] == "from:ucf101" and source.config["weights"]["source"] is None

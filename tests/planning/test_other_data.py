@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
 from fusionlab.errors import UserError
 from fusionlab.planning.grid import plan_study
+from fusionlab.results.load import load
 from fusionlab.study.plan import Arm, Plan
 from fusionlab.study.recipes import source_of
 
@@ -85,6 +86,18 @@ def test_each_seed_starts_from_the_source_of_its_seed_and_other_axes_have_their_
         assert below.axes == {**arm.axes, "trained_on": "brush"}
 
 
+def test_a_recipe_of_fine_tuning_names_that_of_its_source() -> None:
+    """As in 2014: UCF101's net from scratch, and HMDB51's from it with fewer steps."""
+    words = ["data=brush2", "optim=simonyan2014_finetune", "val=none"]
+    source, own = streams(planned(*words, "weights.motion=from:brush"), "motion")
+    (there,) = streams(planned("data=brush", "optim=simonyan2014_scratch", "val=none"), "motion")
+    assert source.signature == there.signature and (source.config["optim"]["steps"], own.config["optim"]["steps"]) == (
+        80_000, 20_000,
+    )  # fmt: skip
+    loaded, _ = streams(planned(*words, "weights.motion=from:brush:a.pt"), "motion")
+    assert loaded.config["optim"] == own.config["optim"], "with weights it is fine-tuned itself"
+
+
 def test_options_of_the_main_videos_are_not_the_source_s() -> None:
     words = ["data=brush2", "weights.motion=from:brush"]
     usual, other = (streams(planned(*words, *more), "motion") for more in ([], ["data.dataset.what=20"]))
@@ -105,6 +118,13 @@ def test_a_source_that_is_an_arm_of_the_grid_is_there_once() -> None:
         "streams=motion,data=brush,weights.motion=null,seed=0",
         "streams=motion,data=brush2,weights.motion=from-brush,seed=0",
     ]
+
+
+def test_a_study_of_one_stream_has_the_sources_of_both() -> None:
+    plan = plan_study(["data=brush2", "weights=from:brush", "streams=motion"]).plan
+    for stream in ("appearance", "motion"):
+        source, own = streams(plan, stream)
+        assert source_of(own.config) == source.signature
 
 
 def test_a_source_is_not_among_the_arms_that_were_asked_for() -> None:
@@ -136,6 +156,14 @@ def test_one_cell_that_starts_from_itself_is_refused_by_itself() -> None:
     assert [cell.axes["data"] for cell in plan.refused] == ["brush"]
 
 
+def test_a_table_has_no_row_for_a_source(tmp_path: Path) -> None:
+    plan = planned("data=brush2", "weights.motion=from:brush")
+    (tmp_path / "study").mkdir()
+    plan.write(tmp_path / "study")
+    names = {entry.name for entry in load(tmp_path / "study")}
+    assert names == {arm.name for arm in plan.arms if "trained_on" not in arm.axes} and len(names) == 5
+
+
 # -- a second task
 
 
@@ -156,13 +184,13 @@ def test_a_second_task_is_part_of_its_stream_alone() -> None:
 def test_a_second_task_s_store_is_made_first() -> None:
     plan = planned("multitask.motion=brush2")
     needs = plan.job(streams(plan, "motion")[0].job).needs
-    kinds: list[Any] = [plan.job(need).config["dataset"]["vocabulary"] for need in needs]
+    kinds = [plan.job(need).config["dataset"]["vocabulary"] for need in needs]
     assert kinds == ["brush", "brush2"] and plan.job(needs[1]).kind == "prepare"
     assert needs[1] == planned("data=brush2").jobs[0].id, "as that of its own study"
     assert len(plan.job(streams(plan, "appearance")[0].job).needs) == 1
 
 
-def test_a_video_that_the_main_list_leaves_out_is_packed_where_it_is_the_second_list_s(tmp_path: Any) -> None:
+def test_a_video_that_the_main_list_leaves_out_is_packed_where_it_is_the_second_list_s(tmp_path: Path) -> None:
     left_out = tmp_path / "out.txt"
     left_out.write_text("a.avi\n")
     plan = planned("grids=[{data:[brush]},{data:[brush2],multitask.motion:[brush]}]", f"data.quarantine={left_out}")

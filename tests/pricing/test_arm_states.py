@@ -125,6 +125,18 @@ def test_arms_above_a_stream_that_was_trained_anew_are_stale(plan: Plan) -> None
     assert states(study).arm_counts == {"done": 6}
 
 
+def test_a_stream_whose_source_was_trained_anew_is_stale_and_so_is_what_stands_on_it(plan: Plan) -> None:
+    study = plan("data=brush2", "fusion=sum", "weights.motion=from:brush")
+    done(study)
+    assert states(study).arm_counts == {"done": 6}
+    (source,) = (study.plan.job(arm.job) for arm in study.plan.arms if "trained_on" in arm.axes)
+    publish(study, source, 10, {"data": "a"}, started=LATE)
+    found = states(study)
+    assert found.arm_counts == {"done": 2, "stale": 4}
+    own = "the stream that it started from was trained after it"
+    assert set(found.stale.values()) == {own, f"its motion stream is stale: {own}"}
+
+
 def test_other_first_weights_make_a_stream_and_what_lies_above_it_stale(plan: Plan, tmp_path: Path) -> None:
     file = tmp_path / "first.pt"
     file.write_bytes(b"one")

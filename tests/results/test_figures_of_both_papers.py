@@ -1,7 +1,7 @@
-"""Every figure of the tables of 2014 and 2016, typed once more as the papers print them; and what stands beside brush: none.
+"""Every figure of the tables of 2014 and 2016, typed once more as the papers print them; beside brush there is none.
 
-Figures that are fed in as our records come back as they are printed, beside the paper's own, in each format. The tables of
-2016 that are also the house's `how` and `where` are in test_papers_tables.py.
+Figures that are fed in as our records come back as they are printed, beside the paper's own, in each format. Those of
+Tables 1 and 2 of 2016 are in the house's `how` and `where`, and in test_papers_tables.py.
 """
 
 from __future__ import annotations

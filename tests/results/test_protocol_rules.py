@@ -72,6 +72,10 @@ TEN = {"data": {"sampling": {"crop": 48, "test": "ten"}}}
             {"config": {"weights": {"appearance": "imagenet"}}},
             "weights differs from most rows: weights.appearance=imagenet, not drawn",
         ),
+        (
+            {"config": {"multitask": {"motion": {"dataset": {"_target_": "a.UCF101"}, "store": {}}}}},
+            "weights differs from most rows: multitask.motion=UCF101 (a6357d9b), not as usual",
+        ),
         ({"config": LR}, "training protocol differs from most rows: optim.fusion.lr=0.1, not 0.002"),
         ({"config": EPOCHS}, "budget differs from most rows: optim.fusion.epochs=16, not 8"),
         ({"config": TEN}, "test protocol differs from most rows: data.sampling.test=ten, not as usual"),
@@ -97,6 +101,18 @@ def test_a_row_of_another_protocol_keeps_its_line_and_no_figure_in_a_column(
 def test_what_an_axis_asks_about_is_no_breach(usual: Path, axis: str, config: dict[str, Any]) -> None:
     arm(usual, kind="fused", axes={**AXES, "fusion": "product", axis: "usual", "seed": 0}, config=USUAL)
     assert spans(other(usual, config=config, axes={axis: "other"})) == {}
+
+
+def test_streams_that_are_trained_each_in_its_own_way_are_compared_each_with_its_own(tmp_path: Path) -> None:
+    own = {"streams": {"lr": 0.003, "appearance": {"lr": 0.01}, "motion": {}}}
+    for stream, rate in (("appearance", 0.01), ("motion", 0.003)):
+        arm(tmp_path, kind="stream", axes={"streams": stream, "seed": 0}, config={"optim": {"streams": {"lr": rate}}})
+    arm(tmp_path, kind="late", axes={"streams": "both", "fusion": "late", "seed": 0}, config={"optim": own})
+    assert spans(make_table(load(tmp_path), Spec.of({"caption": "c"}))) == {}
+    axes = {"streams": "both", "fusion": "late", "layer": "softmax", "seed": 0}
+    arm(tmp_path, kind="late", axes=axes, config={"optim": {"streams": {"lr": 0.003}}})
+    (span,) = spans(make_table(load(tmp_path), Spec.of({"caption": "c"}))).values()
+    assert "training protocol" in span and "optim.streams.lr" in span
 
 
 def test_arms_that_have_converged_may_differ_in_their_budget(usual: Path) -> None:

@@ -226,9 +226,12 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
             if others := instead.chosen(content.hydra.runtime.choices):
                 overrides = [f"{group}={name}" for group, name in {**dict(group_choices), **others}.items()]
                 content = hydra_compose("config", overrides, return_hydra_config=True)
-            recipe = OmegaConf.select(content, "backbone.appearance.recipe")  # of mixed towers appearance's
-            if recipe is not None and not _is_chosen("optim", overrides):
-                content = hydra_compose("config", [*overrides, f"optim={recipe}"], return_hydra_config=True)
+            # A backbone names its recipe, of mixed towers appearance's; a recipe its validation list.
+            for group, place in (("optim", "backbone.appearance.recipe"), ("val", "optim.val")):
+                named = OmegaConf.select(content, place)
+                if named is not None and not _is_chosen(group, overrides):
+                    overrides = [*overrides, f"{group}={named}"]
+                    content = hydra_compose("config", overrides, return_hydra_config=True)
             env_values.refuse_chosen()
     except HydraException as error:
         message = str(error).strip().splitlines()[0]
@@ -253,7 +256,8 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
         content[group].pop("title", None)
     for stream in STREAMS:
         content.backbone[stream].pop("recipe", None)
-    content.optim.pop("source", None)
+    for note in ("source", "val"):
+        content.optim.pop(note, None)
     _leave_out_repeated(content.optim.streams)
     run = cast(dict[str, Any], OmegaConf.to_container(content["run"], resolve=False))
     content["run"] = masked(instead.run(run), "run")

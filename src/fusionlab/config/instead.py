@@ -1,4 +1,4 @@
-"""What a choice of debug puts in the place of other choices, values and names: `debug=tiny` runs VGG-16 on UCF101 as tiny on brush.
+"""What a choice of debug puts in the place of others: with `debug=tiny`, VGG-16 on UCF101 is tiny on brush.
 
 Its yaml has, beside options as any other one:
 
@@ -7,8 +7,8 @@ Its yaml has, beside options as any other one:
       values: {weights.motion: {imagenet: null}}                      # option -> value -> value
       names: {backbone.motion.dropout.fc6: backbone.motion.dropout}   # option -> option; null: it is left out
 
-It holds for what is typed, for what an experiment chooses and sets, and for axes. Values of an axis that become equal are
-one, but for zipped axes, whose equal cells are one.
+It holds for what is typed, for what an experiment chooses and sets, and for axes. Values of an axis that become equal
+are one; of zipped axes, equal cells are one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEY, DEBUG = "instead", "debug"
 class Instead:
     """Empty, it changes nothing."""
 
-    choices: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     values: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     names: Mapping[str, str | None] = field(default_factory=dict)
 
@@ -46,11 +46,11 @@ class Instead:
     def chosen(self, choices: Mapping[str, str | None]) -> dict[str, str]:
         """The choices to make instead, by hydra's group@place."""
         tables = {group: self.choices.get(group.partition("@")[0], {}) for group in choices}
-        return {group: tables[group][name] for group, name in choices.items() if name in tables[group]}  # type: ignore[index]
+        return {group: tables[group][name] for group, name in choices.items() if name in tables[group]}
 
     def value(self, option: str, value: Any) -> Any:
         """Instead of the value of an option, or of the choice of a group."""
-        table = self.choices.get(catalogue.folder_of(option)) or self.values.get(option) or {}
+        table: Mapping[Any, Any] = self.choices.get(catalogue.folder_of(option)) or self.values.get(option) or {}
         return table.get(value, value) if isinstance(value, str | int | float | None) else value
 
     def options(self, options: Mapping[str, Any]) -> dict[str, Any]:

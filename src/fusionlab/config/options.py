@@ -36,8 +36,10 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
     """Path -> option of the config with these choices of groups; shorthands too: `seed` beside `seed.init`."""
     config = catalogue.packaged() / "config.yaml"
     chosen = {**_chosen(config), **expand_shorthand(choices or {})}
-    if (recipe := _recipe(chosen["appearance"])) and "optim" not in (choices or {}):
-        chosen["optim"] = recipe
+    # A backbone names its recipe, a recipe its validation list.
+    for group, by, folder, key in (("optim", "appearance", "backbone", "recipe"), ("val", "optim", "optim", "val")):
+        if (named := _named(folder, chosen[by], key)) and group not in (choices or {}):
+            chosen[group] = named
     options: dict[str, Option] = {}
     elsewhere = ("flow", *optional_groups())  # flow is read with the data; the others only set options
     for group, name in chosen.items():
@@ -45,7 +47,7 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
             options.update(_options_of_group(catalogue.folder_of(group), name, place_of(group), chosen))
     options.update(_own_options(config, ""))
     unseen = [f"{group}.title" for group in catalogue.TITLED] + [f"backbone.{stream}.recipe" for stream in STREAMS]
-    for leaf in [*unseen, "optim.source"]:
+    for leaf in [*unseen, "optim.source", "optim.val"]:
         options.pop(leaf, None)
     for short, (first, *_) in SHORTHAND.items():
         if first in options:
@@ -53,10 +55,10 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
     return options
 
 
-def _recipe(tower: str) -> str | None:
-    """The choice of optim that a tower's yaml names."""
-    found = _options_of_group("backbone", tower, "backbone", {}).get("backbone.recipe")
-    return found and found.default
+def _named(folder: str, choice: str, key: str) -> str | None:
+    """The choice of another group that the yaml of a choice names."""
+    found = _options_of_group(folder, choice, folder, {}).get(f"{folder}.{key}")
+    return found.default if found else None
 
 
 def optional_groups() -> list[str]:

@@ -88,7 +88,8 @@ class Clips(TorchDataset[Batch]):
         for stream in self.streams:
             size = (len(keys), channels[stream], *shape)
             if self.ablated is not None and self.ablated.does(stream, "mean"):
-                batch[stream] = torch.zeros(size)  # numbers, and no bytes: a tower does not normalise them
+                # Numbers and no bytes, so that a tower does not normalise them; one zero in memory.
+                batch[stream] = torch.zeros(()).expand(size)
                 continue
             pixels = np.empty(size, dtype=np.uint8)
             for key, out in zip(keys, pixels, strict=True):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from fusionlab.config.run_config import AUTO, RunConfig
 from fusionlab.config.schema import ArmConfig, SourceConfig, StreamConfig, build_dataset, build_flow
-from fusionlab.config.val import KEEP, ValConfig
 from fusionlab.data.ablation import Ablation
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.split_checks import refuse_unknown
@@ -81,8 +80,27 @@ class Data:
             held_out=config.val.held_out,
             quarantine=config.data.quarantine,
             workers=loaders(self.run, config.data.store.codec),
-            second=None if second is None else second.module(as_second(config), snippets),
+            second=None if second is None else second._beside(config, snippets),
             ablate=ablate,
+        )
+
+    def _beside(self, config: ArmConfig | StreamConfig, snippets: int | None) -> TwoStreamData:
+        """Loaders of a stream's second task, which is neither validated nor tested: its whole list is trained on."""
+        from fusionlab.data.module import TwoStreamData
+
+        assert isinstance(config, StreamConfig) and config.multitask is not None
+        sampling = config.data.sampling
+        return TwoStreamData(
+            self.dataset,
+            self.folder,
+            split=config.split,
+            streams=config.streams,
+            sampling=sampling if snippets is None else replace(sampling, snippets=snippets),
+            batch_size=config.stage.batch_size,
+            draws=config.stage.draws,
+            seed=config.seed.data,
+            held_out=NONE,
+            workers=loaders(self.run, config.multitask.store.codec),
         )
 
     @property
@@ -94,12 +112,6 @@ class Data:
 @lru_cache(maxsize=4)  # all arms of a job ask for the same
 def _content(store: Store, quarantine: frozenset[str]) -> str:
     return content_hash({n: v for n, v in store.videos.items() if n not in quarantine}, store.made, store.coding)
-
-
-def as_second(config: ArmConfig | StreamConfig) -> StreamConfig:
-    """The config of a stream's second task, which is neither validated nor tested: its whole list is trained on."""
-    assert isinstance(config, StreamConfig) and config.multitask is not None
-    return replace(config, data=config.multitask, val=ValConfig(NONE, KEEP), multitask=None)
 
 
 def prepare_store(job: Job, attempt: Attempt) -> None:

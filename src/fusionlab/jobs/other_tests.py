@@ -21,6 +21,8 @@ from typing import Any
 from fusionlab.config import build
 from fusionlab.config.other_tests import Config, wanted
 from fusionlab.config.schema import StreamConfig, config_of
+from fusionlab.config.val import ValConfig
+from fusionlab.data.validation import CUT
 from fusionlab.errors import UserError, one_line, show
 from fusionlab.jobs.measure import Bench, reason_of
 from fusionlab.jobs.retest import TrainedArm, open_arm, read_study, record_of
@@ -30,7 +32,7 @@ from fusionlab.records.environment import describe_environment
 from fusionlab.records.files import publish
 from fusionlab.records.group import write_for_group
 from fusionlab.records.other_test_file import arm_identity
-from fusionlab.records.other_tests import COMBINATIONS, FOLDER, OWN, TEST, Asked, OtherTest
+from fusionlab.records.other_tests import COMBINATIONS, FOLDER, OWN, TEST, VALIDATION, Asked, OtherTest
 from fusionlab.records.predictions import read_predictions, tower_file
 from fusionlab.records.record import WEIGHTS
 from fusionlab.study.plan import Arm, Plan
@@ -189,6 +191,11 @@ class Adding:
                 self._fail(arm.name, test, reason_of(error))
 
     def _pair(self, arm: Arm, place: Place, views: str, of: str) -> Pair:
+        if of == VALIDATION and (held := ValConfig.of(arm.config).held_out) != CUT:
+            raise UserError(
+                "the weight is chosen on the validation part of the training list, and these nets have none",
+                got=f"val.list={held}", hint="combine=logits or combine=svm; or val=cut",
+            )  # fmt: skip
         sources = [place]
         if arm.kind == "late":
             below = [one for one in map(self.place, self.streams_below([arm])) if one is not None]

@@ -1,10 +1,10 @@
 """The other data sets of a command: those that its streams start from, and those that they are trained on beside.
 
 `weights.motion=from:ucf101` starts the motion stream from the one that the same command would train with data=ucf101.
-Its own first weights are null, or what stands behind the name: `from:ucf101:imagenet`. A recipe of fine-tuning names in
-its yaml the recipe of a source that starts from nothing (`source`). `multitask.motion=ucf101` trains the stream on UCF101
-too. What is typed counts for these data sets as well, except `data.dataset.…` and `data.quarantine`, which are about the
-videos of the main one.
+Its own first weights are null, or what stands behind the name: `from:ucf101:imagenet`. The yaml of a recipe of
+fine-tuning names the recipe of a source that starts from nothing (`source`). `multitask.motion=ucf101` trains the
+stream on UCF101 too. What is typed counts for these data sets as well, except `data.dataset.…` and `data.quarantine`,
+which are about the videos of the main one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class OtherData:
     def sources(self, words: Words, main: str | None, config: ArmConfig) -> dict[str, Content]:
         """stream -> the content whose stream it starts from. `words`: of the cell; `main`: its choice of data=."""
         sources = {}
-        for stream in STREAMS if config.streams == "both" else [config.streams]:
+        for stream in STREAMS:  # of both, since a study of one stream has the other beside it
             typed = config.weights.of_stream(stream).source
             if typed is None or not typed.startswith(FROM):
                 continue

@@ -14,9 +14,13 @@ from fusionlab.errors import UserError
 from fusionlab.monitor.planned import FILE as PLANNED
 from fusionlab.monitor.status import Status
 from fusionlab.planning.mistake_strips import Strips
+from fusionlab.records.files import write_text
+from fusionlab.records.other_tests import Asked
 from fusionlab.records.plan_file import has_plan
 from fusionlab.results.cross import make_cross
+from fusionlab.results.load import load
 from fusionlab.results.report import report
+from fusionlab.results.test_table import sensitivity_table
 from fusionlab.study import plan as plans
 from fusionlab.study.attempt import Attempt
 
@@ -42,16 +46,27 @@ def make_report(
     first, *others = dict.fromkeys(studies)
     spec = with_means_over(table_spec(first, table), over)
     made = None if cross is None else lambda table: make_cross(table, *cross)
-    return report(
+    place = Path(out or report_folder(studies))
+    text = report(
         first,
         spec,
-        out or report_folder(studies),
+        place,
         unfinished=unfinished_arms(first),
         others={other: unfinished_arms(other) for other in others},
         cross=made,
         draw=Strips().draw,
         **extra,
     )
+    sensitivity = "" if others or cross else _sensitivity(first)
+    if sensitivity:
+        write_text(place / "sensitivity.md", sensitivity)
+    return text + (f"\n{sensitivity}" if sensitivity else "")
+
+
+def _sensitivity(study: Path) -> str:
+    """The table of arms with a stream taken away, where the study asks for it: never rows of the other table."""
+    asked = Asked.of(plans.read(study).jobs[0].config.get("run") or {}) if has_plan(study) else Asked()
+    return f"{sensitivity_table(load(study, unfinished_arms(study), Asked()), asked)}\n" if asked.ablate else ""
 
 
 def report_folder(studies: Sequence[Path]) -> Path:

@@ -40,6 +40,7 @@ class Work:
     test_views: int
     test_macs: int  # of a view
     other_macs: int = 0  # of all other tests
+    epoch: int = 0  # steps of one
 
     @property
     def step_macs(self) -> int:
@@ -85,6 +86,7 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None, asked: As
         trunk_macs=batch * trunk, net_macs=batch * (1 + BACKWARD) * nets,
         validation_views=MIDDLE * clips.validation, view_macs=view,
         test_views=how.views * clips.test, test_macs=round(test * test_scale(config, clips)),
+        epoch=steps_per_epoch if trained else 0,
         other_macs=sum(_macs(test, own, sizes, clips) for test, own in other_tests(sized, asked).items()),
     )  # fmt: skip
 

@@ -39,6 +39,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
             *price.missing,
         ],
         [*_table([HEADS, *_stages(price)]), *_sources(price)],
+        _lengths(price),
         _chains(price),
         _sizes(price),
         _disk(price),
@@ -128,6 +129,16 @@ def _chains(price: StudyPrice) -> list[str]:
 def _then(plan: Plan, job: str) -> object:
     arms = plan.job(job).arms
     return plan.arm(arms[0]).axes.get(THEN) if arms else None
+
+
+def _lengths(price: StudyPrice) -> list[str]:
+    """The steps of the trainings, by stage."""
+    rows = dict.fromkeys(
+        (STAGES[job.kind], f"{job.work.batch:,}", f"{job.work.epoch:,}", f"{job.work.steps:,}")
+        for job in price.jobs
+        if job.work is not None and job.work.epoch
+    )
+    return _table([("training", "clips a step", "steps an epoch", "steps, at most"), *rows]) if rows else []
 
 
 def _sizes(price: StudyPrice) -> list[str]:

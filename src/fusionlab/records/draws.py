@@ -9,6 +9,7 @@ generator is seeded with it just before its draw:
     the dropout of a step           key("dropout", seed.dropout, step)
     the cut of a validation set     key("validation", seed.data, group)
     pairs of clips of one class     key("pairs", seed.data, epoch, class)
+    a stream of other test clips    key("ablation", seed.data, stream)
 
 So an arm that is trained alone equals the same arm in a cohort, all arms of a seed share their draws (comparisons are
 paired), and resuming has nothing to restore. Every result depends on these values: they never change (golden test).

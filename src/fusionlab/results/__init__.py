@@ -2,6 +2,8 @@
 
 load.py               a study's folder -> entries, one per planned arm (done, failed or missing)
 answers.py            which answers were right, without scores
+head_scores.py        what a net's heads said of each video: heads.npz
+combine.py, svm.py    two heads' stored scores fused: averages, a chosen weight, a support vector machine
 crossed.py            paired differences over seeds and groups of videos: the method, and these networks
 squares.py            their mean squares, and the variance of a mean
 accuracy.py           Wilson's interval of a single accuracy, whose videos come in groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,13 +28,16 @@ def _last(entry: Entry, first: dict[Any, Entry]) -> Entry:
 
 def is_chosen(first: Entry, last: Entry) -> bool:
     """Whether an arm of chain A is the one that an arm of chain B repeats."""
-    chosen: dict[str, Any] = last.result.get("chosen") or {}
-    return chosen.get("signature") == first.record.get("signature")
+    return repeated(last).get("signature") == first.record.get("signature")
+
+
+def repeated(entry: Entry) -> Mapping[str, Any]:
+    """What an arm of chain B repeats; a test, such as an SVM's, has other choices under this name."""
+    chosen: Mapping[str, Any] = entry.result.get("chosen") or {}
+    return chosen if "signature" in chosen else {}
 
 
 def chosen_rates(entries: Sequence[Entry]) -> Any:
     """The rate that the arms of a row of chain B repeat, or the rates of its seeds; None of other rows."""
-    rates = dict.fromkeys(
-        chosen["rate"] for entry in entries for arm in entry.arms if (chosen := arm.result.get("chosen"))
-    )
+    rates = dict.fromkeys(chosen["rate"] for entry in entries for arm in entry.arms if (chosen := repeated(arm)))
     return next(iter(rates), None) if len(rates) < 2 else "/".join(str(rate) for rate in sorted(rates))

@@ -16,7 +16,7 @@ from fusionlab.results.cells import kinds_of
 from fusionlab.results.chains import THEN, is_chosen
 from fusionlab.results.crossed import Comparison
 from fusionlab.results.doubling import moves
-from fusionlab.results.load import REFUSED, TOGETHER, Entry, is_seed
+from fusionlab.results.load import REFUSED, TOGETHER, Entry
 from fusionlab.results.protocol_warnings import row_title, seed_text
 from fusionlab.results.rows import PAPER, Row
 from fusionlab.results.selection import Trial, chosen_trial
@@ -33,7 +33,9 @@ def csv_text(table: Table) -> str:
     paper = table.spec.paper
     figures = list(paper.figures) if paper else []
     rows = [*table.rows, *(line.row for line in table.lines if line.row.kind == PAPER)]
-    axes = list(dict.fromkeys(axis for row in rows for axis in row.axes))
+    first = [one for row in rows for entry in row.done for arm in entry.arms for one in arm.first]
+    every = [*(row.axes for row in rows), *(one.place for one in first)]
+    axes = [axis for axis in dict.fromkeys(axis for own in every for axis in own) if axis != THEN]
     questions = [TOGETHER, *kinds_of(table.rows)]
     lines: list[dict[str, Any]] = []
     for row in rows:
@@ -66,8 +68,7 @@ def csv_text(table: Table) -> str:
             f"{prefix}_{what}" for over in ("gain", "late") for what in (over, *(f"{over}_{one}" for one in _OF_GAIN))
         ]
     heads += ["control", "not_comparable", *(["saw_test"] if any(row.saw_test for row in rows) else [])]
-    chains = any(arm.first for row in rows for entry in row.done for arm in entry.arms)
-    heads += [*([THEN] if chains else []), *(["val_loss", "chosen"] if chains or table.spec.select else []), "doubled"]
+    heads += [*([THEN] if first else []), *(["val_loss", "chosen"] if first or table.spec.select else []), "doubled"]
     heads += [
         "trials",
         "layers",
@@ -171,7 +172,7 @@ def _first(first: Entry, last: Entry) -> dict[str, Any]:
     """An arm of the chain that chose; its test is no figure of the row."""
     loss = first.result.get("val_loss")
     return {
-        **{axis: one for axis, one in first.axes.items() if not is_seed(axis)},
+        **first.place,
         "status": "of the chain that chose",
         "seeds": seed_text(first.seed),
         "reason": first.reason or "",

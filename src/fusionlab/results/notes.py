@@ -8,7 +8,7 @@ from typing import Any
 from fusionlab.errors import UserError
 from fusionlab.results.ceilings import SCORES, lies_above
 from fusionlab.results.cells import SAW_TEST
-from fusionlab.results.chains import LAST, THEN
+from fusionlab.results.chains import LAST, THEN, repeated
 from fusionlab.results.crossed import CONFIDENCE, FEWEST_SEEDS, Comparison, not_worse, seeds_needed, smallest_gap
 from fusionlab.results.differences import LEVEL, Matrix
 from fusionlab.results.formatting import as_typed, ceiling, distance, short_list
@@ -261,7 +261,7 @@ def _selection_notes(rows: Sequence[Row], spec: Spec) -> list[str]:
 
 def _chain_notes(rows: Sequence[Row]) -> list[str]:
     """What was chosen where, of nets that were trained again on the whole training list."""
-    if not any(arm.result.get("chosen") for row in rows for entry in row.done for arm in entry.arms):
+    if not any(repeated(arm) for row in rows for entry in row.done for arm in entry.arms):
         return []
     text = (
         f"Trained again ({THEN}={LAST}): rates, their drops and the end were chosen on the validation part of the "

@@ -25,6 +25,7 @@ from fusionlab.results.splits import SPLIT
 
 Leaves = Mapping[str, Any]  # what is compared: name -> value; what a record lacks is not compared
 _BUDGET = ("epochs", "until", "budget", "patience")  # leaves below optim.fusion that say how long it trains
+_STREAMS = ("appearance", "motion")
 _TESTING = ("test", "crop", "crops", "snippets", "stride", "times")  # leaves below data.sampling that a test hangs on
 
 
@@ -75,14 +76,20 @@ def _weights(entry: Entry) -> Mapping[str, Leaves]:
     if entry.kind == "stream":
         own = {str(entry.axes.get("streams")): (weights.get("source"), second)}
     else:
-        own = {stream: (weights.get(stream), second.get(stream)) for stream in ("appearance", "motion")}
+        own = {stream: (weights.get(stream), second.get(stream)) for stream in _STREAMS}
     return {
         stream: {
             f"weights.{stream}": source or "drawn",
-            **({f"multitask.{stream}": hashlib.sha256(canonical(of).encode()).hexdigest()[:8]} if of else {}),
+            **({f"multitask.{stream}": _short(task)} if task else {}),
         }
-        for stream, (source, of) in own.items()
+        for stream, (source, task) in own.items()
     }
+
+
+def _short(task: Mapping[str, Any]) -> str:
+    """A second data set in a word and a hash."""
+    name = str((task.get("dataset") or {}).get("_target_")).rpartition(".")[2]
+    return f"{name} ({hashlib.sha256(canonical(task).encode()).hexdigest()[:8]})"
 
 
 def _part(entry: Entry, *names: str) -> Mapping[str, Any]:
@@ -103,10 +110,17 @@ _KEPT: dict[tuple[int, bool], tuple[Leaves, Leaves]] = {}
 
 
 def _training(entry: Entry) -> Mapping[str, Leaves]:
+    """Stream by stream, since a recipe may train each in its own way; and what is trained above them."""
+    optim = entry.record.get("config", {}).get("optim") or {}
     if entry.kind == "stream":
-        own = {leaf.replace("optim.", "optim.streams.", 1): one for leaf, one in _part(entry, "optim").items()}
-        return {"optim.streams": own} if own else {}
-    parts = {"optim.streams": _part(entry, "optim", "streams")}
+        blocks = {str(entry.axes.get("streams")): optim}
+    else:
+        both = {leaf: one for leaf, one in optim.get("streams", {}).items() if leaf not in _STREAMS}
+        blocks = {stream: both | (optim.get("streams", {}).get(stream) or {}) for stream in _STREAMS}
+    parts = {
+        f"optim.streams of {stream}": part_leaves({"optim": {"streams": block}}, "optim", "streams")
+        for stream, block in blocks.items()
+    }
     if entry.kind in ("fused", "control"):
         parts["optim.fusion"] = _kept(_part(entry, "optim", "fusion"), "optim.fusion.", _BUDGET, False)
     return {name: leaves for name, leaves in parts.items() if leaves}
@@ -159,7 +173,10 @@ RULES = (
         "optical flow", "result.flow", "another method, rule or bound is another input",
         _one("optical flow", _flow), refused=True,
     ),
-    Rule("weights", "config: weights", "more data for a stream is no gain of the fusion", _weights, refused=True),
+    Rule(
+        "weights", "config: weights, multitask", "more data for a stream is no gain of the fusion", _weights,
+        refused=True,
+    ),
     Rule(
         "training protocol", "config: optim, without the budget",
         "a gain of the optimiser is no gain of the fusion", _training, refused=True,

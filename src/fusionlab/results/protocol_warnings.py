@@ -18,7 +18,7 @@ from fusionlab.results.selection import edge, unfinished
 from fusionlab.results.spec import Spec
 
 Warned = list[tuple[str, list[Row]]]
-_OF_SEED = ("seed", "stage_one")  # parts of a config that follow the seed altogether
+_OF_SEED = ("seed", "stage_one", "chosen_by")  # parts of a config that follow the seed altogether
 LATE_IS_CONTROL = "its control is late fusion: above such a meeting there is nothing to train on"
 OTHER_CLASSIFIER = "its classifier is a linear SVM, that of its control a softmax"
 ONE_SCORE = "it has one head, so no combination changes its scores"

@@ -21,7 +21,7 @@ from fusionlab.training.recipe import BF16, Recipe, make_optimiser
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.net import Net, StreamNet, union
 
-SEEDS = ("seed", "stage_one")  # parts of an arm's config that differ between its seeds
+SEEDS = ("seed", "stage_one", "chosen_by")  # parts of an arm's config that differ between its seeds
 PROCESS = 480 << 20  # bytes of a process with torch and Lightning before it makes anything, without mapped files
 _STATES: dict[tuple[str, str], int] = {}
 FLOAT = 4  # bytes: weights, gradients and the optimiser's numbers are float32 in either precision

@@ -86,9 +86,9 @@ class ArmModule(nn.Module):
 
     def enter_phase(self, steps_per_epoch: int) -> None:
         """Before a step: let the layers that it trains have gradients."""
-        recipe = self.recipe
-        if recipe.first.epochs:
-            freeze(self._layers_below(recipe.first.from_layer), self.steps < recipe.first_steps(steps_per_epoch))
+        if self.recipe.first.epochs:
+            early = self.steps < self.recipe.first_steps(steps_per_epoch)
+            freeze(self._layers_below(self.recipe.first.from_layer), early, frozenset(self.trained))
         freeze(self._frozen)
 
     def _layers_below(self, layer: str | None) -> list[nn.Module]:

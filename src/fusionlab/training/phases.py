@@ -6,7 +6,7 @@ is. The phase follows from the step alone, so that resuming has nothing to resto
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -30,11 +30,11 @@ def layers_below(tower: Tower, layer: str | None) -> list[nn.Module]:
     return [tower.get_submodule(name) for name in names]
 
 
-def freeze(layers: Iterable[nn.Module], frozen: bool = True) -> None:
-    """Keep these layers as they are, or train them again."""
+def freeze(layers: Iterable[nn.Module], frozen: bool = True, trained: Container[nn.Parameter] = ()) -> None:
+    """Keep these layers as they are, or train again those of their parameters that are in `trained`."""
     for layer in layers:
         for parameter in layer.parameters():
-            parameter.requires_grad_(not frozen)
+            parameter.requires_grad_(not frozen and parameter in trained)
             if frozen:
                 parameter.grad = None
         for part in layer.modules():
