@@ -24,6 +24,7 @@ ASKS_CUDA = {
     "video/raft.py": "in a job that packs a store",
 }
 ASKS_BUILD = {
+    "jobs/other_tests.py": "in the process of `test`, or a fork of a sweep, which start no jobs",
     "jobs/recorder.py": "in the job",
     "jobs/retest.py": "in the process of `test`, which starts no jobs",
     "jobs/stages.py": "in the job",

@@ -21,7 +21,6 @@ from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.errors import UserError
 from fusionlab.jobs import other_split, retest, stages
 from fusionlab.jobs.recorder import WEIGHTS
-from fusionlab.records.other_test_file import HEADS
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions, write_predictions
 from fusionlab.records.record import CHECKPOINT, read_record
