@@ -13,6 +13,7 @@ from tree import PACKAGE, modules
 
 # Module -> why it runs in no process that forks jobs.
 ASKS_CUDA = {
+    "benchmarks/loading_rows.py": "bench starts no jobs",
     "benchmarks/networks_rows.py": "bench starts no jobs",
     "config/build.py": "`device` and `device_name`, whose callers are below",
     "jobs/job_cost.py": "in the job",
@@ -23,6 +24,7 @@ ASKS_CUDA = {
     "video/raft.py": "in a job that packs a store",
 }
 ASKS_BUILD = {
+    "jobs/other_tests.py": "in the process of `test`, or a fork of a sweep, which start no jobs",
     "jobs/recorder.py": "in the job",
     "jobs/retest.py": "in the process of `test`, which starts no jobs",
     "jobs/stages.py": "in the job",
