@@ -4,11 +4,13 @@
     python -m fusionlab.report experiments/how table=how
     python -m fusionlab.report runs/my-study rows=fusion cols=layer value=accuracy
     python -m fusionlab.report runs/here runs/there out=runs/both
+    python -m fusionlab.report runs/my-study test=simonyan,final combine=scores,svm
 
 It writes report/table.md, table.csv, table.tex, table-short.tex, index.html and figures/*.svg, and prints the
 table. With rows= and cols= it prints a table of your own, and writes it as cross.md, cross.csv and cross.tex;
 axis=value chooses rows for it. Several folders are one report: an arm that lies in several is there once.
-over=seed,split: rows are means over the splits of a data set too.
+over=seed,split: rows are means over the splits of a data set too. test=, combine= and ablate= choose the tests that are
+rows, of those that `python -m fusionlab.test` has stored.
 
 Intervals need the predictions next to the records. --answers writes report/answers.csv: which answers were right, in a
 small file. Next to records without predictions it serves instead of them.
@@ -34,7 +36,9 @@ OPTIONS = ("table", "rows", "cols", "value", "over", "out")
 def main(words: list[str], answers: bool = False, pairs: bool = False, pdf: bool = False, notes: bool = False) -> int:
     """Write the report and print its table."""
     from fusionlab.planning.report_study import make_report, price_line, report_folder
+    from fusionlab.records.other_tests import Asked
 
+    asked, words = Asked.typed(words)
     folders = [word for word in words if _is_folder(word)]
     options = dict(word.partition("=")[::2] for word in words if not _is_folder(word))
     where = {name: value for name, value in options.items() if name not in OPTIONS}
@@ -53,7 +57,7 @@ def main(words: list[str], answers: bool = False, pairs: bool = False, pdf: bool
     cross = (rows or [], cols or [], options.get("value", "accuracy"), where) if own else None
     ansi = sys.stdout.isatty()
     text = make_report(
-        folders, options.get("table"), out=options.get("out"), over=over, cross=cross,
+        folders, options.get("table"), out=options.get("out"), over=over, cross=cross, asked=asked or None,
         answers=answers, pairs=pairs, pdf=pdf, notes=notes, ansi=ansi,
     )  # fmt: skip
     show(text, bold=ansi)

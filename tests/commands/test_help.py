@@ -40,7 +40,7 @@ def test_help_is_quick_and_holds_an_example(verb: str, helps: dict[str, subproce
 def test_help_lists_the_groups(verb: str, helps: dict[str, subprocess.CompletedProcess[str]]) -> None:
     for line in (
         "backbone    efficientnet_lite0, fr2d, i2d, i3d,",
-        "data        brush, brush2, brush_exchange, brush_order, brush_still, folder, hmdb51, kinetics, something,",
+        "data        brush, brush2, brush2_brush, brush_exchange, brush_order, brush_still, folder, hmdb51,",
         "fusion      bilinear, cat,",
         "temporal    conv3d, conv3d_paper, pool2d, pool3d, pool3d_paper",
     ):

@@ -15,6 +15,7 @@ from fusionlab.records.other_test_file import arm_identity, read_other_test, wri
 from fusionlab.records.other_tests import FILE, FOLDER, Asked, OtherTest
 from fusionlab.records.record import find_records, read_record
 from fusionlab.results.load import Entry, load
+from fusionlab.results.report import report
 from fusionlab.results.rows import Row, make_rows
 from fusionlab.results.spec import Spec
 from fusionlab.results.tables import Table, make_table
@@ -176,3 +177,10 @@ def test_the_table_of_sensitivity(filled: Path) -> None:
     assert [cell.strip() for cell in conv.split("|")[2:-1]] == ["97.5", "60.0 (−37.5)", "–"]
     assert all(isinstance(entry, Entry) and "ablate" not in entry.axes for entry in load(filled, asked=asked))
     assert set(CLASSES.values()) == {"what", "binding"}
+
+
+def test_a_report_shows_the_tests_that_are_asked_for(filled: Path, tmp_path: Path) -> None:
+    """Whatever the study asked for; what no test has made yet is missing, with its reason."""
+    shown = {asked: report(filled, {"caption": "c"}, tmp_path / "out", asked=asked) for asked in (None, FRAME, BOTH)}
+    assert shown[None] != shown[FRAME] and " middle " in shown[BOTH] and " frame " in shown[BOTH]
+    assert "not tested by final (yet)" in report(filled, {"caption": "c"}, tmp_path / "out", asked=Asked(("final",)))

@@ -35,12 +35,14 @@ def make_report(
     out: str | None = None,
     over: Sequence[str] | None = None,
     cross: CrossOptions | None = None,
+    asked: Asked | None = None,
     **extra: bool,
 ) -> str:
     """Write the report of a study, or of several, and return the table as text.
 
     `out`: its folder; by default `report` in the study's. `over`: what rows are means over, instead of the table's own.
-    `cross`: a table of one's own. `extra`: the switches of `report`, such as answers.
+    `cross`: a table of one's own.
+    `asked`: tests to show instead of those that the study asks for. `extra`: the switches of `report`, such as answers.
     """
     studies = [Path(folder) for folder in ([folders] if isinstance(folders, str) else folders)]
     first, *others = dict.fromkeys(studies)
@@ -53,19 +55,21 @@ def make_report(
         place,
         unfinished=unfinished_arms(first),
         others={other: unfinished_arms(other) for other in others},
+        asked=asked,
         cross=made,
         draw=Strips().draw,
         **extra,
     )
-    sensitivity = "" if others or cross else _sensitivity(first)
+    sensitivity = "" if others or cross else _sensitivity(first, asked)
     if sensitivity:
         write_text(place / "sensitivity.md", sensitivity)
     return text + (f"\n{sensitivity}" if sensitivity else "")
 
 
-def _sensitivity(study: Path) -> str:
-    """The table of arms with a stream taken away, where the study asks for it: never rows of the other table."""
-    asked = Asked.of(plans.read(study).jobs[0].config.get("run") or {}) if has_plan(study) else Asked()
+def _sensitivity(study: Path, asked: Asked | None) -> str:
+    """The table of arms with a stream taken away, where it is asked for: never rows of the other table."""
+    if asked is None:
+        asked = Asked.of(plans.read(study).jobs[0].config.get("run") or {}) if has_plan(study) else Asked()
     return f"{sensitivity_table(load(study, unfinished_arms(study), Asked()), asked)}\n" if asked.ablate else ""
 
 

@@ -214,16 +214,17 @@ def load(
     return [replace(entry, log=_inside(entry.log, folder), saved=saved) for entry in entries]
 
 
-def load_all(studies: Mapping[Path, Mapping[str, tuple[str, str | None]]]) -> list[Entry]:
+def load_all(studies: Mapping[Path, Mapping[str, tuple[str, str | None]]], asked: Asked | None = None) -> list[Entry]:
     """The entries of several studies, or of one study's folders on several machines: folder -> unfinished arms.
 
     An arm of several folders is there once: where it is done, else where it failed. Logs begin with their folder.
+    `asked`: see `load`.
     """
     if len(studies) == 1:
-        return load(*next(iter(studies.items())))
+        return load(*next(iter(studies.items())), asked)
     kept: dict[object, Entry] = {}
     for folder, unfinished in studies.items():
-        for entry in load(folder, unfinished):
+        for entry in load(folder, unfinished, asked):
             own = replace(entry, log=entry.log and str(folder / entry.log))
             key = _arm(own)
             if key not in kept or _STATUSES.index(own.status) < _STATUSES.index(kept[key].status):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import write_bytes
+from fusionlab.records.other_tests import Asked
 from fusionlab.results.accuracy import wilson
 from fusionlab.results.answers import FILE as ANSWERS
 from fusionlab.results.answers import Answers, answers_csv
@@ -44,6 +45,7 @@ def report(
     *,
     unfinished: Mapping[str, tuple[str, str | None]] | None = None,
     others: Mapping[Path, Mapping[str, tuple[str, str | None]]] | None = None,
+    asked: Asked | None = None,
     cross: Callable[[Table], Cross] | None = None,
     pdf: bool = False,
     answers: bool = False,
@@ -56,16 +58,17 @@ def report(
 
     Everything is read and rendered before the first file is written, and each file is written atomically. `unfinished`:
     why an arm of the plan has no record: {arm's name: (reason, log or None)}. `others`: further studies, each with its
-    unfinished arms. `cross`: makes a table of one's own, which is returned instead. `answers`: answers.csv too.
-    `pairs`: so is pairs.csv, and the text has the matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold.
-    `pdf`: the figures are written as PDF too. `draw`: draws a mistake; by default mistakes are listed without pictures.
+    unfinished arms. `asked`: the tests that are rows, instead of those that a study asks for. `cross`: makes a table of
+    one's own, which is returned instead. `answers`: answers.csv too. `pairs`: so is pairs.csv, and the text has the
+    matrix. `notes`: the text has all notes. `ansi`: and ANSI's bold. `pdf`: the figures are written as PDF too. `draw`:
+    draws a mistake; by default mistakes are listed without pictures.
     """
     from fusionlab.results.figures import figure_files, make_figures, row_curves  # imported late: matplotlib is slow
 
     study, out = Path(study_folder), Path(out_folder)
     with _no_collection():
         spec = table_spec if isinstance(table_spec, Spec) else Spec.of(table_spec)
-        entries = load_all({study: unfinished or {}, **(others or {})})
+        entries = load_all({study: unfinished or {}, **(others or {})}, asked)
         table = make_table(entries, spec)
         table = replace(table, cross=cross(table)) if cross else table
         text = cross_text(table.cross) if table.cross else terminal(table, ansi=ansi, notes=notes)
