@@ -9,6 +9,9 @@ from typing import Any
 import yaml
 
 
+NOTES = ("title", "recipe")  # of a yaml about its part, no numbers of it
+
+
 def load_parts(folder: Path) -> dict[str, Callable[..., Any]]:
     """name -> factory, for each yaml of a conf folder; its numbers are bound."""
     return {
@@ -23,6 +26,6 @@ def load_part(config: dict[str, Any]) -> Callable[..., Any]:
     numbers = {
         key: load_part(value) if isinstance(value, dict) and "_target_" in value else value
         for key, value in config.items()
-        if not key.startswith("_") and key != "title"
+        if not key.startswith("_") and key not in NOTES
     }
     return partial(getattr(import_module(module), name), **numbers)
