@@ -56,7 +56,7 @@ def test_other_options_of_the_optimiser_still_divide_cohorts() -> None:
         (["select=fusion", "fusion=sum,conv"], "a selection is over the learning rates"),
         (["select=optim.streams.lr", "optim.streams.lr=0.1,0.2"], "a selection is over the learning rates"),
         (["select=data.sampling.apart", "data.sampling.apart=0,2"], "what it is trained on or how it is tested"),
-        (["select=data.sampling.test", "data.sampling.test=middle,frame"], "how it is tested"),
+        (["select=data.sampling.test", "data.sampling.test=middle,frame"], "a protocol is no axis"),
         (["select=optim.fusion.lr,fusion"], "select does not change the result, so it cannot be an axis"),
         ([SELECT, "run.table.select=optim.fusion.lr"], "select= has no effect: run.table.select is set"),
     ],

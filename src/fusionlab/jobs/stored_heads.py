@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole
 from fusionlab.records.other_test_file import HEADS, arm_identity, read_other_test
@@ -96,7 +94,7 @@ def combine(how: str, on: Mapping[str, Pair]) -> tuple[Predictions, dict[str, An
         train = on[TRAIN]
         groups = train.predictions.groups or train.predictions.videos
         svm = fit_svm(train.a, train.b, train.predictions.labels, groups)
-        scores = svm.margins(test.a, test.b).astype(np.float32)
+        scores = svm.margins(test.a, test.b).astype("float32")
         chosen = {"C": svm.c, "curve": [list(point) for point in svm.curve], "note": svm.note}
     else:
         raise AssertionError(f"{how} is the net's own")
