@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-
 NOTES = ("title", "recipe")  # of a yaml about its part, no numbers of it
 
 
