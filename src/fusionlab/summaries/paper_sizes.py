@@ -48,7 +48,7 @@ def paper_sizes(sized: Sized) -> list[PaperSize]:
             by_figure.setdefault(row.figures[PARAMETERS], []).append((place, row))
     return [
         PaperSize(
-            tuple(place for place, _ in rows),
+            tuple(dict.fromkeys(place for place, _ in rows)),
             figure,
             _count(figure),
             sized.size.parameters,
