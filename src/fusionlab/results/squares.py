@@ -64,7 +64,8 @@ def mean_squares(d: Reals, groups: NDArray[np.intp], strata: NDArray[np.intp]) -
     home[groups] = strata
     sizes = np.bincount(home)
     if count < FEWEST_GROUPS:
-        return None, f"{count} groups of videos are too few, {FEWEST_GROUPS} are needed"
+        have = "1 group of videos is" if count == 1 else f"{count} groups of videos are"
+        return None, f"{have} too few, {FEWEST_GROUPS} are needed"
     if sizes.min() < 2:
         return None, "a split with one group of videos does not show how groups vary"
     weights = mean_weights(strata)
