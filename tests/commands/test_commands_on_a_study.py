@@ -206,8 +206,8 @@ def test_test_asks_for_bits_where_they_are_promised(
 def test_prepare_recognises_what_is_there(say: Say, study: Lab) -> None:
     done = say("prepare", FAST, f"run.data={study.data}")
     assert (done.status, done.err) == (0, "")
-    (store,) = (study.data / "stores").glob("[!.]*")
-    assert done.out.splitlines()[-1].endswith(f"videos in {store}")
+    stores = (study.data / "stores").glob("[!.]*")  # other tests have theirs beside it
+    assert any(done.out.splitlines()[-1].endswith(f"videos in {store}") for store in stores)
     assert len(done.out.splitlines()) == 1, "nothing was made"
 
 
