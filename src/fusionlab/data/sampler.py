@@ -94,7 +94,7 @@ class RoundSampler:
 
         row r of step s = place q mod n of order q div n,  q = s b + r
 
-    So the list goes round, whatever its length, and each batch has the `rows` of the first list's.
+    After its end the list starts again. Each batch has as many rows as the first list's.
     """
 
     def __init__(

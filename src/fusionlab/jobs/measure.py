@@ -1,4 +1,4 @@
-"""Other tests of trained nets above one trunk: for each test one pass over the data, whatever the number of nets."""
+"""Other tests of trained nets above one trunk. Each test reads the data once for all nets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Bench:
         tests: Mapping[str, Sequence[OtherTest]],
         failed: Failed,
     ) -> Iterator[tuple[OtherTest, dict[str, OneTest]]]:
-        """Each test with the results of the arms that want it. An arm with an error has none: `failed` is told why.
+        """Each test with the results of its arms. An arm that fails has none, and `failed` gets the reason.
 
         `nets`: of one cohort, by arm. `tests`: by arm.
         """

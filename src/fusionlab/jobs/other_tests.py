@@ -85,7 +85,7 @@ class Adding:
         return [arm for arm in self.plan.arms if arm.job in needs]
 
     def place(self, arm: Arm) -> Place | None:
-        """The published arm; None without a record, which is said once."""
+        """The published arm, or None. A missing record is reported once."""
         if arm.name not in self._places:
             found = record_of(self.plan, self.study, arm)
             own = config_of(arm).data.sampling.test
