@@ -145,7 +145,7 @@ def test_what_an_arm_may_read_is_the_same_whether_the_store_holds_the_rest_or_no
 
 @pytest.mark.slow
 def test_training_and_testing_do_without_them_and_the_record_says_so(study: Lab, tmp_path: Path) -> None:
-    lists = next((study.data / "videos").glob("*/trainlist01.txt")).parent
+    lists = study.videos
     train = [line.split()[0] for line in (lists / "trainlist01.txt").read_text().splitlines()]
     test = [line.split()[0] for line in (lists / "testlist01.txt").read_text().splitlines()]
     lab = Lab(tmp_path, study.data)

@@ -96,6 +96,20 @@ class Lab:
         (plan,) = (self.home / "runs").glob("*/plan.json")
         return plan.parent
 
+    @property
+    def videos(self) -> Path:
+        """The folder of the small brush; sets of other tests lie beside it."""
+        from fusionlab.config.compose import tree
+        from fusionlab.config.run_config import RunConfig
+        from fusionlab.config.schema import ArmConfig
+        from fusionlab.data.brush.brush import Brush
+        from fusionlab.jobs.job_data import make_dataset
+
+        config = tree({"debug": "fast"}).with_leaves({"run.data": str(self.data)})
+        dataset = make_dataset(ArmConfig.of(config).data, RunConfig.of(config))
+        assert isinstance(dataset, Brush)
+        return dataset.root
+
     def found(self, pattern: str) -> list[Path]:
         """What matches a pattern in runs/. A command may be at work: `rglob` raises when a folder vanishes."""
         walked = os.walk(self.home / "runs")
