@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from fusionlab.config.run_config import build
 from fusionlab.data.validation import CUT, LISTS, NONE
 from fusionlab.errors import UserError, unknown
+from fusionlab.records.plan_file import KEEP, RETRAIN, THENS
 
 if TYPE_CHECKING:
     from fusionlab.training.recipe import Recipe  # torch, which planning does without
-
-KEEP, RETRAIN = THENS = ("keep", "retrain")
 
 
 @dataclass(frozen=True)
