@@ -114,6 +114,25 @@ def test_with_debug_tiny_all_of_it_is_tiny_and_on_brush(experiment: str) -> None
         assert all((one.recipe.epochs or 0) <= 4 and (one.recipe.steps or 0) <= 8 for one in stages), arm.name
 
 
+@pytest.mark.parametrize(
+    ("experiment", "leaf"),
+    [
+        ("feichtenhofer2016_table3", "weights.motion"), ("simonyan2014_table4", "multitask.motion"),
+        *(pytest.param(one, "weights.motion", marks=pytest.mark.slow) for one in LONG if one != LONG[-1]),
+    ],
+)  # fmt: skip
+def test_a_table_of_both_sets_is_that_of_each_where_it_is_typed(experiment: str, leaf: str) -> None:
+    """With what stands beside it: HMDB51's motion starts from UCF101's, or learns both."""
+    whole = {arm.signature for arm in planned(f"experiment={experiment}").plan.arms}
+    of_each = {}
+    for data in ("ucf101", "hmdb51"):
+        study = planned(f"experiment={experiment}", f"data={data}")
+        assert not study.plan.refused and leaf in study.axes and "data" not in study.axes
+        of_each[data] = {arm.signature for arm in study.plan.arms}
+    assert of_each["ucf101"] | of_each["hmdb51"] == whole
+    assert all(len(one) < len(whole) for one in of_each.values())
+
+
 def test_recipes_of_2014_are_of_the_paper_s_length() -> None:
     steps = {
         (str(arm.axes["weights.appearance"]), arm.config["optim"]["from_layer"]): arm.config["optim"]["steps"]
