@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from fusionlab.config.run_config import build
 from fusionlab.data.validation import CUT, LISTS, NONE
 from fusionlab.errors import UserError, unknown
+from fusionlab.records.plan_file import KEEP, RETRAIN, THENS
 
 if TYPE_CHECKING:
     from fusionlab.training.recipe import Recipe  # torch, which planning does without
-
-KEEP, RETRAIN = THENS = ("keep", "retrain")
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,6 @@ class ValConfig:
 
         `chosen_by`: of an arm of chain B, whose rate may be open.
         """
-        from fusionlab.training.schedules import Constant, Plateau
-
         for stage, recipe in recipes.items():
             if math.isnan(recipe.lr) and not chosen_by:
                 raise UserError("a training needs a learning rate", got=f"optim.{stage}.lr=null", hint="1.0e-3")
@@ -67,7 +64,7 @@ class ValConfig:
                     "weights=last": recipe.weights != "last",
                     "until=budget": recipe.until != "budget",
                     "patience=0": recipe.patience > 0,
-                    "schedule={name: constant}": isinstance(recipe.schedule, Plateau),
+                    "schedule={name: constant}": recipe.schedule.reacts,
                 }.items()
             }
             if needed := [f"'{one}'" if " " in one else one for one, is_wrong in wrong.items() if is_wrong]:
@@ -76,11 +73,11 @@ class ValConfig:
                     got=f"val.list={NONE}", hint=" ".join(needed),
                 )  # fmt: skip
         for stage, recipe in recipes.items() if self.then == RETRAIN else ():
-            if recipe.weights == "best" and not isinstance(recipe.schedule, Plateau | Constant):
-                at, name = f"optim.{stage}", type(recipe.schedule).__name__.lower()
+            if recipe.weights == "best" and recipe.schedule.falls:
+                at = f"optim.{stage}"
                 raise UserError(
                     "a schedule of known length, cut at the best step, never comes to its low rates",
-                    got=f"val.then={RETRAIN}, {at}.weights=best, {at}.schedule.name={name}",
+                    got=f"val.then={RETRAIN}, {at}.weights=best, {at}.schedule.name={recipe.schedule.name}",
                     hint=f"{at}.weights=last; or '{at}.schedule={{name: plateau}}'",
                 )  # fmt: skip
 
@@ -101,6 +98,4 @@ class ValConfig:
 
 def chooses(recipe: Recipe) -> bool:
     """Whether the training of an arm by this recipe chooses anything by its validation."""
-    from fusionlab.training.schedules import Plateau
-
-    return recipe.weights == "best" or recipe.patience > 0 or isinstance(recipe.schedule, Plateau)
+    return recipe.weights == "best" or recipe.patience > 0 or recipe.schedule.reacts

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from fusionlab.errors import UserError, expect_whole, unknown
-from fusionlab.training.schedules import SCHEDULES, Constant, Plateau, Saturation, Schedule, parse_schedule
+from fusionlab.training.schedules import Constant, Saturation, Schedule, parse_schedule
 
 OF_DATA = ("batch_size", "passes", "draws")  # of the clips of a step; `config/stage.py` reads them
 SHARED = (
@@ -196,11 +196,10 @@ def _ending(recipe: Recipe) -> Recipe:
     patient = f"patience={recipe.patience}"
     if recipe.until == "converged":
         schedule, usual = recipe.schedule, "until=budget"
-        if not isinstance(schedule, Plateau):
-            name = next(name for name, kind in SCHEDULES.items() if kind is type(schedule))
+        if not schedule.reacts:
             raise UserError(
-                f"an arm converges under the schedule plateau alone; {name} does not react to the validation",
-                got=f"until=converged, schedule.name={name}",
+                f"an arm converges under the schedule plateau alone; {schedule.name} does not react to the validation",
+                got=f"until=converged, schedule.name={schedule.name}",
                 hint=f"optim.….schedule.name=plateau with it, or optim.….{usual}",
             )
         if recipe.weights == "last":
