@@ -50,7 +50,13 @@ def test_the_2016_paper_as_printed() -> None:
         assert stage.recipe.until == "converged"
         falling = stage.recipe.schedule(0, 1, [1.0, 1.0, 1.0], 1)
         assert falling == pytest.approx(0.1), "after two validations without a gain"
-    assert optim("feichtenhofer2016_vgg16").fusion.recipe.lr == 5e-4
+    deep, mixed = optim("feichtenhofer2016_vgg16"), optim("feichtenhofer2016_vgg16_vgg_m")
+    assert deep.fusion == mixed.fusion and deep.fusion.recipe.lr == 5e-4
+    assert [(deep.streams[one].batch_size, deep.streams[one].recipe.lr) for one in STREAMS] == [
+        (128, 1e-3),
+        (128, 5e-4),
+    ]
+    assert mixed.streams == {"appearance": deep.streams["appearance"], "motion": made.streams["motion"]}
 
 
 def test_the_released_code() -> None:
