@@ -362,5 +362,5 @@ def readable_records(folder: str | os.PathLike[str]) -> tuple[dict[Path, dict[st
         try:
             records[path] = read_record(path)
         except UserError as error:
-            damaged[path] = f"its record cannot be read: {error.what} ({error.got})"
+            damaged[path] = f"its record cannot be read: {error.brief}"
     return records, damaged

@@ -306,7 +306,7 @@ def _of_test(entry: Entry, test: OtherTest, axes: Mapping[str, str]) -> Entry:
         if found is None and entry.kind not in ("late", "control") and len(entry.result.get("head_names", ())) < 2:
             found, one_head = read_test(entry, OtherTest(test.views)), True  # nothing to combine: its own scores
     except UserError as error:
-        return replace(named, status="failed", reason=f"{error.what} ({error.got})", record=record)
+        return replace(named, status="failed", reason=error.brief, record=record)
     if found is None:
         reason = f"not tested by {test.name} (yet)"
         return replace(named, status="missing", reason=reason, record=record)
