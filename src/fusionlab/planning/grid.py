@@ -86,7 +86,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     expect_selection(select, grid.axes)
     expect_chains(grid.axes)
     for config in {id(one.config): one.config for _, one in possible if one.config is not None}.values():
-        config.val.expect_choice(config.recipes, select)
+        config.val.expect_choice(config.recipes, select, run.asked.combine)
     arms = two_chains(arms, selects=select == RATE)
     expect_installed(run.logger.name)
     command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])
