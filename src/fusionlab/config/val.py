@@ -8,13 +8,14 @@ streams and arms, with the same seeds; it replays what A chose, at the same step
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fusionlab.config.run_config import build
 from fusionlab.data.validation import CUT, LISTS, NONE
 from fusionlab.errors import UserError, unknown
+from fusionlab.records.other_tests import COMBINATIONS, VALIDATION
 from fusionlab.records.plan_file import KEEP, RETRAIN, THENS
 
 if TYPE_CHECKING:
@@ -81,8 +82,17 @@ class ValConfig:
                     hint=f"{at}.weights=last; or '{at}.schedule={{name: plateau}}'",
                 )  # fmt: skip
 
-    def expect_choice(self, recipes: Mapping[str, Recipe], select: str | None) -> None:
-        """Raise a `UserError` where nothing can be chosen, or nothing is. `select`: the axis that a table selects."""
+    def expect_choice(self, recipes: Mapping[str, Recipe], select: str | None, combine: Collection[str] = ()) -> None:
+        """Raise a `UserError` where nothing can be chosen, or nothing is.
+
+        `select`: the axis that a table selects; `combine`: how the scores of the nets will be combined.
+        """
+        if self.held_out != CUT and (how := next((one for one in combine if VALIDATION in COMBINATIONS[one]), None)):
+            raise UserError(
+                "this combination chooses its weight on the validation part of the training list, and the nets of the "
+                "table have none", got=f"combine={how} val.list={self.list} val.then={self.then}",
+                hint=f"combine=logits or combine=svm; or val={CUT} val.then={KEEP}",
+            )  # fmt: skip
         if self.list == NONE and select is not None:
             raise UserError(
                 "a selection is by the validation loss, and nothing is validated",

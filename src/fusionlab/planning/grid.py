@@ -86,7 +86,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     expect_selection(select, grid.axes)
     expect_chains(grid.axes)
     for config in {id(one.config): one.config for _, one in possible if one.config is not None}.values():
-        config.val.expect_choice(config.recipes, select)
+        config.val.expect_choice(config.recipes, select, run.asked.combine)
     arms = two_chains(arms, selects=select == RATE)
     expect_installed(run.logger.name)
     command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])
@@ -149,7 +149,7 @@ def _axes(
     known: Mapping[str, list[str]],
     zipped: Sequence[Sequence[str]],
 ) -> Axes:
-    """The axes of one part of the grid: the experiment's, those that were typed, its own. `zipped`: its zips."""
+    """The axes of one part of the grid: the experiment's, those typed, and its own. `zipped`: the experiment's."""
     for axis, values in part.items():
         if axis in words.typed:
             raise UserError(
