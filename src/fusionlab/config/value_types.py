@@ -11,8 +11,11 @@ from fusionlab.errors import UserError
 # Options that may be null although their default, or an experiment's value, is not.
 OR_NULL = frozenset({
     "data.store.size", "data.dataset.group", "data.dataset.classes", "weights", "weights.appearance", "weights.motion",
-    "temporal.side", "temporal.channels", "optim.streams.epochs", "optim.fusion.epochs", "fusion.regulariser",
+    "temporal.side", "temporal.channels", "fusion.regulariser", "multitask.appearance", "multitask.motion",
+    *(f"optim.{stage}.{leaf}" for stage in ("streams", "fusion") for leaf in ("epochs", "steps", "micro_batch")),
+    "optim.streams.from_layer", "optim.streams.first.from_layer",
 })  # fmt: skip
+ANY_LENGTH = ("schedule.at", "schedule.factors")  # ends of options that are lists of any length
 
 
 def check_type(path: str, default: Any, value: Any) -> None:
@@ -47,6 +50,9 @@ def _check_group(path: str, default: Mapping[str, Any], value: Any) -> None:
 
 def _check_list(path: str, default: Sequence[Any], value: Any) -> None:
     numbers = len(default) > 0 and all(_is_number(one) for one in default)
+    if path.endswith(ANY_LENGTH):
+        _expect(isinstance(value, list) and _all(_is_number, value), path, default, value, "a list of numbers")
+        return
     right = isinstance(value, list) and (not numbers or (_all(_is_number, value) and len(value) == len(default)))
     right = right or (_all(_is_whole, list(default)) and _is_whole(value))  # one number: both ends of a range
     what = f"a list of {len(default)} numbers" if numbers else "a list"
