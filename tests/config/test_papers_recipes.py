@@ -144,7 +144,7 @@ def test_what_is_typed_wins_over_a_recipe_s_own_also_over_that_for_one_stream() 
     fusion = {"epochs": 2, "steps": None, "micro_batch": None, "schedule.at": [1], "schedule.factors": [0.5]}
     stage = OptimConfig.of(made.with_leaves({f"optim.fusion.{k}": one for k, one in fusion.items()})["optim"]).fusion
     assert steps(stage) == 2 * 37 and rates(stage, 0, 1) == [0.01, 0.005]
-    with pytest.raises(UserError, match="optim.fusion.schedule.at is a list of numbers"):
+    with pytest.raises(UserError, match=r"optim\.fusion\.schedule\.at is a list of numbers"):
         made.with_leaves({"optim.fusion.schedule.at": 5})
     released = tree({"optim": "feichtenhofer2016_released"})
     whole = released.with_leaves({"optim.streams.first.from_layer": None, "optim.streams.first.epochs": 0})
