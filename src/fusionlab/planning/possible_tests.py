@@ -31,7 +31,7 @@ def check_tests(study: PlannedStudy) -> None:
     checks = _Checks(DataSets(study.run))
     reasons: dict[str, list[tuple[str, UserError]]] = {}  # what was typed -> arms
     for arm in study.plan.arms:
-        for typed, error in checks.of(arm, study.run.asked):
+        for typed, error in checks.of(arm, study.run.asked if arm.has_row else Asked()):
             reasons.setdefault(typed, []).append((arm.name, error))
     for typed, arms in reasons.items():
         names = ", ".join(name for name, _ in arms[:SHOWN]) + " …" * (len(arms) > SHOWN)
