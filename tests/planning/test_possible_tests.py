@@ -20,10 +20,6 @@ CASES = [
     ([*CLIPS, "data.sampling.test=video"], "5 of 5", "data.sampling.test=video", "shorter", "data.sampling.test="),
     ([*FRAME, "ablate=appearance:freeze,motion:mean"], "4 of 5", "ablate=appearance:freeze", "stands still",
      "ablate=motion:mean;"),
-    (["layer=relu5", "optim=simonyan2014", "combine=svm,weighted"], "5 of 5", "combine=weighted", "nets have none",
-     "combine=svm;"),
-    (["layer=relu5", "optim=sgd", "val.then=retrain", "combine=weighted"], "5 of 10", "combine=weighted", "have none",
-     "the same without combine="),
 ]  # fmt: skip
 
 
@@ -41,8 +37,7 @@ def test_it_names_the_arms_and_what_to_type(
             check(study)  # type: ignore[operator]
         error = raised.value
         assert error.what.startswith(f"{count} arms cannot be tested with {typed}: ") and why in error.what
-        first = next(arm.name for arm in study.plan.arms if count != "5 of 10" or "retrain" in arm.name)
-        assert str(error.got).startswith(first) and (error.hint or "").startswith(hint)
+        assert str(error.got).startswith(study.plan.arms[0].name) and (error.hint or "").startswith(hint)
     assert not any(tmp_path.iterdir()), "nothing is written"
 
 

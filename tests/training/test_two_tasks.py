@@ -101,6 +101,24 @@ def test_each_step_is_one_of_torch_s_optimiser_on_the_sum_of_both_losses(whole: 
     assert curve == pytest.approx([sum(losses[:EPOCH]) / EPOCH, sum(losses[EPOCH:]) / EPOCH], rel=1e-5)
 
 
+def test_the_classes_of_each_list_have_its_own_weights() -> None:
+    """As many clips of class c as its weight says, for both losses."""
+    own, usual = cohort(recipe(class_weights="balanced")), cohort(recipe())
+    counts, second = [1, 2, 3, 6], [6, 2, 1]
+    for one in (own, usual):
+        one.steps_per_epoch = EPOCH
+        one.arms["motion"].net.eval()
+        one.arms["motion"].weigh_classes(counts, second)
+    both = batch(0)
+    found, without = (float(one.training_step(both, 0).detach()) for one in (own, usual))
+    by_hand, alone = 0.0, net().eval()
+    for of, given, clips_of in ((alone, both, counts), (alone.second, second_task(both), second)):
+        for row, label in enumerate(given["label"].tolist()):
+            loss = of.loss({"motion": {"input": given["motion"][row : row + 1]}}, given["label"][row : row + 1])
+            by_hand += float(loss.detach()) * sum(clips_of) / (len(clips_of) * clips_of[label]) / ROWS
+    assert found == pytest.approx(by_hand, rel=1e-5) and found != pytest.approx(without, rel=1e-3)
+
+
 def test_micro_batches_are_of_both_data_sets() -> None:
     """Without dropout, whose draws are those of a micro-batch, they give the gradient of the whole batch."""
     gradients = []

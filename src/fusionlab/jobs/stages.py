@@ -210,8 +210,9 @@ def _fit(
 ) -> dict[str, Outcome]:
     run, callbacks = recorder.run, UserCallbacks(config.callbacks)
     recorder.cost.arms = len(cohort.arms)
+    second = None if data.second is None else data.second.class_counts()
     for arm in cohort.arms.values():
-        arm.weigh_classes(data.class_counts())
+        arm.weigh_classes(data.class_counts(), second)
     outcomes = fit(
         cohort,
         data,

@@ -13,12 +13,11 @@ from fusionlab.config.build import Blueprint
 from fusionlab.config.other_tests import Config, tested_by
 from fusionlab.config.schema import StreamConfig, config_of
 from fusionlab.data.ablation import Ablation
-from fusionlab.data.validation import CUT
 from fusionlab.data.views import Sampling, testing_view
 from fusionlab.errors import UserError
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.pricing.clip_counts import DataSets
-from fusionlab.records.other_tests import OPTIONS, VALIDATION, Asked, OtherTest
+from fusionlab.records.other_tests import OPTIONS, Asked, OtherTest
 from fusionlab.sizes.sizing import content_key
 from fusionlab.study.plan import Arm
 
@@ -77,9 +76,6 @@ class _Checks:
             assert test.ablate is not None
             if why := Ablation.parse(test.ablate).no_effect(tested_by(config, test).data.sampling):
                 yield f"ablate={test.ablate}", UserError(why)
-        if "weighted" in asked.combine and config.val.held_out != CUT:
-            why = f"the weight is chosen on the {VALIDATION} part of the training list, and these nets have none"
-            yield "combine=weighted", UserError(why, got=f"val.list={config.val.list} val.then={config.val.then}")
 
     def _refusal(self, config: Config, built: str) -> UserError | None:
         """Why a net cannot work with its test views. `built`: what it is built of."""
