@@ -20,6 +20,7 @@ from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.job_data import expect_data
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.planning.grid import PlannedStudy
+from fusionlab.planning.possible_tests import check_tests
 from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.records.record import read_records
 from fusionlab.records.signature import NEUTRAL, value
@@ -34,6 +35,7 @@ def check_files(study: PlannedStudy) -> None:
     it started from.
     """
     check_pairs(study)
+    check_tests(study)
     datasets: dict[str, Dataset] = {}
     for arm in study.plan.arms:
         config = config_of(arm)
