@@ -243,8 +243,7 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
             if others := instead.chosen(content.hydra.runtime.choices):
                 overrides = [f"{group}={name}" for group, name in {**dict(group_choices), **others}.items()]
                 content = hydra_compose("config", overrides, return_hydra_config=True)
-            # A backbone names its recipe, of mixed towers appearance's; a recipe its validation list.
-            for group, place in (("optim", "backbone.appearance.recipe"), ("val", "optim.val")):
+            for group, place in catalogue.NAMED.items():
                 named = OmegaConf.select(content, place)
                 if named is not None and not _is_chosen(group, overrides):
                     overrides = [*overrides, f"{group}={named}"]
@@ -269,12 +268,9 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
         if isinstance(value := OmegaConf.select(content, place), str):  # a yaml has a name where the part belongs
             hint = f"defaults: [override /{group}: {value}]; or for a grid, run.grid: {{{place}: [{value}]}}"
             raise UserError("a choice of a group is no value of it", got=f"{place}: {value}, in a yaml", hint=hint)
-    for group in catalogue.TITLED:
-        content[group].pop("title", None)
-    for stream in STREAMS:
-        content.backbone[stream].pop("recipe", None)
-    for note in ("source", "val"):
-        content.optim.pop(note, None)
+    for note in catalogue.NOTES:
+        above, _, leaf = note.rpartition(".")
+        OmegaConf.select(content, above).pop(leaf, None)
     _leave_out_repeated(content.optim.streams)
     run = cast(dict[str, Any], OmegaConf.to_container(content["run"], resolve=False))
     content["run"] = masked(instead.run(run), "run")

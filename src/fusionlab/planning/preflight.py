@@ -67,7 +67,7 @@ def missing_weights(study: PlannedStudy) -> list[str]:
         try:
             locate(source, tower, Path(study.run.weights), head=config.weights.head)
         except UserError as error:
-            lines[one_line(f"{error.what} ({error.got})" + (f"; {error.hint}" if error.hint else ""))] = None
+            lines[one_line(error.brief + (f"; {error.hint}" if error.hint else ""))] = None
     return list(lines)
 
 
