@@ -135,6 +135,30 @@ def test_what_is_written_for_one_stream_trains_that_one_alone_anew() -> None:
     assert (streams["appearance"].recipe.lr, streams["motion"].recipe.lr) == (3e-3, 0.5)
 
 
+def test_an_option_of_one_stream_may_be_typed_by_itself() -> None:
+    made = tree({})
+    whole, leaf = (
+        made.with_leaves(one) for one in ({"optim.streams.motion": {"lr": 0.5}}, {"optim.streams.motion.lr": 0.5})
+    )
+    assert leaf == whole
+    finetuned = tree({"optim": "simonyan2014"}).with_leaves({"optim.streams.appearance.lr": 0.5})
+    own = ArmConfig.of(finetuned).optim.streams
+    assert {s: (own[s].recipe.lr, own[s].recipe.steps) for s in STREAMS} == {
+        "appearance": (0.5, 20_000), "motion": (1e-2, 80_000),
+    }  # fmt: skip
+
+
+def test_what_a_recipe_sets_may_be_null() -> None:
+    epochs = {"optim.streams.steps": None, "optim.streams.epochs": 3}
+    assert (
+        ArmConfig.of(tree({"optim": "simonyan2014_scratch"}).with_leaves(epochs)).optim.streams["motion"].recipe.epochs
+        == 3
+    )
+    no_phase = {"optim.streams.first.from_layer": None, "optim.streams.first.epochs": 0}
+    made = ArmConfig.of(tree({"optim": "feichtenhofer2016_released"}).with_leaves(no_phase))
+    assert made.optim.streams["motion"].recipe.first.epochs == 0
+
+
 def test_colour_is_no_part_of_a_motion_stream() -> None:
     plain, jitter = (tree({}).with_leaves({"data.sampling.colour": one}) for one in ("plain", "jitter"))
     changed = [signature(stream_recipe(plain, s)) != signature(stream_recipe(jitter, s)) for s in STREAMS]
@@ -146,6 +170,11 @@ def test_colour_is_no_part_of_a_motion_stream() -> None:
     [
         ({"optim.streams.steps": 70}, "a number of epochs, or a number of steps"),
         ({"optim.streams.passes": 0}, "optim.streams.passes is a whole number"),
+        ({"optim.fusion.micro_batch": 33}, "micro_batch has no effect"),
+        ({"optim.streams.first.epochs": None}, "optim.streams.first.epochs is a whole number"),
+        ({"optim.streams.motion.lr": "high"}, "optim.streams.motion.lr is a number"),
+        ({"optim.streams.motion.lrr": 0.5}, "did you mean optim.streams.motion.lr=0.5"),
+        ({"optim.streams.motion.motion": 3}, "unknown option"),
         ({"optim.fusion.draws": "class"}, "did you mean optim.fusion.draws=classes"),
         ({"optim.streams.motion": {"rate": 1}}, "unknown number of the optimiser adam"),
         ({"optim.streams.motion": {"motion": {}}}, "unknown number of the optimiser adam"),

@@ -47,13 +47,28 @@ def test_the_control_is_trained_in_the_same_way() -> None:
         expected = {
             ("relu5", "above"): "fusion=control,layer=relu5,temporal=pool2d,seed=0",
             ("fc8", "above"): "fusion=late,layer=softmax,seed=0",
-            ("relu5", "all"): "fusion=control,layer=relu5,temporal=pool2d,backprop=all,seed=0",
+            ("relu5", "all"): "fusion=control,layer=fc7,temporal=pool2d,backprop=all,seed=0",
             ("fc8", "all"): "fusion=control,layer=fc7,temporal=pool2d,backprop=all,seed=0",
         }
         for (layer, backprop), name in expected.items():
             assert controls[f"fusion={fusion},layer={layer},temporal=pool2d,backprop={backprop},seed=0"] == name
-    (typed,) = of_kind("control", plan("fusion=control", "backprop=all"))
+    (typed,) = of_kind("control", plan("fusion=control", "layer=relu4,relu5", "backprop=all"))
     assert typed.signature == of_kind("control", plan("fusion=conv", "backprop=all"))[0].signature
+
+
+@pytest.mark.parametrize(
+    ("words", "layers"),
+    [
+        (["temporal=pool2d"], {"fc7"}),
+        (["temporal=pool3d"], {"relu3", "relu5"}),  # where the head stands
+        (["temporal=pool2d", "above=fresh"], {"relu3", "relu5"}),  # where the new layers begin
+    ],
+)
+def test_layers_share_a_control_whose_towers_are_trained_whole(words: list[str], layers: set[str]) -> None:
+    made = plan("fusion=sum,conv", "layer=relu3,relu5,relu3+relu5", "backprop=all", *words)
+    controls = {arm.signature: arm for arm in of_kind("control", made)}
+    assert {arm.config["layer"] for arm in controls.values()} == layers and len(controls) == len(layers)
+    assert {arm.control for arm in of_kind("fused", made)} == controls.keys()
 
 
 def test_late_fusion_and_streams_do_not_know_of_it() -> None:

@@ -52,6 +52,23 @@ def arms_of(study: PlannedStudy, kind: str) -> list[Arm]:
 # -- the process that measures
 
 
+def test_steps_are_those_after_the_first_phase_and_classes_may_be_weighted() -> None:
+    phase = "optim.streams.first={from_layer: fc8, epochs: 1}"
+    made = plan_study([*WORDS, phase, "optim.streams.class_weights=balanced"]).plan
+    seen: list[bool] = []
+    with pytest.MonkeyPatch.context() as patch:
+        own = Cohort.on_before_optimizer_step
+
+        def step(self: Cohort, *given: Any) -> None:
+            seen.extend(p.grad is not None for arm in self.arms.values() for p in arm.net.parameters())
+            own(self, *given)
+
+        patch.setattr(Cohort, "on_before_optimizer_step", step)
+        patch.setattr(calibration_child, "STEPS", (1, 2))
+        measure([("stream", made.arms[0].config)], "cpu", 60)
+    assert seen and all(seen)
+
+
 @pytest.mark.parametrize("kind", ["stream", "cohort"])
 def test_the_steps_are_those_of_a_job(study: PlannedStudy, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts what a cohort really does: its own step, its optimiser's, its validation."""

@@ -11,6 +11,7 @@ from fusionlab.config.schema import config_of
 from fusionlab.data.brush.brush import Brush
 from fusionlab.pricing.clip_counts import Clips, DataSets
 from fusionlab.pricing.job_work import work_of
+from fusionlab.pricing.speeds import Speed
 from fusionlab.pricing.study_price import Pricing, StudyPrice
 from fusionlab.records.other_tests import Asked
 from fusionlab.sizes.sizing import Sized, Sizes
@@ -171,3 +172,33 @@ def test_clips_without_a_validation_with_the_test_list_and_of_both_chains(plan: 
     first, last = works["keep"], works["retrain"]
     assert first is not None and last is not None and last.validation_views == 0
     assert abs(first.steps - last.steps) <= first.steps * 0.05, "90 % of the list, where the groups give 14 of 16"
+
+
+LOWEST: list[tuple[list[str], list[str]]] = [  # options -> the lowest trained layer in each of two epochs
+    ([], ["conv1", "conv1"]),
+    (["optim.streams.from_layer=fc8"], ["fc8", "fc8"]),
+    (["optim.streams.first={from_layer: fc7, epochs: 1}"], ["fc7", "conv1"]),
+    (["optim.streams.from_layer=fc6", "optim.streams.first={from_layer: fc8, epochs: 1}"], ["fc8", "fc6"]),
+]
+
+
+@pytest.mark.parametrize(("words", "lowest"), LOWEST)
+def test_the_way_back_ends_at_the_lowest_trained_layer(
+    plan: Plan, clips: Clips, words: list[str], lowest: list[str]
+) -> None:
+    sizes = Sizes()
+    arm = next(arm for arm in plan("fusion=sum", *words).plan.arms if arm.kind == "stream")
+    one, config = sizes.of(arm), config_of(arm)
+    total = 0
+    for layer in lowest:
+        for _ in range(clips.train // config.stage.batch_size):
+            back = False
+            for row in one.trained.layers:
+                back |= row.name == layer
+                total += config.stage.batch_size * row.macs * (3 if back else 1)
+    work = work_of([one], sizes, clips)
+    assert work is not None and work.macs - work.evaluated == total
+    speed = Speed("", step_rate=1.0, view_rate=1e18, start_s=0.0, record_s=0.0)
+    assert speed.seconds(work) == pytest.approx(total)
+    least = [row.parameters for row in one.trained.layers[[row.name for row in one.trained.layers].index(lowest[-1]) :]]
+    assert one.size.trained_parameters == sum(least) and one.memory.gradients == 4 * sum(least)

@@ -203,7 +203,7 @@ def test_a_descriptor_s_classifier_is_one_module() -> None:
 
 def test_a_control_at_class_scores_is_cut_below_the_classifiers() -> None:
     assert control_layer("fc8", A, B, Pool2d, whole=True) == "fc7"
-    assert control_layer("relu5", A, B, Pool2d, whole=True) == "relu5"
+    assert control_layer("relu5", A, B, Pool2d, whole=True, fresh=True) == "relu5"
     assert control_layer("fc8", A, B, Pool2d) is None
     net = whole(ControlNet(A, B, Pool2d, "fc7")).eval()
     late = LateNet()(TRUNK.features(batch(), {"appearance": ("fc8",), "motion": ("fc8",)}))

@@ -194,7 +194,8 @@ class Blueprint:
     def control_layer(self, config: ArmConfig) -> str | None:
         """Where the towers of the arm's control are cut; None where late fusion is the control."""
         pair = self.towers(config.backbone, config.data)
-        return control_layer(config.layer, *pair, part(config.temporal, "temporal"), config.backprop == "all")
+        whole, fresh = config.backprop == "all", config.above == "fresh"
+        return control_layer(config.layer, *pair, part(config.temporal, "temporal"), whole, fresh)
 
     def net(self, config: ArmConfig) -> Net:
         with torch.device("meta"):

@@ -99,9 +99,13 @@ class Tree:
             for leaf, one in expand_shorthand({path: value}).items():
                 above, _, name = leaf.rpartition(".")
                 parent = _select(self._plain, above) if above else self._plain
-                if not isinstance(parent, dict) or name not in parent:
+                if isinstance(parent, dict) and name in parent:
+                    default = parent[name]
+                elif _known(self.content, leaf):
+                    default = _select(self._plain, _of_both(leaf))
+                else:
                     raise _unknown(self.content, leaf, one)
-                self._check(leaf, path, value, one, parent[name])
+                self._check(leaf, path, value, one, default)
         for leaf, value in expanded.items():
             plain = _replaced(plain, leaf, _copied(value))
         for name in self._folders:
@@ -152,9 +156,11 @@ class Tree:
             for leaf, one in expand_shorthand({path: value}).items():
                 if not _known(content, leaf):
                     raise _unknown(content, leaf, one)
-                self._check(leaf, path, value, one, OmegaConf.select(content, leaf))
+                above, _, name = leaf.rpartition(".")
+                lacking = above and name not in OmegaConf.select(content, above)
+                self._check(leaf, path, value, one, OmegaConf.select(content, _of_both(leaf) if lacking else leaf))
         for leaf, value in expand_shorthand(leaves).items():
-            OmegaConf.update(content, leaf, value, merge=False)
+            OmegaConf.update(content, leaf, value, merge=False, force_add=True)
         looked_up = any("${" in str(one) for one in leaves.values())
         env_values.refuse_outside(content, env_values.interpolated(content) if looked_up else self._interpolated)
         try:
@@ -314,7 +320,13 @@ def _fixed_flow(message: str, choices: Mapping[str, str]) -> UserError | None:
 def _known(content: DictConfig, path: str) -> bool:
     above, _, leaf = path.rpartition(".")
     parent = OmegaConf.select(content, above) if above else content
-    return OmegaConf.is_dict(parent) and leaf in parent
+    both = _of_both(path)
+    return OmegaConf.is_dict(parent) and (leaf in parent or (both != path and _known(content, both)))
+
+
+def _of_both(path: str) -> str:
+    """The option of both streams, for one of a stream that a recipe may lack: optim.streams.motion.lr."""
+    return re.sub(r"^(optim\.streams)\.(?:appearance|motion)(?=\.(?!appearance$|motion$)\w+$)", r"\1", path)
 
 
 def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
@@ -323,6 +335,8 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
     while above and not OmegaConf.is_dict(OmegaConf.select(content, above)):
         above = above.rpartition(".")[0]
     there = OmegaConf.select(content, above) if above else content
+    if (both := _of_both(f"{above}.all").removesuffix(".all")) != above:
+        there = [name for name in OmegaConf.select(content, both) if name not in ("appearance", "motion")]
     if above:
         beside = [f"{above}.{name!s}" for name in there if not str(name).startswith("_")]
     else:

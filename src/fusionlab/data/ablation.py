@@ -23,7 +23,8 @@ from fusionlab.data.pairs import without_fixed_point
 from fusionlab.data.views import VIDEO, Sampling
 from fusionlab.errors import UserError, unknown
 from fusionlab.records.draws import key
-from fusionlab.records.other_tests import STREAMS, WAYS
+from fusionlab.records.other_tests import WAYS
+from fusionlab.records.signature import STREAMS
 from fusionlab.video.opencv import cv2
 
 

@@ -50,7 +50,6 @@ class Chosen:
 
 
 def _told(recipe: Replay, signature: str, losses: dict[str, Any]) -> dict[str, Any]:
-    assert recipe.of is not None
     return {
         "signature": signature, "rate": recipe.of.lr, "drops": recipe.drops, "steps": recipe.ends[-1],
         "val_losses": losses,

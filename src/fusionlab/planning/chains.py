@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fusionlab.config.val import KEEP, RETRAIN
 from fusionlab.config.value_types import as_typed
 from fusionlab.planning.divide_jobs import PlannedArm
+from fusionlab.records.plan_file import KEEP, RETRAIN, THEN
 from fusionlab.records.signature import Signer, value
 from fusionlab.study.recipes import ARM, STREAMS, trains_towers
 
-THEN = "val.then"  # an axis of the arms of a study with two chains
 RATE = "optim.fusion.lr"  # over which a table may select
 
 

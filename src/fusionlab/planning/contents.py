@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from fusionlab.config import catalogue
-from fusionlab.config.build import LAYER_OF_LATE, Blueprint, fuses_scores
+from fusionlab.config.build import LAYER_OF_LATE, Blueprint, fuses_scores, keeps_apart
 from fusionlab.config.compose import Tree, tree
 from fusionlab.config.overrides import Words
 from fusionlab.config.run_config import RunConfig
@@ -216,6 +216,8 @@ class Contents:
             return LAYER_OF_LATE
         if config.streams != "both":  # one stream alone has no fusion
             return config.layer
+        if config.backprop == "all" and keeps_apart(config):  # towers that are trained whole, wherever they are cut
+            return str(self.blueprint.control_layer(config))
         return self.blueprint.layer(config.layer, config.backbone, config.data)
 
     def _late_fusion(self, config: ArmConfig) -> bool:

@@ -25,18 +25,17 @@ from fusionlab.config.overrides import (
 )
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.shorthand import is_determined, reject_useless_shorthand
-from fusionlab.config.val import KEEP, RETRAIN
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.loggers import expect_installed
 from fusionlab.planning.axes import Axes, Cell, Grid, Point, beside
-from fusionlab.planning.chains import RATE, THEN, shared_by_cohort, two_chains
+from fusionlab.planning.chains import RATE, shared_by_cohort, two_chains
 from fusionlab.planning.contents import BUDGET, CONTROL, Content, Contents, is_seed
 from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
 from fusionlab.planning.naming import arm_name, axes_of, study_folder
 from fusionlab.planning.other_data import axes_of_source
-from fusionlab.records.plan_file import TRAINED_ON
+from fusionlab.records.plan_file import KEEP, RETRAIN, THEN, TRAINED_ON
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
 from fusionlab.study.recipes import STREAMS, source_of
@@ -87,7 +86,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     expect_selection(select, grid.axes)
     expect_chains(grid.axes)
     for config in {id(one.config): one.config for _, one in possible if one.config is not None}.values():
-        config.val.expect_choice(config.recipes, select)
+        config.val.expect_choice(config.recipes, select, run.asked.combine)
     arms = two_chains(arms, selects=select == RATE)
     expect_installed(run.logger.name)
     command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])

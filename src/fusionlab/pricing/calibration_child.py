@@ -31,7 +31,7 @@ from fusionlab.jobs.job_cost import EndAfter, JobCost
 from fusionlab.records.files import parse_json
 from fusionlab.training.cohort import Batch, Cohort
 from fusionlab.training.fit import fit
-from fusionlab.training.recipe import configure_torch
+from fusionlab.training.recipe import FirstPhase, configure_torch
 from fusionlab.training.schedules import Constant
 from fusionlab.two_stream.net import Net, union
 from fusionlab.two_stream.trunk import Trunk
@@ -97,8 +97,10 @@ def measure(arms: Sequence[tuple[str, dict[str, Any]]], device: str, seconds: fl
         batches = [
             {**a, **{f"{SECOND}{name}": one for name, one in b.items()}} for a, b in zip(batches, second, strict=True)
         ]
-    own = config.stage.recipe
-    recipe = replace(own, lr=RATE, epochs=1, steps=None, schedule=Constant(), validations=0, until="budget", patience=0)
+    recipe = replace(
+        config.stage.recipe, lr=RATE, epochs=1, steps=None, schedule=Constant(), validations=0, until="budget",
+        patience=0, first=FirstPhase(), class_weights="none",
+    )  # fmt: skip
     cohort, clock = Cohort(trunk, nets, recipe, seed=config.seed.dropout), {"clock": EndAfter(seconds, STEPS[0])}
     views = config.stage.clips
     fit(

@@ -1,6 +1,7 @@
 """The work of a job: clips, steps and multiply-adds, known before anything runs.
 
-    step    batch · (frozen towers + 3 Σ nets that are trained)      a backward pass is two forward passes
+    step    batch · (frozen towers + 3 Σ nets that are trained)      a backward pass is two forward passes, and reaches
+                                                                     the lowest layer that is trained
     view    frozen towers + Σ nets                                   in validation and testing, of one clip
 
 Arms of one job share the frozen towers; `shared=False` is the work of each arm in a process of its own.
@@ -41,6 +42,7 @@ class Work:
     test_macs: int  # of a view
     other_macs: int = 0  # of all other tests
     epoch: int = 0  # steps of one
+    first_saves: int = 0  # in all steps of the first phase, whose backward pass is shorter
 
     @property
     def step_macs(self) -> int:
@@ -58,7 +60,7 @@ class Work:
 
     @property
     def macs(self) -> int:
-        return self.steps * self.step_macs + self.evaluated
+        return self.steps * self.step_macs - self.first_saves + self.evaluated
 
 
 def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None, asked: Asked = NOTHING) -> Work | None:
@@ -76,17 +78,19 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None, asked: As
     recipe, steps_per_epoch = config.stage.recipe, config.stage.steps_per_epoch(part)
     validations = recipe.most_validations(steps_per_epoch) if trained and steps_per_epoch else 1
     steps = recipe.most_steps(steps_per_epoch) if trained else 0
-    nets = config.tasks * sum(net_macs(one.trained) for one in trained)
+    nets = config.tasks * sum(net_macs(one.trained) + BACKWARD * backward_macs(one) for one in trained)
     trunk = sizes.trunk_macs(trained) if trained else 0
     view = sizes.trunk_macs(sized) + sum(net_macs(one.trained) for one in sized)
     test = sizes.trunk_macs(sized) + sum(net_macs(one.costs) for one in sized)
+    saved = sum(backward_macs(one) - backward_macs(one, recipe.first.from_layer) for one in trained)
     how = config.data.sampling
     return Work(
         arms=len(sized), batch=batch, validations=validations, steps=steps,
-        trunk_macs=batch * trunk, net_macs=batch * (1 + BACKWARD) * nets,
+        trunk_macs=batch * trunk, net_macs=batch * nets,
         validation_views=MIDDLE * clips.validation, view_macs=view,
         test_views=how.views * clips.test, test_macs=round(test * test_scale(config, clips)),
         epoch=steps_per_epoch if trained else 0,
+        first_saves=min(recipe.first_steps(steps_per_epoch), steps) * batch * config.tasks * BACKWARD * saved,
         other_macs=sum(_macs(test, own, sizes, clips) for test, own in other_tests(sized, asked).items()),
     )  # fmt: skip
 
@@ -115,6 +119,16 @@ def _macs(test: OtherTest, sized: Sequence[Sized], sizes: Sizes, clips: Clips) -
 def net_macs(costs: Costs) -> int:
     """Multiply-adds of a clip in what an arm trains, without the frozen towers."""
     return sum(layer.macs for layer in costs.layers if layer.part not in STREAMS)
+
+
+def backward_macs(one: Sized, first: str | None = None) -> int:
+    """Multiply-adds of a clip in the layers with a backward pass; in the first phase from the layer `first` on."""
+    lowest = [layer for layer in (one.recipe.from_layer, first) if layer is not None]
+    if not lowest:
+        return net_macs(one.trained)
+    (names,) = (tower.names for tower in one.net.own_towers.values())  # only a stream is trained so
+    above = names[max(map(names.index, lowest)) :]
+    return sum(layer.macs for layer in one.trained.layers if layer.name in above)
 
 
 def test_scale(config: ArmConfig | StreamConfig, clips: Clips) -> float:

@@ -1,6 +1,7 @@
 """How fast this machine class trains and tests: multiply-adds a second, from jobs that have run or were calibrated.
 
-    seconds = start + steps · (trunk_macs / trunk_rate + net_macs / step_rate) + evaluated / view_rate + arms · record_s
+    seconds = start + steps · (trunk_macs / trunk_rate + net_macs / step_rate) − first_saves / step_rate
+              + evaluated / view_rate + arms · record_s
 
 From records both rates of a step are one, and all numbers are medians over jobs: over those of exactly the same arms
 (other seeds), so that a step takes what it took; else over those with the same towers, threads and precision. In
@@ -48,7 +49,7 @@ class Speed:
         if (work.steps and not self.step_rate) or (work.evaluated and not view_rate):
             return None
         step = work.trunk_macs / (self.trunk_rate or self.step_rate or 1.0) + work.net_macs / (self.step_rate or 1.0)
-        steps = work.steps * step
+        steps = work.steps * step - work.first_saves / (self.step_rate or 1.0)
         evaluated = work.evaluated / view_rate if view_rate else 0.0
         return self.start_s + steps + evaluated + work.arms * self.record_s
 

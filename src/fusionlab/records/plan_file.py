@@ -29,6 +29,8 @@ from fusionlab.records.record import ANY, COUNT, KIND, SCALAR, TEXT, misfit
 SCHEMA = 2  # 1 had whole configs, those of a cohort's arms also in its job
 FILE = "plan.json"
 PUBLISHED = "published"  # the folder of a job's records
+THEN = "val.then"  # the axis of the arms of two chains, with its values; `planning/chains.py`
+KEEP, RETRAIN = THENS = ("keep", "retrain")
 TRAINED_ON = "trained_on"  # the axis of a stream of another data set, which only gives its weights and has no row
 
 _JOB = {"id": TEXT, "kind": TEXT, "folder": TEXT, "needs": [TEXT], "config": [COUNT], "arms": [COUNT]}

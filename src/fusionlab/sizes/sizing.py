@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,7 @@ from fusionlab.errors import UserError, one_line
 from fusionlab.sizes.costs import Costs, TowerRun, measure, run_tower
 from fusionlab.study.plan import Arm
 from fusionlab.study.recipes import STREAMS
+from fusionlab.training.phases import freeze, layers_below
 from fusionlab.training.recipe import BF16, Recipe, make_optimiser
 from fusionlab.two_stream.describe import Description, describe
 from fusionlab.two_stream.net import Net, StreamNet, union
@@ -137,7 +139,10 @@ class Sizes:
             if isinstance(config, StreamConfig):
                 stream: Any = config.stream
                 consensus: Any = config.consensus
-                net, below = StreamNet(towers[stream], stream, consensus=consensus), {}
+                own = towers[stream]
+                if (layer := config.stage.recipe.from_layer) is not None:
+                    freeze(layers_below(own := deepcopy(own), layer))  # other arms have this tower too
+                net, below = StreamNet(own, stream, consensus=consensus), {}
             else:
                 net = build.net(config, towers["appearance"], towers["motion"])
                 below = {} if net.own_towers else towers
@@ -187,7 +192,7 @@ def content_key(arm: Arm) -> str:
 def _shape_key(arm: Arm) -> str:
     """Equal for arms that differ in seeds or in their optimisers' numbers only: their nets and batches are equal."""
     optim = arm.config["optim"] if arm.kind == "stream" else arm.config["optim"]["fusion"]
-    own = {name: optim.get(name) for name in ("name", "batch_size", "micro_batch")}
+    own = {name: optim.get(name) for name in ("name", "batch_size", "micro_batch", "from_layer")}
     return content_key(replace(arm, config={**arm.config, "optim": own}))
 
 

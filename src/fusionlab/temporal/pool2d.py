@@ -15,6 +15,7 @@ class Pool2d(Temporal):
     """Each frame alone: the tower's own pooling, and an average of the predictions."""
 
     needs_map = False
+    anywhere = True
 
     @classmethod
     def sees_order(cls, snippets: int, **own: object) -> bool:

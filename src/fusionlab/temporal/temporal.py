@@ -22,6 +22,7 @@ class Temporal(nn.Module):
     """
 
     needs_map = True  # needs a map, and a pooling layer above the fusion
+    anywhere = False  # True: a tower with it is the same net, whichever of the tower's layers it stands at
     keeps_channels = True  # at its start a channel that it leaves shows what this channel of the fused map showed
 
     @classmethod

@@ -13,7 +13,7 @@ D, T, H, W = 3, 4, 7, 8
 
 def check(factory: TemporalFactory) -> None:
     """Run all checks of the contract."""
-    for one in (shapes, one_frame, channels_apart, gradients, means, beside, without_pooling, sees_its_reach):
+    for one in (shapes, one_frame, channels_apart, gradients, means, beside, without_pooling, anywhere, sees_its_reach):
         one(factory)
 
 
@@ -116,6 +116,14 @@ def beside(factory: TemporalFactory) -> None:
     z = head(factory).beside(D + 1, other).at_pool(wider)
     expected = factory(D, D, other).at_pool(wider)
     assert torch.equal(z, expected), "`beside` does not use the pooling that it is given"
+
+
+def anywhere(factory: TemporalFactory) -> None:
+    """With `anywhere` it is the tower's own pooling, without weights."""
+    temporal, x = head(factory), clip()
+    if temporal.anywhere:
+        assert not any(True for _ in temporal.parameters()), "`anywhere` is True, and it has weights"
+        assert torch.equal(temporal(x), pool(x, spatial())), "`anywhere` is True, and it is not the tower's own pooling"
 
 
 def without_pooling(factory: TemporalFactory) -> None:

@@ -172,19 +172,25 @@ class ControlNet(Net):
 
 
 def control_layer(
-    layer: str, appearance: Tower, motion: Tower, temporal: TemporalFactory, whole: bool = False
+    layer: str, appearance: Tower, motion: Tower, temporal: TemporalFactory, whole: bool = False, fresh: bool = False
 ) -> str | None:
     """Where the towers of an arm's control are cut, for an arm that meets at `layer`; None at class scores.
 
     It is the lowest meeting. A temporal head that needs a map stands where it stands in the arm: if that is above the
-    lowest meeting, this layer is named too. Where the towers are trained as a `whole`, those of an arm that meets at
-    class scores are trained on too: its control is cut below the classifiers.
+    lowest meeting, this layer is named too.
+
+    Where the towers are trained as a `whole`, the cut divides what is trained either way: one control, cut below the
+    classifiers, serves all layers, also class scores. A layer stays where the head has its place, and where the layers
+    above it are `fresh`.
     """
     points = [one for one in read(layer, appearance, motion) if not one.prediction]
-    if whole and not points:
+    anywhere = getattr(getattr(temporal, "func", temporal), "anywhere", False)
+    if whole and (not points or (anywhere and not fresh)):
         return FusionPoint(_last_map(appearance), _last_map(motion)).name
     boxed = getattr(getattr(temporal, "func", temporal), "needs_map", True)
     headed = [one for one in points if one.spatial][-1:] if boxed else []
+    if whole and headed and not fresh:
+        return headed[0].name
     return "+".join(dict.fromkeys(one.name for one in (*points[:1], *headed))) or None
 
 
