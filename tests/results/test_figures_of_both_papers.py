@@ -237,6 +237,25 @@ def test_a_table_comes_back_as_printed(table: str, tmp_path: Path) -> None:
     assert any("Cited rows are other systems'" in note for note in own.notes) == bool(cited)
 
 
+@pytest.mark.parametrize("table", sorted(set(PRINTED) - {"simonyan2014_table1a"}))
+def test_our_rows_stand_in_the_paper_s_order(table: str, tmp_path: Path) -> None:
+    """By kind, and on each data set; a table with two columns of figures goes line by line."""
+    fill(tmp_path, table)
+    found: dict[tuple[str, str], list[str]] = {}
+    printed: dict[tuple[str, str], list[str]] = {}
+    for row in made(tmp_path, table)[0].rows:
+        assert row.paper is not None
+        name, column = place(table, row.paper)
+        found.setdefault((row.kind, column), []).append(name)
+    paper = Spec.of(table_spec(table)).paper
+    assert paper is not None
+    for own in paper.rows:
+        if not own.cited and "accuracy" in own.figures:
+            name, column = place(table, own)
+            printed.setdefault((str(own.key.get("kind", "fused")), column), []).append(name)
+    assert found == printed
+
+
 @pytest.mark.parametrize("table", [*OF_ONE_STREAM, "simonyan2014_table2"])
 def test_a_table_of_one_stream_has_no_rows_of_the_other(table: str, tmp_path: Path) -> None:
     """The small second stream, which a study has in any case."""
