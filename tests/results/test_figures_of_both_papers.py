@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,19 @@ def test_a_table_comes_back_as_printed(table: str, tmp_path: Path) -> None:
     lines = list(csv.DictReader(io.StringIO(texts["csv"])))
     assert [line["status"] for line in lines].count("cited") == len(cited)
     assert any("Cited rows are other systems'" in note for note in own.notes) == bool(cited)
+
+
+@pytest.mark.parametrize("table", [*OF_ONE_STREAM, "simonyan2014_table2"])
+def test_a_table_of_one_stream_has_no_rows_of_the_other(table: str, tmp_path: Path) -> None:
+    """The small second stream, which a study has in any case."""
+    fill(tmp_path, table)
+    for place in list(tmp_path.iterdir()):
+        record = json.loads((place / "run.json").read_text(encoding="utf-8"))
+        other = {"appearance": "motion", "motion": "appearance"}[record["axes"]["streams"]]
+        record |= {"name": f"other {record['name']}", "axes": {**record["axes"], "streams": other}}
+        write_record(tmp_path / f"other {place.name}", record, None)
+    own, entries = made(tmp_path, table)
+    assert own.rows and len(entries) == 2 * len(own.rows)
 
 
 @pytest.mark.parametrize("table", [*PRINTED, "feichtenhofer2016_table1", "feichtenhofer2016_table2"])

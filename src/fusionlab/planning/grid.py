@@ -149,7 +149,7 @@ def _axes(
     known: Mapping[str, list[str]],
     zipped: Sequence[Sequence[str]],
 ) -> Axes:
-    """The axes of one part of the grid: the experiment's, those that were typed, its own. `zipped`: its zips."""
+    """The axes of one part of the grid: the experiment's, those typed, and its own. `zipped`: the experiment's."""
     for axis, values in part.items():
         if axis in words.typed:
             raise UserError(
