@@ -123,7 +123,7 @@ class Adding:
             try:
                 expect_files(folder, read_other_test(folder, test, arm_identity(place.record))["result"])
             except UserError as error:
-                self._fail(arm.name, test, f"{reason_of(error)}; rm -r '{folder}', then the same command")
+                self._fail(arm.name, test, f"{error.brief}; rm -r '{folder}', then the same command")
         return folder is not None
 
     def measure(self, arms: Sequence[Arm]) -> None:
