@@ -122,6 +122,20 @@ def test_the_first_test_stays(copied: Trained) -> None:
 
 
 @pytest.mark.parametrize(
+    "file, told",
+    [(FILE, "not a readable JSON file"), ("heads.npz", "not that of its test"), (PREDICTIONS, "not that of its test")],
+)
+def test_a_damaged_test_is_told_and_stays(copied: Trained, file: str, told: str) -> None:
+    frame, arm, said = Asked(("frame",)), copied.arm("control"), list[str]()
+    assert add_tests(copied.study, [arm.name], frame) == 0
+    damaged = copied.place(arm) / FOLDER / "frame" / file
+    damaged.write_bytes(content := damaged.read_bytes()[:-9])
+    assert add_tests(copied.study, [arm.name], frame, said.append) == 1
+    assert len(said) == 1 and told in said[0] and f"rm -r '{damaged.parent}'" in said[0]
+    assert damaged.read_bytes() == content
+
+
+@pytest.mark.parametrize(
     "damage, told",
     [("gone", "its weights were not kept"), ("another's", "its weights are not those of its record")],
 )

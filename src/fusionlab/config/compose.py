@@ -79,9 +79,20 @@ class Tree:
                     "an option is given whole and in part", got=f"{whole}={leaves[whole]} and {part}={leaves[part]}",
                     hint=f"{part} inside {whole}={{…}}",
                 )  # fmt: skip
+        leaves = self._for_both_streams(leaves)
         plain = self._set_in_plain(leaves) or self._set_in_content(leaves)
         names = quarantine_file.names(plain["data"].get("quarantine"))  # as an experiment has it
         return plain if plain["data"].get("quarantine") == names else _replaced(plain, quarantine_file.LEAF, names)
+
+    def _for_both_streams(self, leaves: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Also without what the yaml of a recipe has for one stream, where it is typed for both."""
+        typed = {path.removeprefix("optim.streams.") for path in leaves if path.startswith("optim.streams.")}
+        for stream in STREAMS if typed else ():
+            own = self.get(f"optim.streams.{stream}") or {}
+            if stream not in typed and typed & own.keys():
+                kept = {leaf: one for leaf, one in own.items() if leaf not in typed}
+                leaves = {f"optim.streams.{stream}": kept, **leaves}
+        return leaves
 
     def _set_in_plain(self, leaves: Mapping[str, Any]) -> dict[str, Any] | None:
         """The same without omegaconf, which takes a hundred times as long; None where only omegaconf can do it.
@@ -337,6 +348,8 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
         beside = [f"{above}.{name!s}" for name in there if not str(name).startswith("_")]
     else:
         beside = sorted({*map(str, there), *catalogue.groups(), *catalogue.GRID_WORDS})
+    if above and not beside:  # a group that holds options by name, and holds none
+        return UserError("unknown option", got=path, hint=f"'{above}={{{leaf}: {masked(value, path)}}}'")
     near = nearest(path, beside) or path
     shown = str(masked(masked(value, path), near)).replace("{", "{{").replace("}", "}}")
     error = unknown("option", path, beside, form=f"{{}}={shown}")

@@ -31,7 +31,7 @@ from fusionlab.jobs.test_results import OneTest, count
 from fusionlab.records.environment import describe_environment
 from fusionlab.records.files import publish
 from fusionlab.records.group import write_for_group
-from fusionlab.records.other_test_file import arm_identity
+from fusionlab.records.other_test_file import arm_identity, expect_files, read_other_test
 from fusionlab.records.other_tests import COMBINATIONS, FOLDER, OWN, TEST, VALIDATION, Asked, OtherTest
 from fusionlab.records.predictions import read_predictions, tower_file
 from fusionlab.records.record import WEIGHTS
@@ -107,14 +107,24 @@ class Adding:
         tests = wanted(self.asked, config_of(arm), heads)
         if self.asked.combine and heads and place.own in self.asked.protocols(place.own):
             tests = [own, *tests]  # an older record has no heads
-        return [test for test in tests if place.folder_of(test) is None]
+        return [test for test in tests if not self._is_there(arm, place, test)]
 
     def uncombined(self, arm: Arm, place: Place) -> list[OtherTest]:
         """The combinations that are not there, of an arm with two heads, or of the heads of two streams."""
         if arm.kind == "stream" or (arm.kind != "late" and len(self.heads(arm)) < 2):
             return []
         tests = [test for test in self.asked.shown(place.own) if test.combine != OWN]
-        return [test for test in tests if place.folder_of(test) is None]
+        return [test for test in tests if not self._is_there(arm, place, test)]
+
+    def _is_there(self, arm: Arm, place: Place, test: OtherTest) -> bool:
+        """Whether a test was made. A damaged one stays, and is told."""
+        folder = place.folder_of(test)
+        if folder is not None and folder != place.folder:
+            try:
+                expect_files(folder, read_other_test(folder, test, arm_identity(place.record))["result"])
+            except UserError as error:
+                self._fail(arm.name, test, f"{error.brief}; rm -r '{folder}', then the same command")
+        return folder is not None
 
     def measure(self, arms: Sequence[Arm]) -> None:
         """The missing tests of arms of one job that need the network."""

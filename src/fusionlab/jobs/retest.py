@@ -59,14 +59,14 @@ def retest(folder: str, names: Sequence[str]) -> int:
 
 
 def read_study(study: Path, names: Sequence[str]) -> tuple[Plan, list[Arm]]:
-    """The plan of a study that is one's own, and its arms of these names; all without names."""
+    """The plan of a study that is one's own, and its arms of these names; without names, all that have a row."""
     plan = plans.read(study)
     refuse_foreign_plan(plan)
     plans.expect_own_folders(plan, study)
     for name in names:
         if name not in [arm.name for arm in plan.arms]:
             raise unknown("arm", name, [arm.name for arm in plan.arms])
-    return plan, [arm for arm in plan.arms if not names or arm.name in names]
+    return plan, [arm for arm in plan.arms if (arm.name in names if names else arm.has_row)]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.other_tests import wanted
 from fusionlab.config.run_config import RunConfig
-from fusionlab.config.schema import ArmConfig, StreamConfig
+from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.data.dataset import Dataset
 from fusionlab.data.module import TwoStreamData
 from fusionlab.data.processes import keep_memory
@@ -107,7 +107,7 @@ def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     videos, state = [name for name, _ in test.entries["test"]], of_main_task(outcome.state)
     if second is not None:
         outcome = replace(outcome, weights=fingerprint(state))
-    others = _other_tests(cohort, {arm.name: config}, recorder)[arm.name]
+    others = _other_tests(cohort, {arm.name: arm}, recorder)[arm.name]
     size = describe(StreamNet(tower, stream))
     recorder.done(arm, outcome, scores, videos, size, state, initial, others, second, chosen.told)
 
@@ -173,7 +173,7 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
         outcomes = _fit(cohort, loaders, config, recorder, "cohort", checkpoint)
         scores = _test(cohort, loaders, recorder)
         videos = [video for video, _ in loaders.entries["test"]]
-        others = _other_tests(cohort, {name: ArmConfig.of(arms[name].config) for name in nets}, recorder)
+        others = _other_tests(cohort, {name: arms[name] for name in nets}, recorder)
         told = {name: chosen[name].told for name in nets}
         record_cohort(recorder, cohort, arms, outcomes, scores, videos, others, told)
 
@@ -237,14 +237,12 @@ def _test(cohort: Cohort, data: TwoStreamData, recorder: Recorder) -> Scores:
     return scores
 
 
-def _other_tests(
-    cohort: Cohort, configs: Mapping[str, ArmConfig | StreamConfig], recorder: Recorder
-) -> dict[str, dict[OtherTest, OneTest]]:
+def _other_tests(cohort: Cohort, arms: Mapping[str, Arm], recorder: Recorder) -> dict[str, dict[OtherTest, OneTest]]:
     """By arm: the tests that its network computes beside its own. One that fails leaves the arm as it is."""
-    done = {name: arm.net for name, arm in cohort.arms.items() if arm.status == "done"}
-    nets = {name: (configs[name], net) for name, net in done.items()}
+    done = {name: one.net for name, one in cohort.arms.items() if one.status == "done" and arms[name].has_row}
+    nets = {name: (config_of(arms[name]), net) for name, net in done.items()}
     tests = {name: wanted(recorder.run.asked, config, net.head_names) for name, (config, net) in nets.items()}
-    results: dict[str, dict[OtherTest, OneTest]] = {name: {} for name in configs}
+    results: dict[str, dict[OtherTest, OneTest]] = {name: {} for name in arms}
     if not any(tests.values()):
         return results
     bench = Bench(recorder.data, cast(Trunk, cohort.trunk), build.device(recorder.run), recorder.blueprint, _say)

@@ -25,7 +25,7 @@ from fusionlab.records.plan_file import TRAINED_ON, has_plan, read_plan_file
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
-from fusionlab.records.signature import NEUTRAL, canonical, flatten, identity
+from fusionlab.records.signature import NEUTRAL, STREAMS, canonical, flatten, identity
 from fusionlab.results.answers import FILE as ANSWERS
 from fusionlab.results.answers import Answers, SavedAnswers, TestList, join_answers
 
@@ -94,8 +94,9 @@ class Entry:
     def value(self, name: str) -> Any:
         """The value of an axis, of `kind`, or of a leaf of the config; None if there is none.
 
-        Where they are no axes, `data` is the data set's class, and `weights` those of the streams. A stream has the
-        leaves of its own tower and weights under the names of the whole config.
+        Where they are no axes, `data` is the data set's class, `weights` those of the streams, and `backbone`,
+        `appearance` and `motion` are the modules of the towers. A stream has the leaves of its own tower and weights
+        under the names of the whole config.
         """
         if name == "kind":
             return self.kind
@@ -106,9 +107,13 @@ class Entry:
         if name == "data":
             return str(self._leaf("data.dataset._target_", "")).rpartition(".")[2].casefold() or None
         if name == "weights":
-            streams = [self._leaf("stream", stream) for stream in ("appearance", "motion")]
+            streams = [self._leaf("stream", stream) for stream in STREAMS]
             sources = dict.fromkeys(self.value(f"weights.{stream}") for stream in streams)
             return next(iter(sources)) if len(sources) == 1 else " and ".join(map(str, sources))
+        if name in ("backbone", *STREAMS):
+            own = [one for one in STREAMS if name in ("backbone", one) and self._leaf("stream", one) == one]
+            targets = (str(self._leaf(self._own(f"backbone.{one}._target_"), "")) for one in own)
+            return " and ".join(dict.fromkeys(one.split(".")[-2] for one in targets if "." in one)) or None
         return self._leaf(self._own(name), NEUTRAL.get(name))
 
     def _leaf(self, name: str, otherwise: Any = None) -> Any:
