@@ -50,7 +50,11 @@ def test_the_2016_paper_as_printed() -> None:
         assert stage.recipe.until == "converged"
         falling = stage.recipe.schedule(0, 1, [1.0, 1.0, 1.0], 1)
         assert falling == pytest.approx(0.1), "after two validations without a gain"
-    assert optim("feichtenhofer2016_vgg16").fusion.recipe.lr == 5e-4
+    deep, mixed = optim("feichtenhofer2016_vgg16"), optim("feichtenhofer2016_vgg16_vgg_m")
+    assert deep.fusion == mixed.fusion and deep.fusion.recipe.lr == 5e-4
+    assert [one.batch_size for one in deep.streams.values()] == [128, 128]
+    assert [deep.streams[one].recipe.lr for one in STREAMS] == [1e-3, 5e-4]
+    assert mixed.streams == {"appearance": deep.streams["appearance"], "motion": made.streams["motion"]}
 
 
 def test_the_released_code() -> None:
@@ -131,6 +135,30 @@ def test_what_is_written_for_one_stream_trains_that_one_alone_anew() -> None:
     assert (streams["appearance"].recipe.lr, streams["motion"].recipe.lr) == (3e-3, 0.5)
 
 
+def test_an_option_of_one_stream_may_be_typed_by_itself() -> None:
+    made = tree({})
+    whole, leaf = (
+        made.with_leaves(one) for one in ({"optim.streams.motion": {"lr": 0.5}}, {"optim.streams.motion.lr": 0.5})
+    )
+    assert leaf == whole
+    finetuned = tree({"optim": "simonyan2014"}).with_leaves({"optim.streams.appearance.lr": 0.5})
+    own = ArmConfig.of(finetuned).optim.streams
+    assert {s: (own[s].recipe.lr, own[s].recipe.steps) for s in STREAMS} == {
+        "appearance": (0.5, 20_000), "motion": (1e-2, 80_000),
+    }  # fmt: skip
+
+
+def test_what_a_recipe_sets_may_be_null() -> None:
+    epochs = {"optim.streams.steps": None, "optim.streams.epochs": 3}
+    assert (
+        ArmConfig.of(tree({"optim": "simonyan2014_scratch"}).with_leaves(epochs)).optim.streams["motion"].recipe.epochs
+        == 3
+    )
+    no_phase = {"optim.streams.first.from_layer": None, "optim.streams.first.epochs": 0}
+    made = ArmConfig.of(tree({"optim": "feichtenhofer2016_released"}).with_leaves(no_phase))
+    assert made.optim.streams["motion"].recipe.first.epochs == 0
+
+
 def test_what_is_typed_wins_over_a_recipe_s_own_also_over_that_for_one_stream() -> None:
     made = tree({"optim": "simonyan2014"})
 
@@ -141,14 +169,12 @@ def test_what_is_typed_wins_over_a_recipe_s_own_also_over_that_for_one_stream() 
     assert steps_of() == [20_000, 80_000] and steps_of(steps=100) == [100, 100]
     assert steps_of(steps=None, epochs=3) == [None, None]
     assert steps_of(steps=100, appearance={"steps": 50}) == [50, 100]
+    assert steps_of(steps=100, **{"appearance.lr": 0.5}) == [100, 100]
     fusion = {"epochs": 2, "steps": None, "micro_batch": None, "schedule.at": [1], "schedule.factors": [0.5]}
     stage = OptimConfig.of(made.with_leaves({f"optim.fusion.{k}": one for k, one in fusion.items()})["optim"]).fusion
     assert steps(stage) == 2 * 37 and rates(stage, 0, 1) == [0.01, 0.005]
     with pytest.raises(UserError, match=r"optim\.fusion\.schedule\.at is a list of numbers"):
         made.with_leaves({"optim.fusion.schedule.at": 5})
-    released = tree({"optim": "feichtenhofer2016_released"})
-    whole = released.with_leaves({"optim.streams.first.from_layer": None, "optim.streams.first.epochs": 0})
-    assert OptimConfig.of(whole["optim"]).streams["motion"].recipe.first.epochs == 0
     last = made.with_leaves({"optim.streams.steps": 100})["optim"]["streams"]["appearance"]
     assert list(last) == ["schedule"], "what else is other for it stays"
 
@@ -164,8 +190,12 @@ def test_colour_is_no_part_of_a_motion_stream() -> None:
     [
         ({"optim.streams.steps": 70}, "a number of epochs, or a number of steps"),
         ({"optim.streams.passes": 0}, "optim.streams.passes is a whole number"),
+        ({"optim.fusion.micro_batch": 33}, "micro_batch has no effect"),
+        ({"optim.streams.first.epochs": None}, "optim.streams.first.epochs is a whole number"),
+        ({"optim.streams.motion.lr": "high"}, "optim.streams.motion.lr is a number"),
+        ({"optim.streams.motion.lrr": 0.5}, "did you mean optim.streams.motion.lr=0.5"),
+        ({"optim.streams.motion.motion": 3}, "unknown option"),
         ({"optim.fusion.draws": "class"}, "did you mean optim.fusion.draws=classes"),
-        ({"optim.streams.motion.lr": 1}, r"try: +'optim.streams.motion=\{lr: 1\}'"),
         ({"optim.streams.motion": {"rate": 1}}, "unknown number of the optimiser adam"),
         ({"optim.streams.motion": {"motion": {}}}, "unknown number of the optimiser adam"),
     ],

@@ -2,6 +2,7 @@ import pickle
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,25 @@ def test_test_batches_hold_each_view_of_each_video_once(drifting: Drifting, stor
         assert torch.equal(appearance[1::2], appearance[0::2].flip(-1))
         assert torch.equal(motion[1::2, 1::2], motion[0::2, 1::2].flip(-1))  # v
         assert torch.equal(motion[1::2, 0::2], 255 - motion[0::2, 0::2].flip(-1))  # u
+
+
+@pytest.mark.parametrize(("test", "snippets"), [("simonyan", 1), ("final", 3), ("frame", 3)])
+def test_views_that_look_at_the_same_frames_read_them_once(
+    test: str, snippets: int, drifting: Drifting, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch of all views of two videos: ten crops, or a mirror image, are of one look, and equal what each reads."""
+    of = data(drifting, store, test=test, snippets=snippets).clips("test")
+    keys = [(view, index) for index in (0, 1) for view in range(of.how.views)]
+    alone = [of[key] for key in keys]
+    read: Counter[str] = Counter()
+    for name in ("each_frame", "each_field"):
+        real = getattr(Store, name)
+        monkeypatch.setattr(Store, name, lambda *a, _n=name, _r=real: (read.update([_n]), _r(*a))[1])
+    whole = of.__getitems__(keys)
+    looks = sum(1 for _ in groupby(keys, key=lambda key: (key[1], of.view(key).centres.tolist())))
+    assert read["each_frame"] == looks <= len(keys) / 2 and looks <= read["each_field"] <= looks * snippets
+    for row, one in enumerate(alone):
+        assert all(torch.equal(whole[name][row], one[name][0]) for name in whole)
 
 
 def test_only_the_test_list_is_seen_by_the_protocol_of_the_test(drifting: Drifting, store: Store) -> None:

@@ -16,10 +16,11 @@ from fusionlab.data import clips, crops, stacking
 from fusionlab.data.views import (
     TESTS,
     Sampling,
+    Seen,
     View,
     later,
-    read_flow,
-    read_frames,
+    write_flow,
+    write_frames,
 )
 from fusionlab.data.views import (
     testing_view as view_of_test,
@@ -118,8 +119,8 @@ def test_a_whole_video_is_one_view_with_the_flow_around_each_frame(fields: int, 
     assert view.centres.tolist() == centres and view.shape == (len(centres), 12, 12)
     assert view.crop == crops.centre(20, 30, 12, False) and not view.crop.flip
     frames, flow = np.empty((3, *view.shape), np.uint8), np.empty((2 * fields, *view.shape), np.uint8)
-    read_frames(known.store, "", view, frames)
-    read_flow(known.store, "", view, how, flow)
+    write_frames(Seen(known.store, "", view.centres), view, frames)
+    write_flow(Seen(known.store, "", view.centres), view, how, flow)
     for place, t in enumerate(centres):
         np.testing.assert_array_equal(frames[:, place], known.pixels[t, 4:16, 9:21].transpose(2, 0, 1))
         for k in range(fields):
@@ -184,8 +185,8 @@ def test_frames_and_flow_show_the_same_pixels(kind: str, stack: str) -> None:
         view = view_of_training(12, 40, 60, how, 0, 0, index)
         flips.add(view.crop.flip)
         picture, motion = np.empty((3, 3, 24, 24), np.uint8), np.empty((8, 3, 24, 24), np.uint8)
-        read_frames(known.store, "", view, picture)
-        read_flow(known.store, "", view, how, motion)
+        write_frames(Seen(known.store, "", view.centres), view, picture)
+        write_flow(Seen(known.store, "", view.centres), view, how, motion)
         assert (picture[0] == view.centres[:, None, None]).all()
         u = ~motion[0::2] if view.crop.flip else motion[0::2]
         np.testing.assert_array_equal(u, np.broadcast_to(picture[2], u.shape))
@@ -196,13 +197,13 @@ def test_frames_and_flow_show_the_same_pixels(kind: str, stack: str) -> None:
 
 
 def test_trajectories_and_means_go_through_the_same_rectangle() -> None:
-    """What `read_flow` writes is what stacking writes, snippet by snippet."""
+    """What `write_flow` writes is what stacking writes, snippet by snippet."""
     known = places()
     for stack, mean in itertools.product(stacking.STACKINGS, (False, True)):
         how = Sampling(3, 4, 2, 24, crops="jitter", stacking=stack, subtract_mean=mean)
         view = view_of_training(12, 40, 60, how, 0, 0, 1)
         out, one = np.empty((8, 3, 24, 24), np.uint8), np.empty((8, 24, 24), np.uint8)
-        read_flow(known.store, "", view, how, out)
+        write_flow(Seen(known.store, "", view.centres), view, how, out)
         for snippet, centre in enumerate(view.centres):
             fields = stacking.Fields(known.store, "").stacked(int(centre), 4, stack)
             stacking.write(fields, view.crop, one, stacking=stack, mean=mean, bound=known.bound)
@@ -220,8 +221,8 @@ def test_streams_are_taken_apart_by_so_many_pixels_and_frames() -> None:
         moved.add(view.down)
         frames, flow = np.empty((2, 3, 3, 24, 24), np.uint8), np.empty((2, 8, 3, 24, 24), np.uint8)
         for one, at, of in ((0, together, plain), (1, view, how)):
-            read_frames(known.store, "", at, frames[one], of.delay)
-            read_flow(known.store, "", at, of, flow[one])
+            write_frames(Seen(known.store, "", at.centres, of.delay), at, frames[one])
+            write_flow(Seen(known.store, "", at.centres), at, of, flow[one])
         for row in range(24):
             np.testing.assert_array_equal(flow[1][..., (row + view.down) % 24, :], flow[0][..., row, :])
         np.testing.assert_array_equal(frames[1][0, :, 0, 0], np.minimum(view.centres + 2, 11))

@@ -110,8 +110,39 @@ def test_with_debug_tiny_all_of_it_is_tiny_and_on_brush(experiment: str) -> None
     for arm in study.plan.arms:
         config: Any = (StreamConfig if arm.kind == "stream" else ArmConfig).of(arm.config)
         assert config.data.sampling.crop == 48, arm.name
+        assert config.data.sampling.snippets == 1 + ("2016" in experiment), arm.name
         stages = [config.optim] if arm.kind == "stream" else [*config.optim.streams.values(), config.optim.fusion]
         assert all((one.recipe.epochs or 0) <= 4 and (one.recipe.steps or 0) <= 8 for one in stages), arm.name
+
+
+@pytest.mark.parametrize(
+    ("experiment", "leaf"),
+    [
+        ("feichtenhofer2016_table3", "weights.motion"), ("simonyan2014_table4", "multitask.motion"),
+        *(pytest.param(one, "weights.motion", marks=pytest.mark.slow) for one in LONG if one != LONG[-1]),
+    ],
+)  # fmt: skip
+def test_a_table_of_both_sets_is_that_of_each_where_it_is_typed(experiment: str, leaf: str) -> None:
+    """With what stands beside it: HMDB51's motion starts from UCF101's, or learns both."""
+    whole = {arm.signature for arm in planned(f"experiment={experiment}").plan.arms}
+    of_each = {}
+    for data in ("ucf101", "hmdb51"):
+        study = planned(f"experiment={experiment}", f"data={data}")
+        assert not study.plan.refused and leaf in study.axes and "data" not in study.axes
+        of_each[data] = {arm.signature for arm in study.plan.arms}
+    assert of_each["ucf101"] | of_each["hmdb51"] == whole
+    assert all(len(one) < len(whole) for one in of_each.values())
+
+
+@pytest.mark.parametrize("experiment", EACH)
+def test_each_table_is_tested_as_its_paper_tests(experiment: str) -> None:
+    """2014: 25 frames, each seen ten times; 2016: T = 5 whole frames and their mirror images, in its last tables 20."""
+    study = planned(f"experiment={experiment}")
+    how: Any = ArmConfig.of(study.config).data.sampling
+    final = experiment in ("feichtenhofer2016_table5", "feichtenhofer2016_table6")
+    assert study.run.asked.tests == (("final",) if final else ())
+    own = (how.test, how.snippets, how.stream_snippets)
+    assert own == (("simonyan", 1, 1) if "2014" in experiment else ("frame", 5, 1))
 
 
 def test_recipes_of_2014_are_of_the_paper_s_length() -> None:

@@ -183,6 +183,10 @@ def test_what_is_typed_replaces_the_axes_of_an_experiment(tmp_path: Path, monkey
         return sorted((str(arm.axes["fusion"]), str(arm.axes["layer"])) for arm in arms if arm.kind == "fused")
 
     assert places("experiment=zipped") == [("conv", "relu4"), ("sum", "relu5")]
+    assert places("experiment=zipped", "fusion=sum") == [("sum", "relu5")], "what the zip has beside it"
+    assert places("experiment=zipped", "fusion=sum,conv") == [("conv", "relu4"), ("sum", "relu5")]
+    assert places("experiment=zipped", "fusion=sum", "layer=relu4") == [("sum", "relu4")]
+    assert places("experiment=zipped", "layer=relu5") == [("conv", "relu5"), ("sum", "relu5")], "the first axis leads"
     assert places("experiment=zipped", "fusion=max") == [("max", "relu4"), ("max", "relu5")]
     assert len(places("experiment=zipped", "zip=[]")) == 4
     assert places("experiment=union") == [("conv", "relu5"), ("max", "relu3"), ("max", "relu4"), ("sum", "relu5")]

@@ -98,6 +98,19 @@ def test_a_recipe_of_fine_tuning_names_that_of_its_source() -> None:
     assert loaded.config["optim"] == own.config["optim"], "with weights it is fine-tuned itself"
 
 
+def test_a_source_that_starts_from_nothing_is_trained_whole() -> None:
+    """The last layer alone is for a stream that has learnt the others."""
+    plain, _ = streams(planned("data=brush2", "weights.motion=from:brush"), "motion")
+    words = ["data=brush2", "weights.head=fresh", "optim.streams.from_layer=fc8"]
+    source, own = streams(planned(*words, "weights.motion=from:brush"), "motion")
+    assert (source.signature, own.config["optim"]["from_layer"]) == (plain.signature, "fc8")
+    loaded, _ = streams(planned(*words, "weights.motion=from:brush:a.pt"), "motion")
+    assert loaded.config["optim"]["from_layer"] == "fc8"
+    plan = planned(*words[:2], "weights.motion=from:brush", "optim.streams.from_layer=null,fc8")
+    (name,) = [arm.name for arm in streams(plan, "motion") if "trained_on" in arm.axes]
+    assert name == plain.name
+
+
 def test_options_of_the_main_videos_are_not_the_source_s() -> None:
     words = ["data=brush2", "weights.motion=from:brush"]
     usual, other = (streams(planned(*words, *more), "motion") for more in ([], ["data.dataset.what=20"]))

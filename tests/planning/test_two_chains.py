@@ -145,6 +145,13 @@ def test_a_study_of_one_chain_goes_on_with_two(tmp_path: Path) -> None:
         (["optim.fusion.weights=best", "val.then=retrain"], "a schedule of known length", "optim.fusion.weights=last"),
         (["val=none", *RATES], "a selection is by the validation loss", "val=cut"),
         (["optim.fusion.lr=null"], "optim.fusion.lr is a number", ""),
+        (
+            ["val=none", "run.combine=[weighted]"],
+            "this combination chooses its weight on the validation part",
+            "val=cut",
+        ),
+        (["val=test_as_released", "run.combine=[svm,weighted]"], "this combination chooses its weight", "combine=svm"),
+        ([*BEST, "val.then=retrain", "run.combine=[weighted]"], "this combination chooses", "val=cut val.then=keep"),
         (["val.list=some"], "unknown value of val.list", ""),
     ],
 )
@@ -165,3 +172,12 @@ def test_the_hint_for_a_training_without_validation_works() -> None:
     assert error.value.hint is not None
     words = [word.strip("'") for word in error.value.hint.replace("{name: constant}", "{name:constant}").split()]
     assert planned("optim=sgd", "val=none", *words).arms
+
+
+def test_the_hint_for_a_selection_without_validation_works() -> None:
+    experiment = ["experiment=feichtenhofer2016_table1", "debug=tiny", "optim=feichtenhofer2016_released"]
+    with pytest.raises(UserError) as error:
+        plan_study([*experiment, "val.then=keep"])
+    assert error.value.hint == "select=null with it, or val=cut"
+    plan = plan_study([*experiment, "val.then=keep", "select=null", "optim.fusion.lr=1e-3"]).plan
+    assert len([arm for arm in plan.arms if arm.kind == "fused"]) == 5

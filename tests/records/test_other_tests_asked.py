@@ -5,18 +5,14 @@ from __future__ import annotations
 import pytest
 
 from fusionlab.config.overrides import parse_overrides
-from fusionlab.config.shorthand import LISTS
 from fusionlab.data.views import TESTS
 from fusionlab.errors import UserError
-from fusionlab.records.other_tests import COMBINATIONS, OPTIONS, PROTOCOLS, STREAMS, Asked, OtherTest
-from fusionlab.study import recipes
+from fusionlab.records.other_tests import COMBINATIONS, PROTOCOLS, Asked, OtherTest
 
 
-def test_the_words_are_those_that_others_know() -> None:
-    """They stand here too, since this level imports none of these."""
+def test_the_protocols_are_those_of_the_views() -> None:
+    """They stand here too, since this level imports none of the data's."""
     assert tuple(TESTS) == PROTOCOLS
-    assert recipes.STREAMS == STREAMS
-    assert tuple(word for word, *_ in OPTIONS.values()) == LISTS
 
 
 @pytest.mark.parametrize(

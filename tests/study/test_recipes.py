@@ -16,15 +16,19 @@ def config(**leaves: Any) -> dict[str, Any]:
     return tree({"fusion": "sum"}).with_leaves(leaves)
 
 
+TURNED = {"data.sampling.subtract_mean": True}  # leaf -> a value that turns it; of the others 4
+
+
 @pytest.mark.parametrize(("stream", "other"), [STREAMS, STREAMS[::-1]])
 def test_what_moves_the_other_stream_is_nothing_to_this_one(stream: str, other: str) -> None:
     assert set(IGNORED[stream]) & set(IGNORED[other]) == {PAIRS}
     for leaf in set(IGNORED[stream]) - {PAIRS}:
-        plain, moved = config(), config(**{leaf: 4})
+        value = TURNED.get(leaf, 4)
+        plain, moved = config(), config(**{leaf: value})
         assert signature(stream_recipe(plain, stream)) == signature(stream_recipe(moved, stream))
         assert signature(stream_recipe(plain, other)) != signature(stream_recipe(moved, other))
         assert signature(arm_recipe(plain)) != signature(arm_recipe(moved))
-        assert moved["data"]["sampling"][leaf.rpartition(".")[2]] == 4, "the config is left as it is"
+        assert moved["data"]["sampling"][leaf.rpartition(".")[2]] == value, "the config is left as it is"
 
 
 def test_pairs_of_clips_are_nothing_to_a_stream_alone() -> None:
@@ -35,6 +39,14 @@ def test_pairs_of_clips_are_nothing_to_a_stream_alone() -> None:
     plan = plan_study(["fusion=sum", f"{PAIRS}=own,class"]).plan
     assert sum(job.kind == "stream" for job in plan.jobs) == 2, "all pairs share one training of each stream"
     assert sum(arm.kind == "fused" for arm in plan.arms) == 2
+
+
+def test_appearance_is_trained_once_whatever_flow_becomes() -> None:
+    """Not for each number of fields, which also places the frames."""
+    flows = ["data.sampling.stacking=plain,trajectory", "data.sampling.subtract_mean=false,true"]
+    plan = plan_study(["fusion=sum", "data.sampling.fields=4,6", *flows]).plan
+    streams = [arm.axes["streams"] for arm in plan.arms if arm.kind == "stream"]
+    assert (streams.count("appearance"), streams.count("motion")) == (2, 8)
 
 
 @pytest.mark.parametrize("axis", [f"{PAIRS}=own,class", "optim.fusion.lr=0.001,0.003", "optim.fusion.epochs=2,4"])

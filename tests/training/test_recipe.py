@@ -69,9 +69,10 @@ def test_every_optimiser_and_schedule_has_its_choice() -> None:
         ({"epochs": None, "steps": 0}, "steps is a whole number"),
         ({"micro_batch": 0}, "micro_batch is a whole number"),
         ({"bias_rate": -1.0}, "the others ≥ 0"),
-        ({"first": {"from_layer": "fc6"}}, "needs a layer and a number of epochs"),
+        ({"first": {"from_layer": "fc6"}}, "try: .*'optim.….first={from_layer: fc6, epochs: 2}'"),
         ({"first": {"from_layer": None, "epochs": 2}}, "needs a layer and a number of epochs"),
         ({"first": {"layer": "fc6"}}, "unknown number of the first phase"),
+        ({"first": {"from_layer": "fc6", "epochs": 3}}, "as long as the training"),
     ],
 )
 def test_wrong_numbers_are_answered(changes: dict[str, object], message: str) -> None:

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from training_fakes import block
+from training_fakes import block, interrupted
 
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.data.batches import SECOND, second_task
 from fusionlab.records.draws import key
-from fusionlab.training import fit as fitting
 from fusionlab.training.checkpoint import FILE
 from fusionlab.training.cohort import Cohort, seed_generators
 from fusionlab.training.fit import Outcome, fit
@@ -101,6 +100,24 @@ def test_each_step_is_one_of_torch_s_optimiser_on_the_sum_of_both_losses(whole: 
     assert curve == pytest.approx([sum(losses[:EPOCH]) / EPOCH, sum(losses[EPOCH:]) / EPOCH], rel=1e-5)
 
 
+def test_the_classes_of_each_list_have_its_own_weights() -> None:
+    """As many clips of class c as its weight says, for both losses."""
+    own, usual = cohort(recipe(class_weights="balanced")), cohort(recipe())
+    counts, second = [1, 2, 3, 6], [6, 2, 1]
+    for one in (own, usual):
+        one.steps_per_epoch = EPOCH
+        one.arms["motion"].net.eval()
+        one.arms["motion"].weigh_classes(counts, second)
+    both = batch(0)
+    found, without = (float(one.training_step(both, 0).detach()) for one in (own, usual))
+    by_hand, alone = 0.0, net().eval()
+    for of, given, clips_of in ((alone, both, counts), (alone.second, second_task(both), second)):
+        for row, label in enumerate(given["label"].tolist()):
+            loss = of.loss({"motion": {"input": given["motion"][row : row + 1]}}, given["label"][row : row + 1])
+            by_hand += float(loss.detach()) * sum(clips_of) / (len(clips_of) * clips_of[label]) / ROWS
+    assert found == pytest.approx(by_hand, rel=1e-5) and found != pytest.approx(without, rel=1e-3)
+
+
 def test_micro_batches_are_of_both_data_sets() -> None:
     """Without dropout, whose draws are those of a micro-batch, they give the gradient of the whole batch."""
     gradients = []
@@ -116,24 +133,9 @@ def test_micro_batches_are_of_both_data_sets() -> None:
 
 
 @pytest.mark.parametrize("at", [3, 6])
-def test_interrupted_it_is_the_undisturbed_one(
-    whole: Outcome, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Interrupted(Exception):
-        pass
-
-    reached = 0
-
-    def stop(name: str) -> None:
-        nonlocal reached
-        reached += 1
-        if reached == at:
-            raise Interrupted
-
-    monkeypatch.setattr(fitting, "crash_point", stop)
-    with pytest.raises(Interrupted):
+def test_interrupted_it_is_the_undisturbed_one(whole: Outcome, at: int, tmp_path: Path) -> None:
+    with interrupted(at):
         fit(cohort(recipe()), Data(), folder=tmp_path, checkpoint_every=2, job="stream")
-    monkeypatch.undo()
     again = fit(cohort(recipe()), Data(), resume_from=tmp_path / FILE, job="stream")["motion"]
     assert (again.weights, again.steps, again.val_loss) == (whole.weights, whole.steps, whole.val_loss)
 

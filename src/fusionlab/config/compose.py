@@ -86,11 +86,12 @@ class Tree:
 
     def _for_both_streams(self, leaves: Mapping[str, Any]) -> Mapping[str, Any]:
         """Also without what the yaml of a recipe has for one stream, where it is typed for both."""
-        typed = {path.split(".")[2] for path in leaves if path.startswith("optim.streams.")}
-        for whole in [f"optim.streams.{stream}" for stream in STREAMS if typed and stream not in typed]:
-            own = self.get(whole) or {}
-            if typed & own.keys():
-                leaves = {**leaves, whole: {leaf: one for leaf, one in own.items() if leaf not in typed}}
+        typed = {path.removeprefix("optim.streams.") for path in leaves if path.startswith("optim.streams.")}
+        for stream in STREAMS if typed else ():
+            own = self.get(f"optim.streams.{stream}") or {}
+            if stream not in typed and typed & own.keys():
+                kept = {leaf: one for leaf, one in own.items() if leaf not in typed}
+                leaves = {f"optim.streams.{stream}": kept, **leaves}
         return leaves
 
     def _set_in_plain(self, leaves: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -109,9 +110,13 @@ class Tree:
             for leaf, one in expand_shorthand({path: value}).items():
                 above, _, name = leaf.rpartition(".")
                 parent = _select(self._plain, above) if above else self._plain
-                if not isinstance(parent, dict) or name not in parent:
+                if isinstance(parent, dict) and name in parent:
+                    default = parent[name]
+                elif _known(self.content, leaf):
+                    default = _select(self._plain, _of_both(leaf))
+                else:
                     raise _unknown(self.content, leaf, one)
-                self._check(leaf, path, value, one, parent[name])
+                self._check(leaf, path, value, one, default)
         for leaf, value in expanded.items():
             plain = _replaced(plain, leaf, _copied(value))
         for name in self._folders:
@@ -162,9 +167,11 @@ class Tree:
             for leaf, one in expand_shorthand({path: value}).items():
                 if not _known(content, leaf):
                     raise _unknown(content, leaf, one)
-                self._check(leaf, path, value, one, OmegaConf.select(content, leaf))
+                above, _, name = leaf.rpartition(".")
+                lacking = above and name not in OmegaConf.select(content, above)
+                self._check(leaf, path, value, one, OmegaConf.select(content, _of_both(leaf) if lacking else leaf))
         for leaf, value in expand_shorthand(leaves).items():
-            OmegaConf.update(content, leaf, value, merge=False)
+            OmegaConf.update(content, leaf, value, merge=False, force_add=True)
         looked_up = any("${" in str(one) for one in leaves.values())
         env_values.refuse_outside(content, env_values.interpolated(content) if looked_up else self._interpolated)
         try:
@@ -236,8 +243,7 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
             if others := instead.chosen(content.hydra.runtime.choices):
                 overrides = [f"{group}={name}" for group, name in {**dict(group_choices), **others}.items()]
                 content = hydra_compose("config", overrides, return_hydra_config=True)
-            # A backbone names its recipe, of mixed towers appearance's; a recipe its validation list.
-            for group, place in (("optim", "backbone.appearance.recipe"), ("val", "optim.val")):
+            for group, place in catalogue.NAMED.items():
                 named = OmegaConf.select(content, place)
                 if named is not None and not _is_chosen(group, overrides):
                     overrides = [*overrides, f"{group}={named}"]
@@ -262,12 +268,9 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
         if isinstance(value := OmegaConf.select(content, place), str):  # a yaml has a name where the part belongs
             hint = f"defaults: [override /{group}: {value}]; or for a grid, run.grid: {{{place}: [{value}]}}"
             raise UserError("a choice of a group is no value of it", got=f"{place}: {value}, in a yaml", hint=hint)
-    for group in catalogue.TITLED:
-        content[group].pop("title", None)
-    for stream in STREAMS:
-        content.backbone[stream].pop("recipe", None)
-    for note in ("source", "val"):
-        content.optim.pop(note, None)
+    for note in catalogue.NOTES:
+        above, _, leaf = note.rpartition(".")
+        OmegaConf.select(content, above).pop(leaf, None)
     _leave_out_repeated(content.optim.streams)
     run = cast(dict[str, Any], OmegaConf.to_container(content["run"], resolve=False))
     content["run"] = masked(instead.run(run), "run")
@@ -324,7 +327,13 @@ def _fixed_flow(message: str, choices: Mapping[str, str]) -> UserError | None:
 def _known(content: DictConfig, path: str) -> bool:
     above, _, leaf = path.rpartition(".")
     parent = OmegaConf.select(content, above) if above else content
-    return OmegaConf.is_dict(parent) and leaf in parent
+    both = _of_both(path)
+    return OmegaConf.is_dict(parent) and (leaf in parent or (both != path and _known(content, both)))
+
+
+def _of_both(path: str) -> str:
+    """The option of both streams, for one of a stream that a recipe may lack: optim.streams.motion.lr."""
+    return re.sub(r"^(optim\.streams)\.(?:appearance|motion)(?=\.(?!appearance$|motion$)\w+$)", r"\1", path)
 
 
 def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
@@ -333,6 +342,8 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
     while above and not OmegaConf.is_dict(OmegaConf.select(content, above)):
         above = above.rpartition(".")[0]
     there = OmegaConf.select(content, above) if above else content
+    if (both := _of_both(f"{above}.all").removesuffix(".all")) != above:
+        there = [name for name in OmegaConf.select(content, both) if name not in ("appearance", "motion")]
     if above:
         beside = [f"{above}.{name!s}" for name in there if not str(name).startswith("_")]
     else:

@@ -9,6 +9,7 @@ from collections.abc import Container, Mapping
 from typing import TypeVar
 
 from fusionlab.errors import UserError
+from fusionlab.records.other_tests import OPTIONS
 
 SHORTHAND = {
     "backbone": ("appearance", "motion"),
@@ -17,16 +18,11 @@ SHORTHAND = {
     "multitask": ("multitask.appearance", "multitask.motion"),
     "retries": ("run.retries",),
     "select": ("run.table.select",),
-    "test": ("run.tests",),
-    "combine": ("run.combine",),
-    "ablate": ("run.ablate",),
+    **{word: (f"run.{option}",) for option, (word, *_) in OPTIONS.items()},
 }
-SET = {
-    "seed": "all three seeds are", "retries": "run.retries is", "select": "run.table.select is",
-    "test": "run.tests is", "combine": "run.combine is", "ablate": "run.ablate is",
-}  # fmt: skip
-LISTS = ("test", "combine", "ablate")  # each takes several values, which are no axis: the nets are the same
+LISTS = tuple(word for word, *_ in OPTIONS.values())  # each takes several values, and no axis: the nets are the same
 Value = TypeVar("Value")
+_OF = {1: "{} is", 2: "both streams are", 3: "all three seeds are"}  # by the number of options
 
 
 def expand_shorthand(options: Mapping[str, Value]) -> dict[str, Value]:
@@ -62,7 +58,7 @@ def reject_useless_shorthand(typed: Container[str]) -> None:
     for option, names in SHORTHAND.items():
         if option in typed and has_no_effect(option, typed):
             raise UserError(
-                f"{option}= has no effect: {SET.get(option, 'both streams are')} set",
+                f"{option}= has no effect: {_OF[len(names)].format(*names)} set",
                 got=", ".join(f"{name}=…" for name in (option, *names)),
                 hint=f"leave {option}=… out",
             )

@@ -36,6 +36,12 @@ class StageConfig:
             what = error.what.replace("optim.…", at) if "optim.…" in error.what else f"{at}: {error.what}"
             raise UserError(what, got=got, allowed=error.allowed, hint=hint) from None
         expect_whole(f"{at}.batch_size", block.get("batch_size"))
+        if (micro := made.micro_batch) is not None and micro > block["batch_size"]:
+            raise UserError(
+                "micro_batch has no effect: a forward pass has no more clips than the batch",
+                got=f"{at}.micro_batch={micro} {at}.batch_size={block['batch_size']}",
+                hint=f"{at}.micro_batch=null, or fewer than {block['batch_size']}",
+            )  # fmt: skip
         expect_whole(f"{at}.passes", passes := block.get("passes", 1))
         if (draws := block.get("draws", LIST)) not in DRAWS:
             raise unknown("way to draw the clips of a step", str(draws), DRAWS, form=f"{at}.draws={{}}")

@@ -8,18 +8,18 @@ streams and arms, with the same seeds; it replays what A chose, at the same step
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fusionlab.config.run_config import build
 from fusionlab.data.validation import CUT, LISTS, NONE
 from fusionlab.errors import UserError, unknown
+from fusionlab.records.other_tests import COMBINATIONS, VALIDATION
+from fusionlab.records.plan_file import KEEP, RETRAIN, THENS
 
 if TYPE_CHECKING:
     from fusionlab.training.recipe import Recipe  # torch, which planning does without
-
-KEEP, RETRAIN = THENS = ("keep", "retrain")
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,6 @@ class ValConfig:
 
         `chosen_by`: of an arm of chain B, whose rate may be open.
         """
-        from fusionlab.training.schedules import Constant, Plateau
-
         for stage, recipe in recipes.items():
             if math.isnan(recipe.lr) and not chosen_by:
                 raise UserError("a training needs a learning rate", got=f"optim.{stage}.lr=null", hint="1.0e-3")
@@ -67,7 +65,7 @@ class ValConfig:
                     "weights=last": recipe.weights != "last",
                     "until=budget": recipe.until != "budget",
                     "patience=0": recipe.patience > 0,
-                    "schedule={name: constant}": isinstance(recipe.schedule, Plateau),
+                    "schedule={name: constant}": recipe.schedule.reacts,
                 }.items()
             }
             if needed := [f"'{one}'" if " " in one else one for one, is_wrong in wrong.items() if is_wrong]:
@@ -76,16 +74,25 @@ class ValConfig:
                     got=f"val.list={NONE}", hint=" ".join(needed),
                 )  # fmt: skip
         for stage, recipe in recipes.items() if self.then == RETRAIN else ():
-            if recipe.weights == "best" and not isinstance(recipe.schedule, Plateau | Constant):
-                at, name = f"optim.{stage}", type(recipe.schedule).__name__.lower()
+            if recipe.weights == "best" and recipe.schedule.falls:
+                at = f"optim.{stage}"
                 raise UserError(
                     "a schedule of known length, cut at the best step, never comes to its low rates",
-                    got=f"val.then={RETRAIN}, {at}.weights=best, {at}.schedule.name={name}",
+                    got=f"val.then={RETRAIN}, {at}.weights=best, {at}.schedule.name={recipe.schedule.name}",
                     hint=f"{at}.weights=last; or '{at}.schedule={{name: plateau}}'",
                 )  # fmt: skip
 
-    def expect_choice(self, recipes: Mapping[str, Recipe], select: str | None) -> None:
-        """Raise a `UserError` where nothing can be chosen, or nothing is. `select`: the axis that a table selects."""
+    def expect_choice(self, recipes: Mapping[str, Recipe], select: str | None, combine: Collection[str] = ()) -> None:
+        """Raise a `UserError` where nothing can be chosen, or nothing is.
+
+        `select`: the axis that a table selects; `combine`: how the scores of the nets will be combined.
+        """
+        if self.held_out != CUT and (how := next((one for one in combine if VALIDATION in COMBINATIONS[one]), None)):
+            raise UserError(
+                "this combination chooses its weight on the validation part of the training list, and the nets of the "
+                "table have none", got=f"combine={how} val.list={self.list} val.then={self.then}",
+                hint=f"combine=logits or combine=svm; or val={CUT} val.then={KEEP}",
+            )  # fmt: skip
         if self.list == NONE and select is not None:
             raise UserError(
                 "a selection is by the validation loss, and nothing is validated",
@@ -101,6 +108,4 @@ class ValConfig:
 
 def chooses(recipe: Recipe) -> bool:
     """Whether the training of an arm by this recipe chooses anything by its validation."""
-    from fusionlab.training.schedules import Plateau
-
-    return recipe.weights == "best" or recipe.patience > 0 or isinstance(recipe.schedule, Plateau)
+    return recipe.weights == "best" or recipe.patience > 0 or recipe.schedule.reacts

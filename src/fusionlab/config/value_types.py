@@ -11,16 +11,16 @@ from fusionlab.errors import UserError
 # Options that may be null although their default, or an experiment's value, is not.
 OR_NULL = frozenset({
     "data.store.size", "data.dataset.group", "data.dataset.classes", "weights", "weights.appearance", "weights.motion",
-    "temporal.side", "temporal.channels", "fusion.regulariser", "multitask.appearance", "multitask.motion",
-    *(f"optim.{stage}.{leaf}" for stage in ("streams", "fusion") for leaf in ("epochs", "steps", "micro_batch")),
-    "optim.streams.from_layer", "optim.streams.first.from_layer",
+    "temporal.side", "temporal.channels", "fusion.regulariser", "multitask", "multitask.appearance", "multitask.motion",
+    "select", "run.table.select", "run.claim",
 })  # fmt: skip
+OR_NULL_OF_OPTIM = ("epochs", "steps", "micro_batch", "from_layer")  # of each block, whatever the recipe has there
 ANY_LENGTH = ("schedule.at", "schedule.factors")  # ends of options that are lists of any length
 
 
 def check_type(path: str, default: Any, value: Any) -> None:
     """Raise a `UserError` if `value` cannot replace `default`; an option whose default is null takes anything."""
-    if (value is None and path in OR_NULL) or secret(path):  # a secret is masked and never read
+    if (value is None and _or_null(path)) or secret(path):  # a secret is masked and never read
         return
     if path.partition(".")[0] == "seed" and not isinstance(default, Mapping):
         _expect(_is_whole(value) and value >= 0, path, default, value, "a whole number from 0")
@@ -36,6 +36,11 @@ def check_type(path: str, default: Any, value: Any) -> None:
         _expect(isinstance(value, str | int | float), path, default, value, "a name or a text")
     elif isinstance(default, Sequence):
         _check_list(path, default, value)
+
+
+def _or_null(path: str) -> bool:
+    of_optim = path.startswith("optim.") and path.rpartition(".")[2] in OR_NULL_OF_OPTIM
+    return path in OR_NULL or (of_optim and not path.endswith(".first.epochs"))
 
 
 def _check_group(path: str, default: Mapping[str, Any], value: Any) -> None:

@@ -18,7 +18,7 @@ from fusionlab.data.crops import Bytes
 from fusionlab.data.dataset import Entry
 from fusionlab.data.pairs import Partners
 from fusionlab.data.sampler import Key, Shape
-from fusionlab.data.views import Sampling, View, read_flow, read_frames, testing_view, training_view
+from fusionlab.data.views import Sampling, Seen, View, testing_view, training_view, write_flow, write_frames
 from fusionlab.video.store import Store
 
 Batch = dict[str, torch.Tensor]
@@ -92,24 +92,28 @@ class Clips(TorchDataset[Batch]):
                 batch[stream] = torch.zeros(()).expand(size)
                 continue
             pixels = np.empty(size, dtype=np.uint8)
+            seen: Seen | None = None  # of the key before: many views of a test look at the same frames
             for key, out in zip(keys, pixels, strict=True):
-                self._read(stream, key, out)
+                seen = self._read(stream, key, out, seen)
             batch[stream] = torch.from_numpy(pixels)
         batch["label"] = torch.from_numpy(np.array([self.entries[index][1] for _, index in keys], dtype=np.int64))
         batch["index"] = torch.from_numpy(np.array([index for _, index in keys], dtype=np.int64))
         return batch
 
-    def _read(self, stream: str, key: Key, out: Bytes) -> None:
+    def _read(self, stream: str, key: Key, out: Bytes, before: Seen | None) -> Seen:
         name, view = self.source(stream, key)
         own = out if view.shape == out.shape[1:] else np.empty((len(out), *view.shape), dtype=np.uint8)
         frozen = self.ablated is not None and self.ablated.does(stream, "freeze")
+        if frozen and stream == "appearance":
+            view = replace(view, centres=np.full_like(view.centres, view.centres[0]))
+        seen = before if before and before.serves(name, view) else Seen(self.store, name, view.centres, self.how.delay)
         if stream == "motion":
-            read_flow(self.store, name, view, self.how, own, frozen=frozen)
+            write_flow(seen, view, self.how, own, frozen=frozen)
         else:
-            still = replace(view, centres=np.full_like(view.centres, view.centres[0])) if frozen else view
-            read_frames(self.store, name, still, own, self.how.delay)
+            write_frames(seen, view, own)
         if own is not out:
             fit(own, out)
+        return seen
 
     def __getitem__(self, key: Key) -> Batch:
         return self.__getitems__([key])

@@ -29,8 +29,28 @@ DRAWS = (LIST, CLASSES)
 
 def order(n: int, seed: int, number: int) -> list[int]:
     """The videos of a pass, in the order drawn for it."""
-    drawn = np.random.Generator(np.random.Philox(key=key("order", seed, number)))
-    return [int(index) for index in drawn.permutation(n)]
+    draw = np.random.Generator(np.random.Philox(key=key("order", seed, number)))
+    return [int(index) for index in draw.permutation(n)]
+
+
+def listed(n: int, seed: int, place: int) -> Iterator[Key]:
+    """The keys of the list's passes, one after the other without an end, from a place on."""
+    done, place = divmod(place, n)
+    for number in count(done):
+        yield from ((number, index) for index in order(n, seed, number)[place:])
+        place = 0
+
+
+def drawn(labels: Sequence[int], seed: int, first: int) -> Iterator[Key]:
+    """The keys of the draws by classes, without an end, from number `first` on."""
+    of: dict[int, list[int]] = {}
+    for index, label in enumerate(labels):
+        of.setdefault(label, []).append(index)
+    videos = [of[label] for label in sorted(of)]  # of each class that has any
+    for number in count(first):
+        draw = np.random.Generator(np.random.Philox(key=key("draw", seed, number)))
+        own = videos[int(draw.integers(len(videos)))]
+        yield number, own[int(draw.integers(len(own)))]
 
 
 def steps_of_epoch(n: int, batch_size: int, passes: int = 1) -> int:
@@ -56,37 +76,21 @@ class StepSampler:
     ) -> None:
         assert n >= 0 and batch_size > 0 and start_step >= 0 and passes > 0
         self.n, self.batch_size, self.seed, self.start_step = n, min(batch_size, max(n, 1)), seed, start_step
-        self.passes, self.steps_per_epoch = passes, steps_of_epoch(n, batch_size, passes)
-        of: dict[int, list[int]] = {}
-        for index, label in enumerate(labels or ()):
-            of.setdefault(label, []).append(index)
-        self.videos = None if labels is None else [of[label] for label in sorted(of)]  # of each class
+        self.passes, self.steps_per_epoch, self.labels = passes, steps_of_epoch(n, batch_size, passes), labels
 
     def __len__(self) -> int:
         steps = self.steps_per_epoch
         return steps - self.start_step % steps if steps else 0
 
     def __iter__(self) -> Iterator[list[Key]]:
-        start, rows = self.start_step, self.batch_size
-        numbers = range(start * rows, (start + len(self)) * rows)
-        keys = map(self.drawn, numbers) if self.videos is not None else self._listed(start)
-        for _ in range(len(self)):
-            yield list(islice(keys, rows))
-
-    def _listed(self, start: int) -> Iterator[Key]:
-        """The keys from step `start` to the end of its epoch."""
-        epoch, first = divmod(start, self.steps_per_epoch or 1)
-        done, place = divmod(first * self.batch_size, self.n or 1)
-        for number in range(epoch * self.passes + done, (epoch + 1) * self.passes):
-            yield from ((number, index) for index in order(self.n, self.seed, number)[place:])
-            place = 0
-
-    def drawn(self, number: int) -> Key:
-        """The key of draw `number`."""
-        assert self.videos is not None
-        draw = np.random.Generator(np.random.Philox(key=key("draw", self.seed, number)))
-        videos = self.videos[int(draw.integers(len(self.videos)))]
-        return number, videos[int(draw.integers(len(videos)))]
+        if not self.steps_per_epoch:
+            return iter(())
+        epoch, step = divmod(self.start_step, self.steps_per_epoch)
+        first = epoch * self.passes * self.n + step * self.batch_size  # an epoch may leave some videos out
+        keys = listed(self.n, self.seed, first)
+        if self.labels is not None:
+            keys = drawn(self.labels, self.seed, self.start_step * self.batch_size)
+        return (list(islice(keys, self.batch_size)) for _ in range(len(self)))
 
 
 class RoundSampler:
@@ -101,23 +105,13 @@ class RoundSampler:
         self, n: int, rows: int, seed: int, start_step: int = 0, *, labels: Sequence[int] | None = None
     ) -> None:
         assert n > 0 and rows > 0 and start_step >= 0
-        self.n, self.rows, self.start_step = n, rows, start_step
-        self._drawn = StepSampler(n, rows, seed, labels=labels)
+        self.n, self.rows, self.seed, self.start_step, self.labels = n, rows, seed, start_step, labels
 
     def __iter__(self) -> Iterator[list[Key]]:
         first = self.start_step * self.rows
-        if self._drawn.videos is not None:
-            keys: Iterator[Key] = map(self._drawn.drawn, count(first))
-        else:
-            keys = self._round(first)
+        keys = listed(self.n, self.seed, first) if self.labels is None else drawn(self.labels, self.seed, first)
         while True:
             yield list(islice(keys, self.rows))
-
-    def _round(self, first: int) -> Iterator[Key]:
-        done, place = divmod(first, self.n)
-        for number in count(done):
-            yield from ((number, index) for index in order(self.n, self._drawn.seed, number)[place:])
-            place = 0
 
 
 class ViewSampler:

@@ -28,6 +28,7 @@ around). `delay`: frames are taken this number of frames later than the flow aro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,10 +219,35 @@ def _clip(frames: int, how: Sampling, stride: int, number: int, of: int) -> clip
     return clips.nth(frames, how.snippets, how.fields, stride, number, of)
 
 
-def read_frames(store: Store, name: str, view: View, out: Bytes, delay: int = 0) -> None:
-    """The frames at the centres into `out` (3, T, h, w); or `delay` frames later."""
-    times = later(view.centres, delay, store.video(name).frames) if delay else view.centres
-    view.crop.frames(store.each_frame(name, times), out)
+class Seen:
+    """What lies at some centres of a video, each frame and field decoded once: crops and mirrors of a test share them.
+
+    `delay`: the frames are as much later.
+    """
+
+    def __init__(self, store: Store, name: str, centres: clips.Times, delay: int = 0) -> None:
+        self.store, self.name, self.centres, self.delay = store, name, centres, delay
+
+    def serves(self, name: str, view: View) -> bool:
+        """Whether this is what a view of a video looks at."""
+        return self.name == name and np.array_equal(self.centres, view.centres)
+
+    @cached_property
+    def frames(self) -> list[Bytes]:
+        """The frames at the centres, (H, W, 3) each."""
+        frames = self.store.video(self.name).frames
+        times = later(self.centres, self.delay, frames) if self.delay else self.centres
+        return list(self.store.each_frame(self.name, times))
+
+    @cached_property
+    def fields(self) -> stacking.Fields:
+        """The fields around the centres."""
+        return stacking.Fields(self.store, self.name)
+
+
+def write_frames(seen: Seen, view: View, out: Bytes) -> None:
+    """The frames at the centres into `out` (3, T, h, w)."""
+    view.crop.frames(seen.frames, out)
     if view.shift is not None:
         colour.shift(out, view.shift)
 
@@ -232,17 +258,16 @@ def later(times: clips.Times, delay: int, frames: int) -> clips.Times:
     return np.where(beyond & (times >= delay), times - delay, np.minimum(times + delay, frames - 1))
 
 
-def read_flow(store: Store, name: str, view: View, how: Sampling, out: Bytes, *, frozen: bool = False) -> None:
+def write_flow(seen: Seen, view: View, how: Sampling, out: Bytes, *, frozen: bool = False) -> None:
     """The fields around the centres into `out` (2L, T, h, w), channels u, v alternating: u₁ v₁ u₂ v₂ …
 
     `frozen`: all snippets have the field at the first centre, L times.
     """
-    fields = stacking.Fields(store, name)
-    stacked = fields.frozen if frozen else fields.stacked
+    stacked = seen.fields.frozen if frozen else seen.fields.stacked
     for snippet, centre in enumerate(view.centres[: 1 if frozen else None]):
         stacking.write(
             stacked(int(centre), how.fields, how.stacking), view.crop, out[:, snippet],
-            stacking=how.stacking, mean=how.subtract_mean, bound=store.bound,
+            stacking=how.stacking, mean=how.subtract_mean, bound=seen.store.bound,
         )  # fmt: skip
     if frozen:
         out[:, 1:] = out[:, :1]

@@ -110,6 +110,23 @@ def _units(part: Axes, zipped: Sequence[Sequence[str]]) -> Iterator[list[Cell]]:
         yield [{one: part[one][at] for one in lengths} for at in range(len(values))]
 
 
+def beside(axes: Axes, zipped: Sequence[Sequence[str]], typed: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """The values of other axes that a zip has beside the typed values of its first axis; none if it lacks one of them.
+
+    >>> beside({"data": ["ucf101", "hmdb51"], "weights": ["a", "b"]}, [["data", "weights"]], {"data": ["hmdb51"]})
+    {'weights': ['b']}
+    """
+    found: dict[str, list[Any]] = {}
+    for first, *others in zipped:
+        known, wanted = ([canonical(one) for one in values.get(first, ())] for values in (axes, typed))
+        if not wanted or not set(wanted) <= set(known):
+            continue
+        places = [place for one in wanted for place, value in enumerate(known) if value == one]
+        alike = [axis for axis in others if len(axes.get(axis, ())) == len(known)]
+        found |= {axis: [axes[axis][place] for place in places] for axis in alike}
+    return found
+
+
 def _product(units: Sequence[Sequence[Cell]]) -> Iterator[Cell]:
     for combination in itertools.product(*units):
         yield {axis: value for unit in combination for axis, value in unit.items()}

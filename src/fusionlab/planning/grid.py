@@ -25,18 +25,17 @@ from fusionlab.config.overrides import (
 )
 from fusionlab.config.run_config import RunConfig
 from fusionlab.config.shorthand import is_determined, reject_useless_shorthand
-from fusionlab.config.val import KEEP, RETRAIN
 from fusionlab.config.value_types import as_typed
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.loggers import expect_installed
-from fusionlab.planning.axes import Axes, Cell, Grid, Point
-from fusionlab.planning.chains import RATE, THEN, shared_by_cohort, two_chains
+from fusionlab.planning.axes import Axes, Cell, Grid, Point, beside
+from fusionlab.planning.chains import RATE, shared_by_cohort, two_chains
 from fusionlab.planning.contents import BUDGET, CONTROL, Content, Contents, is_seed
 from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
 from fusionlab.planning.naming import arm_name, axes_of, study_folder
 from fusionlab.planning.other_data import axes_of_source
-from fusionlab.records.plan_file import TRAINED_ON
+from fusionlab.records.plan_file import RETRAIN, THEN
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
 from fusionlab.study.recipes import STREAMS, source_of
@@ -57,16 +56,11 @@ class PlannedStudy:
 
     def asked(self) -> list[Arm]:
         """The arms that were typed, of the last chain, without baselines: beside a fusion, late fusion and controls."""
-        arms = [arm for arm in self.plan.arms if TRAINED_ON not in arm.axes and not _is_first(arm)]
+        arms = [arm for arm in self.plan.arms if arm.has_row]
         typed = [arm for arm in arms if arm.axes["streams"] in self.streams]
         kinds = {arm.kind for arm in typed}
         baselines = ("late", CONTROL) if "fused" in kinds else ("late",) if CONTROL in kinds else ()
         return [arm for arm in typed if arm.kind not in baselines]
-
-
-def _is_first(arm: Arm) -> bool:
-    """Whether an arm is of chain A, which only chooses."""
-    return arm.axes.get(THEN) == KEEP
 
 
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
@@ -87,7 +81,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
     expect_selection(select, grid.axes)
     expect_chains(grid.axes)
     for config in {id(one.config): one.config for _, one in possible if one.config is not None}.values():
-        config.val.expect_choice(config.recipes, select)
+        config.val.expect_choice(config.recipes, select, run.asked.combine)
     arms = two_chains(arms, selects=select == RATE)
     expect_installed(run.logger.name)
     command = shlex.join(["python", "-m", f"fusionlab.{verb}", *map(masked_word, typed)])
@@ -99,7 +93,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
             (
                 (arm.kind, {axis: one for axis, one in {**arm.axes, **axes}.items() if axis != THEN})
                 for arm in plan.arms
-                if not _is_first(arm)
+                if arm.has_row
                 for axes in run.asked.shown_axes
             ),
             kinds=_kinds(possible, contents),
@@ -127,10 +121,11 @@ def _grid(words: Words, blueprint: Blueprint) -> Grid:
         grids = [{axis: one for axis, one in part.items() if not is_determined(axis, words.typed)} for part in own]
     elif not grids and not run.grids:
         raise UserError("grids has no grid", got="grids=[]", hint=EXAMPLES["grids"])
-    parts = [_axes(run, words, part, known) for part in grids or [{}]]
+    own_zip = parse_zip([*run.zip], known) if zipped is None else []
+    parts = [_axes(run, words, part, known, own_zip) for part in grids or [{}]]
     axes = {axis for part in parts for axis in part}
     if zipped is None:
-        own_zip = ([axis for axis in group if axis in axes] for group in parse_zip([*run.zip], known))
+        own_zip = [[axis for axis in group if axis in axes] for group in own_zip]
         zipped = [group for group in own_zip if len(group) > 1]
     elif not zipped and not run.zip:
         raise UserError("zip has no axes", got="zip=[]", hint=EXAMPLES["zip"])
@@ -142,8 +137,14 @@ def _grid(words: Words, blueprint: Blueprint) -> Grid:
     return Grid(parts, zipped, entries, run.max_arms)
 
 
-def _axes(run: RunConfig, words: Words, part: Mapping[str, list[Any]], known: Mapping[str, list[str]]) -> Axes:
-    """The axes of one part of the grid: the experiment's, those that were typed, and its own."""
+def _axes(
+    run: RunConfig,
+    words: Words,
+    part: Mapping[str, list[Any]],
+    known: Mapping[str, list[str]],
+    zipped: Sequence[Sequence[str]],
+) -> Axes:
+    """The axes of one part of the grid: the experiment's, those typed, and its own. `zipped`: the experiment's."""
     for axis, values in part.items():
         if axis in words.typed:
             raise UserError(
@@ -157,12 +158,15 @@ def _axes(run: RunConfig, words: Words, part: Mapping[str, list[Any]], known: Ma
             )  # fmt: skip
     typed = {*words.typed, *part}
     reject_useless_shorthand(typed)
+    own = {axis: values if isinstance(values, list) else [values] for axis, values in (run.grid or {}).items()}
+    fixed = {axis: [one] for axis, one in {**words.groups, **words.leaves}.items()}
+    own |= beside(own, zipped, {**fixed, **words.axes})
     axes: dict[str, list[Any]] = {}
-    for axis, values in (run.grid or {}).items():
+    for axis, values in own.items():
         if axis in words.axes:
             axes[axis] = words.axes[axis]
         elif not is_determined(axis, typed):
-            axes[axis] = [check_choice(axis, one, known) for one in (values if isinstance(values, list) else [values])]
+            axes[axis] = [check_choice(axis, one, known) for one in values]
     axes.update(words.axes)
     axes.update(part)
     for baseline in ("late", CONTROL):  # they are in every study anyway, late without a layer

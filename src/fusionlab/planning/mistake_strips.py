@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusionlab.config.schema import DataConfig
-from fusionlab.data.views import Sampling, View, read_flow, read_frames, testing_view
+from fusionlab.data.views import Sampling, Seen, View, testing_view, write_flow, write_frames
 from fusionlab.errors import UserError
 from fusionlab.preparation.prepare import place
 from fusionlab.results.load import Entry
@@ -86,8 +86,9 @@ def strip(store: Store, video: str, how: Sampling) -> Bytes:
         view = View(view.centres[kept], view.crop, view.down)
     times, height, width = view.shape
     frames, flow = (np.empty((channels, times, height, width), np.uint8) for channels in (3, 2))
-    read_frames(store, video, view, frames, how.delay)
-    read_flow(store, video, view, replace(how, fields=1, stacking="plain", subtract_mean=False), flow)
+    shown = Seen(store, video, view.centres, how.delay)
+    write_frames(shown, view, frames)
+    write_flow(shown, view, replace(how, fields=1, stacking="plain", subtract_mean=False), flow)
     fields = list(flow.swapaxes(0, 1))
     fastest = max(LEAST_SPEED, *(float(speed(one, store.bound).max()) for one in fields))
     seen = [scaled(np.moveaxis(frames[:, time], 0, -1)) for time in range(times)]

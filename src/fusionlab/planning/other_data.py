@@ -2,9 +2,9 @@
 
 `weights.motion=from:ucf101` starts the motion stream from the one that the same command would train with data=ucf101.
 Its own first weights are null, or what stands behind the name: `from:ucf101:imagenet`. The yaml of a recipe of
-fine-tuning names the recipe of a source that starts from nothing (`source`). `multitask.motion=ucf101` trains the
-stream on UCF101 too. What is typed counts for these data sets as well, except `data.dataset.…` and `data.quarantine`,
-which are about the videos of the main one.
+fine-tuning names the recipe of a source that starts from nothing (`source`), all of whose layers are trained.
+`multitask.motion=ucf101` trains the stream on UCF101 too. What is typed counts for these data sets as well, except
+`data.dataset.…` and `data.quarantine`, which are about the videos of the main one.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from fusionlab.planning.contents import Content
 
 OF_MAIN = ("data.dataset", "data.quarantine")  # options that count for the main data set only
+FROM_LAYER = "optim.streams.from_layer"
+WHERE_TRAINED = (FROM_LAYER, *(f"optim.streams.{stream}.from_layer" for stream in STREAMS))
 INPUTS = ("fields", "crop", "snippets")  # of the sampling, from which the shapes of a tower's weights may follow
 
 
@@ -106,13 +108,14 @@ def words_of_source(words: Words, stream: str, data: str, before: str) -> Words:
     It is a stream alone: cells that differ in options of fusions share it.
     """
     groups = {group: one for group, one in words.groups.items() if group not in ARM}
+    left_out: tuple[str, ...] = (*OF_MAIN, *ARM, ABOVE, PAIRS, "run")
     apart: dict[str, Any] = {part: None for short in ("weights", "multitask") for part in SHORTHAND[short]}
-    if not before:  # without weights these have no effect
-        apart |= {leaf: NEUTRAL[leaf] for leaf in ("weights.head", "weights.other_split")}
+    if not before:  # without weights these have no effect, and below its last layers it would stay as it was drawn
+        apart |= {leaf: NEUTRAL[leaf] for leaf in ("weights.head", "weights.other_split", FROM_LAYER)}
+        left_out = (*left_out, *WHERE_TRAINED)
         if own := source_recipe(groups.get("optim", "")):
             groups["optim"] = own
     apart |= {f"weights.{stream}": before or None, "streams": stream}
-    left_out = (*OF_MAIN, *ARM, ABOVE, PAIRS, "run")
     leaves = {leaf: one for leaf, one in expand_shorthand(words.leaves).items() if not _inside(leaf, left_out)}
     return Words({**groups, "data": data}, {**leaves, **apart})
 
@@ -127,7 +130,7 @@ def axes_of_source(point: Point, stream: str, source: Content) -> dict[str, Any]
     """The axes that name a stream from which another one starts; those of `point`, where they are its own too."""
     before = source.tree["weights"][stream]
     own = {TRAINED_ON: source.choices["data"], **({f"weights.{stream}": before} if before else {})}
-    left_out = (TRAINED_ON, *OF_MAIN, "multitask", *(SHORTHAND["weights"] if before else ["weights"]))
+    left_out = (TRAINED_ON, *OF_MAIN, "multitask", *(SHORTHAND["weights"] if before else ["weights", *WHERE_TRAINED]))
     axes = {axis: one for axis, one in point.axes.items() if axis != "data" and not _inside(axis, left_out)}
     return {**own, **axes, **({"optim": source.choices["optim"]} if "optim" in axes else {})}
 

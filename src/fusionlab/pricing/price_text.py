@@ -13,14 +13,13 @@ from fusionlab.pricing.disk_need import Need, needs, too_small
 from fusionlab.pricing.disk_sizes import StoreSize
 from fusionlab.pricing.store_time import NO_FRAMES
 from fusionlab.pricing.study_price import JobPrice, StudyPrice, left_seconds, running_checkpoints, wall_seconds
-from fusionlab.records.plan_file import PUBLISHED, Refused
+from fusionlab.records.plan_file import KEEP, PUBLISHED, RETRAIN, THEN, Refused
 from fusionlab.study.plan import STAGES, Plan
 
 MOST_ARMS = 40  # that are listed without --arms
 LARGE = 4 << 30  # bytes of a store from which on a smaller one is named
 SHOWN = 3  # names in a group
-THEN = "val.then"  # the axis of a study with two chains
-CHAINS = {"keep": "chooses, on a part of the training list", "retrain": "trained anew on all of it, at most"}
+CHAINS = {KEEP: "chooses, on a part of the training list", RETRAIN: "trained anew on all of it, at most"}
 HEADS = ("stage", "jobs", "to run", "time", "on this machine", "memory a job", "multiply-adds", "disk")
 
 

@@ -14,13 +14,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fusionlab.errors import UserError, unknown
+from fusionlab.records.signature import STREAMS
 
 FOLDER = "tests"  # beside a record
 FILE = "test.json"
 OWN = "scores"  # the combination that a net makes itself
 TEST, VALIDATION, TRAIN = "test", "validation", "train"
 PROTOCOLS = ("middle", "frame", "final", "simonyan", "video")  # data.views says what each looks at
-STREAMS = ("appearance", "motion")
 WAYS = ("mean", "freeze", "shuffle")  # data.ablation says what each does to a stream
 # combination -> the lists, beside the test's, whose scores it chooses its numbers on
 COMBINATIONS: Mapping[str, tuple[str, ...]] = {OWN: (), "logits": (), "weighted": (VALIDATION,), "svm": (TRAIN,)}

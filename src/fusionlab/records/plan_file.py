@@ -29,6 +29,8 @@ from fusionlab.records.record import ANY, COUNT, KIND, SCALAR, TEXT, misfit
 SCHEMA = 2  # 1 had whole configs, those of a cohort's arms also in its job
 FILE = "plan.json"
 PUBLISHED = "published"  # the folder of a job's records
+THEN = "val.then"  # the axis of the arms of two chains, with its values; `planning/chains.py`
+KEEP, RETRAIN = THENS = ("keep", "retrain")
 TRAINED_ON = "trained_on"  # the axis of a stream of another data set, which only gives its weights and has no row
 
 _JOB = {"id": TEXT, "kind": TEXT, "folder": TEXT, "needs": [TEXT], "config": [COUNT], "arms": [COUNT]}
@@ -81,6 +83,11 @@ class Arm:
     config: dict[str, Any]
     job: str
     control: str | None = None  # the signature of the arm that it is compared with
+
+    @property
+    def has_row(self) -> bool:
+        """Whether tables show its test: neither a stream of another data set, nor an arm of chain A, which chooses."""
+        return TRAINED_ON not in self.axes and self.axes.get(THEN) != KEEP
 
     def find(self, records: Mapping[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any]] | None:
         """The arm's record among those of its job, by signature: a shared stream may have several names."""

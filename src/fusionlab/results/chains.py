@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fusionlab.records.plan_file import KEEP, RETRAIN, THEN
 from fusionlab.results.load import Entry
-
-THEN = "val.then"  # the axis of the arms of both chains
-FIRST, LAST = "keep", "retrain"  # its values
 
 
 def last_chain(entries: Sequence[Entry]) -> list[Entry]:
     """The entries without those of chain A; those of chain B lose the axis, and get their arms of chain A."""
-    if not any(entry.axes.get(THEN) == LAST for entry in entries):
+    if not any(entry.axes.get(THEN) == RETRAIN for entry in entries):
         return list(entries)
-    first = {entry.record.get("signature"): entry for entry in entries if entry.axes.get(THEN) == FIRST}
-    return [_last(entry, first) for entry in entries if entry.axes.get(THEN) != FIRST]
+    first = {entry.record.get("signature"): entry for entry in entries if entry.axes.get(THEN) == KEEP}
+    return [_last(entry, first) for entry in entries if entry.axes.get(THEN) != KEEP]
 
 
 def _last(entry: Entry, first: dict[Any, Entry]) -> Entry:

@@ -11,9 +11,10 @@ import csv
 import io
 from typing import Any
 
+from fusionlab.records.plan_file import THEN
 from fusionlab.results import formatting
 from fusionlab.results.cells import kinds_of
-from fusionlab.results.chains import THEN, is_chosen
+from fusionlab.results.chains import is_chosen
 from fusionlab.results.crossed import Comparison
 from fusionlab.results.doubling import moves
 from fusionlab.results.load import REFUSED, TOGETHER, Entry

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fusionlab.errors import UserError
+from fusionlab.records.plan_file import RETRAIN, THEN
 from fusionlab.results.ceilings import SCORES, lies_above
 from fusionlab.results.cells import SAW_TEST
-from fusionlab.results.chains import LAST, THEN, repeated
+from fusionlab.results.chains import repeated
 from fusionlab.results.crossed import CONFIDENCE, FEWEST_SEEDS, Comparison, not_worse, seeds_needed, smallest_gap
 from fusionlab.results.differences import LEVEL, Matrix
 from fusionlab.results.formatting import as_typed, ceiling, distance, short_list
@@ -90,6 +91,15 @@ def saw_test_notes(rows: Sequence[Row]) -> list[str]:
         f"{SAW_TEST} validated on the test list (val.list=test), as in the released code: test labels helped to choose "
     )
     return [f"{text}the weights, the drops of the rate or the end of the training, so the accuracy is too high."]
+
+
+def saw_test_line(rows: Sequence[Row]) -> str:
+    """The same in a figure, which has room for one line; "" where no row saw the test list."""
+    saw = [row.saw_test for row in rows if row.done]
+    if not any(saw):
+        return ""
+    which = "validated" if all(saw) else "some rows are validated"
+    return f"{SAW_TEST} {which} on the test list: test labels helped to choose, so accuracies are too high"
 
 
 def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matrix: Matrix, no_bold: str | None) -> str:
@@ -264,7 +274,7 @@ def _chain_notes(rows: Sequence[Row]) -> list[str]:
     if not any(repeated(arm) for row in rows for entry in row.done for arm in entry.arms):
         return []
     text = (
-        f"Trained again ({THEN}={LAST}): rates, their drops and the end were chosen on the validation part of the "
+        f"Trained again ({THEN}={RETRAIN}): rates, their drops and the end were chosen on the validation part of the "
         "training list, by each seed for itself. Streams and arms were then trained anew on the whole list, with the "
         "same seeds, drops at the same steps and the same number of steps. The CSV has the nets that chose; their test "
         "predictions were not opened."

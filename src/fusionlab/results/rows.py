@@ -167,7 +167,7 @@ def _places(entries: Iterable[Entry], spec: Spec) -> dict[tuple[str, str], _Plac
     """The places of a table, with the chosen trials of each."""
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in entries:
-        if entry.kind != "fused" or matches(entry, spec.where):
+        if _belongs(entry, spec.where):
             groups.setdefault(_key(entry, spec), []).append(entry)
     places = {}
     for key, group in groups.items():
@@ -188,6 +188,13 @@ def _places(entries: Iterable[Entry], spec: Spec) -> dict[tuple[str, str], _Plac
             axes[spec.select] = rates
         places[key] = _Place(key[0], axes, group, trials, key, tuple(waiting))
     return places
+
+
+def _belongs(entry: Entry, where: Mapping[str, Any]) -> bool:
+    """Whether an arm is of the table. Of the baselines, `streams` alone leaves one out, the other stream."""
+    if entry.kind == "stream":
+        where = {axis: one for axis, one in where.items() if axis == "streams"}
+    return entry.kind not in ("fused", "stream") or matches(entry, where)
 
 
 def _split(key: tuple[str, str], place: _Place) -> list[_Place]:

@@ -4,7 +4,7 @@ caption   one sentence: the question
 rows      axes that always have a column after the method; or `varying`: those that vary.
           Other axes that vary have a column too: a row is a mean over seeds only.
 where     {axis: value | [values]}: the fused rows of the table (null in a list: the axis may be absent).
-          Baselines are always part of it.
+          Baselines are always part of it, but for the other stream where it has {streams: appearance}.
 order     {axis: [values]}: the order of values; others follow by name
 columns   some of COLUMNS; `gain` is two: over the control, and over late fusion; `networks` is the gain of these very
           networks on other videos

@@ -19,10 +19,10 @@ from fusionlab.records.signature import STREAMS as STREAMS
 
 # Late fusion is not trained: these affect neither it nor a stream alone.
 ABOVE, PAIRS = "optim.fusion", "data.sampling.pairs"
-# Offsets affect only the other stream, colour only appearance. What is ignored here is no part of a stream's recipe:
-# it is trained once.
+# Offsets affect only the other stream, colour only appearance, how flow is stacked only motion. What is ignored here is
+# no part of a stream's recipe: it is trained once. The number of fields also places the frames: it counts for both.
 IGNORED = {
-    "appearance": ("data.sampling.apart", PAIRS),
+    "appearance": ("data.sampling.apart", "data.sampling.stacking", "data.sampling.subtract_mean", PAIRS),
     "motion": ("data.sampling.delay", "data.sampling.colour", PAIRS),
 }
 # The arms of one cohort may differ in these.

@@ -35,7 +35,9 @@ class ArmModule(nn.Module):
         self.net = net
         self.recipe = recipe
         self.class_weights: Tensor | None
-        self.register_buffer("class_weights", None, persistent=False)  # moves with the arm
+        self.second_weights: Tensor | None  # of the second task's classes
+        for name_of_weights in ("class_weights", "second_weights"):
+            self.register_buffer(name_of_weights, None, persistent=False)  # moves with the arm
         self._frozen = self._layers_below(recipe.from_layer)  # in all phases
         freeze(self._frozen)
         self.trained = tuple(p for p in net.parameters() if p.requires_grad)
@@ -66,7 +68,9 @@ class ArmModule(nn.Module):
 
     def measure_second(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
         """The loss of the net's second task, and the number of correct clips."""
-        loss, correct = cast(MultitaskNet, self.net).second.loss_and_correct(features, label)
+        assert (self.second_weights is None) == (self.recipe.class_weights == "none"), "weigh_classes was not called"
+        weights = None if self.second_weights is None else self.second_weights[label]
+        loss, correct = cast(MultitaskNet, self.net).second.loss_and_correct(features, label, weights)
         return loss, correct.to(loss.dtype)
 
     def validate(self, features: Features, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,10 +81,14 @@ class ArmModule(nn.Module):
             value, correct = self.net.nll_and_correct(features, label)
         return value, correct.to(value.dtype)
 
-    def weigh_classes(self, counts: Sequence[int]) -> None:
-        """Give each class its weight in the training loss, where the recipe asks for it. `counts`: its clips."""
+    def weigh_classes(self, counts: Sequence[int], second: Sequence[int] | None = None) -> None:
+        """Give each class its weight in the training loss, where the recipe asks for it.
+
+        `counts`: its clips; `second`: those of the second task's classes.
+        """
         if self.recipe.class_weights == "balanced":
             self.class_weights = balanced_weights(counts)
+            self.second_weights = None if second is None else balanced_weights(second)
 
     # -- one step
 

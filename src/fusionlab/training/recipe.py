@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from fusionlab.errors import UserError, expect_whole, unknown
-from fusionlab.training.schedules import SCHEDULES, Constant, Plateau, Saturation, Schedule, parse_schedule
+from fusionlab.training.schedules import Constant, Saturation, Schedule, parse_schedule
 
 OF_DATA = ("batch_size", "passes", "draws")  # of the clips of a step; `config/stage.py` reads them
 SHARED = (
@@ -175,12 +175,17 @@ def _length(numbers: Mapping[str, Any]) -> tuple[int, int | None]:
     epochs, steps = numbers["epochs"], numbers.get("steps")
     if (epochs is None) == (steps is None):
         raise UserError(
-            "a recipe has a number of epochs, or a number of steps", got=f"epochs={epochs}, steps={steps}",
+            "a recipe has a number of epochs, or a number of steps",
+            got=f"epochs={_typed(epochs)}, steps={_typed(steps)}",
             hint="optim.….steps=null with the epochs, or optim.….epochs=null with the steps",
         )  # fmt: skip
     if steps is not None:
         expect_whole("optim.….steps", steps)
     return int(epochs or 0), steps
+
+
+def _typed(value: Any) -> Any:
+    return "null" if value is None else value
 
 
 def _first(block: Mapping[str, Any], budget: int) -> FirstPhase:
@@ -192,8 +197,8 @@ def _first(block: Mapping[str, Any], budget: int) -> FirstPhase:
     expect_whole("optim.….first.epochs", epochs, 0)
     if (layer is None) != (epochs == 0):
         raise UserError(
-            "the first phase needs a layer and a number of epochs", got=f"from_layer={layer}, epochs={epochs}",
-            hint="optim.….first={from_layer: fc6, epochs: 2}, or optim.….first={from_layer: null, epochs: 0}",
+            "the first phase needs a layer and a number of epochs", got=f"from_layer={_typed(layer)}, epochs={epochs}",
+            hint="'optim.….first={from_layer: fc6, epochs: 2}', or 'optim.….first={from_layer: null, epochs: 0}'",
         )  # fmt: skip
     return FirstPhase(layer, epochs * budget)
 
@@ -203,11 +208,10 @@ def _ending(recipe: Recipe) -> Recipe:
     patient = f"patience={recipe.patience}"
     if recipe.until == "converged":
         schedule, usual = recipe.schedule, "until=budget"
-        if not isinstance(schedule, Plateau):
-            name = next(name for name, kind in SCHEDULES.items() if kind is type(schedule))
+        if not schedule.reacts:
             raise UserError(
-                f"an arm converges under the schedule plateau alone; {name} does not react to the validation",
-                got=f"until=converged, schedule.name={name}",
+                f"an arm converges under the schedule plateau alone; {schedule.name} does not react to the validation",
+                got=f"until=converged, schedule.name={schedule.name}",
                 hint=f"optim.….schedule.name=plateau with it, or optim.….{usual}",
             )
         if recipe.weights == "last":

@@ -12,17 +12,16 @@ from typing import Any
 
 from fusionlab.errors import UserError
 from fusionlab.training.recipe import Recipe
-from fusionlab.training.schedules import Plateau
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Replay(Recipe):
     """`of`: the recipe of the other training. `epoch`: steps of its epoch. `ends`, `losses`: its validations."""
 
-    of: Recipe | None = None
-    epoch: int = 0
-    ends: tuple[int, ...] = ()
-    losses: tuple[float, ...] = ()
+    of: Recipe
+    epoch: int
+    ends: tuple[int, ...]
+    losses: tuple[float, ...]
 
     def total_steps(self, steps_per_epoch: int) -> int:
         return self.ends[-1]
@@ -34,7 +33,6 @@ class Replay(Recipe):
         return self.ends[number - 1]
 
     def rate(self, step: int, steps_per_epoch: int, losses: Sequence[float]) -> float:
-        assert self.of is not None
         return self.of.rate(step, self.epoch, self._losses(step))
 
     def first_steps(self, steps_per_epoch: int) -> int:
@@ -43,10 +41,9 @@ class Replay(Recipe):
     @property
     def drops(self) -> list[int]:
         """The steps after which the rate dropped, because the validation had saturated."""
-        assert self.of is not None
-        if not isinstance(schedule := self.of.schedule, Plateau):
+        if not self.of.schedule.reacts:
             return []
-        factors = [schedule.decay(0, 1, self.losses[:number], 1) for number in range(len(self.ends))]
+        factors = [self.of.schedule.decay(0, 1, self.losses[:number], 1) for number in range(len(self.ends))]
         return [end for end, before, after in zip(self.ends, factors, factors[1:], strict=False) if after < before]
 
     def _losses(self, step: int) -> tuple[float, ...]:

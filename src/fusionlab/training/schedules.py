@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from fusionlab.errors import UserError, is_whole, unknown
 
@@ -36,6 +36,9 @@ def is_rate(value: object) -> bool:
 class Schedule:
     """A factor on the rate: a ramp of `warmup` steps, times the schedule's own factor."""
 
+    name: ClassVar[str]
+    reacts: ClassVar[bool] = False  # to the validation
+    falls: ClassVar[bool] = False  # at steps that are known before, whatever is validated
     warmup: int = 0
 
     def __call__(self, step: int, steps: int, losses: Sequence[float], epoch: int) -> float:
@@ -60,12 +63,16 @@ class Schedule:
 class Constant(Schedule):
     """The factor 1."""
 
+    name = "constant"
+
     def decay(self, step: int, steps: int, losses: Sequence[float], epoch: int) -> float:
         return 1.0
 
 
 class Cosine(Schedule):
     """½ (1 + cos(π step / steps))."""
+
+    name, falls = "cosine", True
 
     def decay(self, step: int, steps: int, losses: Sequence[float], epoch: int) -> float:
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, step / steps)))
@@ -75,6 +82,7 @@ class Cosine(Schedule):
 class Steps(Schedule):
     """factors[k − 1] once k of `at` have passed, and 1 before: the rate changes at given steps, or epochs (`per`)."""
 
+    name, falls = "steps", True
     at: Sequence[int] = ()
     factors: Sequence[float] = ()
     per: str = "step"
@@ -113,6 +121,7 @@ class Plateau(Schedule):
     After each drop the count starts again. This is the papers' "drop by ten once the validation saturates".
     """
 
+    name, reacts = "plateau", True
     factor: float = 0.1
     wait: int = 2
 
@@ -134,7 +143,7 @@ class Saturation(Plateau):
         return count_waits(losses, self.wait, GAIN) > DROPS
 
 
-SCHEDULES: dict[str, type[Schedule]] = {"constant": Constant, "cosine": Cosine, "plateau": Plateau, "steps": Steps}
+SCHEDULES: dict[str, type[Schedule]] = {kind.name: kind for kind in (Constant, Cosine, Plateau, Steps)}
 
 
 def parse_schedule(block: Mapping[str, Any]) -> Schedule:
