@@ -73,6 +73,11 @@ class Entry:
         return any(arm.value("val.list") == "test" for arm in self.arms)
 
     @property
+    def own_test(self) -> OtherTest:
+        """The test that its record has; others lie beside it."""
+        return OtherTest(str(self.value("data.sampling.test")))
+
+    @property
     def place(self) -> dict[str, Any]:
         """The axes without the seeds: they define a row."""
         return {axis: value for axis, value in self.axes.items() if not is_seed(axis)}
@@ -283,19 +288,13 @@ def each_test(entry: Entry, asked: Asked) -> list[Entry]:
     """An entry for each test of an arm that is asked for; without one, that of its own test."""
     if not asked or "config" not in entry.record:
         return [entry]
-    own = own_protocol(entry.record["config"])
-    return [_of_test(entry, test, test == OtherTest(own), asked.axes(test)) for test in asked.shown(own)]
+    return [_of_test(entry, test, asked.axes(test)) for test in asked.shown(entry.own_test.views)]
 
 
-def own_protocol(config: Mapping[str, Any]) -> str:
-    """The protocol of an arm's own test."""
-    return str(((config.get("data") or {}).get("sampling") or {}).get("test", NEUTRAL["data.sampling.test"]))
-
-
-def _of_test(entry: Entry, test: OtherTest, own: bool, axes: Mapping[str, str]) -> Entry:
+def _of_test(entry: Entry, test: OtherTest, axes: Mapping[str, str]) -> Entry:
     """The entry of one test: its predictions and counts, and a signature by which it is compared within this test."""
     axes = {**entry.axes, **axes}
-    if own:
+    if test == entry.own_test:
         return replace(entry, axes=axes)
     config = dict(entry.record["config"])
     if isinstance(data := config.get("data"), Mapping):
@@ -308,27 +307,27 @@ def _of_test(entry: Entry, test: OtherTest, own: bool, axes: Mapping[str, str]) 
     if entry.status != "done" or entry.folder is None:
         return replace(named, record=record)
     try:
-        folder, result = _tested(entry, test)
+        found, one_head = read_test(entry, test), False
+        if found is None and entry.kind not in ("late", "control") and len(entry.result.get("head_names", ())) < 2:
+            found, one_head = read_test(entry, OtherTest(test.views)), True  # nothing to combine: its own scores
     except UserError as error:
-        return replace(named, status="failed", reason=f"{error.what} ({error.got})", record=record)
-    if folder is None:
+        return replace(named, status="failed", reason=error.brief, record=record)
+    if found is None:
         reason = f"not tested by {test.name} (yet)"
         return replace(named, status="missing", reason=reason, record=record)
-    return replace(named, record={**record, "result": {**entry.result, **result}}, folder=folder)
+    folder, result = found
+    return replace(named, record={**record, "result": {**entry.result, **result, ONE_HEAD: one_head}}, folder=folder)
 
 
-def _tested(entry: Entry, test: OtherTest) -> tuple[Path | None, Mapping[str, Any]]:
-    """The folder and the result of a test. An arm with one head has no combination: its own scores stand for it."""
+def read_test(entry: Entry, test: OtherTest) -> tuple[Path, Mapping[str, Any]] | None:
+    """The folder and the result of a test of an arm that is done; None if it was not made."""
     assert entry.folder is not None
-    folder, names = entry.folder / FOLDER / test.name, entry.result.get("head_names", ())
-    combined = entry.kind in ("late", "control") or len(names) > 1 or (folder / TEST_FILE).is_file()
-    found = test if combined else OtherTest(test.views)
-    if found == OtherTest(own_protocol(entry.record["config"])):
-        return entry.folder, {ONE_HEAD: found != test}
-    folder = entry.folder / FOLDER / found.name
+    if test == entry.own_test:
+        return entry.folder, entry.result
+    folder = entry.folder / FOLDER / test.name
     if not (folder / TEST_FILE).is_file():
-        return None, {}
-    return folder, {**read_other_test(folder, found, arm_identity(entry.record))["result"], ONE_HEAD: found != test}
+        return None
+    return folder, read_other_test(folder, test, arm_identity(entry.record))["result"]
 
 
 def _inside(log: str | None, study: Path) -> str | None:
