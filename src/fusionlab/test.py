@@ -13,7 +13,8 @@ instead, and the line says so.
 
 test= tests by other protocols (middle, frame, final, simonyan, video) without training again; combine= averages scores
 or logits of two heads, or weighs them (weighted), or trains a linear SVM on them (svm), from stored scores; ablate=
-takes a stream away. What is new is stored beside the record, which does not change. Exit code 0: all of it is there.
+takes a stream away. Arms that tables do not show, such as those of chain A with val.then=retrain, are tested by their
+names only. What is new is stored beside the record, which does not change. Exit code 0: all of it is there.
 
 split=2 tests on another split than the one that was trained on. Its list has videos of the training, so this needs
 --other-split: accuracies are printed with the number of such videos, and not stored.

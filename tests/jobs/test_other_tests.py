@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stage_fakes import Trained, found
+from stage_fakes import Trained
 
 from fusionlab.config.build import Blueprint
 from fusionlab.errors import UserError
@@ -29,24 +29,10 @@ WORDS = ["test=middle,frame", "combine=scores,logits,svm", "ablate=motion:shuffl
 ASKED, _ = Asked.typed(WORDS)
 
 
-@pytest.fixture
-def copied(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
-    """The study, trained without another test, in a folder of its own."""
-    shutil.copytree(trained.study.parent, tmp_path / "runs")
-    made = replace(trained, study=tmp_path / "runs" / trained.study.name)
-    made.plan.write(made.study)
-    monkeypatch.setenv("FUSIONLAB_DATA", str(made.data.run.data))
-    return made
-
-
 @pytest.fixture(scope="module")
 def within(small: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The same study, whose jobs made the tests."""
-    made = Trained.planned(tmp_path_factory.mktemp("within") / "runs" / "study", small, *WORDS)
-    with found(small):
-        for job in (one for kind in ("stream", "cohort") for one in made.plan.jobs if one.kind == kind):
-            made.run(job)
-    return made
+    return Trained.planned(tmp_path_factory.mktemp("within") / "runs" / "study", small, *WORDS).run_all()
 
 
 def names(made: Trained, kind: str) -> set[str]:

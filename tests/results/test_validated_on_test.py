@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from result_fakes import arm, fill
 from fusionlab.results.cells import SAW_TEST
 from fusionlab.results.cross import cross_text, make_cross
 from fusionlab.results.csv_table import csv_text
+from fusionlab.results.figures import make_figures, row_curves
 from fusionlab.results.formatting import NONE
 from fusionlab.results.latex import latex, short_latex
 from fusionlab.results.load import load
@@ -53,10 +55,28 @@ def test_each_figure_has_the_sign(tmp_path: Path) -> None:
     assert {line["saw_test"] for line in lines if line["status"] == "done"} == {"yes"}
 
 
+def test_each_figure_of_a_report_says_it(tmp_path: Path) -> None:
+    made = table(tmp_path, ON_TEST)
+    figures = make_figures(made, load(tmp_path))
+    assert len(figures) > 3
+    for figure in figures:
+        (line,) = [text for text in figure.sheet().texts if SAW_TEST in text.get_text()]
+        assert "test labels helped to choose" in line.get_text() and line.get_text() in figure.svg()
+        plain, noted = replace(figure, note="").sheet(), figure.sheet()
+        assert noted.get_figheight() > plain.get_figheight() and noted.get_figwidth() == plain.get_figwidth()
+        for one, other in zip(plain.axes, noted.axes, strict=True):
+            inches = [(axes.bbox.x0, axes.bbox.width, axes.bbox.height, sheet.bbox.y1 - axes.bbox.y1)
+                      for axes, sheet in ((one, plain), (other, noted))]  # fmt: skip
+            assert inches[0] == pytest.approx(inches[1]), "what is drawn keeps its size and its place from above"
+    curves = row_curves(next(row for row in made.rows if row.done and row.kind == "fused"))
+    assert curves is None or SAW_TEST in curves.svg()
+
+
 @pytest.mark.parametrize("listed", ["cut", "none"])
 def test_others_have_none(tmp_path: Path, listed: str) -> None:
     made = table(tmp_path, {"val": {"list": listed, "then": "keep"}})
     assert not [cell for cell in figures(made) if SAW_TEST in cell]
+    assert not any(SAW_TEST in figure.svg() for figure in make_figures(made, load(tmp_path)))
     assert SAW_TEST not in terminal(made, notes=True) + made.headline and "saw_test" not in csv_text(made)
 
 

@@ -35,7 +35,7 @@ from fusionlab.planning.divide_jobs import PlannedArm, jobs_of
 from fusionlab.planning.layer_spelling import Spelling
 from fusionlab.planning.naming import arm_name, axes_of, study_folder
 from fusionlab.planning.other_data import axes_of_source
-from fusionlab.records.plan_file import KEEP, RETRAIN, THEN, TRAINED_ON
+from fusionlab.records.plan_file import RETRAIN, THEN
 from fusionlab.records.signature import RUN, Signer, canonical
 from fusionlab.study.plan import Arm, Plan, Refused
 from fusionlab.study.recipes import STREAMS, source_of
@@ -56,16 +56,11 @@ class PlannedStudy:
 
     def asked(self) -> list[Arm]:
         """The arms that were typed, of the last chain, without baselines: beside a fusion, late fusion and controls."""
-        arms = [arm for arm in self.plan.arms if TRAINED_ON not in arm.axes and not _is_first(arm)]
+        arms = [arm for arm in self.plan.arms if arm.has_row]
         typed = [arm for arm in arms if arm.axes["streams"] in self.streams]
         kinds = {arm.kind for arm in typed}
         baselines = ("late", CONTROL) if "fused" in kinds else ("late",) if CONTROL in kinds else ()
         return [arm for arm in typed if arm.kind not in baselines]
-
-
-def _is_first(arm: Arm) -> bool:
-    """Whether an arm is of chain A, which only chooses."""
-    return arm.axes.get(THEN) == KEEP
 
 
 def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
@@ -98,7 +93,7 @@ def plan_study(typed: Sequence[str], verb: str = "sweep") -> PlannedStudy:
             (
                 (arm.kind, {axis: one for axis, one in {**arm.axes, **axes}.items() if axis != THEN})
                 for arm in plan.arms
-                if not _is_first(arm)
+                if arm.has_row
                 for axes in run.asked.shown_axes
             ),
             kinds=_kinds(possible, contents),

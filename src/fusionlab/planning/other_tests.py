@@ -11,6 +11,7 @@ from fusionlab.errors import UserError, one_line, show
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.report_study import unfinished_arms
 from fusionlab.records.other_tests import Asked
+from fusionlab.results.chains import last_chain
 from fusionlab.results.load import load
 from fusionlab.results.test_table import accuracy_table, sensitivity_table
 from fusionlab.study.forked import in_fork
@@ -23,7 +24,8 @@ def test_and_show(folder: str, names: Sequence[str], asked: Asked) -> int:
 
     status = add_tests(folder, names, asked)
     study = Path(folder)
-    entries = [one for one in load(study, unfinished_arms(study), Asked()) if not names or one.name in names]
+    entries = load(study, unfinished_arms(study), Asked())
+    entries = [one for one in entries if one.name in names] if names else last_chain(entries)
     show("\n" + accuracy_table(entries, asked))
     if asked.ablate:
         show("\n" + sensitivity_table(entries, asked))
@@ -45,7 +47,7 @@ def finish_tests(study: PlannedStudy) -> int:
     try:
         return int(in_fork(lambda: _add(study)))
     except UserError as error:
-        show(one_line(f"tests are missing: {error.what} ({error.got}); {typed}"))
+        show(one_line(f"tests are missing: {error.brief}; {typed}"))
         return 1
 
 

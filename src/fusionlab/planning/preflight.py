@@ -20,6 +20,7 @@ from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.job_data import expect_data
 from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.planning.grid import PlannedStudy
+from fusionlab.planning.possible_tests import check_tests
 from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.records.plan_file import TRAINED_ON
 from fusionlab.records.record import read_records
@@ -35,6 +36,7 @@ def check_files(study: PlannedStudy) -> None:
     it started from.
     """
     check_pairs(study)
+    check_tests(study)
     datasets: dict[str, Dataset] = {}
     for arm in study.plan.arms:
         config = config_of(arm)
@@ -78,7 +80,7 @@ def missing_weights(study: PlannedStudy) -> list[str]:
         try:
             locate(source, tower, Path(study.run.weights), head=config.weights.head)
         except UserError as error:
-            lines[one_line(f"{error.what} ({error.got})" + (f"; {error.hint}" if error.hint else ""))] = None
+            lines[one_line(error.brief + (f"; {error.hint}" if error.hint else ""))] = None
     return list(lines)
 
 

@@ -11,6 +11,7 @@ from fusionlab.config.overrides import take_switch
 from fusionlab.errors import show
 from fusionlab.planning.grid import PlannedStudy, plan_study
 from fusionlab.planning.pack_study import pack_study
+from fusionlab.planning.possible_tests import check_tests
 from fusionlab.planning.preflight import check_pairs, missing_weights
 from fusionlab.pricing.study_price import Pricing, StudyPrice
 from fusionlab.sizes.sizing import Sizes
@@ -25,6 +26,7 @@ def plan_with_price(words: Sequence[str]) -> StudyPrice:
 def price_of(study: PlannedStudy, calibrate: bool = False) -> StudyPrice:
     """The price of a planned study, packed into jobs as a sweep packs it."""
     check_pairs(study)
+    check_tests(study)
     sizes = Sizes()
     packed = pack_study(study, sizes)
     pricing = Pricing(packed.plan, packed.folder, packed.run, workers=packed.workers, sizes=sizes)

@@ -17,6 +17,7 @@ from fusionlab.planning.mistake_strips import Strips
 from fusionlab.records.files import write_text
 from fusionlab.records.other_tests import Asked
 from fusionlab.records.plan_file import has_plan
+from fusionlab.results.chains import last_chain
 from fusionlab.results.cross import make_cross
 from fusionlab.results.load import load
 from fusionlab.results.report import report
@@ -70,7 +71,8 @@ def _sensitivity(study: Path, asked: Asked | None) -> str:
     """The table of arms with a stream taken away, where it is asked for: never rows of the other table."""
     if asked is None:
         asked = Asked.of(plans.read(study).jobs[0].config.get("run") or {}) if has_plan(study) else Asked()
-    return f"{sensitivity_table(load(study, unfinished_arms(study), Asked()), asked)}\n" if asked.ablate else ""
+    entries = last_chain(load(study, unfinished_arms(study), Asked())) if asked.ablate else []
+    return f"{sensitivity_table(entries, asked)}\n" if asked.ablate else ""
 
 
 def report_folder(studies: Sequence[Path]) -> Path:

@@ -81,6 +81,18 @@ class DataSets:
         train, held, test = map(len, lists)
         return Clips(train, held, test, frames, size)
 
+    def test_videos(self, config: ArmConfig | StreamConfig) -> list[tuple[int, int, int]]:
+        """The distinct frames, heights and widths of the test videos; of a set that is not packed, its usual ones."""
+        store, lists = self.store(config.data), self._lists(config.data, config.split)
+        if store is not None and lists is not None:
+            videos = [store.videos[name] for name, _ in lists[1] if name in store.videos]
+            return list(dict.fromkeys((one.frames, one.height, one.width) for one in videos))
+        extent = self.extent(config.data, config.split)
+        if extent is None or not extent.frames or extent.size is None:
+            return []
+        size = extent.size if config.data.store.size is None else fitted(*extent.size, config.data.store.size)
+        return [(extent.frames // extent.videos, *size)]
+
     def refuse_lone_clips(self, config: ArmConfig | StreamConfig) -> None:
         """Raise a `UserError` where pairs of one class are asked for, and a class has one training clip."""
         if config.data.sampling.pairs == CLASS and (lists := self._cut(config)) is not None:

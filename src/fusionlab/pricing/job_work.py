@@ -98,7 +98,7 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None, asked: As
 def other_tests(sized: Sequence[Sized], asked: Asked) -> dict[OtherTest, list[Sized]]:
     """The other tests that a job makes, each with the arms that it is made of."""
     tests: dict[OtherTest, list[Sized]] = {}
-    for one in sized:
+    for one in (one for one in sized if one.arm.has_row):
         for test in wanted(asked, config_of(one.arm), one.net.head_names):
             tests.setdefault(test, []).append(one)
     return tests

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import read_json, read_whole, write_bytes, write_json, write_text
+from fusionlab.records.files import read_json, read_whole, write_bytes, write_json
 from fusionlab.records.other_tests import FILE, OtherTest
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import TOWERS, Predictions, tower_file
+from fusionlab.records.predictions import TOWERS, Predictions, tower_file, write_predictions
 from fusionlab.records.record import LARGEST, TESTED, TEXT, TREE, Rule, misfit
 from fusionlab.records.signature import canonical
 
@@ -66,9 +66,7 @@ def write_other_test(
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(name: str, own: Predictions) -> str:
-        text = own.to_csv()
-        write_text(folder / name, text, sync=False)
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return write_predictions(folder / name, own, sync=False)
 
     written = {**result, "predictions": write(PREDICTIONS, predictions)}
     if towers:

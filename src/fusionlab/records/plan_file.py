@@ -84,6 +84,11 @@ class Arm:
     job: str
     control: str | None = None  # the signature of the arm that it is compared with
 
+    @property
+    def has_row(self) -> bool:
+        """Whether tables show its test: neither a stream of another data set, nor an arm of chain A, which chooses."""
+        return TRAINED_ON not in self.axes and self.axes.get(THEN) != KEEP
+
     def find(self, records: Mapping[Path, dict[str, Any]]) -> tuple[Path, dict[str, Any]] | None:
         """The arm's record among those of its job, by signature: a shared stream may have several names."""
         for path, record in records.items():

@@ -93,6 +93,15 @@ def saw_test_notes(rows: Sequence[Row]) -> list[str]:
     return [f"{text}the weights, the drops of the rate or the end of the training, so the accuracy is too high."]
 
 
+def saw_test_line(rows: Sequence[Row]) -> str:
+    """The same in a figure, which has room for one line; "" where no row saw the test list."""
+    saw = [row.saw_test for row in rows if row.done]
+    if not any(saw):
+        return ""
+    which = "validated" if all(saw) else "some rows are validated"
+    return f"{SAW_TEST} {which} on the test list: test labels helped to choose, so accuracies are too high"
+
+
 def _brackets(rows: Sequence[Row], gains: Sequence[Comparison], over: str, matrix: Matrix, no_bold: str | None) -> str:
     texts = []
     if any(kind != TOGETHER for row in rows for kind in row.shares):

@@ -10,6 +10,7 @@ accuracy.py, heat_maps.py, cost.py, curves.py, classes.py, knowledge.py, pairs.p
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fusionlab.results.figures import style  # first: it imports matplotlib whatever MPLBACKEND says
 from fusionlab.results.figures.accuracy import accuracy
@@ -20,6 +21,7 @@ from fusionlab.results.figures.heat_maps import heat_maps
 from fusionlab.results.figures.knowledge import knowledge
 from fusionlab.results.figures.pairs import pairs
 from fusionlab.results.load import Entry
+from fusionlab.results.notes import saw_test_line
 from fusionlab.results.tables import Table
 
 Figure = style.Figure
@@ -33,7 +35,8 @@ def make_figures(table: Table, entries: Sequence[Entry]) -> list[Figure]:
         accuracy(table), *heat_maps(table), cost(table), cost(table, "multiply_adds"), curves(table), per_class(table),
         confusion(table), knowledge(table), pairs(table),
     ]  # fmt: skip
-    return [figure for figure in found if figure is not None]
+    note = saw_test_line(table.rows)
+    return [replace(figure, note=note) for figure in found if figure is not None]
 
 
 def figure_files(figures: Sequence[Figure], *, pdf: bool) -> dict[str, str | bytes]:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure as Sheet
 
 from fusionlab.results.figures import style
 from fusionlab.results.figures.style import Figure
+from fusionlab.results.notes import saw_test_line
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row
 from fusionlab.results.tables import Table
@@ -42,7 +43,7 @@ def row_curves(row: Row) -> Figure | None:
     alt = "Validation solid, training dashed, over epochs; thin lines are seeds."
     # The page has many of these; its signature keeps their ids apart.
     name = f"curves-{str(row.done[0].record.get('signature', ''))[:16] or 'row'}"
-    return Figure(name, f"Curves of {row.method}", alt, lambda: _draw_row(row))
+    return Figure(name, f"Curves of {row.method}", alt, lambda: _draw_row(row), saw_test_line([row]))
 
 
 def _of(row: Row) -> list[Sequence[dict[str, Any]]]:

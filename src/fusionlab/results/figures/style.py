@@ -52,6 +52,7 @@ LIGHT = "#fefefe"  # text on a dark one
 WIDTH = 6.9  # inches: both columns of a paper
 TEXT = 7.5  # points
 SMALL = 7.0
+_LINE = 0.2  # inches of a line below
 _PIXELS = 150  # of the page for an inch: the text has 15 px and 1,035 px are the width
 _CJK = (
     "Noto Sans CJK SC", "Noto Sans CJK KR", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans KR", "Source Han Sans SC",
@@ -64,17 +65,18 @@ _MISSING = re.compile(r"Glyph (\d+) ")
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of a report. `name`: of its file; `alt`: what is seen, and what was left out."""
+    """A figure of a report. `name`: of its file; `alt`: what is seen, and what was left out; `note`: a line below."""
 
     name: str
     title: str
     alt: str
     draw: Callable[[], Sheet] = field(repr=False, compare=False)
+    note: str = ""
 
     def sheet(self) -> Sheet:
         """The drawing, as matplotlib has it."""
         with _style(self.name, ["DejaVu Sans"]):
-            return self.draw()
+            return self._drawn()
 
     def svg(self) -> str:
         """An <svg> element without a prolog. The reader's own fonts show it."""
@@ -94,11 +96,14 @@ class Figure:
             raise UserError("a figure is saved as SVG or PDF", got=path, allowed=["name.svg", "name.pdf"])
         write_bytes(path, content())
 
+    def _drawn(self) -> Sheet:
+        return with_line(self.draw(), self.note) if self.note else self.draw()
+
     @cached_property
     def _svg(self) -> str:
         text = io.StringIO()
         with _style(self.name, ["DejaVu Sans"]):
-            sheet = self.draw()
+            sheet = self._drawn()
             FigureCanvasSVG(sheet).print_svg(text, metadata=_NO_DATE)  # type: ignore[no-untyped-call]
             width, height = sheet.get_size_inches()
         return _inline(text.getvalue(), self, width, height)
@@ -108,7 +113,7 @@ class Figure:
         known = {font.name for font in fontManager.ttflist}
         content = io.BytesIO()
         with _style(self.name, ["DejaVu Sans", *(name for name in _CJK if name in known)]) as absent:
-            FigureCanvasPdf(self.draw()).print_pdf(  # type: ignore[no-untyped-call]
+            FigureCanvasPdf(self._drawn()).print_pdf(  # type: ignore[no-untyped-call]
                 content, metadata={"CreationDate": None, "Producer": None, "Creator": None, "Title": self.title}
             )
         return content.getvalue(), "".join(sorted(absent))
@@ -152,7 +157,7 @@ def _inline(text: str, figure: Figure, width: float, height: float) -> str:
         f'viewBox="0 0 {72 * width:g} {72 * height:g}" width="{_PIXELS * width:.0f}" '
         f'height="{_PIXELS * height:.0f}">\n'
         f'<title id="{prefix}title">{escape(formatting.plain(figure.title))}</title>\n'
-        f'<desc id="{prefix}alt">{escape(formatting.plain(figure.alt))}</desc>'
+        f'<desc id="{prefix}alt">{escape(formatting.plain(f"{figure.alt} {figure.note}".strip()))}</desc>'
         f'<rect width="100%" height="100%" style="fill: var(--card,{CARD})"/>'
     )
     return head + text[text.index(">") + 1 :]
@@ -193,6 +198,21 @@ def write(on: Sheet, x: float, y: float, text: str, *, size: float = TEXT, colou
     """Text at a place in inches from the upper left corner; y is its baseline."""
     width, height = on.get_size_inches()
     on.text(x / width, 1 - y / height, text, size=size, color=colour, ha=anchor, va="baseline", weight=weight)
+
+
+def with_line(on: Sheet, text: str) -> Sheet:
+    """The sheet with a line of text at its lower end; it becomes higher, and what is on it keeps its size."""
+    width, height = on.get_size_inches()
+    share = height / (height + _LINE)
+    on.set_size_inches(width, height + _LINE)
+    for axes in on.axes:
+        x, y, wide, high = axes.get_position(original=True).bounds
+        axes.set_position((x, 1 - share * (1 - y), wide, share * high))
+    for one in on.texts:
+        x, y = one.get_position()
+        one.set_position((x, 1 - share * (1 - y)))
+    write(on, 0.1, height + _LINE / 2, text, size=SMALL, colour=SOFT)
+    return on
 
 
 def cut(text: str, most: int) -> str:
