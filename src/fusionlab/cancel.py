@@ -31,7 +31,7 @@ def main(words: list[str]) -> int:
     try:
         ended += Slurm().cancel(Path(words[0]))
     except UserError as error:
-        show(one_line(f"SLURM's queue cannot be asked, jobs in it go on: {error.what} ({error.got})"), file=sys.stderr)
+        show(one_line(f"SLURM's queue cannot be asked, jobs in it go on: {error.brief}"), file=sys.stderr)
         status = 1
     for worker in {one.name: one for one in Local().list(Path(words[0]))}.values():
         show(f"worker {worker.name} goes on: it is another user's", file=sys.stderr)

@@ -30,11 +30,13 @@ OPTIONS = {
 }
 # Shown with their defaults by --help; `--cfg job` shows all.
 SHOWN_OPTIONS = (
-    "streams", "layer", "into", "keep_motion", "split", "seed", "weights", "data.sampling.snippets",
-    "data.sampling.fields", "data.sampling.crop", "optim.streams.epochs", "optim.streams.lr", "optim.fusion.epochs",
+    "streams", "layer", "into", "keep_motion", "backprop", "split", "seed", "weights", "multitask", "val.then",
+    "test", "combine", "ablate", "data.sampling.snippets",
+    "data.sampling.fields", "data.sampling.crop", "optim.streams.epochs", "optim.streams.steps",
+    "optim.streams.lr", "optim.streams.micro_batch", "optim.fusion.epochs",
     "optim.fusion.lr", "optim.fusion.batch_size", "trainer.threads", "run.folder", "run.data", "run.weights",
     "run.device", "run.workers", "run.per_device", "run.loaders", "run.retries", "run.checkpoint_every", "run.keep",
-    "select",
+    "select", "over",
 )  # fmt: skip
 WIDTH = 120
 NOT_COMMANDS = frozenset({"__init__", "__main__", "api", "cli", "errors"})

@@ -78,6 +78,11 @@ class UserError(Exception):
         self.hint = hint
         super().__init__(what)
 
+    @property
+    def brief(self) -> str:
+        """What is wrong and what was given, as part of a line."""
+        return self.what if self.got is None else f"{self.what} ({self.got})"
+
     def __str__(self) -> str:
         lines = [self.what]
         if self.got is not None:

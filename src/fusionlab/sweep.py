@@ -5,7 +5,9 @@
     python -m fusionlab.sweep fusion=sum,conv layer=relu5,fc8 'exclude=[{fusion:sum,layer:fc8}]'
     python -m fusionlab.sweep fusion=sum,conv layer=relu4,relu5 'zip=[[fusion,layer]]'
     python -m fusionlab.sweep 'grids=[{fusion:[sum,conv],layer:relu5},{fusion:conv,layer:[relu3,relu4]}]' seed=0,1
+    python -m fusionlab.sweep fusion=conv layer=relu5 test=middle,frame combine=scores,logits ablate=motion:mean
     python -m fusionlab.sweep experiment=demo
+    python -m fusionlab.sweep experiment=feichtenhofer2016_table1 debug=tiny
     python -m fusionlab.sweep experiment=how launcher=slurm run.launcher.partition=gpu detach=true
 
 An option with several values is an axis: a,b or range(5), choice(a,b), glob(*) over a group's choices. Every point of

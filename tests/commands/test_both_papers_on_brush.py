@@ -24,7 +24,7 @@ EXPERIMENTS: dict[str, tuple[str, ...]] = {
     "feichtenhofer2016_table3": (),  # both chains, and a stream that starts from another data set
     "feichtenhofer2016_table4": (KEEP,),
     "feichtenhofer2016_table5": (KEEP, "split=1"),
-    "feichtenhofer2016_table6": (KEEP, "split=1,2", "data=ucf101", "weights.motion=imagenet"),  # a mean over splits
+    "feichtenhofer2016_table6": (KEEP, "split=1,2", "data=ucf101"),  # a mean over splits
     "feichtenhofer2016_text": (RATES, KEEP),
     "simonyan2014_table1a": (),
     "simonyan2014_table1b": (),

@@ -83,4 +83,6 @@ def test_it_goes_from_files_to_a_table(
     with (lab.study / "report" / "table.csv").open(encoding="utf-8") as file:
         rows = {row["method"]: row for row in csv.DictReader(file) if row["status"] == "done"}
     assert {"Appearance alone", "Motion alone", "Late fusion", "Sum"} <= set(rows)
+    cells = [cell for row in rows.values() for head, cell in row.items() if "paper" in head]
+    assert not any(cells), "the paper's towers are no tiny ones"
     assert all(int(row["videos"]) == len(brush.lists(1)[1]) for row in rows.values())

@@ -159,6 +159,26 @@ def test_what_a_recipe_sets_may_be_null() -> None:
     assert made.optim.streams["motion"].recipe.first.epochs == 0
 
 
+def test_what_is_typed_wins_over_a_recipe_s_own_also_over_that_for_one_stream() -> None:
+    made = tree({"optim": "simonyan2014"})
+
+    def steps_of(**typed: Any) -> list[int | None]:
+        streams = OptimConfig.of(made.with_leaves({f"optim.streams.{k}": one for k, one in typed.items()})["optim"])
+        return [streams.streams[one].recipe.steps for one in STREAMS]
+
+    assert steps_of() == [20_000, 80_000] and steps_of(steps=100) == [100, 100]
+    assert steps_of(steps=None, epochs=3) == [None, None]
+    assert steps_of(steps=100, appearance={"steps": 50}) == [50, 100]
+    assert steps_of(steps=100, **{"appearance.lr": 0.5}) == [100, 100]
+    fusion = {"epochs": 2, "steps": None, "micro_batch": None, "schedule.at": [1], "schedule.factors": [0.5]}
+    stage = OptimConfig.of(made.with_leaves({f"optim.fusion.{k}": one for k, one in fusion.items()})["optim"]).fusion
+    assert steps(stage) == 2 * 37 and rates(stage, 0, 1) == [0.01, 0.005]
+    with pytest.raises(UserError, match=r"optim\.fusion\.schedule\.at is a list of numbers"):
+        made.with_leaves({"optim.fusion.schedule.at": 5})
+    last = made.with_leaves({"optim.streams.steps": 100})["optim"]["streams"]["appearance"]
+    assert list(last) == ["schedule"], "what else is other for it stays"
+
+
 def test_colour_is_no_part_of_a_motion_stream() -> None:
     plain, jitter = (tree({}).with_leaves({"data.sampling.colour": one}) for one in ("plain", "jitter"))
     changed = [signature(stream_recipe(plain, s)) != signature(stream_recipe(jitter, s)) for s in STREAMS]

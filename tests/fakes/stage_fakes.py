@@ -79,6 +79,14 @@ class Trained:
         attempt.open()
         stages.train(self.plan, self.study, job, attempt)
 
+    def run_all(self) -> Trained:
+        """Run all jobs of training, streams first."""
+        with found(self.data):
+            for kind in ("stream", "cohort"):
+                for job in (one for one in self.plan.jobs if one.kind == kind):
+                    self.run(job)
+        return self
+
     def train(self, kind: str) -> dict[str, Any]:
         """Run an arm's job and return its result."""
         self.run(self.plan.job(self.arm(kind).job))

@@ -4,15 +4,18 @@ needed."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import pytest
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from fusionlab.records.draws import key
+from fusionlab.training import fit as fitting
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.recipe import Recipe, parse_recipe
 from fusionlab.two_stream.net import Net
@@ -230,6 +233,26 @@ class Data(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
         self.asked.append("test")
         return DataLoader(Clips("test", 20, self.seed, views=2), batch_size=16)
+
+
+@contextmanager
+def interrupted(at: int) -> Iterator[None]:
+    """A training inside it that ends with an error at its crash point of this number."""
+    reached = 0
+
+    class Interrupted(Exception):
+        pass
+
+    def stop(name: str) -> None:
+        nonlocal reached
+        reached += 1
+        if reached == at:
+            raise Interrupted
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "crash_point", stop)
+        with pytest.raises(Interrupted):
+            yield
 
 
 def cohort(nets: Mapping[str, Net], recipes: Recipe | Mapping[str, Recipe] | None = None, seed: int = 0) -> Cohort:

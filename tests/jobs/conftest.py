@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from data_fakes import Drifting
@@ -25,9 +28,14 @@ def small_is_found(small: Data) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained(small: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    made = Trained.planned(tmp_path_factory.mktemp("stages") / "runs" / "study", small)
-    with found(small):
-        for kind in ("stream", "cohort"):
-            for job in (one for one in made.plan.jobs if one.kind == kind):
-                made.run(job)
+    return Trained.planned(tmp_path_factory.mktemp("stages") / "runs" / "study", small).run_all()
+
+
+@pytest.fixture
+def copied(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
+    """The study in a folder of its own, with its plan, whose files a test may change."""
+    shutil.copytree(trained.study.parent, tmp_path / "runs")
+    made = replace(trained, study=tmp_path / "runs" / trained.study.name)
+    made.plan.write(made.study)
+    monkeypatch.setenv("FUSIONLAB_DATA", str(made.data.run.data))
     return made

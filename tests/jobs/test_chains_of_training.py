@@ -36,10 +36,7 @@ class Permuted(Splits):
 
 def train_all(of: Trained) -> dict[str, dict[str, Any]]:
     """The results of all arms, streams first."""
-    with found(of.data):
-        for kind in ("stream", "cohort"):
-            for job in (one for one in of.plan.jobs if one.kind == kind):
-                of.run(job)
+    of.run_all()
     return {arm.name: read_record(of.place(arm))["result"] for arm in of.plan.arms}
 
 
@@ -186,11 +183,7 @@ def test_chain_b_interrupted_is_chain_b_undisturbed(
 
 def test_a_rate_that_diverged_is_no_choice_and_stops_nothing(small: Data, tmp_path: Path) -> None:
     words = [*BEST[:-1], "optim.fusion.lr=0.05,1e30", SELECT[1], "val.then=retrain"]
-    made = study(small, tmp_path, words)
-    with found(small):
-        for kind in ("stream", "cohort"):
-            for job in (one for one in made.plan.jobs if one.kind == kind):
-                made.run(job)
+    made = study(small, tmp_path, words).run_all()
     (fused,) = (arm for arm in chain(made, "retrain") if arm.kind == "fused")
     chosen = read_record(made.place(fused))["result"]["chosen"]
     assert chosen["rate"] == 0.05 and chosen["val_losses"]["1e+30"] is None
@@ -198,11 +191,7 @@ def test_a_rate_that_diverged_is_no_choice_and_stops_nothing(small: Data, tmp_pa
 
 def test_where_each_rate_diverged_the_arm_of_chain_b_fails_alone(small: Data, tmp_path: Path) -> None:
     words = [*BEST[:-1], "optim.fusion.lr=1e29,1e30", SELECT[1], "val.then=retrain"]
-    made = study(small, tmp_path, words)
-    with found(small):
-        for kind in ("stream", "cohort"):
-            for job in (one for one in made.plan.jobs if one.kind == kind):
-                made.run(job)
+    made = study(small, tmp_path, words).run_all()
     (fused,) = (arm for arm in chain(made, "retrain") if arm.kind == "fused")
     (late,) = (arm for arm in chain(made, "retrain") if arm.kind == "late")
     assert made.place(late).is_dir() and not made.place(fused).exists()

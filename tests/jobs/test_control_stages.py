@@ -21,15 +21,6 @@ pytestmark = pytest.mark.usefixtures("small_is_found")
 TOWERS = ("appearance", "motion")
 
 
-@pytest.fixture
-def copied(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
-    shutil.copytree(trained.study.parent, tmp_path / "runs")
-    made = replace(trained, study=tmp_path / "runs" / trained.study.name)
-    made.plan.write(made.study)
-    monkeypatch.setenv("FUSIONLAB_DATA", str(made.data.run.data))
-    return made
-
-
 def test_the_record_has_each_tower_by_itself(trained: Trained) -> None:
     place = trained.place(trained.arm("control"))
     record, together = read_record(place), read_predictions(place / PREDICTIONS)

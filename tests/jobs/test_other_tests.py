@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stage_fakes import Trained, found
+from stage_fakes import Trained
 
 from fusionlab.config.build import Blueprint
 from fusionlab.errors import UserError
@@ -29,24 +29,10 @@ WORDS = ["test=middle,frame", "combine=scores,logits,svm", "ablate=motion:shuffl
 ASKED, _ = Asked.typed(WORDS)
 
 
-@pytest.fixture
-def copied(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
-    """The study, trained without another test, in a folder of its own."""
-    shutil.copytree(trained.study.parent, tmp_path / "runs")
-    made = replace(trained, study=tmp_path / "runs" / trained.study.name)
-    made.plan.write(made.study)
-    monkeypatch.setenv("FUSIONLAB_DATA", str(made.data.run.data))
-    return made
-
-
 @pytest.fixture(scope="module")
 def within(small: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The same study, whose jobs made the tests."""
-    made = Trained.planned(tmp_path_factory.mktemp("within") / "runs" / "study", small, *WORDS)
-    with found(small):
-        for job in (one for kind in ("stream", "cohort") for one in made.plan.jobs if one.kind == kind):
-            made.run(job)
-    return made
+    return Trained.planned(tmp_path_factory.mktemp("within") / "runs" / "study", small, *WORDS).run_all()
 
 
 def names(made: Trained, kind: str) -> set[str]:
@@ -133,6 +119,20 @@ def test_the_first_test_stays(copied: Trained) -> None:
     assert add_tests(copied.study, [], frame) == 0
     assert (file.stat().st_mtime_ns, file.read_bytes()) == before
     assert all(names(copied, kind) == {"frame"} for kind in KINDS)
+
+
+@pytest.mark.parametrize(
+    "file, told",
+    [(FILE, "not a readable JSON file"), ("heads.npz", "not that of its test"), (PREDICTIONS, "not that of its test")],
+)
+def test_a_damaged_test_is_told_and_stays(copied: Trained, file: str, told: str) -> None:
+    frame, arm, said = Asked(("frame",)), copied.arm("control"), list[str]()
+    assert add_tests(copied.study, [arm.name], frame) == 0
+    damaged = copied.place(arm) / FOLDER / "frame" / file
+    damaged.write_bytes(content := damaged.read_bytes()[:-9])
+    assert add_tests(copied.study, [arm.name], frame, said.append) == 1
+    assert len(said) == 1 and told in said[0] and f"rm -r '{damaged.parent}'" in said[0]
+    assert damaged.read_bytes() == content
 
 
 @pytest.mark.parametrize(

@@ -21,16 +21,6 @@ from fusionlab.results.head_scores import digest, read_heads, write_heads
 pytestmark = pytest.mark.usefixtures("small_is_found")
 
 
-@pytest.fixture
-def copied(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
-    """The study in a folder of its own, with its plan."""
-    shutil.copytree(trained.study.parent, tmp_path / "runs")
-    made = replace(trained, study=tmp_path / "runs" / trained.study.name)
-    made.plan.write(made.study)
-    monkeypatch.setenv("FUSIONLAB_DATA", str(made.data.run.data))
-    return made
-
-
 def test_an_arm_without_a_record_is_not_the_same(copied: Trained, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(copied.place(copied.arm("late")))
     assert retest.retest(str(copied.study), [copied.arm("late").name]) == 1

@@ -20,10 +20,9 @@ from fusionlab.config import build
 from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.errors import UserError
 from fusionlab.jobs import other_split, retest, stages
-from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions, write_predictions
-from fusionlab.records.record import CHECKPOINT, read_record
+from fusionlab.records.record import CHECKPOINT, WEIGHTS, read_record
 from fusionlab.records.record import FILE as RECORD
 from fusionlab.results.head_scores import FILE as HEADS
 from fusionlab.study.attempt import Attempt

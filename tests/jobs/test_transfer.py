@@ -18,8 +18,7 @@ from fusionlab.data.dataset import Entry
 from fusionlab.errors import UserError
 from fusionlab.jobs import provenance, retest, stages
 from fusionlab.jobs.job_data import Data
-from fusionlab.jobs.recorder import WEIGHTS
-from fusionlab.records.record import read_record
+from fusionlab.records.record import WEIGHTS, read_record
 from fusionlab.study.plan import Arm
 from fusionlab.training.weights import fingerprint, read_weights, write_weights
 from fusionlab.two_stream.net import StreamNet
@@ -92,7 +91,7 @@ def test_weights_that_are_not_those_of_their_record_are_refused(
     place = of.place(source) / WEIGHTS
     weights = read_weights(place)
     write_weights(place, {name: one + 1 for name, one in weights.items()})
-    with pytest.raises(UserError, match="not those of their record"):
+    with pytest.raises(UserError, match="not those of its record"):
         of.run(of.plan.job(own.job))
 
 

@@ -12,8 +12,7 @@ from stage_fakes import Trained, found
 
 from fusionlab.data.module import TwoStreamData
 from fusionlab.jobs import retest
-from fusionlab.jobs.recorder import WEIGHTS
-from fusionlab.records.record import read_record
+from fusionlab.records.record import WEIGHTS, read_record
 from fusionlab.training.weights import fingerprint, read_weights
 from fusionlab.two_stream.net import STREAMS
 
@@ -78,9 +77,7 @@ def test_its_test_again_gives_the_same_predictions(
 )
 def test_in_bfloat16_a_job_publishes_float32(trained: Trained, tmp_path: Path, words: tuple[str, ...]) -> None:
     study = Trained.planned(tmp_path / "runs" / "study", trained.data, "trainer=bf16", *words, without="fusion.init")
-    with found(trained.data):
-        for job in (one for kind in ("stream", "cohort") for one in study.plan.jobs if one.kind == kind):
-            study.run(job)
+    study.run_all()
     for arm in study.plan.arms:
         record = read_record(study.place(arm))
         assert record["status"] == "done" and record["result"]["accuracy"] is not None

@@ -16,11 +16,10 @@ from fusionlab.config.schema import ArmConfig, StreamConfig
 from fusionlab.errors import UserError
 from fusionlab.jobs import retest
 from fusionlab.jobs.job_data import Data
-from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions
-from fusionlab.records.record import read_record
+from fusionlab.records.record import WEIGHTS, read_record
 from fusionlab.training.weights import read_weights
 from fusionlab.two_stream.net import STREAMS, StreamNet
 
@@ -34,12 +33,7 @@ WORDS = [
 
 @pytest.fixture(scope="module")
 def whole(small: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    made = Trained.planned(tmp_path_factory.mktemp("whole") / "runs" / "study", small, *WORDS)
-    with found(small):
-        for kind in ("stream", "cohort"):
-            for job in (one for one in made.plan.jobs if one.kind == kind):
-                made.run(job)
-    return made
+    return Trained.planned(tmp_path_factory.mktemp("whole") / "runs" / "study", small, *WORDS).run_all()
 
 
 def net_of(of: Trained, arm: Any) -> Any:

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from fusionlab.config.compose import tree
 from fusionlab.errors import UserError
+from fusionlab.planning.chains import shared_by_cohort
 from fusionlab.planning.grid import plan_study
 from fusionlab.records.signature import NEUTRAL, Signer, signature
-from fusionlab.study.recipes import arm_recipe, cohort_recipe, stream_recipe
+from fusionlab.study.recipes import arm_recipe, stream_recipe
 
 GRIDS = [
     ["fusion=sum,conv,late", "layer=relu4,relu5", "seed=0,1,2"],
@@ -56,7 +57,7 @@ def test_an_arm_of_a_grid_has_the_config_and_the_signature_that_it_has_alone(
             assert arm.config == stream_recipe(composed, str(arm.axes["streams"]))
         else:
             assert arm.config == arm_recipe(composed)
-            assert arm.job.startswith(f"cohort-{signature(cohort_recipe(composed))}")
+            assert arm.job.startswith(f"cohort-{signature(shared_by_cohort(arm_recipe(composed), selects=False))}")
         assert arm.signature == signature(arm.config)
 
 

@@ -68,3 +68,22 @@ def test_a_class_with_one_training_clip_makes_no_pairs(
     with pytest.raises(UserError, match="need two training clips of each class") as error:
         check(plan_study([*words, "data.sampling.pairs=class"]))
     assert brush.classes[2] in error.value.got
+
+
+@pytest.mark.parametrize("option", ["multitask.motion=ucf101", "weights.motion=from:ucf101"])
+def test_classes_of_another_data_set_are_not_set_by_the_options_of_the_main_one(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lists = tmp_path / "data" / "videos" / "ucf101"
+    lists.mkdir(parents=True)
+    for name, line in {
+        "classInd": "1 Archery",
+        "trainlist01": "Archery/v_Archery_g08_c01.avi 1",
+        "testlist01": "",
+    }.items():
+        (lists / f"{name}.txt").write_text(f"{line}\n", encoding="utf-8")
+    monkeypatch.setenv("FUSIONLAB_DATA", str(tmp_path / "data"))
+    study = plan_study(["debug=fast", "fusion=sum", option, "data.sampling.fields=10", "data.sampling.crop=224"])
+    with pytest.raises(UserError, match="not the number of classes") as error:
+        check_files(study)
+    assert error.value.hint is not None and error.value.hint.startswith("its yaml in conf/data")

@@ -105,8 +105,8 @@ Improved dense trajectories,85.9,57.2
 "IDT, stacked Fisher",,66.8
 Spatio-temporal HMAX,,22.8
 Slow fusion ConvNet,65.4,
-appearance,73.0,40.5
-motion,83.7,54.6
+appearance scores,73.0,40.5
+motion scores,83.7,54.6
 late scores,86.9,58.0
 late svm,88.0,59.4
 """,
@@ -173,8 +173,14 @@ def test_tables_1_and_2_of_2016_are_those_of_the_house_beside_ucf101_alone(table
     assert all(row.conditions["data"] == "ucf101" and row.conditions["split"] == 1 for row in ours.rows)
 
 
-def fill(folder: Path, table: str, data: str | None = None) -> list[PaperRow]:
-    """A record for each row of the paper that is not cited, with its figure as our accuracy. `data`: of another set."""
+TOWERS = ("backbone", "appearance", "motion")
+
+
+def fill(folder: Path, table: str, data: str | None = None, tower: str | None = None) -> list[PaperRow]:
+    """A record for each row of the paper that is not cited, with its figure as our accuracy.
+
+    `data`: of another set; `tower`: of other towers, which are no axis.
+    """
     paper = Spec.of(table_spec(table)).paper
     assert paper is not None
     rows = [row for row in paper.rows if not row.cited and "accuracy" in row.figures]
@@ -184,12 +190,19 @@ def fill(folder: Path, table: str, data: str | None = None) -> list[PaperRow]:
         if data is not None:
             wanted["data"] = data
         named = {"late": {"fusion": "late", "layer": "softmax"}, "stream": {}, "fused": {"temporal": "pool2d"}}[kind]
+        config: dict[str, Any] = {}
+        if tower is not None:
+            target = {"_target_": f"fusionlab.backbones.{tower}.Tower"}
+            wanted = {axis: one for axis, one in wanted.items() if axis not in TOWERS}
+            config = {"backbone": {"appearance": target, "motion": target}}
+            if kind == "stream":
+                config = {"stream": wanted["streams"], "tower": target}
         axes = {"streams": "both", **named, **wanted, "seed": 0}
         right = round(float(row.figures["accuracy"]) * VIDEOS / 100)
         result: dict[str, Any] = {"accuracy": right / VIDEOS, "correct": right, "total": VIDEOS, "kinds": {}}
         result |= {"classes": {"Archery": None}, "steps": 1, "best_step": 1, "data": "d" * 64}
         record = new_record(
-            name=f"arm {number}", kind=kind, axes=axes, signature=f"{number:016x}", config={}, result=result,
+            name=f"arm {number}", kind=kind, axes=axes, signature=f"{number:016x}", config=config, result=result,
             stage_one={}, circumstances={"seconds": 1.0},
         )  # fmt: skip
         write_record(folder / str(number), record, None)
@@ -224,6 +237,25 @@ def test_a_table_comes_back_as_printed(table: str, tmp_path: Path) -> None:
     assert any("Cited rows are other systems'" in note for note in own.notes) == bool(cited)
 
 
+@pytest.mark.parametrize("table", sorted(set(PRINTED) - {"simonyan2014_table1a"}))
+def test_our_rows_stand_in_the_paper_s_order(table: str, tmp_path: Path) -> None:
+    """By kind, and on each data set; a table with two columns of figures goes line by line."""
+    fill(tmp_path, table)
+    found: dict[tuple[str, str], list[str]] = {}
+    printed: dict[tuple[str, str], list[str]] = {}
+    for row in made(tmp_path, table)[0].rows:
+        assert row.paper is not None
+        name, column = place(table, row.paper)
+        found.setdefault((row.kind, column), []).append(name)
+    paper = Spec.of(table_spec(table)).paper
+    assert paper is not None
+    for own in paper.rows:
+        if not own.cited and "accuracy" in own.figures:
+            name, column = place(table, own)
+            printed.setdefault((str(own.key.get("kind", "fused")), column), []).append(name)
+    assert found == printed
+
+
 @pytest.mark.parametrize("table", [*OF_ONE_STREAM, "simonyan2014_table2"])
 def test_a_table_of_one_stream_has_no_rows_of_the_other(table: str, tmp_path: Path) -> None:
     """The small second stream, which a study has in any case."""
@@ -235,6 +267,19 @@ def test_a_table_of_one_stream_has_no_rows_of_the_other(table: str, tmp_path: Pa
         write_record(tmp_path / f"other {place.name}", record, None)
     own, entries = made(tmp_path, table)
     assert own.rows and len(entries) == 2 * len(own.rows)
+
+
+@pytest.mark.parametrize("table", [*PRINTED, "feichtenhofer2016_table1", "feichtenhofer2016_table2"])
+def test_no_figure_stands_beside_other_towers(table: str, tmp_path: Path) -> None:
+    """Which are no axis: data=ucf101 backbone=tiny. The paper's own are found there too."""
+    fill(tmp_path / "other", table, tower="tiny")
+    assert not any(row.paper for row in made(tmp_path / "other", table)[0].rows)
+    paper = Spec.of(table_spec(table)).paper
+    assert paper is not None
+    of_both = {str(usual(row.conditions.get(one, "vgg_m"))) for row in paper.rows for one in TOWERS if not row.cited}
+    for tower in of_both if len(of_both) == 1 else ():
+        rows = fill(tmp_path / tower, table, tower=tower)
+        assert sum(row.paper is not None for row in made(tmp_path / tower, table)[0].rows) == len(rows)
 
 
 @pytest.mark.parametrize("table", [*PRINTED, "feichtenhofer2016_table1", "feichtenhofer2016_table2"])

@@ -156,6 +156,15 @@ def test_a_test_is_of_one_arm(filled: Path, tmp_path: Path) -> None:
         read_other_test(second / FOLDER / "frame", OtherTest("final"), record)
 
 
+def test_a_test_that_was_edited_is_no_result(filled: Path) -> None:
+    place = places(filled)["conv", 0] / FOLDER / "frame"
+    content = read_json(place / FILE)
+    write_json(place / FILE, {**content, "result": {**content["result"], "accuracy": 0.99}})
+    entry = next(one for one in load(filled, asked=FRAME) if one.axes.get("fusion") == "conv" and one.seed == (0,))
+    assert entry.status == "failed" and entry.reason is not None and "this test was edited" in entry.reason
+    assert "–" in next(line for line in accuracy_table([entry], FRAME).splitlines() if "conv" in line)
+
+
 def test_the_table_of_accuracies(filled: Path) -> None:
     entries = load(filled, asked=Asked())
     lines = accuracy_table(entries, Asked(("middle", "frame", "final"))).splitlines()

@@ -11,19 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from training_fakes import Data, Fused, Late, Sick, block, cohort
+from training_fakes import Data, Fused, Late, Sick, block, cohort, interrupted
 
 from fusionlab.errors import UserError
 from fusionlab.training import checkpoint
-from fusionlab.training import fit as fitting
 from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import parse_recipe
 
 CHILD = Path(__file__).parents[1] / "fakes" / "interrupted_child.py"
-
-
-class Interrupted(Exception):
-    pass
 
 
 def nets() -> dict[str, Any]:
@@ -72,28 +67,11 @@ def test_killed_and_continued_in_a_fresh_process(whole: dict[str, Outcome], tmp_
         assert_whole(whole, name, one["state"], one["steps"], one["best"], one["val"], one["curve"])
 
 
-def interrupt(monkeypatch: pytest.MonkeyPatch, folder: Path, at: int, every: int) -> None:
-    """Train until step `at`; checkpoints lie in the folder."""
-    reached = 0
-
-    def stop(name: str) -> None:
-        nonlocal reached
-        reached += 1
-        if reached == at:
-            raise Interrupted
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "crash_point", stop)
-        with pytest.raises(Interrupted):
-            fit(cohort(nets()), Data(), folder=folder, checkpoint_every=every)
-
-
 @pytest.mark.parametrize("every", [1, 4])
 @pytest.mark.parametrize("at", [1, 5, 6, 7, 12, 18])
-def test_interrupted_anywhere(
-    whole: dict[str, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, every: int
-) -> None:
-    interrupt(monkeypatch, tmp_path, at, every)
+def test_interrupted_anywhere(whole: dict[str, Outcome], tmp_path: Path, at: int, every: int) -> None:
+    with interrupted(at):
+        fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=every)
     ((_, last),) = checkpoint.choose_checkpoints({name: [tmp_path / "never was", tmp_path] for name in nets()})
     ended = fit(cohort(nets()), Data(), resume_from=last)
     for name, one in ended.items():
@@ -139,10 +117,11 @@ def test_a_checkpoint_of_another_cohort_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("some", [["sum"], ["late", "max"], ["max", "sum"]])
 def test_some_of_the_arms_go_on_from_the_checkpoint_of_all(
-    whole: dict[str, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, some: list[str]
+    whole: dict[str, Outcome], tmp_path: Path, some: list[str]
 ) -> None:
     """As the attempt after a death does, which takes half of them."""
-    interrupt(monkeypatch, tmp_path, at=9, every=4)
+    with interrupted(9):
+        fit(cohort(nets()), Data(), folder=tmp_path, checkpoint_every=4)
     ((arms, last),) = checkpoint.choose_checkpoints({name: [tmp_path] for name in some})
     assert (arms, last and checkpoint.read(last)["step"]) == (some, 8)
     ended = fit(cohort({name: nets()[name] for name in some}), Data(), resume_from=last)

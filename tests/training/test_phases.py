@@ -17,7 +17,7 @@ from fusionlab.errors import UserError
 from fusionlab.training import checkpoint
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.fit import Outcome, fit
-from fusionlab.training.phases import expect_layers
+from fusionlab.training.phases import expect_layers, freeze
 from fusionlab.training.recipe import Recipe, parse_recipe
 from fusionlab.two_stream.net import StreamNet
 from fusionlab.two_stream.trunk import Trunk
@@ -115,6 +115,13 @@ def test_interrupted_in_a_phase_and_after_it(every: int, name: str, tmp_path: Pa
     again: Outcome = fit(made(**phase), Data(), resume_from=tmp_path / checkpoint.FILE)["one"]
     assert whole.state is not None and again.state is not None
     assert not moved(whole.state, again.state) and whole.curve == again.curve
+
+
+def test_what_was_never_trained_stays_frozen() -> None:
+    layer = nn.Linear(2, 2)
+    freeze([layer])
+    freeze([layer], False, {layer.weight})
+    assert layer.weight.requires_grad and not layer.bias.requires_grad
 
 
 @pytest.mark.parametrize("changes", [{"from_layer": "conv3"}, {"first": {"from_layer": "softmax", "epochs": 1}}])

@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from training_fakes import block
+from training_fakes import block, interrupted
 
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.data.batches import SECOND, second_task
 from fusionlab.records.draws import key
-from fusionlab.training import fit as fitting
 from fusionlab.training.checkpoint import FILE
 from fusionlab.training.cohort import Cohort, seed_generators
 from fusionlab.training.fit import Outcome, fit
@@ -134,24 +133,9 @@ def test_micro_batches_are_of_both_data_sets() -> None:
 
 
 @pytest.mark.parametrize("at", [3, 6])
-def test_interrupted_it_is_the_undisturbed_one(
-    whole: Outcome, at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Interrupted(Exception):
-        pass
-
-    reached = 0
-
-    def stop(name: str) -> None:
-        nonlocal reached
-        reached += 1
-        if reached == at:
-            raise Interrupted
-
-    monkeypatch.setattr(fitting, "crash_point", stop)
-    with pytest.raises(Interrupted):
+def test_interrupted_it_is_the_undisturbed_one(whole: Outcome, at: int, tmp_path: Path) -> None:
+    with interrupted(at):
         fit(cohort(recipe()), Data(), folder=tmp_path, checkpoint_every=2, job="stream")
-    monkeypatch.undo()
     again = fit(cohort(recipe()), Data(), resume_from=tmp_path / FILE, job="stream")["motion"]
     assert (again.weights, again.steps, again.val_loss) == (whole.weights, whole.steps, whole.val_loss)
 

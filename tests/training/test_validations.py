@@ -9,7 +9,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.utilities.exceptions import SIGTERMException  # type: ignore[attr-defined]
-from training_fakes import Data, Fused, Late, Sick, Trunk, block, cohort
+from training_fakes import Data, Fused, Late, Sick, Trunk, block, cohort, interrupted
 
 from fusionlab.records.draws import key
 from fusionlab.training import checkpoint
@@ -31,10 +31,6 @@ RECIPES = {
     "converged": block(epochs=2, validations=5, **CONVERGED),
     "late": block(validations=4, measure="nll", weights="last"),
 }
-
-
-class Interrupted(Exception):
-    pass
 
 
 def nets(names: Any = RECIPES) -> dict[str, Net]:
@@ -168,37 +164,20 @@ def test_a_callback_sees_each_validation_and_may_end_the_training() -> None:
 # -- interruptions
 
 
-def interrupt(patch: pytest.MonkeyPatch, folder: Path, at: int, every: int) -> None:
-    reached = 0
-
-    def stop(name: str) -> None:
-        nonlocal reached
-        reached += 1
-        if reached == at:
-            raise Interrupted
-
-    with patch.context() as patched:
-        patched.setattr(fitting, "crash_point", stop)
-        with pytest.raises(Interrupted):
-            fit(made(), Data(), folder=folder, checkpoint_every=every)
-
-
 @pytest.mark.parametrize("at", [2, 5, 6, 7, 9, 10, 13, 18])
-def test_interrupted_at_any_step(
-    whole: dict[str, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
-    interrupt(monkeypatch, tmp_path, at, every=1)
+def test_interrupted_at_any_step(whole: dict[str, Outcome], tmp_path: Path, at: int) -> None:
+    with interrupted(at):
+        fit(made(), Data(), folder=tmp_path, checkpoint_every=1)
     same(fit(made(), Data(), resume_from=tmp_path / checkpoint.FILE), whole)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("every", [1, 4])
 @pytest.mark.parametrize("at", range(1, 23))
-def test_interrupted_at_each_step(
-    whole: dict[str, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, every: int
-) -> None:
+def test_interrupted_at_each_step(whole: dict[str, Outcome], tmp_path: Path, at: int, every: int) -> None:
     assert max(one.steps for one in whole.values()) == 22
-    interrupt(monkeypatch, tmp_path, at, every)
+    with interrupted(at):
+        fit(made(), Data(), folder=tmp_path, checkpoint_every=every)
     ((_, last),) = checkpoint.choose_checkpoints({name: [tmp_path] for name in RECIPES})
     same(fit(made(), Data(), resume_from=last), whole)
 

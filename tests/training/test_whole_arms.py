@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from training_fakes import block
+from training_fakes import block, interrupted
 
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.backbones.tower import Tower
@@ -16,7 +16,6 @@ from fusionlab.benchmarks.cohort_case import BatchesInMemory, stepper
 from fusionlab.fusion.conv import Conv
 from fusionlab.temporal.pool2d import Pool2d
 from fusionlab.training import checkpoint
-from fusionlab.training import fit as fitting
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import evaluate_cohort
 from fusionlab.training.fit import Outcome, fit
@@ -128,21 +127,9 @@ def undisturbed() -> Outcome:
 
 
 @pytest.mark.parametrize("at", [1, 5, 8])
-def test_interrupted_it_is_the_undisturbed_one(
-    undisturbed: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
-    reached = 0
-
-    def stop(name: str) -> None:
-        nonlocal reached
-        reached += 1
-        if reached == at:
-            raise InterruptedError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "crash_point", stop)
-        with pytest.raises(InterruptedError):
-            fit(cohort(conv("fc7")), data(), folder=tmp_path, checkpoint_every=1)
+def test_interrupted_it_is_the_undisturbed_one(undisturbed: Outcome, tmp_path: Path, at: int) -> None:
+    with interrupted(at):
+        fit(cohort(conv("fc7")), data(), folder=tmp_path, checkpoint_every=1)
     ((_, last),) = checkpoint.choose_checkpoints({"arm": [tmp_path]})
     if last is not None:
         held = checkpoint.read(last)["arms"]["arm"]["net"]

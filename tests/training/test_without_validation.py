@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from training_fakes import Data, Fused, Late, Sick, block, cohort
+from training_fakes import Data, Fused, Late, Sick, block, cohort, interrupted
 
 from fusionlab.training import checkpoint
-from fusionlab.training import fit as fitting
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import parse_recipe
@@ -75,22 +74,10 @@ def test_alone_equals_in_company(whole: dict[str, Outcome], names: list[str]) ->
 
 
 @pytest.mark.parametrize("at", [1, 5, 7, 12, 13, 18])
-def test_interrupted_anywhere(
-    whole: dict[str, Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int
-) -> None:
+def test_interrupted_anywhere(whole: dict[str, Outcome], tmp_path: Path, at: int) -> None:
     """5 and 7 are ends of stretches: the checkpoint is written before, after, or between step and end."""
-    reached = 0
-
-    def stop(name: str) -> None:
-        nonlocal reached
-        reached += 1
-        if reached == at:
-            raise Interrupted
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "crash_point", stop)
-        with pytest.raises(Interrupted):
-            fit(made(), Unread(), folder=tmp_path, checkpoint_every=1, validate=False)
+    with interrupted(at):
+        fit(made(), Unread(), folder=tmp_path, checkpoint_every=1, validate=False)
     ((_, last),) = checkpoint.choose_checkpoints({name: [tmp_path] for name in RECIPES})
     same(fit(made(), Unread(), resume_from=last, validate=False), whole)
 

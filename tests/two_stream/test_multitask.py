@@ -81,6 +81,9 @@ def test_it_starts_as_the_stream_alone_and_its_published_weights_are_of_an_ordin
     alone.load_state_dict(kept)
     alone.eval()
     made.eval()
-    assert isinstance(made.second.head, Classifier) and made.second.head.weight.std() > 0
+    others = [MultitaskNet(Tiny(8, classes=MAIN, size=16, width=8), "motion", head(), seed=one) for one in (1, 2)]
+    drawn = [own.second.head.weight for own in (made, *others)]
+    assert isinstance(made.second.head, Classifier) and drawn[0].std() > 0
+    assert torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
     features, label = clips(0, MAIN)
     assert torch.equal(alone.loss(features, label), made.loss(features, label)), "validation and test see it alone"

@@ -9,11 +9,21 @@ from pathlib import Path
 
 from fusionlab.config.shorthand import expand_shorthand
 from fusionlab.errors import UserError, show, unknown
+from fusionlab.records.signature import STREAMS
 
 # Words of a command line that shape the grid of the axes; an experiment has them in `run`.
 GRID_WORDS = ("exclude", "zip", "grids")
 
 TITLED = ("fusion", "temporal")  # groups whose yamls may have a `title`: presentation, and no part of the config
+
+# What a yaml says of its choice, and is no option.
+NOTES = (
+    *(f"{group}.title" for group in TITLED), *(f"backbone.{stream}.recipe" for stream in STREAMS),
+    "optim.source", "optim.val",
+)  # fmt: skip
+# Group -> where another choice names its choice: a backbone its recipe, of mixed towers appearance's, a recipe its
+# validation list.
+NAMED = {"optim": "backbone.appearance.recipe", "val": "optim.val"}
 
 # Options that choose from another group's folder, or set another place than their name: option -> hydra's group@place.
 PLACES = {

@@ -79,9 +79,20 @@ class Tree:
                     "an option is given whole and in part", got=f"{whole}={leaves[whole]} and {part}={leaves[part]}",
                     hint=f"{part} inside {whole}={{…}}",
                 )  # fmt: skip
+        leaves = self._for_both_streams(leaves)
         plain = self._set_in_plain(leaves) or self._set_in_content(leaves)
         names = quarantine_file.names(plain["data"].get("quarantine"))  # as an experiment has it
         return plain if plain["data"].get("quarantine") == names else _replaced(plain, quarantine_file.LEAF, names)
+
+    def _for_both_streams(self, leaves: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Also without what the yaml of a recipe has for one stream, where it is typed for both."""
+        typed = {path.removeprefix("optim.streams.") for path in leaves if path.startswith("optim.streams.")}
+        for stream in STREAMS if typed else ():
+            own = self.get(f"optim.streams.{stream}") or {}
+            if stream not in typed and typed & own.keys():
+                kept = {leaf: one for leaf, one in own.items() if leaf not in typed}
+                leaves = {f"optim.streams.{stream}": kept, **leaves}
+        return leaves
 
     def _set_in_plain(self, leaves: Mapping[str, Any]) -> dict[str, Any] | None:
         """The same without omegaconf, which takes a hundred times as long; None where only omegaconf can do it.
@@ -232,8 +243,7 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
             if others := instead.chosen(content.hydra.runtime.choices):
                 overrides = [f"{group}={name}" for group, name in {**dict(group_choices), **others}.items()]
                 content = hydra_compose("config", overrides, return_hydra_config=True)
-            # A backbone names its recipe, of mixed towers appearance's; a recipe its validation list.
-            for group, place in (("optim", "backbone.appearance.recipe"), ("val", "optim.val")):
+            for group, place in catalogue.NAMED.items():
                 named = OmegaConf.select(content, place)
                 if named is not None and not _is_chosen(group, overrides):
                     overrides = [*overrides, f"{group}={named}"]
@@ -258,12 +268,9 @@ def _composed(group_choices: tuple[tuple[str, str], ...], _mine: Path | None) ->
         if isinstance(value := OmegaConf.select(content, place), str):  # a yaml has a name where the part belongs
             hint = f"defaults: [override /{group}: {value}]; or for a grid, run.grid: {{{place}: [{value}]}}"
             raise UserError("a choice of a group is no value of it", got=f"{place}: {value}, in a yaml", hint=hint)
-    for group in catalogue.TITLED:
-        content[group].pop("title", None)
-    for stream in STREAMS:
-        content.backbone[stream].pop("recipe", None)
-    for note in ("source", "val"):
-        content.optim.pop(note, None)
+    for note in catalogue.NOTES:
+        above, _, leaf = note.rpartition(".")
+        OmegaConf.select(content, above).pop(leaf, None)
     _leave_out_repeated(content.optim.streams)
     run = cast(dict[str, Any], OmegaConf.to_container(content["run"], resolve=False))
     content["run"] = masked(instead.run(run), "run")
@@ -341,6 +348,8 @@ def _unknown(content: DictConfig, path: str, value: Any) -> UserError:
         beside = [f"{above}.{name!s}" for name in there if not str(name).startswith("_")]
     else:
         beside = sorted({*map(str, there), *catalogue.groups(), *catalogue.GRID_WORDS})
+    if above and not beside:  # a group that holds options by name, and holds none
+        return UserError("unknown option", got=path, hint=f"'{above}={{{leaf}: {masked(value, path)}}}'")
     near = nearest(path, beside) or path
     shown = str(masked(masked(value, path), near)).replace("{", "{{").replace("}", "}}")
     error = unknown("option", path, beside, form=f"{{}}={shown}")

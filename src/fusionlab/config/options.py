@@ -13,7 +13,6 @@ from pathlib import Path
 
 from fusionlab.config import catalogue
 from fusionlab.config.shorthand import SHORTHAND, expand_shorthand
-from fusionlab.study.recipes import STREAMS
 
 PACKAGE = "# @package "
 _KEY = re.compile(r"( *)([\w-]+):(?: +([^#\s].*?))?(?:\s+#\s*(.*))?\s*")
@@ -36,9 +35,8 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
     """Path -> option of the config with these choices of groups; shorthands too: `seed` beside `seed.init`."""
     config = catalogue.packaged() / "config.yaml"
     chosen = {**_chosen(config), **expand_shorthand(choices or {})}
-    # A backbone names its recipe, a recipe its validation list.
-    for group, by, folder, key in (("optim", "appearance", "backbone", "recipe"), ("val", "optim", "optim", "val")):
-        if (named := _named(folder, chosen[by], key)) and group not in (choices or {}):
+    for group, place in catalogue.NAMED.items():
+        if (named := _named(place, chosen)) and group not in (choices or {}):
             chosen[group] = named
     options: dict[str, Option] = {}
     elsewhere = ("flow", *optional_groups())  # flow is read with the data; the others only set options
@@ -46,8 +44,7 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
         if group not in elsewhere:
             options.update(_options_of_group(catalogue.folder_of(group), name, place_of(group), chosen))
     options.update(_own_options(config, ""))
-    unseen = [f"{group}.title" for group in catalogue.TITLED] + [f"backbone.{stream}.recipe" for stream in STREAMS]
-    for leaf in [*unseen, "optim.source", "optim.val"]:
+    for leaf in catalogue.NOTES:
         options.pop(leaf, None)
     for short, (first, *_) in SHORTHAND.items():
         if first in options:
@@ -55,9 +52,11 @@ def read_options(choices: Mapping[str, str] | None = None) -> dict[str, Option]:
     return options
 
 
-def _named(folder: str, choice: str, key: str) -> str | None:
-    """The choice of another group that the yaml of a choice names."""
-    found = _options_of_group(folder, choice, folder, {}).get(f"{folder}.{key}")
+def _named(place: str, chosen: Mapping[str, str]) -> str | None:
+    """The choice of another group that the yaml of a choice names in this place."""
+    above = place.rpartition(".")[0]
+    group = catalogue.option_of(above) or above
+    found = _options_of_group(catalogue.folder_of(group), chosen[group], above, {}).get(place)
     return found.default if found else None
 
 

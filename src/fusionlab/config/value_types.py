@@ -15,6 +15,7 @@ OR_NULL = frozenset({
     "select", "run.table.select", "run.claim",
 })  # fmt: skip
 OR_NULL_OF_OPTIM = ("epochs", "steps", "micro_batch", "from_layer")  # of each block, whatever the recipe has there
+ANY_LENGTH = ("schedule.at", "schedule.factors")  # ends of options that are lists of any length
 
 
 def check_type(path: str, default: Any, value: Any) -> None:
@@ -54,6 +55,9 @@ def _check_group(path: str, default: Mapping[str, Any], value: Any) -> None:
 
 def _check_list(path: str, default: Sequence[Any], value: Any) -> None:
     numbers = len(default) > 0 and all(_is_number(one) for one in default)
+    if path.endswith(ANY_LENGTH):
+        _expect(isinstance(value, list) and _all(_is_number, value), path, default, value, "a list of numbers")
+        return
     right = isinstance(value, list) and (not numbers or (_all(_is_number, value) and len(value) == len(default)))
     right = right or (_all(_is_whole, list(default)) and _is_whole(value))  # one number: both ends of a range
     what = f"a list of {len(default)} numbers" if numbers else "a list"

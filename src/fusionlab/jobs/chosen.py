@@ -14,7 +14,7 @@ from fusionlab.errors import UserError
 from fusionlab.records.record import read_records
 from fusionlab.study.plan import Plan
 from fusionlab.training.recipe import Recipe
-from fusionlab.training.replay import Replay, replay
+from fusionlab.training.replay import replay
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,8 @@ class Chosen:
             )  # fmt: skip
         best = min(made, key=lambda rate: (losses[rate], float(rate)))
         recipe, signature, converged = made[best]
-        return cls(recipe, _told(recipe, signature, losses) | {"converged": converged})
-
-
-def _told(recipe: Replay, signature: str, losses: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "signature": signature, "rate": recipe.of.lr, "drops": recipe.drops, "steps": recipe.ends[-1],
-        "val_losses": losses,
-    }  # fmt: skip
+        told = {
+            "signature": signature, "rate": recipe.of.lr, "drops": recipe.drops, "steps": recipe.ends[-1],
+            "val_losses": losses, "converged": converged,
+        }  # fmt: skip
+        return cls(recipe, told)

@@ -51,7 +51,7 @@ class Bench:
                 loader, videos = self._open(tested_by(nets[named[0]][0], test), test)
             except UserError as error:
                 for name in named:
-                    failed(name, test, reason_of(error))
+                    failed(name, test, error.brief)
                 continue
             fitting = {name: nets[name][1] for name in named if self._fits(name, nets[name][0], test, failed)}
             if not fitting:
@@ -82,13 +82,9 @@ class Bench:
         try:
             self.blueprint.expect_views(own, self._module(own, test).test_shapes())
         except UserError as error:
-            failed(name, test, reason_of(error))
+            failed(name, test, error.brief)
             return False
         return True
 
     def _module(self, config: Config, test: OtherTest) -> TwoStreamData:
         return self.data.module(config, ablate=Ablation.parse(test.ablate) if test.ablate else None)
-
-
-def reason_of(error: UserError) -> str:
-    return error.what if error.got is None else f"{error.what} ({error.got})"

@@ -24,14 +24,14 @@ from fusionlab.config.schema import StreamConfig, config_of
 from fusionlab.config.val import ValConfig
 from fusionlab.data.validation import CUT
 from fusionlab.errors import UserError, one_line, show
-from fusionlab.jobs.measure import Bench, reason_of
+from fusionlab.jobs.measure import Bench
 from fusionlab.jobs.retest import TrainedArm, open_arm, read_study, record_of
 from fusionlab.jobs.stored_heads import Pair, Place, combine
 from fusionlab.jobs.test_results import OneTest, count
 from fusionlab.records.environment import describe_environment
 from fusionlab.records.files import publish
 from fusionlab.records.group import write_for_group
-from fusionlab.records.other_test_file import arm_identity
+from fusionlab.records.other_test_file import arm_identity, expect_files, read_other_test
 from fusionlab.records.other_tests import COMBINATIONS, FOLDER, OWN, TEST, VALIDATION, Asked, OtherTest
 from fusionlab.records.predictions import read_predictions, tower_file
 from fusionlab.records.record import WEIGHTS
@@ -72,7 +72,7 @@ class Adding:
     say: Say
     reasons: dict[str, dict[str, str]] = field(default_factory=dict)  # arm -> test -> why it is missing
     blueprint: build.Blueprint = field(default_factory=build.Blueprint)
-    _places: dict[str, Place | str] = field(default_factory=dict)  # by arm
+    _places: dict[str, Place | None] = field(default_factory=dict)  # by arm
     _heads: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by arm
 
     @cached_property
@@ -87,14 +87,11 @@ class Adding:
     def place(self, arm: Arm) -> Place | None:
         """The published arm, or None. A missing record is reported once."""
         if arm.name not in self._places:
-            found = record_of(self.plan, self.study, arm)
-            own = config_of(arm).data.sampling.test
-            self._places[arm.name] = found if isinstance(found, str) else Place(*found, own)
-        place = self._places[arm.name]
-        if isinstance(place, str):
-            self._fail(arm.name, None, place)
-            return None
-        return place
+            found, own = record_of(self.plan, self.study, arm), config_of(arm).data.sampling.test
+            self._places[arm.name] = None if isinstance(found, str) else Place(*found, own)
+            if isinstance(found, str):
+                self._fail(arm.name, None, found)
+        return self._places[arm.name]
 
     def heads(self, arm: Arm) -> tuple[str, ...]:
         """The heads whose scores a test keeps."""
@@ -110,29 +107,40 @@ class Adding:
         tests = wanted(self.asked, config_of(arm), heads)
         if self.asked.combine and heads and place.own in self.asked.protocols(place.own):
             tests = [own, *tests]  # an older record has no heads
-        return [test for test in tests if place.folder_of(test) is None]
+        return [test for test in tests if not self._is_there(arm, place, test)]
 
     def uncombined(self, arm: Arm, place: Place) -> list[OtherTest]:
         """The combinations that are not there, of an arm with two heads, or of the heads of two streams."""
         if arm.kind == "stream" or (arm.kind != "late" and len(self.heads(arm)) < 2):
             return []
         tests = [test for test in self.asked.shown(place.own) if test.combine != OWN]
-        return [test for test in tests if place.folder_of(test) is None]
+        return [test for test in tests if not self._is_there(arm, place, test)]
+
+    def _is_there(self, arm: Arm, place: Place, test: OtherTest) -> bool:
+        """Whether a test was made. A damaged one stays, and is told."""
+        folder = place.folder_of(test)
+        if folder is not None and folder != place.folder:
+            try:
+                expect_files(folder, read_other_test(folder, test, arm_identity(place.record))["result"])
+            except UserError as error:
+                self._fail(arm.name, test, f"{error.brief}; rm -r '{folder}', then the same command")
+        return folder is not None
 
     def measure(self, arms: Sequence[Arm]) -> None:
         """The missing tests of arms of one job that need the network."""
+        places: dict[str, Place] = {}
         opened: dict[str, TrainedArm] = {}
         tests: dict[str, list[OtherTest]] = {}
         for arm in arms:
             place = self.place(arm)
             if place is None or not (left := self.missing(arm, place)):
                 continue
-            one = self._open(arm, next(iter(opened.values()), None))
+            one = self._open(arm, place, next(iter(opened.values()), None))
             if isinstance(one, str):
                 for test in left:
                     self._fail(arm.name, test, one)
             else:
-                opened[arm.name], tests[arm.name] = one, left
+                places[arm.name], opened[arm.name], tests[arm.name] = place, one, left
         if not opened:
             return
         first = next(iter(opened.values()))
@@ -144,19 +152,16 @@ class Adding:
                 around = self._around(build.device_name(first.run), begun)
                 for name, made in results.items():
                     counts = made.counts(first.data, self.blueprint, opened[name].config)
-                    self._publish(self._places[name], test, made, counts, around)
+                    self._publish(places[name], test, made, counts, around)
                 begun = time.monotonic()
         except Exception as error:  # such as out of memory: the arms of other jobs are tested all the same
             traceback.print_exception(error)
-            for arm in (one.arm for one in opened.values()):
-                place = self.place(arm)
-                for test in self.missing(arm, place) if place else ():
-                    self._fail(arm.name, test, f"{type(error).__name__}: {error}")
+            for name, place in places.items():
+                for test in self.missing(opened[name].arm, place):
+                    self._fail(name, test, f"{type(error).__name__}: {error}")
 
-    def _open(self, arm: Arm, beside: TrainedArm | None) -> TrainedArm | str:
+    def _open(self, arm: Arm, place: Place, beside: TrainedArm | None) -> TrainedArm | str:
         """The arm with its own weights and data, or the reason why it cannot be tested."""
-        place = self._places[arm.name]
-        assert isinstance(place, Place)
         weights, result = place.folder / WEIGHTS, place.record["result"]
         try:
             if weights.is_file() and fingerprint(read_weights(weights)) != result.get("weights"):
@@ -166,13 +171,13 @@ class Adding:
                 return one
             return "it was trained on other data than what is there now"
         except UserError as error:
-            return reason_of(error)
+            return error.brief
 
     def combine(self, arm: Arm) -> None:
         """The missing combinations of an arm's heads, or of those of its streams."""
-        place = self.place(arm)
-        for test in self.uncombined(arm, place) if place else ():
-            assert place is not None
+        if (place := self.place(arm)) is None:
+            return
+        for test in self.uncombined(arm, place):
             begun = time.monotonic()
             try:
                 pairs = {of: self._pair(arm, place, test.views, of) for of in (TEST, *COMBINATIONS[test.combine])}
@@ -188,7 +193,7 @@ class Adding:
                     }
                 self._publish(place, test, OneTest(predictions, towers, {}), counts, self._around("cpu", begun))
             except UserError as error:
-                self._fail(arm.name, test, reason_of(error))
+                self._fail(arm.name, test, error.brief)
 
     def _pair(self, arm: Arm, place: Place, views: str, of: str) -> Pair:
         if of == VALIDATION and (held := ValConfig.of(arm.config).held_out) != CUT:
@@ -213,9 +218,8 @@ class Adding:
         return {tower: read_predictions(folder / tower_file(tower)) for tower in place.record["result"]["towers"]}
 
     def _publish(
-        self, place: Place | str, test: OtherTest, one: OneTest, counts: dict[str, Any], around: dict[str, Any]
+        self, place: Place, test: OtherTest, one: OneTest, counts: dict[str, Any], around: dict[str, Any]
     ) -> None:
-        assert isinstance(place, Place)
         tests = place.folder / FOLDER
         temporary = tests / f".{uuid.uuid4().hex}.tmp"
         try:

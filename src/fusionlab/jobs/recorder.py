@@ -24,8 +24,7 @@ from fusionlab.jobs.test_results import OneTest
 from fusionlab.records.crash import crash_point
 from fusionlab.records.environment import describe_environment
 from fusionlab.records.other_tests import FOLDER, OtherTest
-from fusionlab.records.record import WEIGHTS as WEIGHTS
-from fusionlab.records.record import new_record, write_record
+from fusionlab.records.record import WEIGHTS, new_record, write_record
 from fusionlab.results import head_scores
 from fusionlab.sizes.sizing import Sizes
 from fusionlab.study.attempt import Attempt
@@ -192,9 +191,3 @@ def titles_of(arm: Arm) -> dict[str, str]:
     """The titles for tables in the yamls of an arm's parts, if they have titles."""
     titles = {group: title(group, str(arm.axes[group])) for group in TITLED if group in arm.axes}
     return {group: one for group, one in titles.items() if one is not None}
-
-
-def published_weights(job: Path) -> Path:
-    """The file of weights that a job of one arm published."""
-    (place,) = (job / "published").glob(f"*/{WEIGHTS}")
-    return place

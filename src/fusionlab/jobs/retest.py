@@ -21,14 +21,13 @@ from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.data.processes import keep_memory
 from fusionlab.errors import UserError, one_line, show, unknown
 from fusionlab.jobs.job_data import Data, open_data
-from fusionlab.jobs.recorder import WEIGHTS
 from fusionlab.jobs.stages import trained_streams
 from fusionlab.jobs.test_results import OneTest
 from fusionlab.records.environment import changed_arithmetic, describe_environment
 from fusionlab.records.files import read_whole
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, read_predictions, tower_file
-from fusionlab.records.record import readable_records
+from fusionlab.records.record import WEIGHTS, readable_records
 from fusionlab.results import head_scores
 from fusionlab.results.head_scores import FILE as HEADS
 from fusionlab.results.head_scores import LARGEST, Heads, digest, largest_difference, read_heads
@@ -53,7 +52,7 @@ def retest(folder: str, names: Sequence[str]) -> int:
         try:
             message = _one(plan, study, arm)
         except UserError as error:  # of this arm: the others are tested all the same
-            message = f"{error.what} ({error.got})"
+            message = error.brief
         status |= not message.startswith("the same")
         show(one_line(f"{arm.name}: {message}"))
     return status

@@ -25,10 +25,10 @@ from fusionlab.jobs.job_cost import JobCost
 from fusionlab.jobs.job_data import open_data
 from fusionlab.jobs.measure import Bench
 from fusionlab.jobs.provenance import refuse_other_split
-from fusionlab.jobs.recorder import Recorder, published_weights
+from fusionlab.jobs.recorder import Recorder
 from fusionlab.jobs.test_results import OneTest
 from fusionlab.records.other_tests import OtherTest
-from fusionlab.records.record import CHECKPOINT, read_records
+from fusionlab.records.record import CHECKPOINT, WEIGHTS, read_records
 from fusionlab.study.attempt import Attempt
 from fusionlab.study.plan import Arm, Job, Plan
 from fusionlab.study.recipes import STREAMS, source_of
@@ -37,7 +37,7 @@ from fusionlab.training.cohort import Cohort
 from fusionlab.training.evaluate import Scores, evaluate_cohort
 from fusionlab.training.fit import Outcome, fit
 from fusionlab.training.recipe import configure_torch
-from fusionlab.training.weights import fingerprint, read_weights
+from fusionlab.training.weights import State, fingerprint, read_weights
 from fusionlab.two_stream.describe import describe
 from fusionlab.two_stream.multitask import of_main_task
 from fusionlab.two_stream.net import Net, StreamNet
@@ -66,20 +66,22 @@ def delete_checkpoints(attempt: Attempt) -> None:
                 (one.folder / CHECKPOINT).unlink(missing_ok=True)
 
 
-def _job_cost(config: ArmConfig | StreamConfig, job: str) -> JobCost:
-    return JobCost(job, batch=config.stage.batch_size, threads=config.trainer.threads)
+def _begin(config: ArmConfig | StreamConfig, job: Job, run: RunConfig, attempt: Attempt) -> Recorder:
+    """Set torch as the config has it, open its data, and begin the records of the job."""
+    cost = JobCost(job.id, batch=config.stage.batch_size, threads=config.trainer.threads)
+    configure_torch(config.trainer.precision, config.trainer.threads)
+    keep_memory()
+    data = open_data(config.data, run, _say)
+    cost.report_device(build.device(run))  # after packing, whose processes are forked and may use the GPU
+    return Recorder(attempt, data, run, cost)
 
 
 def _train_stream(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: Attempt) -> None:
     """Stage one: a whole tower on its own stream, then its scores on the test list."""
     arm, config = plan.arm(job.arms[0]), StreamConfig.of(job.config)
     stream: Any = config.stream
-    cost = _job_cost(config, job.id)
-    configure_torch(config.trainer.precision, config.trainer.threads)
-    keep_memory()
-    data = open_data(config.data, run, _say)
-    cost.report_device(build.device(run))  # after packing, whose processes are forked and may use the GPU
-    recorder = Recorder(attempt, data, run, cost)
+    recorder = _begin(config, job, run, attempt)
+    data = recorder.data
     second = None if config.multitask is None else open_data(config.multitask, run, _say)
     net = build.stream_net(config, len(data.dataset.classes))
     tower = net.tower
@@ -122,13 +124,10 @@ def first_weights(tower: Tower, config: StreamConfig, run: RunConfig, dataset: D
 def source_weights(tower: Tower, config: StreamConfig, place: Path, dataset: Dataset) -> Loaded:
     """Load the weights that another stream has published in this folder into the tower.
 
-    They must be those of its record. The classifier is loaded too where both data sets have the same classes.
+    The classifier is loaded too where both data sets have the same classes.
     """
-    (record,) = read_records(place / "published")
-    path = published_weights(place)
-    if fingerprint(read_weights(path)) != record["result"].get("weights"):
-        raise UserError("the weights that the stream starts from are not those of their record", got=path)
-    same = list(record["result"]["classes"]) == list(dataset.classes)
+    result, path, _ = published_stream(place, "stream that this one starts from")
+    same = list(result["classes"]) == list(dataset.classes)
     return _say_loaded(load(tower, str(path), head=config.weights.head if same else "fresh"), config, dataset)
 
 
@@ -147,12 +146,8 @@ def _train_cohort(plan: Plan, study: Path, job: Job, run: RunConfig, attempt: At
     """
     config = ArmConfig.of(plan.arm(job.arms[0]).config)  # used for options that all arms of a cohort share
     arms = {name: plan.arm(name) for name in (job.arms if attempt.arms is None else attempt.arms)}
-    cost = _job_cost(config, job.id)
-    configure_torch(config.trainer.precision, config.trainer.threads)
-    keep_memory()
-    data = open_data(config.data, run, _say)
-    cost.report_device(build.device(run))  # after packing, whose processes are forked and may use the GPU
-    recorder = Recorder(attempt, data, run, cost)
+    recorder = _begin(config, job, run, attempt)
+    data = recorder.data
     classes, content = len(data.dataset.classes), data.content(config.data)
     loaders = data.module(config)
     for names, checkpoint in choose_checkpoints({name: attempt.checkpoints(name) for name in arms}):
@@ -259,22 +254,31 @@ def _other_tests(cohort: Cohort, arms: Mapping[str, Arm], recorder: Recorder) ->
     return results
 
 
+def published_stream(place: Path, what: str) -> tuple[dict[str, Any], Path, State]:
+    """The result that a stream's job published, the file of its weights, and these, which must be those of its record.
+
+    `place`: the folder of the job. `what`: the stream, for an error.
+    """
+    (record,) = read_records(place / "published")
+    (path,) = (place / "published").glob(f"*/{WEIGHTS}")
+    weights, result = read_weights(path), record["result"]
+    if fingerprint(weights) != result.get("weights"):
+        hint = f"rm -r '{place}', then the same command"
+        raise UserError(f"the weights of the {what} are not those of its record", got=place, hint=hint)
+    return result, path, weights
+
+
 def trained_streams(
     plan: Plan, study: Path, job: Job, config: ArmConfig, classes: int, store: str
 ) -> tuple[Tower, Tower]:
-    """Both towers with the weights of stage one. These must be those of its record, trained on the same data."""
+    """Both towers with the weights of stage one, which must be trained on the same data."""
     towers = build.towers(config.backbone, config.data, classes)
     below = [need for need in map(plan.job, job.needs) if need.kind == "stream"]
     places = {StreamConfig.of(need.config).stream: need.path(study) for need in below}
     for stream, tower in zip(STREAMS, towers, strict=True):
         place = places[stream]
-        (record,) = read_records(place / "published")
-        weights = read_weights(published_weights(place))
-        if fingerprint(weights) != record["result"].get("weights"):
-            hint = f"rm -r '{place}', then the same command"
-            raise UserError(f"the weights of the {stream} stream are not those of its record", got=place, hint=hint)
-        trained = record["result"].get("data")
-        if trained != store:
+        result, _, weights = published_stream(place, f"{stream} stream")
+        if (trained := result.get("data")) != store:
             raise UserError(
                 f"the {stream} stream was trained on other data than what is there now", got=trained,
                 allowed=[store], hint=f"rm -r '{place}', then the same command",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from fusionlab.records.other_tests import FILE, FOLDER, TEST, TRAIN, VALIDATION,
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import Predictions, parse_predictions
 from fusionlab.results.combine import choose_weight, mean_logits, mean_scores
-from fusionlab.results.head_scores import LARGEST, Heads, parse_heads
+from fusionlab.results.head_scores import LARGEST, Heads, digest, parse_heads
 from fusionlab.results.svm import fit_svm
 
 
@@ -53,8 +52,8 @@ class Place:
             result = read_other_test(folder, test, arm_identity(self.record))["result"]
         contents = {name: read_whole(folder / name, LARGEST) for name in (PREDICTIONS, HEADS)}
         digests = {PREDICTIONS: result.get("predictions"), HEADS: result.get("heads")}
-        for name, digest in digests.items():
-            if hashlib.sha256(contents[name]).hexdigest() != digest:
+        for name, recorded in digests.items():
+            if digest(contents[name]) != recorded:
                 raise UserError("a file is not that of its test", got=folder / name, hint=f"rm -r '{folder}'")
         predictions = parse_predictions(contents[PREDICTIONS], folder / PREDICTIONS)
         shape = {"videos": len(predictions.videos), "classes": len(predictions.classes)}

@@ -59,11 +59,11 @@ class _Chains:
         alike: dict[str, dict[float, str]] = {}
         for one in first:
             if (rate := self._rate(one)) is not None:
-                alike.setdefault(self._without_rate(one), {})[rate] = one.signature
+                alike.setdefault(self._shared(one), {})[rate] = one.signature
         now: dict[str, PlannedArm] = {}
         made: dict[str, PlannedArm] = {}
         for one in first:
-            rates = alike[self._without_rate(one)] if self._rate(one) is not None else {}
+            rates = alike.get(self._shared(one), {})
             moved = self._moved(one, RETRAIN, now, {as_typed(rate): rates[rate] for rate in sorted(rates)})
             now[one.signature] = made.setdefault(moved.signature, moved)
         return list(made.values())
@@ -85,14 +85,12 @@ class _Chains:
             signature = self._signer.signature(recipe)
             below = {one.kind: signature}
             return replace(one, point=point, recipe=recipe, signature=signature, streams=below, source=source)
-        streams = {stream: now[below].signature for stream, below in one.streams.items()}
-        recipe["stage_one"] = streams
-        control = one.control and now[one.control].signature
-        cohort = self._signer.signature(shared_by_cohort(recipe, self.selects))
-        signature = self._signer.signature(recipe)
+        recipe["stage_one"] = streams = {stream: now[below].signature for stream, below in one.streams.items()}
         return replace(
-            one, point=point, recipe=recipe, signature=signature, streams=streams, cohort=cohort, control=control
-        )
+            one, point=point, recipe=recipe, signature=self._signer.signature(recipe), streams=streams,
+            cohort=self._signer.signature(shared_by_cohort(recipe, self.selects)),
+            control=one.control and now[one.control].signature,
+        )  # fmt: skip
 
     def _rate(self, one: PlannedArm) -> float | None:
         """The rate of an arm that is trained; late fusion is not."""
@@ -102,7 +100,7 @@ class _Chains:
     def _selects(self, one: PlannedArm) -> bool:
         return self.selects and one.kind not in (*STREAMS, "late")
 
-    def _without_rate(self, one: PlannedArm) -> str:
+    def _shared(self, one: PlannedArm) -> str:
         """The signature of what an arm shares with those from which one is chosen."""
         if not self._selects(one):
             return one.signature

@@ -47,7 +47,7 @@ def finish_tests(study: PlannedStudy) -> int:
     try:
         return int(in_fork(lambda: _add(study)))
     except UserError as error:
-        show(one_line(f"tests are missing: {error.what} ({error.got}); {typed}"))
+        show(one_line(f"tests are missing: {error.brief}; {typed}"))
         return 1
 
 

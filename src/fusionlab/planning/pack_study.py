@@ -101,7 +101,7 @@ def pack_study(study: PlannedStudy, sizes: Sizes | None = None) -> PackedStudy:
             packing = in_fork(lambda: _packing(study, kept, Sizes()))
         except UserError as error:
             usual = usual_workers(study.run, study.threads, len(study.plan.jobs))
-            why = f"cohorts are not divided: {error.what} ({error.got})"
+            why = f"cohorts are not divided: {error.brief}"
             packing = Packing(usual, memory_bound(study.run, usual), undivided=(why,))
         for line in (*packing.undivided, packing.too_large):
             if line:

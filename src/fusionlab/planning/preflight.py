@@ -14,7 +14,7 @@ import torch
 from fusionlab.backbones.tower import Tower
 from fusionlab.config import build
 from fusionlab.config.run_config import RunConfig
-from fusionlab.config.schema import StreamConfig, build_dataset, config_of
+from fusionlab.config.schema import SourceConfig, StreamConfig, build_dataset, config_of
 from fusionlab.data.dataset import Dataset
 from fusionlab.errors import UserError, one_line
 from fusionlab.jobs.job_data import expect_data
@@ -22,6 +22,7 @@ from fusionlab.jobs.provenance import refuse_other_split
 from fusionlab.planning.grid import PlannedStudy
 from fusionlab.planning.possible_tests import check_tests
 from fusionlab.pricing.clip_counts import DataSets
+from fusionlab.records.plan_file import TRAINED_ON
 from fusionlab.records.record import read_records
 from fusionlab.records.signature import NEUTRAL, value
 from fusionlab.study.plan import Arm
@@ -41,15 +42,27 @@ def check_files(study: PlannedStudy) -> None:
         config = config_of(arm)
         key = repr((config.data, config.split))
         if key not in datasets:
-            datasets[key] = expect_data(config.data, study.run, config.split)
+            expect = _expect_other if TRAINED_ON in arm.axes else expect_data
+            datasets[key] = expect(config.data, study.run, config.split)
         if isinstance(config, StreamConfig) and config.multitask is not None:
-            expect_data(config.multitask, study.run, config.split)
+            _expect_other(config.multitask, study.run, config.split)
         if isinstance(config, StreamConfig) and config.weights.source is not None and source_of(arm.config) is None:
             published = _published(study, arm)
             if published.is_dir():
                 _expect_same(config, config.weights.source, study.run, published)
             else:
                 _load(config, config.weights.source, study.run, datasets[key])
+
+
+def _expect_other(source: SourceConfig, run: RunConfig, split: int) -> Dataset:
+    """`expect_data` of a second data set, or of one that a stream starts from: data.dataset=… is not about it."""
+    try:
+        return expect_data(source, run, split)
+    except UserError as error:
+        if "data.dataset." not in (error.hint or ""):
+            raise
+        hint = "its yaml in conf/data has its options; those that are typed are of the main data set"
+        raise UserError(error.what, got=error.got, allowed=error.allowed, hint=hint) from None
 
 
 def missing_weights(study: PlannedStudy) -> list[str]:
@@ -67,7 +80,7 @@ def missing_weights(study: PlannedStudy) -> list[str]:
         try:
             locate(source, tower, Path(study.run.weights), head=config.weights.head)
         except UserError as error:
-            lines[one_line(f"{error.what} ({error.got})" + (f"; {error.hint}" if error.hint else ""))] = None
+            lines[one_line(error.brief + (f"; {error.hint}" if error.hint else ""))] = None
     return list(lines)
 
 

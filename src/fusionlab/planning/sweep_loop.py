@@ -68,7 +68,7 @@ def run_study(study: PlannedStudy, *, detach: bool = False) -> int:
         for line in in_fork(lambda: remember_prices(plan, study.folder, study.run, packed.workers)):
             show(f"{line}: a disk is too small", file=sys.stderr)
     except UserError as error:
-        show(one_line(f"the times are not planned: {error.what} ({error.got})"))
+        show(one_line(f"the times are not planned: {error.brief}"))
     for line in plan.refusals:
         show(one_line(line))
     if study.equal:

@@ -122,7 +122,7 @@ def calibrate(
             where = run.device.replace(AUTO, "cuda") if run.on_gpu else "cpu"  # a GPU that torch cannot use: a reason
             numbers = _in_child(some, where, threads_of(some[0].config), seconds, longest, child)
         except UserError as error:
-            known.reasons[key] = one_line(f"{error.what} ({error.got})")
+            known.reasons[key] = one_line(error.brief)
             say(one_line(f"{said}: not measured: {known.reasons[key]}"))
             continue
         made = Calibrated(

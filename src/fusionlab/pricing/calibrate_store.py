@@ -43,7 +43,7 @@ def calibrate_store(source: SourceConfig, run: RunConfig, machine: str, size: tu
     try:
         rate = _measure(source, run, size)
     except UserError as error:
-        say(one_line(f"packing is not calibrated: {error.what} ({error.got})"))
+        say(one_line(f"packing is not calibrated: {error.brief}"))
         return
     shown = fitted(*size, source.store.size) if source.store.size else size
     say(f"calibrating the packed store: {1000 * rate * shown[0] * shown[1]:.3g} ms a frame of {shown[1]}×{shown[0]}")

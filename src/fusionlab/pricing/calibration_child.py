@@ -178,7 +178,7 @@ def main() -> int:
     try:
         found = measure([(arm["kind"], arm["config"]) for arm in task["arms"]], task["device"], task["seconds"])
     except UserError as error:
-        found = {"reason": one_line(f"{error.what} ({error.got})")}
+        found = {"reason": one_line(error.brief)}
     except Exception as error:
         traceback.print_exc()
         found = {"reason": one_line(f"{type(error).__name__}: {error}")[:500]}

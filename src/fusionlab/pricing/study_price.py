@@ -236,7 +236,7 @@ class Pricing:
             try:
                 self._measured[key] = self._on_shapes(arms)
             except UserError as error:
-                why = self.sizes.failure(arms) or one_line(f"{error.what} ({error.got})")
+                why = self.sizes.failure(arms) or one_line(error.brief)
                 self._measured[key] = Measured(why=f"unknown: {why}")
         return self._measured[key]
 

@@ -7,6 +7,7 @@
     result         accuracy, correct, total, kinds, towers as in a record, and the sha256 of predictions.csv and of
                    heads.npz; `chosen`: what a combination chose on another list
     circumstances  machine, versions, seconds
+    digest         sha256 of all of this but the circumstances; a test that was edited is refused
 
 Beside it lie predictions.csv; heads.npz, where a network computed the scores; and the csv of each tower of a control.
 """
@@ -19,14 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import read_json, write_bytes, write_json, write_text
+from fusionlab.records.files import read_json, read_whole, write_bytes, write_json
 from fusionlab.records.other_tests import FILE, OtherTest
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import TOWERS, Predictions, tower_file
+from fusionlab.records.predictions import TOWERS, Predictions, tower_file, write_predictions
 from fusionlab.records.record import LARGEST, TESTED, TEXT, TREE, Rule, misfit
+from fusionlab.records.signature import canonical
 
 SCHEMA = 1
 HEADS = "heads.npz"
+_LARGEST = 1 << 30  # bytes of a file beside it; two heads of 40,000 videos of 700 classes have 448 MB
 _WORD = Rule("text, or null", lambda value: value is None or isinstance(value, str))
 _TEST: dict[str, Any] = {
     "schema": Rule(f"schema {SCHEMA}", lambda value: type(value) is int and value == SCHEMA),
@@ -41,6 +44,7 @@ _TEST: dict[str, Any] = {
         "towers?": {f"{tower}?": TESTED for tower in TOWERS},
     },
     "circumstances": {"*": TREE},
+    "digest?": TEXT,
 }
 
 
@@ -62,9 +66,7 @@ def write_other_test(
     folder.mkdir(parents=True, exist_ok=True)
 
     def write(name: str, own: Predictions) -> str:
-        text = own.to_csv()
-        write_text(folder / name, text, sync=False)
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return write_predictions(folder / name, own, sync=False)
 
     written = {**result, "predictions": write(PREDICTIONS, predictions)}
     if towers:
@@ -81,6 +83,7 @@ def write_other_test(
         "result": written,
         "circumstances": dict(circumstances or {}),
     }
+    content["digest"] = _digest(content)
     _check(content, folder)
     write_json(folder / FILE, content, sync=False)
 
@@ -97,7 +100,22 @@ def read_other_test(folder: Path, test: OtherTest, arm: Mapping[str, Any]) -> di
                 f"this test is not of this arm: another {name}", got=f"{content[name]} in {folder / FILE}",
                 allowed=[str(expected)], hint=f"rm -r '{folder}', then the same command",
             )  # fmt: skip
+    if content.get("digest") not in (None, _digest(content)):
+        raise UserError("this test was edited", got=folder / FILE, hint=f"rm -r '{folder}', then the same command")
     return content
+
+
+def expect_files(folder: Path, result: Mapping[str, Any]) -> None:
+    """Raise a `UserError` unless all files beside a test.json with this result are as they were written."""
+    towers = {tower_file(tower): own["predictions"] for tower, own in result.get("towers", {}).items()}
+    heads = {HEADS: result["heads"]} if "heads" in result else {}
+    for name, digest in {PREDICTIONS: result.get("predictions"), **towers, **heads}.items():
+        if hashlib.sha256(read_whole(folder / name, _LARGEST)).hexdigest() != digest:
+            raise UserError("a file is not that of its test", got=folder / name, hint=f"rm -r '{folder}'")
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical({**content, "circumstances": None, "digest": None}).encode("utf-8")).hexdigest()
 
 
 def _check(content: Mapping[str, Any], folder: Path) -> None:

@@ -10,6 +10,7 @@ the file is as reproducible as the numbers.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import itertools
 import math
@@ -102,8 +103,11 @@ class Predictions:
         return text.getvalue()
 
 
-def write_predictions(path: str | os.PathLike[str], predictions: Predictions) -> None:
-    write_text(path, predictions.to_csv())
+def write_predictions(path: str | os.PathLike[str], predictions: Predictions, *, sync: bool = True) -> str:
+    """Write the file, and return its digest. `sync`: see `write_bytes`."""
+    text = predictions.to_csv()
+    write_text(path, text, sync=sync)
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def read_predictions(path: str | os.PathLike[str]) -> Predictions:

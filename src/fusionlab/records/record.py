@@ -25,7 +25,6 @@ nothing is instantiated from them. A record has a schema version, and old record
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import re
@@ -35,9 +34,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fusionlab.errors import UserError
-from fusionlab.records.files import read_json, write_json, write_text
+from fusionlab.records.files import read_json, write_json
 from fusionlab.records.predictions import FILE as PREDICTIONS
-from fusionlab.records.predictions import TOWERS, Predictions, tower_file
+from fusionlab.records.predictions import TOWERS, Predictions, tower_file, write_predictions
 from fusionlab.records.signature import RUN
 
 SCHEMA = 1
@@ -291,9 +290,7 @@ def write_record(
     written = dict(record)
 
     def write(name: str, own: Predictions) -> str:
-        text = own.to_csv()
-        write_text(Path(folder) / name, text, sync=sync)
-        return hashlib.sha256(text.encode("utf-8")).hexdigest()
+        return write_predictions(Path(folder) / name, own, sync=sync)
 
     if predictions is not None:
         written["result"] = {**record["result"], "predictions": write(PREDICTIONS, predictions)}
@@ -365,5 +362,5 @@ def readable_records(folder: str | os.PathLike[str]) -> tuple[dict[Path, dict[st
         try:
             records[path] = read_record(path)
         except UserError as error:
-            damaged[path] = f"its record cannot be read: {error.what} ({error.got})"
+            damaged[path] = f"its record cannot be read: {error.brief}"
     return records, damaged

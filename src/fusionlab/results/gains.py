@@ -57,7 +57,7 @@ def compare_pairs(pairs: Sequence[Pair]) -> tuple[dict[str, Comparison], str | N
         return _compare_answers(pairs), None
     except UserError as error:
         if not error.what.startswith(NO_PREDICTIONS):
-            return {}, f"{error.what} ({error.got})"
+            return {}, error.brief
     compared = _compare_counts(pairs)
     return compared, None if compared else "the records count other test videos, so no pairs"
 

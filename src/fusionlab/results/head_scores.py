@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from fusionlab.errors import UserError
 from fusionlab.records.files import read_whole, write_bytes
+from fusionlab.records.other_test_file import HEADS
 
-FILE = "heads.npz"
+FILE = HEADS
 Array = NDArray[np.float32]
 LARGEST = 1 << 30  # bytes; two heads of 40,000 videos of 700 classes have 448 MB
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,40}")

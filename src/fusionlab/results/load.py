@@ -25,7 +25,7 @@ from fusionlab.records.plan_file import TRAINED_ON, has_plan, read_plan_file
 from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import LARGEST, parse_answers
 from fusionlab.records.record import readable_records
-from fusionlab.records.signature import NEUTRAL, canonical, flatten, identity
+from fusionlab.records.signature import NEUTRAL, STREAMS, canonical, flatten, identity
 from fusionlab.results.answers import FILE as ANSWERS
 from fusionlab.results.answers import Answers, SavedAnswers, TestList, join_answers
 
@@ -73,6 +73,11 @@ class Entry:
         return any(arm.value("val.list") == "test" for arm in self.arms)
 
     @property
+    def own_test(self) -> OtherTest:
+        """The test that its record has; others lie beside it."""
+        return OtherTest(str(self.value("data.sampling.test")))
+
+    @property
     def place(self) -> dict[str, Any]:
         """The axes without the seeds: they define a row."""
         return {axis: value for axis, value in self.axes.items() if not is_seed(axis)}
@@ -89,8 +94,9 @@ class Entry:
     def value(self, name: str) -> Any:
         """The value of an axis, of `kind`, or of a leaf of the config; None if there is none.
 
-        Where they are no axes, `data` is the data set's class, and `weights` those of the streams. A stream has the
-        leaves of its own tower and weights under the names of the whole config.
+        Where they are no axes, `data` is the data set's class, `weights` those of the streams, and `backbone`,
+        `appearance` and `motion` are the modules of the towers. A stream has the leaves of its own tower and weights
+        under the names of the whole config.
         """
         if name == "kind":
             return self.kind
@@ -101,9 +107,13 @@ class Entry:
         if name == "data":
             return str(self._leaf("data.dataset._target_", "")).rpartition(".")[2].casefold() or None
         if name == "weights":
-            streams = [self._leaf("stream", stream) for stream in ("appearance", "motion")]
+            streams = [self._leaf("stream", stream) for stream in STREAMS]
             sources = dict.fromkeys(self.value(f"weights.{stream}") for stream in streams)
             return next(iter(sources)) if len(sources) == 1 else " and ".join(map(str, sources))
+        if name in ("backbone", *STREAMS):
+            own = [one for one in STREAMS if name in ("backbone", one) and self._leaf("stream", one) == one]
+            targets = (str(self._leaf(self._own(f"backbone.{one}._target_"), "")) for one in own)
+            return " and ".join(dict.fromkeys(one.split(".")[-2] for one in targets if "." in one)) or None
         return self._leaf(self._own(name), NEUTRAL.get(name))
 
     def _leaf(self, name: str, otherwise: Any = None) -> Any:
@@ -278,19 +288,13 @@ def each_test(entry: Entry, asked: Asked) -> list[Entry]:
     """An entry for each test of an arm that is asked for; without one, that of its own test."""
     if not asked or "config" not in entry.record:
         return [entry]
-    own = own_protocol(entry.record["config"])
-    return [_of_test(entry, test, test == OtherTest(own), asked.axes(test)) for test in asked.shown(own)]
+    return [_of_test(entry, test, asked.axes(test)) for test in asked.shown(entry.own_test.views)]
 
 
-def own_protocol(config: Mapping[str, Any]) -> str:
-    """The protocol of an arm's own test."""
-    return str(((config.get("data") or {}).get("sampling") or {}).get("test", NEUTRAL["data.sampling.test"]))
-
-
-def _of_test(entry: Entry, test: OtherTest, own: bool, axes: Mapping[str, str]) -> Entry:
+def _of_test(entry: Entry, test: OtherTest, axes: Mapping[str, str]) -> Entry:
     """The entry of one test: its predictions and counts, and a signature by which it is compared within this test."""
     axes = {**entry.axes, **axes}
-    if own:
+    if test == entry.own_test:
         return replace(entry, axes=axes)
     config = dict(entry.record["config"])
     if isinstance(data := config.get("data"), Mapping):
@@ -303,27 +307,27 @@ def _of_test(entry: Entry, test: OtherTest, own: bool, axes: Mapping[str, str]) 
     if entry.status != "done" or entry.folder is None:
         return replace(named, record=record)
     try:
-        folder, result = _tested(entry, test)
+        found, one_head = read_test(entry, test), False
+        if found is None and entry.kind not in ("late", "control") and len(entry.result.get("head_names", ())) < 2:
+            found, one_head = read_test(entry, OtherTest(test.views)), True  # nothing to combine: its own scores
     except UserError as error:
-        return replace(named, status="failed", reason=f"{error.what} ({error.got})", record=record)
-    if folder is None:
+        return replace(named, status="failed", reason=error.brief, record=record)
+    if found is None:
         reason = f"not tested by {test.name} (yet)"
         return replace(named, status="missing", reason=reason, record=record)
-    return replace(named, record={**record, "result": {**entry.result, **result}}, folder=folder)
+    folder, result = found
+    return replace(named, record={**record, "result": {**entry.result, **result, ONE_HEAD: one_head}}, folder=folder)
 
 
-def _tested(entry: Entry, test: OtherTest) -> tuple[Path | None, Mapping[str, Any]]:
-    """The folder and the result of a test. An arm with one head has no combination: its own scores stand for it."""
+def read_test(entry: Entry, test: OtherTest) -> tuple[Path, Mapping[str, Any]] | None:
+    """The folder and the result of a test of an arm that is done; None if it was not made."""
     assert entry.folder is not None
-    folder, names = entry.folder / FOLDER / test.name, entry.result.get("head_names", ())
-    combined = entry.kind in ("late", "control") or len(names) > 1 or (folder / TEST_FILE).is_file()
-    found = test if combined else OtherTest(test.views)
-    if found == OtherTest(own_protocol(entry.record["config"])):
-        return entry.folder, {ONE_HEAD: found != test}
-    folder = entry.folder / FOLDER / found.name
+    if test == entry.own_test:
+        return entry.folder, entry.result
+    folder = entry.folder / FOLDER / test.name
     if not (folder / TEST_FILE).is_file():
-        return None, {}
-    return folder, {**read_other_test(folder, found, arm_identity(entry.record))["result"], ONE_HEAD: found != test}
+        return None
+    return folder, read_other_test(folder, test, arm_identity(entry.record))["result"]
 
 
 def _inside(log: str | None, study: Path) -> str | None:

@@ -85,13 +85,13 @@ def _minimise(x: Floats, s: Floats, c: float, w: Floats, whole: Floats) -> Float
 
     So it ends at the exact minimum, when a whole step leaves these videos as they are. `whole`: xᵀx.
     """
-    value, _ = objective(w, x, s, c)
+    value = objective(w, x, s, c)
     short = s * (x @ w) < 1
     inner = whole - x[~short].T @ x[~short] if 2 * short.sum() > len(x) else x[short].T @ x[short]
     for _ in range(STEPS):
         step = np.linalg.solve(np.eye(len(w)) + 2 * c * inner, 2 * c * (s[short] @ x[short])) - w
         length = 1.0
-        while (after := objective(w + length * step, x, s, c)[0]) > value and length > SHORTEST:
+        while (after := objective(w + length * step, x, s, c)) > value and length > SHORTEST:
             length /= 2
         if after >= value:  # no lower value among floating point numbers
             break
@@ -104,10 +104,10 @@ def _minimise(x: Floats, s: Floats, c: float, w: Floats, whole: Floats) -> Float
     return w
 
 
-def objective(w: Floats, x: Floats, s: Floats, c: float) -> tuple[float, Floats]:
-    """½ ‖w‖² + C Σ_i max(0, 1 − s_i w·x_i)², and its gradient w − 2 C Σ_i s_i max(0, …) x_i."""
+def objective(w: Floats, x: Floats, s: Floats, c: float) -> float:
+    """½ ‖w‖² + C Σ_i max(0, 1 − s_i w·x_i)²"""
     lacking = np.maximum(0.0, 1.0 - s * (x @ w))
-    return float(0.5 * (w @ w) + c * (lacking @ lacking)), w - 2 * c * ((s * lacking) @ x)
+    return float(0.5 * (w @ w) + c * (lacking @ lacking))
 
 
 def features(a: Heads, b: Heads) -> Floats:

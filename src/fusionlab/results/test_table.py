@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from fusionlab.errors import UserError
-from fusionlab.records.other_test_file import arm_identity, read_other_test
-from fusionlab.records.other_tests import FILE, FOLDER, Asked, OtherTest
+from fusionlab.records.other_tests import Asked, OtherTest
 from fusionlab.results.formatting import percent
-from fusionlab.results.load import DAMAGED, REFUSED, Entry, each_test, own_protocol
+from fusionlab.results.load import DAMAGED, REFUSED, Entry, each_test, read_test
 
 NONE = "–"
 SENSITIVITY = (
@@ -22,11 +19,11 @@ SENSITIVITY = (
 def accuracy_table(entries: Sequence[Entry], asked: Asked) -> str:
     """A row for each arm, a column for each test."""
     arms = _arms(entries)
-    heads = list(dict.fromkeys(_head(test, asked) for arm in arms for test in asked.shown(_own(arm))))
+    heads = list(dict.fromkeys(_head(test, asked) for arm in arms for test in asked.shown(arm.own_test.views)))
     rows = []
     for arm in arms:
         cells = dict.fromkeys(heads, NONE)
-        for test, one in zip(asked.shown(_own(arm)), each_test(arm, asked), strict=True):
+        for test, one in zip(asked.shown(arm.own_test.views), each_test(arm, asked), strict=True):
             if one.status == "done":
                 cells[_head(test, asked)] = percent(one.result["accuracy"])
         rows.append([arm.name, *cells.values()])
@@ -37,7 +34,7 @@ def sensitivity_table(entries: Sequence[Entry], asked: Asked) -> str:
     """A row for each arm and protocol: the accuracy with both streams first, then that of each ablation."""
     rows = []
     for arm in _arms(entries):
-        for views in asked.protocols(_own(arm)):
+        for views in asked.protocols(arm.own_test.views):
             both = _accuracy(arm, OtherTest(views))
             name = f"{arm.name} ({views})" if len(asked.tests) > 1 else arm.name
             cells = [_cell(_accuracy(arm, OtherTest(views, one)), both) for one in asked.ablate]
@@ -56,11 +53,6 @@ def _arms(entries: Sequence[Entry]) -> list[Entry]:
     return [entry for entry in entries if entry.status != REFUSED and entry.kind != DAMAGED]
 
 
-def _own(arm: Entry) -> str:
-    config: Mapping[str, Any] = arm.record["config"]
-    return own_protocol(config)
-
-
 def _head(test: OtherTest, asked: Asked) -> str:
     return f"{test.views}, {test.combine}" if asked.combine else test.views
 
@@ -69,15 +61,11 @@ def _accuracy(arm: Entry, test: OtherTest) -> float | None:
     """None where the test was not made."""
     if arm.status != "done" or arm.folder is None:
         return None
-    if test == OtherTest(_own(arm)):
-        return float(arm.result["accuracy"])
-    folder: Path = arm.folder / FOLDER / test.name
-    if not (folder / FILE).is_file():
-        return None
     try:
-        return float(read_other_test(folder, test, arm_identity(arm.record))["result"]["accuracy"])
+        found = read_test(arm, test)
     except UserError:  # damaged, which the command that makes tests says
         return None
+    return None if found is None else float(found[1]["accuracy"])
 
 
 def _text(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -123,7 +123,7 @@ class Sizes:
         """The first of these arms that could not be measured, and why, on one line."""
         for arm in arms:
             if (error := self._failed.get(_shape_key(arm))) is not None:
-                return one_line(f"{error.what} ({error.got}): {arm.name}")
+                return one_line(f"{error.brief}: {arm.name}")
         return None
 
     def _measure(self, arm: Arm) -> Sized:

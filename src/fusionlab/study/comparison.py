@@ -44,7 +44,7 @@ def _json(first: Path, second: Path) -> list[str]:
         try:
             content = read_json(path)
         except UserError as error:
-            return [f"{error.what} ({error.got})"]
+            return [error.brief]
         whole = content if isinstance(content, dict) else {"": content}
         sides.append({key: value for key, value in whole.items() if key not in UNREPRODUCED})
         environments.append(whole.get("circumstances") or {})

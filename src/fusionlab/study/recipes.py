@@ -74,13 +74,6 @@ def trains_towers(config: Mapping[str, Any]) -> bool:
     return bool(value(config, "backprop") == "all")
 
 
-def cohort_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config that arms trained together have in common; an arm that trains its towers too is trained alone."""
-    own = () if trains_towers(config) else ARM
-    shared = {part: one for part, one in config.items() if part not in ("run", *own)}
-    return {**shared, "stage_one": stage_one(config)}
-
-
 def arm_recipe(config: Mapping[str, Any]) -> dict[str, Any]:
     """The recipe of one arm: its whole config, and its streams by signature."""
     return {**{part: one for part, one in config.items() if part != "run"}, "stage_one": stage_one(config)}

@@ -24,10 +24,9 @@ def expect_layers(recipe: Recipe, tower: Tower) -> None:
             raise unknown("layer of the tower", layer, tower.names[:-1], form=form)
 
 
-def layers_below(tower: Tower, layer: str | None) -> list[nn.Module]:
-    """The layers below this one; none below the whole tower."""
-    names = tower.names[: tower.names.index(layer)] if layer is not None else ()
-    return [tower.get_submodule(name) for name in names]
+def layers_below(tower: Tower, layer: str) -> list[nn.Module]:
+    """The layers below this one."""
+    return [tower.get_submodule(name) for name in tower.names[: tower.names.index(layer)]]
 
 
 def freeze(layers: Iterable[nn.Module], frozen: bool = True, trained: Container[nn.Parameter] = ()) -> None:

@@ -153,14 +153,15 @@ def parse_recipe(block: Mapping[str, Any]) -> Recipe:
         first=_first(numbers.get("first", {}), budget),
     )
     least = {leaf: getattr(made, leaf) for leaf in ("weight_decay", "patience", "clip", "bias_rate", "bias_decay")}
-    if made.lr <= 0 or made.total_steps(1) < 1 or min(least.values()) < 0:
+    infinite = not all(map(math.isfinite, least.values())) or math.isinf(made.lr)
+    if infinite or made.lr <= 0 or made.total_steps(1) < 1 or min(least.values()) < 0:
         got = {"lr": made.lr, "epochs": made.epochs, **least}
         raise UserError(f"invalid numbers of the optimiser {name}", got=got, hint="lr > 0, epochs ≥ 1, the others ≥ 0")
-    if made.epochs and made.first.epochs >= made.epochs * made.budgets:
+    if made.steps is None and made.first.epochs >= made.epochs * made.budgets:
         raise UserError(
-            "the first phase ends before the training does",
-            got=f"first.epochs={made.first.epochs}, epochs={made.epochs}",
-            hint=f"optim.….from_layer={made.first.from_layer} for the whole training, or fewer epochs in optim.….first",
+            "the first phase is as long as the training, so what lies below it is never trained",
+            got=f"epochs={made.epochs}, first.epochs={made.first.epochs}",
+            hint=f"optim.….from_layer={made.first.from_layer} instead; or fewer epochs of the first phase",
         )  # fmt: skip
     for leaf, value in made.own.items():  # betas, momentum: how much of the past is kept
         several = value if isinstance(value, list | tuple) else [value]

@@ -27,6 +27,11 @@ def ramp(step: int, warmup: int) -> float:
     return min(1.0, (step + 1) / (warmup + 1))
 
 
+def is_rate(value: object) -> bool:
+    """Whether this is a finite number above 0."""
+    return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]
+
+
 @dataclass(frozen=True)
 class Schedule:
     """A factor on the rate: a ramp of `warmup` steps, times the schedule's own factor."""
@@ -48,7 +53,7 @@ class Schedule:
 
     def valid(self) -> bool:
         """Whether the schedule can have these numbers."""
-        return self.warmup >= 0
+        return is_whole(self.warmup) and self.warmup >= 0
 
     def stretched(self, budget: int) -> Schedule:
         """The schedule of a training that is `budget` times as long."""
@@ -90,7 +95,7 @@ class Steps(Schedule):
         if not all(isinstance(one, list | tuple) for one in (self.at, self.factors)) or self.per not in PER:
             return False
         rising = all(map(is_whole, self.at)) and all(one < other for one, other in pairwise((0, *self.at)))
-        return super().valid() and rising and len(self.factors) == len(self.at) > 0 and min(self.factors) > 0
+        return super().valid() and rising and len(self.factors) == len(self.at) > 0 and all(map(is_rate, self.factors))
 
     def stretched(self, budget: int) -> Schedule:
         return replace(self, at=[one * budget for one in self.at])
@@ -124,7 +129,8 @@ class Plateau(Schedule):
         return self.factor ** count_waits(losses, self.wait)
 
     def valid(self) -> bool:
-        return super().valid() and self.wait >= 1
+        waits = is_whole(self.wait) and self.wait >= 1
+        return super().valid() and waits and is_rate(self.factor) and self.factor <= 1
 
 
 class Saturation(Plateau):
@@ -153,5 +159,6 @@ def parse_schedule(block: Mapping[str, Any]) -> Schedule:
     made = SCHEDULES[name](**numbers)
     if not made.valid():
         hint = "at: rising whole numbers from 1, a factor for each, per: step or epoch" if name == "steps" else None
-        raise UserError(f"invalid numbers of the schedule {name}", got=dict(block), hint=hint or "warmup ≥ 0, wait ≥ 1")
+        hint = hint or "warmup ≥ 0; of a plateau wait ≥ 1 and 0 < factor ≤ 1"
+        raise UserError(f"invalid numbers of the schedule {name}", got=dict(block), hint=hint)
     return made

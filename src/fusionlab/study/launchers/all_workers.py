@@ -16,4 +16,4 @@ def all_workers(study: Path) -> tuple[tuple[Worker, ...], str | None]:
     try:
         return (*here, *Slurm().list(study)), None
     except UserError as error:
-        return here, f"{error.what} ({error.got})"
+        return here, error.brief
