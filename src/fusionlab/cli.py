@@ -36,7 +36,7 @@ SHOWN_OPTIONS = (
     "optim.streams.lr", "optim.streams.micro_batch", "optim.fusion.epochs",
     "optim.fusion.lr", "optim.fusion.batch_size", "trainer.threads", "run.folder", "run.data", "run.weights",
     "run.device", "run.workers", "run.per_device", "run.loaders", "run.retries", "run.checkpoint_every", "run.keep",
-    "select",
+    "select", "over",
 )  # fmt: skip
 WIDTH = 120
 NOT_COMMANDS = frozenset({"__init__", "__main__", "api", "cli", "errors"})

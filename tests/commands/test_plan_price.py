@@ -79,6 +79,7 @@ def test_json_is_one_object(say: Say) -> None:
     found = numbers(say("plan", "fusion=sum,conv", FAST, "--json"))
     assert set(found) == {
         "study", "signature", "machine", "states", "stages", "disk", "sharing", "sizes", "equal", "missing", "refused",
+        "untested",
         "stale", "damaged", "jobs", "arms",
     }  # fmt: skip
     assert found["states"] == {"arms": {"to run": 6}, "jobs": {"to run": 4}}

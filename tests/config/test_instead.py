@@ -55,6 +55,7 @@ def test_it_holds_for_what_an_experiment_chooses() -> None:
     assert plain["run"]["zip"] == [["data", "weights.motion"]]
     assert plain["data"]["sampling"]["crop"] == 48 and plain["data"]["dataset"]["what"] == 1
     assert plain["optim"]["streams"]["schedule"]["name"] == "plateau", "a recipe of the same kind"
+    assert "the numbers mean nothing" in plain["run"]["table"]["caption"], "no caption of the paper's networks"
 
 
 def test_it_holds_for_what_is_typed() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from result_fakes import table_spec
 
-from fusionlab.config.schema import ArmConfig, StreamConfig
+from fusionlab.config.schema import ArmConfig, StreamConfig, config_of
 from fusionlab.planning.grid import PlannedStudy, plan_study
 from fusionlab.records.signature import canonical, flatten
 from fusionlab.results.load import Entry
@@ -141,6 +141,9 @@ def test_each_table_is_tested_as_its_paper_tests(experiment: str) -> None:
     how: Any = ArmConfig.of(study.config).data.sampling
     final = experiment in ("feichtenhofer2016_table5", "feichtenhofer2016_table6")
     assert study.run.asked.tests == (("final",) if final else ())
+    if "2016" in experiment:  # nets of two towers average their fc8 outputs, and so do late fusion and the control
+        kept = any(getattr(config_of(arm), "keep_motion", False) for arm in study.plan.arms)
+        assert study.run.asked.combine == (("logits",) if kept else ())
     own = (how.test, how.snippets, how.stream_snippets)
     assert own == (("simonyan", 1, 1) if "2014" in experiment else ("frame", 5, 1))
 

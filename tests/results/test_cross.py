@@ -127,8 +127,8 @@ def test_names_that_are_too_long_need_a_folder(tmp_path):
         report_folder([tmp_path / ("x" * 150), tmp_path / ("y" * 150)])
 
 
-def test_over_takes_splits_beside_seeds():
-    assert with_means_over({"over": ["split"]}, ["seed"])["over"] == []
-    assert with_means_over({}, ["seed", "split"])["over"] == ["split"]
+@pytest.mark.parametrize(("typed", "over"), [(["seed"], ()), (["seed", "split"], ("split",)), (["split"], ("split",))])
+def test_over_takes_splits_beside_seeds(typed, over):
+    assert Spec.of(with_means_over({"caption": "c", "over": ["split"]}, typed)).over == over
     with pytest.raises(UserError, match="a row is a mean over seeds"):
-        with_means_over({}, ["layer"])
+        Spec.of(with_means_over({"caption": "c"}, ["layer"]))

@@ -178,7 +178,7 @@ def test_one_split_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        ({"over": ["seed"]}, "a row is a mean over seeds, and over splits"),
+        ({"over": ["layer"]}, "a row is a mean over seeds, and over splits"),
         ({"over": "split"}, "a row is a mean over seeds, and over splits"),
         ({"over": ["split"], "where": {"split": 1}}, "a mean over an axis has all its values"),
     ],

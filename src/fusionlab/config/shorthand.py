@@ -18,9 +18,11 @@ SHORTHAND = {
     "multitask": ("multitask.appearance", "multitask.motion"),
     "retries": ("run.retries",),
     "select": ("run.table.select",),
+    "over": ("run.table.over",),
     **{word: (f"run.{option}",) for option, (word, *_) in OPTIONS.items()},
 }
-LISTS = tuple(word for word, *_ in OPTIONS.values())  # each takes several values, and no axis: the nets are the same
+# Each takes several values, and no axis: the nets are the same.
+LISTS = ("over", *(word for word, *_ in OPTIONS.values()))
 Value = TypeVar("Value")
 _OF = {1: "{} is", 2: "both streams are", 3: "all three seeds are"}  # by the number of options
 

@@ -41,12 +41,16 @@ TO_RUN = ("running", "failed", "to run")  # that still cost time
 
 @dataclass(frozen=True)
 class States:
-    """Arm -> state, job -> state; stale arm -> why; arm that was published without a usable record -> why."""
+    """Arm -> state, job -> state; stale arm -> why; arm that was published without a usable record -> why.
+
+    `places`: arm that is done or stale -> the folder of its record.
+    """
 
     arms: Mapping[str, str]
     jobs: Mapping[str, str]
     stale: Mapping[str, str]
     damaged: Mapping[str, str]
+    places: Mapping[str, Path]
 
     @property
     def arm_counts(self) -> dict[str, int]:
@@ -68,19 +72,21 @@ def states_of(plan: Plan, folder: Path, run: RunConfig, data: DataSets) -> State
     ledger = Ledger(folder, plan)
     known = ledger.states()
     arms = {arm.name: _arm_state(arm, known[arm.job]) for arm in plan.arms}
-    records, damaged = _records(plan, folder, [arm for arm in plan.arms if arms[arm.name] == "done"])
+    records, damaged, places = _records(plan, folder, [arm for arm in plan.arms if arms[arm.name] == "done"])
     arms |= dict.fromkeys(damaged, "failed")
     stale = _Stale(records, run, data).of([arm for arm in plan.arms if arm.name in records])
     arms |= dict.fromkeys(stale, "stale")
     jobs = {job.id: _job_state(job, known[job.id], arms) for job in plan.jobs}
-    return States(arms, jobs, stale, damaged)
+    return States(arms, jobs, stale, damaged, places)
 
 
-def _records(plan: Plan, folder: Path, arms: list[Arm]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Published arm -> its record; or why there is none that can be read, as `monitor.status` says it."""
+def _records(
+    plan: Plan, folder: Path, arms: list[Arm]
+) -> tuple[dict[str, dict[str, Any]], dict[str, str], dict[str, Path]]:
+    """Published arm -> its record; or why there is none that can be read, as `monitor.status` says it; its folder."""
     names = {arm.name for arm in plan.arms}
     read = {job: readable_records(plan.job(job).published(folder)) for job in {arm.job for arm in arms}}
-    records, damaged = {}, {}
+    records, damaged, places = {}, {}, {}
     for arm in arms:
         own = arm.find(read[arm.job][0])
         if own is None:
@@ -88,8 +94,8 @@ def _records(plan: Plan, folder: Path, arms: list[Arm]) -> tuple[dict[str, dict[
         elif own[1]["status"] != "done":
             damaged[arm.name] = str(own[1]["reason"])
         else:
-            records[arm.name] = own[1]
-    return records, damaged
+            records[arm.name], places[arm.name] = own[1], own[0].parent
+    return records, damaged, places
 
 
 def _arm_state(arm: Arm, job: State) -> str:

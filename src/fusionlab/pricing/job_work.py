@@ -91,7 +91,7 @@ def work_of(sized: Sequence[Sized], sizes: Sizes, clips: Clips | None, asked: As
         test_views=how.views * clips.test, test_macs=round(test * test_scale(config, clips)),
         epoch=steps_per_epoch if trained else 0,
         first_saves=min(recipe.first_steps(steps_per_epoch), steps) * batch * config.tasks * BACKWARD * saved,
-        other_macs=sum(_macs(test, own, sizes, clips) for test, own in other_tests(sized, asked).items()),
+        other_macs=sum(test_macs(test, own, sizes, clips) for test, own in other_tests(sized, asked).items()),
     )  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def videos_of(test: OtherTest, clips: Clips) -> int:
     return {"train": clips.train, "validation": clips.validation}.get(test.of, clips.test)
 
 
-def _macs(test: OtherTest, sized: Sequence[Sized], sizes: Sizes, clips: Clips) -> int:
+def test_macs(test: OtherTest, sized: Sequence[Sized], sizes: Sizes, clips: Clips) -> int:
     """Multiply-adds of one test, of nets that share their frozen towers."""
     config = tested_by(config_of(sized[0].arm), test)
     view = sizes.trunk_macs(sized) + sum(net_macs(one.costs) for one in sized)

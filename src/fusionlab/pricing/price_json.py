@@ -42,6 +42,10 @@ def price_json(price: StudyPrice) -> Numbers:
         "sizes": [{"first": name, **asdict(one)} for name, one in price.sizes.items()],
         "equal": price.equal,
         "missing": list(price.missing),
+        "untested": None if price.untested is None else {
+            "arms": price.untested.arms, "tests": price.untested.tests, "macs": price.untested.macs,
+            "hours": hours(price.untested.seconds),
+        },
         "refused": [
             {"reason": reason, "cells": count} for reason, count in Counter(one.reason for one in plan.refused).items()
         ],

@@ -33,6 +33,7 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
             f"arms   {len(plan.arms)}: {_counts(price.arm_counts)}",
             f"jobs   {len(plan.jobs)}: {_counts(states.job_counts)}",
             *([f"tests  {' '.join(price.asked.words)}: of each net, without training again"] if price.asked else []),
+            *_untested(price),
             *([price.too_large] if price.too_large else []),
             *too_small(price),
             *price.missing,
@@ -51,6 +52,14 @@ def price_text(price: StudyPrice, arms: bool = False) -> str:
         _arms(price) if len(plan.arms) <= MOST_ARMS or arms else [f"{len(plan.arms)} arms: --arms lists them"],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _untested(price: StudyPrice) -> list[str]:
+    """What the sweep adds to arms that are done."""
+    if (one := price.untested) is None:
+        return []
+    work = f"{'unknown' if one.macs is None else f'{one.macs:.1e}'} multiply-adds, {duration(one.seconds)}"
+    return [f"       missing of {one.arms} arms that are done: {one.tests} tests, {work}"]
 
 
 def _bound(price: StudyPrice) -> str:

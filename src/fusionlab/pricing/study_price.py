@@ -23,6 +23,7 @@ from fusionlab.pricing.calibrate_store import calibrate_store, read_rates
 from fusionlab.pricing.clip_counts import DataSets
 from fusionlab.pricing.job_work import Work, other_tests, videos_of, work_of
 from fusionlab.pricing.machine_class import Machine
+from fusionlab.pricing.missing_tests import MissingTests, missing_tests
 from fusionlab.pricing.past_jobs import PastJob, past_jobs
 from fusionlab.pricing.speeds import Speed, Speeds
 from fusionlab.pricing.store_time import store_seconds
@@ -98,6 +99,7 @@ class StudyPrice:
     too_large: str | None = None  # a line about jobs that need more memory than `bound`
     missing: tuple[str, ...] = ()  # lines about files of weights
     asked: Asked = field(default_factory=Asked)  # other tests of each net
+    untested: MissingTests | None = None  # those of arms that are done; None: none
 
     @property
     def arm_counts(self) -> dict[str, int]:
@@ -189,6 +191,7 @@ class Pricing:
             disk_sizes.free_bytes(self.run.data), disk_sizes.free_bytes(self.run.root),
             disk_sizes.on_one_disk(self.run.data, self.run.root), keep=self.run.keep,
             asked=self.run.asked,
+            untested=missing_tests(self.plan, states, self.run.asked, self.sizes, self.speeds),
         )  # fmt: skip
 
     # -- jobs

@@ -134,10 +134,12 @@ class Spec:
             raise UserError("rank says whether rows stand by accuracy", got=rank, allowed=["true", "false"])
         if not (select is None or isinstance(select, str)):
             raise UserError("a table selects on one axis", got=select, hint="select: optim.fusion.lr")
-        over = content.get("over") or []
+        over = [axis for axis in content.get("over") or [] if axis != "seed"]
         if over not in ([], ["split"]):
-            allowed = ["[]", "[split]"]
-            raise UserError("a row is a mean over seeds, and over splits", got=f"over: {over}", allowed=allowed)
+            got = f"over={','.join(map(str, over))}"
+            raise UserError(
+                "a row is a mean over seeds, and over splits", got=got, allowed=["seed", "split"], hint="over=split"
+            )
         where = dict(content.get("where") or {})
         if both := [axis for axis in over if axis in where]:
             hint = f"where: without {both[0]}, or over: []"
