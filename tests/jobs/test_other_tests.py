@@ -21,7 +21,7 @@ from fusionlab.records.predictions import FILE as PREDICTIONS
 from fusionlab.records.predictions import read_predictions
 from fusionlab.records.record import FILE as RECORD
 from fusionlab.records.record import WEIGHTS, read_record
-from fusionlab.results.head_scores import Heads, read_heads
+from fusionlab.results.head_scores import Heads, read_heads, write_heads
 
 pytestmark = pytest.mark.usefixtures("small_is_found")
 KINDS = ("appearance", "motion", "late", "control", "fused")
@@ -182,3 +182,12 @@ def test_a_network_that_cannot_see_such_views_is_told(copied: Trained, monkeypat
 
 def refuse(*_: object) -> None:
     raise UserError("not of this size", got="16x16")
+
+
+def test_scores_that_are_not_those_of_their_test_are_not_combined(copied: Trained) -> None:
+    arm = copied.arm("control")
+    moved = {name: Heads(*(x[::-1] for x in one if x is not None)) for name, one in heads(copied.place(arm)).items()}
+    write_heads(copied.place(arm) / "heads.npz", moved)
+    said: list[str] = []
+    assert add_tests(copied.study, [arm.name], Asked(combine=("logits",)), said.append) == 1
+    assert "a file is not that of its test" in said[-1]
