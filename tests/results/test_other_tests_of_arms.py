@@ -135,6 +135,9 @@ def test_an_arm_with_one_head_keeps_its_scores_under_each_combination(filled: Pa
     conv, control = (row_of(made, name, combine="logits") for name in ("Conv", "Trained on, not fused"))
     assert conv.shares["binding"].mean == row_of(made, "Conv", combine="scores").shares["binding"].mean
     assert conv.control is control and conv.gains["binding"].mean == pytest.approx(0.95 - 0.3)
+    alone_notes, both_notes = (" ".join(table(filled, one).notes) for one in (Asked((), ("logits",)), asked))
+    assert "two streams: the mean of their outputs before the softmax" in alone_notes, "no column says it"
+    assert "before the softmax" not in both_notes
     marked = {line.row.method: line for line in table(filled, asked).lines if line.row.axes.get("combine") == "logits"}
     notes = table(filled, asked).marked
     said = {name: any("one head" in notes[mark - 1] for mark in line.marks) for name, line in marked.items()}

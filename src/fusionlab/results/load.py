@@ -32,6 +32,7 @@ from fusionlab.results.answers import Answers, SavedAnswers, TestList, join_answ
 TOGETHER = "all"  # all kinds of question taken together
 MISSING = "no record of it (yet)"
 ONE_HEAD = "one_head"  # in the result of a combination: whether there was one head only, whose scores are unchanged
+COMBINED = "combined"  # there too: how
 REFUSED = "refused"  # the status of a cell of the grid that cannot be trained; it has no record
 DAMAGED = "damaged"  # the kind of an entry of which only the folder's name is known
 
@@ -316,7 +317,8 @@ def _of_test(entry: Entry, test: OtherTest, axes: Mapping[str, str]) -> Entry:
         reason = f"not tested by {test.name} (yet)"
         return replace(named, status="missing", reason=reason, record=record)
     folder, result = found
-    return replace(named, record={**record, "result": {**entry.result, **result, ONE_HEAD: one_head}}, folder=folder)
+    result = {**entry.result, **result, ONE_HEAD: one_head, COMBINED: test.combine}
+    return replace(named, record={**record, "result": result}, folder=folder)
 
 
 def read_test(entry: Entry, test: OtherTest) -> tuple[Path, Mapping[str, Any]] | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fusionlab.errors import UserError
+from fusionlab.records.other_tests import OWN
 from fusionlab.records.plan_file import RETRAIN, THEN
 from fusionlab.results.ceilings import SCORES, lies_above
 from fusionlab.results.cells import SAW_TEST
@@ -14,7 +15,7 @@ from fusionlab.results.crossed import CONFIDENCE, FEWEST_SEEDS, Comparison, not_
 from fusionlab.results.differences import LEVEL, Matrix
 from fusionlab.results.formatting import as_typed, ceiling, distance, short_list
 from fusionlab.results.headline import gains_of
-from fusionlab.results.load import TOGETHER
+from fusionlab.results.load import COMBINED, ONE_HEAD, TOGETHER
 from fusionlab.results.protocol_rules import quarantined
 from fusionlab.results.protocol_warnings import row_title, title_axes
 from fusionlab.results.rows import Row, constant_axes
@@ -79,6 +80,7 @@ def general(
     notes += _ceiling_notes(done)
     notes += _selection_notes(done, spec)
     notes += _chain_notes(done)
+    notes += _combination_notes(done)
     notes += _quarantine_notes(done)
     return notes + (_paper_notes(rows, spec.paper) if spec.paper else [])
 
@@ -280,6 +282,20 @@ def _chain_notes(rows: Sequence[Row]) -> list[str]:
         "predictions were not opened."
     )
     return [text]
+
+
+_COMBINED = {
+    "logits": "the mean of their outputs before the softmax (fc8's), as in 2016",
+    "weighted": "a mean with the weight that is best on the validation part of the training list",
+    "svm": "a linear support vector machine on them, trained on the training list",
+}
+
+
+def _combination_notes(rows: Sequence[Row]) -> list[str]:
+    """How all rows combine scores, where it is another way than the net's own and no column says it."""
+    done = [arm for row in rows for entry in row.done for arm in entry.arms]
+    how = {arm.result.get(COMBINED, OWN) for arm in done if arm.kind != "tower" and not arm.result.get(ONE_HEAD)}
+    return [f"Scores of two heads or two streams: {_COMBINED[one]}." for one in how if len(how) == 1 and one != OWN]
 
 
 def _quarantine_notes(rows: Sequence[Row]) -> list[str]:
