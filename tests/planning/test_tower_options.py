@@ -92,6 +92,7 @@ def test_an_axis_of_towers_names_its_arms_and_their_baselines() -> None:
     assert names == [
         "streams=appearance,appearance=vgg_m,seed=0", "streams=motion,appearance=vgg_m,seed=0",
         "fusion=late,layer=softmax,appearance=vgg_m,seed=0", "streams=appearance,appearance=vgg16,seed=0",
+        "streams=motion,appearance=vgg16,seed=0",  # the recipe is appearance's
         "fusion=late,layer=softmax,appearance=vgg16,seed=0",
         "fusion=control,layer=relu5,temporal=pool2d,appearance=vgg_m,seed=0",
         "fusion=control,layer=relu5_3,temporal=pool2d,appearance=vgg16,seed=0",

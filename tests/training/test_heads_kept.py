@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from functools import partial
 
 import pytest
@@ -101,7 +102,7 @@ def test_the_scores_of_a_net_are_the_same_bits_as_from_its_forward_pass() -> Non
 
 
 def test_a_net_of_one_head_has_its_scores_and_a_tower_apart_those_of_its_head() -> None:
-    stream = StreamNet(A, "appearance")
+    stream = StreamNet(deepcopy(A), "appearance")  # it is set to train, and A is part of what all tests share
     assert stream.head_names == ("appearance",)
     alone = evaluate(Trunk(), {"stream": stream}, batches())
     assert torch.equal(alone.of["stream"], torch.from_numpy(alone.heads["stream"]["appearance"].softmax))
