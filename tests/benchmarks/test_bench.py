@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from terminal import Done
 
 from fusionlab.benchmarks import measure, start_rows
 from fusionlab.benchmarks.measure import BenchRow
+from fusionlab.benchmarks.side_by_side import side_by_side
 from fusionlab.cli import commands
 
 Say = Callable[..., Done]
@@ -167,6 +169,7 @@ def test_videos_are_measured_without_real_clips_too(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv(video_rows.CLIPS, raising=False)
     monkeypatch.setattr(video_rows, "SECONDS", 0.01)
     monkeypatch.setattr(video_rows, "MANY", 20)
+    monkeypatch.setattr(video_rows, "side_by_side", partial(side_by_side, least=6))
     rows = list(video_rows.rows())
     assert {row.what.partition(":")[0].split(",")[0] for row in rows} >= {
         "prepare with one worker",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from fusionlab.backbones.initialise import initialise
 from fusionlab.backbones.tiny import Tiny
 from fusionlab.benchmarks import bare_stream, training_rows
 from fusionlab.benchmarks.cohort_case import BatchesInMemory, stepper
+from fusionlab.benchmarks.side_by_side import side_by_side
 from fusionlab.training.cohort import Cohort
 from fusionlab.training.fit import fit
 from fusionlab.training.recipe import Recipe, parse_recipe
@@ -72,6 +74,7 @@ def test_the_bare_loop_computes_what_stage_one_computes(schedule: dict[str, Any]
 def test_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, number in {"SECONDS": 0.0, "STREAM_STEPS": 3, "COHORT_STEPS": 1, "PUBLICATIONS": 6}.items():
         monkeypatch.setattr(training_rows, name, number)
+    monkeypatch.setattr(training_rows, "side_by_side", partial(side_by_side, least=6))
     rows = list(training_rows.rows())
     assert [row.what.split()[0] for row in rows] == ["making", "reading", "step", "epoch", "12", "from", "the"]
     for row in rows[1:]:
