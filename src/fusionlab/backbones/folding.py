@@ -70,3 +70,13 @@ class Clips:
 def run_layer(layer: nn.Module, x: Tensor) -> Tensor:
     """(N, D, T, H, W) -> (N, D', T', H', W')"""
     return Clips(x).through(layer).map
+
+
+def is_2d_kernel(value: Tensor, own: Tensor) -> bool:
+    """Whether `value` is the kernel for frames of a kernel for clips."""
+    return value.ndim == 4 and own.ndim == 5 and value.shape[2:] == own.shape[3:] and value.is_floating_point()
+
+
+def repeat_over_time(weight: Tensor, frames: int) -> Tensor:
+    """(O, I, H, W) -> (O, I, N, H, W) = w / N, so that the sum over time is w."""
+    return weight.unsqueeze(2).expand(-1, -1, frames, -1, -1) / frames

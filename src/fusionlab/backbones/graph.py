@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from fusionlab.backbones.chain import Chain
-from fusionlab.backbones.inflate import is_2d_kernel, repeat_over_time
+from fusionlab.backbones.folding import is_2d_kernel, repeat_over_time
 from fusionlab.backbones.initialise import GeneratorFor, gaussian
 from fusionlab.backbones.tower import Tower
 from fusionlab.backbones.trace import quiet, trace

@@ -28,7 +28,7 @@ from torchvision.ops import StochasticDepth
 
 from fusionlab import errors
 from fusionlab.backbones.connected import Connected
-from fusionlab.backbones.folding import fold_time, unfold_time
+from fusionlab.backbones.folding import fold_time, repeat_over_time, unfold_time
 from fusionlab.backbones.initialise import Classifier
 from fusionlab.backbones.layers import keeps_shape, layer_text, pair
 from fusionlab.backbones.norm import StillNorm2d, StillNorm3d
@@ -102,16 +102,6 @@ def has_stride(module: nn.Module) -> bool:
     """Whether some part of it has a stride in space, which it can have in time as well."""
     kinds = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
     return any(max(pair(part.stride)) > 1 for part in module.modules() if isinstance(part, kinds))
-
-
-def is_2d_kernel(value: Tensor, own: Tensor) -> bool:
-    """Whether `value` is the kernel for frames of a kernel for clips."""
-    return value.ndim == 4 and own.ndim == 5 and value.shape[2:] == own.shape[3:] and value.is_floating_point()
-
-
-def repeat_over_time(weight: Tensor, frames: int) -> Tensor:
-    """(O, I, H, W) -> (O, I, N, H, W) = w / N, so that the sum over time is w."""
-    return weight.unsqueeze(2).expand(-1, -1, frames, -1, -1) / frames
 
 
 class EachFrame(nn.Module):

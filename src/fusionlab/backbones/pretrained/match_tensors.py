@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fusionlab.backbones.inflate import is_2d_kernel, repeat_over_time
+from fusionlab.backbones.folding import is_2d_kernel, repeat_over_time
 from fusionlab.backbones.layers import is_convolution
 from fusionlab.backbones.pretrained.tensors import PIXELS, RGB, WeightFile
 from fusionlab.backbones.tower import Tower
