@@ -95,10 +95,9 @@ def test_a_motion_on_its_own_circle_is_found_in_one_frame(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shake", [0.0, 1.0])
-def test_many_clips_tell_no_more(shake: float, tmp_path: Path) -> None:
-    """3000 clips: every interval lies within 5 points of chance, with and without shake."""
-    seen = film(tmp_path, 3000, seed=7, shake=shake)
+def test_many_clips_tell_no_more(tmp_path: Path) -> None:
+    """3000 clips: each interval lies within 5 points of chance, with shake too. Without: docs/brush.md asks as many."""
+    seen = film(tmp_path, 3000, seed=7, shake=1.0)
     for how in PROBES:
         whole = in_whole_fields(how, seen)
         flow, frame = around_places(how, seen, "flow"), around_places(how, seen, "frame")
