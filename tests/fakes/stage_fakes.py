@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,14 @@ class Trained:
     plan: Plan
     study: Path
     data: Data
+
+    def copied(self, home: Path, patch: pytest.MonkeyPatch) -> Trained:
+        """The study in a folder of its own, with its plan, whose files a test may change."""
+        shutil.copytree(self.study.parent, home / "runs")
+        made = replace(self, study=home / "runs" / self.study.name)
+        made.plan.write(made.study)
+        patch.setenv("FUSIONLAB_DATA", str(made.data.run.data))
+        return made
 
     @classmethod
     def planned(cls, study: Path, data: Data, *words: str, without: str | None = None) -> Trained:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,9 +31,5 @@ def trained(small: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture
 def copied(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
-    """The study in a folder of its own, with its plan, whose files a test may change."""
-    shutil.copytree(trained.study.parent, tmp_path / "runs")
-    made = replace(trained, study=tmp_path / "runs" / trained.study.name)
-    made.plan.write(made.study)
-    monkeypatch.setenv("FUSIONLAB_DATA", str(made.data.run.data))
-    return made
+    """The study in a folder of its own, whose files a test may change."""
+    return trained.copied(tmp_path, monkeypatch)

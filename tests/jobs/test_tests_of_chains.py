@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,11 +31,7 @@ def both(small: Data, tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture
 def copied(both: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
-    shutil.copytree(both.study.parent, tmp_path / "runs")
-    made = replace(both, study=tmp_path / "runs" / both.study.name)
-    made.plan.write(made.study)
-    monkeypatch.setenv("FUSIONLAB_DATA", str(made.data.run.data))
-    return made
+    return both.copied(tmp_path, monkeypatch)
 
 
 def made_of(made: Trained, then: str) -> list[set[str]]:

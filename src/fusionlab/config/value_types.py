@@ -14,7 +14,7 @@ OR_NULL = frozenset({
     "temporal.side", "temporal.channels", "fusion.regulariser", "multitask", "multitask.appearance", "multitask.motion",
     "select", "run.table.select", "run.claim",
 })  # fmt: skip
-OR_NULL_OF_OPTIM = ("epochs", "steps", "micro_batch", "from_layer")  # of each block, whatever the recipe has there
+OR_NULL_OF_OPTIM = ("epochs", "steps", "micro_batch", "from_layer")  # of each block of optim
 ANY_LENGTH = ("schedule.at", "schedule.factors")  # ends of options that are lists of any length
 
 

@@ -117,7 +117,7 @@ class Adding:
         return [test for test in tests if not self._is_there(arm, place, test)]
 
     def _is_there(self, arm: Arm, place: Place, test: OtherTest) -> bool:
-        """Whether a test was made. A damaged one stays, and is told."""
+        """Whether a test was made. A damaged one counts as made and is reported as a failure."""
         folder = place.folder_of(test)
         if folder is not None and folder != place.folder:
             try:

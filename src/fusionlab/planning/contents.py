@@ -216,7 +216,9 @@ class Contents:
             return LAYER_OF_LATE
         if config.streams != "both":  # one stream alone has no fusion
             return config.layer
-        if config.backprop == "all" and keeps_apart(config):  # towers that are trained whole, wherever they are cut
+        if config.backprop == "all" and keeps_apart(
+            config
+        ):  # whole towers are trained: the layer of the cut has no effect
             return str(self.blueprint.control_layer(config))
         return self.blueprint.layer(config.layer, config.backbone, config.data)
 

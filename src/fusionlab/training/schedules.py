@@ -38,7 +38,7 @@ class Schedule:
 
     name: ClassVar[str]
     reacts: ClassVar[bool] = False  # to the validation
-    falls: ClassVar[bool] = False  # at steps that are known before, whatever is validated
+    falls: ClassVar[bool] = False  # at steps that are fixed before the training
     warmup: int = 0
 
     def __call__(self, step: int, steps: int, losses: Sequence[float], epoch: int) -> float:
